@@ -1,0 +1,158 @@
+"""What run.py measures: the servers (variants), the tests, and the goals that the report checks."""
+from dataclasses import dataclass, field
+from typing import Callable
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to start one server."""
+    server: str  # "server.js", "rest.js" or "chat-server"
+    profile: str
+    env: dict = field(default_factory=dict)
+
+    @property
+    def ours(self):
+        return self.server == "chat-server"
+
+
+SQLITE = {"STORE": "sqlite"}
+VARIANTS = {
+    "node": Variant("server.js", "baseline"),
+    "node-keyobj": Variant("server.js", "baseline", {"KEYOBJ": "1"}),
+    "node-presence": Variant("server.js", "baseline", {"PRESENCE": "1"}),
+    "node-sqlite": Variant("server.js", "baseline", {**SQLITE, "SYNC": "NORMAL"}),
+    "node-sqlite-full": Variant("server.js", "baseline", {**SQLITE, "SYNC": "FULL"}),
+    "node-sqlite-huff": Variant("server.js", "baseline", {**SQLITE, "SYNC": "NORMAL", "HUFFMAN": "1"}),
+    "node-rest": Variant("rest.js", "push", {"ROUNDS": "4"}),
+    "node-rest-keyobj": Variant("rest.js", "push", {"ROUNDS": "4", "KEYOBJ": "1"}),
+    "ours": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "full"}),
+    "ours-normal": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "normal"}),
+    "ours-push": Variant("chat-server", "push", {"CHAT_SQLITE_SYNCHRONOUS": "full"}),
+}
+
+
+@dataclass(frozen=True)
+class Test:
+    """One way to call loadgen, and the variants to call it against, a peer first."""
+    args: str
+    quick: str  # options that make it short; later options win
+    variants: tuple
+
+    def command(self, quick):
+        """loadgen's arguments as a list without repeated options."""
+        mode, *rest = self.args.split()
+        opts = dict(zip(rest[::2], rest[1::2]))
+        if quick:
+            more = self.quick.split()
+            opts.update(zip(more[::2], more[1::2]))
+        return [mode, *(x for pair in opts.items() for x in pair)]
+
+
+SHORT = "--conns 20 --warmup 0.5 --duration 1"
+TESTS = {
+    "sat": Test("pairs --conns 200 --window 4 --body 100 --warmup 2 --duration 5", SHORT,
+                ("node-sqlite", "ours", "node-sqlite-full", "ours-normal", "node-sqlite-huff")),
+    "rate": Test("pairs --conns 200 --rate 2000 --body 100 --warmup 2 --duration 5", SHORT + " --rate 500",
+                 ("node-sqlite", "ours", "node-sqlite-full", "ours-normal")),
+    "order": Test("pairs --conns 200 --window 64 --body 100 --warmup 1 --duration 4 --verify-every 1", SHORT,
+                  ("node-sqlite", "ours")),
+    "idle": Test("connect --conns 10000 --sources 8 --hold 60", "--conns 300 --hold 2", ("node", "ours")),
+    "connect": Test("connect --conns 2000 --sources 4 --hold 1", "--conns 100", ("node", "ours", "node-keyobj")),
+    "history": Test("history --conns 50 --fill 60 --warmup 1 --duration 4", SHORT, ("node-sqlite", "ours")),
+    "presence": Test("connect --conns 1000 --sources 4 --hold 1", "--conns 100", ("node-presence", "ours-push")),
+    "rest": Test("pairs --conns 100 --window 1 --warmup 2 --duration 5", SHORT,
+                 ("node-rest", "ours-push", "node-rest-keyobj")),
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the report. `kind` says how the two figures are compared:
+
+    less      peer / ours must reach `bound`       more      ours / peer must reach `bound`
+    fraction  ours / peer must not pass `bound`    at most   ours alone must not pass `bound`
+    below     ours must be below the peer's        every     ours must be below the peer's in every pair
+    """
+    id: str
+    what: str
+    unit: str
+    test: str
+    peer: str
+    ours: str
+    value: Callable[[dict], float]
+    kind: str
+    bound: float = 0
+
+
+def first(key, scale=1.0):
+    """Reads a figure that loadgen gives per process: the server is the first."""
+    return lambda d: d[key][0] * scale
+
+
+def faults(d):
+    """Messages lost, doubled, damaged or brought to the wrong one."""
+    return sum(d[k] for k in ("lost", "duplicated", "bad_bodies", "misdelivered", "echoes_lost", "echoes_duplicated"))
+
+
+def per_delivery(d):
+    return d["cpu_us_per_delivery"]
+
+
+def per_second(d):
+    return d["delivered_per_s"]
+
+
+def reordered(d):
+    return d["out_of_order"]
+
+
+def wrong_rosters(d):
+    return d["rosters_wrong"]
+
+
+def percentile(key):
+    return lambda d: d["latency"][key]
+
+
+# How durable the two compared stores are, for the goals that SQLite's setting decides.
+AS_RUN = ("as run (Node NORMAL, ours FULL)", "node-sqlite", "ours")
+NORMAL = ("both NORMAL", "node-sqlite", "ours-normal")
+FULL = ("both FULL", "node-sqlite-full", "ours")
+
+
+def durable(id, what, unit, test, value, kind, bound=0):
+    """The same goal for each pair of durabilities."""
+    pairs = (AS_RUN, NORMAL, FULL)
+    return [Goal(id, f"{what}, {how}", unit, test, peer, ours, value, kind, bound) for how, peer, ours in pairs]
+
+
+def pushed_mb(d):
+    return d["pushed_bytes"] / 1e6
+
+
+CONNECT, IDLE = first("cpu_us_per_connect_settled"), first("idle_cpu_us_per_conn_s")
+RSS_MB, PER_CONN_KB = first("rss_kb", 1 / 1024), first("rss_per_conn_kb")
+PAGE = first("cpu_us_per_page")
+KEY_OBJECT = "the same, Node with a key object"
+PRESENCE = ("presence", "node-presence", "ours-push")
+GOALS = [
+    *durable("P1", "CPU per delivered message, saturated", "µs", "sat", per_delivery, "less", 6),
+    Goal("P2", "the same, Node with Huffman", "µs", "sat", "node-sqlite-huff", "ours", per_delivery, "less", 10),
+    *durable("P4", "CPU per message at 2,000/s", "µs", "rate", per_delivery, "less", 2.5),
+    *durable("P5", "latency p50 at 2,000/s", "µs", "rate", percentile("p50_us"), "fraction", 0.7),
+    *durable("P5", "latency p99 at 2,000/s", "µs", "rate", percentile("p99_us"), "every"),
+    *durable("P6", "messages per second", "", "sat", per_second, "more", 6),
+    Goal("P7", "lost + doubled + wrong, 64 in flight", "", "order", "node-sqlite", "ours", faults, "at most", 0),
+    Goal("P7", "out of order, 64 in flight", "", "order", "node-sqlite", "ours", reordered, "at most", 0),
+    Goal("P8", "memory per idle connection", "kB", "idle", "node", "ours", PER_CONN_KB, "at most", 18),
+    Goal("P8", "memory of the whole process", "MB", "idle", "node", "ours", RSS_MB, "below"),
+    Goal("P9", "CPU per authenticated connect", "µs", "connect", "node", "ours", CONNECT, "less", 15),
+    Goal("P9", KEY_OBJECT, "µs", "connect", "node-keyobj", "ours", CONNECT, "less", 8),
+    Goal("P12", "CPU per history page of 50", "µs", "history", "node-sqlite", "ours", PAGE, "less", 8),
+    Goal("P13", "CPU per connect, everybody sees who is online", "µs", *PRESENCE, CONNECT, "less", 20),
+    Goal("P13", "data sent for it", "MB", *PRESENCE, pushed_mb, "less", 20),
+    Goal("P13", "wrong rosters at the end", "", *PRESENCE, wrong_rosters, "at most", 0),
+    Goal("P14", "CPU per REST send, Node with no database", "µs", "rest", "node-rest", "ours-push", per_delivery, "less", 20),
+    Goal("P14", KEY_OBJECT, "µs", "rest", "node-rest-keyobj", "ours-push", per_delivery, "less", 6),
+    Goal("P15", "idle CPU per connection and second", "µs", "idle", "node", "ours", IDLE, "fraction", 1),
+]

@@ -1,0 +1,528 @@
+//! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
+//! told. Nothing here tells them.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::codec::{self, Codec, HuffmanCodec, Kind};
+use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::event::{Audience, Delivery, Event};
+use crate::history::Window;
+use crate::id::{ConversationId, IdSource, MessageId, ObjectIds, UserId};
+use crate::model::{
+    ClientId, Content, Conversation, Member, Message, MessageView, NewUser, Pair, PasswordHash, Position,
+    ProfilePatch, Role, RoomInfo, Tombstone, User, UserKey, Visibility,
+};
+use crate::policy::{self, Limits};
+use crate::store::{
+    Appended, Change, CreatedUser, LoggedChange, MemoryStore, NewMessage, NewRoom, Store, StoreError,
+    StoredMessage,
+};
+
+/// The chat: everything that can be asked of it, over a store.
+pub struct Chat {
+    store: Arc<dyn Store>,
+    directory: Directory,
+    codec: Arc<dyn Codec>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    limits: Limits,
+}
+
+/// What somebody gives to get an account. At least one of user name and address is needed.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The unique user name.
+    pub username: Option<String>,
+    /// The unique e-mail address.
+    pub email: Option<String>,
+    /// The name to show; the user name when empty.
+    pub full_name: String,
+    /// What the password was hashed to.
+    pub password_hash: PasswordHash,
+}
+
+impl Registration {
+    /// An account with a user name alone.
+    pub fn named(username: impl Into<String>, password_hash: PasswordHash) -> Self {
+        Self { username: Some(username.into()), email: None, full_name: String::new(), password_hash }
+    }
+}
+
+/// What came of a registration.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// The new person.
+    pub user: Arc<User>,
+    /// What others are to be told.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Chat {
+    /// A chat over this store, with the system's clock, random ids, Huffman compression and the default limits.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            directory: Directory::new(store.clone()),
+            store,
+            codec: Arc::new(HuffmanCodec),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(ObjectIds::new()),
+            limits: Limits::default(),
+        }
+    }
+
+    /// A chat that forgets everything when it is dropped.
+    pub fn in_memory() -> Self {
+        Self::new(Arc::new(MemoryStore::new()))
+    }
+
+    /// With another clock.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// With another source of ids.
+    pub fn with_ids(self, ids: Arc<dyn IdSource>) -> Self {
+        Self { ids, ..self }
+    }
+
+    /// With another codec for new bodies. Bodies of any codec ever used stay readable.
+    pub fn with_codec(self, codec: Arc<dyn Codec>) -> Self {
+        Self { codec, ..self }
+    }
+
+    /// With other limits.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// What time it is here.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// When a field has not the form it must have, or the name or address is taken.
+    pub async fn register(&self, registration: Registration) -> Result<Registered, Error> {
+        let username = registration.username.as_deref().map(policy::check_username).transpose()?;
+        let email = registration.email.as_deref().map(policy::check_email).transpose()?;
+        let full_name = match (registration.full_name.as_str(), username) {
+            ("", Some(username)) => username,
+            (full_name, _) => policy::check_display_name("fullName", full_name)?,
+        };
+        if username.is_none() && email.is_none() {
+            return Err(Error::Invalid { field: "username", problem: "is missing" });
+        }
+        let now = self.clock.now();
+        let user = User {
+            id: UserId::from_bytes(self.ids.next(now)),
+            username: username.map(str::to_owned),
+            email,
+            full_name: full_name.to_owned(),
+            picture: String::new(),
+            created_at: now,
+            updated_at: now,
+            last_seen: None,
+        };
+        match self.store.create_user(NewUser { user, password_hash: registration.password_hash }).await? {
+            CreatedUser::Created(user) => {
+                let event = Event::UserRegistered(user.clone());
+                let delivery = Delivery { position: None, audience: Audience::Everyone, event };
+                Ok(Registered { user, deliveries: vec![delivery] })
+            }
+            CreatedUser::UsernameTaken => Err(Error::UsernameTaken),
+            CreatedUser::EmailTaken => Err(Error::EmailTaken),
+        }
+    }
+
+    /// Looks a person up together with their password's hash, for the one who verifies passwords.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, Error> {
+        Ok(self.store.credentials(&key.folded()).await?)
+    }
+
+    /// Looks a person up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_user(&self, key: &UserKey) -> Result<Option<Arc<User>>, Error> {
+        Ok(self.directory.find_user(key).await?)
+    }
+
+    /// Notes that a person's last connection has ended just now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn record_last_seen(&self, user: UserId) -> Result<(), Error> {
+        self.store.record_last_seen(user, self.clock.now()).await?;
+        self.directory.forget_user(user);
+        Ok(())
+    }
+
+    /// Carries out a command. When this returns `Ok`, all of it is stored.
+    ///
+    /// # Errors
+    /// When the command is malformed, not allowed, or the store fails; then nothing has changed.
+    pub async fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
+        let actor = actor.user;
+        match command {
+            Command::Send { to, content, client_id } => self.send(actor, &to, content, client_id).await,
+            Command::Delete { message } => self.set_deleted(actor, message, true).await,
+            Command::Restore { message } => self.set_deleted(actor, message, false).await,
+            Command::History { of, window, include_deleted } => {
+                self.history(actor, &of, window, include_deleted).await.map(Reply::Messages).map(quietly)
+            }
+            Command::ListUsers { limit } => {
+                let mut users = self.store.users(limit.saturating_add(1)).await?;
+                users.retain(|user| user.id != actor);
+                users.truncate(limit);
+                Ok(quietly(Reply::Users(users)))
+            }
+            Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
+            Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
+            Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
+            Command::CreateRoom { name, visibility, members } => {
+                self.create_room(actor, &name, visibility, members).await
+            }
+            Command::AddMember { room, user } => self.add_member(actor, room, user).await,
+            Command::RemoveMember { room, user } => self.remove_member(actor, room, user).await,
+            Command::SetRole { room, user, role } => self.set_role(actor, room, user, role).await,
+        }
+    }
+
+    /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
+    /// at most `limit`. What has meanwhile ceased to be (a user of a message that cannot be loaded) is an error.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<Delivery>, Error> {
+        let mut deliveries = Vec::new();
+        for LoggedChange { position, change } in self.store.changes_after(position, limit).await? {
+            deliveries.push(self.delivery(position, change).await?);
+        }
+        Ok(deliveries)
+    }
+
+    async fn send(
+        &self,
+        actor: UserId,
+        to: &Destination,
+        content: Content,
+        client_id: Option<ClientId>,
+    ) -> Result<Outcome, Error> {
+        policy::check_content(&content, &self.limits)?;
+        let conversation = self.open(actor, to).await?;
+        policy::must_be_member(actor, &conversation)?;
+
+        let now = self.clock.now();
+        let id = MessageId::from_bytes(self.ids.next(now));
+        let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
+        let appended = self
+            .store
+            .append(NewMessage {
+                id,
+                conversation: conversation.id,
+                sender: actor,
+                body: self.codec.encode(kind, content.text.as_bytes()),
+                file_name: content.file_name.clone(),
+                image: content.image.clone(),
+                client_id,
+                at: now,
+            })
+            .await?;
+        let (position, seq) = match appended {
+            Appended::New { position, seq } => (position, seq),
+            Appended::Repeated(first) => {
+                let conversation = self.directory.conversation(first.conversation).await?;
+                let view = self.view(*first, &conversation).await?;
+                return Ok(quietly(Reply::Message(view)));
+            }
+        };
+        let message = Message {
+            id,
+            conversation: conversation.id,
+            seq,
+            sender: actor,
+            content,
+            created_at: now,
+            updated_at: now,
+            deleted: None,
+        };
+        let view = MessageView {
+            sender: self.directory.user(actor).await?,
+            recipient: self.directory.recipient(&conversation, actor).await?,
+            message,
+        };
+        Ok(Outcome {
+            reply: Reply::Message(view.clone()),
+            deliveries: vec![to_members(position, &conversation, Event::MessageSent(view))],
+        })
+    }
+
+    async fn set_deleted(&self, actor: UserId, id: MessageId, delete: bool) -> Result<Outcome, Error> {
+        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
+        let conversation = self.directory.conversation(stored.conversation).await?;
+        let view = self.view(stored, &conversation).await?;
+        if delete {
+            policy::may_delete(actor, &view.message, &conversation)?;
+        } else {
+            policy::may_restore(actor, &view.message, &conversation)?;
+        }
+        let now = self.clock.now();
+        let tombstone = delete.then_some(Tombstone { at: now, by: actor });
+        let changed = self.store.set_deleted(id, tombstone, now).await?;
+        let (position, stored) = changed.ok_or(Error::MessageNotFound)?;
+        let message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
+        let view = MessageView { message, ..view };
+        let event = if delete { Event::MessageDeleted } else { Event::MessageRestored };
+        let deliveries = position.map(|position| to_members(position, &conversation, event(view.clone())));
+        Ok(Outcome { reply: Reply::Message(view), deliveries: deliveries.into_iter().collect() })
+    }
+
+    async fn history(
+        &self,
+        actor: UserId,
+        of: &Destination,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<History, Error> {
+        let conversation = match of {
+            Destination::Conversation(id) => Some(self.directory.conversation(*id).await?),
+            Destination::Person(key) => {
+                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+                self.directory.find_direct(Pair::new(actor, person.id)).await?
+            }
+        };
+        let Some(conversation) = conversation else { return Ok(History::default()) };
+        policy::must_be_member(actor, &conversation)?;
+        let (stored, has_more) = self.store.history(conversation.id, window, include_deleted).await?;
+        let mut messages = Vec::with_capacity(stored.len());
+        for message in stored {
+            messages.push(self.view(message, &conversation).await?);
+        }
+        Ok(History { messages, has_more })
+    }
+
+    async fn chat_partners(&self, actor: UserId, limit: usize) -> Result<Outcome, Error> {
+        let mut users = Vec::new();
+        for id in self.store.chat_partners(actor, limit).await? {
+            users.push(self.directory.user(id).await?);
+        }
+        Ok(quietly(Reply::Users(users)))
+    }
+
+    async fn update_profile(&self, actor: UserId, mut patch: ProfilePatch) -> Result<Outcome, Error> {
+        if let Some(name) = &patch.full_name {
+            patch.full_name = Some(policy::check_display_name("fullName", name)?.to_owned());
+        }
+        let updated = self.store.update_profile(actor, patch, self.clock.now()).await?;
+        let (position, user) = updated.ok_or(Error::UserNotFound)?;
+        self.directory.forget_user(actor);
+        let event = Event::ProfileUpdated(user.clone());
+        let delivery = Delivery { position: Some(position), audience: Audience::Everyone, event };
+        Ok(Outcome { reply: Reply::User(user), deliveries: vec![delivery] })
+    }
+
+    async fn set_typing(&self, actor: UserId, to: &Destination, typing: bool) -> Result<Outcome, Error> {
+        let conversation = match to {
+            Destination::Conversation(id) => self.directory.conversation(*id).await?,
+            Destination::Person(_) => self.open(actor, to).await?,
+        };
+        policy::must_be_member(actor, &conversation)?;
+        let others = conversation.members.iter().map(|member| member.user).filter(|user| *user != actor);
+        let audience = Audience::Users(others.collect());
+        let user = self.directory.user(actor).await?;
+        let event = Event::TypingChanged { conversation, user, typing };
+        Ok(Outcome { reply: Reply::Done, deliveries: vec![Delivery { position: None, audience, event }] })
+    }
+
+    async fn create_room(
+        &self,
+        actor: UserId,
+        name: &str,
+        visibility: Visibility,
+        others: Vec<UserId>,
+    ) -> Result<Outcome, Error> {
+        let name = policy::check_display_name("name", name)?.to_owned();
+        if others.len() >= self.limits.room_members {
+            let limit = self.limits.room_members;
+            return Err(Error::TooLarge { field: "members", limit, unit: "members" });
+        }
+        let at = self.clock.now();
+        let mut members = vec![Member { user: actor, role: Role::Admin, joined_at: at }];
+        for user in others {
+            self.directory.user(user).await?;
+            if members.iter().all(|member| member.user != user) {
+                members.push(Member { user, role: Role::Member, joined_at: at });
+            }
+        }
+        let id = ConversationId::from_bytes(self.ids.next(at));
+        let info = RoomInfo { name, visibility };
+        let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let event = Event::RoomCreated { room: room.clone(), by: actor };
+        Ok(about_room(Some(position), room, event))
+    }
+
+    async fn add_member(&self, actor: UserId, id: ConversationId, user: UserId) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_add_member(actor, user, &room, &self.limits)?;
+        self.directory.user(user).await?;
+        if room.member(user).is_some() {
+            return Ok(quietly(Reply::Conversation(room)));
+        }
+        let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
+        let changed = self.store.set_member(id, member).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::MemberAdded { room: room.clone(), user };
+        Ok(about_room(position, room, event))
+    }
+
+    async fn remove_member(&self, actor: UserId, id: ConversationId, user: UserId) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_remove_member(actor, user, &room)?;
+        let changed = self.store.remove_member(id, user, self.clock.now()).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::MemberRemoved { room: room.clone(), user };
+        Ok(about_room(position, room, event))
+    }
+
+    async fn set_role(
+        &self,
+        actor: UserId,
+        id: ConversationId,
+        user: UserId,
+        role: Role,
+    ) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_set_role(actor, user, &room)?;
+        let member = *room.member(user).ok_or(Error::UserNotFound)?;
+        let changed = self.store.set_member(id, Member { role, ..member }).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::RoleChanged { room: room.clone(), user, role };
+        Ok(about_room(position, room, event))
+    }
+
+    async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
+        match to {
+            Destination::Conversation(id) => self.directory.conversation(*id).await,
+            Destination::Person(key) => {
+                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+                let fresh = || {
+                    let now = self.clock.now();
+                    (ConversationId::from_bytes(self.ids.next(now)), now)
+                };
+                Ok(self.directory.open_direct(Pair::new(actor, person.id), fresh).await?)
+            }
+        }
+    }
+
+    async fn view(&self, stored: StoredMessage, conversation: &Conversation) -> Result<MessageView, Error> {
+        let sender = self.directory.user(stored.sender).await?;
+        let recipient = self.directory.recipient(conversation, stored.sender).await?;
+        Ok(MessageView { message: self.decode(stored)?, sender, recipient })
+    }
+
+    fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
+        let corrupt = || StoreError::Corrupt { what: "message body", id: stored.id.to_string() };
+        // What was let in may be decoded, however limits were changed since.
+        const LIMIT: usize = 256 << 20;
+        let text = codec::decode(&stored.body, LIMIT).map_err(|_| corrupt())?;
+        let text = String::from_utf8(text).map_err(|_| corrupt())?;
+        Ok(Message {
+            id: stored.id,
+            conversation: stored.conversation,
+            seq: stored.seq,
+            sender: stored.sender,
+            content: Content { text: text.into(), file_name: stored.file_name, image: stored.image },
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
+            deleted: stored.deleted,
+        })
+    }
+
+    async fn delivery(&self, position: Position, change: Change) -> Result<Delivery, Error> {
+        Ok(match change {
+            Change::MessageSent(stored) => {
+                self.message_delivery(position, stored, Event::MessageSent).await?
+            }
+            Change::MessageDeleted(stored) => {
+                self.message_delivery(position, stored, Event::MessageDeleted).await?
+            }
+            Change::MessageRestored(stored) => {
+                self.message_delivery(position, stored, Event::MessageRestored).await?
+            }
+            Change::RoomCreated { room, by } => {
+                let room = self.directory.conversation(room).await?;
+                room_delivery(position, room.clone(), Event::RoomCreated { room, by })
+            }
+            Change::MemberAdded { room, user } => {
+                let room = self.directory.conversation(room).await?;
+                room_delivery(position, room.clone(), Event::MemberAdded { room, user })
+            }
+            Change::MemberRemoved { room, user } => {
+                let room = self.directory.conversation(room).await?;
+                room_delivery(position, room.clone(), Event::MemberRemoved { room, user })
+            }
+            Change::RoleChanged { room, user, role } => {
+                let room = self.directory.conversation(room).await?;
+                room_delivery(position, room.clone(), Event::RoleChanged { room, user, role })
+            }
+            Change::ProfileUpdated { user } => Delivery {
+                position: Some(position),
+                audience: Audience::Everyone,
+                event: Event::ProfileUpdated(self.directory.user(user).await?),
+            },
+        })
+    }
+
+    async fn message_delivery(
+        &self,
+        position: Position,
+        stored: StoredMessage,
+        event: impl FnOnce(MessageView) -> Event,
+    ) -> Result<Delivery, Error> {
+        let conversation = self.directory.conversation(stored.conversation).await?;
+        let view = self.view(stored, &conversation).await?;
+        Ok(to_members(position, &conversation, event(view)))
+    }
+}
+
+fn quietly(reply: Reply) -> Outcome {
+    Outcome { reply, deliveries: Vec::new() }
+}
+
+fn to_members(position: Position, conversation: &Arc<Conversation>, event: Event) -> Delivery {
+    Delivery { position: Some(position), audience: Audience::Members(conversation.clone()), event }
+}
+
+fn about_room(position: Option<Position>, room: Arc<Conversation>, event: Event) -> Outcome {
+    let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
+    Outcome { reply: Reply::Conversation(room), deliveries: deliveries.into_iter().collect() }
+}
+
+fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {
+    let audience = match &event {
+        Event::MemberRemoved { user, .. } => Audience::MembersAnd(room, *user),
+        _ => Audience::Members(room),
+    };
+    Delivery { position: Some(position), audience, event }
+}

@@ -1,0 +1,169 @@
+//! Reading codes.
+
+use super::code::{Lengths, MAX_LEN};
+use crate::codec::DecodeError;
+
+/// Codes up to this many bits are found with one look-up. Of chat text fewer than one code in a
+/// hundred is longer, and with 11 bits the table takes 4 KiB, an eighth of a first-level cache.
+const DIRECT: u32 = 11;
+
+/// How many codes are read between two refills; see [`MAX_LEN`].
+const STEP: usize = 4;
+const _: () = assert!(STEP * MAX_LEN as usize <= 56, "a refill must last for a step");
+
+/// Reads bodies written with one code.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// By the next [`DIRECT`] bits: `byte << 4 | length`, or 0 if the code is longer or none.
+    direct: [u16; 1 << DIRECT],
+    /// By the length of the code; used for those longer than [`DIRECT`].
+    classes: [Class; MAX_LEN as usize + 1],
+    /// The byte values in canonical order.
+    bytes: [u8; 256],
+    /// Length of the shortest code.
+    min_len: u8,
+}
+
+/// All codes of one length.
+#[derive(Clone, Copy, Default, Debug)]
+struct Class {
+    /// The first code.
+    first: u32,
+    /// Number of codes.
+    count: u32,
+    /// Position in canonical order of the first code's byte value.
+    position: u32,
+}
+
+impl Decoder {
+    pub(super) fn new(lengths: &Lengths) -> Decoder {
+        let mut decoder = Decoder {
+            direct: [0; 1 << DIRECT],
+            classes: [Class::default(); MAX_LEN as usize + 1],
+            bytes: [0; 256],
+            min_len: MAX_LEN,
+        };
+        for (position, (byte, code, len)) in lengths.codes().enumerate() {
+            decoder.bytes[position] = byte;
+            decoder.min_len = decoder.min_len.min(len);
+
+            let class = &mut decoder.classes[usize::from(len)];
+            if class.count == 0 {
+                class.first = code.into();
+                class.position = position as u32;
+            }
+            class.count += 1;
+
+            if let Some(free) = DIRECT.checked_sub(len.into()) {
+                let first = usize::from(code) << free;
+                decoder.direct[first..first + (1 << free)].fill(u16::from(byte) << 4 | u16::from(len));
+            }
+        }
+        decoder
+    }
+
+    /// Decodes all of `codes` but the last `pad` (at most 7) bits into at most `limit` bytes.
+    pub(super) fn decode(&self, codes: &[u8], pad: u8, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        let pad = u32::from(pad);
+        if codes.last().map_or(pad != 0, |last| last.trailing_zeros() < pad) {
+            return Err(DecodeError::Corrupt);
+        }
+        // No body of this many bits is longer, so the memory is taken once.
+        let bound = (codes.len() as u64 * 8 - u64::from(pad)) / u64::from(self.min_len);
+        let room = usize::try_from(bound).map_or(limit, |bound| bound.min(limit));
+        let mut body = vec![0; room];
+        let mut bits = BitReader { rest: codes, buffer: 0, held: 0 };
+        let mut done = 0;
+
+        let mut steps = body.chunks_exact_mut(STEP);
+        while bits.refill() {
+            let Some(step) = steps.next() else { break };
+            for byte in step {
+                let (found, len) = self.peek(bits.buffer).ok_or(DecodeError::Corrupt)?;
+                *byte = found;
+                bits.skip(len);
+            }
+            done += STEP;
+        }
+
+        loop {
+            bits.refill_to_end();
+            let left = u64::from(bits.held) + 8 * bits.rest.len() as u64 - u64::from(pad);
+            if left == 0 {
+                break;
+            }
+            if left < u64::from(self.min_len) {
+                return Err(DecodeError::Truncated);
+            }
+            let (found, len) = self.peek(bits.buffer).ok_or(DecodeError::Corrupt)?;
+            if u64::from(len) > left {
+                return Err(DecodeError::Truncated);
+            }
+            *body.get_mut(done).ok_or(DecodeError::TooLarge { limit })? = found;
+            bits.skip(len);
+            done += 1;
+        }
+        body.truncate(done);
+        Ok(body)
+    }
+
+    /// The byte whose code the high bits of `buffer` begin with, and the length of that code.
+    #[inline]
+    fn peek(&self, buffer: u64) -> Option<(u8, u32)> {
+        let entry = self.direct[(buffer >> (64 - DIRECT)) as usize];
+        if entry == 0 {
+            return self.peek_long(buffer);
+        }
+        Some(((entry >> 4) as u8, u32::from(entry & 0xf)))
+    }
+
+    #[cold]
+    fn peek_long(&self, buffer: u64) -> Option<(u8, u32)> {
+        (DIRECT + 1..=MAX_LEN.into()).find_map(|len| {
+            let class = self.classes[len as usize];
+            let code = (buffer >> (64 - len)) as u32;
+            let offset = code.checked_sub(class.first).filter(|&offset| offset < class.count)?;
+            Some((self.bytes[(class.position + offset) as usize], len))
+        })
+    }
+}
+
+struct BitReader<'a> {
+    rest: &'a [u8],
+    /// The next bits, from the high end. Below the `held` ones there may already be some of the
+    /// first byte of `rest`; adding that byte again does not change them.
+    buffer: u64,
+    held: u32,
+}
+
+impl BitReader<'_> {
+    /// Takes whole bytes until at least 56 bits are held. The last byte of the codes is never
+    /// among them, so none of these bits is padding. Answers `false` and does nothing when fewer
+    /// than 8 bytes are left.
+    #[inline]
+    fn refill(&mut self) -> bool {
+        let Some(word) = self.rest.first_chunk() else { return false };
+        self.buffer |= u64::from_be_bytes(*word) >> self.held;
+        let taken = (63 - self.held) / 8;
+        self.rest = &self.rest[taken as usize..];
+        self.held += 8 * taken;
+        true
+    }
+
+    /// Takes whole bytes until at least 56 bits are held or no byte is left.
+    #[inline]
+    fn refill_to_end(&mut self) {
+        while self.held < 56 {
+            let Some((&byte, rest)) = self.rest.split_first() else { break };
+            self.buffer |= u64::from(byte) << (56 - self.held);
+            self.held += 8;
+            self.rest = rest;
+        }
+    }
+
+    #[inline]
+    fn skip(&mut self, len: u32) {
+        self.buffer <<= len;
+        self.held -= len;
+    }
+}

@@ -1,0 +1,109 @@
+//! How message and file bodies are stored.
+//!
+//! A [`Codec`] turns a body into a [`Blob`]; [`decode`] turns any blob of any codec back. Writing
+//! is a choice that may change from release to release, reading is a promise: a blob says by its
+//! [`Encoding`] how to read it, so old ones stay readable whatever codec is in use now.
+//!
+//! Blobs carry no checksum. Damage that still is a well-formed frame decodes to other bytes, so
+//! integrity at rest is the store's concern; what is promised here is that no input whatever
+//! panics or takes more memory than the caller allows.
+
+mod blob;
+mod huffman;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    blob::{Blob, BlobRef, Encoding, Kind, UnknownEncoding},
+    huffman::HuffmanCodec,
+};
+
+/// Largest message in bytes that is stored as it is.
+pub const MAX_PLAIN_MESSAGE: usize = 50;
+
+/// Largest file in bytes that is stored as it is.
+pub const MAX_PLAIN_FILE: usize = 1024;
+
+/// Encodes bodies for storage.
+///
+/// # Guarantees
+///
+/// - [`decode`] with a limit of at least `body.len()` gives back exactly `body`.
+/// - The blob is at most one byte longer than the body, for every body.
+/// - Equal arguments give equal blobs.
+pub trait Codec: Send + Sync {
+    /// Encodes `body`, which may be any bytes of any length; `kind` says what they are.
+    fn encode(&self, kind: Kind, body: &[u8]) -> Blob;
+}
+
+/// Keeps every body as it is.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct StoredCodec;
+
+impl Codec for StoredCodec {
+    fn encode(&self, _kind: Kind, body: &[u8]) -> Blob {
+        Blob { encoding: Encoding::Stored, bytes: body.to_vec() }
+    }
+}
+
+/// Whether a body of `len` bytes is large enough for compression: a message over
+/// [`MAX_PLAIN_MESSAGE`], a file over [`MAX_PLAIN_FILE`].
+///
+/// This is what clients are shown as "compressed". It depends on the size alone, not on whether
+/// the body turned out to be compressible, so that it is the same with every codec.
+pub fn is_compressible_size(kind: Kind, len: usize) -> bool {
+    match kind {
+        Kind::Message => len > MAX_PLAIN_MESSAGE,
+        Kind::File => len > MAX_PLAIN_FILE,
+    }
+}
+
+/// Decodes a [`Blob`] or [`BlobRef`] of any encoding into at most `limit` bytes.
+///
+/// The memory taken for the body never exceeds `limit` bytes, whatever the blob claims; on top of
+/// it come at most 8 KiB of working tables.
+///
+/// # Errors
+///
+/// Every variant of [`DecodeError`]; a blob made by a [`Codec`] and kept unchanged gives only
+/// [`DecodeError::TooLarge`], if its body is longer than `limit`.
+pub fn decode<'a>(blob: impl Into<BlobRef<'a>>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let blob = blob.into();
+    match blob.encoding {
+        Encoding::Stored => copy_within(blob.bytes, limit),
+        Encoding::Huffman => huffman::decode(blob.bytes, limit),
+    }
+}
+
+/// Why a blob could not be decoded. Never contains content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The blob ends before its header, its table or its last symbol does.
+    #[error("the blob is cut short")]
+    Truncated,
+    /// The blob contradicts itself: an impossible table, a bit pattern without meaning, padding
+    /// that is not zero or not there.
+    #[error("the blob is corrupt")]
+    Corrupt,
+    /// The body is longer than the caller allows.
+    #[error("the body is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The caller's limit in bytes.
+        limit: usize,
+    },
+    /// The frame names a format this release does not know, most likely a later one.
+    #[error("frame format {id} is unknown")]
+    UnknownFrame {
+        /// The frame's format, 0 to 31.
+        id: u8,
+    },
+}
+
+/// The body of a blob that holds it as it is.
+fn copy_within(bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    if bytes.len() > limit {
+        return Err(DecodeError::TooLarge { limit });
+    }
+    Ok(bytes.to_vec())
+}

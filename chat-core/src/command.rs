@@ -1,0 +1,147 @@
+//! What a person can ask for, and what is answered.
+
+use std::sync::Arc;
+
+use crate::event::Delivery;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    ClientId, Content, Conversation, MessageView, ProfilePatch, Role, User, UserKey, Visibility,
+};
+
+/// Who asks. The edge has checked that they are who they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// The person.
+    pub user: UserId,
+}
+
+/// Where something is said: to a person, or in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// The direct conversation with this person, opened if need be.
+    Person(UserKey),
+    /// This conversation.
+    Conversation(ConversationId),
+}
+
+/// A request of a person.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Say something. Answered with [`Reply::Message`].
+    Send {
+        /// Where.
+        to: Destination,
+        /// What.
+        content: Content,
+        /// The client's own name for this send; a repeated one answers the first message again.
+        client_id: Option<ClientId>,
+    },
+    /// Delete a message so that it can be restored. Deleting a deleted one succeeds and changes nothing.
+    /// Answered with [`Reply::Message`].
+    Delete {
+        /// Which.
+        message: MessageId,
+    },
+    /// Undo a deletion. Restoring what is not deleted succeeds and changes nothing.
+    /// Answered with [`Reply::Message`].
+    Restore {
+        /// Which.
+        message: MessageId,
+    },
+    /// Read what was said. Answered with [`Reply::Messages`].
+    History {
+        /// Where. With a person nobody has talked to yet the answer is empty.
+        of: Destination,
+        /// Which part.
+        window: Window,
+        /// Whether deleted messages are part of it.
+        include_deleted: bool,
+    },
+    /// Everybody but oneself, in the order of their accounts. Answered with [`Reply::Users`].
+    ListUsers {
+        /// At most so many.
+        limit: usize,
+    },
+    /// The people one has talked with directly, the latest first. Answered with [`Reply::Users`].
+    ListChatPartners {
+        /// At most so many.
+        limit: usize,
+    },
+    /// Change the own profile. Answered with [`Reply::User`].
+    UpdateProfile(ProfilePatch),
+    /// Tell the others that one is typing, or has stopped. Answered with [`Reply::Done`].
+    SetTyping {
+        /// Where.
+        to: Destination,
+        /// Typing or not.
+        typing: bool,
+    },
+    /// Make a room, as its admin. Answered with [`Reply::Conversation`].
+    CreateRoom {
+        /// Its name.
+        name: String,
+        /// Who may join by themselves.
+        visibility: Visibility,
+        /// Who is in besides oneself.
+        members: Vec<UserId>,
+    },
+    /// Bring somebody into a room (or oneself into a public one). Answered with [`Reply::Conversation`].
+    AddMember {
+        /// The room.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Take somebody out of a room, or leave it. Answered with [`Reply::Conversation`].
+    RemoveMember {
+        /// The room.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Change what a member may do. Answered with [`Reply::Conversation`].
+    SetRole {
+        /// The room.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+        /// The new role.
+        role: Role,
+    },
+}
+
+/// What came of a command that was carried out.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The answer to the one who asked.
+    pub reply: Reply,
+    /// What others (and the asker's other devices) are to be told. Everything in it is stored already.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Carried out; there is nothing more to say.
+    Done,
+    /// The message it was about.
+    Message(MessageView),
+    /// A part of a history.
+    Messages(History),
+    /// People.
+    Users(Vec<Arc<User>>),
+    /// One person.
+    User(Arc<User>),
+    /// The conversation it was about.
+    Conversation(Arc<Conversation>),
+}
+
+/// A part of a conversation's history.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The messages, the oldest first.
+    pub messages: Vec<MessageView>,
+    /// Whether there are more beyond the window's open end.
+    pub has_more: bool,
+}

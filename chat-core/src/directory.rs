@@ -1,0 +1,146 @@
+//! Looks people and conversations up, remembering what was asked for lately.
+//!
+//! What changes is *removed* from memory, never replaced: two changes at once could be remembered in the wrong
+//! order, and a removal also makes a look-up that is under way forget what it found.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::{ConversationId, UserId};
+use crate::model::{Conversation, ConversationKind, Pair, User, UserKey};
+use crate::store::{Store, StoreError};
+
+/// How many of each kind are remembered: some 30 MB when all are in use.
+const CAPACITY: usize = 50_000;
+
+pub(crate) struct Directory {
+    store: Arc<dyn Store>,
+    users: Cache<UserId, Arc<User>>,
+    /// Names and addresses never change hands, so what they lead to is never removed.
+    ids: Cache<UserKey, UserId>,
+    conversations: Cache<ConversationId, Arc<Conversation>>,
+    directs: Cache<Pair, Arc<Conversation>>,
+}
+
+impl Directory {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            users: Cache::new(CAPACITY),
+            ids: Cache::new(CAPACITY),
+            conversations: Cache::new(CAPACITY),
+            directs: Cache::new(CAPACITY),
+        }
+    }
+
+    pub(crate) async fn find_user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
+        let key = key.folded();
+        if let UserKey::Id(id) = key {
+            return self.find_user_by_id(id).await;
+        }
+        if let Some(id) = self.ids.get(&key) {
+            return self.find_user_by_id(id).await;
+        }
+        let mut user = self.store.user(&key).await?;
+        if let (None, UserKey::Username(name)) = (&user, &key)
+            && name.contains('@')
+        {
+            // Accounts without a user name are known by their address where people are named by user name.
+            user =
+                self.store.user(&UserKey::Email(name.clone())).await?.filter(|user| user.username.is_none());
+        }
+        if let Some(user) = &user {
+            self.ids.insert(key, user.id);
+        }
+        Ok(user)
+    }
+
+    pub(crate) async fn user(&self, id: UserId) -> Result<Arc<User>, Error> {
+        self.find_user_by_id(id).await?.ok_or(Error::UserNotFound)
+    }
+
+    async fn find_user_by_id(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        match self.users.get_value_or_guard_async(&id).await {
+            Ok(user) => Ok(Some(user)),
+            Err(place) => {
+                let user = self.store.user(&UserKey::Id(id)).await?;
+                if let Some(user) = &user {
+                    // Fails when the user changed meanwhile: then the next look-up asks again.
+                    let _ = place.insert(user.clone());
+                }
+                Ok(user)
+            }
+        }
+    }
+
+    pub(crate) async fn find_conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<Arc<Conversation>>, StoreError> {
+        match self.conversations.get_value_or_guard_async(&id).await {
+            Ok(conversation) => Ok(Some(conversation)),
+            Err(place) => {
+                let conversation = self.store.conversation(id).await?;
+                if let Some(conversation) = &conversation {
+                    let _ = place.insert(conversation.clone());
+                }
+                Ok(conversation)
+            }
+        }
+    }
+
+    pub(crate) async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, Error> {
+        self.find_conversation(id).await?.ok_or(Error::ConversationNotFound)
+    }
+
+    pub(crate) async fn find_direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        if let Some(found) = self.directs.get(&pair) {
+            return Ok(Some(found));
+        }
+        let found = self.store.direct(pair).await?;
+        if let Some(found) = &found {
+            self.directs.insert(pair, found.clone());
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn open_direct(
+        &self,
+        pair: Pair,
+        fresh: impl FnOnce() -> (ConversationId, Timestamp),
+    ) -> Result<Arc<Conversation>, StoreError> {
+        if let Some(found) = self.find_direct(pair).await? {
+            return Ok(found);
+        }
+        let (id, at) = fresh();
+        let opened = self.store.open_direct(pair, id, at).await?;
+        self.directs.insert(pair, opened.clone());
+        Ok(opened)
+    }
+
+    /// In a direct conversation, whom `sender` speaks to.
+    pub(crate) async fn recipient(
+        &self,
+        conversation: &Conversation,
+        sender: UserId,
+    ) -> Result<Option<Arc<User>>, Error> {
+        match conversation.kind {
+            ConversationKind::Direct { pair } => match pair.other(sender) {
+                Some(other) => Ok(Some(self.user(other).await?)),
+                None => Ok(None),
+            },
+            ConversationKind::Room(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn forget_user(&self, id: UserId) {
+        self.users.remove(&id);
+    }
+
+    pub(crate) fn forget_conversation(&self, id: ConversationId) {
+        self.conversations.remove(&id);
+    }
+}

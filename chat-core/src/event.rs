@@ -1,0 +1,96 @@
+//! What others are told of a change.
+
+use std::sync::Arc;
+
+use crate::id::UserId;
+use crate::model::{Conversation, MessageView, Position, Role, User};
+
+/// An event and who is to be told of it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The change's place in the log; none for what is not logged (typing, a new account).
+    pub position: Option<Position>,
+    /// Who is told.
+    pub audience: Audience,
+    /// What they are told.
+    pub event: Event,
+}
+
+/// Who is told of an event.
+#[derive(Debug, Clone)]
+pub enum Audience {
+    /// Every member of a conversation, the one who caused it included.
+    Members(Arc<Conversation>),
+    /// Every member of a conversation, and one who is no longer in it.
+    MembersAnd(Arc<Conversation>, UserId),
+    /// These people.
+    Users(Vec<UserId>),
+    /// Everybody.
+    Everyone,
+}
+
+impl Audience {
+    /// Whether this person is told.
+    pub fn includes(&self, user: UserId) -> bool {
+        match self {
+            Self::Members(conversation) => conversation.member(user).is_some(),
+            Self::MembersAnd(conversation, other) => *other == user || conversation.member(user).is_some(),
+            Self::Users(users) => users.contains(&user),
+            Self::Everyone => true,
+        }
+    }
+}
+
+/// Something happened. Edges match on it without a catch-all arm, so that a new event visits every dialect.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A message was said.
+    MessageSent(MessageView),
+    /// A message was deleted; it can be restored.
+    MessageDeleted(MessageView),
+    /// A deletion was undone.
+    MessageRestored(MessageView),
+    /// A room was made.
+    RoomCreated {
+        /// The room.
+        room: Arc<Conversation>,
+        /// Who made it.
+        by: UserId,
+    },
+    /// Somebody came into a room.
+    MemberAdded {
+        /// The room as it is now.
+        room: Arc<Conversation>,
+        /// Who came.
+        user: UserId,
+    },
+    /// Somebody left a room or was taken out.
+    MemberRemoved {
+        /// The room as it is now.
+        room: Arc<Conversation>,
+        /// Who went.
+        user: UserId,
+    },
+    /// Somebody's role changed.
+    RoleChanged {
+        /// The room as it is now.
+        room: Arc<Conversation>,
+        /// Whose.
+        user: UserId,
+        /// To what.
+        role: Role,
+    },
+    /// Somebody changed their profile.
+    ProfileUpdated(Arc<User>),
+    /// Somebody made an account.
+    UserRegistered(Arc<User>),
+    /// Somebody types, or has stopped. The typist is not told.
+    TypingChanged {
+        /// Where.
+        conversation: Arc<Conversation>,
+        /// Who.
+        user: Arc<User>,
+        /// Typing or not.
+        typing: bool,
+    },
+}

@@ -1,0 +1,192 @@
+//! Clauses for stores that outlive the process: what was acknowledged is there when the store is opened again.
+//!
+//! Every clause is run both ways: the store was closed before it was dropped, and it was only dropped.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::support::{
+    ODD_TEXTS, append, at, client_id, conversation_id, create, delete, direct, email, everything,
+};
+use super::support::{
+    hash, id, last_position, member, message_id, new_message, new_room, new_user, people, room,
+};
+use super::support::{say, stored, user_id, username, whole_history, whole_log};
+use crate::codec::{Blob, Encoding};
+use crate::model::{Pair, Position, ProfilePatch, Role, Seq};
+use crate::store::{Appended, CreatedUser, NewMessage, Store, StoreError};
+
+/// How a store ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Closed,
+    Dropped,
+}
+
+/// Ends the store and opens it again.
+async fn again(
+    store: Arc<dyn Store>,
+    end: End,
+    path: &Path,
+    open: &impl AsyncFn(&Path) -> Arc<dyn Store>,
+) -> Arc<dyn Store> {
+    if let End::Closed = end {
+        store.close().await.expect("closing must work");
+    }
+    drop(store);
+    open(path).await
+}
+
+/// A path of its own for each way to end.
+fn places(path: &Path) -> [(End, std::path::PathBuf); 2] {
+    [(End::Closed, path.with_extension("closed")), (End::Dropped, path.with_extension("dropped"))]
+}
+
+/// Everything that was written is read as before: accounts, profiles, conversations, members, messages, tombstones,
+/// void tokens and the log, with all their orders.
+pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let [cid, ann, bob] = people(&*store, [3, 1, 2]).await;
+        create(&*store, new_user(4, None, None)).await;
+        let patch = ProfilePatch { full_name: Some("Ann B.".into()), picture: Some(String::new()) };
+        store.update_profile(ann, patch, at(50)).await.unwrap();
+        store.record_last_seen(bob, at(60)).await.unwrap();
+        store.revoke_token([7; 32], at(500)).await.unwrap();
+        let [with_bob, with_cid] = [direct(&*store, 1, ann, bob).await, direct(&*store, 2, cid, ann).await];
+        direct(&*store, 3, ann, ann).await;
+        let cast = vec![member(bob, Role::Moderator, 5), member(ann, Role::Admin, 5)];
+        let (_, made) = store.create_room(new_room(4, cast, ann)).await.unwrap();
+        store.set_member(made.id, member(cid, Role::Member, 4)).await.unwrap();
+        store.set_member(made.id, member(bob, Role::Admin, 9)).await.unwrap();
+        store.remove_member(made.id, ann, at(70)).await.unwrap();
+        store.set_member(made.id, member(ann, Role::Member, 3)).await.unwrap();
+        for (n, conversation) in [(5, with_cid), (2, with_bob), (9, made.id), (1, with_bob), (3, with_cid)] {
+            say(&*store, n, conversation, ann).await;
+        }
+        let whole = NewMessage {
+            body: Blob { encoding: Encoding::Huffman, bytes: (0..=255).cycle().take(100_000).collect() },
+            file_name: Some(ODD_TEXTS.concat()),
+            image: Some(String::new()),
+            client_id: Some(client_id("c")),
+            ..new_message(10, with_bob, bob)
+        };
+        append(&*store, whole).await;
+        for n in [3, 1] {
+            delete(&*store, message_id(n), bob).await;
+        }
+        store.set_deleted(message_id(1), None, at(90)).await.unwrap();
+
+        let mut store = store;
+        let before = everything(&*store).await;
+        for round in 1..=2 {
+            store = again(store, end, &path, &open).await;
+            assert_eq!(everything(&*store).await, before, "{end:?}, opened for the {round}. time again");
+            store.check().await.expect("a store that was opened again must work");
+        }
+        for key in [id(ann), username("PERSON-1"), email("person-1@example.org")] {
+            let (user, kept) = store.credentials(&key).await.unwrap().expect("credentials must be there");
+            assert_eq!((user.id, kept == hash(ann)), (ann, true), "{end:?}, {key:?}");
+        }
+        let opened = store.direct(Pair::new(ann, bob)).await.unwrap();
+        assert_eq!(opened.map(|opened| opened.id), Some(with_bob), "{end:?}");
+    }
+}
+
+/// Positions and seqs go on where they were.
+pub async fn positions_and_seqs_go_on(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let mut store = open(&path).await;
+        let [ann, bob] = people(&*store, [1, 2]).await;
+        let conversations = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
+        let mut position = 1;
+        for n in 0..9 {
+            let which = usize::from(n % 3 == 2);
+            let seq = if which == 1 { n / 3 + 1 } else { n / 3 * 2 + n % 3 + 1 };
+            let place = append(&*store, new_message(n, conversations[which], ann)).await;
+            position += 1;
+            assert_eq!(place, (Position(position), Seq(seq.into())), "{end:?}, message {n}");
+            if n % 2 == 0 {
+                delete(&*store, message_id(n), bob).await;
+                position += 1;
+            }
+            store = again(store, end, &path, &open).await;
+            assert_eq!(last_position(&*store).await, Position(position), "{end:?} after message {n}");
+        }
+        let positions = whole_log(&*store).await.into_iter().map(|entry| entry.position.0);
+        assert!(positions.eq(1..=position), "{end:?}: positions must be 1, 2, 3, …");
+        assert_eq!(whole_history(&*store, conversations[0]).await.len(), 6);
+    }
+}
+
+/// What was unique stays so: names, addresses, ids, pairs and client ids are still taken.
+pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let [ann, bob] = people(&*store, [1, 2]).await;
+        create(&*store, new_user(3, Some("Žofie"), Some("žofie@example.org"))).await;
+        let conversation = direct(&*store, 1, ann, bob).await;
+        let first = NewMessage { client_id: Some(client_id("once")), ..new_message(1, conversation, ann) };
+        append(&*store, first.clone()).await;
+        let store = again(store, end, &path, &open).await;
+
+        let before = everything(&*store).await;
+        for (new, answer) in [
+            (new_user(9, Some("žOFIE"), None), CreatedUser::UsernameTaken),
+            (new_user(9, None, Some("ŽOFIE@example.org")), CreatedUser::EmailTaken),
+            (new_user(3, None, None), CreatedUser::UsernameTaken),
+        ] {
+            assert_eq!(store.create_user(new).await.unwrap(), answer, "{end:?}");
+        }
+        assert_eq!(
+            direct(&*store, 2, bob, ann).await,
+            conversation,
+            "{end:?}: the pair has its conversation"
+        );
+        assert!(
+            store.create_room(new_room(1, vec![], ann)).await.is_err(),
+            "{end:?}: a taken conversation id"
+        );
+        assert!(
+            store.append(new_message(1, conversation, bob)).await.is_err(),
+            "{end:?}: a taken message id"
+        );
+        let repeated = NewMessage { id: message_id(2), ..first.clone() };
+        let answer = store.append(repeated).await.unwrap();
+        assert_eq!(answer, Appended::Repeated(Box::new(stored(first, Seq(1)))), "{end:?}: a repeated send");
+        assert_eq!(everything(&*store).await, before, "{end:?}: none of this may change anything");
+        let others = NewMessage { client_id: Some(client_id("once")), ..new_message(2, conversation, bob) };
+        assert_eq!(append(&*store, others).await, (Position(2), Seq(2)), "{end:?}: another's client id");
+    }
+}
+
+/// Tokens that were revoked are still void, until their end.
+pub async fn revoked_tokens_are_still_void(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        for (fingerprint, until) in [([1; 32], 100), ([2; 32], 200), ([2; 32], 150)] {
+            store.revoke_token(fingerprint, at(until)).await.unwrap();
+        }
+        let store = again(store, end, &path, &open).await;
+        let mut revoked = store.revoked_tokens(at(99)).await.unwrap();
+        revoked.sort_unstable();
+        assert_eq!(revoked, [([1; 32], at(100)), ([2; 32], at(200))], "{end:?}");
+        let store = again(store, end, &path, &open).await;
+        assert_eq!(store.revoked_tokens(at(100)).await.unwrap(), [([2; 32], at(200))], "{end:?}");
+    }
+}
+
+/// A store in which nothing was written can be opened again, and is still empty.
+pub async fn an_unused_store_opens_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let mut store = open(&path).await;
+        for _ in 0..2 {
+            store = again(store, end, &path, &open).await;
+            assert_eq!(store.users(9).await.unwrap(), [], "{end:?}");
+            assert_eq!(store.user(&id(user_id(1))).await.unwrap(), None, "{end:?}");
+            assert_eq!(store.conversation(conversation_id(1)).await.unwrap(), None, "{end:?}");
+            assert_eq!(last_position(&*store).await, Position(0), "{end:?}");
+        }
+        people(&*store, [1]).await;
+    }
+}

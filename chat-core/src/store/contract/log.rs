@@ -1,0 +1,187 @@
+//! Clauses of [`ChangeLog`](crate::store::ChangeLog).
+
+use std::sync::Arc;
+
+use super::support::{
+    append, at, client_id, conversation_id, delete, direct, everything, id, last_position, member,
+};
+use super::support::{message_id, new_message, new_room, new_user, people, room, say, user_id, whole_log};
+use crate::history::Window;
+use crate::model::{Pair, Position, ProfilePatch, Role, Tombstone};
+use crate::store::{Appended, Change, NewMessage, Store, StoreError, StoredMessage};
+
+async fn message(store: &dyn Store, n: u16) -> StoredMessage {
+    store.message(message_id(n)).await.unwrap().expect("the message must be there")
+}
+
+/// A new store has an empty log and works.
+pub async fn a_fresh_store_is_empty(store: Arc<dyn Store>) {
+    store.check().await.expect("a fresh store must work");
+    assert_eq!(last_position(&*store).await, Position(0));
+    for position in [0, 1, u64::MAX] {
+        assert_eq!(store.changes_after(Position(position), 10).await.unwrap(), []);
+    }
+    assert_eq!(store.users(10).await.unwrap(), []);
+}
+
+/// Every kind of change gets the next position, in the order of calling, and nothing else gets one.
+pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let with_bob = direct(&*store, 1, ann, bob).await;
+    let id = conversation_id(2);
+    let room = new_room(2, vec![member(ann, Role::Admin, 1)], ann);
+    let mut positions = Vec::new();
+    // Between the changes are calls that change nothing and those that are no news.
+    positions.push(append(&*store, new_message(1, with_bob, ann)).await.0);
+    store.record_last_seen(ann, at(1)).await.unwrap();
+    positions.push(store.create_room(room).await.unwrap().0);
+    store.revoke_token([1; 32], at(1)).await.unwrap();
+    positions.extend(store.set_member(id, member(bob, Role::Member, 2)).await.unwrap().unwrap().0);
+    positions.extend(store.set_member(id, member(bob, Role::Member, 3)).await.unwrap().unwrap().0);
+    positions.extend(store.set_member(id, member(bob, Role::Moderator, 4)).await.unwrap().unwrap().0);
+    direct(&*store, 3, bob, bob).await;
+    let tombstone = Some(Tombstone { at: at(5), by: ann });
+    positions.extend(store.set_deleted(message_id(1), tombstone, at(5)).await.unwrap().unwrap().0);
+    positions.extend(store.set_deleted(message_id(1), tombstone, at(6)).await.unwrap().unwrap().0);
+    positions.extend(store.set_deleted(message_id(1), None, at(7)).await.unwrap().unwrap().0);
+    people(&*store, [3]).await;
+    positions.push(store.update_profile(bob, ProfilePatch::default(), at(8)).await.unwrap().unwrap().0);
+    let named = NewMessage { client_id: Some(client_id("c")), ..new_message(2, id, bob) };
+    positions.push(append(&*store, named.clone()).await.0);
+    assert!(matches!(store.append(named).await, Ok(Appended::Repeated(_))));
+    positions.extend(store.remove_member(id, bob, at(9)).await.unwrap().unwrap().0);
+    positions.extend(store.remove_member(id, bob, at(10)).await.unwrap().unwrap().0);
+    positions.extend(store.set_member(id, member(bob, Role::Admin, 11)).await.unwrap().unwrap().0);
+
+    let first = message(&*store, 1).await;
+    let expected = [
+        Change::MessageSent(first.clone()),
+        Change::RoomCreated { room: id, by: ann },
+        Change::MemberAdded { room: id, user: bob },
+        Change::RoleChanged { room: id, user: bob, role: Role::Moderator },
+        Change::MessageDeleted(first.clone()),
+        Change::MessageRestored(first),
+        Change::ProfileUpdated { user: bob },
+        Change::MessageSent(message(&*store, 2).await),
+        Change::MemberRemoved { room: id, user: bob },
+        Change::MemberAdded { room: id, user: bob },
+    ];
+    let numbers: Vec<Position> = (1..=expected.len() as u64).map(Position).collect();
+    assert_eq!(positions, numbers, "the positions answered are 1, 2, 3, …");
+    let (logged, changes): (Vec<_>, Vec<_>) =
+        whole_log(&*store).await.into_iter().map(|entry| (entry.position, entry.change)).unzip();
+    assert_eq!(changes, expected, "the changes in the log");
+    assert_eq!(logged, numbers, "the positions in the log");
+    assert_eq!(last_position(&*store).await, Position(expected.len() as u64));
+}
+
+/// A part of the log begins right after the position asked for and is as long as asked for, if there is so much.
+pub async fn the_log_can_be_read_from_any_position(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let conversation = room(&*store, 1, ann).await;
+    for n in 1..=4 {
+        say(&*store, n, conversation, ann).await;
+        store.update_profile(ann, ProfilePatch::default(), at(1)).await.unwrap();
+    }
+    let all = whole_log(&*store).await;
+    assert_eq!(all.len(), 9);
+    let past_the_end = [all.len() as u64 + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
+    for after in (0..=all.len() as u64).chain(past_the_end) {
+        let rest = all.get(after as usize..).unwrap_or_default();
+        for limit in (0..=all.len() + 1).chain([usize::MAX]) {
+            let part = store.changes_after(Position(after), limit).await.unwrap();
+            assert_eq!(part, rest[..limit.min(rest.len())], "changes_after({after}, {limit})");
+        }
+    }
+}
+
+/// All entries about a message show it as it is when the log is read.
+pub async fn logged_messages_come_as_they_are_now(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    for n in [1, 2] {
+        say(&*store, n, conversation, ann).await;
+    }
+    for round in 0..3 {
+        delete(&*store, message_id(1), bob).await;
+        if round < 2 {
+            store.set_deleted(message_id(1), None, at(round)).await.unwrap();
+        }
+        let now = message(&*store, 1).await;
+        let other = message(&*store, 2).await;
+        for entry in whole_log(&*store).await {
+            match entry.change {
+                Change::MessageSent(said) if said.id == other.id => {
+                    assert_eq!(said, other, "the other message")
+                }
+                Change::MessageSent(said) | Change::MessageDeleted(said) | Change::MessageRestored(said) => {
+                    assert_eq!(said, now, "the message at {:?} in round {round}", entry.position);
+                }
+                other => panic!("nobody asked for {other:?}"),
+            }
+        }
+    }
+}
+
+/// Reading, and asking for what is not there, leaves everything as it was.
+pub async fn reading_changes_nothing(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    say(&*store, 1, direct(&*store, 1, ann, bob).await, ann).await;
+    let before = everything(&*store).await;
+    store.check().await.unwrap();
+    store.direct(Pair::new(bob, bob)).await.unwrap();
+    store.conversation(conversation_id(9)).await.unwrap();
+    store.user(&id(user_id(9))).await.unwrap();
+    store.chat_partners(user_id(9), 9).await.unwrap();
+    store.history(conversation_id(9), Window::Page { page: 3, size: 2 }, true).await.unwrap();
+    store.changes_after(Position(9), 9).await.unwrap();
+    assert_eq!(everything(&*store).await, before);
+}
+
+fn assert_unavailable<T: std::fmt::Debug>(method: &str, answer: Result<T, StoreError>) {
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{method} after close answered {answer:?}");
+}
+
+/// Once a store is closed, every call fails as unavailable, except closing it again.
+pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let other_room = room(&*store, 2, ann).await;
+    say(&*store, 1, conversation, ann).await;
+    for _ in 0..2 {
+        store.close().await.expect("closing, also twice, must work");
+        let pair = Pair::new(ann, bob);
+        let window = Window::Latest { limit: 1 };
+        let patch = ProfilePatch::default();
+        let tombstone = Some(Tombstone { at: at(1), by: ann });
+        assert_unavailable("create_user", store.create_user(new_user(3, None, None)).await);
+        assert_unavailable("user", store.user(&id(ann)).await);
+        assert_unavailable("credentials", store.credentials(&id(ann)).await);
+        assert_unavailable("users", store.users(1).await);
+        assert_unavailable("update_profile", store.update_profile(ann, patch, at(1)).await);
+        assert_unavailable("record_last_seen", store.record_last_seen(ann, at(1)).await);
+        assert_unavailable("revoke_token", store.revoke_token([1; 32], at(1)).await);
+        assert_unavailable("revoked_tokens", store.revoked_tokens(at(0)).await);
+        assert_unavailable("open_direct", store.open_direct(pair, conversation_id(3), at(1)).await);
+        assert_unavailable("direct", store.direct(pair).await);
+        assert_unavailable("create_room", store.create_room(new_room(3, vec![], ann)).await);
+        assert_unavailable("conversation", store.conversation(conversation).await);
+        assert_unavailable("set_member", store.set_member(other_room, member(bob, Role::Member, 1)).await);
+        assert_unavailable("remove_member", store.remove_member(other_room, ann, at(1)).await);
+        assert_unavailable("chat_partners", store.chat_partners(ann, 1).await);
+        assert_unavailable("append", store.append(new_message(2, conversation, ann)).await);
+        assert_unavailable("message", store.message(message_id(1)).await);
+        assert_unavailable("set_deleted", store.set_deleted(message_id(1), tombstone, at(1)).await);
+        assert_unavailable("history", store.history(conversation, window, true).await);
+        assert_unavailable("last_position", store.last_position().await);
+        assert_unavailable("changes_after", store.changes_after(Position(0), 1).await);
+        assert_unavailable("check", store.check().await);
+    }
+}
+
+/// A store in which nothing happened can be closed too.
+pub async fn an_unused_store_can_be_closed(store: Arc<dyn Store>) {
+    store.close().await.expect("closing an unused store must work");
+    store.close().await.expect("closing twice must work");
+    assert_unavailable("check", store.check().await);
+}

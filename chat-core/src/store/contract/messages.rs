@@ -1,0 +1,268 @@
+//! Clauses of [`MessageStore`](crate::store::MessageStore): sending, deleting, restoring.
+
+use std::sync::Arc;
+
+use super::support::{
+    ODD_TEXTS, append, at, client_id, conversation_id, delete, direct, everything, last_position,
+};
+use super::support::{message_id, new_message, people, room, say, stored, whole_history, whole_log};
+use crate::codec::{Blob, Encoding};
+use crate::id::MessageId;
+use crate::model::{Position, Seq, Tombstone};
+use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
+
+async fn find(store: &dyn Store, message: MessageId) -> StoredMessage {
+    store.message(message).await.expect("looking a message up must work").expect("the message must be there")
+}
+
+/// A message is stored with all its parts, and is found, listed and logged as it was given.
+pub async fn a_message_is_kept_as_given(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let text = |text: &str| Some(text.to_owned());
+    let variants = [
+        (None, None, None),
+        (text("notes.txt"), None, None),
+        (None, text("https://example.org/a.png"), None),
+        (text("a"), text("b"), Some(client_id("c"))),
+        // Empty is not missing.
+        (text(""), text(""), None),
+    ];
+    let mut expected = Vec::new();
+    for (n, (file_name, image, client_id)) in (1..).zip(variants) {
+        let new = NewMessage { file_name, image, client_id, ..new_message(n, conversation, bob) };
+        assert_eq!(store.message(new.id).await.unwrap(), None, "message {n} is not there yet");
+        let place = append(&*store, new.clone()).await;
+        assert_eq!(place, (Position(n.into()), Seq(n.into())), "the place of message {n}");
+        expected.push(stored(new, Seq(n.into())));
+        assert_eq!(find(&*store, message_id(n)).await, expected[usize::from(n) - 1], "message {n}");
+    }
+    assert_eq!(whole_history(&*store, conversation).await, expected, "the history");
+    let log = (1..).map(Position).zip(expected.into_iter().map(Change::MessageSent));
+    let log: Vec<_> = log.map(|(position, change)| LoggedChange { position, change }).collect();
+    assert_eq!(whole_log(&*store).await, log, "the log");
+}
+
+/// The messages of each conversation are numbered 1, 2, 3, … however conversations and senders take turns.
+pub async fn seqs_have_no_gaps_in_any_conversation(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversations =
+        [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await, direct(&*store, 3, ann, ann).await];
+    let mut position = last_position(&*store).await;
+    let mut counts = [0; 3];
+    for n in 0..60 {
+        let which = usize::from(n * n + n / 7) % 3;
+        let sender = if n % 5 < 2 { ann } else { bob };
+        counts[which] += 1;
+        position.0 += 1;
+        let place = append(&*store, new_message(n, conversations[which], sender)).await;
+        assert_eq!(place, (position, Seq(counts[which])), "message {n} in conversation {which}");
+        if n % 4 == 0 {
+            // A deleted message keeps its place, and deleting takes none.
+            delete(&*store, message_id(n), sender).await;
+            position.0 += 1;
+        }
+    }
+    for (conversation, count) in conversations.into_iter().zip(counts) {
+        let seqs: Vec<u32> =
+            whole_history(&*store, conversation).await.iter().map(|said| said.seq.0).collect();
+        assert_eq!(seqs, (1..=count).collect::<Vec<_>>(), "the history of {conversation}");
+    }
+}
+
+/// The same client id of the same sender is the same message: the first one is answered, as it is now, and nothing
+/// changes, whatever else the second request says.
+pub async fn a_repeated_client_id_answers_the_first_message(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
+    let named = |n, conversation| NewMessage {
+        client_id: Some(client_id("tmp-1")),
+        ..new_message(n, conversation, ann)
+    };
+    let first = named(1, here);
+    append(&*store, first.clone()).await;
+    let mut first = stored(first, Seq(1));
+    say(&*store, 2, here, bob).await;
+
+    let other_body =
+        NewMessage { body: Blob { encoding: Encoding::Huffman, bytes: vec![9] }, ..named(3, here) };
+    let repeats = [named(1, here), named(3, here), other_body, named(3, there), named(2, here)];
+    for deleted in [false, true] {
+        if deleted {
+            delete(&*store, first.id, bob).await;
+            first = find(&*store, first.id).await;
+        }
+        let before = everything(&*store).await;
+        for again in &repeats {
+            let answer = store.append(again.clone()).await.unwrap();
+            assert_eq!(answer, Appended::Repeated(Box::new(first.clone())), "sending again as {}", again.id);
+            assert_eq!(everything(&*store).await, before, "a repeated send must change nothing");
+        }
+    }
+    assert_eq!(store.message(message_id(3)).await.unwrap(), None, "no second message came of it");
+    let (_, seq) = append(&*store, new_message(3, here, ann)).await;
+    assert_eq!(seq, Seq(3), "repeated sends take no place");
+}
+
+/// Client ids belong to their sender, and are compared to the letter.
+pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let longest = "x".repeat(128);
+    let names = ["id", "ID", "id ", " id", "Žofie", &longest, &longest[1..]];
+    let names: Vec<&str> = ODD_TEXTS.iter().copied().filter(|text| !text.is_empty()).chain(names).collect();
+    let message = |n: u16, sender, name| NewMessage {
+        client_id: Some(client_id(name)),
+        ..new_message(n, conversation, sender)
+    };
+    for (n, name) in (0..).zip(&names) {
+        append(&*store, message(2 * n, ann, name)).await;
+        append(&*store, message(2 * n + 1, bob, name)).await;
+    }
+    for (n, name) in (0..).zip(&names) {
+        for (sender, first) in [(ann, 2 * n), (bob, 2 * n + 1)] {
+            match store.append(message(9999, sender, name)).await.unwrap() {
+                Appended::Repeated(message) => {
+                    assert_eq!(message.id, message_id(first), "{name:?} of {sender}")
+                }
+                Appended::New { .. } => panic!("{name:?} of {sender} was sent before"),
+            }
+        }
+    }
+    // Any number of messages have none, which is not a value they share.
+    for n in 0..3 {
+        append(&*store, new_message(1000 + n, conversation, ann)).await;
+    }
+}
+
+/// A message whose id is taken is refused, takes no place, and does not use up its client id.
+pub async fn a_taken_message_id_overwrites_nothing(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
+    say(&*store, 1, here, ann).await;
+    let before = everything(&*store).await;
+    for conversation in [here, there] {
+        let new = NewMessage { client_id: Some(client_id("tmp")), ..new_message(1, conversation, bob) };
+        let answer = store.append(new).await;
+        assert!(
+            matches!(answer, Err(StoreError::Refused(_))),
+            "a message with the id of another: {answer:?}"
+        );
+        assert_eq!(everything(&*store).await, before, "a failed append must change nothing");
+    }
+    let new = NewMessage { client_id: Some(client_id("tmp")), ..new_message(2, here, bob) };
+    assert_eq!(append(&*store, new).await.1, Seq(2), "the failed appends left no gap");
+    assert_eq!(append(&*store, new_message(3, there, ann)).await.1, Seq(1));
+}
+
+/// Bodies come back bit by bit, whatever their encoding is said to be.
+pub async fn bodies_come_back_bit_by_bit(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let conversation = room(&*store, 1, ann).await;
+    let every_byte: Vec<u8> = (0..=255).collect();
+    // No period that a page or a block of a driver might share.
+    let noise =
+        |len: u32| -> Vec<u8> { (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect() };
+    let mut bodies =
+        vec![vec![], vec![0], vec![0; 4096], b"\0middle\0".to_vec(), vec![0xff, 0xfe, 0xc3, 0x28]];
+    bodies.extend([every_byte, noise(65_537), noise(1_000_003), "Žofie 👍".into(), b"'\"\\%_".to_vec()]);
+    let blobs = |encoding| bodies.iter().map(move |bytes| Blob { encoding, bytes: bytes.clone() });
+    let blobs: Vec<Blob> = blobs(Encoding::Stored).chain(blobs(Encoding::Huffman)).collect();
+    for (n, body) in (0..).zip(&blobs) {
+        append(&*store, NewMessage { body: body.clone(), ..new_message(n, conversation, ann) }).await;
+    }
+    // assert! rather than assert_eq!, because a difference in a megabyte is no help to anybody.
+    let (history, log) = (whole_history(&*store, conversation).await, whole_log(&*store).await);
+    for (n, body) in blobs.iter().enumerate() {
+        let what = format!("body {n} of {} bytes in {:?}", body.bytes.len(), body.encoding);
+        assert!(find(&*store, message_id(n as u16)).await.body == *body, "{what} from message");
+        assert!(history[n].body == *body, "{what} from history");
+        assert!(
+            matches!(&log[n + 1].change, Change::MessageSent(message) if message.body == *body),
+            "{what} from the log"
+        );
+    }
+}
+
+/// Names of files and URLs of images are data.
+pub async fn texts_of_messages_come_back_as_given(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let conversation = room(&*store, 1, ann).await;
+    for (n, text) in (0..).zip(ODD_TEXTS) {
+        let text = Some((*text).to_owned());
+        let new = NewMessage { file_name: text.clone(), image: text, ..new_message(n, conversation, ann) };
+        append(&*store, new).await;
+    }
+    for (message, text) in whole_history(&*store, conversation).await.iter().zip(ODD_TEXTS) {
+        assert_eq!(message.file_name.as_deref(), Some(*text), "the file's name");
+        assert_eq!(message.image.as_deref(), Some(*text), "the image");
+    }
+}
+
+/// A deleted message stays where it is, with its tombstone; deleting it again changes nothing.
+pub async fn a_message_is_deleted_once(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    for n in 1..=3 {
+        say(&*store, n, conversation, ann).await;
+    }
+    let tombstone = Tombstone { at: at(-5), by: bob };
+    let mut expected = find(&*store, message_id(2)).await;
+    (expected.deleted, expected.updated_at) = (Some(tombstone), at(777));
+    let answer = store.set_deleted(message_id(2), Some(tombstone), at(777)).await.unwrap();
+    assert_eq!(answer, Some((Some(Position(4)), expected.clone())), "deleting");
+    assert_eq!(find(&*store, message_id(2)).await, expected);
+    let change = Change::MessageDeleted(expected.clone());
+    assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position: Position(4), change }));
+
+    let before = everything(&*store).await;
+    for again in [tombstone, Tombstone { at: at(888), by: ann }] {
+        let answer = store.set_deleted(message_id(2), Some(again), at(888)).await.unwrap();
+        assert_eq!(answer, Some((None, expected.clone())), "deleting what is deleted");
+        assert_eq!(everything(&*store).await, before, "deleting what is deleted must change nothing");
+    }
+    let history = whole_history(&*store, conversation).await;
+    assert_eq!(history.iter().map(|message| message.seq.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(history[1], expected);
+    for n in [1, 3] {
+        assert_eq!(find(&*store, message_id(n)).await.deleted, None, "message {n} is another");
+    }
+}
+
+/// A restored message is what it was but for `updated_at`; restoring what is not deleted changes nothing.
+pub async fn a_message_is_restored_once(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let mut expected = find(&*store, say(&*store, 1, conversation, ann).await).await;
+    let before = everything(&*store).await;
+    let answer = store.set_deleted(expected.id, None, at(5)).await.unwrap();
+    assert_eq!(answer, Some((None, expected.clone())), "restoring what was never deleted");
+    assert_eq!(everything(&*store).await, before, "restoring what is not deleted must change nothing");
+
+    for round in 1..=2 {
+        delete(&*store, expected.id, bob).await;
+        expected.updated_at = at(round);
+        let answer = store.set_deleted(expected.id, None, at(round)).await.unwrap();
+        let position = Position(1 + 2 * round as u64);
+        assert_eq!(answer, Some((Some(position), expected.clone())), "restoring, round {round}");
+        assert_eq!(find(&*store, expected.id).await, expected);
+        let change = Change::MessageRestored(expected.clone());
+        assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position, change }));
+        let answer = store.set_deleted(expected.id, None, at(999)).await.unwrap();
+        assert_eq!(answer, Some((None, expected.clone())), "restoring what is restored");
+    }
+}
+
+/// A message that is not there is none, and nothing can be done to it.
+pub async fn an_unknown_message_is_none(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    say(&*store, 1, room(&*store, 1, ann).await, ann).await;
+    let before = everything(&*store).await;
+    assert_eq!(store.message(message_id(2)).await.unwrap(), None);
+    for deleted in [None, Some(Tombstone { at: at(1), by: ann })] {
+        assert_eq!(store.set_deleted(message_id(2), deleted, at(1)).await.unwrap(), None);
+    }
+    assert_eq!(everything(&*store).await, before, "nothing came of it");
+    let same_bytes = MessageId::from_bytes(*conversation_id(1).as_bytes());
+    assert_eq!(store.message(same_bytes).await.unwrap().map(|message| message.id), Some(message_id(1)));
+}

@@ -1,0 +1,259 @@
+//! The clauses of the store contract: one function per guarantee, the same for every driver.
+//!
+//! A clause takes a fresh store and panics, saying what was promised, when the promise is not kept.
+//! [`store_contract!`](crate::store_contract) makes a test of each; [`store_durability_contract!`] does so for the
+//! clauses that open a store again. A clause added here is a test of every driver at once, and a driver that is
+//! mended comes with the clause that failed.
+//!
+//! Clauses ask only for what callers may ask: people exist before they speak or become members, conversations
+//! before something is said in them, only rooms change their members, and time never runs backwards where a
+//! method's meaning depends on it.
+//!
+//! [`store_durability_contract!`]: crate::store_durability_contract
+
+mod durability;
+mod history;
+mod log;
+mod messages;
+mod parallel;
+mod people;
+mod rooms;
+mod support;
+mod tokens;
+
+use std::sync::Arc;
+
+pub use self::{durability::*, history::*, log::*, messages::*, parallel::*, people::*, rooms::*, tokens::*};
+pub use self::{
+    parallel::Task,
+    support::{Everything, Scratch},
+};
+use super::Store;
+
+/// What [`store_contract!`](crate::store_contract) accepts for a fresh store: the store, or the store and
+/// something that has to live as long as the test, such as the folder it is in.
+pub trait Fresh {
+    /// What has to stay alive.
+    type Guard;
+
+    /// The store and what has to stay alive.
+    fn split(self) -> (Arc<dyn Store>, Self::Guard);
+}
+
+impl Fresh for Arc<dyn Store> {
+    type Guard = ();
+
+    fn split(self) -> (Arc<dyn Store>, ()) {
+        (self, ())
+    }
+}
+
+impl<G> Fresh for (Arc<dyn Store>, G) {
+    type Guard = G;
+
+    fn split(self) -> Self {
+        self
+    }
+}
+
+/// Makes a `#[tokio::test]` of every clause.
+///
+/// The argument is an expression whose value is a future of a fresh store: an `Arc<dyn Store>`, or a pair of it
+/// and a guard that is kept until the clause has ended. It is evaluated once per clause. The calling crate needs
+/// `tokio` with `macros` and `rt-multi-thread`. Use one module per driver.
+/// ```ignore
+/// mod my_store {
+///     chat_core::store_contract!(async {
+///         let folder = tempfile::tempdir().unwrap();
+///         (Arc::new(MyStore::open(folder.path()).await.unwrap()) as Arc<dyn Store>, folder)
+///     });
+/// }
+/// ```
+#[macro_export]
+macro_rules! store_contract {
+    ($fresh:expr) => {
+        $crate::__store_clauses!(__store_clause_tests, $fresh);
+    };
+}
+
+/// Makes a `#[tokio::test]` of every clause about opening a store again.
+///
+/// The argument is an async closure from a path to the store there, made if there is nothing yet: the path is in
+/// an empty folder of its own, and the driver may make a file or a folder of it.
+/// ```ignore
+/// mod my_store_again {
+///     chat_core::store_durability_contract!(async |path: &Path| {
+///         Arc::new(MyStore::open(path).await.unwrap()) as Arc<dyn Store>
+///     });
+/// }
+/// ```
+#[macro_export]
+macro_rules! store_durability_contract {
+    ($open:expr) => {
+        $crate::__store_durability_clauses!(__store_durability_clause_tests, $open);
+    };
+}
+
+/// The list of all clauses, handed to another macro of this crate: those that need one task, then those that need
+/// several.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_clauses {
+    ($with:ident, $argument:expr) => {
+        $crate::$with! {
+            $argument;
+            an_account_is_found_by_id_name_and_address
+            an_unknown_person_is_none
+            names_are_unique_without_regard_to_case
+            addresses_are_unique_without_regard_to_case
+            names_that_differ_are_different
+            a_refused_account_changes_nothing
+            names_and_addresses_may_be_missing
+            users_come_in_the_order_of_their_accounts
+            texts_of_people_come_back_as_given
+            ids_are_compared_whole
+            moments_come_back_as_given
+            a_profile_patch_changes_only_what_it_names
+            a_profile_patch_for_nobody_is_none
+            last_seen_is_noted_and_not_logged
+            revoked_tokens_are_listed
+            expired_tokens_are_not_listed
+            revoking_again_never_shortens
+            a_pair_has_one_direct_conversation
+            notes_to_oneself_are_a_direct_conversation
+            a_room_is_made_as_asked
+            texts_of_rooms_come_back_as_given
+            a_taken_conversation_id_overwrites_nothing
+            members_are_added_in_order
+            roles_change_in_place
+            members_are_removed_once
+            members_of_no_conversation_are_none
+            chat_partners_come_latest_first
+            only_direct_conversations_with_others_make_chat_partners
+            deleted_messages_make_no_chat_partners
+            a_message_is_kept_as_given
+            seqs_have_no_gaps_in_any_conversation
+            a_repeated_client_id_answers_the_first_message
+            client_ids_that_differ_are_different
+            a_taken_message_id_overwrites_nothing
+            bodies_come_back_bit_by_bit
+            texts_of_messages_come_back_as_given
+            a_message_is_deleted_once
+            a_message_is_restored_once
+            an_unknown_message_is_none
+            windows_hold_exactly_their_messages
+            deleted_messages_count_only_when_asked_for
+            restored_messages_are_back_in_their_place
+            an_empty_history_is_empty
+            cursors_visit_every_message_once
+            a_fresh_store_is_empty
+            every_change_gets_the_next_position
+            the_log_can_be_read_from_any_position
+            logged_messages_come_as_they_are_now
+            reading_changes_nothing
+            a_closed_store_is_unavailable
+            an_unused_store_can_be_closed;
+            messages_of_many_tasks_all_get_their_place
+            a_reader_never_sees_a_gap
+            a_pair_opened_at_once_is_one_conversation
+            a_name_asked_for_at_once_is_given_once
+            a_client_id_used_at_once_is_one_message
+            a_change_wanted_at_once_is_made_once
+        }
+    };
+}
+
+/// The list of all clauses about opening a store again, handed to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_durability_clauses {
+    ($with:ident, $argument:expr) => {
+        $crate::$with! {
+            $argument;
+            everything_is_there_again
+            positions_and_seqs_go_on
+            what_was_taken_is_still_taken
+            revoked_tokens_are_still_void
+            an_unused_store_opens_again
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_clause_tests {
+    ($fresh:expr; $($clause:ident)*; $($parallel:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $clause() {
+                let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
+                $crate::store::contract::$clause(store).await;
+            }
+        )*
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $parallel() {
+                let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
+                let spawn = |task: $crate::store::contract::Task| -> $crate::store::contract::Task {
+                    let running = tokio::spawn(task);
+                    Box::pin(async move { running.await.expect("a task of the clause panicked") })
+                };
+                $crate::store::contract::$parallel(store, &spawn).await;
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_durability_clause_tests {
+    ($open:expr; $($clause:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $clause() {
+                let place = $crate::store::contract::Scratch::new();
+                $crate::store::contract::$clause(&place.path(), $open).await;
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_clause_names {
+    ($source:expr; $($clause:ident)* $(; $($parallel:ident)*)?) => {
+        [$(stringify!($clause),)* $($(stringify!($parallel),)*)?]
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_clause_is_in_a_list() {
+        let sources = [
+            include_str!("durability.rs"),
+            include_str!("history.rs"),
+            include_str!("log.rs"),
+            include_str!("messages.rs"),
+            include_str!("parallel.rs"),
+            include_str!("people.rs"),
+            include_str!("rooms.rs"),
+            include_str!("tokens.rs"),
+        ];
+        let listed = [
+            &crate::__store_clauses!(__store_clause_names, ())[..],
+            &crate::__store_durability_clauses!(__store_clause_names, ())[..],
+        ]
+        .concat();
+        let mut written: Vec<&str> = sources
+            .iter()
+            .flat_map(|source| source.lines())
+            .filter_map(|line| line.strip_prefix("pub async fn ")?.split(['(', '<']).next())
+            .collect();
+        for name in &listed {
+            let place = written.iter().position(|other| other == name);
+            written.swap_remove(place.unwrap_or_else(|| panic!("{name} is listed twice or not written")));
+        }
+        assert_eq!(written, [""; 0], "these clauses are in no list");
+    }
+}

@@ -1,0 +1,237 @@
+//! Clauses about many tasks at once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use parking_lot::Mutex;
+
+use super::support::{
+    at, client_id, conversation_id, direct, last_position, member, message_id, new_message,
+};
+use super::support::{new_user, people, room, say, user_id, whole_history, whole_log};
+use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
+use crate::store::{Appended, Change, CreatedUser, NewMessage, Store};
+
+/// Something that runs to its end.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Starts a task at once; what it returns ends when the task has. The library starts no runtime, so the clauses
+/// are given one.
+type Spawn<'a> = &'a dyn Fn(Task) -> Task;
+
+/// Starts all tasks, waits for all, and returns what they returned, in the order of the tasks.
+async fn all<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    spawn: Spawn<'_>,
+    tasks: impl IntoIterator<Item = F>,
+) -> Vec<T> {
+    let start = |task: F| {
+        let result = Arc::new(Mutex::new(None));
+        let slot = result.clone();
+        let running = spawn(Box::pin(async move {
+            let value = task.await;
+            *slot.lock() = Some(value);
+        }));
+        (running, result)
+    };
+    let mut results = Vec::new();
+    for (running, result) in tasks.into_iter().map(start).collect::<Vec<_>>() {
+        running.await;
+        results.push(result.lock().take().expect("a task that has ended has a result"));
+    }
+    results
+}
+
+/// Lets other tasks of the same thread run.
+async fn take_turns() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+const TASKS: u16 = 8;
+
+/// Messages of many tasks in a few conversations all get their place: positions and seqs without gaps, in the
+/// same order, each task's own messages in the order in which it sent them.
+pub async fn messages_of_many_tasks_all_get_their_place(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    const EACH: u16 = 24;
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversations = [direct(&*store, 1, ann, bob).await, direct(&*store, 2, ann, ann).await];
+    let sender = |task: u16| {
+        let store = store.clone();
+        async move {
+            let mut answers = Vec::new();
+            for n in task * EACH..(task + 1) * EACH {
+                let new = new_message(n, conversations[usize::from(n % 3 / 2)], ann);
+                match store.append(new).await {
+                    Ok(Appended::New { position, seq }) => answers.push((position, seq, message_id(n))),
+                    other => panic!("message {n}: {other:?}"),
+                }
+            }
+            assert!(
+                answers.is_sorted(),
+                "one task's messages are committed in the order of calling: {answers:?}"
+            );
+            answers
+        }
+    };
+    let mut answers: Vec<_> = all(spawn, (0..TASKS).map(sender)).await.into_iter().flatten().collect();
+    answers.sort_unstable();
+    let log: Vec<_> = whole_log(&*store)
+        .await
+        .into_iter()
+        .map(|entry| match entry.change {
+            Change::MessageSent(message) => (entry.position, message.seq, message.id),
+            other => panic!("nobody asked for {other:?}"),
+        })
+        .collect();
+    assert_eq!(answers, log, "the answers must be what is in the log");
+    let positions = log.iter().map(|(position, ..)| position.0);
+    assert!(positions.eq(1..=u64::from(TASKS * EACH)), "positions must be 1, 2, 3, …: {log:?}");
+    for conversation in conversations {
+        let messages = whole_history(&*store, conversation).await;
+        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        let logged = log.iter().map(|(.., id)| *id).filter(|id| ids.contains(id));
+        assert!(logged.eq(ids.iter().copied()), "seqs and positions must tell the same order");
+        assert!(
+            messages.iter().map(|message| message.seq.0).eq(1..=ids.len() as u32),
+            "seqs must be 1, 2, 3, …"
+        );
+    }
+}
+
+/// Whoever reads the log while others write sees every position once, in order, and never one before a lesser one.
+pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    const EACH: u16 = 16;
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let total = u64::from(TASKS) * u64::from(EACH) * 3;
+    let writer = |task: u16| -> Task {
+        let store = store.clone();
+        Box::pin(async move {
+            for n in task * EACH..(task + 1) * EACH {
+                say(&*store, n, conversation, ann).await;
+                let tombstone = Some(Tombstone { at: at(1), by: ann });
+                let (position, _) =
+                    store.set_deleted(message_id(n), tombstone, at(1)).await.unwrap().unwrap();
+                let seen = last_position(&*store).await;
+                assert!(position <= Some(seen), "what was answered must be visible: {position:?}, {seen:?}");
+                store.update_profile(bob, ProfilePatch::default(), at(1)).await.unwrap();
+            }
+        })
+    };
+    let reader = |limit: usize| -> Task {
+        let store = store.clone();
+        Box::pin(async move {
+            let mut seen = 0;
+            while seen < total {
+                let last = last_position(&*store).await;
+                let part = store.changes_after(Position(seen), limit).await.unwrap();
+                for entry in &part {
+                    seen += 1;
+                    assert_eq!(entry.position, Position(seen), "the next position that a reader sees");
+                }
+                assert!(seen >= last.0 || part.len() == limit, "the log must reach to the last position");
+                take_turns().await;
+            }
+        })
+    };
+    all(spawn, (0..TASKS).map(writer).chain([reader(usize::MAX), reader(7)])).await;
+    assert_eq!(last_position(&*store).await, Position(total));
+}
+
+/// When many open the same pair at once, all get the same conversation.
+pub async fn a_pair_opened_at_once_is_one_conversation(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let open = |n: u16| {
+        let store = store.clone();
+        let pair = if n % 2 == 0 { Pair::new(ann, bob) } else { Pair::new(bob, ann) };
+        async move { store.open_direct(pair, conversation_id(n), at(n.into())).await.expect("opening must work") }
+    };
+    let opened = all(spawn, (0..TASKS).map(open)).await;
+    let kept = store.direct(Pair::new(ann, bob)).await.unwrap().expect("the conversation must be there");
+    for (n, answer) in opened.iter().enumerate() {
+        assert_eq!(*answer, kept, "what task {n} was answered");
+    }
+    for n in (0..TASKS).map(conversation_id).filter(|n| *n != kept.id) {
+        assert_eq!(store.conversation(n).await.unwrap(), None, "an id that was not needed is not taken");
+    }
+}
+
+/// When many ask for the same name at once, one gets it.
+pub async fn a_name_asked_for_at_once_is_given_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let ask = |n: u16| {
+        let store = store.clone();
+        let (name, address) = (["ann", "ANN", "Ann"][usize::from(n % 3)], format!("{n}@example.org"));
+        async move { store.create_user(new_user(n, Some(name), Some(&address))).await.expect("asking must work") }
+    };
+    let answers = all(spawn, (0..TASKS).map(ask)).await;
+    let made: Vec<_> = answers.iter().filter(|answer| matches!(answer, CreatedUser::Created(_))).collect();
+    assert_eq!(made.len(), 1, "one gets the name: {answers:?}");
+    let users = store.users(usize::MAX).await.unwrap();
+    assert_eq!(*made[0], CreatedUser::Created(users[0].clone()));
+    assert_eq!(users.len(), 1, "the others get no account");
+}
+
+/// When the same message is sent many times at once, it is stored once, and everybody is answered that one.
+pub async fn a_client_id_used_at_once_is_one_message(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let send = |n: u16| {
+        let store = store.clone();
+        let new = NewMessage { client_id: Some(client_id("once")), ..new_message(n, conversation, ann) };
+        async move { store.append(new).await.expect("sending must work") }
+    };
+    let answers = all(spawn, (0..TASKS).map(send)).await;
+    let [only] = &*whole_history(&*store, conversation).await else { panic!("one message must be stored") };
+    let (new, repeated): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| matches!(answer, Appended::New { .. }));
+    assert_eq!(new, [Appended::New { position: Position(1), seq: Seq(1) }], "one is new");
+    for answer in repeated {
+        assert_eq!(answer, Appended::Repeated(Box::new(only.clone())));
+    }
+    assert_eq!(last_position(&*store).await, Position(1));
+}
+
+/// When many want the same state at once, one change is made, logged and answered with its position.
+pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let [ann] = people(&*store, [1]).await;
+    let id = room(&*store, 1, ann).await;
+    let message = say(&*store, 1, id, ann).await;
+    people(&*store, std::array::from_fn::<u16, { TASKS as usize }, _>(|n| 10 + n as u16)).await;
+    let change = |n: u16| {
+        let store = store.clone();
+        async move {
+            let tombstone = Some(Tombstone { at: at(n.into()), by: user_id(10 + n) });
+            let (deleted, now) = store.set_deleted(message, tombstone, at(n.into())).await.unwrap().unwrap();
+            assert!(now.deleted.is_some(), "the answer must show the message deleted");
+            let joined =
+                store.set_member(id, member(user_id(10), Role::Member, n.into())).await.unwrap().unwrap().0;
+            let own =
+                store.set_member(id, member(user_id(10 + n), Role::Moderator, 1)).await.unwrap().unwrap().0;
+            (deleted, joined, own)
+        }
+    };
+    let answers = all(spawn, (0..TASKS).map(change)).await;
+    assert_eq!(answers.iter().filter_map(|(deleted, ..)| *deleted).count(), 1, "deleted once: {answers:?}");
+    let mut positions: Vec<Position> = answers
+        .iter()
+        .flat_map(|(deleted, joined, own)| [deleted, joined, own])
+        .filter_map(|found| *found)
+        .collect();
+    positions.sort_unstable();
+    let before = 2;
+    let last = last_position(&*store).await.0;
+    assert!(
+        positions.iter().map(|position| position.0).eq(before + 1..=last),
+        "every change is answered once"
+    );
+    let members = store.conversation(id).await.unwrap().expect("the room is there").members.clone();
+    assert_eq!(members.len(), 1 + usize::from(TASKS), "everybody is in once: {members:?}");
+}

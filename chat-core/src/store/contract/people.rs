@@ -1,0 +1,277 @@
+//! Clauses of [`UserStore`](crate::store::UserStore): accounts.
+
+use std::sync::Arc;
+
+use super::support::{
+    ODD_TEXTS, at, create, email, everything, hash, id, last_position, new_user, person, user_id,
+};
+use super::support::{username, whole_log};
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::model::{NewUser, PasswordHash, Position, ProfilePatch, User, UserKey};
+use crate::store::{Change, CreatedUser, LoggedChange, Store};
+
+async fn find(store: &dyn Store, key: &UserKey) -> Option<Arc<User>> {
+    let user = store.user(key).await.expect("looking a person up must work");
+    let known = store.credentials(key).await.expect("looking credentials up must work");
+    assert_eq!(user, known.map(|(user, _)| user), "user and credentials must find the same for {key:?}");
+    user
+}
+
+/// A new account is answered and found as it was given, by each of its keys.
+pub async fn an_account_is_found_by_id_name_and_address(store: Arc<dyn Store>) {
+    let new = new_user(1, Some("Ann"), Some("ann@example.org"));
+    let made = create(&*store, new.clone()).await;
+    assert_eq!(*made, new.user, "create_user must answer the account as given");
+    for key in [id(new.user.id), username("Ann"), email("ann@example.org")] {
+        assert_eq!(find(&*store, &key).await.as_deref(), Some(&new.user), "user({key:?})");
+        let (_, hash) = store.credentials(&key).await.unwrap().expect("credentials must be found");
+        assert!(hash == new.password_hash, "credentials({key:?}) must give the hash as given");
+    }
+}
+
+/// Who is not there is none, whatever key is asked for, and is no error.
+pub async fn an_unknown_person_is_none(store: Arc<dyn Store>) {
+    let keys = [id(user_id(9)), username("nobody"), email("nobody@example.org"), username(""), email("")];
+    for key in &keys {
+        assert_eq!(find(&*store, key).await, None, "{key:?} in an empty store");
+    }
+    person(&*store, 1).await;
+    for key in &keys {
+        assert_eq!(find(&*store, key).await, None, "{key:?} among others");
+    }
+    // A key of one kind is not a key of another.
+    assert_eq!(find(&*store, &username("person-1@example.org")).await, None, "an address is not a name");
+    assert_eq!(find(&*store, &email("person-1")).await, None, "a name is not an address");
+    assert_eq!(find(&*store, &username(&user_id(1).to_string())).await, None, "an id is not a name");
+}
+
+const SAME_WITHOUT_CASE: [[&str; 2]; 5] = [
+    ["Ann", "aNN"],
+    ["Žofie", "žOFIE"],
+    ["ЮЛИЯ", "юлия"],
+    ["ÅSA-ΔΈΛΤΑ", "åsa-δέλτα"],
+    ["ǅ\u{130}", "ǆi\u{307}"],
+];
+
+/// User names are one without regard to case, in all scripts, and keep their spelling.
+pub async fn names_are_unique_without_regard_to_case(store: Arc<dyn Store>) {
+    for (n, [first, other]) in (0..).zip(SAME_WITHOUT_CASE) {
+        create(&*store, new_user(2 * n, Some(first), None)).await;
+        let second = store.create_user(new_user(2 * n + 1, Some(other), None)).await.unwrap();
+        assert_eq!(second, CreatedUser::UsernameTaken, "{other} is {first}");
+        for spelling in [first, other] {
+            let found =
+                find(&*store, &username(spelling)).await.unwrap_or_else(|| panic!("{spelling} not found"));
+            assert_eq!(found.username.as_deref(), Some(first), "the spelling must stay as given");
+        }
+    }
+}
+
+/// E-mail addresses are one without regard to case.
+pub async fn addresses_are_unique_without_regard_to_case(store: Arc<dyn Store>) {
+    for (n, [first, other]) in (0..).zip(SAME_WITHOUT_CASE) {
+        let [first, other] = [first, other].map(|local| format!("{local}@Example.ORG"));
+        // Addresses are kept in lower case; that is the caller's duty.
+        let kept = first.to_lowercase();
+        create(&*store, new_user(2 * n, None, Some(&kept))).await;
+        for again in [&kept, &first, &other] {
+            let second = store.create_user(new_user(2 * n + 1, None, Some(again))).await.unwrap();
+            assert_eq!(second, CreatedUser::EmailTaken, "{again} is {kept}");
+            assert_eq!(
+                find(&*store, &email(again)).await.map(|user| user.id),
+                Some(user_id(2 * n)),
+                "{again}"
+            );
+        }
+    }
+}
+
+/// What differs in more than case is different: accents, trailing spaces, forms of the same letter.
+pub async fn names_that_differ_are_different(store: Arc<dyn Store>) {
+    for (n, name) in (0..).zip(["zoe", "zoé", "zoe\u{301}", "zoe ", " zoe", "zoë", "ｚｏｅ", "ſoe", "soe"])
+    {
+        create(&*store, new_user(n, Some(name), Some(name))).await;
+        assert_eq!(find(&*store, &username(name)).await.map(|user| user.id), Some(user_id(n)), "{name:?}");
+        assert_eq!(find(&*store, &email(name)).await.map(|user| user.id), Some(user_id(n)), "{name:?}");
+    }
+}
+
+/// An account that is refused leaves nothing behind: what was free of it is still free.
+pub async fn a_refused_account_changes_nothing(store: Arc<dyn Store>) {
+    create(&*store, new_user(1, Some("ann"), Some("ann@example.org"))).await;
+    let before = everything(&*store).await;
+    let refused = [
+        (new_user(2, Some("ANN"), Some("free@example.org")), CreatedUser::UsernameTaken),
+        (new_user(2, Some("free"), Some("ann@example.org")), CreatedUser::EmailTaken),
+        // When both are taken, the name is what is said.
+        (new_user(2, Some("ann"), Some("ann@example.org")), CreatedUser::UsernameTaken),
+        // An id that is taken counts as a name that is.
+        (new_user(1, Some("free"), Some("free@example.org")), CreatedUser::UsernameTaken),
+        (new_user(1, None, None), CreatedUser::UsernameTaken),
+        (new_user(1, Some("free"), Some("ann@example.org")), CreatedUser::UsernameTaken),
+    ];
+    for (new, answer) in refused {
+        let (who, address) = (new.user.username.clone(), new.user.email.clone());
+        assert_eq!(store.create_user(new).await.unwrap(), answer, "{who:?}, {address:?}");
+        assert_eq!(everything(&*store).await, before, "{who:?}, {address:?} must leave everything as it was");
+        for key in [id(user_id(2)), username("free"), email("free@example.org")] {
+            assert_eq!(find(&*store, &key).await, None, "{key:?} must still be free");
+        }
+    }
+    create(&*store, new_user(2, Some("free"), Some("free@example.org"))).await;
+}
+
+/// Any number of people have no name, no address, or neither; that is not a value they share.
+pub async fn names_and_addresses_may_be_missing(store: Arc<dyn Store>) {
+    for n in 0..9 {
+        let (name, address) = (format!("name-{n}"), format!("{n}@example.org"));
+        let new = match n % 3 {
+            0 => new_user(n, None, None),
+            1 => new_user(n, Some(&name), None),
+            _ => new_user(n, None, Some(&address)),
+        };
+        create(&*store, new.clone()).await;
+        assert_eq!(find(&*store, &id(user_id(n))).await.as_deref(), Some(&new.user));
+    }
+    // The empty text is a value, and one nobody has so far.
+    let empty = new_user(20, Some(""), Some(""));
+    create(&*store, empty.clone()).await;
+    assert_eq!(find(&*store, &username("")).await.as_deref(), Some(&empty.user));
+    // One person's name may be another's address.
+    create(&*store, new_user(21, Some("2@example.org"), Some("name-1"))).await;
+    assert_eq!(find(&*store, &username("name-1")).await.map(|user| user.id), Some(user_id(1)));
+    assert_eq!(find(&*store, &email("name-1")).await.map(|user| user.id), Some(user_id(21)));
+}
+
+/// Everybody comes in the order in which the accounts were made, which is neither that of ids nor that of times.
+pub async fn users_come_in_the_order_of_their_accounts(store: Arc<dyn Store>) {
+    assert_eq!(store.users(10).await.unwrap(), [], "an empty store has no users");
+    let order = [7, 3, 9, 1, 8, 0, 300, 2];
+    for n in order {
+        person(&*store, n).await;
+    }
+    store.update_profile(user_id(3), ProfilePatch::default(), at(1)).await.unwrap();
+    store.record_last_seen(user_id(0), at(1)).await.unwrap();
+    for limit in (0..=order.len() + 1).chain([usize::MAX]) {
+        let listed: Vec<UserId> = store.users(limit).await.unwrap().iter().map(|user| user.id).collect();
+        let expected: Vec<UserId> = order.into_iter().take(limit).map(user_id).collect();
+        assert_eq!(listed, expected, "users({limit})");
+    }
+    for listed in store.users(usize::MAX).await.unwrap() {
+        assert_eq!(find(&*store, &id(listed.id)).await, Some(listed), "users and user must agree");
+    }
+}
+
+/// Texts are data: none of them is a pattern, a quote or the end of anything.
+pub async fn texts_of_people_come_back_as_given(store: Arc<dyn Store>) {
+    let account = |n: u16, text: &str| {
+        let NewUser { user, .. } = new_user(n, Some(text), Some(&text.to_lowercase()));
+        let user = User { full_name: text.into(), picture: text.into(), ..user };
+        NewUser { user, password_hash: PasswordHash::new(text) }
+    };
+    for (n, text) in (0..).zip(ODD_TEXTS) {
+        let new = account(n, text);
+        assert_eq!(find(&*store, &username(text)).await, None, "{text:?} must not find another's name");
+        assert_eq!(find(&*store, &email(text)).await, None, "{text:?} must not find another's address");
+        assert_eq!(*create(&*store, new.clone()).await, new.user, "{text:?}");
+    }
+    for (n, text) in (0..).zip(ODD_TEXTS) {
+        let new = account(n, text);
+        for key in [id(user_id(n)), username(text), email(text)] {
+            assert_eq!(find(&*store, &key).await.as_deref(), Some(&new.user), "{key:?}");
+            let (_, hash) = store.credentials(&key).await.unwrap().expect("credentials must be found");
+            assert_eq!(hash.expose(), *text, "the hash of {key:?}");
+        }
+    }
+}
+
+/// Ids that begin or end alike, or hold zeros and bytes that are no text, are all different.
+pub async fn ids_are_compared_whole(store: Arc<dyn Store>) {
+    let mut ids = vec![[0; 12], [0xff; 12], *b"abcdefghijkl", *b"ABCDEFGHIJKL", *b"abc\0\0\0\0\0\0\0\0\0"];
+    ids.extend((0..12).map(|place| std::array::from_fn(|i| u8::from(i == place))));
+    let ids: Vec<UserId> = ids.into_iter().map(UserId::from_bytes).collect();
+    for (n, &user) in (0..).zip(&ids) {
+        assert_eq!(find(&*store, &id(user)).await, None, "{user} is not there yet");
+        let mut new = new_user(n, None, None);
+        new.user.id = user;
+        create(&*store, new).await;
+    }
+    for (n, &user) in (0..).zip(&ids) {
+        assert_eq!(
+            find(&*store, &id(user)).await.map(|user| user.full_name.clone()),
+            Some(format!("Person {n}"))
+        );
+    }
+}
+
+/// Moments come back to the millisecond, before the epoch and at both ends too.
+pub async fn moments_come_back_as_given(store: Arc<dyn Store>) {
+    for (n, millis) in (0..).zip([0, 1, -1, 1_700_000_000_123, i64::from(u32::MAX) + 1, i64::MIN, i64::MAX]) {
+        let mut new = new_user(n, None, None);
+        (new.user.created_at, new.user.updated_at) = (at(millis), at(!millis));
+        create(&*store, new.clone()).await;
+        store.record_last_seen(user_id(n), at(millis)).await.unwrap();
+        let expected = User { last_seen: Some(at(millis)), ..new.user };
+        assert_eq!(find(&*store, &id(user_id(n))).await.as_deref(), Some(&expected), "{millis} ms");
+    }
+}
+
+/// A patch changes the fields it names and `updated_at`, leaves the rest, and is logged; also an empty patch.
+pub async fn a_profile_patch_changes_only_what_it_names(store: Arc<dyn Store>) {
+    let new = new_user(1, Some("ann"), Some("ann@example.org"));
+    let mut expected = User::clone(&*create(&*store, new).await);
+    let bystander = create(&*store, new_user(2, Some("bob"), None)).await;
+    let text = |text: &str| Some(text.to_owned());
+    let patches = [
+        ProfilePatch { full_name: text("Ann B."), picture: None },
+        ProfilePatch { full_name: None, picture: text("/new.png") },
+        ProfilePatch { full_name: text("Ann C."), picture: text("") },
+        ProfilePatch { full_name: text(""), picture: None },
+        ProfilePatch::default(),
+    ];
+    for (step, patch) in (1..).zip(patches) {
+        let moment = at(50_000 + step);
+        expected.full_name = patch.full_name.clone().unwrap_or(expected.full_name);
+        expected.picture = patch.picture.clone().unwrap_or(expected.picture);
+        expected.updated_at = moment;
+        let answer = store.update_profile(expected.id, patch.clone(), moment).await.unwrap();
+        let (position, now) = answer.expect("somebody who is there must be updated");
+        assert_eq!(*now, expected, "the answer to {patch:?}");
+        assert_eq!(position, Position(step as u64), "the position of {patch:?}");
+        for key in [id(expected.id), username("ann"), email("ann@example.org")] {
+            assert_eq!(find(&*store, &key).await.as_deref(), Some(&expected), "{key:?} after {patch:?}");
+        }
+        let change = Change::ProfileUpdated { user: expected.id };
+        assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position, change }), "{patch:?}");
+    }
+    let (_, kept) = store.credentials(&id(expected.id)).await.unwrap().expect("credentials must be found");
+    assert!(kept == hash(expected.id), "a profile is not a password");
+    assert_eq!(find(&*store, &id(bystander.id)).await, Some(bystander), "nobody else is touched");
+}
+
+/// The profile of nobody cannot be changed, and that is not logged.
+pub async fn a_profile_patch_for_nobody_is_none(store: Arc<dyn Store>) {
+    person(&*store, 1).await;
+    let before = everything(&*store).await;
+    let patch = ProfilePatch { full_name: Some("Nobody".into()), picture: None };
+    assert_eq!(store.update_profile(user_id(2), patch, at(1)).await.unwrap(), None);
+    assert_eq!(everything(&*store).await, before, "a patch for nobody must change nothing");
+}
+
+/// When somebody was last connected is noted for them alone, changes nothing else and is not logged.
+pub async fn last_seen_is_noted_and_not_logged(store: Arc<dyn Store>) {
+    let mut expected = User::clone(&*create(&*store, new_user(1, Some("ann"), None)).await);
+    let bystander = create(&*store, new_user(2, Some("bob"), None)).await;
+    for moment in [5, 5, 60_000].map(Timestamp::from_millis) {
+        store.record_last_seen(expected.id, moment).await.unwrap();
+        expected.last_seen = Some(moment);
+        for key in [id(expected.id), username("ann")] {
+            assert_eq!(find(&*store, &key).await.as_deref(), Some(&expected), "{key:?} after last seen");
+        }
+    }
+    assert_eq!(find(&*store, &id(bystander.id)).await, Some(bystander), "nobody else is touched");
+    store.record_last_seen(user_id(9), at(7)).await.expect("unknown people are passed over");
+    assert_eq!(find(&*store, &id(user_id(9))).await, None, "noting last seen must not make an account");
+    assert_eq!(last_position(&*store).await, Position(0), "last seen is not logged");
+}

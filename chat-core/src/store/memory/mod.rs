@@ -1,0 +1,347 @@
+//! The reference driver: everything in one process, gone when it ends. Where the contract leaves room, what this
+//! driver answers is what the others are held to.
+
+mod state;
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+
+use self::state::{Account, Logged, Room, Said, State};
+use super::{
+    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore,
+    StoreError, StoredMessage, UserStore,
+};
+use crate::clock::Timestamp;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    Conversation, ConversationKind, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq,
+    Tombstone, User, UserKey,
+};
+
+/// A store in memory, for tests, for trying things out, and for chats that need not outlive the process.
+///
+/// Acknowledged changes survive as long as the value does; of all guarantees, durability is the only one this
+/// driver cannot give.
+#[derive(Default)]
+pub struct MemoryStore {
+    // One lock around everything is what makes every method atomic and every position visible in order.
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state.lock();
+        if state.closed {
+            return Err(StoreError::Unavailable("the store is closed".into()));
+        }
+        Ok(state)
+    }
+
+    fn account(&self, key: &UserKey) -> Result<Option<MappedMutexGuard<'_, Account>>, StoreError> {
+        Ok(MutexGuard::try_map(self.open()?, |state| {
+            state.account_index.get(&key.folded()).map(|&index| &mut state.accounts[index])
+        })
+        .ok())
+    }
+}
+
+// Only counts: whoever logs a store by mistake logs nobody's name and nobody's words.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("MemoryStore")
+            .field("users", &state.accounts.len())
+            .field("conversations", &state.rooms.len())
+            .field("messages", &state.message_index.len())
+            .field("last_position", &state.log.len())
+            .field("closed", &state.closed)
+            .finish()
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryStore {
+    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
+        let mut state = self.open()?;
+        let NewUser { user, password_hash } = new;
+        let id = UserKey::Id(user.id);
+        let username = user.username.clone().map(|name| UserKey::Username(name).folded());
+        let email = user.email.clone().map(|email| UserKey::Email(email).folded());
+        let taken = |key: &UserKey| state.account_index.contains_key(key);
+        if taken(&id) || username.as_ref().is_some_and(taken) {
+            return Ok(CreatedUser::UsernameTaken);
+        }
+        if email.as_ref().is_some_and(taken) {
+            return Ok(CreatedUser::EmailTaken);
+        }
+        let index = state.accounts.len();
+        state.account_index.extend([Some(id), username, email].into_iter().flatten().map(|key| (key, index)));
+        let user = Arc::new(user);
+        state.accounts.push(Account { user: user.clone(), password_hash });
+        Ok(CreatedUser::Created(user))
+    }
+
+    async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
+        Ok(self.account(key)?.map(|account| account.user.clone()))
+    }
+
+    async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError> {
+        Ok(self.account(key)?.map(|account| (account.user.clone(), account.password_hash.clone())))
+    }
+
+    async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
+        Ok(self.open()?.accounts.iter().take(limit).map(|account| account.user.clone()).collect())
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        patch: ProfilePatch,
+        at: Timestamp,
+    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
+        let mut state = self.open()?;
+        let Some(&index) = state.account_index.get(&UserKey::Id(user)) else { return Ok(None) };
+        let now = Arc::make_mut(&mut state.accounts[index].user);
+        if let Some(full_name) = patch.full_name {
+            now.full_name = full_name;
+        }
+        if let Some(picture) = patch.picture {
+            now.picture = picture;
+        }
+        now.updated_at = at;
+        let position = state.note(Logged::Other(Change::ProfileUpdated { user }));
+        Ok(Some((position, state.accounts[index].user.clone())))
+    }
+
+    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        if let Some(mut account) = self.account(&UserKey::Id(user))? {
+            Arc::make_mut(&mut account.user).last_seen = Some(at);
+        }
+        Ok(())
+    }
+
+    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.open()?;
+        let noted = state.revoked.entry(fingerprint).or_insert(until);
+        // The earlier promise stands even if this one is shorter.
+        *noted = until.max(*noted);
+        Ok(())
+    }
+
+    async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
+        let mut state = self.open()?;
+        state.revoked.retain(|_, until| *until > now);
+        Ok(state.revoked.iter().map(|(fingerprint, until)| (*fingerprint, *until)).collect())
+    }
+}
+
+#[async_trait]
+impl RoomStore for MemoryStore {
+    async fn open_direct(
+        &self,
+        pair: Pair,
+        id: ConversationId,
+        at: Timestamp,
+    ) -> Result<Arc<Conversation>, StoreError> {
+        let mut state = self.open()?;
+        if let Some(existing) = state.directs.get(&pair) {
+            return Ok(state.rooms[existing].conversation.clone());
+        }
+        let (low, high) = pair.both();
+        let mut people = vec![low, high];
+        people.dedup();
+        let member = |&user: &UserId| Member { user, role: Role::Member, joined_at: at };
+        let opened = state.open_room(Conversation {
+            id,
+            kind: ConversationKind::Direct { pair },
+            members: people.iter().map(member).collect(),
+            created_at: at,
+        })?;
+        state.directs.insert(pair, id);
+        for user in people {
+            state.directs_of.entry(user).or_default().push(id);
+        }
+        Ok(opened)
+    }
+
+    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        let state = self.open()?;
+        Ok(state.directs.get(&pair).map(|id| state.rooms[id].conversation.clone()))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
+        let mut state = self.open()?;
+        let NewRoom { id, info, members, by, at } = room;
+        let kind = ConversationKind::Room(info);
+        let made = state.open_room(Conversation { id, kind, members, created_at: at })?;
+        let position = state.note(Logged::Other(Change::RoomCreated { room: id, by }));
+        Ok((position, made))
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
+        Ok(self.open()?.rooms.get(&id).map(|room| room.conversation.clone()))
+    }
+
+    async fn set_member(
+        &self,
+        conversation: ConversationId,
+        member: Member,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        let mut state = self.open()?;
+        let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
+        let Member { user, role, .. } = member;
+        let members = &mut Arc::make_mut(&mut room.conversation).members;
+        let change = match members.iter_mut().find(|other| other.user == user) {
+            Some(other) if other.role == role => None,
+            Some(other) => {
+                other.role = role;
+                Some(Change::RoleChanged { room: conversation, user, role })
+            }
+            None => {
+                members.push(member);
+                Some(Change::MemberAdded { room: conversation, user })
+            }
+        };
+        let now = room.conversation.clone();
+        Ok(Some((change.map(|change| state.note(Logged::Other(change))), now)))
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        _at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        let mut state = self.open()?;
+        let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
+        if room.conversation.member(user).is_none() {
+            return Ok(Some((None, room.conversation.clone())));
+        }
+        Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
+        let now = room.conversation.clone();
+        let position = state.note(Logged::Other(Change::MemberRemoved { room: conversation, user }));
+        Ok(Some((Some(position), now)))
+    }
+
+    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let state = self.open()?;
+        let directs = state.directs_of.get(&user).map(Vec::as_slice).unwrap_or_default();
+        let mut partners: Vec<(Position, UserId)> = directs
+            .iter()
+            .filter_map(|id| {
+                let Room { conversation, messages } = &state.rooms[id];
+                let peer = conversation.peer_of(user).filter(|peer| *peer != user)?;
+                let last = messages.iter().rev().find(|said| said.message.deleted.is_none())?;
+                Some((last.sent, peer))
+            })
+            .collect();
+        partners.sort_unstable_by_key(|(last, _)| Reverse(*last));
+        Ok(partners.into_iter().map(|(_, peer)| peer).take(limit).collect())
+    }
+}
+
+#[async_trait]
+impl MessageStore for MemoryStore {
+    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
+        let mut state = self.open()?;
+        let state = &mut *state;
+        let client_id = new.client_id.map(|client_id| (new.sender, client_id));
+        if let Some(first) = client_id.as_ref().and_then(|key| state.client_ids.get(key)) {
+            return Ok(Appended::Repeated(Box::new(state.existing(*first)?.clone())));
+        }
+        if state.message_index.contains_key(&new.id) {
+            return Err(StoreError::Refused(format!("the id of message {} is taken", new.id)));
+        }
+        let Some(room) = state.rooms.get_mut(&new.conversation) else {
+            return Err(StoreError::Refused(format!("there is no conversation {}", new.conversation)));
+        };
+        let seq = u32::try_from(room.messages.len() + 1)
+            .map_err(|_| StoreError::Refused(format!("conversation {} is full", new.conversation)))?;
+        let seq = Seq(seq);
+        let position = Position(state.log.len() as u64 + 1);
+        let message = StoredMessage {
+            id: new.id,
+            conversation: new.conversation,
+            seq,
+            sender: new.sender,
+            body: new.body,
+            file_name: new.file_name,
+            image: new.image,
+            created_at: new.at,
+            updated_at: new.at,
+            deleted: None,
+        };
+        room.messages.push(Said { message, sent: position });
+        state.message_index.insert(new.id, (new.conversation, seq));
+        state.client_ids.extend(client_id.map(|key| (key, new.id)));
+        state.log.push(Logged::Message(new.id, Change::MessageSent));
+        Ok(Appended::New { position, seq })
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        Ok(self.open()?.message(id).cloned())
+    }
+
+    async fn set_deleted(
+        &self,
+        id: MessageId,
+        deleted: Option<Tombstone>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
+        let mut state = self.open()?;
+        let Some(Said { message, .. }) = state.said_mut(id) else { return Ok(None) };
+        if message.deleted.is_some() == deleted.is_some() {
+            return Ok(Some((None, message.clone())));
+        }
+        message.deleted = deleted;
+        message.updated_at = at;
+        let now = message.clone();
+        let change = if deleted.is_some() { Change::MessageDeleted } else { Change::MessageRestored };
+        Ok(Some((Some(state.note(Logged::Message(id, change))), now)))
+    }
+
+    async fn history(
+        &self,
+        conversation: ConversationId,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
+        let state = self.open()?;
+        let room = state.rooms.get(&conversation);
+        Ok(room.map(|room| room.window(window, include_deleted)).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl ChangeLog for MemoryStore {
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        Ok(self.open()?.last_position())
+    }
+
+    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
+        let state = self.open()?;
+        let after = usize::try_from(position.0).unwrap_or(usize::MAX).min(state.log.len());
+        let positions = (position.0.saturating_add(1)..).map(Position);
+        let entry = |(logged, position)| Ok(LoggedChange { position, change: state.change(logged)? });
+        state.log[after..].iter().zip(positions).take(limit).map(entry).collect()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.state.lock().closed = true;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.open().map(drop)
+    }
+}

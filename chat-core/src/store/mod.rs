@@ -1,0 +1,341 @@
+//! What a store must do, written as a contract.
+//!
+//! A [`Store`] is users, conversations, messages and the log of changes. One method is one atomic effect, named
+//! for the domain. Drivers hold no policy, no clock and no compression: bodies reach them as [`Blob`]s and come
+//! back bit-identical; who may do what was decided before.
+//!
+//! # Guarantees every driver gives
+//! - **Acknowledged means durable.** When a method that changes something returns `Ok`, the change survives the
+//!   death of the process at that moment (and the loss of power, unless the operator chose otherwise).
+//! - **One log.** Every change listed in [`Change`] gets a [`Position`]; positions are 1, 2, 3, … in the order
+//!   of commit, on all nodes together, and a reader never sees a position before all lesser ones.
+//! - **Gap-free conversations.** The messages of a conversation have [`Seq`] 1, 2, 3, … in the order of commit.
+//! - **Atomic.** A method that fails has changed nothing.
+//! - **In order of calling.** Two changes asked for by one task, one after the other's return, are committed in
+//!   that order.
+//! - Absence is `None`, never an error.
+//!
+//! # Writing a driver
+//! Implement the four traits, then let the clauses judge: `chat_core::store::contract` (feature `contract`)
+//! holds one function per guarantee, and the macro [`store_contract!`](crate::store_contract) turns them into
+//! tests:
+//! ```ignore
+//! chat_core::store_contract!(async { Arc::new(MyStore::open_fresh().await) as Arc<dyn Store> });
+//! ```
+//! A driver that cannot run in a test must show as ignored with its reason, never as passed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::codec::Blob;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    ClientId, Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq,
+    Tombstone, User, UserKey,
+};
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// A complete store.
+pub trait Store: UserStore + RoomStore + MessageStore + ChangeLog {}
+
+impl<T: UserStore + RoomStore + MessageStore + ChangeLog> Store for T {}
+
+/// The store failed. Ours to mend, never the client's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached or cannot write at the moment; trying again later may help.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// A record is not what was written.
+    #[error("corrupt {what} {id}")]
+    Corrupt {
+        /// What kind of record.
+        what: &'static str,
+        /// Which one.
+        id: String,
+    },
+    /// The store will not do this, now or later (wrong version, read-only, misconfigured).
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// Accounts and log-in tokens.
+///
+/// # Guarantees
+/// User names and e-mail addresses are unique as [`UserKey::folded`] compares them.
+#[async_trait]
+pub trait UserStore: Send + Sync {
+    /// Makes an account, unless its id, name or address is taken.
+    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError>;
+
+    /// Looks a person up.
+    async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Looks a person up together with the hash of their password.
+    async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError>;
+
+    /// Everybody, in the order of accounts made, at most `limit`.
+    async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError>;
+
+    /// Changes a profile and logs [`Change::ProfileUpdated`]; none when there is no such person.
+    async fn update_profile(
+        &self,
+        user: UserId,
+        patch: ProfilePatch,
+        at: Timestamp,
+    ) -> Result<Option<(Position, Arc<User>)>, StoreError>;
+
+    /// Notes when a person was last connected. Not logged; unknown people are passed over.
+    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Notes that the token with this fingerprint is void; the note may be dropped once `until` has passed.
+    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError>;
+
+    /// The fingerprints of all tokens that are void and would otherwise be valid after `now`.
+    async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError>;
+}
+
+/// What came of [`UserStore::create_user`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreatedUser {
+    /// The account exists now.
+    Created(Arc<User>),
+    /// Somebody has this user name (or, never in practice, this id).
+    UsernameTaken,
+    /// Somebody has this e-mail address.
+    EmailTaken,
+}
+
+/// Conversations and who is in them.
+#[async_trait]
+pub trait RoomStore: Send + Sync {
+    /// The direct conversation of a pair; made, with `id`, if there is none. Not logged: it is no news until
+    /// somebody speaks in it. Both are members with the role [`Role::Member`].
+    async fn open_direct(
+        &self,
+        pair: Pair,
+        id: ConversationId,
+        at: Timestamp,
+    ) -> Result<Arc<Conversation>, StoreError>;
+
+    /// The direct conversation of a pair, if there is one.
+    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError>;
+
+    /// Makes a room with these members and logs [`Change::RoomCreated`].
+    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError>;
+
+    /// Looks a conversation up.
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError>;
+
+    /// Makes somebody a member with a role, or gives a member another one. Logs [`Change::MemberAdded`] or
+    /// [`Change::RoleChanged`]; a member who has the role already is left alone, without a position. None when
+    /// there is no such conversation.
+    async fn set_member(
+        &self,
+        conversation: ConversationId,
+        member: Member,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError>;
+
+    /// Takes a member out and logs [`Change::MemberRemoved`]; without a position when they were not in. None
+    /// when there is no such conversation.
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError>;
+
+    /// The people with whom somebody has a direct conversation with at least one message that is not deleted,
+    /// the latest such message first, at most `limit`. Notes to oneself are left out.
+    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError>;
+}
+
+/// A room to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoom {
+    /// Its id.
+    pub id: ConversationId,
+    /// Name and visibility.
+    pub info: RoomInfo,
+    /// Its members, each once.
+    pub members: Vec<Member>,
+    /// Who makes it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What was said.
+#[async_trait]
+pub trait MessageStore: Send + Sync {
+    /// Appends a message to its conversation and logs [`Change::MessageSent`]. When the sender has used the
+    /// client id before, nothing changes and the first message is returned. The conversation exists.
+    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError>;
+
+    /// Looks a message up, deleted or not.
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
+
+    /// Deletes a message softly, or restores it, and logs [`Change::MessageDeleted`] or
+    /// [`Change::MessageRestored`]; without a position when it is as wanted already. `at` becomes `updated_at`.
+    /// None when there is no such message.
+    async fn set_deleted(
+        &self,
+        id: MessageId,
+        deleted: Option<Tombstone>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError>;
+
+    /// A window on a conversation's messages, the oldest first, and whether there are more beyond its open end
+    /// (older ones; newer ones for [`Window::After`]). Deleted messages do not count when they are left out.
+    async fn history(
+        &self,
+        conversation: ConversationId,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError>;
+}
+
+/// A message to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub sender: UserId,
+    /// The encoded text.
+    pub body: Blob,
+    /// The file's name when the text is a file's.
+    pub file_name: Option<String>,
+    /// URL of an image.
+    pub image: Option<String>,
+    /// The client's own name for this send.
+    pub client_id: Option<ClientId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of [`MessageStore::append`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It was stored at this place.
+    New {
+        /// In the log.
+        position: Position,
+        /// In the conversation.
+        seq: Seq,
+    },
+    /// The sender had sent it before; this is the first one.
+    Repeated(Box<StoredMessage>),
+}
+
+/// A message as stores keep it: the text encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Where it was said.
+    pub conversation: ConversationId,
+    /// Its place there.
+    pub seq: Seq,
+    /// Who said it.
+    pub sender: UserId,
+    /// The encoded text.
+    pub body: Blob,
+    /// The file's name when the text is a file's.
+    pub file_name: Option<String>,
+    /// URL of an image.
+    pub image: Option<String>,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Set while it is deleted.
+    pub deleted: Option<Tombstone>,
+}
+
+/// The log of all changes.
+#[async_trait]
+pub trait ChangeLog: Send + Sync {
+    /// The position of the last change, 0 when there is none.
+    async fn last_position(&self) -> Result<Position, StoreError>;
+
+    /// The changes after a position in the order of positions, at most `limit`. Messages, rooms and users come
+    /// as they are now, not as they were.
+    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError>;
+
+    /// Makes sure that all that was acknowledged is on disk and closes what needs closing; later calls fail
+    /// with [`StoreError::Unavailable`]. Closing twice is fine.
+    async fn close(&self) -> Result<(), StoreError>;
+
+    /// Whether reading and writing work at this moment.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// A change and its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedChange {
+    /// Where.
+    pub position: Position,
+    /// What.
+    pub change: Change,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A message was appended.
+    MessageSent(StoredMessage),
+    /// A message was deleted.
+    MessageDeleted(StoredMessage),
+    /// A message was restored.
+    MessageRestored(StoredMessage),
+    /// A room was made.
+    RoomCreated {
+        /// The room.
+        room: ConversationId,
+        /// Who made it.
+        by: UserId,
+    },
+    /// Somebody became a member.
+    MemberAdded {
+        /// Where.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody is no member any more.
+    MemberRemoved {
+        /// Where.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody's role changed.
+    RoleChanged {
+        /// Where.
+        room: ConversationId,
+        /// Whose.
+        user: UserId,
+        /// To what.
+        role: Role,
+    },
+    /// A profile changed.
+    ProfileUpdated {
+        /// Whose.
+        user: UserId,
+    },
+}

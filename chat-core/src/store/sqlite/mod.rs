@@ -1,0 +1,367 @@
+//! The embedded store: one SQLite file, no server to install.
+//!
+//! # Durability
+//! The file is in WAL mode with `synchronous=FULL` by default: every commit is followed by an `fsync` of the log
+//! before it is acknowledged, so an acknowledged change survives both the death of the process and the loss of
+//! power. [`Synchronous::Normal`] leaves the `fsync` to the checkpoints: an acknowledged change still survives the
+//! death of the process, even by `kill -9` (the kernel has it), but the last moments before a *power failure* may
+//! be lost; the file is never corrupted by it. See <https://www.sqlite.org/pragma.html#pragma_synchronous>.
+//! What makes `FULL` affordable is group commit: all changes that wait while one transaction commits go into the
+//! next one together.
+//!
+//! # Threads
+//! One thread writes, one checkpoints, one reads long histories. Short reads run where they are asked for, on a
+//! small pool of connections: they take some 20 µs from the page cache, less than handing them to another thread
+//! and back.
+//!
+//! # One process
+//! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
+
+mod ops;
+mod rows;
+mod schema;
+mod worker;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use self::worker::Writer;
+use super::{
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,
+    StoredMessage, UserStore,
+};
+use crate::clock::Timestamp;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+};
+
+/// How a [`SqliteStore`] is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct SqliteOptions {
+    /// When a change counts as durable. Default: [`Synchronous::Full`].
+    pub synchronous: Synchronous,
+    /// Connections for reading (default 4).
+    pub readers: usize,
+    /// Page cache of each connection in KiB (default 16 MiB).
+    pub cache_kib: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { synchronous: Synchronous::Full, readers: 4, cache_kib: 16 << 10 }
+    }
+}
+
+/// SQLite's `synchronous`; see the module's documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Survives the death of the process.
+    Normal,
+    /// Also survives the loss of power.
+    Full,
+}
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+    long_reads: LongReads,
+    closed: AtomicBool,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it and its tables if need be. Its folder must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
+    /// [`StoreError::Unavailable`] when it cannot be opened or written.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        let mut db = connect(path, options)?;
+        schema::migrate(&mut db)?;
+        let readers = (0..options.readers.max(1))
+            .map(|_| connect(path, options).map(Mutex::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            writer: Writer::start(db, connect(path, options)?)?,
+            readers,
+            next_reader: AtomicUsize::new(0),
+            long_reads: LongReads::start(connect(path, options)?)?,
+            closed: AtomicBool::new(false),
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Transactions committed since it was opened; with the number of changes this tells how well group commit
+    /// works.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    fn read<T>(&self, read: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("the store is closed".into()));
+        }
+        let first = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let count = self.readers.len();
+        let free = (0..count).find_map(|i| self.readers[(first + i) % count].try_lock());
+        let db = free.unwrap_or_else(|| self.readers[first % count].lock());
+        read(&db).map_err(|error| fault(&error))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.writer.close();
+    }
+}
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
+        self.writer.write(move |writing| writing.create_user(&new)).await
+    }
+
+    async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
+        self.read(|db| rows::user(db, key)).map(|found| found.map(|(user, _)| user.into()))
+    }
+
+    async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError> {
+        self.read(|db| rows::user(db, key)).map(|found| found.map(|(user, hash)| (user.into(), hash)))
+    }
+
+    async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
+        let read = move |db: &Connection| rows::users(db, limit);
+        let users =
+            if limit > LongReads::FROM { self.long_reads.read(read).await? } else { self.read(read)? };
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        patch: ProfilePatch,
+        at: Timestamp,
+    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
+        let updated = self.writer.write(move |writing| writing.update_profile(user, &patch, at)).await?;
+        Ok(updated.map(|(position, user)| (position, user.into())))
+    }
+
+    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |writing| writing.record_last_seen(user, at)).await
+    }
+
+    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |writing| writing.revoke_token(&fingerprint, until)).await
+    }
+
+    async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
+        self.read(|db| rows::revoked_tokens(db, now))
+    }
+}
+
+#[async_trait]
+impl RoomStore for SqliteStore {
+    async fn open_direct(
+        &self,
+        pair: Pair,
+        id: ConversationId,
+        at: Timestamp,
+    ) -> Result<Arc<Conversation>, StoreError> {
+        self.writer.write(move |writing| writing.open_direct(pair, id, at)).await.map(Arc::new)
+    }
+
+    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        self.read(|db| rows::direct(db, pair)).map(|found| found.map(Arc::new))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
+        let (position, room) = self.writer.write(move |writing| writing.create_room(&room)).await?;
+        Ok((position, room.into()))
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
+        self.read(|db| rows::conversation(db, id)).map(|found| found.map(Arc::new))
+    }
+
+    async fn set_member(
+        &self,
+        conversation: ConversationId,
+        member: Member,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        let changed = self.writer.write(move |writing| writing.set_member(conversation, &member)).await?;
+        Ok(changed.map(|(position, conversation)| (position, conversation.into())))
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        _at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        let changed = self.writer.write(move |writing| writing.remove_member(conversation, user)).await?;
+        Ok(changed.map(|(position, conversation)| (position, conversation.into())))
+    }
+
+    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.long_reads.read(move |db| rows::chat_partners(db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl MessageStore for SqliteStore {
+    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
+        self.writer.write(move |writing| writing.append(&new)).await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        self.read(|db| rows::message(db, id)).map(|found| found.map(|(_, message)| message))
+    }
+
+    async fn set_deleted(
+        &self,
+        id: MessageId,
+        deleted: Option<Tombstone>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
+        self.writer.write(move |writing| writing.set_deleted(id, deleted, at)).await
+    }
+
+    async fn history(
+        &self,
+        conversation: ConversationId,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
+        let read = move |db: &Connection| rows::history(db, conversation, window, include_deleted);
+        // A page by number may have to pass over any number of rows, so it counts as long.
+        if window.limit().saturating_add(window.skip()) > LongReads::FROM {
+            return self.long_reads.read(read).await;
+        }
+        self.read(read)
+    }
+}
+
+#[async_trait]
+impl ChangeLog for SqliteStore {
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        self.read(rows::last_position)
+    }
+
+    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
+        let read = move |db: &Connection| rows::changes_after(db, position, limit);
+        if limit > LongReads::FROM {
+            return self.long_reads.read(read).await;
+        }
+        self.read(read)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.writer.close();
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.read(rows::last_position)?;
+        self.writer.write(|_| Ok(())).await
+    }
+}
+
+/// The thread for reads that may take long, so that they do not hold up an executor's thread.
+struct LongReads {
+    queue: std::sync::mpsc::Sender<Box<dyn FnOnce(&Connection) + Send>>,
+}
+
+impl LongReads {
+    /// Reads of more rows than this go to the thread.
+    const FROM: usize = 256;
+
+    fn start(db: Connection) -> Result<Self, StoreError> {
+        let (queue, reads) = std::sync::mpsc::channel::<Box<dyn FnOnce(&Connection) + Send>>();
+        std::thread::Builder::new()
+            .name("sqlite-reader".into())
+            .spawn(move || reads.into_iter().for_each(|read| read(&db)))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { queue })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || StoreError::Unavailable("the store is closed".into());
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let job = Box::new(move |db: &Connection| drop(reply.send(read(db).map_err(|error| fault(&error)))));
+        self.queue.send(job).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(name).map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Refused(format!("{} is in use by another process", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    }
+}
+
+fn connect(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
+    let open = || {
+        let db = Connection::open(path)?;
+        db.busy_timeout(std::time::Duration::from_secs(10))?;
+        db.set_prepared_statement_cache_capacity(64);
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        let synchronous = match options.synchronous {
+            Synchronous::Normal => "NORMAL",
+            Synchronous::Full => "FULL",
+        };
+        db.pragma_update(None, "synchronous", synchronous)?;
+        db.pragma_update(None, "cache_size", -i64::try_from(options.cache_kib).unwrap_or(i64::MAX))?;
+        db.pragma_update(None, "foreign_keys", false)?;
+        // The checkpointer does this beside the writer.
+        db.pragma_update(None, "wal_autocheckpoint", 0)?;
+        Ok(db)
+    };
+    open().map_err(|error: rusqlite::Error| fault(&error))
+}
+
+/// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
+fn fault(error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode;
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(column, _, what) => {
+            StoreError::Corrupt { what: "row", id: format!("column {column}: {what}") }
+        }
+        error => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Corrupt { what: "database file", id: error.to_string() }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Refused(error.to_string()),
+            _ => StoreError::Unavailable(error.to_string()),
+        },
+    }
+}

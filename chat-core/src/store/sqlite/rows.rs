@@ -1,0 +1,345 @@
+//! Rows to records and back, and every read.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::clock::Timestamp;
+use crate::codec::{Blob, Encoding};
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    Conversation, ConversationKind, Member, Pair, PasswordHash, Position, Role, RoomInfo, Seq, Tombstone,
+    User, UserKey, Visibility,
+};
+use crate::store::{Change, LoggedChange, StoredMessage};
+
+/// `log.kind`. Numbers are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    MessageSent = 1,
+    MessageDeleted = 2,
+    MessageRestored = 3,
+    RoomCreated = 4,
+    MemberAdded = 5,
+    MemberRemoved = 6,
+    RoleChanged = 7,
+    ProfileUpdated = 8,
+}
+
+impl Kind {
+    fn from_code(code: u8) -> Option<Self> {
+        use Kind::*;
+        [
+            MessageSent,
+            MessageDeleted,
+            MessageRestored,
+            RoomCreated,
+            MemberAdded,
+            MemberRemoved,
+            RoleChanged,
+            ProfileUpdated,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == code)
+    }
+}
+
+/// Where message `seq` of a conversation lies in the table.
+pub(super) fn place(conversation: i64, seq: u32) -> i64 {
+    conversation << 32 | i64::from(seq)
+}
+
+pub(super) fn seq_of(place: i64) -> u32 {
+    (place & 0xffff_ffff) as u32
+}
+
+pub(super) fn pair_bytes(pair: Pair) -> [u8; 24] {
+    let (low, high) = pair.both();
+    let mut bytes = [0; 24];
+    bytes[..12].copy_from_slice(low.as_bytes());
+    bytes[12..].copy_from_slice(high.as_bytes());
+    bytes
+}
+
+pub(super) fn role_code(role: Role) -> u8 {
+    match role {
+        Role::Member => 0,
+        Role::Moderator => 1,
+        Role::Admin => 2,
+    }
+}
+
+pub(super) fn visibility_code(visibility: Visibility) -> u8 {
+    match visibility {
+        Visibility::Public => 0,
+        Visibility::Private => 1,
+    }
+}
+
+pub(super) fn folded_names(user: &User) -> (Option<String>, Option<String>) {
+    let fold = |text: &String| text.to_lowercase();
+    (user.username.as_ref().map(fold), user.email.as_ref().map(fold))
+}
+
+const USER: &str =
+    "id, username, email, full_name, picture, created_at, updated_at, last_seen, password_hash";
+
+fn read_user(row: &Row<'_>) -> rusqlite::Result<(User, PasswordHash)> {
+    let user = User {
+        id: UserId::from_bytes(row.get(0)?),
+        username: row.get(1)?,
+        email: row.get(2)?,
+        full_name: row.get(3)?,
+        picture: row.get(4)?,
+        created_at: Timestamp::from_millis(row.get(5)?),
+        updated_at: Timestamp::from_millis(row.get(6)?),
+        last_seen: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis),
+    };
+    Ok((user, PasswordHash::new(row.get::<_, String>(8)?)))
+}
+
+pub(super) fn user(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<(User, PasswordHash)>> {
+    let by = |column: &str, value: &dyn rusqlite::ToSql| {
+        let mut select = db.prepare_cached(&format!("SELECT {USER} FROM users WHERE {column} = ?"))?;
+        select.query_row([value], read_user).optional()
+    };
+    match key.folded() {
+        UserKey::Id(id) => by("id", id.as_bytes()),
+        UserKey::Username(name) => by("username_folded", &name),
+        UserKey::Email(email) => by("email_folded", &email),
+    }
+}
+
+pub(super) fn users(db: &Connection, limit: usize) -> rusqlite::Result<Vec<User>> {
+    let mut select = db.prepare_cached(&format!("SELECT {USER} FROM users ORDER BY key LIMIT ?"))?;
+    let rows = select.query_map([limit as i64], |row| read_user(row).map(|(user, _)| user))?;
+    rows.collect()
+}
+
+pub(super) fn revoked_tokens(
+    db: &Connection,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<([u8; 32], Timestamp)>> {
+    let mut select = db.prepare_cached("SELECT fingerprint, until FROM revoked_tokens WHERE until > ?")?;
+    let rows =
+        select.query_map([now.as_millis()], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))?;
+    rows.collect()
+}
+
+pub(super) fn direct(db: &Connection, pair: Pair) -> rusqlite::Result<Option<Conversation>> {
+    read_conversation(db, "pair", &pair_bytes(pair))
+}
+
+pub(super) fn conversation(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<Conversation>> {
+    read_conversation(db, "id", id.as_bytes())
+}
+
+fn read_conversation(db: &Connection, column: &str, value: &[u8]) -> rusqlite::Result<Option<Conversation>> {
+    let sql =
+        format!("SELECT key, id, pair, name, visibility, created_at FROM conversations WHERE {column} = ?");
+    let mut select = db.prepare_cached(&sql)?;
+    let found = select
+        .query_row([value], |row| {
+            let kind = match row.get::<_, Option<[u8; 24]>>(2)? {
+                Some(pair) => ConversationKind::Direct { pair: read_pair(&pair) },
+                None => ConversationKind::Room(RoomInfo {
+                    name: row.get(3)?,
+                    visibility: match row.get::<_, u8>(4)? {
+                        0 => Visibility::Public,
+                        1 => Visibility::Private,
+                        _ => return Err(unreadable(4, "visibility")),
+                    },
+                }),
+            };
+            let conversation = Conversation {
+                id: ConversationId::from_bytes(row.get(1)?),
+                kind,
+                members: Vec::new(),
+                created_at: Timestamp::from_millis(row.get(5)?),
+            };
+            Ok((row.get::<_, i64>(0)?, conversation))
+        })
+        .optional()?;
+    let Some((key, mut conversation)) = found else { return Ok(None) };
+    let sql = "SELECT user, role, joined_at FROM members WHERE conversation = ? ORDER BY key";
+    let mut select = db.prepare_cached(sql)?;
+    let members = select.query_map([key], |row| {
+        Ok(Member {
+            user: UserId::from_bytes(row.get(0)?),
+            role: read_role(row.get(1)?).ok_or_else(|| unreadable(1, "role"))?,
+            joined_at: Timestamp::from_millis(row.get(2)?),
+        })
+    })?;
+    conversation.members = members.collect::<Result<_, _>>()?;
+    Ok(Some(conversation))
+}
+
+fn read_pair(bytes: &[u8; 24]) -> Pair {
+    let half = |at: usize| {
+        let mut id = [0; 12];
+        id.copy_from_slice(&bytes[at..at + 12]);
+        UserId::from_bytes(id)
+    };
+    Pair::new(half(0), half(12))
+}
+
+fn read_role(code: u8) -> Option<Role> {
+    [Role::Member, Role::Moderator, Role::Admin].into_iter().find(|role| role_code(*role) == code)
+}
+
+pub(super) fn chat_partners(db: &Connection, user: UserId, limit: usize) -> rusqlite::Result<Vec<UserId>> {
+    let sql = "SELECT pair FROM (
+            SELECT c.pair AS pair, (
+                SELECT m.position FROM messages m
+                WHERE m.place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295 AND m.deleted_at IS NULL
+                ORDER BY m.place DESC LIMIT 1
+            ) AS last
+            FROM members JOIN conversations c ON c.key = members.conversation
+            WHERE members.user = ? AND c.pair IS NOT NULL
+        ) WHERE last IS NOT NULL ORDER BY last DESC";
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query([user.as_bytes()])?;
+    let mut partners = Vec::new();
+    while let Some(row) = rows.next()? {
+        if partners.len() == limit {
+            break;
+        }
+        let other = read_pair(&row.get(0)?).other(user);
+        partners.extend(other.filter(|other| *other != user));
+    }
+    Ok(partners)
+}
+
+const MESSAGE: &str = "m.place, m.id, m.sender, m.encoding, m.body, m.file_name, m.image, m.created_at,
+    m.updated_at, m.deleted_at, m.deleted_by";
+
+fn read_message(row: &Row<'_>, conversation: ConversationId) -> rusqlite::Result<StoredMessage> {
+    let encoding: u8 = row.get(3)?;
+    let deleted = match (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<[u8; 12]>>(10)?) {
+        (Some(at), Some(by)) => {
+            Some(Tombstone { at: Timestamp::from_millis(at), by: UserId::from_bytes(by) })
+        }
+        _ => None,
+    };
+    Ok(StoredMessage {
+        id: MessageId::from_bytes(row.get(1)?),
+        conversation,
+        seq: Seq(seq_of(row.get(0)?)),
+        sender: UserId::from_bytes(row.get(2)?),
+        body: Blob {
+            encoding: Encoding::try_from(encoding).map_err(|_| unreadable(3, "encoding"))?,
+            bytes: row.get(4)?,
+        },
+        file_name: row.get(5)?,
+        image: row.get(6)?,
+        created_at: Timestamp::from_millis(row.get(7)?),
+        updated_at: Timestamp::from_millis(row.get(8)?),
+        deleted,
+    })
+}
+
+pub(super) fn message_at(db: &Connection, place: i64) -> rusqlite::Result<Option<StoredMessage>> {
+    let sql = format!(
+        "SELECT {MESSAGE}, c.id FROM messages m JOIN conversations c ON c.key = m.place >> 32 WHERE m.place = ?"
+    );
+    let mut select = db.prepare_cached(&sql)?;
+    select.query_row([place], |row| read_message(row, ConversationId::from_bytes(row.get(11)?))).optional()
+}
+
+pub(super) fn message(db: &Connection, id: MessageId) -> rusqlite::Result<Option<(i64, StoredMessage)>> {
+    let mut select = db.prepare_cached("SELECT place FROM messages WHERE id = ?")?;
+    let place = select.query_row([id.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    let Some(place) = place else { return Ok(None) };
+    Ok(message_at(db, place)?.map(|message| (place, message)))
+}
+
+pub(super) fn history(
+    db: &Connection,
+    id: ConversationId,
+    window: Window,
+    include_deleted: bool,
+) -> rusqlite::Result<(Vec<StoredMessage>, bool)> {
+    let mut select = db.prepare_cached("SELECT key FROM conversations WHERE id = ?")?;
+    let key = select.query_row([id.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    let Some(key) = key else { return Ok((Vec::new(), false)) };
+    let newest_first = !matches!(window, Window::After { .. });
+    // Both ends of the range are included.
+    let (from, to) = match window {
+        Window::Latest { .. } | Window::Page { .. } => (0, i64::from(u32::MAX)),
+        Window::Before { seq, .. } => (0, i64::from(seq.0) - 1),
+        Window::After { seq, .. } => (i64::from(seq.0) + 1, i64::from(u32::MAX)),
+    };
+    if from > to {
+        return Ok((Vec::new(), false));
+    }
+    let order = if newest_first { "DESC" } else { "ASC" };
+    let alive = if include_deleted { "" } else { "AND m.deleted_at IS NULL" };
+    let sql = format!(
+        "SELECT {MESSAGE} FROM messages m WHERE m.place BETWEEN ? AND ? {alive} ORDER BY m.place {order}
+         LIMIT ? OFFSET ?"
+    );
+    let limit = window.limit();
+    let mut select = db.prepare_cached(&sql)?;
+    let base = key << 32;
+    let skip = i64::try_from(window.skip()).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![base | from, base | to, limit as i64 + 1, skip])?;
+    let mut messages = Vec::with_capacity(limit.min(64));
+    let mut has_more = false;
+    while let Some(row) = rows.next()? {
+        if messages.len() == limit {
+            has_more = true;
+            break;
+        }
+        messages.push(read_message(row, id)?);
+    }
+    if newest_first {
+        messages.reverse();
+    }
+    Ok((messages, has_more))
+}
+
+pub(super) fn last_position(db: &Connection) -> rusqlite::Result<Position> {
+    let mut select = db.prepare_cached("SELECT coalesce(max(position), 0) FROM log")?;
+    select.query_row([], |row| row.get(0).map(read_position))
+}
+
+pub(super) fn changes_after(
+    db: &Connection,
+    position: Position,
+    limit: usize,
+) -> rusqlite::Result<Vec<LoggedChange>> {
+    let sql = "SELECT position, kind, place, room, user, role FROM log WHERE position > ? ORDER BY position LIMIT ?";
+    let mut select = db.prepare_cached(sql)?;
+    let after = i64::try_from(position.0).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![after, limit as i64])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let room = || row.get(3).map(ConversationId::from_bytes);
+        let user = || row.get(4).map(UserId::from_bytes);
+        let message = || message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"));
+        let change = match Kind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))? {
+            Kind::MessageSent => Change::MessageSent(message()?),
+            Kind::MessageDeleted => Change::MessageDeleted(message()?),
+            Kind::MessageRestored => Change::MessageRestored(message()?),
+            Kind::RoomCreated => Change::RoomCreated { room: room()?, by: user()? },
+            Kind::MemberAdded => Change::MemberAdded { room: room()?, user: user()? },
+            Kind::MemberRemoved => Change::MemberRemoved { room: room()?, user: user()? },
+            Kind::RoleChanged => Change::RoleChanged {
+                room: room()?,
+                user: user()?,
+                role: read_role(row.get(5)?).ok_or_else(|| unreadable(5, "role"))?,
+            },
+            Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
+        };
+        changes.push(LoggedChange { position: read_position(row.get(0)?), change });
+    }
+    Ok(changes)
+}
+
+fn read_position(position: i64) -> Position {
+    Position(position.unsigned_abs())
+}
+
+fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, format!("unknown {what}").into())
+}

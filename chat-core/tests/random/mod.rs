@@ -1,0 +1,133 @@
+//! Random requests to a store, and their answers in a form that can be compared.
+
+mod requests;
+
+use std::sync::Arc;
+
+use chat_core::clock::Timestamp;
+use chat_core::history::Window;
+use chat_core::id::{ConversationId, MessageId, UserId};
+use chat_core::model::{
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+};
+use chat_core::store::{
+    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage,
+};
+
+pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
+
+/// One call of one method.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    CreateUser(Box<User>, PasswordHash),
+    User(UserKey),
+    Credentials(UserKey),
+    Users(usize),
+    UpdateProfile(UserId, ProfilePatch, Timestamp),
+    RecordLastSeen(UserId, Timestamp),
+    RevokeToken([u8; 32], Timestamp),
+    RevokedTokens(Timestamp),
+    OpenDirect(Pair, ConversationId, Timestamp),
+    Direct(Pair),
+    CreateRoom(NewRoom),
+    Conversation(ConversationId),
+    SetMember(ConversationId, Member),
+    RemoveMember(ConversationId, UserId, Timestamp),
+    ChatPartners(UserId, usize),
+    Append(Box<NewMessage>),
+    Message(MessageId),
+    SetDeleted(MessageId, Option<Tombstone>, Timestamp),
+    History(ConversationId, Window, bool),
+    LastPosition,
+    ChangesAfter(Position, usize),
+    Check,
+}
+
+/// What came of a [`Request`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Created(CreatedUser),
+    User(Option<Arc<User>>),
+    Credentials(Option<(Arc<User>, String)>),
+    Users(Vec<Arc<User>>),
+    Updated(Option<(Position, Arc<User>)>),
+    Tokens(Vec<([u8; 32], Timestamp)>),
+    Opened(Arc<Conversation>),
+    Made(Position, Arc<Conversation>),
+    Conversation(Option<Arc<Conversation>>),
+    Changed(Option<(Option<Position>, Arc<Conversation>)>),
+    People(Vec<UserId>),
+    Appended(Appended),
+    Message(Option<StoredMessage>),
+    Deleted(Option<(Option<Position>, StoredMessage)>),
+    History(Vec<StoredMessage>, bool),
+    Position(Position),
+    Changes(Vec<LoggedChange>),
+    /// Why is each driver's own affair, but not whether.
+    Refused,
+}
+
+/// Asks a store, as the request says.
+pub(crate) async fn ask(store: &dyn Store, request: &Request) -> Answer {
+    match answer(store, request.clone()).await {
+        Ok(answer) => answer,
+        Err(StoreError::Refused(_)) => Answer::Refused,
+        Err(error) => panic!("{request:?} failed: {error}"),
+    }
+}
+
+async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreError> {
+    Ok(match request {
+        Request::CreateUser(user, password_hash) => {
+            Answer::Created(store.create_user(NewUser { user: *user, password_hash }).await?)
+        }
+        Request::User(key) => Answer::User(store.user(&key).await?),
+        Request::Credentials(key) => {
+            let known = store.credentials(&key).await?;
+            Answer::Credentials(known.map(|(user, hash)| (user, hash.expose().to_owned())))
+        }
+        Request::Users(limit) => Answer::Users(store.users(limit).await?),
+        Request::UpdateProfile(user, patch, at) => {
+            Answer::Updated(store.update_profile(user, patch, at).await?)
+        }
+        Request::RecordLastSeen(user, at) => {
+            store.record_last_seen(user, at).await?;
+            Answer::Done
+        }
+        Request::RevokeToken(fingerprint, until) => {
+            store.revoke_token(fingerprint, until).await?;
+            Answer::Done
+        }
+        Request::RevokedTokens(now) => {
+            let mut tokens = store.revoked_tokens(now).await?;
+            tokens.sort_unstable();
+            Answer::Tokens(tokens)
+        }
+        Request::OpenDirect(pair, id, at) => Answer::Opened(store.open_direct(pair, id, at).await?),
+        Request::Direct(pair) => Answer::Conversation(store.direct(pair).await?),
+        Request::CreateRoom(room) => {
+            let (position, room) = store.create_room(room).await?;
+            Answer::Made(position, room)
+        }
+        Request::Conversation(id) => Answer::Conversation(store.conversation(id).await?),
+        Request::SetMember(id, member) => Answer::Changed(store.set_member(id, member).await?),
+        Request::RemoveMember(id, user, at) => Answer::Changed(store.remove_member(id, user, at).await?),
+        Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
+        Request::Append(new) => Answer::Appended(store.append(*new).await?),
+        Request::Message(id) => Answer::Message(store.message(id).await?),
+        Request::SetDeleted(id, deleted, at) => Answer::Deleted(store.set_deleted(id, deleted, at).await?),
+        Request::History(id, window, include_deleted) => {
+            let (messages, has_more) = store.history(id, window, include_deleted).await?;
+            Answer::History(messages, has_more)
+        }
+        Request::LastPosition => Answer::Position(store.last_position().await?),
+        Request::ChangesAfter(position, limit) => {
+            Answer::Changes(store.changes_after(position, limit).await?)
+        }
+        Request::Check => {
+            store.check().await?;
+            Answer::Done
+        }
+    })
+}

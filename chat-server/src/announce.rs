@@ -1,0 +1,160 @@
+//! Tells connections what happened, in the order in which it was committed.
+//!
+//! Commands finish on many tasks at once, but every member of a conversation must see its events in one order. So
+//! whoever finishes a command hands its deliveries in here, and they are held until all before them have been sent,
+//! going by their positions in the log. Whoever brings the missing one sends what it was holding up, there and then.
+//!
+//! A position that is not handed in (its request was dropped after the commit, or another node made the change) is read
+//! from the log after a moment: the log is the truth, handing in only makes it fast.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::event::{Audience, Delivery};
+use chat_core::model::Position;
+use chat_core::prelude::Chat;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::dialect::{self, Frames};
+use crate::session::Session;
+use crate::sessions::Sessions;
+
+/// How long a missing position is waited for before the log is asked.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Most changes read from the log at once.
+const MOST_AT_ONCE: usize = 256;
+
+/// Sends what is announced.
+pub(crate) struct Announcer(Arc<Shared>);
+
+struct Shared {
+    chat: Arc<Chat>,
+    sessions: Arc<Sessions>,
+    order: Mutex<Order>,
+}
+
+struct Order {
+    /// The position that is sent next.
+    next: u64,
+    held: BTreeMap<u64, Delivery>,
+    /// Somebody is sending.
+    busy: bool,
+    /// Somebody is asking the log.
+    asking: bool,
+}
+
+impl Announcer {
+    /// Everything up to `position` was announced before.
+    pub(crate) fn new(chat: Arc<Chat>, sessions: Arc<Sessions>, position: Position) -> Self {
+        let order = Order { next: position.0 + 1, held: BTreeMap::new(), busy: false, asking: false };
+        Self(Arc::new(Shared { chat, sessions, order: Mutex::new(order) }))
+    }
+
+    /// Announces what a command has led to. What is not logged has no order and is sent at once.
+    pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            match delivery.position {
+                Some(position) => self.0.announce_in_order(position, delivery),
+                None => self.0.send(&delivery),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn announce_in_order(self: &Arc<Self>, position: Position, delivery: Delivery) {
+        let mut order = self.order.lock();
+        if position.0 < order.next {
+            // The log was asked and this has been sent.
+            return;
+        }
+        order.held.insert(position.0, delivery);
+        if order.busy {
+            return;
+        }
+        order.busy = true;
+        loop {
+            let next = order.next;
+            let Some(delivery) = order.held.remove(&next) else { break };
+            order.next += 1;
+            drop(order);
+            // Whatever a frame does to us, those behind it must not wait for ever.
+            if catch_unwind(AssertUnwindSafe(|| self.send(&delivery))).is_err() {
+                tracing::error!(position = next, "announcing a change panicked");
+            }
+            order = self.order.lock();
+        }
+        order.busy = false;
+        if !order.held.is_empty() && !order.asking {
+            order.asking = true;
+            let missing = order.next;
+            drop(order);
+            tokio::spawn(self.clone().ask_the_log(missing));
+        }
+    }
+
+    async fn ask_the_log(self: Arc<Self>, mut missing: u64) {
+        loop {
+            tokio::time::sleep(PATIENCE).await;
+            {
+                let mut order = self.order.lock();
+                if order.held.is_empty() {
+                    order.asking = false;
+                    return;
+                }
+                // Something came meanwhile; the next one that is missing gets its time too.
+                if order.next != missing {
+                    missing = order.next;
+                    continue;
+                }
+            }
+            match self.chat.changes_after(Position(missing - 1), MOST_AT_ONCE).await {
+                Ok(deliveries) => {
+                    for delivery in deliveries {
+                        if let Some(position) = delivery.position {
+                            self.announce_in_order(position, delivery);
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the log could not be read"),
+            }
+        }
+    }
+
+    fn send(&self, delivery: &Delivery) {
+        // Encoded once per dialect, and only for dialects that somebody in the audience speaks.
+        let mut encoded: SmallVec<[Option<Frames>; 8]> = SmallVec::from_elem(None, dialect::ALL.len());
+        let mut send_to = |session: &Arc<Session>| {
+            let index = dialect::ALL.iter().position(|dialect| std::ptr::eq(*dialect, session.dialect));
+            let Some(slot) = index.and_then(|index| encoded.get_mut(index)) else { return };
+            let frames = slot.get_or_insert_with(|| (session.dialect.outbound)(&delivery.event));
+            for (to, frame) in frames {
+                if to.includes(session.user) {
+                    session.deliver(frame);
+                }
+            }
+        };
+        match &delivery.audience {
+            Audience::Members(conversation) => {
+                for member in &conversation.members {
+                    self.sessions.for_user(member.user, &mut send_to);
+                }
+            }
+            Audience::MembersAnd(conversation, other) => {
+                for member in &conversation.members {
+                    self.sessions.for_user(member.user, &mut send_to);
+                }
+                if conversation.member(*other).is_none() {
+                    self.sessions.for_user(*other, &mut send_to);
+                }
+            }
+            Audience::Users(users) => {
+                users.iter().for_each(|user| self.sessions.for_user(*user, &mut send_to))
+            }
+            Audience::Everyone => self.sessions.for_all(&mut send_to),
+        }
+    }
+}

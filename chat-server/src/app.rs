@@ -1,0 +1,249 @@
+//! What every request and every socket shares, and the one funnel through which all commands go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chat_core::chat::Registration;
+use chat_core::command::{Actor, Command, Reply};
+use chat_core::error::{Error, ErrorKind};
+use chat_core::id::UserId;
+use chat_core::model::{PasswordHash, User, UserKey};
+use chat_core::prelude::Chat;
+use chat_core::store::sqlite::SqliteOptions;
+use chat_core::store::{MemoryStore, SqliteStore, Store};
+
+use crate::announce::Announcer;
+use crate::auth::Authenticator;
+use crate::auth::limit::Limiter;
+use crate::auth::password::Passwords;
+use crate::auth::token::Tokens;
+use crate::config::{Config, ConfigError, StoreConfig};
+use crate::http::{Address, HttpError};
+use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
+use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
+use crate::presence::Presence;
+use crate::sessions::Sessions;
+
+/// The server's parts.
+pub struct App {
+    /// The configuration in force.
+    pub config: Config,
+    /// The domain.
+    pub chat: Arc<Chat>,
+    /// Who somebody is.
+    pub auth: Authenticator,
+    /// Who is online, and who must be told.
+    pub presence: Presence,
+    /// Every connection.
+    pub sessions: Arc<Sessions>,
+    /// Where images go.
+    pub media: Arc<dyn MediaStore>,
+    /// The folder of images that is served from here, if they are kept here.
+    pub disk: Option<Arc<DiskMedia>>,
+    mail: MailQueue,
+    announcer: Announcer,
+    passwords: Passwords,
+    log_ins: Limiter<(Address, UserKey)>,
+    log_ins_of_address: Limiter<Address>,
+    sign_ups: Limiter<Address>,
+    sends: Limiter<UserId>,
+    draining: AtomicBool,
+}
+
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+impl App {
+    /// Most people in one list.
+    pub const MOST_USERS: usize = 10_000;
+
+    /// Opens the store and prepares everything; nothing is served yet. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When something configured cannot be used.
+    pub async fn open(config: Config) -> Result<Arc<Self>, ConfigError> {
+        let store: Arc<dyn Store> = match &config.store {
+            StoreConfig::Memory => Arc::new(MemoryStore::new()),
+            StoreConfig::Sqlite { path, synchronous } => {
+                let options = SqliteOptions { synchronous: *synchronous, ..SqliteOptions::default() };
+                Arc::new(SqliteStore::open(path, options)?)
+            }
+        };
+        let chat = Arc::new(Chat::new(store));
+        let position = chat.store().last_position().await?;
+        let sessions = Arc::new(Sessions::default());
+        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
+        let (media, disk) = media(&config, &chat)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Arc::new(Self {
+            auth: Authenticator::load(chat.clone(), tokens).await?,
+            presence: Presence::start(sessions.clone()),
+            announcer: Announcer::new(chat.clone(), sessions.clone(), position),
+            mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
+            passwords: Passwords::new(config.auth.bcrypt_cost, cores),
+            log_ins: Limiter::new(config.auth.login_limit, WINDOW),
+            log_ins_of_address: Limiter::new(config.auth.login_address_limit, WINDOW),
+            sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
+            sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
+            draining: AtomicBool::new(false),
+            config,
+            chat,
+            sessions,
+            media,
+            disk,
+        }))
+    }
+
+    /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket
+    /// events and HTTP requests all end here, and failures are logged here and nowhere else.
+    ///
+    /// # Errors
+    /// When it was refused or could not be stored.
+    pub async fn dispatch(&self, user: UserId, command: Command) -> Result<Reply, Error> {
+        if matches!(command, Command::Send { .. }) {
+            let now = self.chat.now();
+            self.sends.check(&user, now).map_err(|_| Error::RateLimited)?;
+            self.sends.count(user, now);
+        }
+        match self.chat.execute(&Actor { user }, command).await {
+            Ok(outcome) => {
+                self.announcer.announce(outcome.deliveries);
+                Ok(outcome.reply)
+            }
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::Internal | ErrorKind::Unavailable => {
+                        tracing::error!(user.id = %user, %error, "a command could not be carried out");
+                    }
+                    _ => {
+                        tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused")
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes an account and welcomes its owner.
+    ///
+    /// # Errors
+    /// When the form is wrong, the name is taken, or there were too many sign-ups from this address.
+    pub async fn register(
+        &self,
+        address: Address,
+        password: String,
+        registration: impl FnOnce(PasswordHash) -> Registration,
+    ) -> Result<Arc<User>, HttpError> {
+        let now = self.chat.now();
+        self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
+        self.sign_ups.count(address, now);
+        let hash = self.passwords.hash(password).await?;
+        let registered = self.chat.register(registration(hash)).await?;
+        if let Some(email) = &registered.user.email {
+            let client_url = self.config.client_url.as_deref();
+            self.mail.post(mail::welcome(&registered.user.full_name, email, client_url));
+        }
+        tracing::info!(user.id = %registered.user.id, "an account was made");
+        self.announcer.announce(registered.deliveries);
+        Ok(registered.user)
+    }
+
+    /// Verifies a password. `Err(true)`: the person exists, the password is wrong; `Err(false)`: nobody is called so.
+    /// Both take the same time.
+    ///
+    /// # Errors
+    /// When there were too many failures, for this account from this address or from this address alone.
+    pub async fn log_in(
+        &self,
+        address: Address,
+        key: UserKey,
+        password: String,
+    ) -> Result<Result<Arc<User>, bool>, HttpError> {
+        let now = self.chat.now();
+        let account = (address, key.folded());
+        self.log_ins.check(&account, now).map_err(HttpError::too_many)?;
+        self.log_ins_of_address.check(&address, now).map_err(HttpError::too_many)?;
+        // Counted before the answer is known, so that guesses at the same time count too.
+        self.log_ins.count(account.clone(), now);
+        self.log_ins_of_address.count(address, now);
+        let found = self.chat.credentials(&key).await?;
+        let (user, hash) = found.unzip();
+        let verified = self.passwords.verify(password, hash).await?;
+        let Some(user) = user else { return Ok(Err(false)) };
+        if !verified {
+            return Ok(Err(true));
+        }
+        self.log_ins.forget(&account);
+        self.log_ins_of_address.uncount(&address, now);
+        Ok(Ok(user))
+    }
+
+    /// Makes a token void and closes the connections opened with it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn log_out(&self, token: &str) -> Result<(), HttpError> {
+        if let Some((_, fingerprint)) = self.auth.revoke(token).await? {
+            self.sessions.close_opened_with(&fingerprint);
+        }
+        Ok(())
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Finishes what is under way: mails, and all that is to be on disk.
+    pub(crate) async fn close(&self, within: Duration) {
+        let unsent = self.mail.drain(within).await;
+        if unsent > 0 {
+            tracing::warn!(unsent, "mails were not sent");
+        }
+        if let Err(error) = self.chat.store().close().await {
+            tracing::error!(%error, "the store could not be closed");
+        }
+    }
+}
+
+fn media(
+    config: &Config,
+    chat: &Arc<Chat>,
+) -> Result<(Arc<dyn MediaStore>, Option<Arc<DiskMedia>>), ConfigError> {
+    if let Some(cloudinary) = &config.cloudinary {
+        let chat = chat.clone();
+        let clock = Arc::new(move || {
+            std::time::UNIX_EPOCH + Duration::from_millis(chat.now().as_millis().unsigned_abs())
+        });
+        let media = CloudinaryMedia::new(cloudinary.clone(), http_client()?, clock)
+            .map_err(|error| variable("CLOUDINARY_CLOUD_NAME", &error))?;
+        return Ok((Arc::new(media), None));
+    }
+    let disk = DiskMedia::new(config.data_dir.join("media"), "/media", Arc::new(rand::random));
+    let disk = Arc::new(disk.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
+    Ok((disk.clone(), Some(disk)))
+}
+
+fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {
+    match &config.resend {
+        Some(resend) => {
+            let mailer = ResendMailer::new(resend.clone(), http_client()?);
+            Ok(Arc::new(mailer.map_err(|error| variable("RESEND_API_KEY", &error))?))
+        }
+        None => Ok(Arc::new(LogMailer)),
+    }
+}
+
+fn http_client() -> Result<reqwest::Client, ConfigError> {
+    // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().build().map_err(|error| variable("CHAT_CLOUDINARY_URL", &error))
+}
+
+fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::Variable { variable, problem: problem.to_string() }
+}

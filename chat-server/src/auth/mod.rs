@@ -1,0 +1,101 @@
+//! Who somebody is: tokens, passwords, and how often one may guess.
+
+pub mod limit;
+pub mod password;
+pub mod token;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chat_core::clock::Timestamp;
+use chat_core::model::User;
+use chat_core::prelude::{Chat, Error};
+use chat_core::store::StoreError;
+use parking_lot::RwLock;
+
+use self::token::{Fingerprint, Identity, Tokens};
+use crate::dialect::Dialect;
+
+/// Somebody whose token was checked.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// The person.
+    pub user: Arc<User>,
+    /// What the token says beyond that.
+    pub identity: Identity,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// No token was given.
+    #[error("no token")]
+    Missing,
+    /// The token is not ours, expired or revoked.
+    #[error("invalid or expired token")]
+    Invalid,
+    /// The token is good, but the person does not exist (any more).
+    #[error("user not found")]
+    UserNotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Internal(#[from] Error),
+}
+
+/// Checks tokens against the secret, the revocations and the users.
+pub struct Authenticator {
+    chat: Arc<Chat>,
+    tokens: Tokens,
+    revoked: RwLock<HashMap<Fingerprint, Timestamp>>,
+}
+
+impl Authenticator {
+    /// Loads what was revoked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn load(chat: Arc<Chat>, tokens: Tokens) -> Result<Self, StoreError> {
+        let revoked = chat.store().revoked_tokens(chat.now()).await?;
+        Ok(Self { chat, tokens, revoked: RwLock::new(revoked.into_iter().collect()) })
+    }
+
+    /// A token for somebody who has just logged in with this dialect.
+    pub fn issue(&self, user: &User, dialect: &Dialect) -> String {
+        self.tokens.issue(user, dialect, self.chat.now())
+    }
+
+    /// How long an issued token is good.
+    pub fn token_life(&self) -> std::time::Duration {
+        self.tokens.life()
+    }
+
+    /// Who a token speaks of.
+    ///
+    /// # Errors
+    /// When it is no good or the store fails.
+    pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthError> {
+        let identity = self.tokens.verify(token, self.chat.now()).ok_or(AuthError::Invalid)?;
+        if self.revoked.read().contains_key(&identity.fingerprint) {
+            return Err(AuthError::Invalid);
+        }
+        let user = self.chat.find_user(&identity.user).await?.ok_or(AuthError::UserNotFound)?;
+        Ok(Authenticated { user, identity })
+    }
+
+    /// Makes a token void, for ever. Returns its fingerprint, or none when it was no good anyway.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke(&self, token: &str) -> Result<Option<(Identity, Fingerprint)>, AuthError> {
+        let now = self.chat.now();
+        let Some(identity) = self.tokens.verify(token, now) else { return Ok(None) };
+        let never = Timestamp::from_millis(i64::MAX);
+        let until = identity.expires_at.unwrap_or(never);
+        let fingerprint = identity.fingerprint;
+        self.chat.store().revoke_token(fingerprint, until).await.map_err(Error::from)?;
+        let mut revoked = self.revoked.write();
+        revoked.retain(|_, until| *until > now);
+        revoked.insert(fingerprint, until);
+        Ok(Some((identity, fingerprint)))
+    }
+}

@@ -1,0 +1,467 @@
+//! Configuration: from flags, the environment and a `.env` file, in this order of precedence.
+//!
+//! The variables of the old backends keep their meaning, so that an old `.env` starts this server; those of our own
+//! begin with `CHAT_`. `chat-server --help` lists them all. A wrong value stops the start and names the variable.
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chat_core::store::sqlite::Synchronous;
+use clap::Parser;
+
+use crate::dialect::{self, Dialect};
+use crate::secret::Secret;
+
+/// The flags and variables, as they are given.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chat-server", version, about, max_term_width = 110)]
+pub struct Options {
+    /// Port to listen on
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    pub port: u16,
+    /// Address to listen on
+    #[arg(long, env = "CHAT_HOST", default_value = "0.0.0.0")]
+    pub host: IpAddr,
+    /// `production` refuses a missing or short secret and answers cross-origin requests only for CLIENT_URL
+    #[arg(long, env = "NODE_ENV", default_value = "development")]
+    pub node_env: String,
+    /// Origins of the frontends, comma-separated; `*` for any. Unset: in development any loopback origin
+    #[arg(long, env = "CLIENT_URL", value_delimiter = ',')]
+    pub client_url: Vec<String>,
+    /// Where this server is reached from outside, for links to stored images (https://chat.example.com).
+    /// Unset: what the uploading request was addressed to
+    #[arg(long, env = "CHAT_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// How many trusted proxies stand in front; tells which entry of X-Forwarded-For is the client
+    #[arg(long, env = "CHAT_TRUST_PROXY", default_value_t = 0)]
+    pub trust_proxy: usize,
+
+    /// Secret that signs the tokens; unset: made once and kept in the data folder
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<String>,
+    /// Days until an issued token expires
+    #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
+    pub token_days: u32,
+    /// Cost of new password hashes, 4 to 31; each step doubles the time
+    #[arg(long, env = "CHAT_BCRYPT_COST", default_value_t = 12)]
+    pub bcrypt_cost: u32,
+    /// Failed log-ins per account and address in 15 minutes before 429; 0: no limit
+    #[arg(long, env = "CHAT_LOGIN_LIMIT", default_value_t = 5)]
+    pub login_limit: u32,
+    /// Failed log-ins per address in 15 minutes before 429; 0: no limit
+    #[arg(long, env = "CHAT_LOGIN_ADDRESS_LIMIT", default_value_t = 50)]
+    pub login_address_limit: u32,
+    /// Sign-ups per address in 15 minutes before 429; 0: no limit
+    #[arg(long, env = "CHAT_SIGNUP_LIMIT", default_value_t = 100)]
+    pub signup_limit: u32,
+    /// Messages a person may send in a minute before they are refused; 0: no limit
+    #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
+    pub message_limit: u32,
+
+    /// The store: `sqlite:PATH` or `memory:`. Unset: chat.db in the data folder
+    #[arg(long, env = "CHAT_STORE")]
+    pub store: Option<String>,
+    /// Database of the old backend. MongoDB is not supported by this version: SQLite is used, with a warning
+    #[arg(long, env = "MONGO_URI", hide_env_values = true)]
+    pub mongo_uri: Option<String>,
+    /// The same under its other name
+    #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
+    pub mongodb_uri: Option<String>,
+    /// Folder of the database, the secret and the images
+    #[arg(long, env = "CHAT_DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+    /// `full`: acknowledged messages survive a power failure; `normal`: the death of the process only, but faster
+    #[arg(long, env = "CHAT_SQLITE_SYNCHRONOUS", default_value = "full")]
+    pub sqlite_synchronous: String,
+
+    /// Families of frontends that are served, comma-separated
+    #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
+    pub dialects: Vec<String>,
+    /// What a frontend speaks whose token does not tell
+    #[arg(long, env = "CHAT_DEFAULT_DIALECT", default_value = "push")]
+    pub default_dialect: String,
+    /// Folder of a built frontend to serve; unset: a page of our own
+    #[arg(long, env = "CHAT_STATIC_DIR")]
+    pub static_dir: Option<PathBuf>,
+
+    /// Milliseconds between heartbeats of a connection
+    #[arg(long, env = "CHAT_PING_INTERVAL", default_value_t = 25_000)]
+    pub ping_interval: u64,
+    /// Milliseconds a connection may leave a heartbeat unanswered
+    #[arg(long, env = "CHAT_PING_TIMEOUT", default_value_t = 20_000)]
+    pub ping_timeout: u64,
+    /// Milliseconds a connection may refuse to take what is written to it
+    #[arg(long, env = "CHAT_STALL_TIMEOUT", default_value_t = 8_000)]
+    pub stall_timeout: u64,
+    /// Threads that serve connections; unset: one per core
+    #[arg(long, env = "CHAT_THREADS")]
+    pub threads: Option<usize>,
+
+    /// Cloudinary's cloud name; with key and secret images go there instead of the disk
+    #[arg(long, env = "CLOUDINARY_CLOUD_NAME")]
+    pub cloudinary_cloud_name: Option<String>,
+    /// Cloudinary's API key
+    #[arg(long, env = "CLOUDINARY_API_KEY", hide_env_values = true)]
+    pub cloudinary_api_key: Option<String>,
+    /// Cloudinary's API secret
+    #[arg(long, env = "CLOUDINARY_API_SECRET", hide_env_values = true)]
+    pub cloudinary_api_secret: Option<String>,
+    /// Where Cloudinary's API is
+    #[arg(long, env = "CHAT_CLOUDINARY_URL", default_value = "https://api.cloudinary.com")]
+    pub cloudinary_url: String,
+    /// Resend's API key; with it welcome mails are sent instead of noted in the log
+    #[arg(long, env = "RESEND_API_KEY", hide_env_values = true)]
+    pub resend_api_key: Option<String>,
+    /// Sender address of mails
+    #[arg(long, env = "EMAIL_FROM")]
+    pub email_from: Option<String>,
+    /// Sender name of mails
+    #[arg(long, env = "EMAIL_FROM_NAME")]
+    pub email_from_name: Option<String>,
+    /// Where Resend's API is
+    #[arg(long, env = "CHAT_RESEND_URL", default_value = "https://api.resend.com")]
+    pub resend_url: String,
+
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,chat_server=debug`
+    #[arg(long, env = "CHAT_LOG", default_value = "info")]
+    pub log: String,
+    /// `text` or `json`
+    #[arg(long, env = "CHAT_LOG_FORMAT", default_value = "text")]
+    pub log_format: String,
+}
+
+/// The operator must mend the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable has a value that cannot be used.
+    #[error("{variable}: {problem}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The store cannot be opened.
+    #[error("the store: {0}")]
+    Store(#[from] chat_core::store::StoreError),
+}
+
+fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Variable { variable, problem: problem.into() }
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether this is production: stricter about secrets and origins.
+    pub production: bool,
+    /// Whose cross-origin requests are answered.
+    pub origins: Origins,
+    /// See [`Options::public_url`], without a slash at the end.
+    pub public_url: Option<String>,
+    /// The frontend's address for mails, if it is known.
+    pub client_url: Option<String>,
+    /// See [`Options::trust_proxy`].
+    pub trust_proxy: usize,
+    /// Tokens and passwords.
+    pub auth: AuthConfig,
+    /// See [`Options::message_limit`].
+    pub message_limit: u32,
+    /// Where everything is kept.
+    pub store: StoreConfig,
+    /// See [`Options::data_dir`].
+    pub data_dir: PathBuf,
+    /// Who is served.
+    pub dialects: Vec<&'static Dialect>,
+    /// What is spoken when the token does not tell.
+    pub default_dialect: &'static Dialect,
+    /// A built frontend, if there is one.
+    pub static_dir: Option<PathBuf>,
+    /// Connections.
+    pub transport: TransportConfig,
+    /// Cloudinary, if it is to be used.
+    pub cloudinary: Option<crate::media::CloudinaryConfig>,
+    /// Resend, if it is to be used.
+    pub resend: Option<crate::mail::ResendConfig>,
+}
+
+/// Tokens and passwords.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// Signs tokens.
+    pub secret: Secret,
+    /// How long an issued token is good.
+    pub token_life: Duration,
+    /// See [`Options::bcrypt_cost`].
+    pub bcrypt_cost: u32,
+    /// See [`Options::login_limit`].
+    pub login_limit: u32,
+    /// See [`Options::login_address_limit`].
+    pub login_address_limit: u32,
+    /// See [`Options::signup_limit`].
+    pub signup_limit: u32,
+}
+
+/// Which store.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// Forgets everything at the end.
+    Memory,
+    /// One file.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// When a change counts as durable.
+        synchronous: Synchronous,
+    },
+}
+
+/// Connections.
+#[derive(Debug, Clone, Copy)]
+pub struct TransportConfig {
+    /// See [`Options::ping_interval`].
+    pub ping_interval: Duration,
+    /// See [`Options::ping_timeout`].
+    pub ping_timeout: Duration,
+    /// See [`Options::stall_timeout`].
+    pub stall_timeout: Duration,
+    /// Most bytes of one packet, on every transport.
+    pub max_packet: usize,
+    /// Most packets that wait for one connection.
+    pub max_queue: usize,
+}
+
+/// Whose cross-origin requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Anybody's.
+    Any,
+    /// Those of pages on this machine, for development.
+    Loopback,
+    /// These.
+    Listed(Vec<String>),
+}
+
+impl Origins {
+    /// Whether a page of this origin may read our answers.
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(origins) => origins.iter().any(|known| known.eq_ignore_ascii_case(origin)),
+            Self::Loopback => {
+                let host = origin.split_once("://").map_or("", |(_, host)| host);
+                let host = match host.strip_prefix('[') {
+                    Some(v6) => v6.split_once(']').map_or("", |(address, _)| address),
+                    None => host.split_once(':').map_or(host, |(name, _)| name),
+                };
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Checks the options; makes the data folder and the secret if need be.
+    ///
+    /// # Errors
+    /// Names the variable that cannot be used.
+    pub fn check(options: &Options) -> Result<Self, ConfigError> {
+        let production = options.node_env == "production";
+        fs::create_dir_all(&options.data_dir)
+            .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
+        let dialects = options
+            .dialects
+            .iter()
+            .map(|name| find_dialect("CHAT_DIALECTS", name.trim()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let default_dialect = match find_dialect("CHAT_DEFAULT_DIALECT", &options.default_dialect)? {
+            wanted if dialects.iter().any(|known| known.name == wanted.name) => wanted,
+            // The built-in default must not force anybody to name it when they serve another dialect alone.
+            _ => *dialects.first().ok_or_else(|| wrong("CHAT_DIALECTS", "names no dialect"))?,
+        };
+        if !(4..=31).contains(&options.bcrypt_cost) {
+            return Err(wrong("CHAT_BCRYPT_COST", "must be 4 to 31"));
+        }
+        if options.static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
+            return Err(wrong("CHAT_STATIC_DIR", "is not a folder"));
+        }
+        Ok(Self {
+            production,
+            origins: origins(&options.client_url, production)?,
+            public_url: options.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            client_url: options.client_url.iter().find(|url| url.contains("://")).cloned(),
+            trust_proxy: options.trust_proxy,
+            auth: AuthConfig {
+                secret: secret(options, production)?,
+                token_life: Duration::from_secs(u64::from(options.token_days) * 86_400),
+                bcrypt_cost: options.bcrypt_cost,
+                login_limit: options.login_limit,
+                login_address_limit: options.login_address_limit,
+                signup_limit: options.signup_limit,
+            },
+            message_limit: options.message_limit,
+            store: store(options)?,
+            data_dir: options.data_dir.clone(),
+            dialects,
+            default_dialect,
+            static_dir: options.static_dir.clone(),
+            transport: TransportConfig {
+                ping_interval: Duration::from_millis(options.ping_interval.max(1)),
+                ping_timeout: Duration::from_millis(options.ping_timeout.max(1)),
+                stall_timeout: Duration::from_millis(options.stall_timeout.max(1)),
+                // A text file of 10 MB, with room for JSON's escapes.
+                max_packet: 16 << 20,
+                max_queue: 1024,
+            },
+            cloudinary: cloudinary(options)?,
+            resend: resend(options)?,
+        })
+    }
+}
+
+fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, ConfigError> {
+    dialect::find(name).ok_or_else(|| {
+        let known: Vec<_> = dialect::ALL.iter().map(|dialect| dialect.name).collect();
+        wrong(variable, format!("{name:?} is not one of {}", known.join(", ")))
+    })
+}
+
+fn origins(urls: &[String], production: bool) -> Result<Origins, ConfigError> {
+    let urls: Vec<_> =
+        urls.iter().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty()).collect();
+    if urls.contains(&"*") {
+        return Ok(Origins::Any);
+    }
+    if urls.is_empty() && !production {
+        return Ok(Origins::Loopback);
+    }
+    let mut origins = Vec::new();
+    for url in urls {
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| wrong("CLIENT_URL", format!("{url:?} is not an origin")))?;
+        let host = rest.split('/').next().unwrap_or_default();
+        origins.push(format!("{scheme}://{host}"));
+    }
+    Ok(Origins::Listed(origins))
+}
+
+const SHORTEST_SECRET: usize = 32;
+
+fn secret(options: &Options, production: bool) -> Result<Secret, ConfigError> {
+    match options.jwt_secret.as_deref().filter(|secret| !secret.is_empty()) {
+        Some(secret) if production && secret.len() < SHORTEST_SECRET => {
+            Err(wrong("JWT_SECRET", format!("must have at least {SHORTEST_SECRET} characters in production")))
+        }
+        Some(secret) => Ok(Secret::new(secret.to_owned())),
+        None if production => Err(wrong("JWT_SECRET", "must be set in production")),
+        None => kept_secret(&options.data_dir.join("jwt-secret"))
+            .map_err(|error| wrong("CHAT_DATA_DIR", format!("the secret cannot be kept there: {error}"))),
+    }
+}
+
+fn kept_secret(path: &Path) -> std::io::Result<Secret> {
+    match fs::read_to_string(path) {
+        Ok(secret) if secret.trim().len() >= SHORTEST_SECRET => {
+            return Ok(Secret::new(secret.trim().to_owned()));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret = hex::encode(rand::random::<[u8; 32]>());
+    let mut file = fs::OpenOptions::new();
+    file.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    let mut file = file.open(path)?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()?;
+    Ok(Secret::new(secret))
+}
+
+fn store(options: &Options) -> Result<StoreConfig, ConfigError> {
+    let synchronous = match options.sqlite_synchronous.as_str() {
+        "full" => Synchronous::Full,
+        "normal" => Synchronous::Normal,
+        _ => return Err(wrong("CHAT_SQLITE_SYNCHRONOUS", "must be full or normal")),
+    };
+    let Some(uri) = &options.store else {
+        return Ok(StoreConfig::Sqlite { path: options.data_dir.join("chat.db"), synchronous });
+    };
+    match uri.split_once(':') {
+        Some(("memory", "")) => Ok(StoreConfig::Memory),
+        Some(("sqlite", path)) if !path.is_empty() => {
+            Ok(StoreConfig::Sqlite { path: path.trim_start_matches("//").into(), synchronous })
+        }
+        Some(("mongodb" | "mongodb+srv", _)) => {
+            Err(wrong("CHAT_STORE", "MongoDB is not supported by this version"))
+        }
+        _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH or memory:")),
+    }
+}
+
+fn cloudinary(options: &Options) -> Result<Option<crate::media::CloudinaryConfig>, ConfigError> {
+    let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+    match (
+        set(&options.cloudinary_cloud_name),
+        set(&options.cloudinary_api_key),
+        set(&options.cloudinary_api_secret),
+    ) {
+        (None, None, None) => Ok(None),
+        (Some(cloud_name), Some(api_key), Some(api_secret)) => Ok(Some(crate::media::CloudinaryConfig {
+            cloud_name,
+            api_key,
+            api_secret: Secret::new(api_secret),
+            base_url: options.cloudinary_url.clone(),
+            folder: Some("chat".into()),
+        })),
+        (None, _, _) => Err(wrong("CLOUDINARY_CLOUD_NAME", "is missing")),
+        (_, None, _) => Err(wrong("CLOUDINARY_API_KEY", "is missing")),
+        (_, _, None) => Err(wrong("CLOUDINARY_API_SECRET", "is missing")),
+    }
+}
+
+fn resend(options: &Options) -> Result<Option<crate::mail::ResendConfig>, ConfigError> {
+    let Some(api_key) = options.resend_api_key.clone().filter(|key| !key.is_empty()) else { return Ok(None) };
+    let Some(from) = options.email_from.clone().filter(|from| !from.is_empty()) else {
+        return Err(wrong("EMAIL_FROM", "is missing, RESEND_API_KEY is set"));
+    };
+    Ok(Some(crate::mail::ResendConfig {
+        api_key: Secret::new(api_key),
+        from,
+        from_name: options.email_from_name.clone(),
+        base_url: options.resend_url.clone(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn development_answers_pages_of_this_machine_only() {
+        let origins = origins(&[], false).unwrap();
+        for yes in
+            ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:5173"]
+        {
+            assert!(origins.allow(yes), "{yes}");
+        }
+        for no in ["http://localhost.evil.com", "http://evil.com", "null", "", "http://127.0.0.1.evil.com:80"]
+        {
+            assert!(!origins.allow(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn client_url_may_list_several_with_paths_and_slashes() {
+        let urls = ["https://a.example/", " https://b.example/chat ", ""].map(str::to_owned);
+        let origins = origins(&urls, true).unwrap();
+        assert!(origins.allow("https://a.example") && origins.allow("https://b.example"));
+        assert!(!origins.allow("http://a.example"));
+        assert!(super::origins(&["a.example".to_owned()], true).is_err());
+    }
+}

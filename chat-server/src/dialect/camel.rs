@@ -1,0 +1,289 @@
+//! The Huffman chat's family: people are named by user name, everything but the log-in goes over the socket.
+//!
+//! ```text
+//! ann > privateMessage {"text":"hello","receiver":"bob","timestamp":"…"}
+//! ann < privateMessage {"text":"hello","sender":"ann","receiver":"bob","timestamp":"…","compressed":false,"isFile":false,"fileName":null}
+//! bob < privateMessage (the same)
+//! bob > getMessageHistory {"otherUser":"ann"}
+//! bob < messageHistory [{"text":"hello","sender":"ann",…}]
+//! ```
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use chat_core::chat::Registration;
+use chat_core::codec::{self, Kind};
+use chat_core::command::{Command, Destination, Reply};
+use chat_core::event::Event;
+use chat_core::history::Window;
+use chat_core::model::{ClientId, Content, MessageView, User, UserKey};
+use chat_core::prelude::Error;
+use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
+use smallvec::smallvec;
+
+use super::wire::{Call, Count, DecodeError, Failure, Flag, Text};
+use super::{Ack, Dialect, Frame, Frames, To, raw};
+use crate::app::App;
+use crate::auth::{AuthError, Authenticated};
+use crate::http::{Address, Body, HttpError, bearer, json};
+
+/// See the module.
+pub static DIALECT: Dialect = Dialect {
+    name: "camel",
+    refusal: "Authentication error",
+    routes,
+    decode,
+    outbound,
+    reply,
+    ack,
+    failure,
+    roster: None,
+};
+
+fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    match &*call.event {
+        "privateMessage" => private_message(call),
+        "getMessageHistory" => message_history(call),
+        _ => Err(DecodeError::UnknownEvent),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PrivateMessage<'a> {
+    #[serde(borrow, default)]
+    text: Text<'a>,
+    #[serde(borrow, default)]
+    receiver: Text<'a>,
+    #[serde(default)]
+    is_file: Flag,
+    #[serde(borrow, default)]
+    file_name: Text<'a>,
+    #[serde(borrow, default)]
+    client_id: Text<'a>,
+}
+
+fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
+    let form: PrivateMessage<'_> = call.object()?;
+    let receiver = form.receiver.required("receiver")?.into_owned();
+    let text = form.text.required("text")?;
+    let file_name = form.file_name.optional("fileName")?;
+    let file_name =
+        form.is_file.get("isFile")?.then(|| file_name.map_or_else(|| "file.txt".to_owned(), Into::into));
+    let client_id = form.client_id.optional("clientId")?.and_then(ClientId::new);
+    Ok(Command::Send {
+        to: Destination::Person(UserKey::Username(receiver)),
+        content: Content { text: text.into(), file_name, image: None },
+        client_id,
+    })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetMessageHistory<'a> {
+    #[serde(borrow, default)]
+    other_user: Text<'a>,
+    #[serde(default)]
+    limit: Count,
+}
+
+fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
+    let form: GetMessageHistory<'_> = call.object()?;
+    let other = form.other_user.required("otherUser")?.into_owned();
+    let limit = form.limit.optional("limit")?.and_then(|limit| limit.try_into().ok());
+    Ok(Command::History {
+        of: Destination::Person(UserKey::Username(other)),
+        window: Window::Latest { limit: limit.unwrap_or(Window::MAX_LIMIT) },
+        include_deleted: false,
+    })
+}
+
+fn outbound(event: &Event) -> Frames {
+    match event {
+        // The pages of this family know of two people only.
+        Event::MessageSent(view) if view.recipient.is_some() => {
+            smallvec![(To::All, Frame::new("privateMessage", &MessageObject(view)))]
+        }
+        Event::MessageSent(_)
+        | Event::MessageDeleted(_)
+        | Event::MessageRestored(_)
+        | Event::RoomCreated { .. }
+        | Event::MemberAdded { .. }
+        | Event::MemberRemoved { .. }
+        | Event::RoleChanged { .. }
+        | Event::ProfileUpdated(_)
+        | Event::UserRegistered(_)
+        | Event::TypingChanged { .. } => Frames::new(),
+    }
+}
+
+fn reply(reply: &Reply) -> Option<Frame> {
+    match reply {
+        Reply::Messages(history) => Some(Frame::new("messageHistory", &MessageList(&history.messages))),
+        Reply::Done | Reply::Message(_) | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+    }
+}
+
+fn ack(reply: &Reply) -> Ack {
+    match reply {
+        Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
+        Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
+        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+    }
+}
+
+fn failure(failure: &Failure) -> Frame {
+    Frame::new("error", failure)
+}
+
+struct MessageObject<'a>(&'a MessageView);
+
+impl Serialize for MessageObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields<'a> {
+            text: &'a str,
+            sender: &'a str,
+            receiver: &'a str,
+            timestamp: &'a str,
+            compressed: bool,
+            is_file: bool,
+            file_name: Option<&'a str>,
+        }
+        let MessageView { message, sender, recipient } = self.0;
+        let content = &message.content;
+        let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
+        Fields {
+            text: &content.text,
+            sender: name(sender),
+            receiver: recipient.as_deref().map_or("", name),
+            timestamp: message.created_at.iso().as_str(),
+            compressed: codec::is_compressible_size(kind, content.text.len()),
+            is_file: content.file_name.is_some(),
+            file_name: content.file_name.as_deref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+fn name(user: &User) -> &str {
+    user.username.as_deref().or(user.email.as_deref()).unwrap_or(&user.full_name)
+}
+
+struct MessageList<'a>(&'a [MessageView]);
+
+impl Serialize for MessageList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for view in self.0 {
+            list.serialize_element(&MessageObject(view))?;
+        }
+        list.end()
+    }
+}
+
+fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/register", post(register))
+        .route("/api/login", post(login))
+        .route("/api/users", get(users))
+        .route("/api/validate-token", get(validate_token))
+}
+
+#[derive(serde::Deserialize)]
+struct Credentials<'a> {
+    #[serde(borrow, default)]
+    username: Text<'a>,
+    #[serde(borrow, default)]
+    password: Text<'a>,
+}
+
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    token: &'a str,
+    username: &'a str,
+}
+
+async fn register(State(app): State<Arc<App>>, address: Address, body: Body) -> Result<Response, HttpError> {
+    let form: Credentials<'_> = body.object()?;
+    let username = form.username.required("username")?.into_owned();
+    let password = form.password.required("password")?.into_owned();
+    if password.chars().count() < 6 {
+        return Err(HttpError::bad_request("password must have at least 6 characters"));
+    }
+    let user =
+        app.register(address, password, |password_hash| Registration::named(username, password_hash)).await;
+    let user = user.map_err(|error| match error.core() {
+        Some(Error::UsernameTaken) => HttpError::bad_request("Username already exists"),
+        _ => error,
+    })?;
+    logged_in(&app, &user)
+}
+
+async fn login(State(app): State<Arc<App>>, address: Address, body: Body) -> Result<Response, HttpError> {
+    let form: Credentials<'_> = body.object()?;
+    let username = form.username.required("username")?.trim().to_owned();
+    let password = form.password.required("password")?.into_owned();
+    match app.log_in(address, UserKey::Username(username), password).await? {
+        Ok(user) => logged_in(&app, &user),
+        // This family's pages tell the two apart, so the contract does.
+        Err(known) if known => Err(HttpError::bad_request("Invalid credentials")),
+        Err(_) => Err(HttpError::bad_request("User not found")),
+    }
+}
+
+fn logged_in(app: &App, user: &User) -> Result<Response, HttpError> {
+    let token = app.auth.issue(user, &DIALECT);
+    Ok(json(StatusCode::OK, &LoggedIn { token: &token, username: &user.handle() }))
+}
+
+async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Person {
+        #[serde(rename = "_id")]
+        id: String,
+        username: String,
+        online: bool,
+        last_seen: String,
+    }
+    let caller = caller(&app, &headers).await?;
+    let reply = app.dispatch(caller.user.id, Command::ListUsers { limit: App::MOST_USERS }).await?;
+    let Reply::Users(users) = reply else { return Err(HttpError::internal()) };
+    let people: Vec<_> = users
+        .iter()
+        .map(|user| Person {
+            id: user.id.to_string(),
+            username: user.handle(),
+            online: app.presence.is_online(user.id),
+            last_seen: user.last_seen.unwrap_or(user.created_at).to_string(),
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &people))
+}
+
+async fn validate_token(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    caller(&app, &headers).await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "valid": true })))
+}
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
+    let refused = |status, message: &str| {
+        HttpError::with_body(status, &serde_json::json!({ "valid": false, "message": message }))
+    };
+    let Some(token) = bearer(headers) else {
+        return Err(refused(StatusCode::UNAUTHORIZED, "No token provided"));
+    };
+    app.auth.authenticate(token).await.map_err(|error| match error {
+        AuthError::Missing => refused(StatusCode::UNAUTHORIZED, "No token provided"),
+        AuthError::Invalid => refused(StatusCode::FORBIDDEN, "Invalid or expired token"),
+        AuthError::UserNotFound => refused(StatusCode::UNAUTHORIZED, "User not found"),
+        AuthError::Internal(error) => error.into(),
+    })
+}

@@ -1,0 +1,113 @@
+//! The families of frontends, and what each of them says and expects.
+//!
+//! A dialect is data: one file with one `pub static DIALECT`, named in [`ALL`]. Event and field names occur in this
+//! folder alone; the rest of the server speaks [`Command`] and [`Event`].
+//!
+//! # Adding a dialect
+//! 1. `dialect/NAME.rs` with `pub static DIALECT: Dialect`; the compiler asks for every part of it, and `match event`
+//!    without a catch-all arm asks for every event.
+//! 2. One line in [`ALL`].
+//! 3. A folder of transcripts, `tests/transcripts/NAME/`.
+
+pub mod camel;
+pub mod push;
+pub mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use chat_core::command::{Command, Reply};
+use chat_core::event::Event;
+use chat_core::id::UserId;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use self::wire::{Call, DecodeError, Failure};
+use crate::app::App;
+
+/// Every dialect there is.
+pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
+
+/// The dialect of this name.
+pub fn find(name: &str) -> Option<&'static Dialect> {
+    ALL.iter().copied().find(|dialect| dialect.name == name)
+}
+
+/// A family of frontends.
+pub struct Dialect {
+    /// Its name, in configuration and tokens.
+    pub name: &'static str,
+    /// The `connect_error` of a socket without a good token.
+    pub refusal: &'static str,
+    /// Its HTTP routes.
+    pub routes: fn() -> Router<Arc<App>>,
+    /// What an event of a client asks for.
+    pub decode: fn(&Call<'_>) -> Result<Command, DecodeError>,
+    /// What clients are told of an event.
+    pub outbound: fn(&Event) -> Frames,
+    /// The event that answers a command, for clients that pass no acknowledgement callback.
+    pub reply: fn(&Reply) -> Option<Frame>,
+    /// What an acknowledgement holds beyond `ok` and `success`.
+    pub ack: fn(&Reply) -> Ack,
+    /// The event that tells a client that a command was refused.
+    pub failure: fn(&Failure) -> Frame,
+    /// The event that says who is online, if the family has one.
+    pub roster: Option<fn(&[UserId]) -> Frame>,
+}
+
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dialect({})", self.name)
+    }
+}
+
+/// An event for clients, encoded.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Its name.
+    pub event: &'static str,
+    /// Its one argument.
+    pub data: Box<RawValue>,
+}
+
+impl Frame {
+    /// Encodes an event.
+    pub fn new(event: &'static str, data: &impl Serialize) -> Self {
+        Self { event, data: raw(data) }
+    }
+}
+
+/// The JSON fields of an acknowledgement beyond `ok` and `success`: name and value.
+pub type Ack = Option<(&'static str, Box<RawValue>)>;
+
+/// Encodes a value of the wire.
+pub fn raw(data: &impl Serialize) -> Box<RawValue> {
+    // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+    serde_json::value::to_raw_value(data).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// The frames of one event, each for a part of its audience.
+pub type Frames = SmallVec<[(To, Frame); 2]>;
+
+/// A part of an event's audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// All of it.
+    All,
+    /// This person's connections.
+    Only(UserId),
+    /// All but this person's connections.
+    Except(UserId),
+}
+
+impl To {
+    /// Whether this person is meant.
+    pub fn includes(self, user: UserId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => only == user,
+            Self::Except(except) => except != user,
+        }
+    }
+}

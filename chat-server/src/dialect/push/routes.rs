@@ -1,0 +1,423 @@
+//! The family's REST.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use chat_core::chat::Registration;
+use chat_core::command::{Command, Destination, Reply};
+use chat_core::error::{Error, ErrorKind};
+use chat_core::history::Window;
+use chat_core::id::{MessageId, UserId};
+use chat_core::model::{ClientId, Content, ProfilePatch, User, UserKey};
+use chat_core::policy;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::{DIALECT, MessageObject};
+use crate::app::App;
+use crate::auth::{AuthError, Authenticated};
+use crate::dialect::wire::{Text, UserObject};
+use crate::http::cookie::{self, Cookie};
+use crate::http::{Address, Body, HttpError, Origin, bearer, json};
+use crate::media::{Media, MediaError, Purpose};
+
+/// Most bytes of an image.
+const MOST_IMAGE_BYTES: usize = 10_000_000;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/auth/signup", post(signup))
+        .route("/api/auth/login", post(login))
+        .route("/api/auth/logout", post(logout))
+        .route("/api/auth/check", get(check))
+        .route("/api/auth/update-profile", put(update_profile))
+        .route("/api/messages/contacts", get(contacts))
+        .route("/api/messages/users", get(contacts))
+        .route("/api/messages/chats", get(chats))
+        .route("/api/messages/{id}", get(messages).delete(delete_message))
+        .route("/api/messages/send/{id}", post(send))
+        .route("/api/messages/delete/{id}", delete(delete_message))
+        .route("/api/messages/{id}/restore", put(restore_message))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Signup<'a> {
+    #[serde(borrow, default)]
+    full_name: Text<'a>,
+    #[serde(borrow, default)]
+    email: Text<'a>,
+    #[serde(borrow, default)]
+    password: Text<'a>,
+}
+
+async fn signup(
+    State(app): State<Arc<App>>,
+    address: Address,
+    origin: Origin,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let form: Signup<'_> = body.object()?;
+    let given = |text: Option<std::borrow::Cow<'_, str>>| {
+        text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let full_name = given(form.full_name.optional("fullName")?);
+    let email = given(form.email.optional("email")?);
+    let password = form.password.optional("password")?.filter(|password| !password.is_empty());
+    let (Some(full_name), Some(email), Some(password)) = (full_name, email, password) else {
+        return Err(HttpError::bad_request("All fields are required"));
+    };
+    if password.chars().count() < 6 {
+        return Err(HttpError::bad_request("Password must be at least 6 characters"));
+    }
+    if policy::check_email(&email).is_err() {
+        return Err(HttpError::bad_request("Invalid email format"));
+    }
+    let user = app
+        .register(address, password.into_owned(), |password_hash| Registration {
+            username: None,
+            email: Some(email),
+            full_name,
+            password_hash,
+        })
+        .await
+        .map_err(|error| match error.core() {
+            Some(Error::EmailTaken) => HttpError::bad_request("Email already exists"),
+            _ => error,
+        })?;
+    Ok(logged_in(&app, &user, StatusCode::CREATED, &origin))
+}
+
+#[derive(serde::Deserialize)]
+struct Login<'a> {
+    #[serde(borrow, default)]
+    email: Text<'a>,
+    #[serde(borrow, default)]
+    password: Text<'a>,
+}
+
+async fn login(
+    State(app): State<Arc<App>>,
+    address: Address,
+    origin: Origin,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let form: Login<'_> = body.object()?;
+    let given = |text: std::borrow::Cow<'_, str>| (!text.is_empty()).then(|| text.into_owned());
+    let email = form.email.optional("email")?.and_then(given);
+    let password = form.password.optional("password")?.and_then(given);
+    let (Some(email), Some(password)) = (email, password) else {
+        return Err(HttpError::bad_request("Email and password are required"));
+    };
+    match app.log_in(address, UserKey::Email(email.trim().to_owned()), password).await? {
+        Ok(user) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
+        // The same words whether the person exists or not.
+        Err(_) => Err(HttpError::bad_request("Invalid credentials")),
+    }
+}
+
+fn logged_in(app: &App, user: &User, status: StatusCode, origin: &Origin) -> Response {
+    let token = app.auth.issue(user, &DIALECT);
+    let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.is_https);
+    with_cookie(json(status, &user_object(app, user)), &cookie)
+}
+
+fn with_cookie(mut response: Response, cookie: &Cookie) -> Response {
+    if let Ok(value) = HeaderValue::from_str(cookie.as_str()) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+    response
+}
+
+async fn logout(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    #[derive(Serialize)]
+    struct LoggedOut {
+        message: &'static str,
+    }
+    for token in cookie::tokens(&headers).chain(bearer(&headers)) {
+        app.log_out(token).await?;
+    }
+    let body = LoggedOut { message: "User logged out successfully" };
+    Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(app.chat.now(), origin.is_https)))
+}
+
+/// A user object that also holds itself under another name, for clients that read it there.
+struct Nested<'a>(&'static str, UserObject<'a>);
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            #[serde(flatten)]
+            user: &'a UserObject<'a>,
+            #[serde(flatten)]
+            again: Again<'a>,
+        }
+        struct Again<'a>(&'static str, &'a UserObject<'a>);
+        impl Serialize for Again<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(self.0, self.1)?;
+                map.end()
+            }
+        }
+        Flat { user: &self.1, again: Again(self.0, &self.1) }.serialize(serializer)
+    }
+}
+
+async fn check(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    Ok(json(StatusCode::OK, &Nested("user", user_object(&app, &caller.user))))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateProfile<'a> {
+    #[serde(borrow, default)]
+    profile_pic: Text<'a>,
+    #[serde(borrow, default)]
+    full_name: Text<'a>,
+}
+
+async fn update_profile(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    origin: Origin,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let form: UpdateProfile<'_> = body.object()?;
+    let picture = form.profile_pic.optional("profilePic")?.filter(|picture| !picture.is_empty());
+    let full_name = form.full_name.optional("fullName")?.map(std::borrow::Cow::into_owned);
+    let picture = match picture {
+        Some(picture) => Some(store_image(&app, &origin, &picture, Purpose::ProfilePicture).await?),
+        None if full_name.is_none() => return Err(HttpError::bad_request("Profile pic is required")),
+        None => None,
+    };
+    let patch = ProfilePatch { full_name, picture };
+    let Reply::User(user) = app.dispatch(caller.user.id, Command::UpdateProfile(patch)).await? else {
+        return Err(HttpError::internal());
+    };
+    Ok(json(StatusCode::OK, &Nested("updatedUser", user_object(&app, &user))))
+}
+
+async fn store_image(
+    app: &App,
+    origin: &Origin,
+    data_url: &str,
+    purpose: Purpose,
+) -> Result<String, HttpError> {
+    let media = Media::from_data_url(data_url, MOST_IMAGE_BYTES, purpose)?;
+    let url = app.media.store(media).await?;
+    // Pages of other origins must find it too.
+    Ok(if url.starts_with('/') {
+        format!("{}{url}", origin.base(app.config.public_url.as_deref()))
+    } else {
+        url
+    })
+}
+
+impl From<MediaError> for HttpError {
+    fn from(error: MediaError) -> Self {
+        if error.is_client_error() {
+            return match error {
+                MediaError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+                _ => Self::bad_request(&error.to_string()),
+            };
+        }
+        tracing::error!(%error, "an image could not be stored");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The image could not be stored. Please try again later.")
+    }
+}
+
+async fn contacts(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    people(&app, &headers, Command::ListUsers { limit: App::MOST_USERS }).await
+}
+
+async fn chats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    people(&app, &headers, Command::ListChatPartners { limit: App::MOST_USERS }).await
+}
+
+async fn people(app: &App, headers: &HeaderMap, command: Command) -> Result<Response, HttpError> {
+    let caller = caller(app, headers).await?;
+    let Reply::Users(users) = app.dispatch(caller.user.id, command).await? else {
+        return Err(HttpError::internal());
+    };
+    let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
+    Ok(json(StatusCode::OK, &people))
+}
+
+#[derive(serde::Deserialize)]
+struct PageQuery {
+    limit: Option<usize>,
+    before: Option<u32>,
+}
+
+async fn messages(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let nothing: [(); 0] = [];
+    let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
+    let page = PageQuery::parse(query.as_deref());
+    let limit = page.limit.unwrap_or(Window::MAX_LIMIT);
+    let window = match page.before {
+        Some(seq) => Window::Before { seq: chat_core::model::Seq(seq), limit },
+        None => Window::Latest { limit },
+    };
+    let of = Destination::Person(UserKey::Id(other));
+    let command = Command::History { of, window, include_deleted: false };
+    match app.dispatch(caller.user.id, command).await {
+        Ok(Reply::Messages(history)) => {
+            let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
+            Ok(json(StatusCode::OK, &list))
+        }
+        Ok(_) => Err(HttpError::internal()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl PageQuery {
+    fn parse(query: Option<&str>) -> Self {
+        let mut page = Self { limit: None, before: None };
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "limit" => page.limit = value.parse().ok(),
+                "before" => page.before = value.parse().ok(),
+                _ => {}
+            }
+        }
+        page
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Send<'a> {
+    #[serde(borrow, default)]
+    text: Text<'a>,
+    #[serde(borrow, default)]
+    image: Text<'a>,
+    #[serde(borrow, default)]
+    client_id: Text<'a>,
+}
+
+async fn send(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    origin: Origin,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let form: Send<'_> = body.object()?;
+    let text = form.text.optional("text")?.unwrap_or_default();
+    let image = form.image.optional("image")?.filter(|image| !image.is_empty());
+    let client_id = form.client_id.optional("clientId")?.and_then(ClientId::new);
+    if text.trim().is_empty() && image.is_none() {
+        return Err(HttpError::bad_request("Text or image is required."));
+    }
+    let receiver_not_found = || HttpError::new(StatusCode::NOT_FOUND, "Receiver not found.");
+    let receiver: UserId = id.parse().map_err(|_| receiver_not_found())?;
+    if receiver == caller.user.id {
+        return Err(HttpError::bad_request("Cannot send messages to yourself."));
+    }
+    let image = match image {
+        // The image is stored first, so it must be certain that somebody gets it.
+        Some(_) if app.chat.find_user(&UserKey::Id(receiver)).await?.is_none() => {
+            return Err(receiver_not_found());
+        }
+        Some(image) => Some(store_image(&app, &origin, &image, Purpose::MessageImage).await?),
+        None => None,
+    };
+    let command = Command::Send {
+        to: Destination::Person(UserKey::Id(receiver)),
+        content: Content { text: text.into(), file_name: None, image },
+        client_id,
+    };
+    match app.dispatch(caller.user.id, command).await {
+        Ok(reply) => message(&reply, StatusCode::CREATED),
+        Err(Error::UserNotFound) => Err(receiver_not_found()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn message(reply: &Reply, status: StatusCode) -> Result<Response, HttpError> {
+    let Reply::Message(view) = reply else { return Err(HttpError::internal()) };
+    let message = MessageObject::of(view).ok_or_else(message_not_found)?;
+    Ok(json(status, &message))
+}
+
+fn message_not_found() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "Message not found")
+}
+
+async fn delete_message(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    #[derive(Serialize)]
+    struct Deleted {
+        success: bool,
+        message: &'static str,
+    }
+    change(&app, &headers, &id, |message| Command::Delete { message }).await?;
+    Ok(json(StatusCode::OK, &Deleted { success: true, message: "Message deleted successfully" }))
+}
+
+async fn restore_message(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let reply = change(&app, &headers, &id, |message| Command::Restore { message }).await?;
+    message(&reply, StatusCode::OK)
+}
+
+async fn change(
+    app: &App,
+    headers: &HeaderMap,
+    id: &str,
+    command: impl FnOnce(MessageId) -> Command,
+) -> Result<Reply, HttpError> {
+    let caller = caller(app, headers).await?;
+    let id = id.parse().map_err(|_| message_not_found())?;
+    app.dispatch(caller.user.id, command(id)).await.map_err(|error| match error {
+        Error::MessageNotFound => message_not_found(),
+        error => error.into(),
+    })
+}
+
+fn user_object<'a>(app: &App, user: &'a User) -> UserObject<'a> {
+    UserObject { user, online: app.presence.is_online(user.id) }
+}
+
+/// The first of the cookies that is good, or else the bearer token.
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
+    let mut failure = AuthError::Missing;
+    for token in cookie::tokens(headers).chain(bearer(headers)) {
+        match app.auth.authenticate(token).await {
+            Ok(caller) => return Ok(caller),
+            Err(error) => failure = error,
+        }
+    }
+    Err(match failure {
+        AuthError::Missing | AuthError::Invalid => HttpError::new(StatusCode::UNAUTHORIZED, "Unauthorized"),
+        AuthError::UserNotFound => HttpError::new(StatusCode::NOT_FOUND, "User not found"),
+        AuthError::Internal(error) => error.into(),
+    })
+}

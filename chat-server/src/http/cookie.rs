@@ -1,0 +1,87 @@
+//! The log-in cookie, written as Express writes it and read as browsers send it (RFC 6265).
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::COOKIE;
+use chat_core::clock::Timestamp;
+
+/// The cookie's name.
+const NAME: &str = "jwt";
+
+/// The values of all log-in cookies of a request, in the order of sending.
+pub fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(in_header)
+}
+
+/// The values of all log-in cookies in one `Cookie` header.
+pub fn in_header(header: &str) -> impl Iterator<Item = &str> {
+    let pairs = header.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim().trim_matches('"'))
+}
+
+/// A `Set-Cookie` value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cookie(String);
+
+impl Cookie {
+    /// The cookie of a log-in.
+    pub fn log_in(token: &str, life: Duration, now: Timestamp, secure: bool) -> Self {
+        let expires = http_date(now.after(life));
+        let secure = if secure { "; Secure" } else { "" };
+        let life = life.as_secs();
+        Self(format!(
+            "{NAME}={token}; Max-Age={life}; Path=/; Expires={expires}; HttpOnly{secure}; SameSite=Strict"
+        ))
+    }
+
+    /// The cookie that ends a log-in.
+    pub fn log_out(now: Timestamp, secure: bool) -> Self {
+        let expires = http_date(now);
+        let secure = if secure { "; Secure" } else { "" };
+        Self(format!("{NAME}=; Max-Age=0; Path=/; Expires={expires}; HttpOnly{secure}; SameSite=Strict"))
+    }
+
+    /// The value.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A date as in RFC 9110, section 5.6.7: `Sat, 21 Nov 2026 03:04:05 GMT`.
+fn http_date(at: Timestamp) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let day = DAYS[at.as_millis().div_euclid(86_400_000).rem_euclid(7) as usize];
+    let iso = at.to_string();
+    let (year, month, date, time) = (&iso[0..4], &iso[5..7], &iso[8..10], &iso[11..19]);
+    let month = MONTHS[month.parse::<usize>().unwrap_or(1).clamp(1, 12) - 1];
+    format!("{day}, {date} {month} {year} {time} GMT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_look_like_those_of_express() {
+        let now = Timestamp::from_millis(1_700_000_000_123);
+        let week = Duration::from_secs(604_800);
+        assert_eq!(
+            Cookie::log_in("a.b.c", week, now, false).as_str(),
+            "jwt=a.b.c; Max-Age=604800; Path=/; Expires=Tue, 21 Nov 2023 22:13:20 GMT; HttpOnly; SameSite=Strict"
+        );
+        assert_eq!(
+            Cookie::log_out(now, true).as_str(),
+            "jwt=; Max-Age=0; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; Secure; SameSite=Strict"
+        );
+    }
+
+    #[test]
+    fn several_cookies_are_all_found() {
+        let found: Vec<_> = in_header("a=b;jwt=one; jwt=two;xjwt=no; jwt=\"three\"; jwt").collect();
+        assert_eq!(found, ["one", "two", "three"]);
+    }
+}

@@ -1,0 +1,276 @@
+//! HTTP: what every route shares. Bodies are read and errors answered so that any frontend can show them: every
+//! error, whatever its cause, is JSON with a `message`.
+
+pub mod cookie;
+mod edge;
+mod page;
+mod router;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use chat_core::error::{Error, ErrorKind};
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+
+pub use self::router::router;
+use crate::app::App;
+use crate::auth::AuthError;
+use crate::auth::password::Busy;
+use crate::dialect::wire::{self, DecodeError, Failure};
+
+/// Most bytes of a JSON body: 10 MB as the original backends count them.
+pub const MOST_BODY_BYTES: usize = 10 << 20;
+
+/// An answer in JSON.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    (status, [(CONTENT_TYPE, json)], body).into_response()
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// A request that was not carried out, as it is answered.
+#[derive(Debug)]
+pub struct HttpError {
+    status: StatusCode,
+    body: Vec<u8>,
+    retry_after: Option<Duration>,
+    core: Option<Error>,
+}
+
+impl HttpError {
+    /// An error with a message for people.
+    pub fn new(status: StatusCode, message: &str) -> Self {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            message: &'a str,
+        }
+        Self::with_body(status, &Message { message })
+    }
+
+    /// An error with a body of its own, which has a `message` too.
+    pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
+        Self { status, body: serde_json::to_vec(body).unwrap_or_default(), retry_after: None, core: None }
+    }
+
+    /// 400.
+    pub fn bad_request(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404 for a route that does not exist.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found")
+    }
+
+    /// 429.
+    pub fn too_many(retry_after: Duration) -> Self {
+        let message = "Rate limit exceeded. Please try again later.";
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
+    /// 500. What went wrong was logged where it did.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    }
+
+    /// The domain's error behind it, for routes that have words of their own for it.
+    pub fn core(&self) -> Option<&Error> {
+        self.core.as_ref()
+    }
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Conflict => StatusCode::BAD_REQUEST,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::RateLimited => {
+                return Self { core: Some(error), ..Self::too_many(Duration::from_secs(60)) };
+            }
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
+        };
+        Self { core: None, ..Self::new(status, &Failure::from(&error).message) }.because(error)
+    }
+}
+
+impl HttpError {
+    fn because(self, error: Error) -> Self {
+        Self { core: Some(error), ..self }
+    }
+}
+
+impl From<DecodeError> for HttpError {
+    fn from(error: DecodeError) -> Self {
+        Self::bad_request(&error.to_string())
+    }
+}
+
+impl From<AuthError> for HttpError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Internal(error) => error.into(),
+            error => Self::new(StatusCode::UNAUTHORIZED, &error.to_string()),
+        }
+    }
+}
+
+impl From<Busy> for HttpError {
+    fn from(_: Busy) -> Self {
+        let message = "Too many log-ins at once. Please try again later.";
+        let retry_after = Some(Duration::from_secs(5));
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        let mut response = (self.status, [(CONTENT_TYPE, json)], self.body).into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+        }
+        response
+    }
+}
+
+/// The body of a request, to be read as a JSON object.
+pub struct Body(Bytes);
+
+impl Body {
+    /// The object.
+    ///
+    /// # Errors
+    /// When it is not an object of this form.
+    pub fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, HttpError> {
+        let text = std::str::from_utf8(&self.0);
+        let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
+        Ok(wire::from_object(text)?)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Body {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        let mut body = request.into_body();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| HttpError::bad_request("the body could not be read"))?;
+            let Some(data) = frame.data_ref() else { continue };
+            if bytes.len() + data.len() > MOST_BODY_BYTES {
+                // A client that is still sending would see its connection reset instead of the answer.
+                edge::discard(body).await;
+                return Err(HttpError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "The request is larger than 10 MB",
+                ));
+            }
+            bytes.extend_from_slice(data);
+        }
+        Ok(Self(bytes.freeze()))
+    }
+}
+
+/// Where a request comes from, as far as trusted proxies tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address(pub IpAddr);
+
+impl Address {
+    /// Reads it from a request's parts.
+    pub fn of(parts: &Parts, trust_proxy: usize) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let forwarded =
+            parts.headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<_> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+        // Each trusted proxy has appended whom it heard from; what stands before that is hearsay.
+        let client = trust_proxy.checked_sub(1).and_then(|nth| hops.iter().rev().nth(nth));
+        Self(client.and_then(|client| client.parse().ok()).unwrap_or(peer))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, app.config.trust_proxy))
+    }
+}
+
+/// How the client addressed this server.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Whether the client's side of the connection is encrypted.
+    pub is_https: bool,
+    host: String,
+}
+
+impl Origin {
+    /// The address to begin links with: the configured one, or the one the client used.
+    pub fn base(&self, configured: Option<&str>) -> String {
+        match configured {
+            Some(configured) => configured.to_owned(),
+            None if self.host.is_empty() => String::new(),
+            None => format!("{}://{}", if self.is_https { "https" } else { "http" }, self.host),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let trusted = app.config.trust_proxy > 0;
+        let forwarded = |name: &str| {
+            text(name).filter(|_| trusted).map(|value| value.split(',').next().unwrap_or(value).trim())
+        };
+        let is_https =
+            forwarded("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let host = forwarded("x-forwarded-host").or_else(|| text(HOST.as_str())).unwrap_or_default();
+        // Nothing but a host and a port may get into a link.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let host = if host.chars().all(plain) { host.to_owned() } else { String::new() };
+        Ok(Self { is_https, host })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(forwarded: &str) -> Parts {
+        let request = Request::builder().header("x-forwarded-for", forwarded).body(()).unwrap();
+        request.into_parts().0
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let parts = parts("6.6.6.6, 1.2.3.4, 10.0.0.1");
+        let unknown = Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(Address::of(&parts, 0), unknown);
+        assert_eq!(Address::of(&parts, 1), Address("10.0.0.1".parse().unwrap()));
+        assert_eq!(Address::of(&parts, 2), Address("1.2.3.4".parse().unwrap()));
+        assert_eq!(Address::of(&parts, 9), unknown);
+    }
+}

@@ -1,0 +1,57 @@
+//! All routes together.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Router, middleware};
+use serde_json::json as object;
+
+use super::{HttpError, edge, json, page};
+use crate::app::App;
+use crate::transport::SocketIoEndpoint;
+
+/// Everything this server answers, to be served or mounted.
+pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
+    let socket_io = any(move |request| {
+        let sockets = sockets.clone();
+        async move { sockets.answer(request).await }
+    });
+    let mut routes = Router::new()
+        .route("/socket.io/", socket_io.clone())
+        .route("/socket.io", socket_io)
+        .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
+        .route("/readyz", get(ready));
+    for dialect in &app.config.dialects {
+        routes = routes.merge((dialect.routes)());
+    }
+    routes = match &app.config.static_dir {
+        Some(dir) => routes.merge(page::folder(dir)),
+        None => routes.merge(page::own()),
+    };
+    let mut routes = routes
+        .method_not_allowed_fallback(|| async {
+            HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+        })
+        .with_state(app.clone());
+    if let Some(disk) = &app.disk {
+        routes = routes.merge(crate::media::routes(disk.clone()));
+    }
+    routes.layer(middleware::from_fn_with_state(app.clone(), edge::surround))
+}
+
+/// Whether this node takes part: not while it shuts down or its store is out of reach.
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.is_draining() {
+        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
+    }
+    match app.chat.store().check().await {
+        Ok(()) => json(StatusCode::OK, &object!({ "status": "ready" })),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable").into_response()
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A chat backend that existing Socket.IO frontends connect to unchanged.
+//!
+//! ```text
+//! socket event ──sync──▶ session inbox ──▶ dialect.decode ──▶ Command ──▶ App::dispatch ──▶ Chat::execute ──▶ Store
+//!                                                                              │
+//! socket ◀── session.deliver ◀── dialect.outbound ◀── Announcer (in order of positions) ◀── Outcome.deliveries
+//! HTTP request ──▶ the dialect's routes ──▶ Command ──▶ the same dispatch
+//! ```
+//!
+//! # In reading order
+//! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
+//! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
+//! told of what, in order), [`presence`], [`http`], [`auth`], [`media`], [`mail`].
+//!
+//! # Mounting it in an axum app of your own
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use clap::Parser;
+//! let options = chat_server::config::Options::parse_from(["my-app"]);
+//! let chat = chat_server::app(chat_server::config::Config::check(&options)?).await?;
+//! let router = axum::Router::new().route("/hello", axum::routing::get(|| async { "hello" })).merge(chat.router());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>()).await?;
+//! chat.close().await;
+//! # Ok(()) }
+//! ```
+
+mod announce;
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod dialect;
+pub mod http;
+pub mod mail;
+pub mod media;
+pub mod presence;
+pub mod secret;
+pub mod session;
+pub mod sessions;
+pub mod transport;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::{Config, ConfigError};
+use crate::transport::SocketIoEndpoint;
+
+/// How long each step of a shutdown may take: together they end within 10 seconds.
+const STEP: Duration = Duration::from_secs(3);
+
+/// Serves until `shutdown` is ready, then ends in order: no new connections, what is under way is finished, clients are
+/// let go so that they come back by themselves, and everything is on disk. Takes at most 10 seconds.
+///
+/// # Errors
+/// When something configured cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ConfigError> {
+    let chat = app(config).await?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening");
+    }
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(transport::serve_connections(listener, chat.router(), stop.clone()));
+    shutdown.await;
+    tracing::info!(connections = chat.app.sessions.len(), "shutting down");
+    chat.app.start_draining();
+    stop.cancel();
+    chat.close().await;
+    if tokio::time::timeout(STEP / 3, serving).await.is_err() {
+        tracing::warn!("some requests were still under way");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens everything for mounting in an axum app. Call [`Mounted::close`] at the end.
+///
+/// # Errors
+/// When something configured cannot be used.
+pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
+    let app = App::open(config).await?;
+    let sockets = SocketIoEndpoint::new(&app);
+    Ok(Mounted { app, sockets })
+}
+
+/// The server without a listener.
+pub struct Mounted {
+    /// Its parts.
+    pub app: Arc<App>,
+    sockets: SocketIoEndpoint,
+}
+
+impl Mounted {
+    /// All its routes. Serve them with `into_make_service_with_connect_info::<SocketAddr>()`, or limits per address
+    /// count everybody together.
+    pub fn router(&self) -> axum::Router {
+        http::router(&self.app, self.sockets.clone())
+    }
+
+    /// Ends in order; see [`serve`].
+    pub async fn close(&self) {
+        self.app.start_draining();
+        let _ = tokio::time::timeout(STEP, self.work_off()).await;
+        // A client that has stopped reading would hold this up for ever.
+        if tokio::time::timeout(STEP / 2, self.sockets.close()).await.is_err() {
+            tracing::warn!("some connections did not take their goodbye");
+        }
+        self.app.close(STEP / 2).await;
+    }
+
+    /// Waits until every inbox is empty. What clients send meanwhile is still taken.
+    async fn work_off(&self) {
+        loop {
+            let mut busy = false;
+            self.app.sessions.for_all(&mut |session| busy |= !session.is_idle());
+            if !busy {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

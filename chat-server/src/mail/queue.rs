@@ -1,0 +1,150 @@
+//! Mail is sent behind the caller's back, a little at a time, and never more than can be remembered.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender, error::TrySendError},
+    task::{JoinError, JoinHandle, JoinSet},
+};
+
+use super::{Mail, Mailer};
+
+/// How much mail may wait and how much may be on its way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// How many mails wait at most; further ones are dropped. At least 1.
+    pub waiting: usize,
+    /// How many mails are being sent at the same time at most. At least 1.
+    pub in_flight: usize,
+}
+
+impl Default for QueueLimits {
+    /// 1,000 waiting, 4 on their way.
+    fn default() -> Self {
+        Self { waiting: 1000, in_flight: 4 }
+    }
+}
+
+/// Mail that waits to be sent.
+///
+/// One task takes the mails in the order in which they came and sends several at a time. It ends after the
+/// last mail once the queue is drained or dropped.
+pub struct MailQueue {
+    sender: Mutex<Option<Sender<Posted>>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+    unsent: Arc<AtomicUsize>,
+}
+
+impl MailQueue {
+    /// Starts the task that sends.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start(mailer: Arc<dyn Mailer>, limits: QueueLimits) -> Self {
+        let (sender, receiver) = mpsc::channel(limits.waiting.max(1));
+        let worker = tokio::spawn(work(mailer, receiver, limits.in_flight.max(1)));
+        Self { sender: Mutex::new(Some(sender)), worker: Mutex::new(Some(worker)), unsent: Arc::default() }
+    }
+
+    /// Puts a mail into the queue. This never waits and never fails: if the queue is full or closed, the mail
+    /// is dropped and the log says so.
+    pub fn post(&self, mail: Mail) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = sender.as_ref() else {
+            tracing::warn!(subject = mail.subject, "a mail was dropped because the server is stopping");
+            return;
+        };
+        let posted = Posted { mail, _counted: Counted::new(&self.unsent) };
+        if let Err(TrySendError::Full(Posted { mail, .. }) | TrySendError::Closed(Posted { mail, .. })) =
+            sender.try_send(posted)
+        {
+            tracing::warn!(subject = mail.subject, "a mail was dropped because too many are waiting");
+        }
+    }
+
+    /// How many mails are waiting or on their way.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more mail, waits until the rest is sent or `timeout` is over, and returns how many mails were
+    /// lost.
+    ///
+    /// A mail that the service refused counts as dealt with. Calling this again returns 0 at once.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut worker) = worker else { return 0 };
+        if tokio::time::timeout(timeout, &mut worker).await.is_ok() {
+            return 0;
+        }
+        let lost = self.unsent();
+        worker.abort();
+        tracing::warn!(lost, "the server stops before all mail is sent");
+        lost
+    }
+}
+
+/// A mail in the queue. However it leaves, sent, given up or lost in a panic, it is no longer counted.
+struct Posted {
+    mail: Mail,
+    _counted: Counted,
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn work(mailer: Arc<dyn Mailer>, mut waiting: Receiver<Posted>, in_flight: usize) {
+    let mut sending = JoinSet::new();
+    loop {
+        tokio::select! {
+            // A full set takes nothing from the queue, so the queue fills and says so.
+            posted = waiting.recv(), if sending.len() < in_flight => {
+                let Some(posted) = posted else { break };
+                sending.spawn(send(Arc::clone(&mailer), posted));
+            }
+            Some(result) = sending.join_next() => note_panic(&result),
+        }
+    }
+    while let Some(result) = sending.join_next().await {
+        note_panic(&result);
+    }
+}
+
+async fn send(mailer: Arc<dyn Mailer>, posted: Posted) {
+    if let Err(error) = mailer.send(&posted.mail).await {
+        let error: &(dyn std::error::Error + 'static) = &error;
+        tracing::error!(subject = posted.mail.subject, error, "a mail was not sent");
+    }
+}
+
+/// Every mail has a task of its own, so a mailer that panics costs one mail and not the queue.
+fn note_panic(result: &Result<(), JoinError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "sending a mail was broken off");
+    }
+}
+
+#[cfg(test)]
+mod tests;

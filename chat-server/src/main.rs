@@ -1,0 +1,78 @@
+//! The program: reads the configuration, listens, serves.
+
+use chat_server::config::{Config, Options};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> std::process::ExitCode {
+    // A missing file is fine; everything in it can also be set in the environment.
+    let dotenv = dotenvy::dotenv();
+    let options = Options::parse();
+    start_logging(&options);
+    if let Err(error) = dotenv.map(drop).or_else(|error| if error.not_found() { Ok(()) } else { Err(error) })
+    {
+        tracing::warn!(%error, "the .env file was not read");
+    }
+    match run(&options) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat-server: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::check(options)?;
+    if options.store.is_none() && (options.mongo_uri.is_some() || options.mongodb_uri.is_some()) {
+        tracing::warn!(
+            "MongoDB is not supported by this version: messages are kept in SQLite, in CHAT_DATA_DIR"
+        );
+    }
+    let threads = options.threads.or(std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let mut runtime = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(threads);
+            runtime
+        }
+    };
+    runtime.enable_all().build()?.block_on(async {
+        let listener = listen(options)?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        };
+        chat_server::serve(listener, config, shutdown).await?;
+        Ok(())
+    })
+}
+
+fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> {
+    let address = std::net::SocketAddr::new(options.host, options.port);
+    let cannot = |error: std::io::Error| format!("PORT: cannot listen on {address}: {error}");
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() };
+    let socket = socket.map_err(cannot)?;
+    socket.set_reuseaddr(true).map_err(cannot)?;
+    socket.bind(address).map_err(cannot)?;
+    // After a restart everybody comes back at once.
+    Ok(socket.listen(4096).map_err(cannot)?)
+}
+
+fn start_logging(options: &Options) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Logs go to stderr, so that the output of commands stays clean.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if options.log_format == "json" {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}

@@ -1,0 +1,193 @@
+//! Pictures in a folder of this machine.
+//!
+//! Layout: `<dir>/ab/abcdef….png`, where the name is 128 random bits in hexadecimal and the folder its first
+//! two digits, so that no folder grows large. `<dir>/.tmp` holds files that are being written. The name is
+//! also the only thing that protects a picture from strangers: it cannot be guessed and is never listed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+
+use super::{ImageKind, Media, MediaError, MediaStore};
+
+/// Where names come from: 128 bits that nobody can guess.
+pub type RandomBytes = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
+/// Keeps pictures in a folder of this machine; [`routes`](super::routes) serves them.
+pub struct DiskMedia {
+    dir: PathBuf,
+    public_prefix: String,
+    random: RandomBytes,
+    /// Held while a folder is made and made durable, so that no other picture is acknowledged in between.
+    making_folder: Arc<Mutex<()>>,
+}
+
+impl DiskMedia {
+    /// Opens the folder `dir`, making it if need be, and removes what a crash left half-written.
+    ///
+    /// `public_prefix` is the path under which the pictures are served, such as `/media`. This reads and
+    /// writes the disk and blocks; call it while starting.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a prefix that is not a plain absolute path; otherwise what the file system says.
+    pub fn new(dir: impl Into<PathBuf>, public_prefix: &str, random: RandomBytes) -> io::Result<Self> {
+        let public_prefix = public_prefix.trim_end_matches('/');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
+        if !public_prefix.starts_with('/')
+            || public_prefix.contains("//")
+            || !public_prefix.chars().all(plain)
+        {
+            let reason = "the path of the media must look like /media";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let dir = dir.into();
+        fs::create_dir_all(temporary(&dir))?;
+        remove_leftovers(&temporary(&dir))?;
+        sync_folder(&dir)?;
+        Ok(Self { dir, public_prefix: public_prefix.to_owned(), random, making_folder: Arc::default() })
+    }
+
+    /// The path under which the pictures are served, without a slash at the end.
+    #[must_use]
+    pub fn public_prefix(&self) -> &str {
+        &self.public_prefix
+    }
+
+    /// Opens a stored picture by the last part of its URL, or answers `None` if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Unavailable`] when the disk cannot be read.
+    pub async fn read(&self, name: &str) -> Result<Option<StoredMedia>, MediaError> {
+        let Some((path, kind)) = self.locate(name) else { return Ok(None) };
+        let opened: io::Result<StoredMedia> = async {
+            let file = tokio::fs::File::open(path).await?;
+            let metadata = file.metadata().await?;
+            Ok(StoredMedia { file, kind, len: metadata.len(), modified: metadata.modified()? })
+        }
+        .await;
+        match opened {
+            Ok(media) => Ok(Some(media)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(MediaError::caused("a stored picture could not be read", error)),
+        }
+    }
+
+    /// Where the picture of this name lies, if the name is one that [`MediaStore::store`] could have made.
+    ///
+    /// Nothing but 32 lower-case hexadecimal digits, a dot and a known extension passes, so that no name can
+    /// lead out of the folder and each picture has one URL.
+    pub(super) fn locate(&self, name: &str) -> Option<(PathBuf, ImageKind)> {
+        let (digits, extension) = name.split_once('.')?;
+        let kind = ImageKind::from_extension(extension)?;
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (digits.len() == 32 && digits.bytes().all(hex))
+            .then(|| (self.dir.join(&digits[..2]).join(name), kind))
+    }
+}
+
+#[async_trait]
+impl MediaStore for DiskMedia {
+    async fn store(&self, media: Media) -> Result<String, MediaError> {
+        let name = format!("{}.{}", hex::encode((self.random)()), media.kind.extension());
+        let url = format!("{}/{name}", self.public_prefix);
+        let dir = self.dir.clone();
+        let making_folder = Arc::clone(&self.making_folder);
+        tokio::task::spawn_blocking(move || write(&dir, &making_folder, &name, &media.bytes))
+            .await
+            .map_err(|error| MediaError::caused("writing a picture was broken off", error))?
+            .map_err(|error| MediaError::caused("a picture could not be written", error))?;
+        Ok(url)
+    }
+}
+
+/// A stored picture, open for reading.
+#[derive(Debug)]
+pub struct StoredMedia {
+    /// The file, at its beginning.
+    pub file: tokio::fs::File,
+    /// What it is.
+    pub kind: ImageKind,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was stored.
+    pub modified: SystemTime,
+}
+
+/// Writes a picture so that it is there wholly and durably, or not at all.
+fn write(dir: &Path, making_folder: &Mutex<()>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = dir.join(&name[..2]);
+    {
+        let _alone = making_folder.lock().unwrap_or_else(PoisonError::into_inner);
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)?;
+            sync_folder(dir)?;
+        }
+    }
+    // Creating the temporary file fails if it exists and the rename takes it away, so of two writers with one
+    // name the second finds either the temporary or the finished file. Only a broken source of chance could
+    // bring that about, but then it must not replace somebody's picture.
+    let unfinished = temporary(dir).join(name);
+    let file = File::create_new(&unfinished)?;
+    let finished = folder.join(name);
+    let written = fill(file, bytes).and_then(|()| place(&unfinished, &finished));
+    if written.is_err() {
+        // The first error is the one to report; a file that cannot be removed now is removed at the next
+        // start.
+        let _ = fs::remove_file(&unfinished);
+    }
+    written?;
+    sync_folder(&folder)
+}
+
+fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn place(unfinished: &Path, finished: &Path) -> io::Result<()> {
+    if finished.try_exists()? {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+    }
+    fs::rename(unfinished, finished)
+}
+
+fn temporary(dir: &Path) -> PathBuf {
+    dir.join(".tmp")
+}
+
+/// Removes temporary files that nobody can be writing any more; another server may share the folder.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    const ABANDONED: Duration = Duration::from_hours(1);
+
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age >= ABANDONED {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable, which writing the files themselves does not.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened as a file, and its names are kept by the journal of the file system.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

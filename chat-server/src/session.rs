@@ -1,0 +1,263 @@
+//! One connection of one person: what comes in waits in one bounded inbox and is worked off in order; what goes out is
+//! never lost silently.
+//!
+//! **Order.** socketioxide starts a task per event, and such tasks overtake each other. Our handler is synchronous and
+//! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
+//! something in the inbox, so an idle connection costs no task of its own.
+//!
+//! **Lag.** Each connection has a queue of packets. When it is full, a packet cannot be queued, and a change that the
+//! client does not learn of would be lost for it. So the connection is marked lagging, nothing more is sent to it, and
+//! it is cut; its client reconnects by itself and reads what it missed.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chat_core::clock::Timestamp;
+use chat_core::id::UserId;
+use chat_core::presence::SessionId;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use serde::Serialize;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::handler::{FromMessageParts, MessageHandler};
+use socketioxide::socket::Socket;
+use socketioxide_core::Value;
+
+use crate::app::App;
+use crate::auth::token::Fingerprint;
+use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
+use crate::dialect::{Dialect, Frame};
+use crate::transport::KillSwitches;
+
+/// Most events that wait for one connection.
+const MOST_WAITING: usize = 4_096;
+/// Most bytes of events that wait for one connection; one packet always has room.
+const MOST_WAITING_BYTES: usize = 48 << 20;
+
+/// A connection.
+pub struct Session {
+    /// Its public name; never the transport's session id, which is a credential.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What is spoken on it.
+    pub dialect: &'static Dialect,
+    /// The token it was opened with.
+    pub token: Fingerprint,
+    expires_at: Option<Timestamp>,
+    socket: SocketRef,
+    switches: KillSwitches,
+    inbox: Mutex<Inbox>,
+    lagging: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inbox {
+    waiting: VecDeque<Inbound>,
+    bytes: usize,
+    /// A task is working it off.
+    busy: bool,
+    closed: bool,
+}
+
+struct Inbound {
+    packet: Value,
+    ack: Option<AckSender>,
+}
+
+impl Inbound {
+    fn text(&self) -> &str {
+        match &self.packet {
+            Value::Str(text, _) => text.as_str(),
+            Value::Bytes(_) => "",
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: SessionId,
+        user: UserId,
+        dialect: &'static Dialect,
+        token: Fingerprint,
+        expires_at: Option<Timestamp>,
+        socket: SocketRef,
+        switches: KillSwitches,
+    ) -> Self {
+        Self {
+            id,
+            user,
+            dialect,
+            token,
+            expires_at,
+            socket,
+            switches,
+            inbox: Mutex::default(),
+            lagging: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends an event that stands for a change. If it cannot be queued, the connection is cut.
+    pub fn deliver(self: &Arc<Self>, frame: &Frame) {
+        if self.lagging.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.socket.emit(frame.event, &(&frame.data,)).is_err() && self.socket.connected() {
+            self.cut("its queue is full");
+        }
+    }
+
+    /// Sends an event of which only the latest counts: it takes the place of one that still waits.
+    pub fn deliver_latest(&self, frame: &Frame) {
+        if !self.lagging.load(Ordering::Relaxed) {
+            // Fails only for a connection that has ended.
+            let _ = self.socket.volatile().emit(frame.event, &(&frame.data,));
+        }
+    }
+
+    /// Ends the connection so that its client reconnects by itself.
+    pub fn cut(self: &Arc<Self>, why: &'static str) {
+        if self.lagging.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::debug!(user.id = %self.user, session = self.id.0, why, "a connection is cut");
+        if self.switches.kill(&self.socket) {
+            return;
+        }
+        // Long polling has no stream to cut: it ends when a poll makes room for the goodbye, or by its heartbeat.
+        let session = self.clone();
+        tokio::spawn(async move {
+            while session.socket.connected() && session.socket.clone().disconnect().is_err() {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        });
+    }
+
+    /// Ends the connection for good: its client does not reconnect by itself.
+    pub fn disconnect(self: &Arc<Self>) {
+        if self.socket.clone().disconnect().is_err() {
+            self.cut("it must end and its queue is full");
+        }
+    }
+
+    /// Whether the connection still stands.
+    pub fn is_connected(&self) -> bool {
+        self.socket.connected()
+    }
+
+    /// Whether nothing of it is waiting or being worked off.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.inbox.lock().busy
+    }
+
+    pub(crate) fn close_inbox(&self) {
+        let mut inbox = self.inbox.lock();
+        inbox.closed = true;
+    }
+
+    fn push(self: &Arc<Self>, app: &Arc<App>, item: Inbound) {
+        let size = item.text().len();
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.closed {
+                return;
+            }
+            if inbox.waiting.len() >= MOST_WAITING
+                || (inbox.bytes + size > MOST_WAITING_BYTES && !inbox.waiting.is_empty())
+            {
+                inbox.closed = true;
+                drop(inbox);
+                self.refuse(None, &Failure { code: "overloaded", message: "too many events at once".into() });
+                self.disconnect();
+                return;
+            }
+            inbox.bytes += size;
+            inbox.waiting.push_back(item);
+            if std::mem::replace(&mut inbox.busy, true) {
+                return;
+            }
+        }
+        let (session, app) = (self.clone(), app.clone());
+        tokio::spawn(async move { session.work_off(&app).await });
+    }
+
+    async fn work_off(self: Arc<Self>, app: &Arc<App>) {
+        loop {
+            let item = {
+                let mut inbox = self.inbox.lock();
+                let Some(item) = inbox.waiting.pop_front() else {
+                    inbox.busy = false;
+                    return;
+                };
+                inbox.bytes -= item.text().len();
+                item
+            };
+            if AssertUnwindSafe(self.handle(app, item)).catch_unwind().await.is_err() {
+                tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+                self.disconnect();
+            }
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, app: &Arc<App>, item: Inbound) {
+        if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
+            self.refuse(item.ack, &Failure { code: "expired", message: "the log-in has expired".into() });
+            self.disconnect();
+            return;
+        }
+        let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
+        let Inbound { packet, ack } = item;
+        // The text of a large file need not be kept twice while it is stored.
+        drop(packet);
+        let failure = match command {
+            Ok(command) => match app.dispatch(self.user, command).await {
+                Ok(reply) => {
+                    if let Some(frame) = (self.dialect.reply)(&reply) {
+                        self.deliver(&frame);
+                    }
+                    if let Some(ack) = ack {
+                        self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
+                    }
+                    return;
+                }
+                Err(error) => Failure::from(&error),
+            },
+            // Pages send events that only some backends know; that is no fault worth an error event.
+            Err(DecodeError::UnknownEvent) if ack.is_none() => return,
+            Err(error) => Failure::from(&error),
+        };
+        self.refuse(ack, &failure);
+    }
+
+    fn refuse(self: &Arc<Self>, ack: Option<AckSender>, failure: &Failure) {
+        match ack {
+            Some(ack) => self.acknowledge(ack, &Refused::from(failure)),
+            None => self.deliver(&(self.dialect.failure)(failure)),
+        }
+    }
+
+    fn acknowledge(self: &Arc<Self>, ack: AckSender, answer: &impl Serialize) {
+        if ack.send(&(answer,)).is_err() && self.socket.connected() {
+            self.cut("its queue is full");
+        }
+    }
+}
+
+/// The one handler of all events of a connection. It holds its session weakly: the session holds the socket, and the
+/// socket its handlers.
+pub(crate) struct Inlet {
+    pub(crate) session: Weak<Session>,
+    pub(crate) app: Arc<App>,
+}
+
+impl MessageHandler<LocalAdapter, Inlet> for Inlet {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+        let Some(session) = self.session.upgrade() else { return };
+        let ack = ack_id.and_then(|_| AckSender::from_message_parts(&socket, &mut packet, &ack_id).ok());
+        session.push(&self.app, Inbound { packet, ack });
+    }
+}

@@ -1,0 +1,77 @@
+//! Every connection of this node, by person. Deliveries are made from here, connection by connection, and not through
+//! socketioxide's rooms: a broadcast to a room does not tell *whose* queue was full, and a change that is lost for one
+//! connection must be noticed (see [`Session::deliver`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chat_core::id::UserId;
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use crate::auth::token::Fingerprint;
+use crate::dialect::Dialect;
+use crate::session::Session;
+
+type OfOne = SmallVec<[Arc<Session>; 1]>;
+
+/// The registry of connections.
+#[derive(Default)]
+pub struct Sessions(RwLock<HashMap<UserId, OfOne>>);
+
+impl Sessions {
+    pub(crate) fn add(&self, session: Arc<Session>) {
+        self.0.write().entry(session.user).or_default().push(session);
+    }
+
+    pub(crate) fn remove(&self, session: &Session) {
+        let mut sessions = self.0.write();
+        let Some(of_one) = sessions.get_mut(&session.user) else { return };
+        of_one.retain(|known| known.id != session.id);
+        if of_one.is_empty() {
+            sessions.remove(&session.user);
+        }
+    }
+
+    /// Calls for each connection of a person.
+    pub(crate) fn for_user(&self, user: UserId, each: &mut dyn FnMut(&Arc<Session>)) {
+        if let Some(of_one) = self.0.read().get(&user) {
+            of_one.iter().for_each(each);
+        }
+    }
+
+    /// Calls for every connection.
+    pub(crate) fn for_all(&self, each: &mut dyn FnMut(&Arc<Session>)) {
+        self.0.read().values().flatten().for_each(each);
+    }
+
+    /// How many connections speak this dialect.
+    pub(crate) fn count(&self, dialect: &Dialect) -> usize {
+        let mut count = 0;
+        self.for_all(&mut |session| count += usize::from(std::ptr::eq(session.dialect, dialect)));
+        count
+    }
+
+    /// All connections there are.
+    pub fn len(&self) -> usize {
+        self.0.read().values().map(SmallVec::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.read().is_empty()
+    }
+
+    /// Closes the connections that were opened with a token.
+    pub(crate) fn close_opened_with(&self, token: &Fingerprint) {
+        let mut opened_with = Vec::new();
+        self.for_all(&mut |session| {
+            if session.token == *token {
+                opened_with.push(session.clone());
+            }
+        });
+        for session in opened_with {
+            session.disconnect();
+        }
+    }
+}

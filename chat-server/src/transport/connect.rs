@@ -1,0 +1,143 @@
+//! Who is let in, and what happens when a connection begins and ends.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chat_core::presence::{RosterChange, SessionId};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+use socketioxide::SocketIo;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use socketioxide::socket::Sid;
+
+use super::endpoint::{Handshake, HandshakeSlot};
+use super::guard::KillSwitches;
+use crate::app::App;
+use crate::auth::{AuthError, Authenticated};
+use crate::dialect::{self, Dialect};
+use crate::session::{Inlet, Session};
+
+/// Sessions that were authenticated and are not connected yet.
+type Arriving = Arc<Mutex<HashMap<Sid, Arc<Session>>>>;
+
+/// Sets the handlers of the one namespace. It is made here and now, so that no first connection finds it missing.
+pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, switches: &KillSwitches) {
+    let arriving = Arriving::default();
+    let next_id = Arc::new(AtomicU64::new(1));
+
+    let check = {
+        let (app, switches, arriving) = (app.clone(), switches.clone(), arriving.clone());
+        move |socket: SocketRef, TryData(auth): TryData<Json>| {
+            let (app, switches, arriving) = (app.clone(), switches.clone(), arriving.clone());
+            let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
+            async move {
+                let arrival = arrive(&app, id, socket, auth.ok(), &switches, &arriving);
+                // A panic here would leave the client waiting for 45 seconds.
+                AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
+                    tracing::error!("authenticating a connection panicked");
+                    Err("internal error")
+                })
+            }
+        }
+    };
+    let app = app.clone();
+    let begin = move |socket: SocketRef| {
+        // All of it before this returns, so that nothing the client sends now can come first.
+        let session = arriving.lock().remove(&socket.id);
+        if let Some(session) = session {
+            app.sessions.add(session.clone());
+            app.presence.connect(&session);
+            if !session.is_connected() {
+                // It ended while it began; its end may have come too early to find it.
+                end(&app, &session);
+            }
+        }
+        std::future::ready(())
+    };
+    io.ns("/", begin.with(check));
+}
+
+async fn arrive(
+    app: &Arc<App>,
+    id: SessionId,
+    socket: SocketRef,
+    auth: Option<Json>,
+    switches: &KillSwitches,
+    arriving: &Arriving,
+) -> Result<(), &'static str> {
+    let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
+    let handshake = handshake.unwrap_or_default();
+    let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
+    let identity = caller.identity;
+    let session = Arc::new(Session::new(
+        id,
+        caller.user.id,
+        dialect,
+        identity.fingerprint,
+        identity.expires_at,
+        socket.clone(),
+        switches.clone(),
+    ));
+    socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: app.clone() });
+    {
+        let (app, session) = (app.clone(), Arc::downgrade(&session));
+        let arriving = arriving.clone();
+        socket.on_disconnect(move |socket: SocketRef| {
+            arriving.lock().remove(&socket.id);
+            if let Some(session) = session.upgrade() {
+                end(&app, &session);
+            }
+            std::future::ready(())
+        });
+    }
+    arriving.lock().insert(socket.id, session);
+    Ok(())
+}
+
+/// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
+async fn authenticate(
+    app: &App,
+    auth: Option<&Json>,
+    handshake: &Handshake,
+) -> Result<(Authenticated, &'static Dialect), &'static str> {
+    let given = auth.and_then(|auth| auth.get("token")).and_then(Json::as_str);
+    let given = given.map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
+    let tokens = given.into_iter().chain(handshake.bearer.as_deref()).map(|token| (token, false));
+    let cookies = handshake.cookies.iter().map(|token| (token.as_str(), true));
+    for (token, is_cookie) in tokens.chain(cookies) {
+        match app.auth.authenticate(token).await {
+            Ok(caller) => {
+                let told = caller.identity.dialect;
+                let by_cookie = is_cookie.then(|| dialect::find("push")).flatten();
+                let served =
+                    |dialect: &&Dialect| app.config.dialects.iter().any(|known| known.name == dialect.name);
+                let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
+                return Ok((caller, dialect));
+            }
+            Err(AuthError::Internal(error)) => {
+                tracing::error!(%error, "a connection could not be authenticated");
+                return Err("internal error");
+            }
+            Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
+        }
+    }
+    // Which family it is cannot be known without a good token; these are the words that most of them expect.
+    Err("Authentication error")
+}
+
+fn end(app: &Arc<App>, session: &Arc<Session>) {
+    session.close_inbox();
+    app.sessions.remove(session);
+    if app.presence.disconnect(session.user, session.id) == RosterChange::WentOffline {
+        let (app, user) = (app.clone(), session.user);
+        tokio::spawn(async move {
+            if let Err(error) = app.chat.record_last_seen(user).await {
+                tracing::error!(%error, "the time of a person's last connection could not be stored");
+            }
+        });
+    }
+}

@@ -1,0 +1,223 @@
+//! `/socket.io/`: polling requests go to socketioxide as they are, upgrades are answered here.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
+use socketioxide::SocketIo;
+use socketioxide::service::SocketIoService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tower::{Service, ServiceExt};
+
+use super::connect;
+use super::guard::{Guarded, KillSwitch, KillSwitches};
+use crate::app::App;
+use crate::http::HttpError;
+
+type Engine = SocketIoService<NotSocketIo>;
+
+/// The Socket.IO endpoint, to be put at `/socket.io/`.
+#[derive(Clone)]
+pub struct SocketIoEndpoint {
+    engine: Engine,
+    io: SocketIo,
+    app: Arc<App>,
+    switches: KillSwitches,
+}
+
+/// What a connection keeps of the request that opened it. The request itself is not kept: its headers and address are
+/// slices of the HTTP server's read buffer and would pin all of it (16 KiB) for the life of the connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Handshake {
+    pub(super) cookies: Vec<String>,
+    pub(super) bearer: Option<String>,
+}
+
+/// Taken out when the connection is authenticated, so that the token does not stay in memory.
+pub(super) type HandshakeSlot = Arc<parking_lot::Mutex<Option<Handshake>>>;
+
+impl SocketIoEndpoint {
+    /// Prepares the endpoint; connections are let in as the app's tokens say.
+    pub fn new(app: &Arc<App>) -> Self {
+        let config = app.config.transport;
+        let switches = KillSwitches::default();
+        let (engine, io) = SocketIo::builder()
+            .ping_interval(config.ping_interval)
+            .ping_timeout(config.ping_timeout)
+            .max_payload(config.max_packet as u64)
+            .max_buffer_size(config.max_queue)
+            .ws_max_message_size(config.max_packet)
+            .ws_max_frame_size(config.max_packet)
+            .ws_read_buffer_size(1024)
+            .build_with_inner_svc(NotSocketIo);
+        connect::let_in(&io, app, &switches);
+        Self { engine, io, app: app.clone(), switches }
+    }
+
+    /// Answers a request.
+    pub async fn answer(self, request: Request) -> Response {
+        if self.app.is_draining() {
+            // Its client would be told "Invalid namespace" and not try again.
+            return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
+        }
+        match is_upgrade(request.headers()) {
+            true => self.upgrade(request),
+            false => self.poll(request).await,
+        }
+    }
+
+    /// Closes all connections in a way that makes their clients come back by themselves.
+    pub(crate) async fn close(&self) {
+        self.io.close().await;
+    }
+
+    async fn poll(self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let mut small = Request::new(body);
+        *small.method_mut() = parts.method.clone();
+        *small.uri_mut() = copied(&parts.uri);
+        for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+            if let Some(value) =
+                parts.headers.get(&name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
+            {
+                small.headers_mut().insert(name, value);
+            }
+        }
+        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        let Ok(response) = self.engine.oneshot(small).await;
+        response.map(Body::new)
+    }
+
+    fn upgrade(mut self, mut request: Request) -> Response {
+        let headers = request.headers();
+        let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
+        let version_is_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+        let (Some(key), true, &Method::GET) = (key, version_is_13, request.method()) else {
+            return HttpError::bad_request("this is no websocket upgrade (RFC 6455)").into_response();
+        };
+        let query = request.uri().query().unwrap_or_default();
+        if !query.split('&').any(|pair| pair == "transport=websocket") {
+            return HttpError::bad_request("Transport unknown").into_response();
+        }
+        let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+            return HttpError::bad_request("this connection cannot be upgraded").into_response();
+        };
+        let switch = Arc::new(KillSwitch::default());
+        let mut small = axum::http::Request::new(());
+        *small.uri_mut() = copied(request.uri());
+        let sid = request
+            .uri()
+            .query()
+            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned));
+        if sid.is_none() {
+            small.extensions_mut().insert(handshake(request.headers(), &self.app));
+            small.extensions_mut().insert(switch.clone());
+        }
+        let accept = accept_key(key.as_bytes());
+        drop(request);
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let registered = sid.map(|sid| self.switches.register(&sid, &switch));
+            let patience = self.app.config.transport.stall_timeout;
+            // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise.
+            match upgraded.downcast::<TokioIo<TcpStream>>() {
+                Ok(parts) => {
+                    let early = parts.read_buf;
+                    let stream = parts.io.into_inner();
+                    self.hand_over(Guarded::new(stream, early, switch, patience, registered), small);
+                }
+                Err(upgraded) => {
+                    let stream: TokioIo<Upgraded> = TokioIo::new(upgraded);
+                    self.hand_over(Guarded::new(stream, Bytes::new(), switch, patience, registered), small);
+                }
+            }
+        });
+        let headers = [
+            (CONNECTION, HeaderValue::from_static("Upgrade")),
+            (UPGRADE, HeaderValue::from_static("websocket")),
+            (SEC_WEBSOCKET_ACCEPT, accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+
+    fn hand_over<S>(&mut self, stream: Guarded<S>, request: axum::http::Request<()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // Refused when the query is none of Engine.IO's; dropping the stream is then the answer.
+        drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(&mut self.engine, (stream, request)));
+    }
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// RFC 6455, section 4.2.2.
+fn accept_key(key: &[u8]) -> HeaderValue {
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    HeaderValue::from_str(&BASE64_STANDARD.encode(hash.finalize())).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The same address in memory of its own.
+fn copied(uri: &Uri) -> Uri {
+    let path = uri.path_and_query().map_or("/socket.io/", |path| path.as_str());
+    let path = if path.starts_with("/socket.io?") { path.replacen('?', "/?", 1) } else { path.to_owned() };
+    path.parse().unwrap_or_default()
+}
+
+fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
+    let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
+    let foreign = texts(ORIGIN).any(|origin| {
+        let same = origin.split_once("://").is_some_and(|(_, host)| texts(HOST).any(|own| own == host));
+        !same && !app.config.origins.allow(origin)
+    });
+    let cookies = texts(COOKIE).filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
+    let cookies = cookies.map(str::to_owned).collect();
+    let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
+    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer: bearer.map(str::to_owned) })))
+}
+
+/// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
+#[derive(Debug, Clone, Copy)]
+struct NotSocketIo;
+
+impl Service<Request> for NotSocketIo {
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Response, std::convert::Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        std::future::ready(Ok(HttpError::not_found().into_response()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_key_is_that_of_the_rfc() {
+        assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}
