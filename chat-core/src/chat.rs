@@ -1,7 +1,10 @@
 //! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
 //! told. Nothing here tells them.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{self, Codec, HuffmanCodec, Kind};
@@ -58,6 +61,14 @@ pub struct Registered {
     pub user: Arc<User>,
     /// What others are to be told.
     pub deliveries: Vec<Delivery>,
+}
+
+/// A command whose change has been handed to the store.
+pub enum Started<'a> {
+    /// It is stored, or there was nothing to store.
+    Done(Outcome),
+    /// It is about to be stored.
+    Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
 }
 
 impl Chat {
@@ -180,9 +191,35 @@ impl Chat {
     /// # Errors
     /// When the command is malformed, not allowed, or the store fails; then nothing has changed.
     pub async fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
-        let actor = actor.user;
+        match self.start(actor, command).await? {
+            Started::Done(outcome) => Ok(outcome),
+            Started::Storing(storing) => storing.await,
+        }
+    }
+
+    /// Carries out a command as far as handing its change to the store. A [`Command::Send`] then waits to be stored;
+    /// whoever starts several in order has them stored and announced in that order, without one waiting for the
+    /// other. Every other command is carried out completely.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn start(&self, actor: &Actor, command: Command) -> Result<Started<'_>, Error> {
         match command {
-            Command::Send { to, content, client_id } => self.send(actor, &to, content, client_id).await,
+            Command::Send { to, content, client_id } => {
+                self.start_send(actor.user, &to, content, client_id).await
+            }
+            command => self.finish(actor.user, command).await.map(Started::Done),
+        }
+    }
+
+    async fn finish(&self, actor: UserId, command: Command) -> Result<Outcome, Error> {
+        match command {
+            Command::Send { to, content, client_id } => {
+                match self.start_send(actor, &to, content, client_id).await? {
+                    Started::Done(outcome) => Ok(outcome),
+                    Started::Storing(storing) => storing.await,
+                }
+            }
             Command::Delete { message } => self.set_deleted(actor, message, true).await,
             Command::Restore { message } => self.set_deleted(actor, message, false).await,
             Command::History { of, window, include_deleted } => {
@@ -219,60 +256,60 @@ impl Chat {
         Ok(deliveries)
     }
 
-    async fn send(
+    async fn start_send(
         &self,
         actor: UserId,
         to: &Destination,
         content: Content,
         client_id: Option<ClientId>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Started<'_>, Error> {
         policy::check_content(&content, &self.limits)?;
         let conversation = self.open(actor, to).await?;
         policy::must_be_member(actor, &conversation)?;
+        let sender = self.directory.user(actor).await?;
+        let recipient = self.directory.recipient(&conversation, actor).await?;
 
         let now = self.clock.now();
         let id = MessageId::from_bytes(self.ids.next(now));
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
-        let appended = self
-            .store
-            .append(NewMessage {
-                id,
-                conversation: conversation.id,
-                sender: actor,
-                body: self.codec.encode(kind, content.text.as_bytes()),
-                file_name: content.file_name.clone(),
-                image: content.image.clone(),
-                client_id,
-                at: now,
-            })
-            .await?;
-        let (position, seq) = match appended {
-            Appended::New { position, seq } => (position, seq),
-            Appended::Repeated(first) => {
-                let conversation = self.directory.conversation(first.conversation).await?;
-                let view = self.view(*first, &conversation).await?;
-                return Ok(quietly(Reply::Message(view)));
-            }
-        };
-        let message = Message {
+        let new = NewMessage {
             id,
             conversation: conversation.id,
-            seq,
             sender: actor,
-            content,
-            created_at: now,
-            updated_at: now,
-            deleted: None,
+            body: self.codec.encode(kind, content.text.as_bytes()),
+            file_name: content.file_name.clone(),
+            image: content.image.clone(),
+            client_id,
+            at: now,
         };
-        let view = MessageView {
-            sender: self.directory.user(actor).await?,
-            recipient: self.directory.recipient(&conversation, actor).await?,
-            message,
-        };
-        Ok(Outcome {
-            reply: Reply::Message(view.clone()),
-            deliveries: vec![to_members(position, &conversation, Event::MessageSent(view))],
-        })
+        let mut storing = Box::pin(async move {
+            let (position, seq) = match self.store.append(new).await? {
+                Appended::New { position, seq } => (position, seq),
+                Appended::Repeated(first) => {
+                    let conversation = self.directory.conversation(first.conversation).await?;
+                    let view = self.view(*first, &conversation).await?;
+                    return Ok(quietly(Reply::Message(view)));
+                }
+            };
+            let message = Message {
+                id,
+                conversation: conversation.id,
+                seq,
+                sender: actor,
+                content,
+                created_at: now,
+                updated_at: now,
+                deleted: None,
+            };
+            let view = MessageView { message, sender, recipient };
+            let deliveries = vec![to_members(position, &conversation, Event::MessageSent(view.clone()))];
+            Ok(Outcome { reply: Reply::Message(view), deliveries })
+        });
+        // The first poll hands the change to the store; see its guarantee "in order of asking".
+        match poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await {
+            Poll::Ready(outcome) => outcome.map(Started::Done),
+            Poll::Pending => Ok(Started::Storing(storing)),
+        }
     }
 
     async fn set_deleted(&self, actor: UserId, id: MessageId, delete: bool) -> Result<Outcome, Error> {
@@ -520,9 +557,10 @@ fn about_room(position: Option<Position>, room: Arc<Conversation>, event: Event)
 }
 
 fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {
-    let audience = match &event {
-        Event::MemberRemoved { user, .. } => Audience::MembersAnd(room, *user),
-        _ => Audience::Members(room),
+    let audience = if let Event::MemberRemoved { user, .. } = &event {
+        Audience::MembersAnd(room, *user)
+    } else {
+        Audience::Members(room)
     };
     Delivery { position: Some(position), audience, event }
 }

@@ -50,7 +50,7 @@ impl Window {
     /// How many messages at the newest end are passed over.
     pub fn skip(self) -> usize {
         match self {
-            Self::Page { page, size } => page.saturating_sub(1).saturating_mul(size),
+            Self::Page { page, size } => page.saturating_sub(1).saturating_mul(size.min(Self::MAX_LIMIT)),
             Self::Latest { .. } | Self::Before { .. } | Self::After { .. } => 0,
         }
     }

@@ -39,7 +39,7 @@
 //!
 //! let outcome = chat
 //!     .execute(
-//!         Actor { user: ann.user.id },
+//!         &Actor { user: ann.user.id },
 //!         Command::Send {
 //!             to: Destination::Person(UserKey::Username("bob".into())),
 //!             content: Content::text("hello"),

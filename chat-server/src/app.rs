@@ -1,11 +1,12 @@
 //! What every request and every socket shares, and the one funnel through which all commands go.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chat_core::chat::Registration;
-use chat_core::command::{Actor, Command, Reply};
+use chat_core::chat::{Registration, Started};
+use chat_core::command::{Actor, Command, Outcome, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
@@ -49,6 +50,14 @@ pub struct App {
     sign_ups: Limiter<Address>,
     sends: Limiter<UserId>,
     draining: AtomicBool,
+}
+
+/// A command on its way.
+pub(crate) enum Dispatched<'a> {
+    /// It is over.
+    Done(Result<Reply, Error>),
+    /// It is about to be stored; then [`App::finish`] it.
+    Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
 }
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -100,12 +109,31 @@ impl App {
     /// # Errors
     /// When it was refused or could not be stored.
     pub async fn dispatch(&self, user: UserId, command: Command) -> Result<Reply, Error> {
+        match self.start(user, command).await {
+            Dispatched::Done(reply) => reply,
+            Dispatched::Storing(storing) => self.finish(user, storing.await),
+        }
+    }
+
+    /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once.
+    pub(crate) async fn start(&self, user: UserId, command: Command) -> Dispatched<'_> {
         if matches!(command, Command::Send { .. }) {
             let now = self.chat.now();
-            self.sends.check(&user, now).map_err(|_| Error::RateLimited)?;
+            if self.sends.check(&user, now).is_err() {
+                return Dispatched::Done(self.finish(user, Err(Error::RateLimited)));
+            }
             self.sends.count(user, now);
         }
-        match self.chat.execute(&Actor { user }, command).await {
+        match self.chat.start(&Actor { user }, command).await {
+            Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
+            Ok(Started::Done(outcome)) => Dispatched::Done(self.finish(user, Ok(outcome))),
+            Err(error) => Dispatched::Done(self.finish(user, Err(error))),
+        }
+    }
+
+    /// Announces what a command has led to.
+    pub(crate) fn finish(&self, user: UserId, outcome: Result<Outcome, Error>) -> Result<Reply, Error> {
+        match outcome {
             Ok(outcome) => {
                 self.announcer.announce(outcome.deliveries);
                 Ok(outcome.reply)

@@ -11,11 +11,14 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
+use chat_core::command::{Command, Outcome, Reply};
+use chat_core::error::Error;
 use chat_core::id::UserId;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
@@ -27,7 +30,7 @@ use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
-use crate::app::App;
+use crate::app::{App, Dispatched};
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
 use crate::dialect::{Dialect, Frame};
@@ -35,6 +38,8 @@ use crate::transport::KillSwitches;
 
 /// Most events that wait for one connection.
 const MOST_WAITING: usize = 4_096;
+/// Most messages of one connection that are about to be stored at once.
+const MOST_UNDER_WAY: usize = 64;
 /// Most bytes of events that wait for one connection; one packet always has room.
 const MOST_WAITING_BYTES: usize = 48 << 20;
 
@@ -67,6 +72,19 @@ struct Inbox {
 struct Inbound {
     packet: Value,
     ack: Option<AckSender>,
+}
+
+/// A message that is about to be stored.
+struct UnderWay<'a> {
+    storing: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>,
+    ack: Option<AckSender>,
+}
+
+/// What to do next.
+enum Next {
+    Item(Inbound),
+    Finish,
+    Nothing,
 }
 
 impl Inbound {
@@ -185,52 +203,94 @@ impl Session {
         tokio::spawn(async move { session.work_off(&app).await });
     }
 
+    /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything
+    /// else waits until what came before it is over, so that it sees it.
     async fn work_off(self: Arc<Self>, app: &Arc<App>) {
+        let mut under_way: VecDeque<UnderWay<'_>> = VecDeque::new();
         loop {
-            let item = {
-                let mut inbox = self.inbox.lock();
-                let Some(item) = inbox.waiting.pop_front() else {
-                    inbox.busy = false;
-                    return;
-                };
-                inbox.bytes -= item.text().len();
-                item
+            let item = match self.next(under_way.len()) {
+                Next::Item(item) => item,
+                Next::Finish => {
+                    self.finish_one(app, &mut under_way).await;
+                    continue;
+                }
+                Next::Nothing => return,
             };
-            if AssertUnwindSafe(self.handle(app, item)).catch_unwind().await.is_err() {
-                tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+            if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
+                self.refuse(item.ack, &Failure { code: "expired", message: "the log-in has expired".into() });
                 self.disconnect();
+                continue;
+            }
+            let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
+            let Inbound { packet, ack } = item;
+            // The text of a large file need not be kept twice while it is stored.
+            drop(packet);
+            let command = match command {
+                Ok(command) => command,
+                // Pages send events that only some backends know; that is no fault worth an error event.
+                Err(DecodeError::UnknownEvent) if ack.is_none() => continue,
+                Err(error) => {
+                    self.refuse(ack, &Failure::from(&error));
+                    continue;
+                }
+            };
+            if !matches!(command, Command::Send { .. }) {
+                while !under_way.is_empty() {
+                    self.finish_one(app, &mut under_way).await;
+                }
+            }
+            match AssertUnwindSafe(app.start(self.user, command)).catch_unwind().await {
+                Ok(Dispatched::Storing(storing)) => under_way.push_back(UnderWay { storing, ack }),
+                Ok(Dispatched::Done(reply)) => {
+                    while !under_way.is_empty() {
+                        self.finish_one(app, &mut under_way).await;
+                    }
+                    self.answer(reply, ack);
+                }
+                Err(_) => self.panicked(),
             }
         }
     }
 
-    async fn handle(self: &Arc<Self>, app: &Arc<App>, item: Inbound) {
-        if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
-            self.refuse(item.ack, &Failure { code: "expired", message: "the log-in has expired".into() });
-            self.disconnect();
-            return;
+    fn next(&self, under_way: usize) -> Next {
+        let mut inbox = self.inbox.lock();
+        if under_way < MOST_UNDER_WAY
+            && let Some(item) = inbox.waiting.pop_front()
+        {
+            inbox.bytes -= item.text().len();
+            return Next::Item(item);
         }
-        let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
-        let Inbound { packet, ack } = item;
-        // The text of a large file need not be kept twice while it is stored.
-        drop(packet);
-        let failure = match command {
-            Ok(command) => match app.dispatch(self.user, command).await {
-                Ok(reply) => {
-                    if let Some(frame) = (self.dialect.reply)(&reply) {
-                        self.deliver(&frame);
-                    }
-                    if let Some(ack) = ack {
-                        self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
-                    }
-                    return;
-                }
-                Err(error) => Failure::from(&error),
-            },
-            // Pages send events that only some backends know; that is no fault worth an error event.
-            Err(DecodeError::UnknownEvent) if ack.is_none() => return,
-            Err(error) => Failure::from(&error),
+        if under_way > 0 {
+            return Next::Finish;
+        }
+        inbox.busy = false;
+        Next::Nothing
+    }
+
+    async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
+        let Some(UnderWay { storing, ack }) = under_way.pop_front() else { return };
+        match AssertUnwindSafe(storing).catch_unwind().await {
+            Ok(outcome) => self.answer(app.finish(self.user, outcome), ack),
+            Err(_) => self.panicked(),
+        }
+    }
+
+    fn panicked(self: &Arc<Self>) {
+        tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+        self.disconnect();
+    }
+
+    fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<AckSender>) {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
-        self.refuse(ack, &failure);
+        if let Some(frame) = (self.dialect.reply)(&reply) {
+            self.deliver(&frame);
+        }
+        if let Some(ack) = ack {
+            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
+        }
     }
 
     fn refuse(self: &Arc<Self>, ack: Option<AckSender>, failure: &Failure) {

@@ -214,10 +214,12 @@ test('typing and stopTyping come to the other as userTyping', async () => {
   const [anna, bert, carl] = await people('anna', 'bert', 'carl');
   const [annas, berts, carls] = [await anna.open(), await bert.open(), await carl.open()];
   for (const [event, typing] of [['typing', true], ['stopTyping', false]]) {
-    const heard = once(berts, 'userTyping');
+    let heard = once(berts, 'userTyping');
     annas.emit(event, { to: bert.id });
     assert.deepEqual(await heard, { userId: anna.id, typing });
+    heard = once(berts, 'userTyping');
     assertAccepted(await ask(annas, event, { to: bert.id }), event);
+    assert.deepEqual(await heard, { userId: anna.id, typing });
   }
   const fence = once(carls, 'userTyping');
   annas.emit('typing', { to: carl.id });

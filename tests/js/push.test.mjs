@@ -418,9 +418,10 @@ test('the history with an unknown id is empty', async () => {
 test('only the sender deletes; twice is fine; restore is the inverse', async () => {
   const [anna, bert, carl] = [await signup(server, 'anna'), await signup(server, 'bert'), await signup(server, 'carl')];
   const [first, second] = [await anna.send(bert, text('first')), await anna.send(bert, text('second'))];
-  for (const other of [bert, carl]) {
-    assertMessage(await other.delete(`/messages/${first._id}`), 403);
-    assertMessage(await other.put(`/messages/${first._id}/restore`), 403);
+  // A stranger does not even learn that the message exists.
+  for (const [other, status] of [[bert, 403], [carl, 404]]) {
+    assertMessage(await other.delete(`/messages/${first._id}`), status);
+    assertMessage(await other.put(`/messages/${first._id}/restore`), status);
   }
   assert.deepEqual(await bert.history(anna), [first, second]);
 

@@ -11,8 +11,9 @@
 //!   of commit, on all nodes together, and a reader never sees a position before all lesser ones.
 //! - **Gap-free conversations.** The messages of a conversation have [`Seq`] 1, 2, 3, … in the order of commit.
 //! - **Atomic.** A method that fails has changed nothing.
-//! - **In order of calling.** Two changes asked for by one task, one after the other's return, are committed in
-//!   that order.
+//! - **In order of asking.** A change is handed over when its future is polled for the first time, without waiting
+//!   for anything before; changes are committed in the order in which they were handed over. So somebody who polls
+//!   several futures once each, in order, has them committed together and in that order.
 //! - Absence is `None`, never an error.
 //!
 //! # Writing a driver

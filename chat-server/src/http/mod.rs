@@ -99,8 +99,8 @@ impl HttpError {
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
-            ErrorKind::Invalid | ErrorKind::Conflict => StatusCode::BAD_REQUEST,
-            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            // 413 is for bodies; a field that is too long is the client's mistake like any other.
+            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::TooLarge => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::RateLimited => {

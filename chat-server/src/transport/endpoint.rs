@@ -135,7 +135,8 @@ impl SocketIoEndpoint {
             // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise.
             match upgraded.downcast::<TokioIo<TcpStream>>() {
                 Ok(parts) => {
-                    let early = parts.read_buf;
+                    // A copy: even an empty slice would keep all of the HTTP server's read buffer.
+                    let early = Bytes::copy_from_slice(&parts.read_buf);
                     let stream = parts.io.into_inner();
                     self.hand_over(Guarded::new(stream, early, switch, patience, registered), small);
                 }

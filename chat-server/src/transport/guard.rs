@@ -95,6 +95,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if !self.early.is_empty() {
             let some = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early.split_to(some));
+            if self.early.is_empty() {
+                self.early = bytes::Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)

@@ -112,7 +112,7 @@ pub async fn logged_messages_come_as_they_are_now(store: Arc<dyn Store>) {
         for entry in whole_log(&*store).await {
             match entry.change {
                 Change::MessageSent(said) if said.id == other.id => {
-                    assert_eq!(said, other, "the other message")
+                    assert_eq!(said, other, "the other message");
                 }
                 Change::MessageSent(said) | Change::MessageDeleted(said) | Change::MessageRestored(said) => {
                     assert_eq!(said, now, "the message at {:?} in round {round}", entry.position);
@@ -138,7 +138,7 @@ pub async fn reading_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(everything(&*store).await, before);
 }
 
-fn assert_unavailable<T: std::fmt::Debug>(method: &str, answer: Result<T, StoreError>) {
+fn assert_unavailable<T: std::fmt::Debug>(method: &str, answer: &Result<T, StoreError>) {
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{method} after close answered {answer:?}");
 }
 
@@ -154,28 +154,28 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         let window = Window::Latest { limit: 1 };
         let patch = ProfilePatch::default();
         let tombstone = Some(Tombstone { at: at(1), by: ann });
-        assert_unavailable("create_user", store.create_user(new_user(3, None, None)).await);
-        assert_unavailable("user", store.user(&id(ann)).await);
-        assert_unavailable("credentials", store.credentials(&id(ann)).await);
-        assert_unavailable("users", store.users(1).await);
-        assert_unavailable("update_profile", store.update_profile(ann, patch, at(1)).await);
-        assert_unavailable("record_last_seen", store.record_last_seen(ann, at(1)).await);
-        assert_unavailable("revoke_token", store.revoke_token([1; 32], at(1)).await);
-        assert_unavailable("revoked_tokens", store.revoked_tokens(at(0)).await);
-        assert_unavailable("open_direct", store.open_direct(pair, conversation_id(3), at(1)).await);
-        assert_unavailable("direct", store.direct(pair).await);
-        assert_unavailable("create_room", store.create_room(new_room(3, vec![], ann)).await);
-        assert_unavailable("conversation", store.conversation(conversation).await);
-        assert_unavailable("set_member", store.set_member(other_room, member(bob, Role::Member, 1)).await);
-        assert_unavailable("remove_member", store.remove_member(other_room, ann, at(1)).await);
-        assert_unavailable("chat_partners", store.chat_partners(ann, 1).await);
-        assert_unavailable("append", store.append(new_message(2, conversation, ann)).await);
-        assert_unavailable("message", store.message(message_id(1)).await);
-        assert_unavailable("set_deleted", store.set_deleted(message_id(1), tombstone, at(1)).await);
-        assert_unavailable("history", store.history(conversation, window, true).await);
-        assert_unavailable("last_position", store.last_position().await);
-        assert_unavailable("changes_after", store.changes_after(Position(0), 1).await);
-        assert_unavailable("check", store.check().await);
+        assert_unavailable("create_user", &store.create_user(new_user(3, None, None)).await);
+        assert_unavailable("user", &store.user(&id(ann)).await);
+        assert_unavailable("credentials", &store.credentials(&id(ann)).await);
+        assert_unavailable("users", &store.users(1).await);
+        assert_unavailable("update_profile", &store.update_profile(ann, patch, at(1)).await);
+        assert_unavailable("record_last_seen", &store.record_last_seen(ann, at(1)).await);
+        assert_unavailable("revoke_token", &store.revoke_token([1; 32], at(1)).await);
+        assert_unavailable("revoked_tokens", &store.revoked_tokens(at(0)).await);
+        assert_unavailable("open_direct", &store.open_direct(pair, conversation_id(3), at(1)).await);
+        assert_unavailable("direct", &store.direct(pair).await);
+        assert_unavailable("create_room", &store.create_room(new_room(3, vec![], ann)).await);
+        assert_unavailable("conversation", &store.conversation(conversation).await);
+        assert_unavailable("set_member", &store.set_member(other_room, member(bob, Role::Member, 1)).await);
+        assert_unavailable("remove_member", &store.remove_member(other_room, ann, at(1)).await);
+        assert_unavailable("chat_partners", &store.chat_partners(ann, 1).await);
+        assert_unavailable("append", &store.append(new_message(2, conversation, ann)).await);
+        assert_unavailable("message", &store.message(message_id(1)).await);
+        assert_unavailable("set_deleted", &store.set_deleted(message_id(1), tombstone, at(1)).await);
+        assert_unavailable("history", &store.history(conversation, window, true).await);
+        assert_unavailable("last_position", &store.last_position().await);
+        assert_unavailable("changes_after", &store.changes_after(Position(0), 1).await);
+        assert_unavailable("check", &store.check().await);
     }
 }
 
@@ -183,5 +183,5 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
 pub async fn an_unused_store_can_be_closed(store: Arc<dyn Store>) {
     store.close().await.expect("closing an unused store must work");
     store.close().await.expect("closing twice must work");
-    assert_unavailable("check", store.check().await);
+    assert_unavailable("check", &store.check().await);
 }

@@ -123,7 +123,7 @@ pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
         for (sender, first) in [(ann, 2 * n), (bob, 2 * n + 1)] {
             match store.append(message(9999, sender, name)).await.unwrap() {
                 Appended::Repeated(message) => {
-                    assert_eq!(message.id, message_id(first), "{name:?} of {sender}")
+                    assert_eq!(message.id, message_id(first), "{name:?} of {sender}");
                 }
                 Appended::New { .. } => panic!("{name:?} of {sender} was sent before"),
             }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::Poll;
 
 use parking_lot::Mutex;
@@ -112,8 +113,9 @@ pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) 
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
     let total = u64::from(TASKS) * u64::from(EACH) * 3;
+    let writers = Arc::new(AtomicU16::new(TASKS));
     let writer = |task: u16| -> Task {
-        let store = store.clone();
+        let (store, writers) = (store.clone(), writers.clone());
         Box::pin(async move {
             for n in task * EACH..(task + 1) * EACH {
                 say(&*store, n, conversation, ann).await;
@@ -124,22 +126,29 @@ pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) 
                 assert!(position <= Some(seen), "what was answered must be visible: {position:?}, {seen:?}");
                 store.update_profile(bob, ProfilePatch::default(), at(1)).await.unwrap();
             }
+            writers.fetch_sub(1, Ordering::SeqCst);
         })
     };
     let reader = |limit: usize| -> Task {
-        let store = store.clone();
+        let (store, writers) = (store.clone(), writers.clone());
         Box::pin(async move {
             let mut seen = 0;
-            while seen < total {
+            loop {
+                let all_written = writers.load(Ordering::SeqCst) == 0;
                 let last = last_position(&*store).await;
                 let part = store.changes_after(Position(seen), limit).await.unwrap();
                 for entry in &part {
                     seen += 1;
                     assert_eq!(entry.position, Position(seen), "the next position that a reader sees");
+                    assert!(seen <= total, "nobody wrote a change {seen}");
                 }
                 assert!(seen >= last.0 || part.len() == limit, "the log must reach to the last position");
+                if all_written && part.is_empty() {
+                    break;
+                }
                 take_turns().await;
             }
+            assert_eq!(seen, total, "everything that was written must be in the log");
         })
     };
     all(spawn, (0..TASKS).map(writer).chain([reader(usize::MAX), reader(7)])).await;
@@ -151,7 +160,7 @@ pub async fn a_pair_opened_at_once_is_one_conversation(store: Arc<dyn Store>, sp
     let [ann, bob] = people(&*store, [1, 2]).await;
     let open = |n: u16| {
         let store = store.clone();
-        let pair = if n % 2 == 0 { Pair::new(ann, bob) } else { Pair::new(bob, ann) };
+        let pair = if n.is_multiple_of(2) { Pair::new(ann, bob) } else { Pair::new(bob, ann) };
         async move { store.open_direct(pair, conversation_id(n), at(n.into())).await.expect("opening must work") }
     };
     let opened = all(spawn, (0..TASKS).map(open)).await;

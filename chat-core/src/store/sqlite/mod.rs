@@ -115,6 +115,16 @@ impl SqliteStore {
         self.writer.commits()
     }
 
+    async fn read_long<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("the store is closed".into()));
+        }
+        self.long_reads.read(read).await
+    }
+
     fn read<T>(&self, read: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("the store is closed".into()));
@@ -149,8 +159,7 @@ impl UserStore for SqliteStore {
 
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
         let read = move |db: &Connection| rows::users(db, limit);
-        let users =
-            if limit > LongReads::FROM { self.long_reads.read(read).await? } else { self.read(read)? };
+        let users = if limit > LongReads::FROM { self.read_long(read).await? } else { self.read(read)? };
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
@@ -221,7 +230,7 @@ impl RoomStore for SqliteStore {
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        self.long_reads.read(move |db| rows::chat_partners(db, user, limit)).await
+        self.read_long(move |db| rows::chat_partners(db, user, limit)).await
     }
 }
 
@@ -253,7 +262,7 @@ impl MessageStore for SqliteStore {
         let read = move |db: &Connection| rows::history(db, conversation, window, include_deleted);
         // A page by number may have to pass over any number of rows, so it counts as long.
         if window.limit().saturating_add(window.skip()) > LongReads::FROM {
-            return self.long_reads.read(read).await;
+            return self.read_long(read).await;
         }
         self.read(read)
     }
@@ -268,7 +277,7 @@ impl ChangeLog for SqliteStore {
     async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
         let read = move |db: &Connection| rows::changes_after(db, position, limit);
         if limit > LongReads::FROM {
-            return self.long_reads.read(read).await;
+            return self.read_long(read).await;
         }
         self.read(read)
     }
@@ -353,6 +362,10 @@ fn connect(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError
 fn fault(error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
     match error {
+        rusqlite::Error::QueryReturnedNoRows => StoreError::Refused("there is no such conversation".into()),
+        rusqlite::Error::IntegralValueOutOfRange(..) => {
+            StoreError::Refused("the conversation is full".into())
+        }
         rusqlite::Error::FromSqlConversionFailure(column, _, what) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: {what}") }
         }
@@ -360,7 +373,9 @@ fn fault(error: &rusqlite::Error) -> StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Corrupt { what: "database file", id: error.to_string() }
             }
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Refused(error.to_string()),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::ConstraintViolation) => {
+                StoreError::Refused(error.to_string())
+            }
             _ => StoreError::Unavailable(error.to_string()),
         },
     }

@@ -4,7 +4,7 @@
 //! commit), which is what makes durable sends cheap.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
@@ -17,22 +17,44 @@ use crate::store::StoreError;
 /// Most jobs in one transaction. Bounds how long the first of them waits for the last.
 const MOST_PER_COMMIT: usize = 512;
 
-/// After so many jobs the log file is copied back into the database, beside the running writer.
-const JOBS_PER_CHECKPOINT: usize = 4_000;
+/// After so many pages (64 MiB) the log file is copied back into the database, beside the running writer. The more
+/// seldom, the more often a page was written in between and is copied once only.
+const PAGES_PER_CHECKPOINT: usize = 16_384;
 
 /// When the log file has grown to so many pages (256 MiB) the writer itself starts it afresh.
-const MOST_LOG_PAGES: i64 = 65_536;
+const MOST_LOG_PAGES: usize = 65_536;
 
 /// A change that can be tried again: a transaction that fails as a whole is repeated job by job.
 trait Job: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> rusqlite::Result<()>;
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+    /// Answers the caller, who also takes care of the rest of the batch.
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>, rest: Rest);
 }
+
+/// The jobs of a transaction whose callers do not know of it yet.
+///
+/// The writer wakes the first caller only, and that one, on a thread of its own runtime, wakes the others: waking from
+/// outside a runtime costs a system call and a global lock each. Whoever is given the rest and does not want it, or is
+/// gone, passes it on by dropping it.
+struct Rest {
+    jobs: std::vec::IntoIter<Box<dyn Job>>,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        for job in self.jobs.by_ref() {
+            job.finish(Ok(()), Rest { jobs: Vec::new().into_iter() });
+        }
+    }
+}
+
+/// What a caller is answered with.
+type Answer<T> = (Result<T, StoreError>, Rest);
 
 struct Change<T, F> {
     change: F,
     result: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    reply: oneshot::Sender<Answer<T>>,
 }
 
 impl<T, F> Job for Change<T, F>
@@ -45,17 +67,19 @@ where
         Ok(())
     }
 
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>, rest: Rest) {
         let lost = || StoreError::Unavailable("the change was not run".into());
         let Self { result, reply, .. } = *self;
         // Nobody waits any more when the caller was dropped; the change stands all the same.
-        let _ = reply.send(outcome.and_then(|()| result.ok_or_else(lost)));
+        let _ = reply.send((outcome.and_then(|()| result.ok_or_else(lost)), rest));
     }
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Box<dyn Job>>,
+    /// The writer sleeps and must be woken.
+    sleeping: bool,
     closed: bool,
 }
 
@@ -100,9 +124,13 @@ impl Writer {
                 return Err(closed());
             }
             queue.jobs.push(Box::new(Change { change, result: None, reply }));
+            if std::mem::take(&mut queue.sleeping) {
+                self.shared.filled.notify_one();
+            }
         }
-        self.shared.filled.notify_one();
-        answer.await.map_err(|_| closed())?
+        let (outcome, rest) = answer.await.map_err(|_| closed())?;
+        drop(rest);
+        outcome
     }
 
     /// Transactions committed since the start.
@@ -123,27 +151,44 @@ impl Writer {
 fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpointer) {
     let mut state = super::ops::State::default();
     let mut jobs = Vec::new();
-    let mut since_checkpoint = 0;
+    let pages = Arc::new(AtomicUsize::new(0));
+    let hook = {
+        let pages = pages.clone();
+        move |_: &mut rusqlite::hooks::Wal, now: std::ffi::c_int| {
+            pages.store(usize::try_from(now).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }
+    };
+    if let Err(error) = db.wal_hook(Some(hook)) {
+        tracing::warn!(%error, "the SQLite log will not be checkpointed before the end");
+    }
+    let mut checkpointed_at = 0;
     loop {
         {
             let mut queue = shared.queue.lock();
             while queue.jobs.is_empty() && !queue.closed {
+                queue.sleeping = true;
                 shared.filled.wait(&mut queue);
             }
+            queue.sleeping = false;
             if queue.jobs.is_empty() {
                 break;
             }
             let most = queue.jobs.len().min(MOST_PER_COMMIT);
             jobs.extend(queue.jobs.drain(..most));
         }
-        since_checkpoint += jobs.len();
         commit(&mut db, &mut state, &mut jobs, shared);
         if shared.restart_log.swap(false, Ordering::Relaxed) {
             // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint.
             let _ = checkpoint(&db, "RESTART");
         }
-        if since_checkpoint >= JOBS_PER_CHECKPOINT {
-            since_checkpoint = 0;
+        let pages = pages.load(Ordering::Relaxed);
+        if pages < checkpointed_at {
+            // The log was started afresh.
+            checkpointed_at = 0;
+        }
+        if pages >= checkpointed_at + PAGES_PER_CHECKPOINT {
+            checkpointed_at = pages;
             checkpoints.wanted();
         }
     }
@@ -154,8 +199,9 @@ fn commit(db: &mut Connection, state: &mut super::ops::State, jobs: &mut Vec<Box
     match transact(db, state, jobs) {
         Ok(()) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
-            for job in jobs.drain(..) {
-                job.finish(Ok(()));
+            let mut rest = Rest { jobs: std::mem::take(jobs).into_iter() };
+            if let Some(first) = rest.jobs.next() {
+                first.finish(Ok(()), rest);
             }
         }
         // One job that cannot be done must not fail the others: each gets a transaction of its own.
@@ -167,7 +213,7 @@ fn commit(db: &mut Connection, state: &mut super::ops::State, jobs: &mut Vec<Box
         }
         Err(error) => {
             for job in jobs.drain(..) {
-                job.finish(Err(super::fault(&error)));
+                job.finish(Err(super::fault(&error)), Rest { jobs: Vec::new().into_iter() });
             }
         }
     }
@@ -229,6 +275,7 @@ impl Checkpointer {
 }
 
 /// Returns the pages of the log file.
-fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<i64> {
-    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))
+fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<usize> {
+    let pages: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
+    Ok(usize::try_from(pages).unwrap_or(0))
 }
