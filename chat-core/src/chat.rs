@@ -349,9 +349,21 @@ impl Chat {
         let Some(conversation) = conversation else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
         let (stored, has_more) = self.store.history(conversation.id, window, include_deleted).await?;
+        // A page has few speakers, so each is looked up once.
+        let mut people: Vec<(Arc<User>, Option<Arc<User>>)> = Vec::new();
         let mut messages = Vec::with_capacity(stored.len());
-        for message in stored {
-            messages.push(self.view(message, &conversation).await?);
+        for stored in stored {
+            let known = people.iter().find(|(sender, _)| sender.id == stored.sender).cloned();
+            let (sender, recipient) = match known {
+                Some(known) => known,
+                None => {
+                    let sender = self.directory.user(stored.sender).await?;
+                    let recipient = self.directory.recipient(&conversation, stored.sender).await?;
+                    people.push((sender.clone(), recipient.clone()));
+                    (sender, recipient)
+                }
+            };
+            messages.push(MessageView { message: self.decode(stored)?, sender, recipient });
         }
         Ok(History { messages, has_more })
     }

@@ -96,7 +96,7 @@ pub struct Options {
     /// Milliseconds a connection may refuse to take what is written to it
     #[arg(long, env = "CHAT_STALL_TIMEOUT", default_value_t = 8_000)]
     pub stall_timeout: u64,
-    /// Threads that serve connections; unset: one per core
+    /// Threads that serve connections; unset: one less than there are cores
     #[arg(long, env = "CHAT_THREADS")]
     pub threads: Option<usize>,
 

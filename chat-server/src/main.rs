@@ -30,7 +30,9 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
             "MongoDB is not supported by this version: messages are kept in SQLite, in CHAT_DATA_DIR"
         );
     }
-    let threads = options.threads.or(std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
+    let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
+    let threads = options.threads.unwrap_or_else(spare);
     let mut runtime = match threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread(),
         threads => {

@@ -94,7 +94,7 @@ fn tell_dialect(dialect: &'static Dialect, roster: &Roster, sessions: &Sessions)
     sessions.for_all(&mut |session| {
         if std::ptr::eq(session.dialect, dialect) {
             session.deliver_latest(&frame);
-            bytes += frame.data.get().len();
+            bytes += frame.packet().len();
         }
     });
     bytes

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chat_core::clock::Timestamp;
 use chat_core::command::{Command, Outcome, Reply};
 use chat_core::error::Error;
@@ -34,7 +35,8 @@ use crate::app::{App, Dispatched};
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
 use crate::dialect::{Dialect, Frame};
-use crate::transport::KillSwitches;
+use crate::transport::Wires;
+use crate::transport::wire::{MARKER_EVENT, Wire, text_frame};
 
 /// Most events that wait for one connection.
 const MOST_WAITING: usize = 4_096;
@@ -55,7 +57,9 @@ pub struct Session {
     pub token: Fingerprint,
     expires_at: Option<Timestamp>,
     socket: SocketRef,
-    switches: KillSwitches,
+    /// The websocket, once events take its lane.
+    wire: Mutex<Option<Arc<Wire>>>,
+    wires: Wires,
     inbox: Mutex<Inbox>,
     lagging: AtomicBool,
 }
@@ -71,13 +75,13 @@ struct Inbox {
 
 struct Inbound {
     packet: Value,
-    ack: Option<AckSender>,
+    ack: Option<Ack>,
 }
 
 /// A message that is about to be stored.
 struct UnderWay<'a> {
     storing: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>,
-    ack: Option<AckSender>,
+    ack: Option<Ack>,
 }
 
 /// What to do next.
@@ -85,6 +89,22 @@ enum Next {
     Item(Inbound),
     Finish,
     Nothing,
+}
+
+/// Where an acknowledgement goes.
+struct Ack {
+    id: i64,
+    sender: AckSender,
+}
+
+/// An ACK packet (Socket.IO protocol 5) as a websocket frame.
+fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
+    text_frame(128, |bytes| {
+        bytes.extend_from_slice(format!("43{id}[").as_bytes());
+        // Plain structs with text keys: there is nothing in them that can fail.
+        let _ = serde_json::to_writer(&mut *bytes, answer);
+        bytes.push(b']');
+    })
 }
 
 impl Inbound {
@@ -104,8 +124,9 @@ impl Session {
         token: Fingerprint,
         expires_at: Option<Timestamp>,
         socket: SocketRef,
-        switches: KillSwitches,
+        wires: Wires,
     ) -> Self {
+        let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
         Self {
             id,
             user,
@@ -113,7 +134,8 @@ impl Session {
             token,
             expires_at,
             socket,
-            switches,
+            wire: Mutex::new(wire),
+            wires,
             inbox: Mutex::default(),
             lagging: AtomicBool::new(false),
         }
@@ -124,16 +146,41 @@ impl Session {
         if self.lagging.load(Ordering::Relaxed) {
             return;
         }
-        if self.socket.emit(frame.event, &(&frame.data,)).is_err() && self.socket.connected() {
+        let wire = self.wire.lock();
+        let queued = match &*wire {
+            Some(wire) => wire.send(frame.packet()).is_ok(),
+            None => self.socket.emit(frame.event, &(frame.data(),)).is_ok() || !self.socket.connected(),
+        };
+        drop(wire);
+        if !queued {
             self.cut("its queue is full");
         }
     }
 
     /// Sends an event of which only the latest counts: it takes the place of one that still waits.
     pub fn deliver_latest(&self, frame: &Frame) {
-        if !self.lagging.load(Ordering::Relaxed) {
+        if self.lagging.load(Ordering::Relaxed) {
+            return;
+        }
+        match &*self.wire.lock() {
+            Some(wire) => wire.send_latest(frame.packet()),
             // Fails only for a connection that has ended.
-            let _ = self.socket.volatile().emit(frame.event, &(&frame.data,));
+            None => drop(self.socket.volatile().emit(frame.event, &(frame.data(),))),
+        }
+    }
+
+    /// Whether events take the lane of a websocket.
+    pub(crate) fn has_wire(&self) -> bool {
+        self.wire.lock().is_some()
+    }
+
+    /// From now on events take the lane of this websocket, which has taken over from long polling. What was queued
+    /// before is sent first: the lane opens behind a marker that is queued now.
+    pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
+        let mut current = self.wire.lock();
+        // Without room for the marker everything stays as it was, which is slower and as good.
+        if current.is_none() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
+            *current = Some(wire.clone());
         }
     }
 
@@ -143,7 +190,8 @@ impl Session {
             return;
         }
         tracing::debug!(user.id = %self.user, session = self.id.0, why, "a connection is cut");
-        if self.switches.kill(&self.socket) {
+        if let Some(wire) = self.wires.of(&self.socket) {
+            wire.kill();
             return;
         }
         // Long polling has no stream to cut: it ends when a poll makes room for the goodbye, or by its heartbeat.
@@ -280,7 +328,7 @@ impl Session {
         self.disconnect();
     }
 
-    fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<AckSender>) {
+    fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
@@ -293,15 +341,21 @@ impl Session {
         }
     }
 
-    fn refuse(self: &Arc<Self>, ack: Option<AckSender>, failure: &Failure) {
+    fn refuse(self: &Arc<Self>, ack: Option<Ack>, failure: &Failure) {
         match ack {
             Some(ack) => self.acknowledge(ack, &Refused::from(failure)),
             None => self.deliver(&(self.dialect.failure)(failure)),
         }
     }
 
-    fn acknowledge(self: &Arc<Self>, ack: AckSender, answer: &impl Serialize) {
-        if ack.send(&(answer,)).is_err() && self.socket.connected() {
+    fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
+        let wire = self.wire.lock();
+        let queued = match &*wire {
+            Some(wire) => wire.send(&ack_packet(ack.id, answer)).is_ok(),
+            None => ack.sender.send(&(answer,)).is_ok() || !self.socket.connected(),
+        };
+        drop(wire);
+        if !queued {
             self.cut("its queue is full");
         }
     }
@@ -317,7 +371,8 @@ pub(crate) struct Inlet {
 impl MessageHandler<LocalAdapter, Inlet> for Inlet {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
         let Some(session) = self.session.upgrade() else { return };
-        let ack = ack_id.and_then(|_| AckSender::from_message_parts(&socket, &mut packet, &ack_id).ok());
+        let sender = AckSender::from_message_parts(&socket, &mut packet, &ack_id);
+        let ack = ack_id.zip(sender.ok()).map(|(id, sender)| Ack { id, sender });
         session.push(&self.app, Inbound { packet, ack });
     }
 }

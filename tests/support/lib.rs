@@ -25,7 +25,7 @@ pub use self::socket::{Packet, Socket};
 pub use self::websocket::WebSocket;
 
 /// How long something that must happen may take. Generous, since only failures wait so long.
-pub const PATIENCE: Duration = Duration::from_secs(4);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen.
 ///

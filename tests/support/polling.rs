@@ -57,6 +57,12 @@ impl<'a> Polling<'a> {
         self.http.send_bytes(Method::POST, &self.path, body).await.expect("polling is answered")
     }
 
+    /// Sends packets to a server that may end the connection instead of answering; gives the status of its answer.
+    pub async fn try_post(&self, body: impl Into<reqwest::Body>) -> Option<StatusCode> {
+        let body = Some(("text/plain;charset=UTF-8", body.into()));
+        self.http.send_bytes(Method::POST, &self.path, body).await.ok().map(|answer| answer.status)
+    }
+
     /// Waits for packets, and gives the answer as it is.
     ///
     /// # Panics

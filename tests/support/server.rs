@@ -22,6 +22,9 @@ pub const SECRET: &str = "a secret for tests only, with more than 32 characters"
 /// How long an orderly end may take.
 const END: Duration = Duration::from_secs(10);
 
+/// How long after that its last task may take.
+const LAST_TASK: Duration = Duration::from_secs(5);
+
 /// Options for tests: the defaults, whatever the environment says, with cheap passwords and a folder of their own.
 fn options(data: &TempDir) -> Options {
     let command = Options::command().mut_args(|arg| arg.env(None));
@@ -40,7 +43,8 @@ struct Threads(Option<Runtime>);
 
 impl Threads {
     fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("server").enable_all().build();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(2).thread_name("server").enable_all().build();
         Self(Some(runtime.expect("threads can be started")))
     }
 
@@ -53,7 +57,14 @@ impl Threads {
         let metrics = self.get().metrics();
         // Each keeps its timer, and all of them together the server with the one task of its presence.
         let allowed = if turned_away == 0 { 0 } else { turned_away + 1 };
-        until("the end of the server's last task", || metrics.num_alive_tasks() <= allowed).await;
+        let looking = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(2));
+            while metrics.num_alive_tasks() > allowed {
+                looks.tick().await;
+            }
+        };
+        let ended = tokio::time::timeout(LAST_TASK, looking).await;
+        assert!(ended.is_ok(), "{} tasks of the server survived it", metrics.num_alive_tasks());
     }
 }
 
@@ -218,7 +229,9 @@ impl MountedServer {
         let mounted = self.mounted.clone().expect("only stopping takes it out");
         let closing = self.threads.get().spawn(async move { mounted.close().await });
         let closed = tokio::time::timeout(END, closing).await;
-        closed.unwrap_or_else(|_| panic!("the chat has not closed within {END:?}")).expect("it does not panic");
+        closed
+            .unwrap_or_else(|_| panic!("the chat has not closed within {END:?}"))
+            .expect("it does not panic");
     }
 
     /// Waits until so many connections are there.

@@ -150,10 +150,18 @@ impl Socket {
     }
 
     /// Waits until everything is done that was asked of the server on this connection, and everything has come that it
-    /// sent here before. An event that no dialect knows, asking for an answer: answers come in order with all else.
+    /// sent here before. For that it asks what each dialect must look up before it refuses: what only has to be read to
+    /// be refused may overtake messages that are being stored.
     pub async fn fence(&mut self) {
-        let id = self.ask("fence", &[]);
-        self.answer(id).await;
+        let fences = [
+            ("getMessageHistory", json!({ "otherUser": "nobody is called so" })),
+            ("typing", json!({ "to": "ffffffffffffffffffffffff" })),
+        ];
+        for (event, argument) in fences {
+            let asked = self.ask(event, &[argument]);
+            let answer = self.answer(asked).await;
+            assert_eq!(answer["ok"], false, "{answer}");
+        }
     }
 
     /// Takes all that has come and was not looked at. After [`Self::fence`] that is all there was to come.
@@ -208,7 +216,8 @@ pub struct Ids {
 /// When the server speaks another protocol.
 pub async fn greet(stream: &mut WebSocket, token: Option<&str>) -> Result<Ids, String> {
     let open = within("the open packet", stream.next()).await.expect("the connection stands");
-    let open: Value = serde_json::from_str(open.strip_prefix('0').expect("the first packet is open")).unwrap();
+    let open: Value =
+        serde_json::from_str(open.strip_prefix('0').expect("the first packet is open")).unwrap();
     stream.send(connect_packet(token)).await.expect("the connection stands");
     let answer = within("the answer to CONNECT", stream.next()).await.expect("the connection stands");
     let engine_id = open["sid"].as_str().expect("it has an id").to_owned();

@@ -8,6 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::COOKIE;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::within;
@@ -48,7 +49,10 @@ impl WebSocket {
             let cookie = format!("jwt={cookie}").parse().expect("tokens are plain");
             request.headers_mut().insert(COOKIE, cookie);
         }
-        match within("the upgrade", tokio_tungstenite::client_async(request, stream)).await {
+        // Browsers have no limit, and this library has.
+        let unlimited = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let upgrading = tokio_tungstenite::client_async_with_config(request, stream, Some(unlimited));
+        match within("the upgrade", upgrading).await {
             Ok((stream, _)) => Ok(Self(stream)),
             Err(Error::Http(response)) => Err(response.status()),
             Err(error) => panic!("the upgrade failed: {error}"),

@@ -13,9 +13,11 @@ pub mod camel;
 pub mod push;
 pub mod wire;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Router;
+use bytes::Bytes;
 use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
@@ -25,6 +27,7 @@ use smallvec::SmallVec;
 
 use self::wire::{Call, DecodeError, Failure};
 use crate::app::App;
+use crate::transport::wire::text_frame;
 
 /// Every dialect there is.
 pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
@@ -62,19 +65,46 @@ impl std::fmt::Debug for Dialect {
     }
 }
 
-/// An event for clients, encoded.
+/// An event for clients, encoded once for everybody who gets it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// Its name.
     pub event: &'static str,
-    /// Its one argument.
-    pub data: Box<RawValue>,
+    packet: Bytes,
+    /// Where its argument is in the packet.
+    data: Range<usize>,
 }
 
 impl Frame {
-    /// Encodes an event.
+    /// Encodes an event with one argument. The name needs no escapes.
     pub fn new(event: &'static str, data: &impl Serialize) -> Self {
-        Self { event, data: raw(data) }
+        let mut length = 0;
+        let packet = text_frame(256, |bytes| {
+            bytes.extend_from_slice(b"42[\"");
+            bytes.extend_from_slice(event.as_bytes());
+            bytes.extend_from_slice(b"\",");
+            let start = bytes.len();
+            if serde_json::to_writer(&mut *bytes, data).is_err() {
+                // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+                bytes.truncate(start);
+                bytes.extend_from_slice(b"null");
+            }
+            length = bytes.len() - start;
+            bytes.push(b']');
+        });
+        let end = packet.len() - 1;
+        Self { event, packet, data: end - length..end }
+    }
+
+    /// The whole event as a websocket frame.
+    pub fn packet(&self) -> &Bytes {
+        &self.packet
+    }
+
+    /// Its argument.
+    pub fn data(&self) -> &RawValue {
+        let text = std::str::from_utf8(&self.packet[self.data.clone()]).unwrap_or("null");
+        serde_json::from_str(text).unwrap_or(RawValue::NULL)
     }
 }
 

@@ -23,7 +23,7 @@ use serde::ser::Serializer;
 use smallvec::smallvec;
 
 use super::wire::{Call, DecodeError, Failure, Text, UserObject};
-use super::{Ack, Dialect, Frame, Frames, To, raw};
+use super::{Ack, Dialect, Frame, Frames, To};
 
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
@@ -60,12 +60,10 @@ fn outbound(event: &Event) -> Frames {
     match event {
         Event::MessageSent(view) => {
             let Some(message) = MessageObject::of(view) else { return Frames::new() };
-            let message = raw(&message);
             let sender = view.message.sender;
-            smallvec![
-                (To::Except(sender), Frame { event: "newMessage", data: message.clone() }),
-                (To::Only(sender), Frame { event: "messageSent", data: message }),
-            ]
+            let (to_others, to_sender) =
+                (Frame::new("newMessage", &message), Frame::new("messageSent", &message));
+            smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
         }
         Event::MessageDeleted(view) => {
             #[derive(Serialize)]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use chat_core::presence::{RosterChange, SessionId};
 use futures_util::FutureExt;
@@ -15,7 +15,8 @@ use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::Sid;
 
 use super::endpoint::{Handshake, HandshakeSlot};
-use super::guard::KillSwitches;
+use super::guard::Wires;
+use super::wire::Wire;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
@@ -24,18 +25,48 @@ use crate::session::{Inlet, Session};
 /// Sessions that were authenticated and are not connected yet.
 type Arriving = Arc<Mutex<HashMap<Sid, Arc<Session>>>>;
 
+/// The connections that began with long polling, by session id, until they end.
+#[derive(Clone, Default)]
+pub(super) struct Polling(Arc<Mutex<HashMap<String, Weak<Session>>>>);
+
+impl Polling {
+    /// A websocket has taken over from long polling.
+    pub(super) fn upgraded(&self, sid: &str, wire: &Arc<Wire>) {
+        let session = self.0.lock().get(sid).and_then(Weak::upgrade);
+        if let Some(session) = session {
+            session.adopt(wire);
+        }
+    }
+
+    fn begin(&self, socket: &SocketRef, session: &Arc<Session>, wires: &Wires) {
+        if session.has_wire() {
+            return;
+        }
+        self.0.lock().insert(socket.id.to_string(), Arc::downgrade(session));
+        // The websocket may have taken over before the connection was let in.
+        if let Some(wire) = wires.of(socket).filter(|wire| wire.is_upgraded()) {
+            session.adopt(&wire);
+        }
+    }
+
+    fn end(&self, socket: &SocketRef) {
+        self.0.lock().remove(&socket.id.to_string());
+    }
+}
+
 /// Sets the handlers of the one namespace. It is made here and now, so that no first connection finds it missing.
-pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, switches: &KillSwitches) {
+pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Polling) {
     let arriving = Arriving::default();
     let next_id = Arc::new(AtomicU64::new(1));
 
     let check = {
-        let (app, switches, arriving) = (app.clone(), switches.clone(), arriving.clone());
+        let (app, wires, polling, arriving) = (app.clone(), wires.clone(), polling.clone(), arriving.clone());
         move |socket: SocketRef, TryData(auth): TryData<Json>| {
-            let (app, switches, arriving) = (app.clone(), switches.clone(), arriving.clone());
+            let (app, wires, polling, arriving) =
+                (app.clone(), wires.clone(), polling.clone(), arriving.clone());
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
-                let arrival = arrive(&app, id, socket, auth.ok(), &switches, &arriving);
+                let arrival = arrive(&app, id, socket, auth.ok(), wires, polling, &arriving);
                 // A panic here would leave the client waiting for 45 seconds.
                 AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                     tracing::error!("authenticating a connection panicked");
@@ -44,11 +75,12 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, switches: &KillSwitches) {
             }
         }
     };
-    let app = app.clone();
+    let (app, wires, polling) = (app.clone(), wires.clone(), polling.clone());
     let begin = move |socket: SocketRef| {
         // All of it before this returns, so that nothing the client sends now can come first.
         let session = arriving.lock().remove(&socket.id);
         if let Some(session) = session {
+            polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
             app.presence.connect(&session);
             if !session.is_connected() {
@@ -66,7 +98,8 @@ async fn arrive(
     id: SessionId,
     socket: SocketRef,
     auth: Option<Json>,
-    switches: &KillSwitches,
+    wires: Wires,
+    polling: Polling,
     arriving: &Arriving,
 ) -> Result<(), &'static str> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
@@ -80,7 +113,7 @@ async fn arrive(
         identity.fingerprint,
         identity.expires_at,
         socket.clone(),
-        switches.clone(),
+        wires,
     ));
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: app.clone() });
     {
@@ -88,6 +121,7 @@ async fn arrive(
         let arriving = arriving.clone();
         socket.on_disconnect(move |socket: SocketRef| {
             arriving.lock().remove(&socket.id);
+            polling.end(&socket);
             if let Some(session) = session.upgrade() {
                 end(&app, &session);
             }

@@ -22,8 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::connect;
-use super::guard::{Guarded, KillSwitch, KillSwitches};
+use super::connect::{self, Polling};
+use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
+use super::wire::Wire;
 use crate::app::App;
 use crate::http::HttpError;
 
@@ -35,7 +36,8 @@ pub struct SocketIoEndpoint {
     engine: Engine,
     io: SocketIo,
     app: Arc<App>,
-    switches: KillSwitches,
+    wires: Wires,
+    polling: Polling,
 }
 
 /// What a connection keeps of the request that opened it. The request itself is not kept: its headers and address are
@@ -53,7 +55,7 @@ impl SocketIoEndpoint {
     /// Prepares the endpoint; connections are let in as the app's tokens say.
     pub fn new(app: &Arc<App>) -> Self {
         let config = app.config.transport;
-        let switches = KillSwitches::default();
+        let (wires, polling) = (Wires::default(), Polling::default());
         let (engine, io) = SocketIo::builder()
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
@@ -63,8 +65,8 @@ impl SocketIoEndpoint {
             .ws_max_frame_size(config.max_packet)
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
-        connect::let_in(&io, app, &switches);
-        Self { engine, io, app: app.clone(), switches }
+        connect::let_in(&io, app, &wires, &polling);
+        Self { engine, io, app: app.clone(), wires, polling }
     }
 
     /// Answers a request.
@@ -115,22 +117,26 @@ impl SocketIoEndpoint {
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
             return HttpError::bad_request("this connection cannot be upgraded").into_response();
         };
-        let switch = Arc::new(KillSwitch::default());
         let mut small = axum::http::Request::new(());
         *small.uri_mut() = copied(request.uri());
         let sid = request
             .uri()
             .query()
             .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned));
+        let wire = Arc::new(if sid.is_none() { Wire::new() } else { Wire::upgrade() });
         if sid.is_none() {
             small.extensions_mut().insert(handshake(request.headers(), &self.app));
-            small.extensions_mut().insert(switch.clone());
+            small.extensions_mut().insert(wire.clone());
         }
         let accept = accept_key(key.as_bytes());
         drop(request);
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let registered = sid.map(|sid| self.switches.register(&sid, &switch));
+            let takeover = sid.map(|sid| {
+                let (polling, takes_over) = (self.polling.clone(), wire.clone());
+                let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
+                Upgrade::new(&self.wires, sid, &wire, on_upgraded)
+            });
             let patience = self.app.config.transport.stall_timeout;
             // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise.
             match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -138,11 +144,11 @@ impl SocketIoEndpoint {
                     // A copy: even an empty slice would keep all of the HTTP server's read buffer.
                     let early = Bytes::copy_from_slice(&parts.read_buf);
                     let stream = parts.io.into_inner();
-                    self.hand_over(Guarded::new(stream, early, switch, patience, registered), small);
+                    self.hand_over(Guarded::new(stream, early, wire, patience, takeover), small);
                 }
                 Err(upgraded) => {
                     let stream: TokioIo<Upgraded> = TokioIo::new(upgraded);
-                    self.hand_over(Guarded::new(stream, Bytes::new(), switch, patience, registered), small);
+                    self.hand_over(Guarded::new(stream, Bytes::new(), wire, patience, takeover), small);
                 }
             }
         });

@@ -3,183 +3,227 @@
 //! socketioxide alone never notices a client that has stopped reading: its writer waits for ever, the socket stays in
 //! all registries, and even `disconnect()` fails because its packet cannot be queued (`InternalChannelFull`). Here the
 //! stream itself fails, on both sides, and everything above it ends as for any broken connection.
+//!
+//! What is written waits in the [`Wire`]. Whoever runs may send it; when the client takes no more, the reading side,
+//! which always has a task that waits on it, goes on as soon as it does.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use socketioxide::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Ends a stream from outside.
-#[derive(Debug, Default)]
-pub struct KillSwitch {
-    killed: AtomicBool,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
-
-impl KillSwitch {
-    /// From now on reading and writing fail, and whoever waits for either is woken.
-    pub fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
-        self.reader.wake();
-        self.writer.wake();
-    }
-
-    fn check(&self) -> io::Result<()> {
-        match self.killed.load(Ordering::Acquire) {
-            true => Err(io::ErrorKind::ConnectionAborted.into()),
-            false => Ok(()),
-        }
-    }
-}
+use super::wire::Wire;
 
 /// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
-pub struct Guarded<S> {
+pub struct Guarded<S: AsyncWrite + Unpin> {
     stream: S,
     /// Bytes that the HTTP server had read beyond the upgrade request.
     early: bytes::Bytes,
-    switch: Arc<KillSwitch>,
+    wire: Arc<Wire>,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Forgets the switch when the stream ends.
-    _registered: Option<Registered>,
+    /// Looks for the end of long polling in what is read.
+    upgrade: Option<Upgrade>,
 }
 
-impl<S> Guarded<S> {
+impl<S: AsyncWrite + Unpin> Guarded<S> {
     pub(super) fn new(
         stream: S,
         early: bytes::Bytes,
-        switch: Arc<KillSwitch>,
+        wire: Arc<Wire>,
         patience: Duration,
-        registered: Option<Registered>,
+        upgrade: Option<Upgrade>,
     ) -> Self {
-        Self { stream, early, switch, patience, stalled: None, _registered: registered }
+        Self { stream, early, wire, patience, stalled: None, upgrade }
     }
 
-    /// Looks at the clock while a write waits.
-    fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
+    /// Sends what waits, as far as the peer takes it; true when nothing waits any more.
+    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let stream = &mut self.stream;
+        let drained = self.wire.drain(|bytes| match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(0),
+        })?;
+        if drained.all || drained.progress {
             self.stalled = None;
-            return outcome;
         }
+        Ok(drained.all)
+    }
+
+    /// Looks at the clock while something waits.
+    fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let patience = self.patience;
         let stalled =
             self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
         if stalled.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+            return Ok(());
         }
-        // The reading side must learn of it too: it is the one that ends the session.
-        self.switch.kill();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.wire.kill();
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.switch.reader.register(cx.waker());
-        self.switch.check()?;
-        if !self.early.is_empty() {
-            let some = self.early.len().min(buf.remaining());
-            buf.put_slice(&self.early.split_to(some));
-            if self.early.is_empty() {
-                self.early = bytes::Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
+        let this = &mut *self;
+        // Before looking, so that what is sent or thrown meanwhile is not missed.
+        this.wire.reader.register(cx.waker());
+        this.wire.check()?;
+        if !this.drain(cx)? {
+            this.watch(cx)?;
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        if !this.early.is_empty() {
+            let some = this.early.len().min(buf.remaining());
+            buf.put_slice(&this.early.split_to(some));
+            if this.early.is_empty() {
+                this.early = bytes::Bytes::new();
+            }
+        } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
+            return Poll::Pending;
+        }
+        if let Some(upgrade) = &mut this.upgrade {
+            upgrade.look(&buf.filled()[before..], &this.wire);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.switch.check()?;
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if outcome.is_pending() {
-            // Registered only when it will be waited for, then checked again: a switch thrown between the two counts.
-            self.switch.writer.register(cx.waker());
-            self.switch.check()?;
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.wire.check()?;
+        if self.wire.accept(buf) {
+            return Poll::Ready(Ok(buf.len()));
         }
-        self.watch(cx, outcome)
+        self.wire.writer.register(cx.waker());
+        // Something may have been sent between the two.
+        self.wire.check()?;
+        match self.wire.accept(buf) {
+            true => Poll::Ready(Ok(buf.len())),
+            false => Poll::Pending,
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.switch.check()?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.check()?;
+        // The stream knows one waiting task for writing; the reading side's must be it.
+        if !self.drain(&mut Context::from_waker(Waker::noop()))? {
+            self.wire.reader.wake();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drain(cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.switch.check()?;
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if outcome.is_pending() {
-            self.switch.writer.register(cx.waker());
-            self.switch.check()?;
-        }
-        self.watch(cx, outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+impl<S: AsyncWrite + Unpin> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        // A goodbye that was written last is still given to the peer if it can take it.
+        let _ = self.drain(&mut Context::from_waker(Waker::noop()));
     }
 }
 
-/// The switches of streams whose session was opened by long polling, by the session id in the upgrade's URL. A stream
-/// that opened its session itself carries its switch in its request.
+/// The websockets that take over sessions from long polling, by session id. A websocket that opened its session itself
+/// carries its [`Wire`] in its request.
 #[derive(Clone, Default)]
-pub struct KillSwitches(Arc<Mutex<HashMap<String, Arc<KillSwitch>>>>);
+pub struct Wires(Arc<Mutex<HashMap<String, Arc<Wire>>>>);
 
-impl KillSwitches {
-    /// Ends the stream under a socket; false when there is none (long polling).
-    pub(crate) fn kill(&self, socket: &Socket) -> bool {
-        if let Some(switch) = socket.req_parts().extensions.get::<Arc<KillSwitch>>() {
-            switch.kill();
-            return true;
+impl Wires {
+    /// The websocket under a socket, if there is one.
+    pub(crate) fn of(&self, socket: &Socket) -> Option<Arc<Wire>> {
+        if let Some(wire) = socket.req_parts().extensions.get::<Arc<Wire>>() {
+            return Some(wire.clone());
         }
-        let switch = self.0.lock().get(&socket.id.to_string()).cloned();
-        switch.inspect(|switch| switch.kill()).is_some()
+        self.0.lock().get(&socket.id.to_string()).cloned()
     }
 
-    pub(super) fn register(&self, sid: &str, switch: &Arc<KillSwitch>) -> Registered {
-        self.0.lock().insert(sid.to_owned(), switch.clone());
-        Registered { switches: self.clone(), sid: sid.to_owned(), switch: Arc::downgrade(switch) }
+    fn register(&self, sid: String, wire: &Arc<Wire>) -> Registered {
+        self.0.lock().insert(sid.clone(), wire.clone());
+        Registered { wires: self.clone(), sid, wire: Arc::downgrade(wire) }
     }
 }
 
-/// Takes a switch out of the registry when it is dropped.
-pub(super) struct Registered {
-    switches: KillSwitches,
+/// Takes a websocket out of the registry when it is dropped.
+struct Registered {
+    wires: Wires,
     sid: String,
-    switch: Weak<KillSwitch>,
+    wire: Weak<Wire>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut switches = self.switches.0.lock();
+        let mut wires = self.wires.0.lock();
         // A second upgrade of the same session may have taken the place.
-        if switches.get(&self.sid).is_some_and(|known| Arc::as_ptr(known) == self.switch.as_ptr()) {
-            switches.remove(&self.sid);
+        if wires.get(&self.sid).is_some_and(|known| Arc::as_ptr(known) == self.wire.as_ptr()) {
+            wires.remove(&self.sid);
         }
+    }
+}
+
+/// What is done with the session id when its session has been taken over.
+pub(super) type OnUpgraded = Box<dyn FnOnce(&str) + Send>;
+
+/// A websocket that is about to take over a session from long polling. The client says `2probe`, is answered, and says
+/// `5`; from then on everything goes over the websocket (Engine.IO protocol, "Upgrade").
+pub(super) struct Upgrade {
+    registered: Registered,
+    seen: Vec<u8>,
+    on_upgraded: Option<OnUpgraded>,
+}
+
+impl Upgrade {
+    pub(super) fn new(wires: &Wires, sid: String, wire: &Arc<Wire>, on_upgraded: OnUpgraded) -> Self {
+        let registered = wires.register(sid, wire);
+        Self { registered, seen: Vec::new(), on_upgraded: Some(on_upgraded) }
+    }
+
+    fn look(&mut self, bytes: &[u8], wire: &Wire) {
+        /// More than both frames can have.
+        const MOST: usize = 64;
+        if self.on_upgraded.is_none() {
+            return;
+        }
+        self.seen.extend_from_slice(&bytes[..bytes.len().min(MOST - self.seen.len())]);
+        if says_upgrade(&self.seen) {
+            wire.set_upgraded();
+            if let Some(on_upgraded) = self.on_upgraded.take() {
+                on_upgraded(&self.registered.sid);
+            }
+        }
+        if self.seen.len() >= MOST || self.on_upgraded.is_none() {
+            self.on_upgraded = None;
+            self.seen = Vec::new();
+        }
+    }
+}
+
+/// Whether one of these frames of a client (short and masked, RFC 6455, section 5.3) is the text `5`.
+fn says_upgrade(mut frames: &[u8]) -> bool {
+    loop {
+        let Some(&[head, length]) = frames.get(..2) else { return false };
+        let length = usize::from(length & 0x7f);
+        let Some(mask) = frames.get(2..6) else { return false };
+        if head == 0x81 && length == 1 {
+            return frames.get(6).is_some_and(|byte| byte ^ mask[0] == b'5');
+        }
+        let Some(rest) = frames.get(6 + length..) else { return false };
+        frames = rest;
     }
 }
 
@@ -189,13 +233,11 @@ mod tests {
 
     use super::*;
 
-    fn guarded(
-        capacity: usize,
-    ) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<KillSwitch>) {
+    fn guarded(capacity: usize) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Wire>) {
         let (ours, theirs) = tokio::io::duplex(capacity);
-        let switch = Arc::new(KillSwitch::default());
+        let wire = Arc::new(Wire::new());
         let early = bytes::Bytes::from_static(b"early");
-        (Guarded::new(ours, early, switch.clone(), Duration::from_secs(8), None), theirs, switch)
+        (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None), theirs, wire)
     }
 
     #[tokio::test]
@@ -210,37 +252,65 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up() {
-        let (mut ours, _theirs, switch) = guarded(4);
+        let (mut ours, _theirs, wire) = guarded(4);
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        ours.write_all(b"more than fits").await.unwrap();
         let started = Instant::now();
-        let error = ours.write_all(b"more than fits").await.unwrap_err();
+        let error = ours.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(started.elapsed().as_secs(), 8);
-        assert!(switch.check().is_err(), "reading ends too");
+        assert!(wire.check().is_err(), "writing ends too");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_peer_is_not_given_up() {
         let (mut ours, mut theirs, _) = guarded(4);
-        let writing = tokio::spawn(async move { ours.write_all(&[7; 40]).await });
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        ours.write_all(&[7; 40]).await.unwrap();
+        let reading = tokio::spawn(async move { ours.read_u8().await });
         let mut four = [0; 4];
         for _ in 0..10 {
             tokio::time::sleep(Duration::from_secs(5)).await;
             theirs.read_exact(&mut four).await.unwrap();
         }
-        writing.await.unwrap().unwrap();
+        theirs.write_u8(9).await.unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), 9);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_switch_wakes_who_waits() {
-        let (ours, _theirs, switch) = guarded(4);
-        let (mut reading, mut writing) = tokio::io::split(ours);
-        let mut early = [0; 5];
-        reading.read_exact(&mut early).await.unwrap();
-        let reader = tokio::spawn(async move { reading.read_u8().await });
-        let writer = tokio::spawn(async move { writing.write_all(b"more than fits").await });
+        let (mut ours, _theirs, wire) = guarded(4);
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        let reader = tokio::spawn(async move { ours.read_u8().await });
         tokio::task::yield_now().await;
-        switch.kill();
+        wire.kill();
         assert_eq!(reader.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
-        assert_eq!(writer.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_on_the_lane_leaves_by_itself() {
+        let (mut ours, mut theirs, wire) = guarded(64);
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        let connect = super::super::wire::text_frame(2, |bytes| bytes.extend_from_slice(b"40"));
+        ours.write_all(&connect).await.unwrap();
+        let reader = tokio::spawn(async move { ours.read_u8().await });
+        tokio::task::yield_now().await;
+        wire.send(&super::super::wire::text_frame(1, |bytes| bytes.push(b'x'))).unwrap();
+        let mut frames = [0; 7];
+        theirs.read_exact(&mut frames).await.unwrap();
+        assert_eq!(&frames, b"\x81\x0240\x81\x01x");
+        drop(theirs);
+        assert!(reader.await.unwrap().is_err());
+    }
+
+    #[test]
+    fn the_end_of_long_polling_is_seen_however_it_is_cut() {
+        let probe = [&[0x81, 0x86, 1, 2, 3, 4], b"2probe".map(|c| c ^ 1).as_slice()].concat();
+        let five = [0x81, 0x81, 9, 9, 9, 9, b'5' ^ 9];
+        let all = [probe.as_slice(), &five].concat();
+        for length in 0..all.len() {
+            assert!(!says_upgrade(&all[..length]), "{length}");
+        }
+        assert!(says_upgrade(&all));
     }
 }

@@ -11,23 +11,48 @@ pub(super) struct Line {
 }
 
 pub(super) enum Step {
-    Configure { option: String, value: u32 },
+    Configure {
+        option: String,
+        value: u32,
+    },
     Restart,
     /// Somebody does or sees something.
-    Does { who: String, what: Deed },
+    Does {
+        who: String,
+        what: Deed,
+    },
 }
 
 pub(super) enum Deed {
-    Register { password: String },
-    SignUp { full_name: String, email: String, password: String },
+    Register {
+        password: String,
+    },
+    SignUp {
+        full_name: String,
+        email: String,
+        password: String,
+    },
     /// By user name, or by the e-mail address if there is one.
-    LogIn { email: Option<String>, password: String },
+    LogIn {
+        email: Option<String>,
+        password: String,
+    },
     HoldsToken(Option<String>),
     Connects,
-    IsRefused { message: String },
+    IsRefused {
+        message: String,
+    },
     Disconnects,
-    Emits { event: String, arguments: Vec<Value>, asks: bool },
-    Requests { method: Method, path: String, body: Option<Value> },
+    Emits {
+        event: String,
+        arguments: Vec<Value>,
+        asks: bool,
+    },
+    Requests {
+        method: Method,
+        path: String,
+        body: Option<Value>,
+    },
     Sees(Sight),
 }
 

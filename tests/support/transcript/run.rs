@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::STATES;
 use super::parse::{Body, Deed, Line, Sight, Step};
 use super::pattern::{Values, fits, short};
-use super::STATES;
 use crate::{Answer, Http, Packet, Socket, TestServer};
 
 /// How long what a line expects may take. Shorter than the patience of other tests: the lines tell of single events.
@@ -38,8 +38,12 @@ pub(super) async fn run(lines: &[Line]) -> Result<(), (&Line, String)> {
         }
     })
     .await;
-    let mut stage =
-        Stage { server: Some(server), people: HashMap::new(), sockets: HashMap::new(), values: Values::default() };
+    let mut stage = Stage {
+        server: Some(server),
+        people: HashMap::new(),
+        sockets: HashMap::new(),
+        values: Values::default(),
+    };
     if problem.is_none() {
         for line in &lines[options.len()..] {
             if let Err(why) = stage.step(&line.step).await {
@@ -50,7 +54,8 @@ pub(super) async fn run(lines: &[Line]) -> Result<(), (&Line, String)> {
     }
     if problem.is_none() {
         let last = lines.last().expect("no transcript is empty");
-        problem = stage.nothing_is_left().await.err().map(|why| (last, format!("after the last line: {why}")));
+        problem =
+            stage.nothing_is_left().await.err().map(|why| (last, format!("after the last line: {why}")));
     }
     stage.sockets.clear();
     if let Some(server) = stage.server {
@@ -95,7 +100,8 @@ impl Stage {
         self.server = Some(server.restart().await);
         for (who, mut connection) in self.sockets.drain() {
             // A goodbye would keep clients away.
-            if let Some(packet) = connection.socket.rest().await.into_iter().find(|packet| !is_state(packet)) {
+            if let Some(packet) = connection.socket.rest().await.into_iter().find(|packet| !is_state(packet))
+            {
                 return Err(format!("{who} got {} when the server stopped", shown(&packet)));
             }
         }
@@ -156,13 +162,17 @@ impl Stage {
                 person.answer = Some(person.http.request(method.clone(), &path, body.as_ref()).await);
                 Ok(())
             }
-            Deed::Sees(Sight::Event { name, argument }) => self.sees_event(who, name, argument.as_ref()).await,
+            Deed::Sees(Sight::Event { name, argument }) => {
+                self.sees_event(who, name, argument.as_ref()).await
+            }
             Deed::Sees(Sight::Ack(expected)) => {
                 let connection = self.connection(who)?;
                 let asked = connection.asked.take().ok_or("nothing was asked with >?")?;
                 let answer = tokio::time::timeout(PATIENCE, connection.socket.answer(asked)).await;
                 let answer = answer.map_err(|_| "no answer came")?;
-                self.values.compare(expected, &answer).map_err(|why| format!("{why}\n got: {}", short(&answer)))
+                self.values
+                    .compare(expected, &answer)
+                    .map_err(|why| format!("{why}\n got: {}", short(&answer)))
             }
             Deed::Sees(Sight::Status { status, body }) => {
                 let answer = self.answer(who)?;
@@ -173,7 +183,8 @@ impl Stage {
                 match body {
                     Body::Any => Ok(()),
                     Body::Json(expected) => {
-                        let json = serde_json::from_str(&answer.text).map_err(|why| format!("{why}\n {got}"))?;
+                        let json =
+                            serde_json::from_str(&answer.text).map_err(|why| format!("{why}\n {got}"))?;
                         self.values.compare(expected, &json).map_err(|why| format!("{why}\n {got}"))
                     }
                     Body::OfType(expected) => match answer.header(reqwest::header::CONTENT_TYPE) {

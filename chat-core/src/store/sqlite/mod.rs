@@ -350,6 +350,8 @@ fn connect(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError
         };
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "cache_size", -i64::try_from(options.cache_kib).unwrap_or(i64::MAX))?;
+        // Otherwise SQLite looks at the values bound to a range or limit, and plans the statement anew for each.
+        db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "foreign_keys", false)?;
         // The checkpointer does this beside the writer.
         db.pragma_update(None, "wal_autocheckpoint", 0)?;

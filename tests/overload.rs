@@ -1,0 +1,274 @@
+//! Clients that stop reading, send too much, or come all at once: traps of socketioxide 0.18, and promises of ours. What
+//! is said in `traps.rs` goes for this file too.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chat::socket::greet;
+use chat::websocket::Opening;
+use chat::{Http, MountedServer, Packet, Polling, Socket, TestServer, WebSocket, until, within};
+use serde_json::{Value, json};
+
+const MIB: usize = 1 << 20;
+
+async fn registered(address: SocketAddr, name: &str) -> Http {
+    let mut http = Http::new(address);
+    http.register(name, "secret1").await;
+    http
+}
+
+async fn connected(address: SocketAddr, http: &Http) -> Socket {
+    Socket::connect(address, http).await.expect("it is let in")
+}
+
+/// A connection that reads only when it is asked to, and whose kernel keeps little for it.
+async fn lazy(address: SocketAddr, http: &Http) -> WebSocket {
+    let opening =
+        Opening { cookie: http.cookie.as_deref(), receive_buffer: Some(4096), ..Opening::default() };
+    let mut stream = WebSocket::open(address, opening).await.expect("the upgrade is answered");
+    greet(&mut stream, http.token.as_deref()).await.expect("it is let in");
+    stream
+}
+
+fn message(text: &str, receiver: &str) -> Value {
+    json!({ "text": text, "receiver": receiver })
+}
+
+/// Waits for a list of who is online that holds these and nobody else.
+async fn until_online(socket: &mut Socket, wanted: &[&String]) {
+    let mut wanted: Vec<_> = wanted.iter().map(|id| Value::from(id.as_str())).collect();
+    wanted.sort_by_key(Value::to_string);
+    loop {
+        let mut online = socket.event("getOnlineUsers").await;
+        online.as_array_mut().expect("it is a list").sort_by_key(Value::to_string);
+        if online.as_array() == Some(&wanted) {
+            return;
+        }
+    }
+}
+
+/// D1. A client that stops reading is never noticed upstream: its heartbeats fail silently, it stays in all rooms and
+/// online for ever, and `io.close()` hangs on it. Our stream fails when its peer takes nothing for too long, and all
+/// above it ends. Upstream has mended it when this passes with a bare `TcpStream`.
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_who_stops_reading_is_reaped() {
+    let server = MountedServer::start(|options| options.stall_timeout = 300).await;
+    let (mut ann, mut bob) = (Http::new(server.address), Http::new(server.address));
+    let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let mut observer = connected(server.address, &ann).await;
+    let mut stalled = lazy(server.address, &bob).await;
+    until_online(&mut observer, &[&ann_id, &bob_id]).await;
+    server.until_sessions(2).await;
+
+    // Far more than the kernels of both sides keep, and far fewer packets than our queue holds.
+    let text = "x".repeat(60_000);
+    for _ in 0..300 {
+        ann.send(&bob_id, &text).await;
+        if server.app.sessions.len() == 1 {
+            break;
+        }
+    }
+    server.until_sessions(1).await;
+    until_online(&mut observer, &[&ann_id]).await;
+    within("the end of the stream", async { while stalled.next().await.is_some() {} }).await;
+    drop(observer);
+    server.stop().await;
+}
+
+/// D1, at the end: neither a client that has stopped reading nor what waits for it holds up the shutdown.
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_who_stops_reading_does_not_hold_up_the_end() {
+    let server = TestServer::start(|options| options.stall_timeout = 60_000).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut ann = connected(server.address, &ann).await;
+    let stalled = lazy(server.address, &bob).await;
+    let text = "x".repeat(60_000);
+    for _ in 0..200 {
+        ann.emit("privateMessage", &message(&text, "bob"));
+    }
+    ann.fence().await;
+    server.stop().await;
+    drop(stalled);
+}
+
+/// D13. `max_payload` does not limit messages on websocket: 64 MiB are taken. Ours may have 16 MiB. Who sends more loses
+/// that connection, and nobody loses anything else. Upstream has mended it when this passes without
+/// `ws_max_message_size`.
+#[tokio::test(flavor = "multi_thread")]
+async fn d13_a_message_that_is_too_large_closes_its_connection_alone() {
+    let server = MountedServer::start(|_| ()).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut other = connected(server.address, &ann).await;
+    let mut bob = connected(server.address, &bob).await;
+    let mut large = lazy(server.address, &ann).await;
+    server.until_sessions(3).await;
+    let frame = format!("42{}", json!(["privateMessage", message(&"x".repeat(17 * MIB), "bob")]));
+    // The server may end the connection while this is still on its way.
+    let _ = within("sending", large.send(frame)).await;
+    within("the end of the connection", async { while large.next().await.is_some() {} }).await;
+    server.until_sessions(2).await;
+    for socket in [&mut other, &mut bob] {
+        socket.fence().await;
+        assert_eq!(socket.drain().into_iter().find(|packet| !is_roster(packet)), None);
+    }
+    drop((other, bob));
+    server.stop().await;
+}
+
+/// D13, on long polling, with and without a length that is told beforehand.
+#[tokio::test(flavor = "multi_thread")]
+async fn d13_a_post_that_is_too_large_is_refused() {
+    let server = MountedServer::start(|_| ()).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut other = connected(server.address, &ann).await;
+    let mut bob = connected(server.address, &bob).await;
+    for is_told in [true, false] {
+        let polling = Polling::connect(&ann).await.expect("it is let in");
+        let frame = format!("42{}", json!(["privateMessage", message(&"x".repeat(17 * MIB), "bob")]));
+        let body = match is_told {
+            true => reqwest::Body::from(frame),
+            false => chunked(frame),
+        };
+        let status = polling.try_post(body).await;
+        assert!(status.is_none_or(|status| status == 413 || status == 400), "{status:?}");
+        for socket in [&mut other, &mut bob] {
+            socket.fence().await;
+            assert_eq!(socket.drain().into_iter().find(|packet| !is_roster(packet)), None);
+        }
+    }
+    drop((other, bob));
+    server.stop().await;
+}
+
+fn chunked(text: String) -> reqwest::Body {
+    let bytes = text.into_bytes();
+    let chunks: Vec<_> = bytes.chunks(MIB).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+    reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+}
+
+fn is_roster(packet: &Packet) -> bool {
+    matches!(packet, Packet::Event { name, .. } if name == "getOnlineUsers")
+}
+
+/// When the queue of a connection is full, a packet cannot be queued, and upstream goes on with the next. Ours is cut: it
+/// gets everything up to some message and nothing after that, its client reconnects, and everything is in the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_too_slowly_never_misses_a_message_unnoticed() {
+    const COUNT: usize = 2_500;
+    // The deadline for writes must not be what ends it.
+    let server = MountedServer::start(|options| options.stall_timeout = 600_000).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut ann = connected(server.address, &ann).await;
+    let mut slow = lazy(server.address, &bob).await;
+    server.until_sessions(2).await;
+
+    // 20 MB: more than the kernels keep, and then more packets than our queue does.
+    let filling = "x".repeat(8_000);
+    for i in 0..COUNT {
+        ann.emit("privateMessage", &message(&format!("no. {i} {filling}"), "bob"));
+        // Ann must read too: it is not her connection that is to be cut.
+        ann.event("privateMessage").await;
+    }
+    server.until_sessions(1).await;
+
+    let mut seen = 0;
+    while let Some(frame) = within("the end of the stream", slow.next()).await {
+        let (_, rest) = frame.split_once("\"text\":\"no. ").expect("only messages come");
+        let number: usize = rest.split(' ').next().and_then(|it| it.parse().ok()).expect("they are numbered");
+        assert_eq!(number, seen, "a message is missing");
+        seen += 1;
+    }
+    assert!(seen < COUNT, "it was cut, so it cannot have everything");
+    let mut bob = connected(server.address, &bob).await;
+    bob.emit("getMessageHistory", &json!({ "otherUser": "ann" }));
+    let history = bob.event("messageHistory").await;
+    let history = history.as_array().expect("it is a list");
+    assert_eq!(history.len(), COUNT);
+    for (i, message) in history.iter().enumerate() {
+        assert!(message["text"].as_str().is_some_and(|text| text.starts_with(&format!("no. {i} "))), "{i}");
+    }
+    drop((ann, bob));
+    server.stop().await;
+}
+
+/// The same on long polling, where there is no stream to cut. The goodbye packet of Socket.IO would keep the client away for
+/// good, so the session must end otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_polls_too_slowly_comes_back_by_itself() {
+    const COUNT: usize = 1_100;
+    let server = MountedServer::start(|_| ()).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut ann = connected(server.address, &ann).await;
+    let polling = Polling::connect(&bob).await.expect("it is let in");
+    // More packets than our queue holds.
+    for i in 0..COUNT {
+        ann.emit("privateMessage", &message(&format!("no. {i}"), "bob"));
+        ann.event("privateMessage").await;
+    }
+    let polls = async {
+        let mut packets = Vec::new();
+        loop {
+            let answer = polling.poll_bytes().await;
+            if answer.status != 200 || answer.text == "1" {
+                return packets;
+            }
+            packets.extend(answer.text.split('\u{1e}').map(str::to_owned));
+            if packets.iter().any(|packet| packet == "41") {
+                return packets;
+            }
+        }
+    };
+    let packets = within("the end of the session", polls).await;
+    assert!(!packets.iter().any(|packet| packet == "41"), "a goodbye keeps the client away");
+    let texts = packets.iter().filter_map(|packet| packet.split_once("\"text\":\"no. "));
+    for (i, (_, rest)) in texts.enumerate() {
+        assert!(rest.starts_with(&format!("{i}\"")), "message {i} is missing");
+    }
+    server.until_sessions(1).await;
+    drop(ann);
+    server.stop().await;
+}
+
+/// The original backends send the whole list of who is online to everybody at every connect: 40,000 lists when 200
+/// connect. Ours are sent at most every 100 ms, and everybody ends with the complete one.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_who_is_online_are_few_when_many_come() {
+    const COUNT: usize = 200;
+    let server = MountedServer::start(|options| options.signup_limit = 0).await;
+    let mut people = Vec::new();
+    for i in 0..COUNT {
+        let mut http = Http::new(server.address);
+        let id = http.sign_up("Somebody", &format!("p{i}@example.com"), "secret1").await;
+        people.push((http, id));
+    }
+    let ids: Vec<_> = people.iter().map(|(_, id)| id).collect();
+
+    let started = Instant::now();
+    let address = server.address;
+    let mut sockets =
+        futures_util::future::join_all(people.iter().map(|(http, _)| connected(address, http))).await;
+    for socket in &mut sockets {
+        until_online(socket, &ids).await;
+    }
+    let elapsed = started.elapsed();
+    let most = elapsed.div_duration_f64(Duration::from_millis(100)) as usize + 2;
+    for socket in &mut sockets {
+        socket.fence().await;
+        let lists = socket.frames().iter().filter(|frame| frame.contains("\"getOnlineUsers\"")).count();
+        assert!(lists <= most, "{lists} lists in {elapsed:?}");
+        // What came after the complete list is complete too.
+        for packet in socket.drain() {
+            let Packet::Event { arguments, .. } = packet else { panic!("{packet:?}") };
+            assert_eq!(arguments[0].as_array().map(Vec::len), Some(COUNT));
+        }
+    }
+
+    // All but one go at once, and that one learns of it.
+    let mut last = sockets.swap_remove(0);
+    drop(sockets);
+    until_online(&mut last, &[ids[0]]).await;
+    until("one session is left", || server.app.sessions.len() == 1).await;
+    drop(last);
+    server.stop().await;
+}
