@@ -163,8 +163,8 @@ async fn who_reads_too_slowly_never_misses_a_message_unnoticed() {
     let mut slow = lazy(server.address, &bob).await;
     server.until_sessions(2).await;
 
-    // 20 MB: more than the kernels keep, and then more packets than our queue does.
-    let filling = "x".repeat(8_000);
+    // 50 MB: more than the kernels keep, and then more than we do, in packets and in bytes.
+    let filling = "x".repeat(20_000);
     for i in 0..COUNT {
         ann.emit("privateMessage", &message(&format!("no. {i} {filling}"), "bob"));
         // Ann must read too: it is not her connection that is to be cut.

@@ -152,7 +152,9 @@ impl Shared {
                 }
             }
             Audience::Users(users) => {
-                users.iter().for_each(|user| self.sessions.for_user(*user, &mut send_to))
+                for user in users {
+                    self.sessions.for_user(*user, &mut send_to);
+                }
             }
             Audience::Everyone => self.sessions.for_all(&mut send_to),
         }

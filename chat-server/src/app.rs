@@ -52,6 +52,16 @@ pub struct App {
     draining: AtomicBool,
 }
 
+/// What came of a log-in.
+pub enum LogIn {
+    /// They are who they say.
+    Welcome(Arc<User>),
+    /// The person exists, the password is another one.
+    WrongPassword,
+    /// Nobody is called so.
+    Unknown,
+}
+
 /// A command on its way.
 pub(crate) enum Dispatched<'a> {
     /// It is over.
@@ -65,6 +75,9 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 impl App {
     /// Most people in one list.
     pub const MOST_USERS: usize = 10_000;
+
+    /// Most bytes of a new password. bcrypt looks at the first 72.
+    pub const LONGEST_PASSWORD: usize = 1_024;
 
     /// Opens the store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///
@@ -144,7 +157,7 @@ impl App {
                         tracing::error!(user.id = %user, %error, "a command could not be carried out");
                     }
                     _ => {
-                        tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused")
+                        tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");
                     }
                 }
                 Err(error)
@@ -162,6 +175,9 @@ impl App {
         password: String,
         registration: impl FnOnce(PasswordHash) -> Registration,
     ) -> Result<Arc<User>, HttpError> {
+        if password.len() > Self::LONGEST_PASSWORD {
+            return Err(HttpError::bad_request("password must have at most 1,024 characters"));
+        }
         let now = self.chat.now();
         self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
         self.sign_ups.count(address, now);
@@ -176,17 +192,11 @@ impl App {
         Ok(registered.user)
     }
 
-    /// Verifies a password. `Err(true)`: the person exists, the password is wrong; `Err(false)`: nobody is called so.
-    /// Both take the same time.
+    /// Verifies a password. A wrong one takes as long as an unknown name.
     ///
     /// # Errors
     /// When there were too many failures, for this account from this address or from this address alone.
-    pub async fn log_in(
-        &self,
-        address: Address,
-        key: UserKey,
-        password: String,
-    ) -> Result<Result<Arc<User>, bool>, HttpError> {
+    pub async fn log_in(&self, address: Address, key: UserKey, password: String) -> Result<LogIn, HttpError> {
         let now = self.chat.now();
         let account = (address, key.folded());
         self.log_ins.check(&account, now).map_err(HttpError::too_many)?;
@@ -197,13 +207,13 @@ impl App {
         let found = self.chat.credentials(&key).await?;
         let (user, hash) = found.unzip();
         let verified = self.passwords.verify(password, hash).await?;
-        let Some(user) = user else { return Ok(Err(false)) };
+        let Some(user) = user else { return Ok(LogIn::Unknown) };
         if !verified {
-            return Ok(Err(true));
+            return Ok(LogIn::WrongPassword);
         }
         self.log_ins.forget(&account);
         self.log_ins_of_address.uncount(&address, now);
-        Ok(Ok(user))
+        Ok(LogIn::Welcome(user))
     }
 
     /// Makes a token void and closes the connections opened with it.
@@ -238,10 +248,10 @@ impl App {
     }
 }
 
-fn media(
-    config: &Config,
-    chat: &Arc<Chat>,
-) -> Result<(Arc<dyn MediaStore>, Option<Arc<DiskMedia>>), ConfigError> {
+/// Where images go, and the folder they are served from if it is one of ours.
+type MediaParts = (Arc<dyn MediaStore>, Option<Arc<DiskMedia>>);
+
+fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
     if let Some(cloudinary) = &config.cloudinary {
         let chat = chat.clone();
         let clock = Arc::new(move || {

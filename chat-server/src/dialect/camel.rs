@@ -28,7 +28,7 @@ use smallvec::smallvec;
 
 use super::wire::{Call, Count, DecodeError, Failure, Flag, Text};
 use super::{Ack, Dialect, Frame, Frames, To, raw};
-use crate::app::App;
+use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
 use crate::http::{Address, Body, HttpError, bearer, json};
 
@@ -231,10 +231,10 @@ async fn login(State(app): State<Arc<App>>, address: Address, body: Body) -> Res
     let username = form.username.required("username")?.trim().to_owned();
     let password = form.password.required("password")?.into_owned();
     match app.log_in(address, UserKey::Username(username), password).await? {
-        Ok(user) => logged_in(&app, &user),
+        LogIn::Welcome(user) => logged_in(&app, &user),
         // This family's pages tell the two apart, so the contract does.
-        Err(known) if known => Err(HttpError::bad_request("Invalid credentials")),
-        Err(_) => Err(HttpError::bad_request("User not found")),
+        LogIn::WrongPassword => Err(HttpError::bad_request("Invalid credentials")),
+        LogIn::Unknown => Err(HttpError::bad_request("User not found")),
     }
 }
 

@@ -294,9 +294,11 @@ impl ChangeLog for SqliteStore {
     }
 }
 
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
 /// The thread for reads that may take long, so that they do not hold up an executor's thread.
 struct LongReads {
-    queue: std::sync::mpsc::Sender<Box<dyn FnOnce(&Connection) + Send>>,
+    queue: std::sync::mpsc::Sender<Read>,
 }
 
 impl LongReads {
@@ -304,7 +306,7 @@ impl LongReads {
     const FROM: usize = 256;
 
     fn start(db: Connection) -> Result<Self, StoreError> {
-        let (queue, reads) = std::sync::mpsc::channel::<Box<dyn FnOnce(&Connection) + Send>>();
+        let (queue, reads) = std::sync::mpsc::channel::<Read>();
         std::thread::Builder::new()
             .name("sqlite-reader".into())
             .spawn(move || reads.into_iter().for_each(|read| read(&db)))

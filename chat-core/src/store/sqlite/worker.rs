@@ -257,7 +257,7 @@ impl Checkpointer {
                 while wants.recv().is_ok() {
                     match checkpoint(&db, "PASSIVE") {
                         Ok(pages) if pages > MOST_LOG_PAGES => {
-                            shared.restart_log.store(true, Ordering::Relaxed)
+                            shared.restart_log.store(true, Ordering::Relaxed);
                         }
                         Ok(_) => {}
                         Err(error) => tracing::warn!(%error, "the SQLite log could not be checkpointed"),

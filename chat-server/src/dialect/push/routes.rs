@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::{DIALECT, MessageObject};
-use crate::app::App;
+use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::wire::{Text, UserObject};
 use crate::http::cookie::{self, Cookie};
@@ -115,9 +115,9 @@ async fn login(
         return Err(HttpError::bad_request("Email and password are required"));
     };
     match app.log_in(address, UserKey::Email(email.trim().to_owned()), password).await? {
-        Ok(user) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
+        LogIn::Welcome(user) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
         // The same words whether the person exists or not.
-        Err(_) => Err(HttpError::bad_request("Invalid credentials")),
+        LogIn::WrongPassword | LogIn::Unknown => Err(HttpError::bad_request("Invalid credentials")),
     }
 }
 
