@@ -113,6 +113,7 @@ impl Mounted {
         if tokio::time::timeout(STEP / 2, self.sockets.close()).await.is_err() {
             tracing::warn!("some connections did not take their goodbye");
         }
+        transport::end_all(&self.app).await;
         self.app.close(STEP / 2).await;
     }
 

@@ -14,7 +14,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::clock::Timestamp;
@@ -60,6 +59,7 @@ pub struct Session {
     /// The websocket, once events take its lane.
     wire: Mutex<Option<Arc<Wire>>>,
     wires: Wires,
+    app: Weak<App>,
     inbox: Mutex<Inbox>,
     lagging: AtomicBool,
 }
@@ -125,6 +125,7 @@ impl Session {
         expires_at: Option<Timestamp>,
         socket: SocketRef,
         wires: Wires,
+        app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
         Self {
@@ -136,6 +137,7 @@ impl Session {
             socket,
             wire: Mutex::new(wire),
             wires,
+            app: Arc::downgrade(app),
             inbox: Mutex::default(),
             lagging: AtomicBool::new(false),
         }
@@ -194,13 +196,15 @@ impl Session {
             wire.kill();
             return;
         }
-        // Long polling has no stream to cut: it ends when a poll makes room for the goodbye, or by its heartbeat.
-        let session = self.clone();
-        tokio::spawn(async move {
-            while session.socket.connected() && session.socket.clone().disconnect().is_err() {
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-        });
+        // Long polling has no stream to cut, and socketioxide would notice only by its heartbeat.
+        if self.socket.connected() {
+            self.wires.doom(&self.socket);
+        }
+        if let Some(app) = self.app.upgrade() {
+            let session = self.clone();
+            // Not here: whoever delivers holds the registry that this takes the session out of.
+            tokio::spawn(async move { crate::transport::end(&app, &session) });
+        }
     }
 
     /// Ends the connection for good: its client does not reconnect by itself.
@@ -278,21 +282,18 @@ impl Session {
                 // Pages send events that only some backends know; that is no fault worth an error event.
                 Err(DecodeError::UnknownEvent) if ack.is_none() => continue,
                 Err(error) => {
+                    self.finish_all(app, &mut under_way).await;
                     self.refuse(ack, &Failure::from(&error));
                     continue;
                 }
             };
             if !matches!(command, Command::Send { .. }) {
-                while !under_way.is_empty() {
-                    self.finish_one(app, &mut under_way).await;
-                }
+                self.finish_all(app, &mut under_way).await;
             }
             match AssertUnwindSafe(app.start(self.user, command)).catch_unwind().await {
                 Ok(Dispatched::Storing(storing)) => under_way.push_back(UnderWay { storing, ack }),
                 Ok(Dispatched::Done(reply)) => {
-                    while !under_way.is_empty() {
-                        self.finish_one(app, &mut under_way).await;
-                    }
+                    self.finish_all(app, &mut under_way).await;
                     self.answer(reply, ack);
                 }
                 Err(_) => self.panicked(),
@@ -313,6 +314,12 @@ impl Session {
         }
         inbox.busy = false;
         Next::Nothing
+    }
+
+    async fn finish_all(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
+        while !under_way.is_empty() {
+            self.finish_one(app, under_way).await;
+        }
     }
 
     async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
@@ -365,14 +372,14 @@ impl Session {
 /// socket its handlers.
 pub(crate) struct Inlet {
     pub(crate) session: Weak<Session>,
-    pub(crate) app: Arc<App>,
+    pub(crate) app: Weak<App>,
 }
 
 impl MessageHandler<LocalAdapter, Inlet> for Inlet {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
-        let Some(session) = self.session.upgrade() else { return };
+        let (Some(session), Some(app)) = (self.session.upgrade(), self.app.upgrade()) else { return };
         let sender = AckSender::from_message_parts(&socket, &mut packet, &ack_id);
         let ack = ack_id.zip(sender.ok()).map(|(id, sender)| Ack { id, sender });
-        session.push(&self.app, Inbound { packet, ack });
+        session.push(&app, Inbound { packet, ack });
     }
 }

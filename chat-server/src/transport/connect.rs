@@ -1,9 +1,10 @@
 //! Who is let in, and what happens when a connection begins and ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use chat_core::presence::{RosterChange, SessionId};
 use futures_util::FutureExt;
@@ -22,8 +23,13 @@ use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
 use crate::session::{Inlet, Session};
 
-/// Sessions that were authenticated and are not connected yet.
-type Arriving = Arc<Mutex<HashMap<Sid, Arc<Session>>>>;
+/// Sessions that were authenticated and are not connected yet, and since when.
+type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
+
+/// From so many on, those that will never be connected are looked for.
+const MOST_ARRIVING: usize = 1_000;
+/// How long it takes at most from being authenticated to being connected.
+const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// The connections that began with long polling, by session id, until they end.
 #[derive(Clone, Default)]
@@ -49,23 +55,28 @@ impl Polling {
         }
     }
 
-    fn end(&self, socket: &SocketRef) {
-        self.0.lock().remove(&socket.id.to_string());
+    fn end(&self, socket: &SocketRef, wires: &Wires) {
+        let sid = socket.id.to_string();
+        self.0.lock().remove(&sid);
+        wires.forget(&sid);
     }
 }
 
-/// Sets the handlers of the one namespace. It is made here and now, so that no first connection finds it missing.
+/// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
+/// handlers. It is made here and now, so that no first connection finds it missing.
 pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Polling) {
     let arriving = Arriving::default();
     let next_id = Arc::new(AtomicU64::new(1));
 
     let check = {
-        let (app, wires, polling, arriving) = (app.clone(), wires.clone(), polling.clone(), arriving.clone());
+        let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
+        let arriving = arriving.clone();
         move |socket: SocketRef, TryData(auth): TryData<Json>| {
             let (app, wires, polling, arriving) =
                 (app.clone(), wires.clone(), polling.clone(), arriving.clone());
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
+                let Some(app) = app.upgrade() else { return Err("the server has stopped") };
                 let arrival = arrive(&app, id, socket, auth.ok(), wires, polling, &arriving);
                 // A panic here would leave the client waiting for 45 seconds.
                 AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
@@ -75,11 +86,11 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
             }
         }
     };
-    let (app, wires, polling) = (app.clone(), wires.clone(), polling.clone());
+    let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
     let begin = move |socket: SocketRef| {
         // All of it before this returns, so that nothing the client sends now can come first.
-        let session = arriving.lock().remove(&socket.id);
-        if let Some(session) = session {
+        let arrived = arriving.lock().remove(&socket.id);
+        if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
             app.presence.connect(&session);
@@ -113,22 +124,28 @@ async fn arrive(
         identity.fingerprint,
         identity.expires_at,
         socket.clone(),
-        wires,
+        wires.clone(),
+        app,
     ));
-    socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: app.clone() });
+    socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     {
-        let (app, session) = (app.clone(), Arc::downgrade(&session));
+        let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
         let arriving = arriving.clone();
         socket.on_disconnect(move |socket: SocketRef| {
             arriving.lock().remove(&socket.id);
-            polling.end(&socket);
-            if let Some(session) = session.upgrade() {
+            polling.end(&socket, &wires);
+            if let (Some(session), Some(app)) = (session.upgrade(), app.upgrade()) {
                 end(&app, &session);
             }
             std::future::ready(())
         });
     }
-    arriving.lock().insert(socket.id, session);
+    let mut arriving = arriving.lock();
+    if arriving.len() >= MOST_ARRIVING {
+        // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
+        arriving.retain(|_, (since, _)| since.elapsed() < ARRIVAL);
+    }
+    arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
 }
 
@@ -163,7 +180,8 @@ async fn authenticate(
     Err("Authentication error")
 }
 
-fn end(app: &Arc<App>, session: &Arc<Session>) {
+/// A connection has ended. Ending it twice changes nothing.
+pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.sessions.remove(session);
     if app.presence.disconnect(session.user, session.id) == RosterChange::WentOffline {
@@ -173,5 +191,32 @@ fn end(app: &Arc<App>, session: &Arc<Session>) {
                 tracing::error!(%error, "the time of a person's last connection could not be stored");
             }
         });
+    }
+}
+
+/// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without
+/// telling their handlers, and those would hold the whole server in memory.
+pub(crate) async fn end_all(app: &Arc<App>) {
+    let mut people = HashSet::new();
+    for _ in 0..200 {
+        let mut left = Vec::new();
+        app.sessions.for_all(&mut |session| left.push(session.clone()));
+        if left.is_empty() {
+            break;
+        }
+        for session in left {
+            people.insert(session.user);
+            // First the stream, so that the goodbye that tells a client to stay away is not sent on it.
+            session.cut("the server stops");
+            session.disconnect();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Written here, since the store is closed before the tasks that the ends have started get to it.
+    let seen = people.into_iter().map(|user| app.chat.record_last_seen(user));
+    for outcome in futures_util::future::join_all(seen).await {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the time of a person's last connection could not be stored");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `/socket.io/`: polling requests go to socketioxide as they are, upgrades are answered here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use http_body_util::Limited;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
@@ -27,6 +29,13 @@ use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
 use super::wire::Wire;
 use crate::app::App;
 use crate::http::HttpError;
+
+/// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
+/// when a websocket takes over. Requests are limited here, and clients are told the true limit.
+const ENGINE_MAX_PAYLOAD: u64 = 1 << 40;
+
+/// How long a client may take from opening a connection to saying who it is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 type Engine = SocketIoService<NotSocketIo>;
 
@@ -59,7 +68,8 @@ impl SocketIoEndpoint {
         let (engine, io) = SocketIo::builder()
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
-            .max_payload(config.max_packet as u64)
+            .max_payload(ENGINE_MAX_PAYLOAD)
+            .connect_timeout(CONNECT_TIMEOUT)
             .max_buffer_size(config.max_queue)
             .ws_max_message_size(config.max_packet)
             .ws_max_frame_size(config.max_packet)
@@ -88,19 +98,38 @@ impl SocketIoEndpoint {
 
     async fn poll(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let mut small = Request::new(body);
+        let sid = sid(&parts.uri);
+        if sid.is_some_and(|sid| self.wires.is_doomed(sid)) {
+            let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
+            return HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response();
+        }
+        let most = self.app.config.transport.max_packet;
+        let too_large =
+            || HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the payload is too large").into_response();
+        let declared =
+            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > most) {
+            return too_large();
+        }
+        let mut small = Request::new(match parts.method {
+            Method::POST => Body::new(Limited::new(body, most)),
+            _ => body,
+        });
         *small.method_mut() = parts.method.clone();
         *small.uri_mut() = copied(&parts.uri);
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {
-            if let Some(value) =
-                parts.headers.get(&name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
-            {
+            let value =
+                parts.headers.get(&name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+            if let Some(value) = value {
                 small.headers_mut().insert(name, value);
             }
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
         let Ok(response) = self.engine.oneshot(small).await;
-        response.map(Body::new)
+        match sid {
+            Some(_) => response.map(Body::new),
+            None => tell_limit(response.map(Body::new), most).await,
+        }
     }
 
     fn upgrade(mut self, mut request: Request) -> Response {
@@ -167,6 +196,29 @@ impl SocketIoEndpoint {
         // Refused when the query is none of Engine.IO's; dropping the stream is then the answer.
         drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(&mut self.engine, (stream, request)));
     }
+}
+
+/// Writes the true limit into the answer that opens a session: clients split what they send by it.
+async fn tell_limit(response: Response, most: usize) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // The answer is a few hundred bytes of our own.
+    let Ok(body) = axum::body::to_bytes(body, 64 << 10).await else {
+        return HttpError::internal().into_response();
+    };
+    let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
+    let body = match std::str::from_utf8(&body) {
+        // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
+        Ok(text) if text.starts_with('0') => {
+            Bytes::from(text.replacen(&told, &format!("\"maxPayload\":{most}"), 1))
+        }
+        _ => body,
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn sid(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

@@ -7,7 +7,7 @@
 //! What is written waits in the [`Wire`]. Whoever runs may send it; when the client takes no more, the reading side,
 //! which always has a task that waits on it, goes on as soon as it does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -139,10 +139,16 @@ impl<S: AsyncWrite + Unpin> Drop for Guarded<S> {
     }
 }
 
-/// The websockets that take over sessions from long polling, by session id. A websocket that opened its session itself
-/// carries its [`Wire`] in its request.
+/// What is known of sessions that began with long polling, by session id: the websockets that take them over, and those
+/// that are to end. A websocket that opened its session itself carries its [`Wire`] in its request.
 #[derive(Clone, Default)]
-pub struct Wires(Arc<Mutex<HashMap<String, Arc<Wire>>>>);
+pub struct Wires(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    taking_over: HashMap<String, Arc<Wire>>,
+    doomed: HashSet<String>,
+}
 
 impl Wires {
     /// The websocket under a socket, if there is one.
@@ -150,11 +156,25 @@ impl Wires {
         if let Some(wire) = socket.req_parts().extensions.get::<Arc<Wire>>() {
             return Some(wire.clone());
         }
-        self.0.lock().get(&socket.id.to_string()).cloned()
+        self.0.lock().taking_over.get(&socket.id.to_string()).cloned()
+    }
+
+    /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
+    /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
+    pub(crate) fn doom(&self, socket: &Socket) {
+        self.0.lock().doomed.insert(socket.id.to_string());
+    }
+
+    pub(super) fn is_doomed(&self, sid: &str) -> bool {
+        self.0.lock().doomed.contains(sid)
+    }
+
+    pub(super) fn forget(&self, sid: &str) {
+        self.0.lock().doomed.remove(sid);
     }
 
     fn register(&self, sid: String, wire: &Arc<Wire>) -> Registered {
-        self.0.lock().insert(sid.clone(), wire.clone());
+        self.0.lock().taking_over.insert(sid.clone(), wire.clone());
         Registered { wires: self.clone(), sid, wire: Arc::downgrade(wire) }
     }
 }
@@ -168,7 +188,7 @@ struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut wires = self.wires.0.lock();
+        let wires = &mut self.wires.0.lock().taking_over;
         // A second upgrade of the same session may have taken the place.
         if wires.get(&self.sid).is_some_and(|known| Arc::as_ptr(known) == self.wire.as_ptr()) {
             wires.remove(&self.sid);
