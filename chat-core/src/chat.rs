@@ -176,12 +176,12 @@ impl Chat {
         Ok(self.directory.find_user(key).await?)
     }
 
-    /// Notes that a person's last connection has ended just now.
+    /// Notes when a person's last connection has ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record_last_seen(&self, user: UserId) -> Result<(), Error> {
-        self.store.record_last_seen(user, self.clock.now()).await?;
+    pub async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), Error> {
+        self.store.record_last_seen(user, at).await?;
         self.directory.forget_user(user);
         Ok(())
     }

@@ -5,11 +5,14 @@
 //! lists would fill the network; after the last change everybody always gets the final list. A list takes the place of
 //! one that has not been sent yet, so slow connections do not pile them up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use chat_core::presence::{Roster, RosterChange, SessionId};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::dialect::{self, Dialect};
@@ -26,6 +29,8 @@ pub struct Presence {
     roster: Arc<Roster>,
     changed: Arc<Notify>,
     teller: tokio::task::JoinHandle<()>,
+    /// Who went offline when, until that is stored.
+    leaving: Mutex<HashMap<UserId, Timestamp>>,
 }
 
 impl Presence {
@@ -33,7 +38,7 @@ impl Presence {
     pub(crate) fn start(sessions: Arc<Sessions>) -> Self {
         let (roster, changed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
         let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions));
-        Self { roster, changed, teller }
+        Self { roster, changed, teller, leaving: Mutex::default() }
     }
 
     /// Whether somebody is online.
@@ -50,11 +55,31 @@ impl Presence {
         self.note(change);
     }
 
-    /// A connection has ended.
-    pub(crate) fn disconnect(&self, user: UserId, session: SessionId) -> RosterChange {
+    /// When somebody who is offline was last online, as far as it is not stored yet.
+    pub fn left_at(&self, user: UserId) -> Option<Timestamp> {
+        self.leaving.lock().get(&user).copied()
+    }
+
+    /// A connection has ended. If it was the person's last one, returns true, and [`Self::left_at`] answers until
+    /// [`Self::stored`].
+    pub(crate) fn disconnect(&self, user: UserId, session: SessionId, now: Timestamp) -> bool {
+        let mut leaving = self.leaving.lock();
         let change = self.roster.disconnect(user, session);
+        let went = change == RosterChange::WentOffline;
+        if went {
+            leaving.insert(user, now);
+        }
+        drop(leaving);
         self.note(change);
-        change
+        went
+    }
+
+    /// What [`Self::left_at`] says is stored now.
+    pub(crate) fn stored(&self, user: UserId, at: Timestamp) {
+        let mut leaving = self.leaving.lock();
+        if leaving.get(&user) == Some(&at) {
+            leaving.remove(&user);
+        }
     }
 
     fn note(&self, change: RosterChange) {

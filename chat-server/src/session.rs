@@ -31,6 +31,7 @@ use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
 use crate::app::{App, Dispatched};
+use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
 use crate::dialect::{Dialect, Frame};
@@ -119,10 +120,8 @@ impl Inbound {
 impl Session {
     pub(crate) fn new(
         id: SessionId,
-        user: UserId,
+        caller: &Authenticated,
         dialect: &'static Dialect,
-        token: Fingerprint,
-        expires_at: Option<Timestamp>,
         socket: SocketRef,
         wires: Wires,
         app: &Arc<App>,
@@ -130,10 +129,10 @@ impl Session {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
         Self {
             id,
-            user,
+            user: caller.user.id,
             dialect,
-            token,
-            expires_at,
+            token: caller.identity.fingerprint,
+            expires_at: caller.identity.expires_at,
             socket,
             wire: Mutex::new(wire),
             wires,

@@ -262,7 +262,12 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
             id: user.id.to_string(),
             username: user.handle(),
             online: app.presence.is_online(user.id),
-            last_seen: user.last_seen.unwrap_or(user.created_at).to_string(),
+            last_seen: app
+                .presence
+                .left_at(user.id)
+                .or(user.last_seen)
+                .unwrap_or(user.created_at)
+                .to_string(),
         })
         .collect();
     Ok(json(StatusCode::OK, &people))

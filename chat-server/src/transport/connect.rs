@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use chat_core::presence::{RosterChange, SessionId};
+use chat_core::clock::Timestamp;
+use chat_core::id::UserId;
+use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -116,17 +118,8 @@ async fn arrive(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
-    let identity = caller.identity;
-    let session = Arc::new(Session::new(
-        id,
-        caller.user.id,
-        dialect,
-        identity.fingerprint,
-        identity.expires_at,
-        socket.clone(),
-        wires.clone(),
-        app,
-    ));
+    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), app);
+    let session = Arc::new(session);
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     {
         let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
@@ -184,14 +177,18 @@ async fn authenticate(
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.sessions.remove(session);
-    if app.presence.disconnect(session.user, session.id) == RosterChange::WentOffline {
+    let now = app.chat.now();
+    if app.presence.disconnect(session.user, session.id, now) {
         let (app, user) = (app.clone(), session.user);
-        tokio::spawn(async move {
-            if let Err(error) = app.chat.record_last_seen(user).await {
-                tracing::error!(%error, "the time of a person's last connection could not be stored");
-            }
-        });
+        tokio::spawn(async move { store_last_seen(&app, user, now).await });
     }
+}
+
+async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
+    if let Err(error) = app.chat.record_last_seen(user, at).await {
+        tracing::warn!(%error, "the time of a person's last connection could not be stored");
+    }
+    app.presence.stored(user, at);
 }
 
 /// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without
@@ -213,10 +210,6 @@ pub(crate) async fn end_all(app: &Arc<App>) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Written here, since the store is closed before the tasks that the ends have started get to it.
-    let seen = people.into_iter().map(|user| app.chat.record_last_seen(user));
-    for outcome in futures_util::future::join_all(seen).await {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the time of a person's last connection could not be stored");
-        }
-    }
+    let now = app.chat.now();
+    futures_util::future::join_all(people.into_iter().map(|user| store_last_seen(app, user, now))).await;
 }
