@@ -21,9 +21,6 @@ const MOST_PER_COMMIT: usize = 512;
 /// seldom, the more often a page was written in between and is copied once only.
 const PAGES_PER_CHECKPOINT: usize = 16_384;
 
-/// When the log file has grown to so many pages (256 MiB) the writer itself starts it afresh.
-const MOST_LOG_PAGES: usize = 65_536;
-
 /// A change that can be tried again: a transaction that fails as a whole is repeated job by job.
 trait Job: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> rusqlite::Result<()>;
@@ -256,10 +253,7 @@ impl Checkpointer {
             .spawn(move || {
                 while wants.recv().is_ok() {
                     match checkpoint(&db, "PASSIVE") {
-                        Ok(pages) if pages > MOST_LOG_PAGES => {
-                            shared.restart_log.store(true, Ordering::Relaxed);
-                        }
-                        Ok(_) => {}
+                        Ok(_) => shared.restart_log.store(true, Ordering::Relaxed),
                         Err(error) => tracing::warn!(%error, "the SQLite log could not be checkpointed"),
                     }
                 }
