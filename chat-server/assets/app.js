@@ -408,7 +408,7 @@
       if (reason === 'io server disconnect') setTimeout(() => { if (epoch === S.epoch) s.connect(); }, 1000);
     });
     on('connect_error', (err) => {
-      if (err && /^unauthorized/i.test(err.message || '')) return sessionEnded();
+      if (err && /^(unauthorized|authentication error)/i.test(err.message || '')) return sessionEnded();
       setConnection(false, first);
       if (!s.active) setTimeout(() => { if (epoch === S.epoch) s.connect(); }, 3000);
     });

@@ -102,7 +102,10 @@ impl Writer {
         let checkpoints = Checkpointer::start(checkpointer, shared.clone())?;
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn({
             let shared = shared.clone();
-            move || write_until_closed(db, &shared, &checkpoints)
+            move || {
+                let _closes = CloseAtEnd(shared.clone());
+                write_until_closed(db, &shared, &checkpoints);
+            }
         });
         let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -142,6 +145,18 @@ impl Writer {
         if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Answers everybody who waits when the thread ends, however it ends.
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.closed = true;
+        // Their callers learn that nobody will answer.
+        queue.jobs.clear();
     }
 }
 
