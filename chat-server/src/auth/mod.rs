@@ -6,9 +6,10 @@ pub mod token;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_core::clock::Timestamp;
-use chat_core::model::User;
+use chat_core::model::{User, UserKey};
 use chat_core::prelude::{Chat, Error};
 use chat_core::store::StoreError;
 use parking_lot::RwLock;
@@ -65,7 +66,7 @@ impl Authenticator {
     }
 
     /// How long an issued token is good.
-    pub fn token_life(&self) -> std::time::Duration {
+    pub fn token_life(&self) -> Duration {
         self.tokens.life()
     }
 
@@ -79,6 +80,12 @@ impl Authenticator {
             return Err(AuthError::Invalid);
         }
         let user = self.chat.find_user(&identity.user).await?.ok_or(AuthError::UserNotFound)?;
+        if let (UserKey::Username(_), Some(issued_at)) = (&identity.user, identity.issued_at) {
+            // A token that gives nothing but a name speaks of whoever had the name then. Tokens tell whole seconds.
+            if issued_at.after(Duration::from_secs(1)) <= user.created_at {
+                return Err(AuthError::Invalid);
+            }
+        }
         Ok(Authenticated { user, identity })
     }
 
@@ -97,5 +104,54 @@ impl Authenticator {
         revoked.retain(|_, until| *until > now);
         revoked.insert(fingerprint, until);
         Ok(Some((identity, fingerprint)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::chat::Registration;
+    use chat_core::clock::ManualClock;
+    use chat_core::model::PasswordHash;
+    use jsonwebtoken::{EncodingKey, Header};
+
+    use super::*;
+    use crate::secret::Secret;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_500);
+
+    #[tokio::test]
+    async fn a_token_with_a_name_alone_is_not_good_for_a_later_account() {
+        let chat = Chat::in_memory().with_clock(Arc::new(ManualClock::at(NOW)));
+        let chat = Arc::new(chat);
+        chat.register(Registration::named("ann", PasswordHash::new(""))).await.unwrap();
+        let tokens = Tokens::new(&Secret::new("s".into()), Duration::from_secs(60));
+        let auth = Authenticator::load(chat, tokens).await.unwrap();
+        let token = |claims: serde_json::Value| {
+            jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"s")).unwrap()
+        };
+        for (issued_at, good) in [(1_699_999_999, false), (1_700_000_000, true), (1_700_000_009, true)] {
+            let token = token(serde_json::json!({ "username": "ann", "iat": issued_at }));
+            assert_eq!(auth.authenticate(&token).await.is_ok(), good, "{issued_at}");
+        }
+        let unknown = token(serde_json::json!({ "username": "bob" }));
+        assert!(matches!(auth.authenticate(&unknown).await, Err(AuthError::UserNotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_revoked_token_stays_void() {
+        let chat = Arc::new(Chat::in_memory().with_clock(Arc::new(ManualClock::at(NOW))));
+        let ann = chat.register(Registration::named("ann", PasswordHash::new(""))).await.unwrap().user;
+        let secret = Secret::new("s".into());
+        let tokens = || Tokens::new(&secret, Duration::from_secs(60));
+        let auth = Authenticator::load(chat.clone(), tokens()).await.unwrap();
+        let camel = crate::dialect::find("camel").unwrap();
+        let (first, second) = (auth.issue(&ann, camel), auth.issue(&ann, camel));
+        assert!(auth.revoke(&first).await.unwrap().is_some());
+        assert!(auth.revoke("nonsense").await.unwrap().is_none());
+        // After a restart too.
+        for auth in [auth, Authenticator::load(chat, tokens()).await.unwrap()] {
+            assert!(matches!(auth.authenticate(&first).await, Err(AuthError::Invalid)));
+            assert!(auth.authenticate(&second).await.is_ok());
+        }
     }
 }

@@ -26,6 +26,8 @@ pub struct Identity {
     pub user: UserKey,
     /// What their frontend speaks, if the token tells.
     pub dialect: Option<&'static Dialect>,
+    /// When it was issued, if it tells.
+    pub issued_at: Option<Timestamp>,
     /// When it expires, if ever.
     pub expires_at: Option<Timestamp>,
     /// Which token it is.
@@ -65,6 +67,7 @@ struct Claims {
     sub: Option<String>,
     username: Option<String>,
     dialect: Option<String>,
+    iat: Option<f64>,
     exp: Option<f64>,
     nbf: Option<f64>,
 }
@@ -131,8 +134,9 @@ impl Tokens {
             Some(id) => UserKey::Id(id),
             None => UserKey::Username(claims.username.or(claims.sub)?),
         };
-        let expires_at = claims.exp.map(|exp| Timestamp::from_millis((exp * 1000.0) as i64));
-        Some(Identity { user, dialect, expires_at, fingerprint })
+        let moment = |seconds: f64| Timestamp::from_millis((seconds * 1000.0) as i64);
+        let (issued_at, expires_at) = (claims.iat.map(moment), claims.exp.map(moment));
+        Some(Identity { user, dialect, issued_at, expires_at, fingerprint })
     }
 }
 

@@ -256,12 +256,6 @@ async fn people(app: &App, headers: &HeaderMap, command: Command) -> Result<Resp
     Ok(json(StatusCode::OK, &people))
 }
 
-#[derive(serde::Deserialize)]
-struct PageQuery {
-    limit: Option<usize>,
-    before: Option<u32>,
-}
-
 async fn messages(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -271,12 +265,9 @@ async fn messages(
     let caller = caller(&app, &headers).await?;
     let nothing: [(); 0] = [];
     let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
-    let page = PageQuery::parse(query.as_deref());
-    let limit = page.limit.unwrap_or(Window::MAX_LIMIT);
-    let window = match page.before {
-        Some(seq) => Window::Before { seq: chat_core::model::Seq(seq), limit },
-        None => Window::Latest { limit },
-    };
+    let pairs = query.as_deref().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let limit = pairs.filter(|(name, _)| *name == "limit").find_map(|(_, value)| value.parse().ok());
+    let window = Window::Latest { limit: limit.unwrap_or(Window::MAX_LIMIT) };
     let of = Destination::Person(UserKey::Id(other));
     let command = Command::History { of, window, include_deleted: false };
     match app.dispatch(caller.user.id, command).await {
@@ -287,20 +278,6 @@ async fn messages(
         Ok(_) => Err(HttpError::internal()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
         Err(error) => Err(error.into()),
-    }
-}
-
-impl PageQuery {
-    fn parse(query: Option<&str>) -> Self {
-        let mut page = Self { limit: None, before: None };
-        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "limit" => page.limit = value.parse().ok(),
-                "before" => page.before = value.parse().ok(),
-                _ => {}
-            }
-        }
-        page
     }
 }
 
