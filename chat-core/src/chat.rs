@@ -138,6 +138,17 @@ impl Chat {
         if username.is_none() && email.is_none() {
             return Err(Error::Invalid { field: "username", problem: "is missing" });
         }
+        // Where people are named by name, an account without a user name is known by its address: nobody may take it.
+        if let Some(name) = username
+            && self.store.user(&UserKey::Email(name.to_owned()).folded()).await?.is_some()
+        {
+            return Err(Error::UsernameTaken);
+        }
+        if let Some(email) = &email
+            && self.store.user(&UserKey::Username(email.clone()).folded()).await?.is_some()
+        {
+            return Err(Error::EmailTaken);
+        }
         let now = self.clock.now();
         let user = User {
             id: UserId::from_bytes(self.ids.next(now)),

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::error::ErrorKind;
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::Position;
 use chat_core::prelude::Chat;
@@ -25,7 +26,9 @@ use crate::sessions::Sessions;
 /// How long a missing position is waited for before the log is asked.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Most changes read from the log at once.
-const MOST_AT_ONCE: usize = 256;
+const MOST_AT_ONCE: usize = 32;
+/// Longest time between two attempts to read the log.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Sends what is announced.
 pub(crate) struct Announcer(Arc<Shared>);
@@ -97,31 +100,57 @@ impl Shared {
     }
 
     async fn ask_the_log(self: Arc<Self>, mut missing: u64) {
+        let mut pause = PATIENCE;
         loop {
-            tokio::time::sleep(PATIENCE).await;
-            {
+            tokio::time::sleep(pause).await;
+            let gap = {
                 let mut order = self.order.lock();
-                if order.held.is_empty() {
+                let Some((first_held, _)) = order.held.first_key_value() else {
                     order.asking = false;
                     return;
-                }
+                };
+                let gap = first_held.saturating_sub(order.next);
                 // Something came meanwhile; the next one that is missing gets its time too.
-                if order.next != missing {
-                    missing = order.next;
+                if std::mem::replace(&mut missing, order.next) != order.next {
+                    pause = PATIENCE;
                     continue;
                 }
-            }
-            match self.chat.changes_after(Position(missing - 1), MOST_AT_ONCE).await {
+                gap
+            };
+            // After a failure one at a time, so that it is known which one cannot be read.
+            let most = if pause > PATIENCE { 1 } else { MOST_AT_ONCE };
+            let limit = usize::try_from(gap).unwrap_or(most).clamp(1, most);
+            match self.chat.changes_after(Position(missing - 1), limit).await {
                 Ok(deliveries) => {
+                    pause = PATIENCE;
                     for delivery in deliveries {
                         if let Some(position) = delivery.position {
                             self.announce_in_order(position, delivery);
                         }
                     }
                 }
-                Err(error) => tracing::error!(%error, "the log could not be read"),
+                Err(error) => {
+                    tracing::error!(position = missing, %error, "the log could not be read");
+                    if limit == 1 && error.kind() == ErrorKind::Internal {
+                        // It will never be readable; those behind it must not wait for ever.
+                        self.skip(missing);
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
+    }
+
+    fn skip(self: &Arc<Self>, position: u64) {
+        let mut order = self.order.lock();
+        if order.next != position {
+            return;
+        }
+        order.next += 1;
+        let next = order.next;
+        let Some(delivery) = order.held.remove(&next) else { return };
+        drop(order);
+        self.announce_in_order(Position(next), delivery);
     }
 
     fn send(&self, delivery: &Delivery) {

@@ -11,14 +11,14 @@ use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Chat;
-use chat_core::store::sqlite::SqliteOptions;
-use chat_core::store::{MemoryStore, SqliteStore, Store};
+use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
+use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
 use crate::announce::Announcer;
-use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
+use crate::auth::{AuthError, Authenticator};
 use crate::config::{Config, ConfigError, StoreConfig};
 use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
@@ -76,6 +76,9 @@ impl App {
     /// Most people in one list.
     pub const MOST_USERS: usize = 10_000;
 
+    /// Most bytes of a name or address that anybody can be called.
+    const LONGEST_NAME: usize = 256;
+
     /// Most bytes of a new password. bcrypt looks at the first 72.
     pub const LONGEST_PASSWORD: usize = 1_024;
 
@@ -87,7 +90,12 @@ impl App {
         let store: Arc<dyn Store> = match &config.store {
             StoreConfig::Memory => Arc::new(MemoryStore::new()),
             StoreConfig::Sqlite { path, synchronous } => {
-                let options = SqliteOptions { synchronous: *synchronous, ..SqliteOptions::default() };
+                let runtime = tokio::runtime::Handle::current();
+                let options = SqliteOptions {
+                    synchronous: *synchronous,
+                    answer_on: AnswerOn::new(move |answer| drop(runtime.spawn(async move { answer() }))),
+                    ..SqliteOptions::default()
+                };
                 Arc::new(SqliteStore::open(path, options)?)
             }
         };
@@ -121,11 +129,18 @@ impl App {
     ///
     /// # Errors
     /// When it was refused or could not be stored.
-    pub async fn dispatch(&self, user: UserId, command: Command) -> Result<Reply, Error> {
-        match self.start(user, command).await {
-            Dispatched::Done(reply) => reply,
-            Dispatched::Storing(storing) => self.finish(user, storing.await),
-        }
+    pub async fn dispatch(self: &Arc<Self>, user: UserId, command: Command) -> Result<Reply, Error> {
+        let app = self.clone();
+        to_the_end(async move {
+            match app.start(user, command).await {
+                Dispatched::Done(reply) => reply,
+                Dispatched::Storing(storing) => app.finish(user, storing.await),
+            }
+        })
+        .await
+        .unwrap_or_else(|| {
+            Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
+        })
     }
 
     /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once.
@@ -170,7 +185,7 @@ impl App {
     /// # Errors
     /// When the form is wrong, the name is taken, or there were too many sign-ups from this address.
     pub async fn register(
-        &self,
+        self: &Arc<Self>,
         address: Address,
         password: String,
         registration: impl FnOnce(PasswordHash) -> Registration,
@@ -182,13 +197,18 @@ impl App {
         self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
         self.sign_ups.count(address, now);
         let hash = self.passwords.hash(password).await?;
-        let registered = self.chat.register(registration(hash)).await?;
+        let (app, registration) = (self.clone(), registration(hash));
+        let registering = to_the_end(async move {
+            let registered = app.chat.register(registration).await?;
+            app.announcer.announce(registered.deliveries.clone());
+            Ok::<_, Error>(registered)
+        });
+        let registered = registering.await.ok_or_else(HttpError::internal)??;
         if let Some(email) = &registered.user.email {
             let client_url = self.config.client_url.as_deref();
             self.mail.post(mail::welcome(&registered.user.full_name, email, client_url));
         }
         tracing::info!(user.id = %registered.user.id, "an account was made");
-        self.announcer.announce(registered.deliveries);
         Ok(registered.user)
     }
 
@@ -198,6 +218,12 @@ impl App {
     /// When there were too many failures, for this account from this address or from this address alone.
     pub async fn log_in(&self, address: Address, key: UserKey, password: String) -> Result<LogIn, HttpError> {
         let now = self.chat.now();
+        // No account has a longer name, and what is counted is kept.
+        let known_form = match &key {
+            UserKey::Id(_) => true,
+            UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::LONGEST_NAME,
+        };
+        let key = if known_form { key } else { UserKey::Username(String::new()) };
         let account = (address, key.folded());
         self.log_ins.check(&account, now).map_err(HttpError::too_many)?;
         self.log_ins_of_address.check(&address, now).map_err(HttpError::too_many)?;
@@ -220,11 +246,15 @@ impl App {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn log_out(&self, token: &str) -> Result<(), HttpError> {
-        if let Some((_, fingerprint)) = self.auth.revoke(token).await? {
-            self.sessions.close_opened_with(&fingerprint);
-        }
-        Ok(())
+    pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
+        let (app, token) = (self.clone(), token.to_owned());
+        let revoking = to_the_end(async move {
+            if let Some((_, fingerprint)) = app.auth.revoke(&token).await? {
+                app.sessions.close_opened_with(&fingerprint);
+            }
+            Ok::<_, AuthError>(())
+        });
+        Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
     /// Whether the server is about to stop.
@@ -246,6 +276,12 @@ impl App {
             tracing::error!(%error, "the store could not be closed");
         }
     }
+}
+
+/// Carries something out to its end, even when whoever asked for it has gone: what is stored must be announced, and a
+/// request whose client hangs up is dropped wherever it stands. None when it panicked.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::spawn(work).await.ok()
 }
 
 /// Where images go, and the folder they are served from if it is one of ours.

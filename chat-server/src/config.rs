@@ -16,7 +16,7 @@ use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
 
 /// The flags and variables, as they are given.
-#[derive(Debug, Clone, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "chat-server", version, about, max_term_width = 110)]
 pub struct Options {
     /// Port to listen on
@@ -271,7 +271,7 @@ impl Config {
     /// Names the variable that cannot be used.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
         let production = options.node_env == "production";
-        fs::create_dir_all(&options.data_dir)
+        make_private_dir(&options.data_dir)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
         let dialects = options
             .dialects
@@ -321,6 +321,15 @@ impl Config {
             resend: resend(options)?,
         })
     }
+}
+
+/// Makes a folder that only its owner can look into: hashes, messages and the secret are kept there.
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, ConfigError> {

@@ -51,7 +51,7 @@ use crate::config::{Config, ConfigError};
 use crate::transport::SocketIoEndpoint;
 
 /// How long each step of a shutdown may take: together they end within 10 seconds.
-const STEP: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(2_500);
 
 /// Serves until `shutdown` is ready, then ends in order: no new connections, what is under way is finished, clients are
 /// let go so that they come back by themselves, and everything is on disk. Takes at most 10 seconds.
@@ -73,10 +73,14 @@ pub async fn serve(
     tracing::info!(connections = chat.app.sessions.len(), "shutting down");
     chat.app.start_draining();
     stop.cancel();
-    chat.close().await;
-    if tokio::time::timeout(STEP / 3, serving).await.is_err() {
+    chat.close_connections().await;
+    // Requests that are under way still need the store.
+    let mut serving = serving;
+    if tokio::time::timeout(STEP / 2, &mut serving).await.is_err() {
         tracing::warn!("some requests were still under way");
+        serving.abort();
     }
+    chat.app.close(STEP / 2).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -107,6 +111,11 @@ impl Mounted {
 
     /// Ends in order; see [`serve`].
     pub async fn close(&self) {
+        self.close_connections().await;
+        self.app.close(STEP / 2).await;
+    }
+
+    async fn close_connections(&self) {
         self.app.start_draining();
         let _ = tokio::time::timeout(STEP, self.work_off()).await;
         // A client that has stopped reading would hold this up for ever.
@@ -114,7 +123,6 @@ impl Mounted {
             tracing::warn!("some connections did not take their goodbye");
         }
         transport::end_all(&self.app).await;
-        self.app.close(STEP / 2).await;
     }
 
     /// Waits until every inbox is empty. What clients send meanwhile is still taken.

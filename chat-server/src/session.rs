@@ -251,7 +251,11 @@ impl Session {
             }
         }
         let (session, app) = (self.clone(), app.clone());
-        tokio::spawn(async move { session.work_off(&app).await });
+        tokio::spawn(async move {
+            if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {
+                session.panicked();
+            }
+        });
     }
 
     /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything
@@ -289,13 +293,12 @@ impl Session {
             if !matches!(command, Command::Send { .. }) {
                 self.finish_all(app, &mut under_way).await;
             }
-            match AssertUnwindSafe(app.start(self.user, command)).catch_unwind().await {
-                Ok(Dispatched::Storing(storing)) => under_way.push_back(UnderWay { storing, ack }),
-                Ok(Dispatched::Done(reply)) => {
+            match app.start(self.user, command).await {
+                Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack }),
+                Dispatched::Done(reply) => {
                     self.finish_all(app, &mut under_way).await;
                     self.answer(reply, ack);
                 }
-                Err(_) => self.panicked(),
             }
         }
     }
@@ -323,14 +326,18 @@ impl Session {
 
     async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
         let Some(UnderWay { storing, ack }) = under_way.pop_front() else { return };
-        match AssertUnwindSafe(storing).catch_unwind().await {
-            Ok(outcome) => self.answer(app.finish(self.user, outcome), ack),
-            Err(_) => self.panicked(),
-        }
+        let outcome = storing.await;
+        self.answer(app.finish(self.user, outcome), ack);
     }
 
     fn panicked(self: &Arc<Self>) {
         tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+        {
+            let mut inbox = self.inbox.lock();
+            inbox.closed = true;
+            inbox.busy = false;
+            inbox.waiting.clear();
+        }
         self.disconnect();
     }
 

@@ -45,6 +45,11 @@ impl Sessions {
         self.0.read().values().flatten().for_each(each);
     }
 
+    /// How many connections a person has.
+    pub(crate) fn count_of(&self, user: UserId) -> usize {
+        self.0.read().get(&user).map_or(0, SmallVec::len)
+    }
+
     /// How many connections speak this dialect.
     pub(crate) fn count(&self, dialect: &Dialect) -> usize {
         let mut count = 0;

@@ -199,7 +199,8 @@ pub trait MessageStore: Send + Sync {
     ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError>;
 
     /// A window on a conversation's messages, the oldest first, and whether there are more beyond its open end
-    /// (older ones; newer ones for [`Window::After`]). Deleted messages do not count when they are left out.
+    /// (older ones; newer ones for [`Window::After`]). Deleted messages do not count when they are left out. A driver may
+    /// end a window early, with more to come, when its bodies take more than 16 MiB.
     async fn history(
         &self,
         conversation: ConversationId,

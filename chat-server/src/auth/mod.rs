@@ -76,7 +76,7 @@ impl Authenticator {
     /// When it is no good or the store fails.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthError> {
         let identity = self.tokens.verify(token, self.chat.now()).ok_or(AuthError::Invalid)?;
-        if self.revoked.read().contains_key(&identity.fingerprint) {
+        if self.is_revoked(&identity.fingerprint) {
             return Err(AuthError::Invalid);
         }
         let user = self.chat.find_user(&identity.user).await?.ok_or(AuthError::UserNotFound)?;
@@ -89,6 +89,11 @@ impl Authenticator {
         Ok(Authenticated { user, identity })
     }
 
+    /// Whether a token has been made void.
+    pub fn is_revoked(&self, fingerprint: &Fingerprint) -> bool {
+        self.revoked.read().contains_key(fingerprint)
+    }
+
     /// Makes a token void, for ever. Returns its fingerprint, or none when it was no good anyway.
     ///
     /// # Errors
@@ -99,10 +104,13 @@ impl Authenticator {
         let never = Timestamp::from_millis(i64::MAX);
         let until = identity.expires_at.unwrap_or(never);
         let fingerprint = identity.fingerprint;
+        {
+            // From this moment on, whatever becomes of this request.
+            let mut revoked = self.revoked.write();
+            revoked.retain(|_, until| *until > now);
+            revoked.insert(fingerprint, until);
+        }
         self.chat.store().revoke_token(fingerprint, until).await.map_err(Error::from)?;
-        let mut revoked = self.revoked.write();
-        revoked.retain(|_, until| *until > now);
-        revoked.insert(fingerprint, until);
         Ok(Some((identity, fingerprint)))
     }
 }

@@ -20,30 +20,21 @@ use chat_core::codec::{self, Kind};
 use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::history::Window;
-use chat_core::model::{ClientId, Content, MessageView, User, UserKey};
+use chat_core::model::{Content, MessageView, User, UserKey};
 use chat_core::prelude::Error;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use smallvec::smallvec;
 
-use super::wire::{Call, Count, DecodeError, Failure, Flag, Text};
+use super::wire::{Call, Count, DecodeError, Failure, Flag, Text, client_id};
 use super::{Ack, Dialect, Frame, Frames, To, raw};
 use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
 use crate::http::{Address, Body, HttpError, bearer, json};
 
 /// See the module.
-pub static DIALECT: Dialect = Dialect {
-    name: "camel",
-    refusal: "Authentication error",
-    routes,
-    decode,
-    outbound,
-    reply,
-    ack,
-    failure,
-    roster: None,
-};
+pub static DIALECT: Dialect =
+    Dialect { name: "camel", routes, decode, outbound, reply, ack, failure, roster: None };
 
 fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {
@@ -75,7 +66,7 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
     let file_name = form.file_name.optional("fileName")?;
     let file_name =
         form.is_file.get("isFile")?.then(|| file_name.map_or_else(|| "file.txt".to_owned(), Into::into));
-    let client_id = form.client_id.optional("clientId")?.and_then(ClientId::new);
+    let client_id = client_id(form.client_id)?;
     Ok(Command::Send {
         to: Destination::Person(UserKey::Username(receiver)),
         content: Content { text: text.into(), file_name, image: None },
@@ -278,7 +269,7 @@ async fn validate_token(State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
     Ok(json(StatusCode::OK, &serde_json::json!({ "valid": true })))
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
+async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
     let refused = |status, message: &str| {
         HttpError::with_body(status, &serde_json::json!({ "valid": false, "message": message }))
     };

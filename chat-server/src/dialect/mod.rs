@@ -41,8 +41,6 @@ pub fn find(name: &str) -> Option<&'static Dialect> {
 pub struct Dialect {
     /// Its name, in configuration and tokens.
     pub name: &'static str,
-    /// The `connect_error` of a socket without a good token.
-    pub refusal: &'static str,
     /// Its HTTP routes.
     pub routes: fn() -> Router<Arc<App>>,
     /// What an event of a client asks for.

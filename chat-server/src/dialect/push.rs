@@ -28,7 +28,6 @@ use super::{Ack, Dialect, Frame, Frames, To};
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
     name: "push",
-    refusal: "Unauthorized",
     routes: routes::routes,
     decode,
     outbound,
@@ -83,10 +82,13 @@ fn outbound(event: &Event) -> Frames {
             None => Frames::new(),
         },
         Event::ProfileUpdated(user) => {
-            smallvec![(To::All, Frame::new("userUpdated", &UserObject { user, online: true }))]
+            smallvec![(To::All, Frame::new("userUpdated", &UserObject { user, online: None }))]
         }
         Event::UserRegistered(user) => {
-            smallvec![(To::Except(user.id), Frame::new("userJoined", &UserObject { user, online: false }))]
+            smallvec![(
+                To::Except(user.id),
+                Frame::new("userJoined", &UserObject { user, online: Some(false) })
+            )]
         }
         Event::TypingChanged { user, typing, .. } => {
             #[derive(Serialize)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chat_core::error::{Error, ErrorKind};
-use chat_core::model::User;
+use chat_core::model::{ClientId, User};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -199,6 +199,15 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The client's own name for a send.
+///
+/// # Errors
+/// When it is there and cannot be used: a client that gives one relies on it.
+pub fn client_id(field: Text<'_>) -> Result<Option<ClientId>, DecodeError> {
+    let wrong = DecodeError::WrongType { field: "clientId", expected: "a string of 1 to 128 bytes" };
+    field.optional("clientId")?.map(|id| ClientId::new(id).ok_or(wrong)).transpose()
+}
+
 /// A field that should be a truth value.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
@@ -345,8 +354,8 @@ lenient!(Count, CountVisitor, {
 pub struct UserObject<'a> {
     /// The person.
     pub user: &'a User,
-    /// Whether they are connected.
-    pub online: bool,
+    /// Whether they are connected, where it is known.
+    pub online: Option<bool>,
 }
 
 impl Serialize for UserObject<'_> {
@@ -354,7 +363,7 @@ impl Serialize for UserObject<'_> {
         let Self { user, online } = self;
         let (created_at, updated_at) = (user.created_at.iso(), user.updated_at.iso());
         let last_seen = user.last_seen.map(chat_core::clock::Timestamp::iso);
-        let mut map = serializer.serialize_map(Some(15))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("_id", user.id.hex().as_str())?;
         map.serialize_entry("username", &user.handle())?;
         map.serialize_entry("fullName", &user.full_name)?;
@@ -363,8 +372,10 @@ impl Serialize for UserObject<'_> {
         map.serialize_entry("profilePic", &user.picture)?;
         map.serialize_entry("pic", &user.picture)?;
         map.serialize_entry("avatar", &user.picture)?;
-        map.serialize_entry("online", online)?;
-        map.serialize_entry("status", if *online { "online" } else { "offline" })?;
+        if let Some(online) = online {
+            map.serialize_entry("online", online)?;
+            map.serialize_entry("status", if *online { "online" } else { "offline" })?;
+        }
         map.serialize_entry("lastSeen", &last_seen.as_ref().map(chat_core::clock::IsoTime::as_str))?;
         map.serialize_entry("isAdmin", &false)?;
         map.serialize_entry("createdAt", created_at.as_str())?;

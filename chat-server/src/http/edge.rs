@@ -10,7 +10,8 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -32,7 +33,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
-    let mut response =
+    let response =
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             preflight(request.headers(), cors.is_some())
         } else {
@@ -42,6 +43,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
             })
         };
 
+    let mut response = json_error(response);
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = cors {
@@ -58,6 +60,18 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let micros = started.elapsed().as_micros() as u64;
     tracing::debug!(%method, path, status, micros, request_id, "request");
     response
+}
+
+/// Puts an error that a library has answered in its own words into ours: frontends read `message` of every error.
+fn json_error(response: Response) -> Response {
+    let status = response.status();
+    let is_text =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !is_text {
+        return response;
+    }
+    HttpError::new(status, status.canonical_reason().unwrap_or("the request cannot be answered"))
+        .into_response()
 }
 
 /// The id a proxy gave the request, if it is harmless, or a new one.

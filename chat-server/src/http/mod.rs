@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +25,7 @@ pub use self::router::router;
 use crate::app::App;
 use crate::auth::AuthError;
 use crate::auth::password::Busy;
+use crate::config::Origins;
 use crate::dialect::wire::{self, DecodeError, Failure};
 
 /// Most bytes of a JSON body: 10 MB as the original backends count them.
@@ -168,27 +169,56 @@ impl Body {
     }
 }
 
+/// Most bytes of the body of somebody who has not said who they are.
+const MOST_ANONYMOUS_BYTES: usize = 2 << 20;
+
+/// How long a client may pause while it sends a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+impl Body {
+    /// Reads the body of somebody who is known.
+    ///
+    /// # Errors
+    /// When it is too large, comes too slowly or breaks off.
+    pub async fn read(request: Request) -> Result<Self, HttpError> {
+        read(request, MOST_BODY_BYTES).await
+    }
+}
+
+async fn read(request: Request, most: usize) -> Result<Body, HttpError> {
+    let mut body = request.into_body();
+    let mut bytes = BytesMut::new();
+    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
+    while let Some(frame) = tokio::time::timeout(BODY_PATIENCE, body.frame()).await.map_err(slow)? {
+        let frame = frame.map_err(|_| HttpError::bad_request("the body could not be read"))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len() + data.len() > most {
+            // A client that is still sending would see its connection reset instead of the answer.
+            edge::discard(body).await;
+            let message = format!("The request is larger than {} MB", most >> 20);
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, &message));
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(Body(bytes.freeze()))
+}
+
+/// As a parameter of a handler, the body of anybody. Those who are known may send more, see [`Body::read`].
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-        let mut body = request.into_body();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| HttpError::bad_request("the body could not be read"))?;
-            let Some(data) = frame.data_ref() else { continue };
-            if bytes.len() + data.len() > MOST_BODY_BYTES {
-                // A client that is still sending would see its connection reset instead of the answer.
-                edge::discard(body).await;
-                return Err(HttpError::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "The request is larger than 10 MB",
-                ));
-            }
-            bytes.extend_from_slice(data);
-        }
-        Ok(Self(bytes.freeze()))
+        read(request, MOST_ANONYMOUS_BYTES).await
     }
+}
+
+/// Whether a request comes from a page of another origin that is not allowed to use this server.
+pub fn is_foreign(headers: &HeaderMap, allowed: &Origins) -> bool {
+    let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    texts(ORIGIN).any(|origin| {
+        let same = origin.split_once("://").is_some_and(|(_, host)| texts(HOST).any(|own| own == host));
+        !same && !allowed.allow(origin)
+    })
 }
 
 /// Where a request comes from, as far as trusted proxies tell.
@@ -205,7 +235,15 @@ impl Address {
         let hops: Vec<_> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // Each trusted proxy has appended whom it heard from; what stands before that is hearsay.
         let client = trust_proxy.checked_sub(1).and_then(|nth| hops.iter().rev().nth(nth));
-        Self(client.and_then(|client| client.parse().ok()).unwrap_or(peer))
+        Self(one_customer(client.and_then(|client| client.parse().ok()).unwrap_or(peer)))
+    }
+}
+
+/// What limits count as one address: of IPv6 the /64 that one customer has to themselves (RFC 6177).
+fn one_customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        address => address,
     }
 }
 

@@ -28,6 +28,8 @@ use crate::session::{Inlet, Session};
 /// Sessions that were authenticated and are not connected yet, and since when.
 type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
 
+/// Most connections of one person.
+const MOST_PER_PERSON: usize = 64;
 /// From so many on, those that will never be connected are looked for.
 const MOST_ARRIVING: usize = 1_000;
 /// How long it takes at most from being authenticated to being connected.
@@ -96,6 +98,10 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
             app.presence.connect(&session);
+            if app.auth.is_revoked(&session.token) {
+                // Revoked after it was checked, and perhaps before it could be found here.
+                session.disconnect();
+            }
             if !session.is_connected() {
                 // It ended while it began; its end may have come too early to find it.
                 end(&app, &session);
@@ -118,6 +124,9 @@ async fn arrive(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
+    if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
+        return Err("too many connections");
+    }
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), app);
     let session = Arc::new(session);
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });

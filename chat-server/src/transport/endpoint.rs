@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -148,10 +148,10 @@ impl SocketIoEndpoint {
         };
         let mut small = axum::http::Request::new(());
         *small.uri_mut() = copied(request.uri());
-        let sid = request
-            .uri()
-            .query()
-            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned));
+        let sid = sid(request.uri()).map(str::to_owned);
+        if sid.as_deref().is_some_and(|sid| self.wires.is_doomed(sid)) {
+            return HttpError::bad_request("Session ID unknown").into_response();
+        }
         let wire = Arc::new(if sid.is_none() { Wire::new() } else { Wire::upgrade() });
         if sid.is_none() {
             small.extensions_mut().insert(handshake(request.headers(), &self.app));
@@ -241,13 +241,10 @@ fn copied(uri: &Uri) -> Uri {
 }
 
 fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
-    let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
-    let foreign = texts(ORIGIN).any(|origin| {
-        let same = origin.split_once("://").is_some_and(|(_, host)| texts(HOST).any(|own| own == host));
-        !same && !app.config.origins.allow(origin)
-    });
-    let cookies = texts(COOKIE).filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
+    let foreign = crate::http::is_foreign(headers, &app.config.origins);
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let cookies = cookies.filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
     let cookies = cookies.map(str::to_owned).collect();
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
     Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer: bearer.map(str::to_owned) })))

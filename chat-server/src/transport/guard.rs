@@ -103,18 +103,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.wire.check()?;
-        if self.wire.accept(buf) {
-            return Poll::Ready(Ok(buf.len()));
+        if self.wire.accept(buf).is_err() {
+            self.wire.kill();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.wire.writer.register(cx.waker());
-        // Something may have been sent between the two.
-        self.wire.check()?;
-        match self.wire.accept(buf) {
-            true => Poll::Ready(Ok(buf.len())),
-            false => Poll::Pending,
-        }
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -23,9 +23,6 @@ use parking_lot::Mutex;
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
 
-/// From so many waiting bytes on socketioxide's writer has to wait.
-const ENGINE_WAITS_FROM: usize = 256 << 10;
-
 /// A buffer that has grown beyond this is given back when it is empty.
 const LARGEST_KEPT: usize = 2 << 10;
 
@@ -39,7 +36,6 @@ pub struct Wire {
     killed: AtomicBool,
     upgraded: AtomicBool,
     pub(super) reader: AtomicWaker,
-    pub(super) writer: AtomicWaker,
     out: Mutex<Out>,
 }
 
@@ -81,7 +77,6 @@ impl Wire {
             killed: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             reader: AtomicWaker::new(),
-            writer: AtomicWaker::new(),
             out: Mutex::new(Out { unsent: BytesMut::new(), latest: None, lane }),
         }
     }
@@ -90,7 +85,6 @@ impl Wire {
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
         self.reader.wake();
-        self.writer.wake();
     }
 
     /// Fails when the switch was thrown.
@@ -148,14 +142,18 @@ impl Wire {
         }
     }
 
-    /// Takes whole frames from socketioxide's side; false when it has to wait.
-    pub(super) fn accept(&self, frames: &[u8]) -> bool {
+    /// Takes whole frames from socketioxide's side. It is never made to wait: its writer could not be interrupted then,
+    /// and its session would not end.
+    ///
+    /// # Errors
+    /// When too much waits.
+    pub(super) fn accept(&self, frames: &[u8]) -> Result<(), Full> {
         let mut out = self.out.lock();
-        if out.unsent.len() > ENGINE_WAITS_FROM {
-            return false;
+        if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
+            return Err(Full);
         }
         out.accept(frames);
-        true
+        Ok(())
     }
 
     /// Gives what waits to `write`, which returns how many bytes it has taken. Returns whether everything was taken.
@@ -186,10 +184,6 @@ impl Wire {
         } else {
             // Makes the room of what was sent usable again.
             out.unsent.clear();
-        }
-        drop(out);
-        if progress {
-            self.writer.wake();
         }
         Ok(Drained { all: true, progress })
     }
@@ -281,6 +275,10 @@ mod tests {
         text_frame(text.len(), |bytes| bytes.extend_from_slice(text.as_bytes()))
     }
 
+    fn wire_accepts(wire: &Wire, frames: &[u8]) -> bool {
+        wire.accept(frames).is_ok()
+    }
+
     fn sent(wire: &Wire) -> Vec<String> {
         let mut bytes = Vec::new();
         let everything = |some: &[u8]| {
@@ -311,10 +309,10 @@ mod tests {
     #[test]
     fn events_wait_for_the_connect_answer() {
         let wire = Wire::new();
-        assert!(wire.accept(&frame("0{}")));
+        assert!(wire_accepts(&wire, &frame("0{}")));
         wire.send(&frame("event 1")).unwrap();
         assert_eq!(sent(&wire), ["0{}"]);
-        assert!(wire.accept(&[frame("2"), frame(r#"40{"sid":"x"}"#), frame("later")].concat()));
+        assert!(wire_accepts(&wire, &[frame("2"), frame(r#"40{"sid":"x"}"#), frame("later")].concat()));
         wire.send(&frame("event 2")).unwrap();
         assert_eq!(sent(&wire), ["2", r#"40{"sid":"x"}"#, "event 1", "later", "event 2"]);
     }
@@ -324,8 +322,8 @@ mod tests {
         let wire = Wire::upgrade();
         wire.send(&frame("event 3")).unwrap();
         let marker = String::from_utf8(MARKER.to_vec()).unwrap();
-        assert!(wire.accept(&[frame("event 1"), frame("event 2"), frame(&marker)].concat()));
-        assert!(wire.accept(&frame("2")));
+        assert!(wire_accepts(&wire, &[frame("event 1"), frame("event 2"), frame(&marker)].concat()));
+        assert!(wire_accepts(&wire, &frame("2")));
         assert_eq!(sent(&wire), ["event 1", "event 2", "event 3", "2"]);
     }
 
@@ -333,7 +331,7 @@ mod tests {
     fn only_the_latest_waits() {
         let wire = Wire::new();
         wire.send_latest(&frame("roster 1"));
-        assert!(wire.accept(&frame("40")));
+        assert!(wire_accepts(&wire, &frame("40")));
         wire.send(&frame("event")).unwrap();
         wire.send_latest(&frame("roster 2"));
         assert_eq!(sent(&wire), ["40", "event", "roster 2"]);
@@ -343,12 +341,12 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_but_one_frame_has_room() {
         let wire = Wire::new();
-        assert!(wire.accept(&frame("40")));
+        assert!(wire_accepts(&wire, &frame("40")));
         sent(&wire);
         let large = frame(&"x".repeat(MOST_UNSENT + 1));
         wire.send(&large).unwrap();
         assert_eq!(wire.send(&frame("more")), Err(Full));
-        assert!(!wire.accept(&frame("2")), "socketioxide waits too");
+        assert!(!wire_accepts(&wire, &frame("2")), "nor socketioxide's");
         sent(&wire);
         wire.send(&frame("more")).unwrap();
     }
@@ -356,7 +354,7 @@ mod tests {
     #[test]
     fn a_frame_that_is_sent_in_pieces_stays_whole() {
         let wire = Wire::new();
-        assert!(wire.accept(&frame("40")));
+        assert!(wire_accepts(&wire, &frame("40")));
         wire.send(&frame("event")).unwrap();
         let mut bytes = Vec::new();
         for _ in 0..100 {

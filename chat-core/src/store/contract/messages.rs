@@ -1,6 +1,8 @@
 //! Clauses of [`MessageStore`](crate::store::MessageStore): sending, deleting, restoring.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::support::{
     ODD_TEXTS, append, at, client_id, conversation_id, delete, direct, everything, last_position,
@@ -8,7 +10,7 @@ use super::support::{
 use super::support::{message_id, new_message, people, room, say, stored, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
 use crate::id::MessageId;
-use crate::model::{Position, Seq, Tombstone};
+use crate::model::{Pair, Position, Seq, Tombstone};
 use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
 
 async fn find(store: &dyn Store, message: MessageId) -> StoredMessage {
@@ -265,4 +267,42 @@ pub async fn an_unknown_message_is_none(store: Arc<dyn Store>) {
     assert_eq!(everything(&*store).await, before, "nothing came of it");
     let same_bytes = MessageId::from_bytes(*conversation_id(1).as_bytes());
     assert_eq!(store.message(same_bytes).await.unwrap().map(|message| message.id), Some(message_id(1)));
+}
+
+/// Whoever has handed a change over may come back for its outcome later: meanwhile their other changes and those of
+/// others are made and answered.
+pub async fn a_change_that_is_not_polled_again_holds_nobody_up(store: Arc<dyn Store>) {
+    let [ann, bob, carl] = people(&*store, [1, 2, 3]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let mut first = store.append(new_message(1, conversation, ann));
+    let handed_over = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
+    for n in 2..10 {
+        let opened = store.open_direct(Pair::new(ann, carl), conversation_id(n), at(1));
+        within_reason(opened).await.expect("a conversation is opened while a message waits");
+        let said = store.append(new_message(n, conversation, bob));
+        within_reason(said).await.expect("somebody else's message is stored while one waits");
+    }
+    let outcome = match handed_over {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => first.await,
+    };
+    let Ok(Appended::New { seq, .. }) = outcome else {
+        panic!("the first message must be stored: {outcome:?}")
+    };
+    assert_eq!(seq, Seq(1), "changes are made in the order in which they were handed over");
+}
+
+/// The library has no timer, so the clause looks at the clock itself.
+async fn within_reason<T>(work: impl Future<Output = T>) -> T {
+    let started = std::time::Instant::now();
+    let mut work = std::pin::pin!(work);
+    poll_fn(|cx| {
+        let outcome = work.as_mut().poll(cx);
+        if outcome.is_pending() {
+            assert!(started.elapsed().as_secs() < 10, "a change is held up by another that is not polled");
+            cx.waker().wake_by_ref();
+        }
+        outcome
+    })
+    .await
 }

@@ -151,6 +151,7 @@ macro_rules! __store_clauses {
             the_log_can_be_read_from_any_position
             logged_messages_come_as_they_are_now
             reading_changes_nothing
+            a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
             messages_of_many_tasks_all_get_their_place

@@ -44,7 +44,7 @@ use crate::model::{
 };
 
 /// How a [`SqliteStore`] is opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SqliteOptions {
     /// When a change counts as durable. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,
@@ -52,11 +52,46 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Page cache of each connection in KiB (default 16 MiB).
     pub cache_kib: usize,
+    /// Where callers are answered (default: on the writing thread).
+    pub answer_on: AnswerOn,
+}
+
+/// Runs the closure that answers the callers of a transaction. Waking many tasks of a runtime from a thread outside it
+/// costs a lock and perhaps a system call each; whoever has a runtime can have it done inside:
+/// `AnswerOn::new(move |answer| drop(handle.spawn(async move { answer() })))`.
+#[derive(Clone, Default)]
+pub struct AnswerOn(Option<Arc<Run>>);
+
+type Run = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+
+impl AnswerOn {
+    /// Answers through this function. It must run what it is given soon, or drop it.
+    pub fn new(run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(run)))
+    }
+
+    fn run(&self, answer: impl FnOnce() + Send + 'static) {
+        match &self.0 {
+            Some(run) => run(Box::new(answer)),
+            None => answer(),
+        }
+    }
+}
+
+impl std::fmt::Debug for AnswerOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "AnswerOn(…)" } else { "AnswerOn(the writing thread)" })
+    }
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { synchronous: Synchronous::Full, readers: 4, cache_kib: 16 << 10 }
+        Self {
+            synchronous: Synchronous::Full,
+            readers: 4,
+            cache_kib: 16 << 10,
+            answer_on: AnswerOn::default(),
+        }
     }
 }
 
@@ -68,6 +103,9 @@ pub enum Synchronous {
     /// Also survives the loss of power.
     Full,
 }
+
+/// How long SQLite waits for a lock that another connection of ours holds.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -88,16 +126,17 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         let lock = lock(path)?;
-        let mut db = connect(path, options)?;
+        let mut db = connect(path, &options)?;
         schema::migrate(&mut db)?;
+        let long_reads = connect(path, &options)?;
         let readers = (0..options.readers.max(1))
-            .map(|_| connect(path, options).map(Mutex::new))
+            .map(|_| connect(path, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            writer: Writer::start(db, connect(path, options)?)?,
+            writer: Writer::start(db, connect(path, &options)?, options.answer_on)?,
             readers,
             next_reader: AtomicUsize::new(0),
-            long_reads: LongReads::start(connect(path, options)?)?,
+            long_reads: LongReads::start(long_reads)?,
             closed: AtomicBool::new(false),
             path: path.to_owned(),
             _lock: lock,
@@ -340,10 +379,10 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn connect(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
+fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let open = || {
         let db = Connection::open(path)?;
-        db.busy_timeout(std::time::Duration::from_secs(10))?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(64);
         db.pragma_update(None, "journal_mode", "WAL")?;
         let synchronous = match options.synchronous {

@@ -44,6 +44,9 @@ impl Kind {
     }
 }
 
+/// A window that holds more bytes of bodies than this ends early.
+const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+
 /// Where message `seq` of a conversation lies in the table.
 pub(super) fn place(conversation: i64, seq: u32) -> i64 {
     conversation << 32 | i64::from(seq)
@@ -284,13 +287,15 @@ pub(super) fn history(
     let skip = i64::try_from(window.skip()).unwrap_or(i64::MAX);
     let mut rows = select.query(params![base | from, base | to, limit as i64 + 1, skip])?;
     let mut messages = Vec::with_capacity(limit.min(64));
-    let mut has_more = false;
+    let (mut has_more, mut bytes) = (false, 0);
     while let Some(row) = rows.next()? {
-        if messages.len() == limit {
+        if messages.len() == limit || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
             has_more = true;
             break;
         }
-        messages.push(read_message(row, id)?);
+        let message = read_message(row, id)?;
+        bytes += message.body.bytes.len();
+        messages.push(message);
     }
     if newest_first {
         messages.reverse();

@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::AnswerOn;
 use super::ops::Writing;
 use crate::store::StoreError;
 
@@ -24,34 +26,13 @@ const PAGES_PER_CHECKPOINT: usize = 16_384;
 /// A change that can be tried again: a transaction that fails as a whole is repeated job by job.
 trait Job: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> rusqlite::Result<()>;
-    /// Answers the caller, who also takes care of the rest of the batch.
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>, rest: Rest);
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
 }
-
-/// The jobs of a transaction whose callers do not know of it yet.
-///
-/// The writer wakes the first caller only, and that one, on a thread of its own runtime, wakes the others: waking from
-/// outside a runtime costs a system call and a global lock each. Whoever is given the rest and does not want it, or is
-/// gone, passes it on by dropping it.
-struct Rest {
-    jobs: std::vec::IntoIter<Box<dyn Job>>,
-}
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        for job in self.jobs.by_ref() {
-            job.finish(Ok(()), Rest { jobs: Vec::new().into_iter() });
-        }
-    }
-}
-
-/// What a caller is answered with.
-type Answer<T> = (Result<T, StoreError>, Rest);
 
 struct Change<T, F> {
     change: F,
     result: Option<T>,
-    reply: oneshot::Sender<Answer<T>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Job for Change<T, F>
@@ -64,11 +45,11 @@ where
         Ok(())
     }
 
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>, rest: Rest) {
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
         let lost = || StoreError::Unavailable("the change was not run".into());
         let Self { result, reply, .. } = *self;
         // Nobody waits any more when the caller was dropped; the change stands all the same.
-        let _ = reply.send((outcome.and_then(|()| result.ok_or_else(lost)), rest));
+        let _ = reply.send(outcome.and_then(|()| result.ok_or_else(lost)));
     }
 }
 
@@ -97,14 +78,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. `db` must be the only connection that writes; `checkpointer` is used beside it.
-    pub(super) fn start(db: Connection, checkpointer: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        db: Connection,
+        checkpointer: Connection,
+        answer_on: AnswerOn,
+    ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
         let checkpoints = Checkpointer::start(checkpointer, shared.clone())?;
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn({
             let shared = shared.clone();
             move || {
                 let _closes = CloseAtEnd(shared.clone());
-                write_until_closed(db, &shared, &checkpoints);
+                write_until_closed(db, &shared, &checkpoints, &answer_on);
             }
         });
         let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -128,9 +113,7 @@ impl Writer {
                 self.shared.filled.notify_one();
             }
         }
-        let (outcome, rest) = answer.await.map_err(|_| closed())?;
-        drop(rest);
-        outcome
+        answer.await.map_err(|_| closed())?
     }
 
     /// Transactions committed since the start.
@@ -160,7 +143,7 @@ impl Drop for CloseAtEnd {
     }
 }
 
-fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpointer) {
+fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpointer, answer_on: &AnswerOn) {
     let mut state = super::ops::State::default();
     let mut jobs = Vec::new();
     let pages = Arc::new(AtomicUsize::new(0));
@@ -189,10 +172,13 @@ fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpo
             let most = queue.jobs.len().min(MOST_PER_COMMIT);
             jobs.extend(queue.jobs.drain(..most));
         }
-        commit(&mut db, &mut state, &mut jobs, shared);
+        commit(&mut db, &mut state, &mut jobs, shared, answer_on);
         if shared.restart_log.swap(false, Ordering::Relaxed) {
-            // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint.
+            // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint. Nobody waits
+            // for them meanwhile.
+            let _ = db.busy_timeout(Duration::ZERO);
             let _ = checkpoint(&db, "RESTART");
+            let _ = db.busy_timeout(super::BUSY_TIMEOUT);
         }
         let pages = pages.load(Ordering::Relaxed);
         if pages < checkpointed_at {
@@ -204,28 +190,38 @@ fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpo
             checkpoints.wanted();
         }
     }
+    // What is not copied now is copied at the next start.
+    let _ = db.busy_timeout(Duration::from_millis(500));
     let _ = checkpoint(&db, "TRUNCATE");
 }
 
-fn commit(db: &mut Connection, state: &mut super::ops::State, jobs: &mut Vec<Box<dyn Job>>, shared: &Shared) {
+fn commit(
+    db: &mut Connection,
+    state: &mut super::ops::State,
+    jobs: &mut Vec<Box<dyn Job>>,
+    shared: &Shared,
+    answer_on: &AnswerOn,
+) {
     match transact(db, state, jobs) {
         Ok(()) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
-            let mut rest = Rest { jobs: std::mem::take(jobs).into_iter() };
-            if let Some(first) = rest.jobs.next() {
-                first.finish(Ok(()), rest);
+            let done = std::mem::take(jobs);
+            if done.len() == 1 {
+                done.into_iter().for_each(|job| job.finish(Ok(())));
+            } else {
+                answer_on.run(move || done.into_iter().for_each(|job| job.finish(Ok(()))));
             }
         }
         // One job that cannot be done must not fail the others: each gets a transaction of its own.
         Err(_) if jobs.len() > 1 => {
             for job in jobs.drain(..) {
                 let mut alone = vec![job];
-                commit(db, state, &mut alone, shared);
+                commit(db, state, &mut alone, shared, answer_on);
             }
         }
         Err(error) => {
             for job in jobs.drain(..) {
-                job.finish(Err(super::fault(&error)), Rest { jobs: Vec::new().into_iter() });
+                job.finish(Err(super::fault(&error)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -13,7 +13,7 @@ use chat_core::command::{Command, Destination, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
-use chat_core::model::{ClientId, Content, ProfilePatch, User, UserKey};
+use chat_core::model::{Content, ProfilePatch, User, UserKey};
 use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -21,9 +21,9 @@ use serde::ser::{SerializeMap, Serializer};
 use super::{DIALECT, MessageObject};
 use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
-use crate::dialect::wire::{Text, UserObject};
+use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
-use crate::http::{Address, Body, HttpError, Origin, bearer, json};
+use crate::http::{Address, Body, HttpError, Origin, bearer, is_foreign, json};
 use crate::media::{Media, MediaError, Purpose};
 
 /// Most bytes of an image.
@@ -121,7 +121,7 @@ async fn login(
     }
 }
 
-fn logged_in(app: &App, user: &User, status: StatusCode, origin: &Origin) -> Response {
+fn logged_in(app: &Arc<App>, user: &User, status: StatusCode, origin: &Origin) -> Response {
     let token = app.auth.issue(user, &DIALECT);
     let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.is_https);
     with_cookie(json(status, &user_object(app, user)), &cookie)
@@ -190,11 +190,12 @@ struct UpdateProfile<'a> {
 
 async fn update_profile(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     origin: Origin,
-    body: Body,
+    request: Request,
 ) -> Result<Response, HttpError> {
-    let caller = caller(&app, &headers).await?;
+    // Nobody's body is read before it is known who they are.
+    let caller = caller(&app, request.headers()).await?;
+    let body = Body::read(request).await?;
     let form: UpdateProfile<'_> = body.object()?;
     let picture = form.profile_pic.optional("profilePic")?.filter(|picture| !picture.is_empty());
     let full_name = form.full_name.optional("fullName")?.map(std::borrow::Cow::into_owned);
@@ -211,7 +212,7 @@ async fn update_profile(
 }
 
 async fn store_image(
-    app: &App,
+    app: &Arc<App>,
     origin: &Origin,
     data_url: &str,
     purpose: Purpose,
@@ -247,7 +248,7 @@ async fn chats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
     people(&app, &headers, Command::ListChatPartners { limit: App::MOST_USERS }).await
 }
 
-async fn people(app: &App, headers: &HeaderMap, command: Command) -> Result<Response, HttpError> {
+async fn people(app: &Arc<App>, headers: &HeaderMap, command: Command) -> Result<Response, HttpError> {
     let caller = caller(app, headers).await?;
     let Reply::Users(users) = app.dispatch(caller.user.id, command).await? else {
         return Err(HttpError::internal());
@@ -295,15 +296,15 @@ struct Send<'a> {
 async fn send(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
     origin: Origin,
-    body: Body,
+    request: Request,
 ) -> Result<Response, HttpError> {
-    let caller = caller(&app, &headers).await?;
+    let caller = caller(&app, request.headers()).await?;
+    let body = Body::read(request).await?;
     let form: Send<'_> = body.object()?;
     let text = form.text.optional("text")?.unwrap_or_default();
     let image = form.image.optional("image")?.filter(|image| !image.is_empty());
-    let client_id = form.client_id.optional("clientId")?.and_then(ClientId::new);
+    let client_id = client_id(form.client_id)?;
     if text.trim().is_empty() && image.is_none() {
         return Err(HttpError::bad_request("Text or image is required."));
     }
@@ -366,7 +367,7 @@ async fn restore_message(
 }
 
 async fn change(
-    app: &App,
+    app: &Arc<App>,
     headers: &HeaderMap,
     id: &str,
     command: impl FnOnce(MessageId) -> Command,
@@ -379,14 +380,16 @@ async fn change(
     })
 }
 
-fn user_object<'a>(app: &App, user: &'a User) -> UserObject<'a> {
-    UserObject { user, online: app.presence.is_online(user.id) }
+fn user_object<'a>(app: &Arc<App>, user: &'a User) -> UserObject<'a> {
+    UserObject { user, online: Some(app.presence.is_online(user.id)) }
 }
 
 /// The first of the cookies that is good, or else the bearer token.
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
+async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
     let mut failure = AuthError::Missing;
-    for token in cookie::tokens(headers).chain(bearer(headers)) {
+    // A page of another origin must not act with this browser's cookie, even one of the same site.
+    let cookies = cookie::tokens(headers).filter(|_| !is_foreign(headers, &app.config.origins));
+    for token in cookies.chain(bearer(headers)) {
         match app.auth.authenticate(token).await {
             Ok(caller) => return Ok(caller),
             Err(error) => failure = error,
