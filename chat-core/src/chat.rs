@@ -1,11 +1,14 @@
 //! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
 //! told. Nothing here tells them.
 
+mod rooms;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{self, Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
@@ -15,13 +18,12 @@ use crate::event::{Audience, Delivery, Event};
 use crate::history::Window;
 use crate::id::{ConversationId, IdSource, MessageId, ObjectIds, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, Member, Message, MessageView, NewUser, Pair, PasswordHash, Position,
-    ProfilePatch, Role, RoomInfo, Tombstone, User, UserKey, Visibility,
+    ClientId, Content, Conversation, Message, MessageView, NewUser, Pair, PasswordHash, Position,
+    ProfilePatch, Tombstone, User, UserKey,
 };
 use crate::policy::{self, Limits};
 use crate::store::{
-    Appended, Change, CreatedUser, LoggedChange, MemoryStore, NewMessage, NewRoom, Store, StoreError,
-    StoredMessage,
+    Appended, Change, CreatedUser, LoggedChange, MemoryStore, NewMessage, Store, StoreError, StoredMessage,
 };
 
 /// The chat: everything that can be asked of it, over a store.
@@ -412,75 +414,6 @@ impl Chat {
         Ok(Outcome { reply: Reply::Done, deliveries: vec![Delivery { position: None, audience, event }] })
     }
 
-    async fn create_room(
-        &self,
-        actor: UserId,
-        name: &str,
-        visibility: Visibility,
-        others: Vec<UserId>,
-    ) -> Result<Outcome, Error> {
-        let name = policy::check_display_name("name", name)?.to_owned();
-        if others.len() >= self.limits.room_members {
-            let limit = self.limits.room_members;
-            return Err(Error::TooLarge { field: "members", limit, unit: "members" });
-        }
-        let at = self.clock.now();
-        let mut members = vec![Member { user: actor, role: Role::Admin, joined_at: at }];
-        for user in others {
-            self.directory.user(user).await?;
-            if members.iter().all(|member| member.user != user) {
-                members.push(Member { user, role: Role::Member, joined_at: at });
-            }
-        }
-        let id = ConversationId::from_bytes(self.ids.next(at));
-        let info = RoomInfo { name, visibility };
-        let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
-        let event = Event::RoomCreated { room: room.clone(), by: actor };
-        Ok(about_room(Some(position), room, event))
-    }
-
-    async fn add_member(&self, actor: UserId, id: ConversationId, user: UserId) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_add_member(actor, user, &room, &self.limits)?;
-        self.directory.user(user).await?;
-        if room.member(user).is_some() {
-            return Ok(quietly(Reply::Conversation(room)));
-        }
-        let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
-        let changed = self.store.set_member(id, member).await?;
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::MemberAdded { room: room.clone(), user };
-        Ok(about_room(position, room, event))
-    }
-
-    async fn remove_member(&self, actor: UserId, id: ConversationId, user: UserId) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_remove_member(actor, user, &room)?;
-        let changed = self.store.remove_member(id, user, self.clock.now()).await?;
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::MemberRemoved { room: room.clone(), user };
-        Ok(about_room(position, room, event))
-    }
-
-    async fn set_role(
-        &self,
-        actor: UserId,
-        id: ConversationId,
-        user: UserId,
-        role: Role,
-    ) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_set_role(actor, user, &room)?;
-        let member = *room.member(user).ok_or(Error::UserNotFound)?;
-        let changed = self.store.set_member(id, Member { role, ..member }).await?;
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::RoleChanged { room: room.clone(), user, role };
-        Ok(about_room(position, room, event))
-    }
-
     async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
         match to {
             Destination::Conversation(id) => self.directory.conversation(*id).await,
@@ -572,18 +505,4 @@ fn quietly(reply: Reply) -> Outcome {
 
 fn to_members(position: Position, conversation: &Arc<Conversation>, event: Event) -> Delivery {
     Delivery { position: Some(position), audience: Audience::Members(conversation.clone()), event }
-}
-
-fn about_room(position: Option<Position>, room: Arc<Conversation>, event: Event) -> Outcome {
-    let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
-    Outcome { reply: Reply::Conversation(room), deliveries: deliveries.into_iter().collect() }
-}
-
-fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {
-    let audience = if let Event::MemberRemoved { user, .. } = &event {
-        Audience::MembersAnd(room, *user)
-    } else {
-        Audience::Members(room)
-    };
-    Delivery { position: Some(position), audience, event }
 }

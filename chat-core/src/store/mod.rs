@@ -20,7 +20,7 @@
 //! Implement the four traits, then let the clauses judge: `chat_core::store::contract` (feature `contract`)
 //! holds one function per guarantee, and the macro [`store_contract!`](crate::store_contract) turns them into
 //! tests:
-//! ```ignore
+//! ```text
 //! chat_core::store_contract!(async { Arc::new(MyStore::open_fresh().await) as Arc<dyn Store> });
 //! ```
 //! A driver that cannot run in a test must show as ignored with its reason, never as passed.

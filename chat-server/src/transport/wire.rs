@@ -23,9 +23,6 @@ use parking_lot::Mutex;
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
 
-/// A buffer that has grown beyond this is given back when it is empty.
-const LARGEST_KEPT: usize = 2 << 10;
-
 /// The event that marks where a session changes from socketioxide's side to the lane. No client ever sees it.
 pub(crate) const MARKER_EVENT: &str = "\u{1}";
 const MARKER: &[u8] = br#"42["\u0001"]"#;
@@ -179,12 +176,8 @@ impl Wire {
                 }
             }
         }
-        if out.unsent.capacity() > LARGEST_KEPT {
-            out.unsent = BytesMut::new();
-        } else {
-            // Makes the room of what was sent usable again.
-            out.unsent.clear();
-        }
+        // Most connections are idle most of the time, and keep no buffer meanwhile.
+        out.unsent = BytesMut::new();
         Ok(Drained { all: true, progress })
     }
 }

@@ -61,7 +61,7 @@ impl<G> Fresh for (Arc<dyn Store>, G) {
 /// The argument is an expression whose value is a future of a fresh store: an `Arc<dyn Store>`, or a pair of it
 /// and a guard that is kept until the clause has ended. It is evaluated once per clause. The calling crate needs
 /// `tokio` with `macros` and `rt-multi-thread`. Use one module per driver.
-/// ```ignore
+/// ```text
 /// mod my_store {
 ///     chat_core::store_contract!(async {
 ///         let folder = tempfile::tempdir().unwrap();
@@ -80,7 +80,7 @@ macro_rules! store_contract {
 ///
 /// The argument is an async closure from a path to the store there, made if there is nothing yet: the path is in
 /// an empty folder of its own, and the driver may make a file or a folder of it.
-/// ```ignore
+/// ```text
 /// mod my_store_again {
 ///     chat_core::store_durability_contract!(async |path: &Path| {
 ///         Arc::new(MyStore::open(path).await.unwrap()) as Arc<dyn Store>

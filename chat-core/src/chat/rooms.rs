@@ -1,0 +1,107 @@
+//! Commands about rooms and who is in them.
+
+use std::sync::Arc;
+
+use super::{Chat, quietly};
+use crate::command::{Outcome, Reply};
+use crate::error::Error;
+use crate::event::{Audience, Delivery, Event};
+use crate::id::{ConversationId, UserId};
+use crate::model::{Conversation, Member, Position, Role, RoomInfo, Visibility};
+use crate::policy;
+use crate::store::NewRoom;
+
+impl Chat {
+    pub(super) async fn create_room(
+        &self,
+        actor: UserId,
+        name: &str,
+        visibility: Visibility,
+        others: Vec<UserId>,
+    ) -> Result<Outcome, Error> {
+        let name = policy::check_display_name("name", name)?.to_owned();
+        if others.len() >= self.limits.room_members {
+            let limit = self.limits.room_members;
+            return Err(Error::TooLarge { field: "members", limit, unit: "members" });
+        }
+        let at = self.clock.now();
+        let mut members = vec![Member { user: actor, role: Role::Admin, joined_at: at }];
+        for user in others {
+            self.directory.user(user).await?;
+            if members.iter().all(|member| member.user != user) {
+                members.push(Member { user, role: Role::Member, joined_at: at });
+            }
+        }
+        let id = ConversationId::from_bytes(self.ids.next(at));
+        let info = RoomInfo { name, visibility };
+        let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let event = Event::RoomCreated { room: room.clone(), by: actor };
+        Ok(about_room(Some(position), room, event))
+    }
+
+    pub(super) async fn add_member(
+        &self,
+        actor: UserId,
+        id: ConversationId,
+        user: UserId,
+    ) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_add_member(actor, user, &room, &self.limits)?;
+        self.directory.user(user).await?;
+        if room.member(user).is_some() {
+            return Ok(quietly(Reply::Conversation(room)));
+        }
+        let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
+        let changed = self.store.set_member(id, member).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::MemberAdded { room: room.clone(), user };
+        Ok(about_room(position, room, event))
+    }
+
+    pub(super) async fn remove_member(
+        &self,
+        actor: UserId,
+        id: ConversationId,
+        user: UserId,
+    ) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_remove_member(actor, user, &room)?;
+        let changed = self.store.remove_member(id, user, self.clock.now()).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::MemberRemoved { room: room.clone(), user };
+        Ok(about_room(position, room, event))
+    }
+
+    pub(super) async fn set_role(
+        &self,
+        actor: UserId,
+        id: ConversationId,
+        user: UserId,
+        role: Role,
+    ) -> Result<Outcome, Error> {
+        let room = self.directory.conversation(id).await?;
+        policy::may_set_role(actor, user, &room)?;
+        let member = *room.member(user).ok_or(Error::UserNotFound)?;
+        let changed = self.store.set_member(id, Member { role, ..member }).await?;
+        self.directory.forget_conversation(id);
+        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
+        let event = Event::RoleChanged { room: room.clone(), user, role };
+        Ok(about_room(position, room, event))
+    }
+}
+
+fn about_room(position: Option<Position>, room: Arc<Conversation>, event: Event) -> Outcome {
+    let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
+    Outcome { reply: Reply::Conversation(room), deliveries: deliveries.into_iter().collect() }
+}
+
+pub(super) fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {
+    let audience = if let Event::MemberRemoved { user, .. } = &event {
+        Audience::MembersAnd(room, *user)
+    } else {
+        Audience::Members(room)
+    };
+    Delivery { position: Some(position), audience, event }
+}
