@@ -60,8 +60,10 @@ async fn signup(
     State(app): State<Arc<App>>,
     address: Address,
     origin: Origin,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpError> {
+    may_set_cookie(&app, &headers)?;
     let form: Signup<'_> = body.object()?;
     let given = |text: Option<std::borrow::Cow<'_, str>>| {
         text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -105,8 +107,10 @@ async fn login(
     State(app): State<Arc<App>>,
     address: Address,
     origin: Origin,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpError> {
+    may_set_cookie(&app, &headers)?;
     let form: Login<'_> = body.object()?;
     let given = |text: std::borrow::Cow<'_, str>| (!text.is_empty()).then(|| text.into_owned());
     let email = form.email.optional("email")?.and_then(given);
@@ -119,6 +123,15 @@ async fn login(
         // The same words whether the person exists or not.
         LogIn::WrongPassword | LogIn::Unknown => Err(HttpError::bad_request("Invalid credentials")),
     }
+}
+
+/// A page of another origin could otherwise log a browser in as somebody else, or out, with a form that needs no
+/// permission to be sent.
+fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
+    if is_foreign(headers, &app.config.origins) {
+        return Err(HttpError::new(StatusCode::FORBIDDEN, "This page may not log in here"));
+    }
+    Ok(())
 }
 
 fn logged_in(app: &Arc<App>, user: &User, status: StatusCode, origin: &Origin) -> Response {
@@ -143,6 +156,7 @@ async fn logout(
     struct LoggedOut {
         message: &'static str,
     }
+    may_set_cookie(&app, &headers)?;
     for token in cookie::tokens(&headers).chain(bearer(&headers)) {
         app.log_out(token).await?;
     }
