@@ -6,6 +6,7 @@ import net from 'node:net';
 import { after, afterEach, test } from 'node:test';
 
 import * as camel from './support/camel.mjs';
+import { request } from './support/http.mjs';
 import { text } from './support/names.mjs';
 import * as push from './support/push.mjs';
 import { join } from './support/raw.mjs';
@@ -75,4 +76,18 @@ test('a token is void as soon as its log-out is answered, for sockets that are j
     await anna.post('/auth/logout');
     for (const raw of await Promise.all(coming)) if (raw) await within(raw.closed, 10_000, 'the end of a socket');
   }
+});
+
+test('a page of another origin can neither log in nor act with the cookie', async () => {
+  server = await startServer();
+  const anna = await push.signup(server, 'anna');
+  const foreign = { origin: 'http://evil.example' };
+  const credentials = { email: anna.email, password: 'whatever' };
+  for (const path of ['/api/auth/login', '/api/auth/signup', '/api/auth/logout']) {
+    const answer = await request(server, { method: 'POST', path, headers: foreign, body: credentials });
+    assert.deepEqual([answer.status, typeof answer.json.message], [403, 'string'], path);
+  }
+  const check = (headers) => request(server, { path: '/api/auth/check', headers: { cookie: anna.cookie, ...headers } });
+  assert.equal((await check(foreign)).status, 401);
+  for (const own of [{}, { origin: server.url }, { origin: 'http://localhost:5173' }]) assert.equal((await check(own)).status, 200);
 });
