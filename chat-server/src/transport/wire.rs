@@ -3,7 +3,7 @@
 //! **Why a lane.** An event that goes out through socketioxide is encoded for each connection anew, copied four times,
 //! passes a channel and wakes a task that selects over three others. Here an event is a websocket frame, encoded once
 //! for everybody who gets it; sending it is one copy into the connection's buffer, and whatever has gathered there when
-//! the connection's task runs leaves in one system call. That is two thirds of the cost of a delivery.
+//! the connection's task runs leaves in one system call. It also makes what waits for a client countable in bytes.
 //!
 //! **Order.** Both sides write whole frames, so they mix at frame boundaries. What must come in order is sent on one
 //! side only: everything of ours takes the lane once it is open, socketioxide's side carries the handshake, heartbeats
