@@ -201,6 +201,8 @@ impl Chat {
 
     /// Carries out a command. When this returns `Ok`, all of it is stored.
     ///
+    /// Run it to its end: a future that is dropped half-way may have stored its change, and then nobody is told of it.
+    ///
     /// # Errors
     /// When the command is malformed, not allowed, or the store fails; then nothing has changed.
     pub async fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
@@ -217,21 +219,10 @@ impl Chat {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn start(&self, actor: &Actor, command: Command) -> Result<Started<'_>, Error> {
-        match command {
+        let actor = actor.user;
+        let outcome = match command {
             Command::Send { to, content, client_id } => {
-                self.start_send(actor.user, &to, content, client_id).await
-            }
-            command => self.finish(actor.user, command).await.map(Started::Done),
-        }
-    }
-
-    async fn finish(&self, actor: UserId, command: Command) -> Result<Outcome, Error> {
-        match command {
-            Command::Send { to, content, client_id } => {
-                match self.start_send(actor, &to, content, client_id).await? {
-                    Started::Done(outcome) => Ok(outcome),
-                    Started::Storing(storing) => storing.await,
-                }
+                return self.start_send(actor, &to, content, client_id).await;
             }
             Command::Delete { message } => self.set_deleted(actor, message, true).await,
             Command::Restore { message } => self.set_deleted(actor, message, false).await,
@@ -253,7 +244,8 @@ impl Chat {
             Command::AddMember { room, user } => self.add_member(actor, room, user).await,
             Command::RemoveMember { room, user } => self.remove_member(actor, room, user).await,
             Command::SetRole { room, user, role } => self.set_role(actor, room, user, role).await,
-        }
+        };
+        outcome.map(Started::Done)
     }
 
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and

@@ -4,8 +4,8 @@
 //! whoever finishes a command hands its deliveries in here, and they are held until all before them have been sent,
 //! going by their positions in the log. Whoever brings the missing one sends what it was holding up, there and then.
 //!
-//! A position that is not handed in (its request was dropped after the commit, or another node made the change) is read
-//! from the log after a moment: the log is the truth, handing in only makes it fast.
+//! A position that is not handed in (another node made the change) is read from the log a moment after a later one was
+//! handed in: the log is the truth, handing in only makes it fast.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

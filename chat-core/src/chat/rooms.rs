@@ -53,10 +53,7 @@ impl Chat {
         }
         let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
         let changed = self.store.set_member(id, member).await?;
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::MemberAdded { room: room.clone(), user };
-        Ok(about_room(position, room, event))
+        self.changed(id, changed, |room| Event::MemberAdded { room, user })
     }
 
     pub(super) async fn remove_member(
@@ -68,10 +65,7 @@ impl Chat {
         let room = self.directory.conversation(id).await?;
         policy::may_remove_member(actor, user, &room)?;
         let changed = self.store.remove_member(id, user, self.clock.now()).await?;
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::MemberRemoved { room: room.clone(), user };
-        Ok(about_room(position, room, event))
+        self.changed(id, changed, |room| Event::MemberRemoved { room, user })
     }
 
     pub(super) async fn set_role(
@@ -85,10 +79,19 @@ impl Chat {
         policy::may_set_role(actor, user, &room)?;
         let member = *room.member(user).ok_or(Error::UserNotFound)?;
         let changed = self.store.set_member(id, Member { role, ..member }).await?;
+        self.changed(id, changed, |room| Event::RoleChanged { room, user, role })
+    }
+
+    /// Forgets what was known of a room, and tells of what was changed in it.
+    fn changed(
+        &self,
+        id: ConversationId,
+        changed: Option<(Option<Position>, Arc<Conversation>)>,
+        event: impl FnOnce(Arc<Conversation>) -> Event,
+    ) -> Result<Outcome, Error> {
         self.directory.forget_conversation(id);
         let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        let event = Event::RoleChanged { room: room.clone(), user, role };
-        Ok(about_room(position, room, event))
+        Ok(about_room(position, room.clone(), event(room)))
     }
 }
 
