@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::codec::{self, Codec, HuffmanCodec, Kind};
+use crate::codec::{Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
@@ -101,7 +101,7 @@ impl Chat {
         Self { ids, ..self }
     }
 
-    /// With another codec for new bodies. Bodies of any codec ever used stay readable.
+    /// With another codec. It writes new bodies, and reads old ones: those of every built-in codec ever used.
     pub fn with_codec(self, codec: Arc<dyn Codec>) -> Self {
         Self { codec, ..self }
     }
@@ -430,7 +430,7 @@ impl Chat {
         let corrupt = || StoreError::Corrupt { what: "message body", id: stored.id.to_string() };
         // What was let in may be decoded, however limits were changed since.
         const LIMIT: usize = 256 << 20;
-        let text = codec::decode(&stored.body, LIMIT).map_err(|_| corrupt())?;
+        let text = self.codec.decode((&stored.body).into(), LIMIT).map_err(|_| corrupt())?;
         let text = String::from_utf8(text).map_err(|_| corrupt())?;
         Ok(Message {
             id: stored.id,

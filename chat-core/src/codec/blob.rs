@@ -1,6 +1,6 @@
 //! An encoded body and what it is made of.
 
-use std::fmt;
+use std::{fmt, iter};
 
 /// What is being stored: lets a codec choose its model.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,6 +53,51 @@ pub struct UnknownEncoding(
     pub u8,
 );
 
+/// How exactly a blob is written, for counters and reports.
+///
+/// [`Encoding`] says who can read a blob, this says what came of it: whether its body was too small
+/// to try, and otherwise which way of writing was the cheapest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum BlobFormat {
+    /// The body alone, without any header.
+    Plain,
+    /// A frame with this format in its first byte, 0 to 31; 0 is the body kept as it is.
+    Frame(u8),
+    /// A frame that has not even its first byte. No codec writes it.
+    Missing,
+}
+
+impl BlobFormat {
+    /// How many there are.
+    pub(super) const COUNT: usize = 34;
+
+    /// All, in the order of their indexes.
+    pub(super) fn all() -> impl Iterator<Item = BlobFormat> {
+        iter::once(BlobFormat::Plain).chain((0..32).map(BlobFormat::Frame)).chain([BlobFormat::Missing])
+    }
+
+    /// The place in an array with one item for each, below [`Self::COUNT`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            BlobFormat::Plain => 0,
+            BlobFormat::Frame(id) => 1 + usize::from(id & 31),
+            BlobFormat::Missing => 33,
+        }
+    }
+}
+
+/// `plain`, the number of the frame's format, or `missing`.
+impl fmt::Display for BlobFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BlobFormat::Plain => f.pad("plain"),
+            BlobFormat::Frame(id) => id.fmt(f),
+            BlobFormat::Missing => f.pad("missing"),
+        }
+    }
+}
+
 /// An encoded body.
 ///
 /// `Debug` shows the encoding and the length, never content, so that a blob in a log line or in a
@@ -63,6 +108,13 @@ pub struct Blob {
     pub encoding: Encoding,
     /// The body in that encoding.
     pub bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// How exactly this is written.
+    pub fn format(&self) -> BlobFormat {
+        BlobRef::from(self).format()
+    }
 }
 
 impl fmt::Debug for Blob {
@@ -80,6 +132,17 @@ pub struct BlobRef<'a> {
     pub encoding: Encoding,
     /// The body in that encoding.
     pub bytes: &'a [u8],
+}
+
+impl BlobRef<'_> {
+    /// How exactly this is written.
+    pub fn format(&self) -> BlobFormat {
+        match (self.encoding, self.bytes.first()) {
+            (Encoding::Stored, _) => BlobFormat::Plain,
+            (Encoding::Huffman, Some(first)) => BlobFormat::Frame(first >> 3),
+            (Encoding::Huffman, None) => BlobFormat::Missing,
+        }
+    }
 }
 
 impl<'a> From<&'a Blob> for BlobRef<'a> {

@@ -2,7 +2,8 @@
 //!
 //! A [`Codec`] turns a body into a [`Blob`]; [`decode`] turns any blob of any codec back. Writing
 //! is a choice that may change from release to release, reading is a promise: a blob says by its
-//! [`Encoding`] how to read it, so old ones stay readable whatever codec is in use now.
+//! [`Encoding`] how to read it, so old ones stay readable whatever codec is in use now. What a
+//! codec does all day is counted by wrapping it in [`Metered`].
 //!
 //! Blobs carry no checksum. Damage that still is a well-formed frame decodes to other bytes, so
 //! integrity at rest is the store's concern; what is promised here is that no input whatever
@@ -10,12 +11,16 @@
 
 mod blob;
 mod huffman;
+mod metered;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use self::{
-    blob::{Blob, BlobRef, Encoding, Kind, UnknownEncoding},
+    blob::{Blob, BlobFormat, BlobRef, Encoding, Kind, UnknownEncoding},
     huffman::HuffmanCodec,
+    metered::{CodecCounts, Decoded, Encoded, Metered},
 };
 
 /// Largest message in bytes that is stored as it is.
@@ -24,16 +29,38 @@ pub const MAX_PLAIN_MESSAGE: usize = 50;
 /// Largest file in bytes that is stored as it is.
 pub const MAX_PLAIN_FILE: usize = 1024;
 
-/// Encodes bodies for storage.
+/// Encodes bodies for storage, and decodes what any codec has stored.
 ///
 /// # Guarantees
 ///
-/// - [`decode`] with a limit of at least `body.len()` gives back exactly `body`.
+/// - [`Codec::decode`] with a limit of at least `body.len()` gives back exactly `body`.
 /// - The blob is at most one byte longer than the body, for every body.
 /// - Equal arguments give equal blobs.
 pub trait Codec: Send + Sync {
     /// Encodes `body`, which may be any bytes of any length; `kind` says what they are.
     fn encode(&self, kind: Kind, body: &[u8]) -> Blob;
+
+    /// Decodes a blob of this or any built-in codec into at most `limit` bytes.
+    ///
+    /// This is [`decode`](decode()), unless the codec has tables of its own that only it can read
+    /// by.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](decode()).
+    fn decode(&self, blob: BlobRef<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        decode(blob, limit)
+    }
+}
+
+impl<C: Codec + ?Sized> Codec for Arc<C> {
+    fn encode(&self, kind: Kind, body: &[u8]) -> Blob {
+        (**self).encode(kind, body)
+    }
+
+    fn decode(&self, blob: BlobRef<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        (**self).decode(blob, limit)
+    }
 }
 
 /// Keeps every body as it is.

@@ -9,12 +9,15 @@ const KINDS: [Kind; 2] = [Kind::Message, Kind::File];
 /// Encodes and decodes `body` with every codec, as both kinds, and holds the result against the
 /// guarantees of [`Codec`].
 fn check(body: &[u8]) {
-    let codecs: [&dyn Codec; 2] = [&StoredCodec, &HuffmanCodec];
+    let metered = Metered::new(HuffmanCodec);
+    let codecs: [&dyn Codec; 3] = [&StoredCodec, &HuffmanCodec, &metered];
     for codec in codecs {
         for kind in KINDS {
             let blob = codec.encode(kind, body);
             assert!(blob.bytes.len() <= body.len() + 1, "{} bytes became {blob:?}", body.len());
             assert!(decode(&blob, body.len()).as_deref() == Ok(body), "{} bytes changed", body.len());
+            let again = codec.decode((&blob).into(), body.len());
+            assert!(again.as_deref() == Ok(body), "{} bytes changed", body.len());
             assert_eq!(codec.encode(kind, body), blob);
             if let Some(limit) = body.len().checked_sub(1) {
                 assert_eq!(decode(&blob, limit), Err(DecodeError::TooLarge { limit }));
@@ -95,6 +98,28 @@ fn encodings_keep_their_numbers() {
     for number in 2..=u8::MAX {
         assert_eq!(Encoding::try_from(number), Err(UnknownEncoding(number)));
     }
+}
+
+#[test]
+fn a_format_is_read_from_the_first_byte() {
+    let format = |encoding, bytes: &[u8]| BlobRef { encoding, bytes }.format();
+    assert_eq!(format(Encoding::Stored, b""), BlobFormat::Plain);
+    assert_eq!(format(Encoding::Stored, &[0xff]), BlobFormat::Plain);
+    assert_eq!(format(Encoding::Huffman, b""), BlobFormat::Missing);
+    for first in 0..=u8::MAX {
+        assert_eq!(format(Encoding::Huffman, &[first]), BlobFormat::Frame(first >> 3));
+    }
+    assert_eq!(StoredCodec.encode(Kind::Message, b"hi").format(), BlobFormat::Plain);
+    assert_eq!(HuffmanCodec.encode(Kind::Message, &noise(51)).format(), BlobFormat::Frame(0));
+}
+
+#[test]
+fn every_format_has_a_place_of_its_own() {
+    let indexes: Vec<_> = BlobFormat::all().map(BlobFormat::index).collect();
+    assert_eq!(indexes, (0..BlobFormat::COUNT).collect::<Vec<_>>());
+    let names =
+        [BlobFormat::Plain, BlobFormat::Frame(29), BlobFormat::Missing].map(|format| format.to_string());
+    assert_eq!(names, ["plain", "29", "missing"]);
 }
 
 #[test]
