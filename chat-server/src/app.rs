@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chat_core::chat::{Registration, Started};
+use chat_core::codec::{Codec, Metered};
 use chat_core::command::{Actor, Command, Outcome, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
@@ -32,6 +33,8 @@ pub struct App {
     pub config: Config,
     /// The domain.
     pub chat: Arc<Chat>,
+    /// What writes and reads the bodies in the store, and counts them.
+    pub codec: Arc<Metered<Arc<dyn Codec>>>,
     /// Who somebody is.
     pub auth: Authenticator,
     /// Who is online, and who must be told.
@@ -99,7 +102,8 @@ impl App {
                 Arc::new(SqliteStore::open(path, options)?)
             }
         };
-        let chat = Arc::new(Chat::new(store));
+        let codec = Arc::new(Metered::new(config.codec.build()));
+        let chat = Arc::new(Chat::new(store).with_codec(codec.clone()));
         let position = chat.store().last_position().await?;
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
@@ -118,6 +122,7 @@ impl App {
             draining: AtomicBool::new(false),
             config,
             chat,
+            codec,
             sessions,
             media,
             disk,

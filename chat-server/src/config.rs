@@ -7,8 +7,10 @@ use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::codec::{Codec, HuffmanCodec, StoredCodec};
 use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
@@ -76,6 +78,9 @@ pub struct Options {
     /// `full`: acknowledged messages survive a power failure; `normal`: the death of the process only, but faster
     #[arg(long, env = "CHAT_SQLITE_SYNCHRONOUS", default_value = "full")]
     pub sqlite_synchronous: String,
+    /// How new texts are stored: `huffman` compresses them, `none` does not. What is stored stays readable either way
+    #[arg(long, env = "CHAT_CODEC", default_value = "huffman")]
+    pub codec: String,
 
     /// Families of frontends that are served, comma-separated
     #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
@@ -172,6 +177,8 @@ pub struct Config {
     pub message_limit: u32,
     /// Where everything is kept.
     pub store: StoreConfig,
+    /// How new texts are stored.
+    pub codec: CodecConfig,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
     /// Who is served.
@@ -217,6 +224,48 @@ pub enum StoreConfig {
         /// When a change counts as durable.
         synchronous: Synchronous,
     },
+}
+
+/// Which codec writes new bodies. Each of them reads what any of them has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodecConfig {
+    /// The compression made for chat.
+    Huffman,
+    /// Bodies are kept as they are.
+    None,
+}
+
+impl CodecConfig {
+    /// All, for messages that list them.
+    const ALL: [Self; 2] = [Self::Huffman, Self::None];
+
+    /// Its name in `CHAT_CODEC`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Huffman => "huffman",
+            Self::None => "none",
+        }
+    }
+
+    /// The codec of a name.
+    ///
+    /// # Errors
+    /// When there is none of this name: names `CHAT_CODEC` and what it may be.
+    pub fn find(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            wrong("CHAT_CODEC", format!("{name:?} is not one of {known}"))
+        })
+    }
+
+    /// Makes it.
+    pub fn build(self) -> Arc<dyn Codec> {
+        match self {
+            Self::Huffman => Arc::new(HuffmanCodec),
+            Self::None => Arc::new(StoredCodec),
+        }
+    }
 }
 
 /// Connections.
@@ -305,6 +354,7 @@ impl Config {
             },
             message_limit: options.message_limit,
             store: store(options)?,
+            codec: CodecConfig::find(&options.codec)?,
             data_dir: options.data_dir.clone(),
             dialects,
             default_dialect,
@@ -463,6 +513,15 @@ mod tests {
         {
             assert!(!origins.allow(no), "{no}");
         }
+    }
+
+    #[test]
+    fn a_codec_has_one_of_the_known_names() {
+        for codec in CodecConfig::ALL {
+            assert_eq!(CodecConfig::find(codec.name()).unwrap(), codec);
+        }
+        let error = CodecConfig::find("gzip").unwrap_err().to_string();
+        assert_eq!(error, r#"CHAT_CODEC: "gzip" is not one of huffman, none"#);
     }
 
     #[test]
