@@ -1,20 +1,36 @@
-//! The program: reads the configuration, listens, serves.
+//! The program: reads the configuration, listens, serves. With a command it does that instead.
+
+mod commands;
 
 use chat_server::config::{Config, Options};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The command line: the server's options, and a command if it is not to serve.
+#[derive(Parser)]
+#[command(name = "chat-server", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<commands::Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
 fn main() -> std::process::ExitCode {
     // A missing file is fine; everything in it can also be set in the environment.
     let dotenv = dotenvy::dotenv();
-    let options = Options::parse();
+    let Cli { command, options } = Cli::parse();
     start_logging(&options);
     if let Err(error) = dotenv.map(drop).or_else(|error| if error.not_found() { Ok(()) } else { Err(error) })
     {
         tracing::warn!(%error, "the .env file was not read");
     }
-    match run(&options) {
+    let done = match command {
+        Some(command) => command.run(&options),
+        None => serve(&options),
+    };
+    match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chat-server: {error}");
@@ -23,7 +39,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::check(options)?;
     if options.store.is_none() && (options.mongo_uri.is_some() || options.mongodb_uri.is_some()) {
         tracing::warn!(

@@ -1,0 +1,210 @@
+//! `chat-server codec stats`: messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use chat_core::codec::Codec;
+use chat_server::config::CodecConfig;
+use clap::Args;
+use serde::Serialize;
+
+use super::input::{self, Filter, InputError, KindName, Message};
+use super::measure::{Changed, Measured, measure};
+use super::report::Table;
+
+#[derive(Args)]
+pub(crate) struct Stats {
+    /// Messages, one JSON object a line: {"group": "en", "text": "…"}, other fields are passed over; `-`: standard input
+    file: PathBuf,
+    /// Leave out messages of fewer bytes. Those of 50 bytes and fewer are never compressed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    min_bytes: usize,
+    /// As what the texts are compressed
+    #[arg(long, value_enum, default_value = "message")]
+    kind: KindName,
+    /// Take only lines whose field "split" is this
+    #[arg(long)]
+    split: Option<String>,
+    /// How often everything is timed; the shortest time counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    passes: u32,
+    /// Write JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+impl Stats {
+    pub(super) fn run(&self, codec: CodecConfig) -> Result<String, Box<dyn Error>> {
+        let report = open(&self.file)
+            .map_err(InputError::Io)
+            .map_err(Problem::Input)
+            .and_then(|input| self.report(input, codec.name(), &codec.build()))
+            .map_err(|problem| format!("{}: {problem}", self.file.display()))?;
+        Ok(if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() })
+    }
+
+    fn report(&self, input: impl BufRead, name: &'static str, codec: &dyn Codec) -> Result<Report, Problem> {
+        let filter = Filter { min_bytes: self.min_bytes, split: self.split.as_deref() };
+        let mut groups = BTreeMap::new();
+        for (group, messages) in input::read(input, filter).map_err(Problem::Input)? {
+            let bodies: Vec<_> = messages.iter().map(|Message { text, .. }| text.as_bytes()).collect();
+            let measured = measure(codec, self.kind.kind(), &bodies, self.passes)
+                .map_err(|Changed(index)| Problem::Changed { line: messages[index].line })?;
+            groups.insert(group, measured);
+        }
+        let all = Row::new("all".to_owned(), &Measured::sum(groups.values()));
+        let groups = groups.into_iter().map(|(group, measured)| Row::new(group, &measured)).collect();
+        Ok(Report { codec: name, kind: self.kind.name(), groups, all })
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(transparent)]
+    Input(InputError),
+    #[error("line {line}: the text has changed by being compressed and decompressed")]
+    Changed { line: usize },
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    Ok(Box::new(BufReader::new(File::open(path)?)))
+}
+
+/// What is shown.
+#[derive(Serialize)]
+struct Report {
+    codec: &'static str,
+    kind: &'static str,
+    groups: Vec<Row>,
+    all: Row,
+}
+
+/// One group, or all together.
+#[derive(Serialize)]
+struct Row {
+    group: String,
+    messages: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// Bytes out per byte in.
+    ratio: f64,
+    /// The order-0 entropy as such a ratio.
+    order0: f64,
+    encode_ns_per_message: f64,
+    decode_ns_per_message: f64,
+    encode_ns_per_100_bytes: f64,
+    decode_ns_per_100_bytes: f64,
+    /// How many blobs each format has got, by its name.
+    formats: BTreeMap<String, u64>,
+}
+
+impl Row {
+    fn new(group: String, measured: &Measured) -> Self {
+        Self {
+            group,
+            messages: measured.bodies,
+            bytes_in: measured.bytes_in,
+            bytes_out: measured.bytes_out,
+            ratio: measured.ratio(),
+            order0: measured.order0(),
+            encode_ns_per_message: measured.per_body(measured.encode),
+            decode_ns_per_message: measured.per_body(measured.decode),
+            encode_ns_per_100_bytes: measured.per_100_bytes(measured.encode),
+            decode_ns_per_100_bytes: measured.per_100_bytes(measured.decode),
+            formats: measured.formats.iter().map(|(format, blobs)| (format.to_string(), *blobs)).collect(),
+        }
+    }
+}
+
+impl Report {
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.groups.iter().chain([&self.all])
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::new([
+            "group",
+            "messages",
+            "bytes in",
+            "bytes out",
+            "ratio",
+            "order-0",
+            "encode ns",
+            "decode ns",
+            "per 100 bytes",
+            "per 100 bytes",
+        ]);
+        for row in self.rows() {
+            table.row([
+                row.group.clone(),
+                row.messages.to_string(),
+                row.bytes_in.to_string(),
+                row.bytes_out.to_string(),
+                format!("{:.4}", row.ratio),
+                format!("{:.4}", row.order0),
+                format!("{:.0}", row.encode_ns_per_message),
+                format!("{:.0}", row.decode_ns_per_message),
+                format!("{:.0} ns", row.encode_ns_per_100_bytes),
+                format!("{:.0} ns", row.decode_ns_per_100_bytes),
+            ]);
+        }
+        format!("codec {}, kind {}\n\n{}\n{}", self.codec, self.kind, table.text(), self.formats().text())
+    }
+
+    /// How many blobs each format has got, in each group.
+    fn formats(&self) -> Table {
+        // By number, not by letter; the one without a number comes first.
+        let names: BTreeSet<_> =
+            self.all.formats.keys().map(|name| (name.parse::<u8>().ok(), name)).collect();
+        let mut table =
+            Table::new(["blobs by format"].into_iter().chain(names.iter().map(|(_, name)| name.as_str())));
+        for row in self.rows() {
+            let blobs =
+                |(_, name): &(_, &String)| row.formats.get(*name).map_or("-".to_owned(), u64::to_string);
+            table.row([row.group.clone()].into_iter().chain(names.iter().map(blobs)));
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::codec::{Blob, Encoding, Kind};
+
+    use super::*;
+
+    /// Keeps nothing but the first ten bytes.
+    struct Lossy;
+
+    impl Codec for Lossy {
+        fn encode(&self, _kind: Kind, body: &[u8]) -> Blob {
+            Blob { encoding: Encoding::Stored, bytes: body.iter().copied().take(10).collect() }
+        }
+    }
+
+    #[test]
+    fn a_text_that_has_changed_is_named_by_its_line_alone() {
+        let stats = Stats {
+            file: "-".into(),
+            min_bytes: 0,
+            kind: KindName::Message,
+            split: None,
+            passes: 1,
+            json: false,
+        };
+        let lines = r#"{"group":"a","text":"short"}
+
+{"group":"b","text":"short"}
+{"group":"a","text":"longer than ten bytes"}"#;
+        let Err(problem) = stats.report(lines.as_bytes(), "lossy", &Lossy) else { panic!("nobody noticed") };
+        let expected = "line 4: the text has changed by being compressed and decompressed";
+        assert_eq!(problem.to_string(), expected);
+    }
+}
