@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use chat_core::codec::{self, Codec, HuffmanCodec, Kind};
+use chat_core::codec::{self, Codec, HuffmanCodec, Kind, Metered};
 use chat_core::prelude::*;
 use chat_server::dialect::wire::Call;
 use chat_server::dialect::{Dialect, camel, push};
@@ -101,6 +101,11 @@ fn compress(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(TEXT.len() as u64));
     group.bench_function("encode_100_bytes", |b| {
         b.iter(|| HuffmanCodec.encode(Kind::Message, black_box(TEXT).as_bytes()));
+    });
+    // What counting costs is the difference to the one before.
+    let metered = Metered::new(HuffmanCodec);
+    group.bench_function("encode_100_bytes_metered", |b| {
+        b.iter(|| metered.encode(Kind::Message, black_box(TEXT).as_bytes()));
     });
     let blob = HuffmanCodec.encode(Kind::Message, TEXT.as_bytes());
     assert!(blob.bytes.len() < TEXT.len(), "this text is meant to be compressed");
