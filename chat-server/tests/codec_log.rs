@@ -1,0 +1,55 @@
+//! What is logged of a compressed text, as an operator sees it who sets `CHAT_LOG=info,chat_core::codec=debug`.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use chat_core::codec::{Codec, HuffmanCodec, Kind, Metered};
+use tracing_subscriber::EnvFilter;
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Kept {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panics").extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(filter: &str, work: impl FnOnce()) -> Vec<String> {
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let lines = kept.0.lock().expect("nobody panics").clone();
+    String::from_utf8(lines).expect("it is text").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_compressed_text_is_logged_by_its_size_alone() {
+    let codec = Metered::new(HuffmanCodec);
+    let text = "a secret of more than fifty bytes, which is therefore compressed";
+    let bytes_out = codec.encode(Kind::Message, text.as_bytes()).bytes.len();
+    let encode = || {
+        let blob = codec.encode(Kind::Message, text.as_bytes());
+        codec.encode(Kind::Message, b"a short secret");
+        codec.decode((&blob).into(), text.len()).expect("it is whole");
+    };
+    let [line] = &logged("info,chat_core::codec=debug", encode)[..] else { panic!("one line is expected") };
+    for part in
+        ["DEBUG chat_core::codec", "kind=Message", &format!("bytes_in=64 bytes_out={bytes_out} ratio=0.")]
+    {
+        assert!(line.contains(part), "{part} is missing in {line}");
+    }
+    assert!(!line.contains("secret"), "{line}");
+    assert!(logged("info", encode).is_empty());
+}
