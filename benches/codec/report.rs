@@ -17,9 +17,12 @@ pub(crate) fn messages(corpus: &Corpus, effort: Effort) {
     header(["group", "messages", "order-0"].into_iter().chain(MESSAGES.iter().map(|entry| entry.name)));
     let mut sums = [Measured::default(); MESSAGES.len()];
     let mut ratios = [0.0; MESSAGES.len()];
+    let mut limit = 0.0;
     for (name, group) in &corpus.groups {
         let bodies = bodies(&group.test);
-        let mut cells = vec![bodies.len().to_string(), format!("{:.3}", order0(&bodies))];
+        let order0 = order0(&bodies);
+        limit += order0 * bodies.iter().map(|body| body.len()).sum::<usize>() as f64;
+        let mut cells = vec![bodies.len().to_string(), format!("{order0:.3}")];
         for (index, entry) in MESSAGES.iter().enumerate() {
             let measured = best(entry, &bodies, &group.dictionaries(corpus), effort);
             sums[index] = sums[index].plus(measured);
@@ -29,8 +32,9 @@ pub(crate) fn messages(corpus: &Corpus, effort: Effort) {
         row(name, cells);
     }
     let total = sums[0].bodies.to_string();
+    let limit = format!("{:.3}", limit / sums[0].bytes_in as f64);
     let of_sums = sums.iter().map(|sum| format!("{:.3}", sum.ratio()));
-    row("**all**", [total, String::new()].into_iter().chain(of_sums));
+    row("**all**", [total, limit].into_iter().chain(of_sums));
     let of_groups = ratios.iter().map(|ratio| format!("{ratio:.3}"));
     row("mean of the groups", [String::new(), String::new()].into_iter().chain(of_groups));
 

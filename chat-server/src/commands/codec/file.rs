@@ -62,7 +62,7 @@ struct Row {
     bytes_out: u64,
     /// Bytes out per byte in.
     ratio: f64,
-    /// The order-0 entropy as such a ratio. For all files: as if they were one.
+    /// The order-0 entropy as such a ratio. For all together: each file by itself.
     order0: f64,
     encode_mb_per_s: f64,
     decode_mb_per_s: f64,

@@ -18,7 +18,8 @@ pub(crate) enum CodecCommand {
     /// Compress messages and show what it saves and how long it takes
     ///
     /// Each message is compressed by the codec of CHAT_CODEC, decompressed and compared; one that has changed is named
-    /// by its line, and the exit code is 1. No text is shown. All messages are held in memory.
+    /// by its line, and the exit code is 1. No text is shown. All messages are held in memory. "order-0" is what no code
+    /// of single bytes can fall below, made for the group and known without being sent.
     Stats(stats::Stats),
     /// Compress files as attachments and show what it saves and how long it takes
     ///

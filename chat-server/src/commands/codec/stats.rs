@@ -95,7 +95,7 @@ struct Row {
     bytes_out: u64,
     /// Bytes out per byte in.
     ratio: f64,
-    /// The order-0 entropy as such a ratio.
+    /// The order-0 entropy as such a ratio. For all together: each group by itself.
     order0: f64,
     encode_ns_per_message: f64,
     decode_ns_per_message: f64,
@@ -138,8 +138,8 @@ impl Report {
             "order-0",
             "encode ns",
             "decode ns",
-            "per 100 bytes",
-            "per 100 bytes",
+            "encode ns/100 B",
+            "decode ns/100 B",
         ]);
         for row in self.rows() {
             table.row([
@@ -151,8 +151,8 @@ impl Report {
                 format!("{:.4}", row.order0),
                 format!("{:.0}", row.encode_ns_per_message),
                 format!("{:.0}", row.decode_ns_per_message),
-                format!("{:.0} ns", row.encode_ns_per_100_bytes),
-                format!("{:.0} ns", row.decode_ns_per_100_bytes),
+                format!("{:.0}", row.encode_ns_per_100_bytes),
+                format!("{:.0}", row.decode_ns_per_100_bytes),
             ]);
         }
         format!("codec {}, kind {}\n\n{}\n{}", self.codec, self.kind, table.text(), self.formats().text())
