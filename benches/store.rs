@@ -83,7 +83,7 @@ impl Bed {
         });
         let opened = join_all(opened).await.into_iter().map(|opened| opened.expect("a new conversation").id);
         let conversations = opened.zip(people.iter().copied().step_by(2)).collect();
-        let body = HuffmanCodec.encode(Kind::Message, TEXT.as_bytes());
+        let body = HuffmanCodec::new().encode(Kind::Message, TEXT.as_bytes());
         Self { store, conversations, ids, body, _folder: folder }
     }
 

@@ -58,7 +58,7 @@ struct Ours(Kind);
 
 impl Rival for Ours {
     fn encode(&mut self, body: &[u8]) -> Vec<u8> {
-        let blob = HuffmanCodec.encode(self.0, body);
+        let blob = HuffmanCodec::new().encode(self.0, body);
         // Only so is the encoding, which is stored in a column of its own, no part of what is compared.
         assert_eq!(blob.encoding, Encoding::Huffman, "bodies that small are not compared");
         blob.bytes
@@ -66,7 +66,7 @@ impl Rival for Ours {
 
     fn decode(&mut self, blob: &[u8], len: usize) -> Vec<u8> {
         let blob = BlobRef { encoding: Encoding::Huffman, bytes: blob };
-        HuffmanCodec.decode(blob, len).expect("what it has written")
+        HuffmanCodec::new().decode(blob, len).expect("what it has written")
     }
 }
 

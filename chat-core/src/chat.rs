@@ -79,7 +79,7 @@ impl Chat {
         Self {
             directory: Directory::new(store.clone()),
             store,
-            codec: Arc::new(HuffmanCodec),
+            codec: Arc::new(HuffmanCodec::new()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(ObjectIds::new()),
             limits: Limits::default(),

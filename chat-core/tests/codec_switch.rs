@@ -93,10 +93,10 @@ async fn written_by_one_read_by_the_other(
 
 #[tokio::test]
 async fn what_was_compressed_is_read_without_a_codec() {
-    written_by_one_read_by_the_other(HuffmanCodec, StoredCodec, true).await;
+    written_by_one_read_by_the_other(HuffmanCodec::new(), StoredCodec, true).await;
 }
 
 #[tokio::test]
 async fn what_was_stored_plain_is_read_with_a_codec() {
-    written_by_one_read_by_the_other(StoredCodec, HuffmanCodec, false).await;
+    written_by_one_read_by_the_other(StoredCodec, HuffmanCodec::new(), false).await;
 }

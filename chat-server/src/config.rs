@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::codec::{Codec, HuffmanCodec, StoredCodec};
+use chat_core::codec::{Codec, HuffmanCodec, StoredCodec, ZstdCodec};
 use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
@@ -232,18 +232,21 @@ pub enum StoreConfig {
 pub enum CodecConfig {
     /// The compression made for chat.
     Huffman,
+    /// Zstandard, which hardly compresses short messages.
+    Zstd,
     /// Bodies are kept as they are.
     None,
 }
 
 impl CodecConfig {
     /// All, for messages that list them.
-    const ALL: [Self; 2] = [Self::Huffman, Self::None];
+    const ALL: [Self; 3] = [Self::Huffman, Self::Zstd, Self::None];
 
     /// Its name in `CHAT_CODEC`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Huffman => "huffman",
+            Self::Zstd => "zstd",
             Self::None => "none",
         }
     }
@@ -262,7 +265,8 @@ impl CodecConfig {
     /// Makes it.
     pub fn build(self) -> Arc<dyn Codec> {
         match self {
-            Self::Huffman => Arc::new(HuffmanCodec),
+            Self::Huffman => Arc::new(HuffmanCodec::new()),
+            Self::Zstd => Arc::new(ZstdCodec),
             Self::None => Arc::new(StoredCodec),
         }
     }
@@ -521,7 +525,7 @@ mod tests {
             assert_eq!(CodecConfig::find(codec.name()).unwrap(), codec);
         }
         let error = CodecConfig::find("gzip").unwrap_err().to_string();
-        assert_eq!(error, r#"CHAT_CODEC: "gzip" is not one of huffman, none"#);
+        assert_eq!(error, r#"CHAT_CODEC: "gzip" is not one of huffman, zstd, none"#);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn logged(filter: &str, work: impl FnOnce()) -> Vec<String> {
 
 #[test]
 fn a_compressed_text_is_logged_by_its_size_alone() {
-    let codec = Metered::new(HuffmanCodec);
+    let codec = Metered::new(HuffmanCodec::new());
     let text = "a secret of more than fifty bytes, which is therefore compressed";
     let bytes_out = codec.encode(Kind::Message, text.as_bytes()).bytes.len();
     let encode = || {

@@ -9,8 +9,8 @@ const KINDS: [Kind; 2] = [Kind::Message, Kind::File];
 /// Encodes and decodes `body` with every codec, as both kinds, and holds the result against the
 /// guarantees of [`Codec`].
 fn check(body: &[u8]) {
-    let metered = Metered::new(HuffmanCodec);
-    let codecs: [&dyn Codec; 3] = [&StoredCodec, &HuffmanCodec, &metered];
+    let metered = Metered::new(HuffmanCodec::new());
+    let codecs: [&dyn Codec; 4] = [&StoredCodec, &HuffmanCodec::new(), &ZstdCodec, &metered];
     for codec in codecs {
         for kind in KINDS {
             let blob = codec.encode(kind, body);
@@ -69,7 +69,7 @@ fn noise_costs_one_byte() {
     for len in [51, 100, 1025, 100_000] {
         let body = noise(len);
         let kind = if len > MAX_PLAIN_FILE { Kind::File } else { Kind::Message };
-        assert_eq!(HuffmanCodec.encode(kind, &body).bytes.len(), len + 1);
+        assert_eq!(HuffmanCodec::new().encode(kind, &body).bytes.len(), len + 1);
     }
 }
 
@@ -77,11 +77,11 @@ fn noise_costs_one_byte() {
 fn small_bodies_are_stored_without_header() {
     for (kind, largest) in [(Kind::Message, 50), (Kind::File, 1024)] {
         let body = vec![b'e'; largest];
-        let blob = HuffmanCodec.encode(kind, &body);
+        let blob = HuffmanCodec::new().encode(kind, &body);
         assert_eq!(blob, Blob { encoding: Encoding::Stored, bytes: body });
         assert!(!is_compressible_size(kind, largest));
 
-        let blob = HuffmanCodec.encode(kind, &vec![b'e'; largest + 1]);
+        let blob = HuffmanCodec::new().encode(kind, &vec![b'e'; largest + 1]);
         assert_eq!(blob.encoding, Encoding::Huffman);
         assert!(blob.bytes.len() < largest);
         assert!(is_compressible_size(kind, largest + 1));
@@ -110,7 +110,7 @@ fn a_format_is_read_from_the_first_byte() {
         assert_eq!(format(Encoding::Huffman, &[first]), BlobFormat::Frame(first >> 3));
     }
     assert_eq!(StoredCodec.encode(Kind::Message, b"hi").format(), BlobFormat::Plain);
-    assert_eq!(HuffmanCodec.encode(Kind::Message, &noise(51)).format(), BlobFormat::Frame(0));
+    assert_eq!(HuffmanCodec::new().encode(Kind::Message, &noise(51)).format(), BlobFormat::Frame(0));
 }
 
 #[test]

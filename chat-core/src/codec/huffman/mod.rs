@@ -1,124 +1,98 @@
-//! Canonical Huffman codes over bytes, with tables made for chat and one made for the body.
-//!
-//! # The frame
-//!
-//! The first byte is `id << 3 | pad`; `id` says what follows:
-//!
-//! | id | what follows |
-//! |---|---|
-//! | 0 | the body as it is; `pad` is 0 |
-//! | 1–10 | reserved for tables over phrases of messages |
-//! | 11–19 | free |
-//! | 20–27 | codes of the static table `id - 20` (see `tables`) |
-//! | 28 | reserved |
-//! | 29 | code lengths (see `lengths`), then codes of that table |
-//! | 30–31 | reserved |
-//!
-//! Codes are written from the high bit of each byte to the low one. `pad` is the number of bits
-//! left over in the last byte, which are zero: with it the frame's own size tells where the body
-//! ends, and neither a length nor an end symbol is needed.
+//! Canonical Huffman codes: over phrases for messages, and the codes over bytes of the first release.
 
-mod code;
-mod decoder;
-mod encoder;
-mod frame;
-mod lengths;
-mod tables;
+mod bits;
+pub(super) mod bytes;
+#[cfg(feature = "train")]
+mod canonical;
+pub(super) mod phrases;
 #[cfg(test)]
 mod tests;
 
-use self::{
-    code::Lengths,
-    encoder::Encoder,
-    frame::{Format, Header},
-    tables::StaticTable,
-};
-use super::{Blob, Codec, Encoding, Kind, is_compressible_size};
+use std::sync::Arc;
 
-pub(super) use self::frame::decode;
+use self::phrases::shipped;
+#[cfg(feature = "train")]
+pub(super) use self::phrases::train;
+pub use self::phrases::{OwnTables, TableError};
+use super::frame::{self, Format};
+use super::{Blob, BlobRef, Codec, DecodeError, Encoding, Kind, decode_with, files, is_compressible_size};
 
-/// Compresses bodies with the cheapest of several Huffman tables.
+/// Compresses messages with trained codes over phrases, and files by whatever is smallest.
 ///
 /// Bodies too small for [`is_compressible_size`] are stored as they are. The others become a
 /// frame, which is never more than one byte longer than the body.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct HuffmanCodec;
+#[derive(Clone, Default, Debug)]
+pub struct HuffmanCodec {
+    own: Arc<OwnTables>,
+}
+
+impl HuffmanCodec {
+    /// With the shipped tables only.
+    pub fn new() -> HuffmanCodec {
+        HuffmanCodec::default()
+    }
+
+    /// With tables of one's own besides the shipped ones.
+    pub fn with_tables(own: Arc<OwnTables>) -> HuffmanCodec {
+        HuffmanCodec { own }
+    }
+}
 
 impl Codec for HuffmanCodec {
     fn encode(&self, kind: Kind, body: &[u8]) -> Blob {
         if !is_compressible_size(kind, body.len()) {
             return Blob { encoding: Encoding::Stored, bytes: body.to_vec() };
         }
-        let bytes = if body.len() <= MAX_WITHOUT_OWN_TABLE { encode_short(body) } else { encode_long(body) };
+        let bytes = match kind {
+            Kind::Message => encode_message(body, &self.own),
+            Kind::File => files::encode(body),
+        };
         Blob { encoding: Encoding::Huffman, bytes }
     }
-}
 
-/// Largest body in bytes for which a table of its own is not considered: a table takes some 50
-/// bytes for text, and making one takes longer than encoding a whole message.
-const MAX_WITHOUT_OWN_TABLE: usize = 1024;
-
-/// A frame with the cheapest static table.
-fn encode_short(body: &[u8]) -> Vec<u8> {
-    let (table, bits) = StaticTable::cheapest(body);
-    if bytes_for(bits) >= len(body) {
-        return frame::stored(body);
+    fn decode(&self, blob: BlobRef<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        decode_with(blob, &self.own, limit)
     }
-    encode_static(table, bits, body)
 }
 
-/// A frame with the cheapest static table or, if it earns its place, with the body's own.
-fn encode_long(body: &[u8]) -> Vec<u8> {
-    let counts = count(body);
-    let (table, bits) = StaticTable::cheapest_for(&counts);
-    let own = Lengths::for_counts(&counts).and_then(|lengths| {
-        let bits = lengths.cost(&counts)?;
-        Some((lengths::pack(&lengths), lengths, bits))
-    });
+/// From so many bytes on a message may repeat itself so often that the formats for files are tried
+/// too: what is pasted is often a log.
+const LONG: usize = 2048;
 
-    let static_size = bytes_for(bits);
-    if let Some((packed, lengths, bits)) = own {
-        let size = len(&packed) + bytes_for(bits);
-        if size < static_size.min(len(body)) {
-            let mut frame = Header::new(Format::Dynamic, bits).start();
-            frame.extend_from_slice(&packed);
-            Encoder::new(&lengths).append(body, bits, &mut frame);
-            return frame;
+/// The shortest frame of those that the looks of `body` suggest.
+fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
+    let shipped = shipped::choose(body);
+    let own_choice = own.choose(body).filter(|own| own.cost <= shipped.cost + shipped.cost / 16);
+
+    let mut best: Option<Vec<u8>> = None;
+    let mut offer = |frame: Vec<u8>| {
+        if frame.len() <= best.as_ref().map_or(body.len(), |best| best.len() - 1) {
+            best = Some(frame);
         }
+    };
+    for index in [Some(shipped.best), shipped.second].into_iter().flatten() {
+        let mut frame = start(body);
+        let bits = shipped::set(index).encode(body, &mut frame);
+        frame[0] = Format::Phrases(index as u8).header(bits);
+        offer(frame);
     }
-    if static_size >= len(body) {
-        return frame::stored(body);
+    for index in own_choice.into_iter().flat_map(|choice| [Some(choice.best), choice.second]).flatten() {
+        let Some((fingerprint, set)) = own.get(index) else { continue };
+        let mut frame = start(body);
+        frame.extend_from_slice(&fingerprint.to_le_bytes());
+        let bits = set.encode(body, &mut frame);
+        frame[0] = Format::Own.header(bits);
+        offer(frame);
     }
-    encode_static(table, bits, body)
+    if body.len() >= LONG {
+        offer(files::encode(body));
+    }
+    best.unwrap_or_else(|| frame::stored(body))
 }
 
-fn encode_static(table: StaticTable, bits: u64, body: &[u8]) -> Vec<u8> {
-    let mut frame = Header::new(Format::Static(table), bits).start();
-    table.encoder().append(body, bits, &mut frame);
+/// A frame with room for a header, and for as many codes as are usual for `body`.
+fn start(body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(body.len() / 2 + 16);
+    frame.push(0);
     frame
-}
-
-/// How often each byte value occurs.
-fn count(body: &[u8]) -> [u64; 256] {
-    // Two sets of counters, so that a run of one value does not wait for its own last increment.
-    let (mut even, mut odd) = ([0_u64; 256], [0_u64; 256]);
-    let mut pairs = body.chunks_exact(2);
-    for pair in &mut pairs {
-        even[usize::from(pair[0])] += 1;
-        odd[usize::from(pair[1])] += 1;
-    }
-    for &byte in pairs.remainder() {
-        even[usize::from(byte)] += 1;
-    }
-    even.iter_mut().zip(odd).for_each(|(even, odd)| *even += odd);
-    even
-}
-
-fn bytes_for(bits: u64) -> u64 {
-    bits.div_ceil(8)
-}
-
-/// The length of `bytes` as the type in which sizes of frames are compared.
-fn len(bytes: &[u8]) -> u64 {
-    bytes.len() as u64
 }

@@ -18,7 +18,7 @@ fn ticking() -> Instant {
 
 #[test]
 fn encoding_is_counted_by_kind_and_format() {
-    let codec = Metered::with_time(HuffmanCodec, ticking);
+    let codec = Metered::with_time(HuffmanCodec::new(), ticking);
     let text = "the tea that the others see is there ".repeat(40);
     let long = codec.encode(Kind::Message, &text.as_bytes()[..100]);
     codec.encode(Kind::Message, &text.as_bytes()[..100]);
@@ -42,7 +42,7 @@ fn encoding_is_counted_by_kind_and_format() {
 
 #[test]
 fn decoding_is_counted_by_format_with_its_failures() {
-    let codec = Metered::with_time(HuffmanCodec, ticking);
+    let codec = Metered::with_time(HuffmanCodec::new(), ticking);
     let plain = BlobRef { encoding: Encoding::Stored, bytes: b"body" };
     let missing = BlobRef { encoding: Encoding::Huffman, bytes: b"" };
     assert_eq!(codec.decode(plain, 4).as_deref(), Ok(&b"body"[..]));
@@ -61,7 +61,7 @@ fn decoding_is_counted_by_format_with_its_failures() {
 
 #[test]
 fn nothing_is_lost_between_threads() {
-    let codec = Metered::new(HuffmanCodec);
+    let codec = Metered::new(HuffmanCodec::new());
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..1000).for_each(|_| drop(codec.encode(Kind::Message, b"hi"))));

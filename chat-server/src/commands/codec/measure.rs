@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn sizes_and_formats_are_added_up() {
         let long = "the tea that the others see is there ".repeat(3);
-        let measured = measure(&HuffmanCodec, Kind::Message, &[b"hi", long.as_bytes()], 1).unwrap();
-        let blob = HuffmanCodec.encode(Kind::Message, long.as_bytes());
+        let measured = measure(&HuffmanCodec::new(), Kind::Message, &[b"hi", long.as_bytes()], 1).unwrap();
+        let blob = HuffmanCodec::new().encode(Kind::Message, long.as_bytes());
         assert_eq!((measured.bodies, measured.bytes_in), (2, 2 + long.len() as u64));
         assert_eq!(measured.bytes_out, 2 + blob.bytes.len() as u64);
         assert_eq!(measured.formats, BTreeMap::from([(BlobFormat::Plain, 1), (blob.format(), 1)]));

@@ -6,15 +6,12 @@
 
 use std::sync::LazyLock;
 
-use super::{
-    code::{Lengths, MAX_LEN},
-    decoder::Decoder,
-    encoder::Encoder,
-};
+use super::code::Lengths;
+use super::decoder::Decoder;
 
 /// A table known to every release. The order is that of the frame ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum StaticTable {
+pub(in crate::codec) enum StaticTable {
     /// English as it is chatted, with its technical words.
     English,
     /// Western European languages and Indonesian.
@@ -46,81 +43,26 @@ impl StaticTable {
         StaticTable::Code,
     ];
 
-    pub(super) fn index(self) -> u8 {
+    pub(in crate::codec) fn index(self) -> u8 {
         self as u8
     }
 
-    pub(super) fn from_index(index: u8) -> Option<StaticTable> {
+    pub(in crate::codec) fn from_index(index: u8) -> Option<StaticTable> {
         StaticTable::ALL.get(usize::from(index)).copied()
     }
 
-    /// The table with which `body` is smallest, and its size in bits.
-    pub(super) fn cheapest(body: &[u8]) -> (StaticTable, u64) {
-        let mut totals = [0; COUNT];
-        for part in body.chunks(LANES_LAST) {
-            let lanes = part.iter().fold(0, |sum, &byte| sum + COSTS[usize::from(byte)]);
-            totals.iter_mut().zip(lanes.to_le_bytes()).for_each(|(total, n)| *total += u64::from(n));
-        }
-        StaticTable::minimum(totals)
-    }
-
-    /// As [`cheapest`](StaticTable::cheapest), for a body in which bytes occur `counts` times each.
-    pub(super) fn cheapest_for(counts: &[u64; 256]) -> (StaticTable, u64) {
-        let mut totals = [0; COUNT];
-        for (&n, lanes) in counts.iter().zip(&COSTS) {
-            totals.iter_mut().zip(lanes.to_le_bytes()).for_each(|(total, len)| *total += n * u64::from(len));
-        }
-        StaticTable::minimum(totals)
-    }
-
-    fn minimum(totals: [u64; COUNT]) -> (StaticTable, u64) {
-        let mut best = (StaticTable::ALL[0], totals[0]);
-        for (table, total) in StaticTable::ALL.into_iter().zip(totals) {
-            if total < best.1 {
-                best = (table, total);
-            }
-        }
-        best
-    }
-
-    pub(super) fn encoder(self) -> &'static Encoder {
-        &CODERS[self as usize].0
-    }
-
-    pub(super) fn decoder(self) -> &'static Decoder {
-        &CODERS[self as usize].1
+    pub(in crate::codec) fn decoder(self) -> &'static Decoder {
+        &DECODERS[self as usize]
     }
 }
 
 const COUNT: usize = 8;
 
-/// Built at the first use, about 45 KiB in all.
-static CODERS: LazyLock<Vec<(Encoder, Decoder)>> = LazyLock::new(|| {
-    let coders = |&lengths| {
-        let lengths = Lengths::new(lengths).expect("a test checks every static table");
-        (Encoder::new(&lengths), Decoder::new(&lengths))
-    };
-    LENGTHS.iter().map(coders).collect()
+/// Built at the first use, about 40 KiB in all.
+static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
+    let decoder = |&lengths| Decoder::new(&Lengths::new(lengths).expect("a test checks every static table"));
+    LENGTHS.iter().map(decoder).collect()
 });
-
-/// For each byte value its code lengths in all tables, one in each byte of the word, so that one
-/// addition counts a byte in all tables at once.
-static COSTS: [u64; 256] = {
-    let mut costs = [0; 256];
-    let mut table = 0;
-    while table < COUNT {
-        let mut byte = 0;
-        while byte < 256 {
-            costs[byte] |= (LENGTHS[table][byte] as u64) << (8 * table);
-            byte += 1;
-        }
-        table += 1;
-    }
-    costs
-};
-
-/// So many entries of [`COSTS`] can be added before a lane could run over into the next.
-const LANES_LAST: usize = (u8::MAX / MAX_LEN) as usize;
 
 /// Code lengths by table and byte value.
 pub(super) static LENGTHS: [[u8; 256]; COUNT] = [

@@ -2,6 +2,7 @@
 
 use super::code::{Lengths, MAX_LEN};
 use crate::codec::DecodeError;
+use crate::codec::huffman::bits::{BitReader, is_padded};
 
 /// Codes up to this many bits are found with one look-up. Of chat text fewer than one code in a
 /// hundred is longer, and with 11 bits the table takes 4 KiB, an eighth of a first-level cache.
@@ -13,7 +14,7 @@ const _: () = assert!(STEP * MAX_LEN as usize <= 56, "a refill must last for a s
 
 /// Reads bodies written with one code.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(in crate::codec) struct Decoder {
     /// By the next [`DIRECT`] bits: `byte << 4 | length`, or 0 if the code is longer or none.
     direct: [u16; 1 << DIRECT],
     /// By the length of the code; used for those longer than [`DIRECT`].
@@ -36,7 +37,7 @@ struct Class {
 }
 
 impl Decoder {
-    pub(super) fn new(lengths: &Lengths) -> Decoder {
+    pub(in crate::codec) fn new(lengths: &Lengths) -> Decoder {
         let mut decoder = Decoder {
             direct: [0; 1 << DIRECT],
             classes: [Class::default(); MAX_LEN as usize + 1],
@@ -63,23 +64,27 @@ impl Decoder {
     }
 
     /// Decodes all of `codes` but the last `pad` (at most 7) bits into at most `limit` bytes.
-    pub(super) fn decode(&self, codes: &[u8], pad: u8, limit: usize) -> Result<Vec<u8>, DecodeError> {
-        let pad = u32::from(pad);
-        if codes.last().map_or(pad != 0, |last| last.trailing_zeros() < pad) {
+    pub(in crate::codec) fn decode(
+        &self,
+        codes: &[u8],
+        pad: u8,
+        limit: usize,
+    ) -> Result<Vec<u8>, DecodeError> {
+        if !is_padded(codes, pad) {
             return Err(DecodeError::Corrupt);
         }
         // No body of this many bits is longer, so the memory is taken once.
         let bound = (codes.len() as u64 * 8 - u64::from(pad)) / u64::from(self.min_len);
         let room = usize::try_from(bound).map_or(limit, |bound| bound.min(limit));
         let mut body = vec![0; room];
-        let mut bits = BitReader { rest: codes, buffer: 0, held: 0 };
+        let mut bits = BitReader::new(codes);
         let mut done = 0;
 
         let mut steps = body.chunks_exact_mut(STEP);
         while bits.refill() {
             let Some(step) = steps.next() else { break };
             for byte in step {
-                let (found, len) = self.peek(bits.buffer).ok_or(DecodeError::Corrupt)?;
+                let (found, len) = self.peek(bits.peek()).ok_or(DecodeError::Corrupt)?;
                 *byte = found;
                 bits.skip(len);
             }
@@ -88,14 +93,14 @@ impl Decoder {
 
         loop {
             bits.refill_to_end();
-            let left = u64::from(bits.held) + 8 * bits.rest.len() as u64 - u64::from(pad);
+            let left = bits.left() - u64::from(pad);
             if left == 0 {
                 break;
             }
             if left < u64::from(self.min_len) {
                 return Err(DecodeError::Truncated);
             }
-            let (found, len) = self.peek(bits.buffer).ok_or(DecodeError::Corrupt)?;
+            let (found, len) = self.peek(bits.peek()).ok_or(DecodeError::Corrupt)?;
             if u64::from(len) > left {
                 return Err(DecodeError::Truncated);
             }
@@ -125,45 +130,5 @@ impl Decoder {
             let offset = code.checked_sub(class.first).filter(|&offset| offset < class.count)?;
             Some((self.bytes[(class.position + offset) as usize], len))
         })
-    }
-}
-
-struct BitReader<'a> {
-    rest: &'a [u8],
-    /// The next bits, from the high end. Below the `held` ones there may already be some of the
-    /// first byte of `rest`; adding that byte again does not change them.
-    buffer: u64,
-    held: u32,
-}
-
-impl BitReader<'_> {
-    /// Takes whole bytes until at least 56 bits are held. The last byte of the codes is never
-    /// among them, so none of these bits is padding. Answers `false` and does nothing when fewer
-    /// than 8 bytes are left.
-    #[inline]
-    fn refill(&mut self) -> bool {
-        let Some(word) = self.rest.first_chunk() else { return false };
-        self.buffer |= u64::from_be_bytes(*word) >> self.held;
-        let taken = (63 - self.held) / 8;
-        self.rest = &self.rest[taken as usize..];
-        self.held += 8 * taken;
-        true
-    }
-
-    /// Takes whole bytes until at least 56 bits are held or no byte is left.
-    #[inline]
-    fn refill_to_end(&mut self) {
-        while self.held < 56 {
-            let Some((&byte, rest)) = self.rest.split_first() else { break };
-            self.buffer |= u64::from(byte) << (56 - self.held);
-            self.held += 8;
-            self.rest = rest;
-        }
-    }
-
-    #[inline]
-    fn skip(&mut self, len: u32) {
-        self.buffer <<= len;
-        self.held -= len;
     }
 }

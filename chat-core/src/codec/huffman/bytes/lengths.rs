@@ -1,4 +1,4 @@
-//! Code lengths as they are written into a frame.
+//! Code lengths as they stand in a frame.
 //!
 //! A row of 4-bit digits, the high half of each byte first, that covers the byte values from 0 to
 //! 255 in order. A digit from 1 to 14 is the length for one value; a 0 and a digit `n` stand for
@@ -8,27 +8,8 @@
 use super::code::{Lengths, MAX_LEN};
 use crate::codec::DecodeError;
 
-/// The longest run of values without a code that one pair of digits can stand for.
-const MAX_RUN: usize = 16;
-
-/// Writes `lengths`.
-pub(super) fn pack(lengths: &Lengths) -> Vec<u8> {
-    let mut digits = Vec::with_capacity(256);
-    for run in lengths.as_array().chunk_by(|a, b| *a == 0 && *b == 0) {
-        if run[0] != 0 {
-            digits.push(run[0]);
-            continue;
-        }
-        for part in run.chunks(MAX_RUN) {
-            digits.push(0);
-            digits.push((part.len() - 1) as u8);
-        }
-    }
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect()
-}
-
 /// Reads lengths off the front of `bytes` and answers with them and the rest.
-pub(super) fn unpack(bytes: &[u8]) -> Result<(Lengths, &[u8]), DecodeError> {
+pub(in crate::codec) fn unpack(bytes: &[u8]) -> Result<(Lengths, &[u8]), DecodeError> {
     let mut digits = Digits { bytes, low: None };
     let mut lengths = [0; 256];
     let mut value = 0;

@@ -1,0 +1,159 @@
+//! A set of tables made ready for use.
+
+use super::file::TableError;
+use super::finder::Finder;
+use super::model::{BYTES, ESCAPE, MAX_CONTEXTS, MAX_LEN, MAX_PHRASE, Model, Symbol};
+use super::row::Row;
+
+/// Phrases, contexts and their codes, laid out for encoding and decoding.
+///
+/// With 4,095 phrases it takes some 160 KB, and 6.5 KB for each context.
+#[derive(Debug)]
+pub(in crate::codec) struct TableSet {
+    /// The bytes of all phrases, one after the other, and behind them as many zeros as a phrase
+    /// has at most, so that [`MAX_PHRASE`] bytes can be copied from wherever one begins.
+    text: Box<[u8]>,
+    /// The phrases, by number.
+    phrases: Box<[Phrase]>,
+    /// The context in which a body begins.
+    pub(super) start: u8,
+    pub(super) finder: Finder,
+    /// Bits that a phrase takes in a context, escape included, by context and number.
+    costs: Box<[u8]>,
+    /// The code of all contexts, and the lengths in it.
+    pub(super) shared: Row,
+    pub(super) shared_lengths: Box<[u8]>,
+    contexts: Box<[Context]>,
+}
+
+/// One phrase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phrase {
+    start: u16,
+    len: u8,
+    /// The context after it.
+    pub(super) after: u8,
+}
+
+/// The code of one context.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) row: Row,
+    /// Length of the escape's code.
+    pub(super) escape: u8,
+}
+
+impl TableSet {
+    /// Checks a model and lays it out.
+    pub(super) fn new(model: &Model) -> Result<TableSet, TableError> {
+        let count = model.len();
+        let phrases = &model.phrases;
+        if !phrases.iter().all(|phrase| (2..=MAX_PHRASE).contains(&phrase.len())) {
+            return Err(TableError::Invalid("a phrase is too short or too long"));
+        }
+        if !phrases.is_sorted_by(|a, b| a < b) {
+            return Err(TableError::Invalid("the phrases are not in order"));
+        }
+        if count > usize::from(ESCAPE) || model.contexts.len() > MAX_CONTEXTS {
+            return Err(TableError::Invalid("there are too many phrases or contexts"));
+        }
+        let is_context = |&context: &u8| usize::from(context) < model.contexts.len();
+        if model.after.len() != count || !model.after.iter().chain([&model.start]).all(is_context) {
+            return Err(TableError::Invalid("a context does not exist"));
+        }
+
+        if model.shared.len() != count || model.shared.contains(&0) {
+            return Err(TableError::Invalid("the shared code does not know every phrase"));
+        }
+        let incomplete = TableError::Invalid("a code is not complete");
+        let shared = Row::new((0..).zip(model.shared.iter().copied())).ok_or(incomplete)?;
+        let mut contexts = Vec::with_capacity(model.contexts.len());
+        let mut costs = Vec::with_capacity(model.contexts.len() * count);
+        for context in &model.contexts {
+            if context.lengths.len() != count || context.escape == 0 {
+                return Err(incomplete);
+            }
+            let lengths = (0..).zip(context.lengths.iter().copied());
+            let row = Row::new(lengths.chain([(ESCAPE, context.escape)])).ok_or(incomplete)?;
+            contexts.push(Context { row, escape: context.escape });
+            costs.extend(
+                context
+                    .lengths
+                    .iter()
+                    .zip(&model.shared)
+                    .map(|(&own, &shared)| if own == 0 { context.escape + shared } else { own }),
+            );
+        }
+
+        let mut text = Vec::new();
+        let mut placed = Vec::with_capacity(count);
+        for (number, &after) in model.after.iter().enumerate() {
+            let phrase = model.phrase(number);
+            placed.push(Phrase { start: text.len() as u16, len: phrase.len() as u8, after });
+            text.extend(phrase);
+        }
+        text.extend([0; MAX_PHRASE]);
+        let mut sorted: Vec<(Vec<u8>, Symbol)> =
+            (0..count).map(|at| (model.phrase(at), at as Symbol)).collect();
+        sorted.sort_unstable();
+        let sorted: Vec<(&[u8], Symbol)> = sorted.iter().map(|(text, at)| (&text[..], *at)).collect();
+        Ok(TableSet {
+            text: text.into(),
+            phrases: placed.into(),
+            start: model.start,
+            finder: Finder::new(&sorted).ok_or(TableError::Invalid("there are too many phrases"))?,
+            costs: costs.into(),
+            shared,
+            shared_lengths: model.shared.clone().into(),
+            contexts: contexts.into(),
+        })
+    }
+
+    /// The phrase with this number; numbers come from this set's finder and codes.
+    #[inline]
+    pub(super) fn phrase(&self, number: Symbol) -> Phrase {
+        self.phrases[usize::from(number)]
+    }
+
+    /// As many bytes as a phrase has at most, of which the first are `phrase`.
+    #[inline]
+    pub(super) fn text(&self, phrase: Phrase) -> &[u8; MAX_PHRASE] {
+        const NOTHING: &[u8; MAX_PHRASE] = &[0; MAX_PHRASE];
+        self.text.get(usize::from(phrase.start)..).and_then(<[u8]>::first_chunk).unwrap_or(NOTHING)
+    }
+
+    #[inline]
+    pub(super) fn context(&self, context: u8) -> &Context {
+        &self.contexts[usize::from(context)]
+    }
+
+    /// What each phrase costs in `context`, in bits.
+    #[inline]
+    pub(super) fn costs(&self, context: u8) -> &[u8] {
+        let count = self.phrases.len();
+        &self.costs[usize::from(context) * count..][..count]
+    }
+
+    /// Bytes of memory.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let rows = self.contexts.iter().map(|context| size_of::<Context>() + context.row.memory());
+        size_of_val(&*self.text)
+            + size_of_val(&*self.phrases)
+            + size_of_val(&*self.costs)
+            + size_of_val(&*self.shared_lengths)
+            + self.finder.memory()
+            + self.shared.memory()
+            + rows.sum::<usize>()
+    }
+}
+
+impl Phrase {
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.len.into()
+    }
+}
+
+// A single byte is its own number.
+const _: () = assert!(BYTES == 256 && MAX_LEN as usize * 2 <= 30);

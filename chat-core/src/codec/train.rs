@@ -1,0 +1,167 @@
+//! Training of table sets for [`HuffmanCodec`](super::HuffmanCodec) on messages of one's own.
+//!
+//! [`train`] makes a file, [`OwnTables`](super::OwnTables) reads it. [`SHIPPED`] says how the sets
+//! that come with the program were made; since frames depend on them they are not made again, but a
+//! later set is made the same way.
+
+pub use super::huffman::train::{CONTEXTS, MIN_BYTES, PHRASES, Plan, TrainError, train};
+
+/// A message to learn from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample<'a> {
+    /// What kind of text it is, usually its language.
+    pub group: &'a str,
+    /// Where it is from.
+    pub source: &'a str,
+    /// The message.
+    pub text: &'a str,
+}
+
+/// How a shipped set is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recipe {
+    /// Its name, also that of its file.
+    pub name: &'static str,
+    /// See [`Plan::phrases`].
+    pub phrases: usize,
+    /// See [`Plan::contexts`].
+    pub contexts: usize,
+    /// What it learns from: a group, or a group and the last word of the source after a colon.
+    learns: &'static [&'static str],
+    /// What it does not learn from, although the group is named above.
+    but: &'static [&'static str],
+}
+
+/// The sets that come with the program, in the order of their frame ids.
+///
+/// They are as many and as large as fits in 256 KB together. Languages that share words share a
+/// set; each language of its own set gained 5 to 10 % where there was enough text.
+pub const SHIPPED: [Recipe; 16] = [
+    Recipe::new("english", 4095, 64, &["en", "en-irc"], &[]),
+    Recipe::new("french", 3584, 32, &["fr"], &[]),
+    Recipe::new(
+        "iberian",
+        3072,
+        24,
+        &["es", "pt", "other-latin:cat", "other-latin:ron", "other-latin:ro"],
+        &[],
+    ),
+    Recipe::new("italian", 3072, 24, &["it"], &[]),
+    Recipe::new(
+        "germanic",
+        3072,
+        24,
+        &[
+            "de",
+            "other-latin:swe",
+            "other-latin:dan",
+            "other-latin:nob",
+            "other-latin:nld",
+            "other-latin:afr",
+            "other-latin:sv",
+            "other-latin:da",
+            "other-latin:nl",
+        ],
+        &[],
+    ),
+    Recipe::new(
+        "slavic",
+        3072,
+        24,
+        &["other-latin:ces", "other-latin:slk", "other-latin:hrv", "other-latin:pl", "other-latin:cs"],
+        &[],
+    ),
+    Recipe::new(
+        "latin",
+        3072,
+        24,
+        &[
+            "other-latin:fin",
+            "other-latin:est",
+            "other-latin:hun",
+            "other-latin:fi",
+            "other-latin:hu",
+            "other-latin:lit",
+            "other-latin:tr",
+            "other-latin:vi",
+        ],
+        &[],
+    ),
+    Recipe::new("malay", 3584, 32, &["id"], &[]),
+    Recipe::new("cyrillic", 4095, 48, &["ru"], &[]),
+    Recipe::new("chinese", 3584, 32, &["zh"], &[]),
+    Recipe::new("japanese", 3584, 32, &["ja"], &[]),
+    Recipe::new("korean", 3584, 32, &["ko"], &[]),
+    Recipe::new("arabic", 3072, 24, &["ar"], &[]),
+    Recipe::new("indic", 3072, 24, &["hi"], &[]),
+    Recipe::new("other", 2560, 24, &["other"], &[]),
+    Recipe::new("code", 3584, 32, &["code"], &[]),
+];
+
+impl Recipe {
+    const fn new(
+        name: &'static str,
+        phrases: usize,
+        contexts: usize,
+        learns: &'static [&'static str],
+        but: &'static [&'static str],
+    ) -> Recipe {
+        Recipe { name, phrases, contexts, learns, but }
+    }
+
+    /// Trains the set on those of `samples` that are for it, and a few others, so that it can cope with
+    /// foreign words.
+    ///
+    /// # Errors
+    ///
+    /// As [`train`].
+    pub fn train(&self, samples: &[Sample<'_>]) -> Result<Vec<u8>, TrainError> {
+        let plan = Plan { name: self.name.to_owned(), phrases: self.phrases, contexts: self.contexts };
+        let mut mine: Vec<String> = Vec::new();
+        let mut foreign: Vec<&str> = Vec::new();
+        for sample in samples {
+            if self.is_for(sample) { mine.push(sample.text.to_owned()) } else { foreign.push(sample.text) }
+        }
+        // Public texts hold hardly any emoji, chats do.
+        for (at, text) in mine.iter_mut().enumerate() {
+            if at % EMOJI_EVERY == 0 {
+                let which = at / EMOJI_EVERY;
+                let emoji = EMOJI[which * which % EMOJI.len()];
+                text.push(' ');
+                text.extend(std::iter::repeat_n(emoji, 1 + which % 5 / 4));
+            }
+        }
+        let every = (foreign.len() * FOREIGN_OF / mine.len().max(1)).max(1);
+        mine.extend(foreign.into_iter().step_by(every).map(str::to_owned));
+        let messages: Vec<&[u8]> = mine.iter().map(String::as_bytes).collect();
+        train(&plan, &messages)
+    }
+
+    fn is_for(&self, sample: &Sample<'_>) -> bool {
+        let matches = |wanted: &&str| match wanted.split_once(':') {
+            Some((group, source)) => {
+                group == sample.group && sample.source.split([' ', '(', ')']).next_back() == Some(source)
+            }
+            None => *wanted == sample.group,
+        };
+        self.learns.iter().any(matches) && !self.but.iter().any(matches)
+    }
+}
+
+/// One message in so many gets an emoji at its end.
+const EMOJI_EVERY: usize = 60;
+
+/// One foreign message is added for so many of the set's own.
+const FOREIGN_OF: usize = 100;
+
+/// Emoji by how often they are used, roughly after the Unicode Consortium's list "Emoji frequency".
+/// Repeating the first ones makes them more frequent.
+const EMOJI: &[&str] = &[
+    "😂", "😂", "❤️", "❤️", "🤣", "👍", "😭", "🙏", "😘", "🥰", "😍", "😊", "🎉", "😁", "💕", "🥺", "😅",
+    "🔥", "☺️", "🤦", "♥️", "🤷", "🙄", "😆", "🤗", "😉", "🎂", "🤔", "👏", "🙂", "😳", "🥳", "😎", "👌",
+    "💜", "😔", "💪", "✨", "💖", "👀", "😋", "😏", "😢", "👉", "💗", "😩", "💯", "🌹", "💞", "🎈", "💙",
+    "😃", "😡", "💐", "😜", "🙈", "🤞", "😄", "🤤", "🙌", "🤪", "❣️", "😀", "💋", "💀", "👇", "💔", "😌",
+    "💓", "🤩", "🙃", "😬", "😱", "😴", "🤭", "😐", "🌞", "😒", "😇", "🌸", "😈", "🎶", "✌️", "🎊", "🥵",
+    "😞", "💚", "☀️", "🖤", "💰", "😚", "👑", "🎁", "💥", "🙋", "😑", "🥴", "👈", "💩", "✅", "👋", "🤮",
+    "😤", "🤢", "🌟", "❗", "😥", "🌈", "💛", "😝",
+];
