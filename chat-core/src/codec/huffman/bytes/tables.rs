@@ -1,6 +1,6 @@
 //! The static tables: codes every release knows, so that frames need not carry them.
 //!
-//! The lengths are trained on public chat, sentences and source text (see `ATTRIBUTION.md` beside
+//! The lengths are trained on public chat, sentences and source text (see `phrases/tables/ATTRIBUTION.md` beside
 //! this file), with a floor under each byte value so that any input has a code. They are part of
 //! the stored format and must never change; a better table takes a new frame id.
 

@@ -76,13 +76,10 @@ impl TableSet {
         if let Some(code) = own.row.code(phrase, cost) {
             return writer.push(code, cost.into());
         }
-        let len = self.shared_lengths[usize::from(phrase)];
-        // Both codes are complete, so they know the escape and every phrase.
-        if let (Some(escape), Some(code)) = (own.row.code(ESCAPE, own.escape), self.shared.code(phrase, len))
-        {
-            writer.push(escape, own.escape.into());
-            writer.push(code, len.into());
-        }
+        // The code is complete, so it knows the escape.
+        let (code, len) = self.shared_codes[usize::from(phrase)];
+        writer.push(own.row.code(ESCAPE, own.escape).unwrap_or_default(), own.escape.into());
+        writer.push(code, len.into());
     }
 
     /// Puts the best phrases for `window` into `path`, the last one first.

@@ -12,7 +12,9 @@
 //! The hash finds damage; it is also the set's fingerprint, by which frames name it.
 
 use super::model::{BYTES, Context, ESCAPE, MARKS, MAX_CONTEXTS, MAX_LEN, MAX_PHRASE, Model};
-use super::range::{Bits, Chance, Reader, Writer};
+#[cfg(any(feature = "train", test))]
+use super::range::Writer;
+use super::range::{Bits, Chance, Reader};
 
 /// So many classes of byte pairs are told apart in phrases.
 const PAIRS: usize = 2048;
@@ -49,6 +51,7 @@ pub enum TableError {
 }
 
 /// Packs a set.
+#[cfg(any(feature = "train", test))]
 pub(super) fn pack(model: &Model) -> Vec<u8> {
     let mut file = MAGIC.to_vec();
     file.push(model.name.len() as u8);

@@ -94,6 +94,7 @@ pub(super) trait Bits {
 const TOP: u32 = 1 << 24;
 
 /// Packs.
+#[cfg(any(feature = "train", test))]
 #[derive(Debug)]
 pub(super) struct Writer {
     low: u64,
@@ -104,6 +105,7 @@ pub(super) struct Writer {
     out: Vec<u8>,
 }
 
+#[cfg(any(feature = "train", test))]
 impl Writer {
     pub(super) fn new() -> Writer {
         Writer { low: 0, range: u32::MAX, held: 0, waiting: 1, out: Vec::new() }
@@ -132,6 +134,7 @@ impl Writer {
     }
 }
 
+#[cfg(any(feature = "train", test))]
 impl Bits for Writer {
     fn pass(&mut self, zero: u32, bit: bool) -> bool {
         let bound = (self.range >> 16) * zero;

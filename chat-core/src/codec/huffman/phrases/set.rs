@@ -7,7 +7,7 @@ use super::row::Row;
 
 /// Phrases, contexts and their codes, laid out for encoding and decoding.
 ///
-/// With 4,095 phrases it takes some 160 KB, and 6.5 KB for each context.
+/// With 4,095 phrases it takes some 170 KB, and 6.5 KB for each context.
 #[derive(Debug)]
 pub(in crate::codec) struct TableSet {
     /// The bytes of all phrases, one after the other, and behind them as many zeros as a phrase
@@ -20,9 +20,10 @@ pub(in crate::codec) struct TableSet {
     pub(super) finder: Finder,
     /// Bits that a phrase takes in a context, escape included, by context and number.
     costs: Box<[u8]>,
-    /// The code of all contexts, and the lengths in it.
+    /// The code of all contexts.
     pub(super) shared: Row,
-    pub(super) shared_lengths: Box<[u8]>,
+    /// The code and its length of each phrase in the shared code, by number.
+    pub(super) shared_codes: Box<[(u16, u8)]>,
     contexts: Box<[Context]>,
 }
 
@@ -67,6 +68,8 @@ impl TableSet {
         }
         let incomplete = TableError::Invalid("a code is not complete");
         let shared = Row::new((0..).zip(model.shared.iter().copied())).ok_or(incomplete)?;
+        let shared_code = |(phrase, &len): (Symbol, &u8)| shared.code(phrase, len).map(|code| (code, len));
+        let shared_codes: Option<Box<[_]>> = (0..).zip(&model.shared).map(shared_code).collect();
         let mut contexts = Vec::with_capacity(model.contexts.len());
         let mut costs = Vec::with_capacity(model.contexts.len() * count);
         for context in &model.contexts {
@@ -103,8 +106,8 @@ impl TableSet {
             start: model.start,
             finder: Finder::new(&sorted).ok_or(TableError::Invalid("there are too many phrases"))?,
             costs: costs.into(),
+            shared_codes: shared_codes.ok_or(incomplete)?,
             shared,
-            shared_lengths: model.shared.clone().into(),
             contexts: contexts.into(),
         })
     }
@@ -141,7 +144,7 @@ impl TableSet {
         size_of_val(&*self.text)
             + size_of_val(&*self.phrases)
             + size_of_val(&*self.costs)
-            + size_of_val(&*self.shared_lengths)
+            + size_of_val(&*self.shared_codes)
             + self.finder.memory()
             + self.shared.memory()
             + rows.sum::<usize>()
