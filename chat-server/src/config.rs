@@ -586,7 +586,7 @@ mod tests {
         let body = b"Shall we meet at the station at half past six? I can bring the tickets.";
         let mut blob = HuffmanCodec::new().encode(Kind::Message, body);
         assert_eq!(blob.format(), BlobFormat::Frame(1));
-        blob.bytes[0] = 19 << 3 | blob.bytes[0] & 7;
+        blob.bytes[0] = (19 << 3) | (blob.bytes[0] & 7);
         blob.bytes.splice(1..1, sets[0].1.to_le_bytes());
         for codec in CodecConfig::ALL {
             let read = codec.build(tables.clone()).decode((&blob).into(), 1000);
@@ -633,7 +633,7 @@ mod tests {
         let same_fingerprint = |end: &[u8; 4]| fnv(before, end).to_le_bytes()[..2] == checksum[..2];
         let end = (0..u32::MAX).map(u32::to_le_bytes).find(same_fingerprint).unwrap();
         let other = write("other.cht", &[content, &end, &fnv(before, &end).to_le_bytes()].concat());
-        assert!(codec_tables(&[other.clone()]).is_ok());
+        assert!(codec_tables(std::slice::from_ref(&other)).is_ok());
         let problem = refused(&[&english, &other]);
         assert!(problem.starts_with(&format!("{english}, {other}: two table files have the fingerprint 0x")));
     }
