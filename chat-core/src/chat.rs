@@ -427,11 +427,15 @@ impl Chat {
     }
 
     fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
-        let corrupt = || StoreError::Corrupt { what: "message body", id: stored.id.to_string() };
+        // With the reason: whoever has forgotten to load their tables must learn which.
+        let corrupt = |reason: &dyn std::fmt::Display| StoreError::Corrupt {
+            what: "message body",
+            id: format!("{}: {reason}", stored.id),
+        };
         // What was let in may be decoded, however limits were changed since.
         const LIMIT: usize = 256 << 20;
-        let text = self.codec.decode((&stored.body).into(), LIMIT).map_err(|_| corrupt())?;
-        let text = String::from_utf8(text).map_err(|_| corrupt())?;
+        let text = self.codec.decode((&stored.body).into(), LIMIT).map_err(|error| corrupt(&error))?;
+        let text = String::from_utf8(text).map_err(|_| corrupt(&"it is not UTF-8"))?;
         Ok(Message {
             id: stored.id,
             conversation: stored.conversation,

@@ -4,7 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chat_core::codec::{BlobFormat, Codec, CodecCounts, Decoded, HuffmanCodec, Metered, StoredCodec};
+use chat_core::codec::{
+    Blob, BlobFormat, BlobRef, Codec, CodecCounts, DecodeError, Decoded, HuffmanCodec, Kind, Metered,
+    OwnTables, Reading, StoredCodec,
+};
 use chat_core::prelude::*;
 use chat_core::store::SqliteStore;
 use chat_core::store::sqlite::SqliteOptions;
@@ -52,11 +55,13 @@ async fn send(chat: &Chat, ann: &Actor) {
     }
 }
 
+fn read() -> Command {
+    Command::History { of: bob(), window: Window::Latest { limit: 50 }, include_deleted: false }
+}
+
 /// Reads everything back, with the codec that is in use now.
 async fn texts(chat: &Chat, ann: &Actor) -> Vec<String> {
-    let command =
-        Command::History { of: bob(), window: Window::Latest { limit: 50 }, include_deleted: false };
-    let Reply::Messages(history) = chat.execute(ann, command).await.expect("a page").reply else {
+    let Reply::Messages(history) = chat.execute(ann, read()).await.expect("a page").reply else {
         panic!("a history answers with messages")
     };
     history.messages.iter().map(|view| view.message.content.text.to_string()).collect()
@@ -99,4 +104,55 @@ async fn what_was_compressed_is_read_without_a_codec() {
 #[tokio::test]
 async fn what_was_stored_plain_is_read_with_a_codec() {
     written_by_one_read_by_the_other(StoredCodec, HuffmanCodec::new(), false).await;
+}
+
+/// Writes every message with an operator's tables, those of a shipped set. The codec itself would choose the shipped
+/// set, which is as good and need not be named in the frame.
+struct Own(Arc<OwnTables>);
+
+impl Own {
+    fn new() -> Own {
+        let file = include_bytes!("../src/codec/huffman/phrases/tables/english.cht");
+        Own(Arc::new(OwnTables::new([file]).expect("a shipped file is sound")))
+    }
+
+    fn fingerprint(&self) -> u16 {
+        self.0.sets().next().expect("it was loaded").1
+    }
+}
+
+impl Codec for Own {
+    fn encode(&self, kind: Kind, body: &[u8]) -> Blob {
+        let mut blob = HuffmanCodec::new().encode(kind, body);
+        if blob.format() == BlobFormat::Frame(1) {
+            blob.bytes[0] = (19 << 3) | (blob.bytes[0] & 7);
+            blob.bytes.splice(1..1, self.fingerprint().to_le_bytes());
+        }
+        blob
+    }
+
+    fn decode(&self, blob: BlobRef<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        Reading::new(StoredCodec, self.0.clone()).decode(blob, limit)
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_with_tables_waits_for_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("chat.db");
+    let (own, expected) = (Own::new(), [SHORT, LONG, &LONG.repeat(50)]);
+    let (tables, fingerprint) = (own.0.clone(), own.fingerprint());
+    let wrote = with_codec(&path, own, async |chat, ann| send(chat, ann).await).await;
+    assert!(wrote.encoded.iter().any(|row| row.format == BlobFormat::Frame(19)));
+
+    // Whoever has not listed them is told which ones are missing.
+    let read_without = async |chat: &Chat, ann: &Actor| {
+        let error = chat.execute(ann, read()).await.expect_err("they are not loaded").to_string();
+        let reason = format!(": the tables with the fingerprint {fingerprint:#06x} are not loaded");
+        assert!(error.contains("corrupt message body") && error.ends_with(&reason), "{error}");
+    };
+    with_codec(&path, HuffmanCodec::new(), read_without).await;
+    let read_with = async |chat: &Chat, ann: &Actor| assert_eq!(texts(chat, ann).await, expected);
+    with_codec(&path, HuffmanCodec::with_tables(tables.clone()), read_with).await;
+    with_codec(&path, Reading::new(StoredCodec, tables), read_with).await;
 }

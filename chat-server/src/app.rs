@@ -102,7 +102,11 @@ impl App {
                 Arc::new(SqliteStore::open(path, options)?)
             }
         };
-        let codec = Arc::new(Metered::new(config.codec.build()));
+        for (name, fingerprint) in config.codec_tables.sets() {
+            let fingerprint = format_args!("{fingerprint:#06x}");
+            tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
+        }
+        let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
         let chat = Arc::new(Chat::new(store).with_codec(codec.clone()));
         let position = chat.store().last_position().await?;
         let sessions = Arc::new(Sessions::default());

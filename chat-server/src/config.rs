@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::codec::{Codec, HuffmanCodec, StoredCodec, ZstdCodec};
+use chat_core::codec::{Codec, HuffmanCodec, OwnTables, Reading, StoredCodec, TableError, ZstdCodec};
 use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
@@ -78,9 +78,14 @@ pub struct Options {
     /// `full`: acknowledged messages survive a power failure; `normal`: the death of the process only, but faster
     #[arg(long, env = "CHAT_SQLITE_SYNCHRONOUS", default_value = "full")]
     pub sqlite_synchronous: String,
-    /// How new texts are stored: `huffman` compresses them, `none` does not. What is stored stays readable either way
+    /// How new texts are stored: `huffman` compresses them, `zstd` in a format that others read too, which hardly
+    /// helps short ones, `none` not at all. What is stored stays readable with each
     #[arg(long, env = "CHAT_CODEC", default_value = "huffman")]
     pub codec: String,
+    /// Files of tables made by `chat-server codec train`, comma-separated, at most 16. New texts are written with them
+    /// if CHAT_CODEC is `huffman`; those once written with a file can be read only while it is listed here
+    #[arg(long, env = "CHAT_CODEC_TABLES", value_delimiter = ',', value_name = "FILES")]
+    pub codec_tables: Vec<String>,
 
     /// Families of frontends that are served, comma-separated
     #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
@@ -179,6 +184,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How new texts are stored.
     pub codec: CodecConfig,
+    /// Tables to write and read texts with, besides the shipped ones.
+    pub codec_tables: Arc<OwnTables>,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
     /// Who is served.
@@ -262,14 +269,45 @@ impl CodecConfig {
         })
     }
 
-    /// Makes it.
-    pub fn build(self) -> Arc<dyn Codec> {
+    /// Makes it. The tables are for reading with each of them, and for writing with the first.
+    pub fn build(self, tables: Arc<OwnTables>) -> Arc<dyn Codec> {
         match self {
-            Self::Huffman => Arc::new(HuffmanCodec::new()),
-            Self::Zstd => Arc::new(ZstdCodec),
-            Self::None => Arc::new(StoredCodec),
+            Self::Huffman => Arc::new(HuffmanCodec::with_tables(tables)),
+            Self::Zstd => Arc::new(Reading::new(ZstdCodec, tables)),
+            Self::None => Arc::new(Reading::new(StoredCodec, tables)),
         }
     }
+}
+
+/// Loads the table files of [`Options::codec_tables`].
+///
+/// # Errors
+/// When there are too many, or one cannot be read or used: names `CHAT_CODEC_TABLES` and the file.
+pub fn codec_tables(paths: &[String]) -> Result<Arc<OwnTables>, ConfigError> {
+    let wrong = |problem: String| wrong("CHAT_CODEC_TABLES", problem);
+    // As an empty variable in an .env file gives.
+    let paths: Vec<&str> = paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()).collect();
+    if paths.len() > OwnTables::MOST {
+        return Err(wrong(format!("lists {} files, {} are the most", paths.len(), OwnTables::MOST)));
+    }
+    let mut loaded: Vec<(&str, Vec<u8>, u16)> = Vec::new();
+    for path in paths {
+        let file = fs::read(path).map_err(|error| wrong(format!("{path}: {error}")))?;
+        // Each by itself, since an error does not tell which file it is about.
+        let tables = OwnTables::new([&file]).map_err(|error| wrong(format!("{path}: {error}")))?;
+        let Some((_, fingerprint)) = tables.sets().next() else { continue };
+        if let Some((other, known, _)) = loaded.iter().find(|(_, _, known)| *known == fingerprint) {
+            let problem = match *known == file {
+                true => "they are the same".to_owned(),
+                false => TableError::Ambiguous { fingerprint }.to_string(),
+            };
+            return Err(wrong(format!("{other}, {path}: {problem}")));
+        }
+        loaded.push((path, file, fingerprint));
+    }
+    let tables = OwnTables::new(loaded.iter().map(|(_, file, _)| file));
+    let tables = tables.map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(tables))
 }
 
 /// Connections.
@@ -359,6 +397,7 @@ impl Config {
             message_limit: options.message_limit,
             store: store(options)?,
             codec: CodecConfig::find(&options.codec)?,
+            codec_tables: codec_tables(&options.codec_tables)?,
             data_dir: options.data_dir.clone(),
             dialects,
             default_dialect,
@@ -503,6 +542,8 @@ fn resend(options: &Options) -> Result<Option<crate::mail::ResendConfig>, Config
 
 #[cfg(test)]
 mod tests {
+    use chat_core::codec::{BlobFormat, DecodeError, Kind};
+
     use super::*;
 
     #[test]
@@ -526,6 +567,75 @@ mod tests {
         }
         let error = CodecConfig::find("gzip").unwrap_err().to_string();
         assert_eq!(error, r#"CHAT_CODEC: "gzip" is not one of huffman, zstd, none"#);
+    }
+
+    /// A file of a set that comes with the program: as good as one of an operator's.
+    fn shipped(name: &str) -> String {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../chat-core/src/codec/huffman/phrases/tables");
+        format!("{folder}/{name}.cht")
+    }
+
+    #[test]
+    fn every_codec_reads_what_was_written_with_tables() {
+        let tables = codec_tables(&[shipped("english"), String::new(), format!(" {} ", shipped("french"))]);
+        let tables = tables.unwrap();
+        let sets: Vec<_> = tables.sets().collect();
+        assert_eq!(sets.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["english", "french"]);
+
+        // The shipped set is as good and its frame two bytes shorter, so the frame is made by hand.
+        let body = b"Shall we meet at the station at half past six? I can bring the tickets.";
+        let mut blob = HuffmanCodec::new().encode(Kind::Message, body);
+        assert_eq!(blob.format(), BlobFormat::Frame(1));
+        blob.bytes[0] = (19 << 3) | (blob.bytes[0] & 7);
+        blob.bytes.splice(1..1, sets[0].1.to_le_bytes());
+        for codec in CodecConfig::ALL {
+            let read = codec.build(tables.clone()).decode((&blob).into(), 1000);
+            assert_eq!(read.as_deref(), Ok(&body[..]), "{}", codec.name());
+            let unknown = DecodeError::UnknownTables { fingerprint: sets[0].1 };
+            assert_eq!(codec.build(Arc::default()).decode((&blob).into(), 1000), Err(unknown));
+        }
+    }
+
+    #[test]
+    fn table_files_that_cannot_be_used_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name).to_str().unwrap().to_owned();
+            fs::write(&path, content).unwrap();
+            path
+        };
+        let refused = |paths: &[&String]| {
+            let paths: Vec<String> = paths.iter().copied().cloned().collect();
+            let error = codec_tables(&paths).unwrap_err().to_string();
+            error.strip_prefix("CHAT_CODEC_TABLES: ").unwrap().to_owned()
+        };
+        assert_eq!(codec_tables(&[]).unwrap().sets().count(), 0);
+
+        let english = shipped("english");
+        let missing = folder.path().join("missing.cht").to_str().unwrap().to_owned();
+        assert!(refused(&[&english, &missing]).starts_with(&format!("{missing}: No such file")));
+        let foreign = write("foreign.cht", b"something else");
+        assert!(refused(&[&english, &foreign]).starts_with(&format!("{foreign}: not a table file")));
+        let file = fs::read(&english).unwrap();
+        let damaged = write("damaged.cht", &[&file[..1000], &file[1001..]].concat());
+        assert!(refused(&[&english, &damaged]).starts_with(&format!("{damaged}: the table file is damaged")));
+        let copy = write("copy.cht", &file);
+        assert_eq!(refused(&[&english, &copy]), format!("{english}, {copy}: they are the same"));
+        assert_eq!(refused(&[&missing; 17]), "lists 17 files, 16 are the most");
+
+        // What stands behind the tables is not read, but changes the checksum and so the fingerprint.
+        let (content, checksum) = file.split_last_chunk::<8>().unwrap();
+        let fnv = |hash: u64, bytes: &[u8]| {
+            let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            bytes.iter().fold(hash, step)
+        };
+        let before = fnv(0xcbf2_9ce4_8422_2325, content);
+        let same_fingerprint = |end: &[u8; 4]| fnv(before, end).to_le_bytes()[..2] == checksum[..2];
+        let end = (0..u32::MAX).map(u32::to_le_bytes).find(same_fingerprint).unwrap();
+        let other = write("other.cht", &[content, &end, &fnv(before, &end).to_le_bytes()].concat());
+        assert!(codec_tables(std::slice::from_ref(&other)).is_ok());
+        let problem = refused(&[&english, &other]);
+        assert!(problem.starts_with(&format!("{english}, {other}: two table files have the fingerprint 0x")));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! What is logged of a compressed text, as an operator sees it who sets `CHAT_LOG=info,chat_core::codec=debug`.
+//! What is logged of the compression: which tables are in use, and of a compressed text its sizes, as an operator sees
+//! it who sets `CHAT_LOG=info,chat_core::codec=debug`.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use chat_core::codec::{Codec, HuffmanCodec, Kind, Metered};
+use chat_server::config::{Config, Options};
+use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 /// A log that is kept.
@@ -52,4 +55,25 @@ fn a_compressed_text_is_logged_by_its_size_alone() {
     }
     assert!(!line.contains("secret"), "{line}");
     assert!(logged("info", encode).is_empty());
+}
+
+#[test]
+fn the_start_says_which_tables_are_in_use() {
+    let tables =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../chat-core/src/codec/huffman/phrases/tables/english.cht");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("it is text");
+    let options = ["--store", "memory:", "--data-dir", data, "--codec", "none", "--codec-tables", tables];
+    let options = Options::parse_from(["chat-server"].into_iter().chain(options));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let lines = logged("info", || {
+        let config = Config::check(&options).expect("it can be used");
+        let opened = runtime.block_on(chat_server::app(config)).expect("it starts");
+        runtime.block_on(opened.close());
+    });
+    let [line] = &lines[..] else { panic!("one line is expected: {lines:?}") };
+    for part in ["INFO", "tables of CHAT_CODEC_TABLES are in use", r#"name="english""#, "fingerprint=0x1d89"]
+    {
+        assert!(line.contains(part), "{part} is missing in {line}");
+    }
 }

@@ -108,10 +108,152 @@ fn files_are_measured_one_by_one() {
     assert!(complaint(&run(&["codec", "file", &path("none.txt")], "")).contains("none.txt"));
 }
 
+/// Lines of a jargon that is spoken in this test alone; equal numbers give equal lines.
+fn jargon(split: &str, numbers: std::ops::Range<usize>) -> String {
+    const WORDS: [&str; 12] = [
+        "krx-ingest",
+        "OOMKILL",
+        "zq-broker",
+        "euw3b",
+        "BACKPRESS",
+        "pylon-auth",
+        "RB-7741",
+        "apn1c",
+        "oncall(hvz)",
+        "QRM_LOST",
+        "mdw-cache",
+        "CERT_EXP",
+    ];
+    let line = |number: usize| {
+        let word = |at: usize| WORDS[(number * 7 + at * at * (1 + number % 11)) % WORDS.len()];
+        let text = (0..8).map(word).collect::<Vec<_>>().join(" ");
+        format!(
+            "{{\"group\":\"en\",\"split\":\"{split}\",\"source\":\"made up\",\"text\":\"{text} #{number}\"}}\n"
+        )
+    };
+    numbers.map(line).collect()
+}
+
+#[test]
+fn tables_are_trained_and_used() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("it is text").to_owned();
+    let lines = jargon("train", 0..200) + &jargon("test", 200..260);
+    let train = |out: &str, more: &[&str]| {
+        let arguments = ["codec", "train", "-", "--out", &path(out), "--phrases", "500", "--contexts", "4"];
+        run(&[&arguments[..], &["--split", "train"], more].concat(), &lines)
+    };
+    let report = stdout(&train("ours.cht", &[]));
+    let words: Vec<Vec<&str>> = report.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        (words[0][..].to_vec(), words[3][..].to_vec()),
+        (vec!["messages", "200"], vec!["name", "ours"])
+    );
+    let file = std::fs::read(path("ours.cht")).expect("it was made");
+    assert_eq!(words[2], ["file", &(path("ours.cht") + ","), &file.len().to_string(), "bytes"]);
+    assert!(report.contains(&format!("CHAT_CODEC_TABLES={}\n", path("ours.cht"))), "{report}");
+
+    let refused = complaint(&train("ours.cht", &["--name", "other"]));
+    assert_eq!(
+        refused,
+        format!("chat-server: {}: is there already; --force overwrites it\n", path("ours.cht"))
+    );
+    stdout(&train("again.cht", &["--name", "ours"]));
+    assert!(std::fs::read(path("again.cht")).expect("it was made") == file, "two runs differ");
+    stdout(&train("again.cht", &["--name", "other", "--force"]));
+    assert!(std::fs::read(path("again.cht")).expect("it is there") != file, "it was overwritten");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 2, "nothing else is left");
+
+    let stats = |options: &[&str]| -> Value {
+        let stats = ["codec", "stats", "-", "--json", "--split", "test", "--passes", "1"];
+        serde_json::from_str(&stdout(&run(&[options, &stats[..]].concat(), &lines))).expect("it is JSON")
+    };
+    let both = format!("{},{}", path("ours.cht"), path("again.cht"));
+    let (without, with) = (stats(&[]), stats(&["--codec-tables", &both]));
+    let bytes = |report: &Value| report["all"]["bytes_out"].as_u64().expect("a number");
+    assert!(bytes(&with) * 2 < bytes(&without), "{with}\n{without}");
+    assert_eq!((&with["all"]["formats"]["19"], &without["all"]["formats"]["19"]), (&60.into(), &Value::Null));
+}
+
+#[test]
+fn tables_that_cannot_be_trained_leave_no_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("it is text").to_owned();
+    let lines = jargon("train", 0..200);
+    let refused = |arguments: &[&str], input: &str| {
+        let error = complaint(&run(&[&["codec", "train", "-"][..], arguments].concat(), input));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0, "{error}");
+        error
+    };
+    let out = path("ours.cht");
+    let few = refused(&["--out", &out], MESSAGES);
+    assert_eq!(few, "chat-server: 149 bytes of messages are too few to learn from; 10000 are the least\n");
+    let phrases = refused(&["--out", &out, "--phrases", "9000"], &lines);
+    assert_eq!(phrases, "chat-server: phrases must be 257 to 4095\n");
+    let contexts = refused(&["--out", &out, "--contexts", "1"], &lines);
+    assert_eq!(contexts, "chat-server: contexts must be 2 to 64\n");
+    let name = refused(&["--out", &out, "--name", &"n".repeat(256)], &lines);
+    assert_eq!(name, "chat-server: the length of the name must be 0 to 255\n");
+    let group = refused(&["--out", &out, "--group", "en", "--group", "fr"], &lines);
+    assert_eq!(group, "chat-server: -: no message is left of the group \"fr\"\n");
+    assert_eq!(refused(&["--out", &out, "--split", "x"], &lines), "chat-server: -: no message is left\n");
+    let folder = path("nowhere") + "/ours.cht";
+    assert_eq!(
+        refused(&["--out", &folder], &lines),
+        format!("chat-server: {folder}: its folder is not there\n")
+    );
+    assert!(refused(&["--out", &path("a,b.cht")], &lines).contains("must have no comma"));
+    let usage = run(&["codec", "train", "-"], &lines);
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn shipped_sets_are_made_one_after_the_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sets = folder.path().join("sets");
+    let train = |input: &str, more: &[&str]| {
+        let arguments =
+            ["--log", "error", "codec", "train", "-", "--shipped", sets.to_str().expect("it is text")];
+        complaint(&run(&[&arguments[..], more].concat(), input))
+    };
+    // There is enough for the first alone, of the second there is nothing.
+    let error = train(&jargon("train", 0..200), &[]);
+    assert!(error.starts_with("chat-server: french: ") && error.contains("too few"), "{error}");
+    let made: Vec<_> =
+        std::fs::read_dir(&sets).expect("it was made").map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(made, ["english.cht"]);
+    let error = train(&jargon("train", 0..200), &[]);
+    assert!(error.contains("english.cht: is there already"), "{error}");
+    let error = train(MESSAGES, &["--force"]);
+    assert_eq!(error, "chat-server: -: line 1: the field `source` is missing\n");
+    assert_eq!(run(&["codec", "train", "-", "--shipped", "x", "--out", "y"], "").status.code(), Some(2));
+}
+
+#[test]
+fn tables_that_cannot_be_loaded_are_named() {
+    let stats = |tables: &str| run(&["--codec-tables", tables, "codec", "stats", "-"], MESSAGES);
+    let missing = complaint(&stats("nowhere.cht"));
+    assert!(missing.starts_with("chat-server: CHAT_CODEC_TABLES: nowhere.cht: "), "{missing}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("no.cht").to_str().expect("it is text").to_owned();
+    std::fs::write(&path, MESSAGES).expect("a file");
+    let foreign = complaint(&stats(&path));
+    assert!(
+        foreign.starts_with(&format!("chat-server: CHAT_CODEC_TABLES: {path}: not a table file")),
+        "{foreign}"
+    );
+    // The server itself does not start either.
+    let server =
+        complaint(&run(&["--data-dir", folder.path().to_str().unwrap(), "--codec-tables", &path], ""));
+    assert!(server.starts_with("chat-server: CHAT_CODEC_TABLES: "), "{server}");
+}
+
 #[test]
 fn help_shows_commands_and_options() {
     let help = stdout(&run(&["--help"], ""));
-    for part in ["Usage: chat-server [OPTIONS] [COMMAND]", "codec", "[env: PORT=]", "[env: CHAT_CODEC=]"] {
+    for part in
+        ["Usage: chat-server [OPTIONS] [COMMAND]", "codec", "[env: PORT=]", "[env: CHAT_CODEC_TABLES=]"]
+    {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
     assert!(help.starts_with("A chat backend"), "{help}");

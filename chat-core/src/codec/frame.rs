@@ -79,7 +79,7 @@ impl Format {
     /// The first byte of a frame that ends with `bits` bits of codes.
     pub(super) fn header(self, bits: u64) -> u8 {
         let used = (bits % 8) as u8;
-        self.id() << 3 | (8 - used) % 8
+        (self.id() << 3) | ((8 - used) % 8)
     }
 }
 

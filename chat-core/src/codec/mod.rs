@@ -16,6 +16,7 @@ mod foreign;
 mod frame;
 mod huffman;
 mod metered;
+mod reading;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "train")]
@@ -28,6 +29,7 @@ pub use self::{
     blob::{Blob, BlobFormat, BlobRef, Encoding, Kind, UnknownEncoding},
     huffman::{HuffmanCodec, OwnTables, TableError},
     metered::{CodecCounts, Decoded, Encoded, Metered},
+    reading::Reading,
     zstd::ZstdCodec,
 };
 

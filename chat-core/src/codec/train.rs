@@ -4,6 +4,9 @@
 //! that come with the program were made; since frames depend on them they are not made again, but a
 //! later set is made the same way.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 pub use super::huffman::train::{CONTEXTS, MIN_BYTES, PHRASES, Plan, TrainError, train};
 
 /// A message to learn from.

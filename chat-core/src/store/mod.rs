@@ -64,7 +64,7 @@ pub enum StoreError {
     Corrupt {
         /// What kind of record.
         what: &'static str,
-        /// Which one.
+        /// Which one, and why if that is known.
         id: String,
     },
     /// The store will not do this, now or later (wrong version, read-only, misconfigured).

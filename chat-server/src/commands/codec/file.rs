@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use chat_core::codec::Kind;
-use chat_server::config::CodecConfig;
 use clap::Args;
 use serde::Serialize;
 
+use super::Configured;
 use super::measure::{Changed, Measured, measure};
 use super::report::Table;
 
@@ -26,8 +26,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(super) fn run(&self, codec: CodecConfig) -> Result<String, Box<dyn Error>> {
-        let built = codec.build();
+    pub(super) fn run(&self, configured: &Configured) -> Result<String, Box<dyn Error>> {
         let mut files = Vec::new();
         for path in &self.paths {
             let name = path.display().to_string();
@@ -35,13 +34,13 @@ impl File {
             if body.is_empty() {
                 return Err(format!("{name}: is empty").into());
             }
-            let measured = measure(&built, Kind::File, &[&body], self.passes)
+            let measured = measure(&configured.codec, Kind::File, &[&body], self.passes)
                 .map_err(|Changed(_)| format!("{name}: has changed by being compressed and decompressed"))?;
             files.push((name, measured));
         }
         let all = Measured::sum(files.iter().map(|(_, measured)| measured));
         let files = files.into_iter().map(|(name, measured)| Row::new(name, &measured)).collect();
-        let report = Report { codec: codec.name(), files, all: Row::new("all".to_owned(), &all) };
+        let report = Report { codec: configured.name, files, all: Row::new("all".to_owned(), &all) };
         Ok(if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() })
     }
 }

@@ -1,7 +1,8 @@
 //! Reads messages from lines of JSON.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use chat_core::codec::Kind;
 use clap::ValueEnum;
@@ -34,6 +35,9 @@ impl KindName {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) line: usize,
+    pub(super) group: String,
+    /// Empty if it was not asked for.
+    pub(super) source: String,
     pub(super) text: String,
 }
 
@@ -44,6 +48,10 @@ pub(super) struct Filter<'a> {
     pub(super) min_bytes: usize,
     /// Those of this split alone.
     pub(super) split: Option<&'a str>,
+    /// Those of these groups alone, if there are any.
+    pub(super) groups: &'a [String],
+    /// Whether each must say where it is from.
+    pub(super) sources: bool,
 }
 
 /// Why messages cannot be read. Never shows what stands in the line.
@@ -57,16 +65,23 @@ pub(super) enum InputError {
     Missing { line: usize, field: &'static str },
     #[error("line {line}: the field `{field}` is not a string")]
     NoString { line: usize, field: &'static str },
-    #[error("no message is left to measure")]
+    #[error("no message is left")]
     Nothing,
+    #[error("no message is left of the group {0:?}")]
+    NothingOf(String),
 }
 
-/// Reads all messages, by group. Empty lines are passed over.
-pub(super) fn read(
-    input: impl BufRead,
-    filter: Filter<'_>,
-) -> Result<BTreeMap<String, Vec<Message>>, InputError> {
-    let mut groups = BTreeMap::<String, Vec<Message>>::new();
+/// Opens a file, or the standard input for `-`.
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    Ok(Box::new(BufReader::new(File::open(path)?)))
+}
+
+/// Reads the messages that are wanted, in their order. Empty lines are passed over.
+pub(super) fn read(input: impl BufRead, filter: Filter<'_>) -> Result<Vec<Message>, InputError> {
+    let mut messages = Vec::new();
     for (index, content) in input.split(b'\n').enumerate() {
         let (line, content) = (index + 1, content?);
         if content.trim_ascii().is_empty() {
@@ -76,15 +91,24 @@ pub(super) fn read(
         let fields = serde_json::from_slice::<Map<String, Value>>(&content);
         let mut fields = Fields { line, fields: fields.map_err(|_| InputError::NoObject(line))? };
         let (group, text) = (fields.take("group")?, fields.take("text")?);
-        let wanted = match filter.split {
+        let source = if filter.sources { fields.take("source")? } else { String::new() };
+        let of_split = match filter.split {
             Some(split) => fields.take("split")? == split,
             None => true,
         };
-        if wanted && text.len() >= filter.min_bytes {
-            groups.entry(group).or_default().push(Message { line, text });
+        let of_group = filter.groups.is_empty() || filter.groups.contains(&group);
+        if of_split && of_group && text.len() >= filter.min_bytes {
+            messages.push(Message { line, group, source, text });
         }
     }
-    if groups.is_empty() { Err(InputError::Nothing) } else { Ok(groups) }
+    if messages.is_empty() {
+        return Err(InputError::Nothing);
+    }
+    // A group that was mistyped must not be missed in silence.
+    match filter.groups.iter().find(|group| messages.iter().all(|message| message.group != **group)) {
+        Some(group) => Err(InputError::NothingOf(group.clone())),
+        None => Ok(messages),
+    }
 }
 
 /// One line, taken apart.
@@ -115,12 +139,11 @@ mod tests {
 "#;
 
     fn read(lines: &str, filter: Filter<'_>) -> Result<Vec<(String, usize)>, String> {
-        let groups = super::read(lines.as_bytes(), filter).map_err(|error| error.to_string())?;
-        let lines = |(group, messages): (String, Vec<Message>)| {
-            messages.into_iter().map(move |message| (group.clone(), message.line))
-        };
-        Ok(groups.into_iter().flat_map(lines).collect())
+        let messages = super::read(lines.as_bytes(), filter).map_err(|error| error.to_string())?;
+        Ok(messages.into_iter().map(|message| (message.group, message.line)).collect())
     }
+
+    const ALL: Filter<'_> = Filter { min_bytes: 0, split: None, groups: &[], sources: false };
 
     #[test]
     fn messages_are_taken_by_group_size_and_split() {
@@ -128,9 +151,22 @@ mod tests {
             let found = read(LINES, filter).unwrap();
             assert!(found.iter().map(|(group, line)| (group.as_str(), *line)).eq(expected.iter().copied()));
         };
-        expect(Filter::default(), &[("de", 3), ("en", 1), ("en", 4)]);
-        expect(Filter { min_bytes: 5, split: None }, &[("de", 3), ("en", 1)]);
-        expect(Filter { min_bytes: 0, split: Some("dev") }, &[("en", 1), ("en", 4)]);
+        let groups = ["de".to_owned(), "fr".to_owned()];
+        expect(ALL, &[("en", 1), ("de", 3), ("en", 4)]);
+        expect(Filter { min_bytes: 5, ..ALL }, &[("en", 1), ("de", 3)]);
+        expect(Filter { split: Some("dev"), ..ALL }, &[("en", 1), ("en", 4)]);
+        expect(Filter { groups: &groups[..1], ..ALL }, &[("de", 3)]);
+        let error = read(LINES, Filter { groups: &groups, ..ALL }).unwrap_err();
+        assert_eq!(error, r#"no message is left of the group "fr""#);
+    }
+
+    #[test]
+    fn sources_are_read_where_they_are_needed() {
+        let lines = r#"{"group":"en","text":"hello","source":"here"}"#;
+        let messages = super::read(lines.as_bytes(), Filter { sources: true, ..ALL }).unwrap();
+        assert_eq!(messages[0].source, "here");
+        let error = read(LINES, Filter { sources: true, ..ALL }).unwrap_err();
+        assert_eq!(error, "line 1: the field `source` is not a string");
     }
 
     #[test]
@@ -144,12 +180,12 @@ mod tests {
             (r#"{"group":"en","text":["secret"]}"#, "line 2: the field `text` is not a string"),
             (r#"{"group":3,"text":"secret"}"#, "line 2: the field `group` is not a string"),
         ] {
-            let error = read(&format!("{good}\n{line}\n"), Filter::default()).unwrap_err();
+            let error = read(&format!("{good}\n{line}\n"), ALL).unwrap_err();
             assert_eq!(error, problem);
         }
-        let dev = Filter { min_bytes: 0, split: Some("dev") };
+        let dev = Filter { split: Some("dev"), ..ALL };
         assert_eq!(read(good, dev).unwrap_err(), "line 1: the field `split` is missing");
-        let long = Filter { min_bytes: 100, split: None };
-        assert_eq!(read(good, long).unwrap_err(), "no message is left to measure");
+        let long = Filter { min_bytes: 100, ..ALL };
+        assert_eq!(read(good, long).unwrap_err(), "no message is left");
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
+use std::path::PathBuf;
 
 use chat_core::codec::Codec;
-use chat_server::config::CodecConfig;
 use clap::Args;
 use serde::Serialize;
 
+use super::Configured;
 use super::input::{self, Filter, InputError, KindName, Message};
 use super::measure::{Changed, Measured, measure};
 use super::report::Table;
@@ -37,19 +36,22 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn run(&self, codec: CodecConfig) -> Result<String, Box<dyn Error>> {
-        let report = open(&self.file)
-            .map_err(InputError::Io)
+    pub(super) fn run(&self, configured: &Configured) -> Result<String, Box<dyn Error>> {
+        let report = input::open(&self.file)
             .map_err(Problem::Input)
-            .and_then(|input| self.report(input, codec.name(), &codec.build()))
+            .and_then(|input| self.report(input, configured.name, &configured.codec))
             .map_err(|problem| format!("{}: {problem}", self.file.display()))?;
         Ok(if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() })
     }
 
     fn report(&self, input: impl BufRead, name: &'static str, codec: &dyn Codec) -> Result<Report, Problem> {
-        let filter = Filter { min_bytes: self.min_bytes, split: self.split.as_deref() };
+        let filter = Filter { min_bytes: self.min_bytes, split: self.split.as_deref(), ..Filter::default() };
+        let mut by_group = BTreeMap::<String, Vec<Message>>::new();
+        for mut message in input::read(input, filter).map_err(Problem::Input)? {
+            by_group.entry(std::mem::take(&mut message.group)).or_default().push(message);
+        }
         let mut groups = BTreeMap::new();
-        for (group, messages) in input::read(input, filter).map_err(Problem::Input)? {
+        for (group, messages) in by_group {
             let bodies: Vec<_> = messages.iter().map(|Message { text, .. }| text.as_bytes()).collect();
             let measured = measure(codec, self.kind.kind(), &bodies, self.passes)
                 .map_err(|Changed(index)| Problem::Changed { line: messages[index].line })?;
@@ -68,13 +70,6 @@ enum Problem {
     Input(InputError),
     #[error("line {line}: the text has changed by being compressed and decompressed")]
     Changed { line: usize },
-}
-
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    Ok(Box::new(BufReader::new(File::open(path)?)))
 }
 
 /// What is shown.

@@ -1,0 +1,127 @@
+//! Makes the inputs that fuzzing begins with, in the folder `corpus`: blobs of every format, bodies of many kinds, and
+//! table files. Without them a fuzzer would take hours to find what a sound frame looks like.
+//!
+//! ```text
+//! cargo run --release --example seeds
+//! ```
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chat_core::codec::{Codec, Encoding, HuffmanCodec, Kind, StoredCodec, ZstdCodec};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = |target: &str| here.join("corpus").join(target);
+    for target in ["decode", "round_trip", "tables"] {
+        fs::create_dir_all(corpus(target))?;
+    }
+
+    let tables = table_files(&here.join("../chat-core/src/codec/huffman/phrases/tables"))?;
+    for path in &tables {
+        let file = fs::read(path)?;
+        let without_checksum = &file[..file.len() - 8];
+        fs::write(corpus("tables").join(path.file_name().unwrap_or_default()), without_checksum)?;
+    }
+
+    let codecs: [(&str, Box<dyn Codec>); 4] = [
+        ("stored", Box::new(StoredCodec)),
+        ("huffman", Box::new(HuffmanCodec::new())),
+        ("own", Box::new(HuffmanCodec::with_tables(chat_fuzz::own_tables()))),
+        ("zstd", Box::new(ZstdCodec)),
+    ];
+    let (mut bodies, mut blobs) = (0, 0);
+    for (name, body) in self::bodies() {
+        fs::write(corpus("round_trip").join(&name), &body)?;
+        bodies += 1;
+        for (codec_name, codec) in &codecs {
+            for (kind, kind_name) in [(Kind::Message, "message"), (Kind::File, "file")] {
+                let blob = codec.encode(kind, &body);
+                if blob.encoding == Encoding::Stored && *codec_name != "stored" {
+                    continue;
+                }
+                let limit = (body.len() as u32).to_le_bytes();
+                let input = [&limit[..3], &blob.bytes].concat();
+                fs::write(corpus("decode").join(format!("{codec_name}-{kind_name}-{name}")), input)?;
+                blobs += 1;
+            }
+        }
+    }
+    for (name, frame) in frames_no_longer_written() {
+        fs::write(corpus("decode").join(name), [&[0, 1, 0][..], &frame].concat())?;
+        blobs += 1;
+    }
+    println!("{bodies} bodies, {blobs} blobs, {} table files", tables.len());
+    Ok(())
+}
+
+fn table_files(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "cht"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Bodies that between them make the codecs write every format they have.
+fn bodies() -> Vec<(String, Vec<u8>)> {
+    let texts = [
+        (
+            "english",
+            "I will be a little late today, start without me and leave some of the cake for me please",
+        ),
+        ("french", "Je serai un peu en retard aujourd'hui, commencez sans moi et gardez-moi du gâteau"),
+        ("spanish", "Hoy llego un poco tarde, empezad sin mí y guardadme un trozo de tarta por favor"),
+        ("italian", "Oggi arrivo un po' in ritardo, cominciate senza di me e lasciatemi una fetta di torta"),
+        ("german", "Ich komme heute etwas später, fangt ohne mich an und hebt mir ein Stück Kuchen auf"),
+        ("czech", "Dnes přijdu trochu později, začněte beze mě a nechte mi prosím kousek dortu"),
+        ("finnish", "Tulen tänään vähän myöhässä, aloittakaa ilman minua ja jättäkää minulle kakkua"),
+        ("malay", "Saya agak terlambat hari ini, mulai saja tanpa saya dan sisakan sedikit kue ya"),
+        ("russian", "Сегодня я немного опоздаю, начинайте без меня и оставьте мне кусочек торта"),
+        ("chinese", "我今天会晚一点到,你们先开始吧,不要等我,请给我留一块蛋糕,谢谢大家"),
+        ("japanese", "今日は少し遅れます。先に始めてください。ケーキを少し残しておいてくださいね"),
+        ("korean", "오늘은 조금 늦을 것 같아요. 저 없이 먼저 시작하시고 케이크 조금만 남겨 주세요"),
+        ("arabic", "سأتأخر قليلا اليوم، ابدأوا بدوني واتركوا لي قطعة من الكعكة من فضلكم"),
+        ("hindi", "मैं आज थोड़ी देर से आऊँगा, मेरे बिना शुरू कर दो और मेरे लिए केक बचा कर रखना"),
+        ("greek", "Σήμερα θα αργήσω λίγο, ξεκινήστε χωρίς εμένα και κρατήστε μου ένα κομμάτι τούρτα"),
+        ("code", "for (let i = 0; i < items.length; i++) { if (items[i].id === id) return items[i]; }\n"),
+        ("emoji", "😂😂😂 ❤️ 👍🏽 see you there 🎉🎉🎉 🙏🙏 👨‍👩‍👧‍👦 🔥🔥🔥 ok ok ok 😭"),
+    ];
+    let mut bodies: Vec<(String, Vec<u8>)> = Vec::new();
+    for (name, text) in texts {
+        bodies.push((name.to_owned(), text.into()));
+        bodies.push((format!("{name}-long"), text.repeat(3000 / text.len()).into()));
+    }
+    let lines = (0..60).map(|at| {
+        format!("2031-05-{:02} 12:00:{at:02} worker {} took {} ms\n", 1 + at % 28, at % 7, at * at)
+    });
+    bodies.push(("log".to_owned(), lines.collect::<String>().into()));
+    bodies.push(("jargon".to_owned(), (0..4).map(chat_fuzz::jargon).collect::<String>().into()));
+    bodies.push(("noise".to_owned(), noise(2000)));
+    bodies.push(("text-and-noise".to_owned(), ["so it goes ".repeat(150).into_bytes(), noise(600)].concat()));
+    bodies.push(("one-value".to_owned(), vec![b'a'; 4000]));
+    bodies.push(("all-values".to_owned(), (0..=u8::MAX).cycle().take(2048).collect()));
+    bodies.push(("steps".to_owned(), (0..2000_u16).flat_map(|at| (at * 3).to_le_bytes()).collect()));
+    bodies.push(("empty".to_owned(), Vec::new()));
+    bodies.push(("short".to_owned(), b"ok".to_vec()));
+    bodies
+}
+
+/// Frames of formats that are still read: the static tables (ids 20 to 27) and a table within the frame (29). They need
+/// not be sound; the fuzzer does the rest.
+fn frames_no_longer_written() -> impl Iterator<Item = (String, Vec<u8>)> {
+    (20..=29_u8).map(|id| (format!("frame-{id}"), [vec![id << 3], noise(120)].concat()))
+}
+
+/// Bytes without any pattern, from a fixed seed (xorshift64).
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let step = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 56) as u8
+    };
+    (0..len).map(step).collect()
+}
