@@ -125,13 +125,9 @@ impl Recipe {
         for sample in samples {
             if self.is_for(sample) { mine.push(sample.text.to_owned()) } else { foreign.push(sample.text) }
         }
-        // Public texts hold hardly any emoji, chats do.
         for (at, text) in mine.iter_mut().enumerate() {
-            if at % EMOJI_EVERY == 0 {
-                let which = at / EMOJI_EVERY;
-                let emoji = EMOJI[which * which % EMOJI.len()];
-                text.push(' ');
-                text.extend(std::iter::repeat_n(emoji, 1 + which % 5 / 4));
+            if !self.learns.contains(&"code") {
+                liven(at, text);
             }
         }
         let every = (foreign.len() * FOREIGN_OF / mine.len().max(1)).max(1);
@@ -150,6 +146,45 @@ impl Recipe {
         self.learns.iter().any(matches) && !self.but.iter().any(matches)
     }
 }
+
+/// Makes some messages more like those that are chatted: public texts hold hardly any emoji, no shouting, and straight
+/// quotes, where telephones set curly ones. `at` is the message's number.
+fn liven(at: usize, text: &mut String) {
+    if at % CURLY_EVERY == 1 {
+        *text = curly(text);
+    }
+    if at % SHOUT_EVERY == 2 {
+        *text = text.to_uppercase();
+    }
+    if at % EMOJI_EVERY == 0 {
+        let which = at / EMOJI_EVERY;
+        text.push(' ');
+        text.extend(std::iter::repeat_n(EMOJI[which * which % EMOJI.len()], 1 + which % 5 / 4));
+    }
+}
+
+/// The text with curly quotes: an opening one behind a space or at the beginning, closing ones elsewhere.
+fn curly(text: &str) -> String {
+    let mut before = ' ';
+    let change = |char: char| {
+        let opens = before.is_whitespace() || before == '(';
+        before = char;
+        match (char, opens) {
+            ('\'', true) => '\u{2018}',
+            ('\'', false) => '\u{2019}',
+            ('"', true) => '\u{201c}',
+            ('"', false) => '\u{201d}',
+            _ => char,
+        }
+    };
+    text.chars().map(change).collect()
+}
+
+/// One message in so many gets curly quotes.
+const CURLY_EVERY: usize = 6;
+
+/// One message in so many is in capital letters.
+const SHOUT_EVERY: usize = 60;
 
 /// One message in so many gets an emoji at its end.
 const EMOJI_EVERY: usize = 60;
