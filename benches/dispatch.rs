@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chat_core::codec::{self, Codec, HuffmanCodec, Kind, Metered};
 use chat_core::prelude::*;
 use chat_server::dialect::wire::Call;
-use chat_server::dialect::{Dialect, camel, push};
+use chat_server::dialect::{Dialect, Mark, camel, push};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -86,7 +86,7 @@ fn dialect(c: &mut Criterion) {
         chat.execute(actor, send(to)).await.expect("it is stored").deliveries.remove(0).event
     });
     let encode = |dialect: &'static Dialect| {
-        let frames = (dialect.outbound)(black_box(&event));
+        let frames = (dialect.outbound)(black_box(&event), Mark(Some(Position(1_000_000))));
         assert!(!frames.is_empty());
         frames
     };

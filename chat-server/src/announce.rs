@@ -19,7 +19,7 @@ use chat_core::prelude::Chat;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::dialect::{self, Frames};
+use crate::dialect::{self, Dialect, Frames, Mark};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -56,6 +56,11 @@ impl Announcer {
         Self(Arc::new(Shared { chat, sessions, order: Mutex::new(order) }))
     }
 
+    /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.0.order.lock().next - 1)
+    }
+
     /// Announces what a command has led to. What is not logged has no order and is sent at once.
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
@@ -65,6 +70,11 @@ impl Announcer {
             }
         }
     }
+}
+
+/// What the clients of one dialect are told of a change, live or later.
+pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery) -> Frames {
+    (dialect.outbound)(&delivery.event, Mark(delivery.position))
 }
 
 impl Shared {
@@ -159,12 +169,8 @@ impl Shared {
         let mut send_to = |session: &Arc<Session>| {
             let index = dialect::ALL.iter().position(|dialect| std::ptr::eq(*dialect, session.dialect));
             let Some(slot) = index.and_then(|index| encoded.get_mut(index)) else { return };
-            let frames = slot.get_or_insert_with(|| (session.dialect.outbound)(&delivery.event));
-            for (to, frame) in frames {
-                if to.includes(session.user) {
-                    session.deliver(frame);
-                }
-            }
+            let frames = slot.get_or_insert_with(|| frames(session.dialect, delivery));
+            session.announce(delivery.position, frames);
         };
         match &delivery.audience {
             Audience::Members(conversation) => {

@@ -25,6 +25,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
+use crate::recovery::Pids;
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -46,7 +47,8 @@ pub struct App {
     /// The folder of images that is served from here, if they are kept here.
     pub disk: Option<Arc<DiskMedia>>,
     mail: MailQueue,
-    announcer: Announcer,
+    pub(crate) announcer: Announcer,
+    pub(crate) pids: Pids,
     passwords: Passwords,
     log_ins: Limiter<(Address, UserKey)>,
     log_ins_of_address: Limiter<Address>,
@@ -114,6 +116,7 @@ impl App {
         let (media, disk) = media(&config, &chat)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Arc::new(Self {
+            pids: Pids::new(&config.auth.secret),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone()),
             announcer: Announcer::new(chat.clone(), sessions.clone(), position),

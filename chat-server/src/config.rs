@@ -97,6 +97,10 @@ pub struct Options {
     #[arg(long, env = "CHAT_STATIC_DIR")]
     pub static_dir: Option<PathBuf>,
 
+    /// Changes that may happen while a client is away for it to go on where it was; after more it loads afresh.
+    /// 0: every client that comes back after a change loads afresh
+    #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 10_000)]
+    pub recovery_limit: u64,
     /// Milliseconds between heartbeats of a connection
     #[arg(long, env = "CHAT_PING_INTERVAL", default_value_t = 25_000)]
     pub ping_interval: u64,
@@ -188,6 +192,8 @@ pub struct Config {
     pub codec_tables: Arc<OwnTables>,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
+    /// See [`Options::recovery_limit`].
+    pub recovery_limit: u64,
     /// Who is served.
     pub dialects: Vec<&'static Dialect>,
     /// What is spoken when the token does not tell.
@@ -395,6 +401,7 @@ impl Config {
                 signup_limit: options.signup_limit,
             },
             message_limit: options.message_limit,
+            recovery_limit: options.recovery_limit,
             store: store(options)?,
             codec: CodecConfig::find(&options.codec)?,
             codec_tables: codec_tables(&options.codec_tables)?,

@@ -10,7 +10,7 @@
 //! # In reading order
 //! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
 //! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
-//! told of what, in order), [`presence`], [`http`], [`auth`], [`media`], [`mail`].
+//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`http`], [`auth`], [`media`], [`mail`].
 //!
 //! # Mounting it in an axum app of your own
 //! ```no_run
@@ -34,6 +34,7 @@ pub mod http;
 pub mod mail;
 pub mod media;
 pub mod presence;
+mod recovery;
 pub mod secret;
 pub mod session;
 pub mod sessions;

@@ -5,9 +5,12 @@
 //! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
 //! something in the inbox, so an idle connection costs no task of its own.
 //!
+//! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
+//! before them; see `recovery`.
+//!
 //! **Lag.** Each connection has a queue of packets. When it is full, a packet cannot be queued, and a change that the
 //! client does not learn of would be lost for it. So the connection is marked lagging, nothing more is sent to it, and
-//! it is cut; its client reconnects by itself and reads what it missed.
+//! it is cut; its client reconnects by itself and is told what it missed.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -20,6 +23,7 @@ use chat_core::clock::Timestamp;
 use chat_core::command::{Command, Outcome, Reply};
 use chat_core::error::Error;
 use chat_core::id::UserId;
+use chat_core::model::Position;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -30,11 +34,12 @@ use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
+use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame};
+use crate::dialect::{Dialect, Frame, Frames};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, Wire, text_frame};
 
@@ -57,12 +62,21 @@ pub struct Session {
     pub token: Fingerprint,
     expires_at: Option<Timestamp>,
     socket: SocketRef,
-    /// The websocket, once events take its lane.
-    wire: Mutex<Option<Arc<Wire>>>,
+    outgoing: Mutex<Outgoing>,
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
     lagging: AtomicBool,
+}
+
+/// Where what goes out goes, and how far the connection has been told.
+struct Outgoing {
+    /// The websocket, once events take its lane.
+    wire: Option<Arc<Wire>>,
+    /// Every change up to here has been told.
+    cursor: Position,
+    /// Announced changes are told at once.
+    live: bool,
 }
 
 #[derive(Default)]
@@ -124,6 +138,7 @@ impl Session {
         dialect: &'static Dialect,
         socket: SocketRef,
         wires: Wires,
+        cursor: Position,
         app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
@@ -134,7 +149,7 @@ impl Session {
             token: caller.identity.fingerprint,
             expires_at: caller.identity.expires_at,
             socket,
-            wire: Mutex::new(wire),
+            outgoing: Mutex::new(Outgoing { wire, cursor, live: false }),
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
@@ -142,20 +157,80 @@ impl Session {
         }
     }
 
-    /// Sends an event that stands for a change. If it cannot be queued, the connection is cut.
+    /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
     pub fn deliver(self: &Arc<Self>, frame: &Frame) {
         if self.lagging.load(Ordering::Relaxed) {
             return;
         }
-        let wire = self.wire.lock();
-        let queued = match &*wire {
-            Some(wire) => wire.send(frame.packet()).is_ok(),
-            None => self.socket.emit(frame.event, &(frame.data(),)).is_ok() || !self.socket.connected(),
-        };
-        drop(wire);
+        let queued = self.send(&self.outgoing.lock(), frame);
         if !queued {
             self.cut("its queue is full");
         }
+    }
+
+    /// Tells of what was announced, unless it has been told already or will be read from the log.
+    pub(crate) fn announce(self: &Arc<Self>, position: Option<Position>, frames: &Frames) {
+        if self.lagging.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut outgoing = self.outgoing.lock();
+        if let Some(position) = position {
+            if !outgoing.live || position <= outgoing.cursor {
+                return;
+            }
+            outgoing.cursor = position;
+        }
+        let mine = frames.iter().filter(|(to, _)| to.includes(self.user));
+        let queued = mine.map(|(_, frame)| self.send(&outgoing, frame)).all(|queued| queued);
+        drop(outgoing);
+        if !queued {
+            self.cut("its queue is full");
+        }
+    }
+
+    /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with how
+    /// far the connection has been told.
+    pub(crate) fn go_live(&self, announcer: &Announcer) -> Result<(), Position> {
+        let mut outgoing = self.outgoing.lock();
+        // Asked while nothing can be announced to this connection.
+        outgoing.live = outgoing.cursor >= announcer.position();
+        if outgoing.live { Ok(()) } else { Err(outgoing.cursor) }
+    }
+
+    /// Tells of a change that was read from the log. Answers whether there was room for it; if not, nothing was sent.
+    pub(crate) fn replay(&self, position: Option<Position>, frames: &Frames) -> bool {
+        if self.lagging.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut outgoing = self.outgoing.lock();
+        // A change is one event for each connection.
+        let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
+        let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
+        if queued && let Some(position) = position {
+            outgoing.cursor = position;
+        }
+        queued
+    }
+
+    /// Nothing up to `position` is missing any more.
+    pub(crate) fn pass(&self, position: Position) {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.cursor = outgoing.cursor.max(position);
+    }
+
+    /// How many bytes wait for the client, where that is known.
+    pub(crate) fn unsent(&self) -> usize {
+        self.outgoing.lock().wire.as_ref().map_or(0, |wire| wire.unsent())
+    }
+
+    /// Queues an event; answers whether there was room.
+    fn send(&self, outgoing: &Outgoing, frame: &Frame) -> bool {
+        let emitted = match (&outgoing.wire, frame.mark()) {
+            (Some(wire), _) => return wire.send(frame.packet()).is_ok(),
+            (None, Some(mark)) => self.socket.emit(frame.event, &(frame.data(), mark)),
+            (None, None) => self.socket.emit(frame.event, &(frame.data(),)),
+        };
+        emitted.is_ok() || !self.socket.connected()
     }
 
     /// Sends an event of which only the latest counts: it takes the place of one that still waits.
@@ -163,7 +238,7 @@ impl Session {
         if self.lagging.load(Ordering::Relaxed) {
             return;
         }
-        match &*self.wire.lock() {
+        match &self.outgoing.lock().wire {
             Some(wire) => wire.send_latest(frame.packet()),
             // Fails only for a connection that has ended.
             None => drop(self.socket.volatile().emit(frame.event, &(frame.data(),))),
@@ -172,16 +247,16 @@ impl Session {
 
     /// Whether events take the lane of a websocket.
     pub(crate) fn has_wire(&self) -> bool {
-        self.wire.lock().is_some()
+        self.outgoing.lock().wire.is_some()
     }
 
     /// From now on events take the lane of this websocket, which has taken over from long polling. What was queued
     /// before is sent first: the lane opens behind a marker that is queued now.
     pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
-        let mut current = self.wire.lock();
+        let mut outgoing = self.outgoing.lock();
         // Without room for the marker everything stays as it was, which is slower and as good.
-        if current.is_none() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
-            *current = Some(wire.clone());
+        if outgoing.wire.is_none() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
+            outgoing.wire = Some(wire.clone());
         }
     }
 
@@ -362,12 +437,12 @@ impl Session {
     }
 
     fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
-        let wire = self.wire.lock();
-        let queued = match &*wire {
+        let outgoing = self.outgoing.lock();
+        let queued = match &outgoing.wire {
             Some(wire) => wire.send(&ack_packet(ack.id, answer)).is_ok(),
             None => ack.sender.send(&(answer,)).is_ok() || !self.socket.connected(),
         };
-        drop(wire);
+        drop(outgoing);
         if !queued {
             self.cut("its queue is full");
         }

@@ -27,7 +27,7 @@ use serde::ser::{SerializeSeq, Serializer};
 use smallvec::smallvec;
 
 use super::wire::{Call, Count, DecodeError, Failure, Flag, Text, client_id};
-use super::{Ack, Dialect, Frame, Frames, To, raw};
+use super::{Ack, Dialect, Frame, Frames, Mark, To, raw};
 use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
 use crate::http::{Address, Body, HttpError, bearer, json};
@@ -94,11 +94,11 @@ fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
     })
 }
 
-fn outbound(event: &Event) -> Frames {
+fn outbound(event: &Event, mark: Mark) -> Frames {
     match event {
         // The pages of this family know of two people only.
         Event::MessageSent(view) if view.recipient.is_some() => {
-            smallvec![(To::All, Frame::new("privateMessage", &MessageObject(view)))]
+            smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
         }
         Event::MessageSent(_)
         | Event::MessageDeleted(_)

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use chat_core::model::Position;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -45,8 +46,8 @@ pub struct Dialect {
     pub routes: fn() -> Router<Arc<App>>,
     /// What an event of a client asks for.
     pub decode: fn(&Call<'_>) -> Result<Command, DecodeError>,
-    /// What clients are told of an event.
-    pub outbound: fn(&Event) -> Frames,
+    /// What clients are told of an event. Every frame of it is made with the mark.
+    pub outbound: fn(&Event, Mark) -> Frames,
     /// The event that answers a command, for clients that pass no acknowledgement callback.
     pub reply: fn(&Reply) -> Option<Frame>,
     /// What an acknowledgement holds beyond `ok` and `success`.
@@ -71,12 +72,29 @@ pub struct Frame {
     packet: Bytes,
     /// Where its argument is in the packet.
     data: Range<usize>,
+    position: Option<Position>,
+}
+
+/// The place in the log of the change that an event stands for, if it is logged. Clients get it as the event's last
+/// argument and come back with it after a cut; see `recovery`. So no other event may end with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub Option<Position>);
+
+impl Mark {
+    /// Encodes an event that has this mark.
+    pub fn frame(self, event: &'static str, data: &impl Serialize) -> Frame {
+        Frame::encode(event, data, self.0)
+    }
 }
 
 impl Frame {
     /// Encodes an event with one argument. The name needs no escapes.
     pub fn new(event: &'static str, data: &impl Serialize) -> Self {
-        let mut length = 0;
+        Self::encode(event, data, None)
+    }
+
+    fn encode(event: &'static str, data: &impl Serialize, position: Option<Position>) -> Self {
+        let (mut argument, mut length) = (0..0, 0);
         let packet = text_frame(256, |bytes| {
             bytes.extend_from_slice(b"42[\"");
             bytes.extend_from_slice(event.as_bytes());
@@ -87,16 +105,26 @@ impl Frame {
                 bytes.truncate(start);
                 bytes.extend_from_slice(b"null");
             }
-            length = bytes.len() - start;
+            argument = start..bytes.len();
+            if let Some(Position(position)) = position {
+                bytes.extend_from_slice(format!(",\"{position}\"").as_bytes());
+            }
             bytes.push(b']');
+            length = bytes.len();
         });
-        let end = packet.len() - 1;
-        Self { event, packet, data: end - length..end }
+        // The head of the frame is as long as its content needs.
+        let shift = length - packet.len();
+        Self { event, packet, data: argument.start - shift..argument.end - shift, position }
     }
 
     /// The whole event as a websocket frame.
     pub fn packet(&self) -> &Bytes {
         &self.packet
+    }
+
+    /// Its mark, as it is sent.
+    pub fn mark(&self) -> Option<String> {
+        self.position.map(|Position(position)| position.to_string())
     }
 
     /// Its argument.

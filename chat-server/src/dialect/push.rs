@@ -23,7 +23,7 @@ use serde::ser::Serializer;
 use smallvec::smallvec;
 
 use super::wire::{Call, DecodeError, Failure, Text, UserObject};
-use super::{Ack, Dialect, Frame, Frames, To};
+use super::{Ack, Dialect, Frame, Frames, Mark, To};
 
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
@@ -55,13 +55,13 @@ fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     Ok(Command::SetTyping { to: Destination::Person(UserKey::Id(to)), typing })
 }
 
-fn outbound(event: &Event) -> Frames {
+fn outbound(event: &Event, mark: Mark) -> Frames {
     match event {
         Event::MessageSent(view) => {
             let Some(message) = MessageObject::of(view) else { return Frames::new() };
             let sender = view.message.sender;
             let (to_others, to_sender) =
-                (Frame::new("newMessage", &message), Frame::new("messageSent", &message));
+                (mark.frame("newMessage", &message), mark.frame("messageSent", &message));
             smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
         }
         Event::MessageDeleted(view) => {
@@ -75,19 +75,19 @@ fn outbound(event: &Event) -> Frames {
             }
             let id = view.message.id.hex();
             let deleted = Deleted { message_id: id.as_str(), id: id.as_str(), deleted: true };
-            smallvec![(To::All, Frame::new("messageDeleted", &deleted))]
+            smallvec![(To::All, mark.frame("messageDeleted", &deleted))]
         }
         Event::MessageRestored(view) => match MessageObject::of(view) {
-            Some(message) => smallvec![(To::All, Frame::new("messageRestored", &message))],
+            Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
             None => Frames::new(),
         },
         Event::ProfileUpdated(user) => {
-            smallvec![(To::All, Frame::new("userUpdated", &UserObject { user, online: None }))]
+            smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
         }
         Event::UserRegistered(user) => {
             smallvec![(
                 To::Except(user.id),
-                Frame::new("userJoined", &UserObject { user, online: Some(false) })
+                mark.frame("userJoined", &UserObject { user, online: Some(false) })
             )]
         }
         Event::TypingChanged { user, typing, .. } => {
@@ -99,7 +99,7 @@ fn outbound(event: &Event) -> Frames {
             }
             let id = user.id.hex();
             let typing = UserTyping { user_id: id.as_str(), typing: *typing };
-            smallvec![(To::All, Frame::new("userTyping", &typing))]
+            smallvec![(To::All, mark.frame("userTyping", &typing))]
         }
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }

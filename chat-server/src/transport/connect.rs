@@ -23,6 +23,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
+use crate::recovery;
 use crate::session::{Inlet, Session};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
@@ -37,22 +38,57 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// The connections that began with long polling, by session id, until they end.
 #[derive(Clone, Default)]
-pub(super) struct Polling(Arc<Mutex<HashMap<String, Weak<Session>>>>);
+pub(super) struct Polling(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    sessions: HashMap<String, Weak<Session>>,
+    /// What the answer to their CONNECT still has to be given.
+    pids: HashMap<String, Box<str>>,
+}
 
 impl Polling {
     /// A websocket has taken over from long polling.
     pub(super) fn upgraded(&self, sid: &str, wire: &Arc<Wire>) {
-        let session = self.0.lock().get(sid).and_then(Weak::upgrade);
+        let session = {
+            let known = self.0.lock();
+            if let Some(pid) = known.pids.get(sid) {
+                wire.set_pid(pid);
+            }
+            known.sessions.get(sid).and_then(Weak::upgrade)
+        };
         if let Some(session) = session {
             session.adopt(wire);
         }
+    }
+
+    /// Has the answer to the CONNECT of a connection that is let in carry its `pid`, whichever way it takes.
+    fn tell_pid(&self, socket: &SocketRef, wires: &Wires, pid: &str) {
+        let mut known = self.0.lock();
+        if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
+            // The answer leaves with a poll, or behind a takeover that may happen at any moment.
+            known.pids.insert(socket.id.to_string(), pid.into());
+        }
+        if let Some(wire) = wires.of(socket) {
+            wire.set_pid(pid);
+        }
+    }
+
+    /// The `pid` that the answer to the CONNECT of this session still has to be given.
+    pub(super) fn pid(&self, sid: &str) -> Option<Box<str>> {
+        self.0.lock().pids.get(sid).cloned()
+    }
+
+    /// It has been given.
+    pub(super) fn forget_pid(&self, sid: &str) {
+        self.0.lock().pids.remove(sid);
     }
 
     fn begin(&self, socket: &SocketRef, session: &Arc<Session>, wires: &Wires) {
         if session.has_wire() {
             return;
         }
-        self.0.lock().insert(socket.id.to_string(), Arc::downgrade(session));
+        self.0.lock().sessions.insert(socket.id.to_string(), Arc::downgrade(session));
         // The websocket may have taken over before the connection was let in.
         if let Some(wire) = wires.of(socket).filter(|wire| wire.is_upgraded()) {
             session.adopt(&wire);
@@ -61,7 +97,11 @@ impl Polling {
 
     fn end(&self, socket: &SocketRef, wires: &Wires) {
         let sid = socket.id.to_string();
-        self.0.lock().remove(&sid);
+        {
+            let mut known = self.0.lock();
+            known.sessions.remove(&sid);
+            known.pids.remove(&sid);
+        }
         wires.forget(&sid);
     }
 }
@@ -97,6 +137,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
         if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
+            recovery::begin(&app, &session);
             app.presence.connect(&session);
             if app.auth.is_revoked(&session.token) {
                 // Revoked after it was checked, and perhaps before it could be found here.
@@ -124,10 +165,12 @@ async fn arrive(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
+    let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
         return Err("too many connections");
     }
-    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), app);
+    polling.tell_pid(&socket, &wires, &start.pid);
+    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
     let session = Arc::new(session);
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     {

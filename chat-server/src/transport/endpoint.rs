@@ -1,5 +1,6 @@
 //! `/socket.io/`: polling requests go to socketioxide as they are, upgrades are answered here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use tower::{Service, ServiceExt};
 
 use super::connect::{self, Polling};
 use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
-use super::wire::Wire;
+use super::wire::{Wire, with_pid};
 use crate::app::App;
 use crate::http::HttpError;
 
@@ -127,7 +128,10 @@ impl SocketIoEndpoint {
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
         let Ok(response) = self.engine.oneshot(small).await;
         match sid {
-            Some(_) => response.map(Body::new),
+            Some(sid) => match self.polling.pid(sid) {
+                Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
+                None => response.map(Body::new),
+            },
             None => tell_limit(response.map(Body::new), most).await,
         }
     }
@@ -214,6 +218,29 @@ async fn tell_limit(response: Response, most: usize) -> Response {
         _ => body,
     };
     parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
+async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is the first thing that a session is sent, so what was gathered with it is little.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return HttpError::internal().into_response();
+    };
+    // Packets of one answer are parted by this character (Engine.IO protocol 4, "Payload").
+    const SEPARATOR: char = '\u{1e}';
+    let answer = |packet: &str| with_pid(packet.as_bytes(), pid);
+    let body = match std::str::from_utf8(&body) {
+        Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {
+            polling.forget_pid(sid);
+            let packets = text.split(SEPARATOR).map(|packet| answer(packet).map_or(packet.into(), Cow::Owned));
+            let packets: Vec<Cow<'_, str>> = packets.collect();
+            parts.headers.remove(CONTENT_LENGTH);
+            Bytes::from(packets.join("\u{1e}"))
+        }
+        _ => body,
+    };
     Response::from_parts(parts, Body::from(body))
 }
 

@@ -36,6 +36,9 @@ pub struct Wire {
     out: Mutex<Out>,
 }
 
+/// A Socket.IO CONNECT answer begins like this; the session id follows.
+const CONNECT_ANSWER: &[u8] = br#"40{"sid":""#;
+
 #[derive(Debug)]
 struct Out {
     /// Whole frames, but for what has been sent of the first one.
@@ -43,6 +46,8 @@ struct Out {
     /// Sent when nothing else waits; a later one takes its place.
     latest: Option<Bytes>,
     lane: Lane,
+    /// What the CONNECT answer still has to be given.
+    pid: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,7 @@ impl Wire {
             killed: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             reader: AtomicWaker::new(),
-            out: Mutex::new(Out { unsent: BytesMut::new(), latest: None, lane }),
+            out: Mutex::new(Out { unsent: BytesMut::new(), latest: None, lane, pid: None }),
         }
     }
 
@@ -99,6 +104,21 @@ impl Wire {
 
     pub(super) fn set_upgraded(&self) {
         self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Has the CONNECT answer carry this `pid` (see `recovery`), if it passes here.
+    pub(crate) fn set_pid(&self, pid: &str) {
+        self.out.lock().pid = Some(pid.into());
+    }
+
+    /// How many bytes wait to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        let out = self.out.lock();
+        let held = match &out.lane {
+            Lane::Open => 0,
+            Lane::BehindConnect(held) | Lane::BehindMarker(held) => held.iter().map(Bytes::len).sum(),
+        };
+        out.unsent.len() + held
     }
 
     /// Sends a frame behind all that was sent before it.
@@ -200,6 +220,12 @@ impl Out {
             };
             let Some((frame, payload)) = first_frame(frames) else { break };
             frames = &frames[frame.len()..];
+            let with_pid = self.pid.as_deref().and_then(|pid| with_pid(payload, pid));
+            if with_pid.is_some() {
+                self.pid = None;
+            }
+            let with_pid = with_pid.map(|text| text_frame(text.len(), |bytes| bytes.extend_from_slice(text.as_bytes())));
+            let frame = with_pid.as_deref().unwrap_or(frame);
             if !awaited(payload) {
                 self.unsent.extend_from_slice(frame);
                 continue;
@@ -217,6 +243,13 @@ impl Out {
         }
         self.unsent.extend_from_slice(frames);
     }
+}
+
+/// The CONNECT answer `packet` with a `pid`, or `None` if it is another packet.
+pub(crate) fn with_pid(packet: &[u8], pid: &str) -> Option<String> {
+    let sid = packet.strip_prefix(CONNECT_ANSWER)?;
+    let sid = std::str::from_utf8(sid).ok()?.split_once('"')?.0;
+    Some(format!(r#"40{{"sid":"{sid}","pid":"{pid}"}}"#))
 }
 
 /// The first of the frames a server has written (never masked), whole and its payload; RFC 6455, section 5.2.

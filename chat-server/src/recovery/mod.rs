@@ -1,0 +1,149 @@
+//! Nothing missed, nothing twice: how a session goes on after a cut.
+//!
+//! ```text
+//! client ▶ 40{"token":…}                        ◀ 40{"sid":…,"pid":P}
+//!        ◀ 42["newMessage",{…},"17"]            every logged change ends with its position
+//!    ── the connection is cut; 18 and 19 happen ──
+//! client ▶ 40{"token":…,"pid":P,"offset":"17"}  ◀ 40{"sid":…,"pid":P}       the same pid: `recovered` is true
+//!        ◀ 42["newMessage",{…},"18"]  ◀ 42[…,"19"]  and then live
+//! ```
+//!
+//! The client does this by itself (`socket.io-client` from 4.6 on: "connection state recovery"). Here nothing is
+//! remembered of a session: the [`pid`] is signed and says whose it is and where it began, the offset says how far the
+//! client got, and what came after is read from the log. So it does not matter whether the server has noticed the cut,
+//! was restarted, or is another one.
+//!
+//! **Without gap and overlap.** A session has a cursor, the position up to which it has been told everything. It begins
+//! behind it, *held*: announced changes pass it by. Once it can be found by announcements it is caught up from the log
+//! (`catch_up`), and goes live in one step with finding that the cursor has reached what was announced last. The
+//! announcer counts a change as announced *before* it looks for sessions, so whatever a held session was passed by is
+//! in what it then finds missing; a live session skips what is not behind its cursor. Every session begins like this,
+//! also a fresh one: its pid names a position, and nothing may be missing after it.
+//!
+//! What a change means for somebody is decided in one place ([`announce::frames`]) for both ways.
+
+mod pid;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::error::ErrorKind;
+use chat_core::model::Position;
+use serde_json::Value as Json;
+
+pub(crate) use self::pid::Pids;
+use crate::announce;
+use crate::app::App;
+use crate::auth::Authenticated;
+use crate::dialect::Dialect;
+use crate::session::Session;
+
+/// Where a session begins.
+pub(crate) struct Start {
+    /// What the client is told to come back with.
+    pub(crate) pid: String,
+    /// It has been told everything up to here.
+    pub(crate) position: Position,
+}
+
+/// Most changes read from the log at once.
+const AT_ONCE: usize = 64;
+
+/// Most bytes that wait for a client before more is read for it.
+const ENOUGH: usize = 256 << 10;
+
+/// How long is waited before it is looked again whether a client has taken what waits for it. Replays are rare and
+/// short, so they need no waking of their own.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How often reading the log is tried before the connection is cut, which makes its client try again later.
+const ATTEMPTS: u32 = 5;
+
+/// Decides whether a session goes on or begins afresh.
+///
+/// A pid that is forged, somebody else's or too old, a position that does not exist yet, and more changes than are
+/// replayed all lead to a fresh session, whose page loads what it shows as at the first time.
+pub(crate) async fn start(
+    app: &App,
+    auth: Option<&Json>,
+    caller: &Authenticated,
+    dialect: &'static Dialect,
+) -> Start {
+    let now = app.chat.now();
+    let announced = app.announcer.position();
+    let text = |name| auth.and_then(|auth| auth.get(name)).and_then(Json::as_str);
+    let known = text("pid").and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
+    if let Some((pid, began_at)) = known {
+        // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
+        // that of its session before.
+        let offset = text("offset").and_then(|offset| offset.parse().ok()).map_or(began_at, Position);
+        let position = offset.max(began_at);
+        if position <= announced || exists(app, position).await {
+            let missed = announced.0.saturating_sub(position.0);
+            if missed <= app.config.recovery_limit {
+                tracing::debug!(user.id = %caller.user.id, missed, "a session goes on");
+                return Start { pid: pid.to_owned(), position };
+            }
+            tracing::debug!(user.id = %caller.user.id, missed, "a session was away for too long to go on");
+        }
+    }
+    Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced }
+}
+
+/// Whether there is a change at `position`, of which this node may not have heard yet.
+async fn exists(app: &App, position: Position) -> bool {
+    app.chat.store().last_position().await.is_ok_and(|last| position <= last)
+}
+
+/// Tells a session what it has missed, and lets it go live. It must be in the registry already.
+pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
+    if session.go_live(&app.announcer).is_ok() {
+        return;
+    }
+    let (app, session) = (app.clone(), session.clone());
+    tokio::spawn(async move { catch_up(&app, &session).await });
+}
+
+async fn catch_up(app: &App, session: &Arc<Session>) {
+    let mut failures = 0;
+    while let Err(cursor) = session.go_live(&app.announcer) {
+        // After a failure one at a time, so that it is known which one cannot be read.
+        let limit = if failures == 0 { AT_ONCE } else { 1 };
+        let changes = match app.chat.changes_after(cursor, limit).await {
+            Ok(changes) => changes,
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
+                if limit == 1 && error.kind() == ErrorKind::Internal {
+                    // It will never be readable; those behind it must not wait for ever.
+                    session.pass(Position(cursor.0 + 1));
+                    continue;
+                }
+                if failures == ATTEMPTS {
+                    return session.cut("what it missed cannot be read");
+                }
+                tokio::time::sleep(LOOK_AGAIN * 10 * 2_u32.pow(failures)).await;
+                continue;
+            }
+        };
+        failures = 0;
+        let read_to = changes.last().and_then(|last| last.position);
+        for delivery in changes.iter().filter(|delivery| delivery.audience.includes(session.user)) {
+            let frames = announce::frames(session.dialect, delivery);
+            while !session.replay(delivery.position, &frames) {
+                if !session.is_connected() {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        // Nothing to read although something was announced: it cannot be read at all, and waiting would not help.
+        session.pass(read_to.unwrap_or_else(|| app.announcer.position()));
+        while session.unsent() > ENOUGH {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if !session.is_connected() {
+                return;
+            }
+        }
+    }
+}
