@@ -147,14 +147,18 @@ impl Recipe {
     }
 }
 
-/// Makes some messages more like those that are chatted: public texts hold hardly any emoji, no shouting, and straight
-/// quotes, where telephones set curly ones. `at` is the message's number.
+/// Makes some messages more like those that are chatted: public texts hold hardly any emoji, addresses, times and
+/// numbers, no shouting, and straight quotes, where telephones set curly ones. `at` is the message's number.
 fn liven(at: usize, text: &mut String) {
     if at % CURLY_EVERY == 1 {
         *text = curly(text);
     }
     if at % SHOUT_EVERY == 2 {
         *text = text.to_uppercase();
+    }
+    if at % TAIL_EVERY == 3 {
+        text.push(' ');
+        text.push_str(&tail(at / TAIL_EVERY));
     }
     if at % EMOJI_EVERY == 0 {
         let which = at / EMOJI_EVERY;
@@ -179,6 +183,33 @@ fn curly(text: &str) -> String {
     };
     text.chars().map(change).collect()
 }
+
+/// Something that messages in every language hold: a time, a date, a price, a number, an address, a name.
+fn tail(which: usize) -> String {
+    // A linear congruential generator (D. E. Knuth, MMIX); its high bits are good enough to be any digits.
+    let mut state = (which as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut any = |most: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % most
+    };
+    let site = ["youtube.com", "google.com", "instagram.com", "example.com", "wikipedia.org", "github.com"];
+    match which % 12 {
+        0 | 1 => format!("{}:{:02}", any(24), 5 * any(12)),
+        2 => format!("{}.{}.{}", 1 + any(31), 1 + any(12), 2000 + any(30)),
+        3 => format!("{}/{}/{}", 1 + any(31), 1 + any(12), 2000 + any(30)),
+        4 => format!("{}{}.{:02}", ["$", "€", "£", "₹"][any(4) as usize], any(200), any(100)),
+        5 => format!("+{} {} {}", 1 + any(98), 100 + any(900), 1_000_000 + any(9_000_000)),
+        6 => format!("https://www.{}/watch?v={:x}", site[any(6) as usize], any(u64::MAX >> 33)),
+        7 => format!("https://{}/p/{}", site[any(6) as usize], any(100_000)),
+        8 => format!("@user{}", any(100)),
+        9 => "**ok** `code`".to_owned(),
+        10 => any(100_000).to_string(),
+        _ => [":)", ":D", ";)", ":(", "xD", "<3", ":P", "^^"][any(8) as usize].to_owned(),
+    }
+}
+
+/// One message in so many gets one of these at its end.
+const TAIL_EVERY: usize = 20;
 
 /// One message in so many gets curly quotes.
 const CURLY_EVERY: usize = 6;

@@ -11,6 +11,8 @@
 
 pub mod camel;
 pub mod push;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::ops::Range;

@@ -44,7 +44,13 @@ impl Pids {
     }
 
     /// A pid for a session that begins now: everything up to `position` is not its business.
-    pub(crate) fn issue(&self, user: UserId, dialect: &Dialect, position: Position, now: Timestamp) -> String {
+    pub(crate) fn issue(
+        &self,
+        user: UserId,
+        dialect: &Dialect,
+        position: Position,
+        now: Timestamp,
+    ) -> String {
         let mut pid = Vec::with_capacity(CONTENT + SIGNATURE);
         pid.push(FORM);
         pid.extend_from_slice(user.as_bytes());
@@ -57,7 +63,13 @@ impl Pids {
     }
 
     /// Where the session began, if the pid is one of ours, for this person and dialect, and not too old.
-    pub(crate) fn read(&self, pid: &str, user: UserId, dialect: &Dialect, now: Timestamp) -> Option<Position> {
+    pub(crate) fn read(
+        &self,
+        pid: &str,
+        user: UserId,
+        dialect: &Dialect,
+        now: Timestamp,
+    ) -> Option<Position> {
         let pid = BASE64_URL_SAFE_NO_PAD.decode(pid).ok()?;
         let (content, signature) = pid.split_at_checked(CONTENT)?;
         if signature.len() != SIGNATURE {

@@ -234,7 +234,8 @@ async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -
     let body = match std::str::from_utf8(&body) {
         Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {
             polling.forget_pid(sid);
-            let packets = text.split(SEPARATOR).map(|packet| answer(packet).map_or(packet.into(), Cow::Owned));
+            let packets =
+                text.split(SEPARATOR).map(|packet| answer(packet).map_or(packet.into(), Cow::Owned));
             let packets: Vec<Cow<'_, str>> = packets.collect();
             parts.headers.remove(CONTENT_LENGTH);
             Bytes::from(packets.join("\u{1e}"))

@@ -224,7 +224,8 @@ impl Out {
             if with_pid.is_some() {
                 self.pid = None;
             }
-            let with_pid = with_pid.map(|text| text_frame(text.len(), |bytes| bytes.extend_from_slice(text.as_bytes())));
+            let with_pid =
+                with_pid.map(|text| text_frame(text.len(), |bytes| bytes.extend_from_slice(text.as_bytes())));
             let frame = with_pid.as_deref().unwrap_or(frame);
             if !awaited(payload) {
                 self.unsent.extend_from_slice(frame);
@@ -341,6 +342,25 @@ mod tests {
         assert!(wire_accepts(&wire, &[frame("2"), frame(r#"40{"sid":"x"}"#), frame("later")].concat()));
         wire.send(&frame("event 2")).unwrap();
         assert_eq!(sent(&wire), ["2", r#"40{"sid":"x"}"#, "event 1", "later", "event 2"]);
+    }
+
+    #[test]
+    fn the_connect_answer_is_given_the_pid_once() {
+        let wire = Wire::new();
+        wire.set_pid("P-_1");
+        let answer = frame(r#"40{"sid":"x"}"#);
+        assert!(wire_accepts(&wire, &[frame("0{}"), answer.clone(), answer.clone()].concat()));
+        assert_eq!(sent(&wire), ["0{}", r#"40{"sid":"x","pid":"P-_1"}"#, r#"40{"sid":"x"}"#]);
+
+        let takeover = Wire::upgrade();
+        takeover.set_pid("P");
+        takeover.send(&frame("event 2")).unwrap();
+        let marker = String::from_utf8(MARKER.to_vec()).unwrap();
+        assert!(wire_accepts(&takeover, &[answer, frame("event 1"), frame(&marker)].concat()));
+        assert_eq!(sent(&takeover), [r#"40{"sid":"x","pid":"P"}"#, "event 1", "event 2"]);
+        for other in ["40", "41", "44{\"message\":\"no\"}", "42[\"40{\\\"sid\\\":\"]", "40{\"sid\":\"x"] {
+            assert_eq!(with_pid(other.as_bytes(), "P"), None, "{other}");
+        }
     }
 
     #[test]

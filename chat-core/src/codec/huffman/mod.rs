@@ -65,16 +65,16 @@ fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
     let own_choice = own.choose(body).filter(|own| own.cost <= shipped.cost + shipped.cost / 16);
 
     let mut best: Option<Vec<u8>> = None;
-    let mut offer = |frame: Vec<u8>| {
+    let offer = |best: &mut Option<Vec<u8>>, frame: Vec<u8>| {
         if frame.len() <= best.as_ref().map_or(body.len(), |best| best.len() - 1) {
-            best = Some(frame);
+            *best = Some(frame);
         }
     };
     for index in [Some(shipped.best), shipped.second].into_iter().flatten() {
         let mut frame = start(body);
         let bits = shipped::set(index).encode(body, &mut frame);
         frame[0] = Format::Phrases(index as u8).header(bits);
-        offer(frame);
+        offer(&mut best, frame);
     }
     for index in own_choice.into_iter().flat_map(|choice| [Some(choice.best), choice.second]).flatten() {
         let Some((fingerprint, set)) = own.get(index) else { continue };
@@ -82,10 +82,12 @@ fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
         frame.extend_from_slice(&fingerprint.to_le_bytes());
         let bits = set.encode(body, &mut frame);
         frame[0] = Format::Own.header(bits);
-        offer(frame);
+        offer(&mut best, frame);
     }
-    if body.len() >= LONG {
-        offer(files::encode(body));
+    // What no set knows, a script without one or a list of numbers, may still repeat itself.
+    let unknown = best.as_ref().is_none_or(|best| best.len() > body.len() / 4 * 3);
+    if body.len() >= LONG || unknown {
+        offer(&mut best, files::encode(body));
     }
     best.unwrap_or_else(|| frame::stored(body))
 }
