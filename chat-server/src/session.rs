@@ -180,8 +180,8 @@ impl Session {
             }
             outgoing.cursor = position;
         }
-        let mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        let queued = mine.map(|(_, frame)| self.send(&outgoing, frame)).all(|queued| queued);
+        let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
+        let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
         drop(outgoing);
         if !queued {
             self.cut("its queue is full");

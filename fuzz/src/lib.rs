@@ -11,11 +11,19 @@ use chat_core::codec::train::{Plan, train};
 ///
 /// If the trainer fails.
 pub fn own_tables() -> Arc<OwnTables> {
+    Arc::new(OwnTables::new([table_file(320, 8)]).expect("what was trained is sound"))
+}
+
+/// A file of such tables with at most so many phrases and contexts.
+///
+/// # Panics
+///
+/// If the trainer fails.
+pub fn table_file(phrases: usize, contexts: usize) -> Vec<u8> {
     let messages: Vec<String> = (0..400).map(jargon).collect();
     let messages: Vec<&[u8]> = messages.iter().map(String::as_bytes).collect();
-    let plan = Plan { name: "jargon".to_owned(), phrases: 320, contexts: 8 };
-    let file = train(&plan, &messages).expect("there are enough messages");
-    Arc::new(OwnTables::new([file]).expect("what was trained is sound"))
+    let plan = Plan { name: "jargon".to_owned(), phrases, contexts };
+    train(&plan, &messages).expect("there are enough messages")
 }
 
 /// A sentence of that language, some 70 bytes; equal numbers give equal sentences.

@@ -33,7 +33,7 @@ pub(crate) enum CodecCommand {
     ///
     /// What is said again and again where you are, such as names, products and turns of speech, then takes a few bits.
     /// Some hundred kilobytes of messages are needed for tables that are worth it. All are held in memory, with some
-    /// hundred times their size on top; each megabyte takes some seconds. Equal messages give an equal file.
+    /// fifty times their size on top; each megabyte takes some seconds. Equal messages give an equal file.
     ///
     /// Frequent words and names of the messages stand in the file: keep it as private as the messages.
     #[command(after_long_help = LOOP)]

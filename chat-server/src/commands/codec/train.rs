@@ -27,7 +27,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N", default_value_t = 4095)]
     phrases: usize,
     /// Most contexts, 2 to 64. Each takes 6.5 KB of memory when the set is in use
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 64)]
     contexts: usize,
     /// Take only lines whose field "group" is this; may be given several times
     #[arg(long)]

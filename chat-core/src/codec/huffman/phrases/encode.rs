@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 
 use super::model::{ESCAPE, MAX_PHRASE, Symbol};
-use super::set::TableSet;
+use super::set::{TableSet, of};
 use crate::codec::huffman::bits::BitWriter;
 
 /// How many ways to get to a position are kept.
@@ -19,24 +19,46 @@ const KEPT: usize = 2;
 /// messages become 0.1 % larger than if all were looked at, in a tenth less of the time.
 const MARGIN: u32 = 3;
 
+/// A position and all that a phrase leads to from there, in an array whose size is a power of two: then the remainder
+/// of a length is cheaper than a check.
+const AHEAD: usize = (MAX_PHRASE + 1).next_power_of_two();
+
 /// Bodies are cut into windows of this many bytes and phrases do not cross them, which bounds the
 /// memory and costs a few bits for each.
 const WINDOW: usize = 1024;
 
-/// A way to get to a position.
-#[derive(Clone, Copy, Debug)]
-struct Way {
-    /// Bits so far in this window.
-    bits: u32,
-    /// The last phrase.
-    phrase: Symbol,
-    /// The context after it.
-    context: u8,
-    /// Which of the ways to the position before that phrase it goes on from.
-    from: u8,
-}
+/// A way to get to a position: bits so far in this window, the last phrase, the context after it, and which of the
+/// ways to the position before that phrase it goes on from. Packed so that the smaller number is the better way, and
+/// that the better of two can be had without a jump that the processor would have to guess.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Way(u64);
 
-const NO_WAY: Way = Way { bits: u32::MAX, phrase: 0, context: u8::MAX, from: 0 };
+impl Way {
+    const NONE: Way = Way(u64::MAX);
+
+    #[inline]
+    fn new(bits: u32, phrase: Symbol, context: u8, from: bool) -> Way {
+        Way(u64::from(bits) << 32 | u64::from(phrase) << 16 | u64::from(context) << 8 | u64::from(from))
+    }
+
+    #[inline]
+    fn bits(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn phrase(self) -> Symbol {
+        (self.0 >> 16) as Symbol
+    }
+
+    #[inline]
+    fn context(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    fn from(self) -> usize {
+        usize::from(self.0 as u8)
+    }
+}
 
 thread_local! {
     /// Kept from body to body, because clearing what was used takes less than asking for memory.
@@ -72,7 +94,7 @@ impl TableSet {
 
     fn write(&self, context: u8, phrase: Symbol, writer: &mut BitWriter<'_>) {
         let own = self.context(context);
-        let cost = self.costs(context)[usize::from(phrase)];
+        let cost = of(self.costs(context), phrase);
         if let Some(code) = own.row.code(phrase, cost) {
             return writer.push(code, cost.into());
         }
@@ -91,9 +113,11 @@ impl TableSet {
         path: &mut Vec<Symbol>,
     ) -> u64 {
         ways.clear();
-        ways.resize(window.len() + 1, [NO_WAY; KEPT]);
-        ways[0][0] = Way { bits: 0, context, ..NO_WAY };
+        // Room for a phrase behind the end, so that what is ahead is an array of fixed size everywhere.
+        ways.resize(window.len() + AHEAD, [Way::NONE; KEPT]);
+        ways[0][0] = Way::new(0, 0, context, false);
 
+        let after = self.after();
         // A position ahead to which there is a cheap way already, and the bits of that way.
         let mut goal = (0, u32::MAX);
         for at in 0..window.len() {
@@ -101,64 +125,44 @@ impl TableSet {
             if at >= goal.0 {
                 goal.1 = u32::MAX;
             }
-            if goal.1.saturating_add(MARGIN) <= first.bits.min(second.bits) {
+            if goal.1.saturating_add(MARGIN) <= first.bits() {
                 continue;
             }
-            let first_costs = self.costs(first.context);
+            let Some(ahead) = ways.get_mut(at..).and_then(<[_]>::first_chunk_mut::<AHEAD>) else { break };
+            // Without a second way the first one is taken twice, which changes nothing.
+            let second = if second == Way::NONE { first } else { second };
+            let (first_costs, second_costs) = (self.costs(first.context()), self.costs(second.context()));
             let text = &window[at..window.len().min(at + MAX_PHRASE)];
-            let ahead = &mut ways[at + 1..];
-            if second.bits == u32::MAX {
-                self.finder.find(text, |len, phrase| {
-                    let bits = first.bits + u32::from(first_costs[usize::from(phrase)]);
-                    let context = self.phrase(phrase).after;
-                    if bits <= goal.1 {
-                        goal = (at + len, bits);
-                    }
-                    offer(&mut ahead[len - 1], Way { bits, phrase, context, from: 0 });
-                });
-                continue;
-            }
-            let second_costs = self.costs(second.context);
             self.finder.find(text, |len, phrase| {
-                let by_first = first.bits + u32::from(first_costs[usize::from(phrase)]);
-                let by_second = second.bits + u32::from(second_costs[usize::from(phrase)]);
-                let from = u8::from(by_second < by_first);
-                let context = self.phrase(phrase).after;
+                let by_first = first.bits() + u32::from(of(first_costs, phrase));
+                let by_second = second.bits() + u32::from(of(second_costs, phrase));
                 let bits = by_first.min(by_second);
-                if bits <= goal.1 {
-                    goal = (at + len, bits);
-                }
-                offer(&mut ahead[len - 1], Way { bits, phrase, context, from });
+                let way = Way::new(bits, phrase, of(after, phrase), by_second < by_first);
+                goal = if bits <= goal.1 { (at + len, bits) } else { goal };
+                offer(&mut ahead[len % AHEAD], way);
             });
         }
 
         path.clear();
         let mut at = window.len();
-        let best = |ways: [Way; KEPT]| usize::from(ways[1].bits < ways[0].bits);
-        let mut which = best(ways[at]);
-        let bits = ways[at][which].bits;
+        let mut which = 0;
+        let bits = ways[at][which].bits();
         while at > 0 {
             let way = ways[at][which];
-            path.push(way.phrase);
-            at -= self.phrase(way.phrase).len();
-            which = way.from.into();
+            path.push(way.phrase());
+            at -= self.phrase(way.phrase()).len();
+            which = way.from();
         }
         bits.into()
     }
 }
 
-/// Keeps `way` among the ways to a position if it is one of the best, and the best in its context.
+/// Keeps the best way to a position first, and second the best of those that end in another context.
 #[inline]
 fn offer(kept: &mut [Way; KEPT], way: Way) {
-    let [first, second] = kept;
-    let place = if first.context == way.context {
-        first
-    } else if second.context == way.context || second.bits > first.bits {
-        second
-    } else {
-        first
-    };
-    if way.bits < place.bits {
-        *place = way;
-    }
+    let [first, second] = *kept;
+    let best = first.min(way);
+    let other = first.max(way);
+    kept[0] = best;
+    kept[1] = if first.context() == way.context() { second } else { second.min(other) };
 }

@@ -7,7 +7,7 @@ use super::row::Row;
 
 /// Phrases, contexts and their codes, laid out for encoding and decoding.
 ///
-/// With 4,095 phrases it takes some 170 KB, and 6.5 KB for each context.
+/// It takes some 180 KB, and 6.5 KB for each context.
 #[derive(Debug)]
 pub(in crate::codec) struct TableSet {
     /// The bytes of all phrases, one after the other, and behind them as many zeros as a phrase
@@ -19,13 +19,18 @@ pub(in crate::codec) struct TableSet {
     pub(super) start: u8,
     pub(super) finder: Finder,
     /// Bits that a phrase takes in a context, escape included, by context and number.
-    costs: Box<[u8]>,
+    costs: Box<[ByPhrase]>,
+    /// The context after each phrase, by number.
+    after: Box<ByPhrase>,
     /// The code of all contexts.
     pub(super) shared: Row,
     /// The code and its length of each phrase in the shared code, by number.
     pub(super) shared_codes: Box<[(u16, u8)]>,
     contexts: Box<[Context]>,
 }
+
+/// Something of every phrase, by number. There is room for all numbers that fit, so that looking one up needs no check.
+pub(super) type ByPhrase = [u8; 1 << 12];
 
 /// One phrase.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +76,7 @@ impl TableSet {
         let shared_code = |(phrase, &len): (Symbol, &u8)| shared.code(phrase, len).map(|code| (code, len));
         let shared_codes: Option<Box<[_]>> = (0..).zip(&model.shared).map(shared_code).collect();
         let mut contexts = Vec::with_capacity(model.contexts.len());
-        let mut costs = Vec::with_capacity(model.contexts.len() * count);
+        let mut costs = Vec::with_capacity(model.contexts.len());
         for context in &model.contexts {
             if context.lengths.len() != count || context.escape == 0 {
                 return Err(incomplete);
@@ -79,13 +84,8 @@ impl TableSet {
             let lengths = (0..).zip(context.lengths.iter().copied());
             let row = Row::new(lengths.chain([(ESCAPE, context.escape)])).ok_or(incomplete)?;
             contexts.push(Context { row, escape: context.escape });
-            costs.extend(
-                context
-                    .lengths
-                    .iter()
-                    .zip(&model.shared)
-                    .map(|(&own, &shared)| if own == 0 { context.escape + shared } else { own }),
-            );
+            let cost = |(&own, &shared)| if own == 0 { context.escape + shared } else { own };
+            costs.push(by_phrase(context.lengths.iter().zip(&model.shared).map(cost)));
         }
 
         let mut text = Vec::new();
@@ -106,6 +106,7 @@ impl TableSet {
             start: model.start,
             finder: Finder::new(&sorted).ok_or(TableError::Invalid("there are too many phrases"))?,
             costs: costs.into(),
+            after: Box::new(by_phrase(model.after.iter().copied())),
             shared_codes: shared_codes.ok_or(incomplete)?,
             shared,
             contexts: contexts.into(),
@@ -132,9 +133,14 @@ impl TableSet {
 
     /// What each phrase costs in `context`, in bits.
     #[inline]
-    pub(super) fn costs(&self, context: u8) -> &[u8] {
-        let count = self.phrases.len();
-        &self.costs[usize::from(context) * count..][..count]
+    pub(super) fn costs(&self, context: u8) -> &ByPhrase {
+        &self.costs[usize::from(context)]
+    }
+
+    /// The context after each phrase.
+    #[inline]
+    pub(super) fn after(&self) -> &ByPhrase {
+        &self.after
     }
 
     /// Bytes of memory.
@@ -144,11 +150,24 @@ impl TableSet {
         size_of_val(&*self.text)
             + size_of_val(&*self.phrases)
             + size_of_val(&*self.costs)
+            + size_of_val(&*self.after)
             + size_of_val(&*self.shared_codes)
             + self.finder.memory()
             + self.shared.memory()
             + rows.sum::<usize>()
     }
+}
+
+fn by_phrase(values: impl Iterator<Item = u8>) -> ByPhrase {
+    let mut by_phrase = [0; 1 << 12];
+    by_phrase.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+    by_phrase
+}
+
+/// Looks up what belongs to a phrase.
+#[inline]
+pub(super) fn of(values: &ByPhrase, phrase: Symbol) -> u8 {
+    values[usize::from(phrase) % values.len()]
 }
 
 impl Phrase {

@@ -74,7 +74,7 @@ const ROUNDS: usize = 4;
 
 /// Trains a set on `messages` and answers with its file.
 ///
-/// Takes some seconds for each megabyte, and memory for some hundred times the messages' size.
+/// Takes some seconds for each megabyte, and memory for some fifty times the size of the messages.
 ///
 /// # Errors
 ///
