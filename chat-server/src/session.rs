@@ -40,6 +40,7 @@ use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
 use crate::dialect::{Dialect, Frame, Frames};
+use crate::recovery::{Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, Wire, text_frame};
 
@@ -73,10 +74,7 @@ pub struct Session {
 struct Outgoing {
     /// The websocket, once events take its lane.
     wire: Option<Arc<Wire>>,
-    /// Every change up to here has been told.
-    cursor: Position,
-    /// Announced changes are told at once.
-    live: bool,
+    cursor: Cursor,
 }
 
 #[derive(Default)]
@@ -138,7 +136,7 @@ impl Session {
         dialect: &'static Dialect,
         socket: SocketRef,
         wires: Wires,
-        cursor: Position,
+        told: Position,
         app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
@@ -149,7 +147,7 @@ impl Session {
             token: caller.identity.fingerprint,
             expires_at: caller.identity.expires_at,
             socket,
-            outgoing: Mutex::new(Outgoing { wire, cursor, live: false }),
+            outgoing: Mutex::new(Outgoing { wire, cursor: Cursor::held(told) }),
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
@@ -174,11 +172,8 @@ impl Session {
             return;
         }
         let mut outgoing = self.outgoing.lock();
-        if let Some(position) = position {
-            if !outgoing.live || position <= outgoing.cursor {
-                return;
-            }
-            outgoing.cursor = position;
+        if position.is_some_and(|position| !outgoing.cursor.announce(position)) {
+            return;
         }
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
         let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
@@ -188,13 +183,12 @@ impl Session {
         }
     }
 
-    /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with how
-    /// far the connection has been told.
-    pub(crate) fn go_live(&self, announcer: &Announcer) -> Result<(), Position> {
+    /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with what
+    /// is missing.
+    pub(crate) fn go_live(&self, announcer: &Announcer) -> Result<(), Missing> {
         let mut outgoing = self.outgoing.lock();
         // Asked while nothing can be announced to this connection.
-        outgoing.live = outgoing.cursor >= announcer.position();
-        if outgoing.live { Ok(()) } else { Err(outgoing.cursor) }
+        outgoing.cursor.go_live(announcer.position())
     }
 
     /// Tells of a change that was read from the log. Answers whether there was room for it; if not, nothing was sent.
@@ -207,15 +201,14 @@ impl Session {
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
         let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
         if queued && let Some(position) = position {
-            outgoing.cursor = position;
+            outgoing.cursor.pass(position);
         }
         queued
     }
 
     /// Nothing up to `position` is missing any more.
     pub(crate) fn pass(&self, position: Position) {
-        let mut outgoing = self.outgoing.lock();
-        outgoing.cursor = outgoing.cursor.max(position);
+        self.outgoing.lock().cursor.pass(position);
     }
 
     /// How many bytes wait for the client, where that is known.
@@ -286,6 +279,11 @@ impl Session {
         if self.socket.clone().disconnect().is_err() {
             self.cut("it must end and its queue is full");
         }
+    }
+
+    /// Whether nothing more reaches the client on this connection.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lagging.load(Ordering::Relaxed) || !self.is_connected()
     }
 
     /// Whether the connection still stands.

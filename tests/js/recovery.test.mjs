@@ -14,8 +14,11 @@ import { closeSockets, connect, once, until } from './support/wait.mjs';
 
 let server;
 let proxy;
+// A client whose connection is cut in the middle of its upgrade notices by its heartbeat alone.
+const HEARTBEAT = { CHAT_PING_INTERVAL: '1500', CHAT_PING_TIMEOUT: '1500' };
+
 beforeEach(async () => {
-  server = await startServer();
+  server = await startServer(HEARTBEAT);
   proxy = await startProxy(server);
 });
 afterEach(async () => {
@@ -23,7 +26,11 @@ afterEach(async () => {
   await proxy.close();
   await server.finish();
 });
-after(closeSockets);
+after(() => {
+  closeSockets();
+  // A client that was cut in the middle of its upgrade to WebSocket may never settle, and would keep this process alive.
+  setTimeout(() => process.exit(), 2_000).unref();
+});
 
 const TRANSPORTS = { websocket: ['websocket'], polling: ['polling'], 'polling with upgrade': ['polling', 'websocket'] };
 
@@ -80,10 +87,7 @@ async function sayAll(family, texts) {
 
 const some = (count) => Array.from({ length: count }, () => text());
 
-/** Lets the sockets be read before it looks. */
-const isTrue = (check, what) => until(() => new Promise((resolve) => setImmediate(() => resolve(check()))), what);
-
-const shows = (page, texts) => isTrue(() => page.texts.length >= texts.length, `${texts.length} messages`);
+const shows = (page, texts) => until(() => page.texts.length >= texts.length, `${texts.length} messages`);
 
 for (const [name, prepare] of Object.entries(FAMILIES)) {
   describe(name, () => {
@@ -188,7 +192,7 @@ for (const [name, prepare] of Object.entries(FAMILIES)) {
         assert.notEqual(other._pid, pid);
         await family.say(text());
         // Whatever had been replayed would have come before this.
-        if (token === family.token) await isTrue(() => other.seen[family.event].length === 1, 'the one message');
+        if (token === family.token) await until(() => other.seen[family.event].length === 1, 'the one message');
         other.close();
       }
     });
@@ -201,7 +205,7 @@ for (const [name, prepare] of Object.entries(FAMILIES)) {
         const other = await connect(io, server.url, { transports: ['websocket'], auth }, [family.event]);
         assert.notEqual(other._pid, page._pid, offset);
         await family.say(text());
-        await isTrue(() => other.seen[family.event].length === 1, 'the message');
+        await until(() => other.seen[family.event].length === 1, 'the message');
         other.close();
       }
     });
@@ -211,7 +215,7 @@ for (const [name, prepare] of Object.entries(FAMILIES)) {
 test('a client that was away for too many changes begins afresh', async () => {
   await proxy.close();
   await server.finish();
-  server = await startServer({ CHAT_RECOVERY_LIMIT: '3' });
+  server = await startServer({ ...HEARTBEAT, CHAT_RECOVERY_LIMIT: '3' });
   proxy = await startProxy(server);
   const family = await FAMILIES.camel();
   const page = await open(family, { transports: ['websocket'] });
@@ -231,4 +235,28 @@ test('a client that was away for too many changes begins afresh', async () => {
   assert.equal(page.recovered, true);
   await shows(page, [...texts, ...missed]);
   assert.deepEqual(page.texts, [...texts, ...missed]);
+});
+
+test('a send by REST that is repeated with its Idempotency-Key is one message', async () => {
+  const [anna, bert] = [await push.signup(server, 'anna'), await push.signup(server, 'bert')];
+  const berts = await bert.open();
+  const heard = [];
+  berts.on('newMessage', (message) => heard.push(message.text));
+  const [words, others] = some(2);
+  const send = (words, key) =>
+    anna.post(`/messages/send/${bert.id}`, { text: words, image: null }, { headers: { 'idempotency-key': key } });
+  const first = await send(words, '"8e03978e-40d5-43dd-bc93-6894a57f9324"');
+  assert.equal(first.status, 201);
+  const again = await Promise.all([1, 2, 3].map(() => send(words, '8e03978e-40d5-43dd-bc93-6894a57f9324')));
+  for (const answer of again) assert.deepEqual([answer.status, answer.data], [201, first.data]);
+  assert.equal((await send(others, 'another')).status, 201);
+  await until(() => heard.includes(others), 'the other message');
+  assert.deepEqual(heard, [words, others]);
+  assert.equal((await bert.history(anna)).length, 2);
+
+  for (const key of ['', '""', 'x'.repeat(113)]) {
+    const refused = await send(text(), key);
+    assert.equal(refused.status, 400);
+    assert.match(refused.data.message ?? refused.data.error, /Idempotency-Key/);
+  }
 });

@@ -22,6 +22,7 @@
 //!
 //! What a change means for somebody is decided in one place ([`announce::frames`]) for both ways.
 
+mod cursor;
 mod pid;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use chat_core::error::ErrorKind;
 use chat_core::model::Position;
 use serde_json::Value as Json;
 
+pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::pid::Pids;
 use crate::announce;
 use crate::app::App;
@@ -106,17 +108,20 @@ pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
 
 async fn catch_up(app: &App, session: &Arc<Session>) {
     let mut failures = 0;
-    while let Err(cursor) = session.go_live(&app.announcer) {
+    while let Err(missing) = session.go_live(&app.announcer) {
+        if session.is_over() {
+            return;
+        }
         // After a failure one at a time, so that it is known which one cannot be read.
         let limit = if failures == 0 { AT_ONCE } else { 1 };
-        let changes = match app.chat.changes_after(cursor, limit).await {
+        let changes = match app.chat.changes_after(missing.after, limit).await {
             Ok(changes) => changes,
             Err(error) => {
                 failures += 1;
                 tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
                 if limit == 1 && error.kind() == ErrorKind::Internal {
                     // It will never be readable; those behind it must not wait for ever.
-                    session.pass(Position(cursor.0 + 1));
+                    session.pass(Position(missing.after.0 + 1));
                     continue;
                 }
                 if failures == ATTEMPTS {
@@ -131,19 +136,16 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         for delivery in changes.iter().filter(|delivery| delivery.audience.includes(session.user)) {
             let frames = announce::frames(session.dialect, delivery);
             while !session.replay(delivery.position, &frames) {
-                if !session.is_connected() {
+                if session.is_over() {
                     return;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
-        // Nothing to read although something was announced: it cannot be read at all, and waiting would not help.
-        session.pass(read_to.unwrap_or_else(|| app.announcer.position()));
-        while session.unsent() > ENOUGH {
+        // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
+        session.pass(read_to.unwrap_or(missing.up_to));
+        while session.unsent() > ENOUGH && !session.is_over() {
             tokio::time::sleep(LOOK_AGAIN).await;
-            if !session.is_connected() {
-                return;
-            }
         }
     }
 }

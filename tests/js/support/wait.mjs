@@ -44,6 +44,8 @@ export async function until(check, what, ms = LIMIT) {
   for (;;) {
     const found = await check();
     if (found) return found;
+    // What is awaited may come over a socket, which is read only between two turns.
+    await new Promise(setImmediate);
     assert.ok(Date.now() < deadline, `${what} was not true within ${ms} ms`);
   }
 }

@@ -13,7 +13,7 @@ use chat_core::command::{Command, Destination, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
-use chat_core::model::{Content, ProfilePatch, User, UserKey};
+use chat_core::model::{ClientId, Content, ProfilePatch, User, UserKey};
 use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -314,11 +314,12 @@ async fn send(
     request: Request,
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, request.headers()).await?;
+    let key = idempotency_key(request.headers())?;
     let body = Body::read(request).await?;
     let form: Send<'_> = body.object()?;
     let text = form.text.optional("text")?.unwrap_or_default();
     let image = form.image.optional("image")?.filter(|image| !image.is_empty());
-    let client_id = client_id(form.client_id)?;
+    let client_id = client_id(form.client_id)?.or(key);
     if text.trim().is_empty() && image.is_none() {
         return Err(HttpError::bad_request("Text or image is required."));
     }
@@ -345,6 +346,17 @@ async fn send(
         Err(Error::UserNotFound) => Err(receiver_not_found()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The client's own name for a send, as HTTP has it: draft-ietf-httpapi-idempotency-key-header.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    // The draft wants a quoted text, many clients send it bare. Either way it is a name of another kind than `clientId`.
+    let key = value.to_str().ok().map(|key| key.trim_matches('"'));
+    let key =
+        key.filter(|key| !key.is_empty()).and_then(|key| ClientId::new(format!("idempotency-key {key}")));
+    let wrong = || HttpError::bad_request("Idempotency-Key must be a text of 1 to 112 bytes");
+    key.map(Some).ok_or_else(wrong)
 }
 
 fn message(reply: &Reply, status: StatusCode) -> Result<Response, HttpError> {
