@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::error::ErrorKind;
-use chat_core::event::{Audience, Delivery};
+use chat_core::event::{Audience, Delivery, Event};
 use chat_core::model::Position;
 use chat_core::prelude::Chat;
 use parking_lot::Mutex;
@@ -73,7 +73,15 @@ impl Announcer {
 }
 
 /// What the clients of one dialect are told of a change, live or later.
+///
+/// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
+/// more; that it was deleted follows.
 pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery) -> Frames {
+    if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
+        && view.message.deleted.is_some()
+    {
+        return Frames::new();
+    }
     (dialect.outbound)(&delivery.event, Mark(delivery.position))
 }
 
@@ -141,7 +149,7 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::error!(position = missing, %error, "the log could not be read");
-                    if limit == 1 && error.kind() == ErrorKind::Internal {
+                    if limit == 1 && error.kind() != ErrorKind::Unavailable {
                         // It will never be readable; those behind it must not wait for ever.
                         self.skip(missing);
                     }

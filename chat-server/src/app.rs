@@ -15,6 +15,8 @@ use chat_core::prelude::Chat;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
+use tokio::sync::Semaphore;
+
 use crate::announce::Announcer;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -25,7 +27,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
-use crate::recovery::Pids;
+use crate::recovery::{self, Pids};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -49,6 +51,8 @@ pub struct App {
     mail: MailQueue,
     pub(crate) announcer: Announcer,
     pub(crate) pids: Pids,
+    /// Turns for reading what those have missed who come back.
+    pub(crate) catching_up: Semaphore,
     passwords: Passwords,
     log_ins: Limiter<(Address, UserKey)>,
     log_ins_of_address: Limiter<Address>,
@@ -117,6 +121,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
+            catching_up: Semaphore::new(recovery::READERS),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone()),
             announcer: Announcer::new(chat.clone(), sessions.clone(), position),

@@ -213,7 +213,9 @@ impl Session {
 
     /// How many bytes wait for the client, where that is known.
     pub(crate) fn unsent(&self) -> usize {
-        self.outgoing.lock().wire.as_ref().map_or(0, |wire| wire.unsent())
+        let wire = self.outgoing.lock().wire.clone();
+        // A websocket that has taken over carries what was queued before, also before events take its lane.
+        wire.or_else(|| self.wires.of(&self.socket)).map_or(0, |wire| wire.unsent())
     }
 
     /// Queues an event; answers whether there was room.

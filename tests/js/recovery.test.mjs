@@ -260,3 +260,37 @@ test('a send by REST that is repeated with its Idempotency-Key is one message', 
     assert.match(refused.data.message ?? refused.data.error, /Idempotency-Key/);
   }
 });
+
+for (const [way, transports] of Object.entries(TRANSPORTS)) {
+  test(`${way}: more is missed than fits a queue`, async () => {
+    const [anna, bert] = [await camel.register(server, 'anna'), await camel.register(server, 'bert')];
+    const annas = await camel.enter(server, anna);
+    const family = { event: 'privateMessage', token: bert.token };
+    const page = await open(family, { transports });
+    await cut(page);
+    const texts = some(1_500);
+    await Promise.all(texts.map((words) => camel.sayAcked(annas, bert.name, words)));
+    await back(page);
+    assert.equal(page.recovered, true);
+    // An answer finds room among what is replayed.
+    page.emit('getMessageHistory', { otherUser: anna.name, limit: 1 });
+    await once(page, 'messageHistory');
+    await shows(page, texts);
+    assert.deepEqual(page.texts, texts);
+  });
+}
+
+test('what was deleted meanwhile is not shown, only that it was deleted', async () => {
+  const [anna, bert] = [await push.signup(server, 'anna'), await push.signup(server, 'bert')];
+  const page = await open({ event: 'newMessage', token: bert.token }, { transports: ['websocket'] });
+  const gone = [];
+  page.on('messageDeleted', ({ messageId }) => gone.push(messageId));
+  await cut(page);
+  const [deleted, kept] = some(2);
+  const message = await anna.send(bert, deleted);
+  await anna.send(bert, kept);
+  await anna.delete(`/messages/${message._id}`);
+  await back(page);
+  await until(() => gone.length, 'the deletion');
+  assert.deepEqual([page.texts, gone], [[kept], [message._id]]);
+});

@@ -99,7 +99,7 @@ pub fn is_compressible_size(kind: Kind, len: usize) -> bool {
 ///
 /// The memory taken for the body never exceeds `limit` bytes, whatever the blob claims; on top of
 /// it come at most 100 KB of working tables, and those of the shipped sets, which stay for good:
-/// 0.3 to 0.6 MB for each that was ever used.
+/// 0.3 to 0.6 MB for each that was ever used, and 3 MB while one is unpacked.
 ///
 /// # Errors
 ///

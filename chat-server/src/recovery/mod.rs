@@ -28,7 +28,7 @@ mod pid;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::error::ErrorKind;
+use chat_core::error::{Error, ErrorKind};
 use chat_core::model::Position;
 use serde_json::Value as Json;
 
@@ -37,7 +37,7 @@ pub(crate) use self::pid::Pids;
 use crate::announce;
 use crate::app::App;
 use crate::auth::Authenticated;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Frames};
 use crate::session::Session;
 
 /// Where a session begins.
@@ -49,7 +49,13 @@ pub(crate) struct Start {
 }
 
 /// Most changes read from the log at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 32;
+
+/// How many sessions may read the log at the same time.
+pub(crate) const READERS: usize = 4;
+
+/// The pause after a failure, doubled each time, and between two reads for a client that polls.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes that wait for a client before more is read for it.
 const ENOUGH: usize = 256 << 10;
@@ -78,9 +84,15 @@ pub(crate) async fn start(
     if let Some((pid, began_at)) = known {
         // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
         // that of its session before.
-        let offset = text("offset").and_then(|offset| offset.parse().ok()).map_or(began_at, Position);
-        let position = offset.max(began_at);
-        if position <= announced || exists(app, position).await {
+        let position = match auth.and_then(|auth| auth.get("offset")) {
+            None | Some(Json::Null) => Some(began_at),
+            Some(offset) => {
+                offset.as_str().and_then(|offset| offset.parse().ok()).map(|at| began_at.max(Position(at)))
+            }
+        };
+        if let Some(position) = position
+            && (position <= announced || exists(app, position).await)
+        {
             let missed = announced.0.saturating_sub(position.0);
             if missed <= app.config.recovery_limit {
                 tracing::debug!(user.id = %caller.user.id, missed, "a session goes on");
@@ -108,34 +120,39 @@ pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
 
 async fn catch_up(app: &App, session: &Arc<Session>) {
     let mut failures = 0;
+    // How many more changes are read one at a time, so that it is known which one cannot be read.
+    let mut singly = 0;
     while let Err(missing) = session.go_live(&app.announcer) {
         if session.is_over() {
             return;
         }
-        // After a failure one at a time, so that it is known which one cannot be read.
-        let limit = if failures == 0 { AT_ONCE } else { 1 };
-        let changes = match app.chat.changes_after(missing.after, limit).await {
-            Ok(changes) => changes,
-            Err(error) => {
+        let limit = if singly > 0 { 1 } else { AT_ONCE };
+        let (read_to, mine) = match read(app, session, missing.after, limit).await {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
                 failures += 1;
                 tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
-                if limit == 1 && error.kind() == ErrorKind::Internal {
-                    // It will never be readable; those behind it must not wait for ever.
-                    session.pass(Position(missing.after.0 + 1));
-                    continue;
-                }
-                if failures == ATTEMPTS {
+                if failures >= ATTEMPTS {
                     return session.cut("what it missed cannot be read");
                 }
-                tokio::time::sleep(LOOK_AGAIN * 10 * 2_u32.pow(failures)).await;
+                tokio::time::sleep(PAUSE * 2_u32.pow(failures)).await;
+                continue;
+            }
+            Err(error) if limit == 1 => {
+                tracing::error!(position = missing.after.0 + 1, %error, "a change cannot be read");
+                // It will never be readable; those behind it must not wait for ever.
+                session.pass(Position(missing.after.0 + 1));
+                singly -= 1;
+                continue;
+            }
+            Err(_) => {
+                singly = AT_ONCE;
                 continue;
             }
         };
-        failures = 0;
-        let read_to = changes.last().and_then(|last| last.position);
-        for delivery in changes.iter().filter(|delivery| delivery.audience.includes(session.user)) {
-            let frames = announce::frames(session.dialect, delivery);
-            while !session.replay(delivery.position, &frames) {
+        (failures, singly) = (0, singly.saturating_sub(1));
+        for (position, frames) in mine {
+            while !session.replay(position, &frames) {
                 if session.is_over() {
                     return;
                 }
@@ -144,8 +161,28 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         }
         // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
         session.pass(read_to.unwrap_or(missing.up_to));
+        if !session.has_wire() {
+            // A full queue would leave no room for answers, heartbeats and the change to WebSocket.
+            tokio::time::sleep(PAUSE).await;
+        }
         while session.unsent() > ENOUGH && !session.is_over() {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        tokio::task::yield_now().await;
     }
 }
+
+/// What a session is told of the changes after `position`, and how far they were read.
+async fn read(app: &App, session: &Session, position: Position, limit: usize) -> Result<Read, Error> {
+    // When everybody comes back at once, this keeps the others served, and bounds what is in memory: what is for somebody
+    // else is dropped before the next one reads. Fails only if somebody closes it, which nobody does.
+    let _turn = app.catching_up.acquire().await;
+    let changes = app.chat.changes_after(position, limit).await?;
+    let read_to = changes.last().and_then(|last| last.position);
+    let mine = changes.iter().filter(|delivery| delivery.audience.includes(session.user));
+    let mine =
+        mine.map(|delivery| (delivery.position, announce::frames(session.dialect, delivery))).collect();
+    Ok((read_to, mine))
+}
+
+type Read = (Option<Position>, Vec<(Option<Position>, Frames)>);

@@ -43,8 +43,8 @@ pub(super) struct Polling(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     sessions: HashMap<String, Weak<Session>>,
-    /// What the answer to their CONNECT still has to be given.
-    pids: HashMap<String, Box<str>>,
+    /// What the answer to their CONNECT still has to be given, and since when.
+    pids: HashMap<String, (Instant, Box<str>)>,
 }
 
 impl Polling {
@@ -52,7 +52,7 @@ impl Polling {
     pub(super) fn upgraded(&self, sid: &str, wire: &Arc<Wire>) {
         let session = {
             let known = self.0.lock();
-            if let Some(pid) = known.pids.get(sid) {
+            if let Some((_, pid)) = known.pids.get(sid) {
                 wire.set_pid(pid);
             }
             known.sessions.get(sid).and_then(Weak::upgrade)
@@ -67,7 +67,11 @@ impl Polling {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
             // The answer leaves with a poll, or behind a takeover that may happen at any moment.
-            known.pids.insert(socket.id.to_string(), pid.into());
+            if known.pids.len() >= MOST_ARRIVING {
+                // A connection that breaks at the wrong moment never ends, and nobody says so.
+                known.pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
+            }
+            known.pids.insert(socket.id.to_string(), (Instant::now(), pid.into()));
         }
         if let Some(wire) = wires.of(socket) {
             wire.set_pid(pid);
@@ -76,7 +80,7 @@ impl Polling {
 
     /// The `pid` that the answer to the CONNECT of this session still has to be given.
     pub(super) fn pid(&self, sid: &str) -> Option<Box<str>> {
-        self.0.lock().pids.get(sid).cloned()
+        self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
     }
 
     /// It has been given.
