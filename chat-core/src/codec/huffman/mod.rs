@@ -84,12 +84,17 @@ fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
         frame[0] = Format::Own.header(bits);
         offer(&mut best, frame);
     }
-    // What no set knows, a script without one or a list of numbers, may still repeat itself.
-    let unknown = best.as_ref().is_none_or(|best| best.len() > body.len() / 4 * 3);
-    if body.len() >= LONG || unknown {
+    if body.len() >= LONG || is_unknown_script(body, best.as_deref()) {
         offer(&mut best, files::encode(body));
     }
     best.unwrap_or_else(|| frame::stored(body))
+}
+
+/// Whether a body is in a script that no set knows: its characters begin with the same bytes again and again, which the
+/// formats for files make use of. For other texts that compress badly, numbers and keys, they are not worth their time.
+fn is_unknown_script(body: &[u8], best: Option<&[u8]>) -> bool {
+    let badly = best.is_none_or(|best| best.len() > body.len() / 4 * 3);
+    badly && body.iter().filter(|byte| !byte.is_ascii()).count() > body.len() / 2
 }
 
 /// A frame with room for a header, and for as many codes as are usual for `body`.

@@ -15,8 +15,8 @@ pub(super) const LANES: usize = 16;
 const LOOK: usize = 192;
 
 /// Two sets of which the second costs at most this much more, in parts of the first's costs, are
-/// both tried.
-const CLOSE: u32 = 16;
+/// both tried. With 16 in its place English messages took 1.4 times as long, and were 0.03 % smaller.
+const CLOSE: u32 = 48;
 
 /// The costs of [`LANES`] sets side by side.
 pub(super) struct Chooser(Box<[[u8; LANES]; MARKS]>);
