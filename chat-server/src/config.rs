@@ -3,6 +3,8 @@
 //! The variables of the old backends keep their meaning, so that an old `.env` starts this server; those of our own
 //! begin with `CHAT_`. `chat-server --help` lists them all. A wrong value stops the start and names the variable.
 
+mod codec;
+
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
@@ -10,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::codec::{Codec, HuffmanCodec, OwnTables, Reading, StoredCodec, TableError, ZstdCodec};
+use chat_core::codec::OwnTables;
 use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
+pub use self::codec::{CodecConfig, codec_tables};
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
 
@@ -237,83 +240,6 @@ pub enum StoreConfig {
         /// When a change counts as durable.
         synchronous: Synchronous,
     },
-}
-
-/// Which codec writes new bodies. Each of them reads what any of them has written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CodecConfig {
-    /// The compression made for chat.
-    Huffman,
-    /// Zstandard, which hardly compresses short messages.
-    Zstd,
-    /// Bodies are kept as they are.
-    None,
-}
-
-impl CodecConfig {
-    /// All, for messages that list them.
-    const ALL: [Self; 3] = [Self::Huffman, Self::Zstd, Self::None];
-
-    /// Its name in `CHAT_CODEC`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Huffman => "huffman",
-            Self::Zstd => "zstd",
-            Self::None => "none",
-        }
-    }
-
-    /// The codec of a name.
-    ///
-    /// # Errors
-    /// When there is none of this name: names `CHAT_CODEC` and what it may be.
-    pub fn find(name: &str) -> Result<Self, ConfigError> {
-        Self::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
-            wrong("CHAT_CODEC", format!("{name:?} is not one of {known}"))
-        })
-    }
-
-    /// Makes it. The tables are for reading with each of them, and for writing with the first.
-    pub fn build(self, tables: Arc<OwnTables>) -> Arc<dyn Codec> {
-        match self {
-            Self::Huffman => Arc::new(HuffmanCodec::with_tables(tables)),
-            Self::Zstd => Arc::new(Reading::new(ZstdCodec, tables)),
-            Self::None => Arc::new(Reading::new(StoredCodec, tables)),
-        }
-    }
-}
-
-/// Loads the table files of [`Options::codec_tables`].
-///
-/// # Errors
-/// When there are too many, or one cannot be read or used: names `CHAT_CODEC_TABLES` and the file.
-pub fn codec_tables(paths: &[String]) -> Result<Arc<OwnTables>, ConfigError> {
-    let wrong = |problem: String| wrong("CHAT_CODEC_TABLES", problem);
-    // As an empty variable in an .env file gives.
-    let paths: Vec<&str> = paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()).collect();
-    if paths.len() > OwnTables::MOST {
-        return Err(wrong(format!("lists {} files, {} are the most", paths.len(), OwnTables::MOST)));
-    }
-    let mut loaded: Vec<(&str, Vec<u8>, u16)> = Vec::new();
-    for path in paths {
-        let file = fs::read(path).map_err(|error| wrong(format!("{path}: {error}")))?;
-        // Each by itself, since an error does not tell which file it is about.
-        let tables = OwnTables::new([&file]).map_err(|error| wrong(format!("{path}: {error}")))?;
-        let Some((_, fingerprint)) = tables.sets().next() else { continue };
-        if let Some((other, known, _)) = loaded.iter().find(|(_, _, known)| *known == fingerprint) {
-            let problem = match *known == file {
-                true => "they are the same".to_owned(),
-                false => TableError::Ambiguous { fingerprint }.to_string(),
-            };
-            return Err(wrong(format!("{other}, {path}: {problem}")));
-        }
-        loaded.push((path, file, fingerprint));
-    }
-    let tables = OwnTables::new(loaded.iter().map(|(_, file, _)| file));
-    let tables = tables.map_err(|error| wrong(error.to_string()))?;
-    Ok(Arc::new(tables))
 }
 
 /// Connections.
@@ -549,7 +475,7 @@ fn resend(options: &Options) -> Result<Option<crate::mail::ResendConfig>, Config
 
 #[cfg(test)]
 mod tests {
-    use chat_core::codec::{BlobFormat, DecodeError, Kind};
+    use chat_core::codec::{BlobFormat, Codec, DecodeError, HuffmanCodec, Kind};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 //! ```text
 //! socket event ──sync──▶ session inbox ──▶ dialect.decode ──▶ Command ──▶ App::dispatch ──▶ Chat::execute ──▶ Store
 //!                                                                              │
-//! socket ◀── session.deliver ◀── dialect.outbound ◀── Announcer (in order of positions) ◀── Outcome.deliveries
+//! socket ◀── session.announce ◀── dialect.outbound ◀── Announcer (in order of positions) ◀── Outcome.deliveries
 //! HTTP request ──▶ the dialect's routes ──▶ Command ──▶ the same dispatch
 //! ```
 //!

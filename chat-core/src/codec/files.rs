@@ -54,21 +54,10 @@ pub(super) fn encode(body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::codec::OwnTables;
+    use crate::codec::tests::noise;
 
     fn decode(frame: &[u8], limit: usize) -> Vec<u8> {
         frame::decode(frame, &OwnTables::default(), limit).expect("a frame of ours")
-    }
-
-    /// Bytes without any pattern, from a fixed seed (xorshift64).
-    fn noise(len: usize) -> Vec<u8> {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let step = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 56) as u8
-        };
-        (0..len).map(step).collect()
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! [`Encoding`] how to read it, so old ones stay readable whatever codec is in use now. What a
 //! codec does all day is counted by wrapping it in [`Metered`].
 //!
-//! Blobs carry no checksum. Damage that still is a well-formed frame decodes to other bytes, so
-//! integrity at rest is the store's concern; what is promised here is that no input whatever
-//! panics or takes more memory than the caller allows.
+//! Only the formats for files carry a checksum: in a message it would take back a part of what is saved.
+//! Damage that still is a well-formed frame decodes to other bytes then, so integrity at rest is the
+//! store's concern; what is promised here is that no input whatever panics or takes more memory than
+//! the caller allows.
 
 mod blob;
 mod blocks;

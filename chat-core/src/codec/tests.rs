@@ -27,7 +27,7 @@ fn check(body: &[u8]) {
 }
 
 /// Bytes without any pattern, from a fixed seed (xorshift64).
-fn noise(len: usize) -> Vec<u8> {
+pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let step = |_| {
         state ^= state << 13;

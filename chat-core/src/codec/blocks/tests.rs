@@ -5,18 +5,7 @@ use super::{
     histogram::Counts,
     *,
 };
-
-/// Bytes without any pattern, from a fixed seed (xorshift64).
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let step = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 56) as u8
-    };
-    (0..len).map(step).collect()
-}
+use crate::codec::tests::noise;
 
 /// Bytes as uneven as those of text, and without any repetition.
 fn uneven(len: usize) -> Vec<u8> {

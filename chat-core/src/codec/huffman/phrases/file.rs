@@ -135,7 +135,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 /// A file with a right checksum around any content.
 #[cfg(test)]
-pub(super) fn tests_file(count: u16, contexts: u8, packed: &[u8]) -> Vec<u8> {
+pub(super) fn with_checksum(count: u16, contexts: u8, packed: &[u8]) -> Vec<u8> {
     let mut file = [&MAGIC[..], &[0], &count.to_le_bytes(), &[contexts], packed].concat();
     let hash = fnv(&file);
     file.extend_from_slice(&hash.to_le_bytes());

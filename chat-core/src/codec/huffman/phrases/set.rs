@@ -20,7 +20,7 @@ pub(in crate::codec) struct TableSet {
     pub(super) finder: Finder,
     /// Bits that a phrase takes in a context, escape included, by context and number.
     costs: Box<[ByPhrase]>,
-    /// The context after each phrase, by number.
+    /// The context after each phrase, by number: the same as in `phrases`, where looking it up needs no check.
     after: Box<ByPhrase>,
     /// The code of all contexts.
     pub(super) shared: Row,

@@ -79,7 +79,7 @@ fn assert_round_trip(set: &TableSet, body: &[u8]) {
 /// A set with one phrase of two bytes and two contexts; short enough to see through.
 fn small() -> Model {
     let count = BYTES + 1;
-    // 254 codes of 8 bits, 2 of 9 and 2 of 10... as the shared code: 255 × 8 bits and 2 × 9 bits.
+    // 255 codes of 8 bits and 2 of 9.
     let shared: Vec<u8> = (0..count).map(|number| if number >= BYTES - 1 { 9 } else { 8 }).collect();
     let context = |phrase: Symbol, len, escape| {
         let mut lengths = vec![0; count];
@@ -102,7 +102,7 @@ fn small() -> Model {
 #[test]
 fn codes_are_what_the_model_says() {
     let set = TableSet::new(&small()).expect("the model is sound");
-    // In the first context "ab" is the code 1: the escape is above all phrases, so it comes last.
+    // In the first context "ab" is the code 0: the escape has the highest number, so it comes last.
     let mut codes = Vec::new();
     assert_eq!(set.encode(b"abab", &mut codes), 2);
     assert_eq!(codes, [0b0000_0000]);
@@ -206,7 +206,7 @@ proptest! {
         count in BYTES as u16..BYTES as u16 + 20,
         contexts in 0_u8..70,
     ) {
-        let file = file::tests_file(count, contexts, &packed);
+        let file = file::with_checksum(count, contexts, &packed);
         let _ = OwnTables::new([file]);
     }
 }
