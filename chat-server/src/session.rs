@@ -245,9 +245,12 @@ impl Session {
             let wire = self.outgoing.lock().wire.clone();
             // A websocket that has taken over carries what was queued before, also before events take its lane.
             if let Some(wire) = wire.or_else(|| self.wires.of(&self.socket)) {
-                return wire.room(most).await;
+                wire.room(most).await;
+                if !wire.is_killed() {
+                    return;
+                }
             }
-            // Its queue may also be full of small packets.
+            // Its queue may also be full of small packets; or its websocket has ended, and it will in a moment.
             tokio::time::sleep(POLL_PAUSE).await;
             if self.outgoing.lock().polled <= most {
                 return;
@@ -344,7 +347,8 @@ impl Session {
 
     /// Whether nothing more reaches the client on this connection.
     pub(crate) fn is_over(&self) -> bool {
-        self.cut.load(Ordering::Relaxed) || !self.is_connected()
+        let is_killed = || self.outgoing.lock().wire.as_ref().is_some_and(|wire| wire.is_killed());
+        self.cut.load(Ordering::Relaxed) || !self.is_connected() || is_killed()
     }
 
     /// Whether the connection still stands.
