@@ -11,7 +11,7 @@ use std::task::Poll;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
-use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::command::{Actor, Changes, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
@@ -236,6 +236,9 @@ impl Chat {
                 Ok(quietly(Reply::Users(users)))
             }
             Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
+            Command::Sync { since, limit } => {
+                self.sync(actor, since, limit).await.map(Reply::Changes).map(quietly)
+            }
             Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
             Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
             Command::CreateRoom { name, visibility, members } => {
@@ -267,6 +270,33 @@ impl Chat {
             deliveries.push(self.delivery(position, change).await?);
         }
         Ok(Some(deliveries))
+    }
+
+    async fn sync(&self, actor: UserId, since: Option<Position>, limit: usize) -> Result<Changes, Error> {
+        /// So many changes are read at once.
+        const AT_ONCE: usize = 128;
+        /// After so many the answer is given, also if nothing was found: whoever asks then asks again.
+        const MOST: u64 = 5_000;
+        let last = self.store.last_position().await?;
+        let reset = Changes { next: last, reset: true, ..Changes::default() };
+        let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
+        let (mut next, mut deliveries) = (since, Vec::new());
+        'reading: while next < last && next.0 - since.0 < MOST {
+            let Some(changes) = self.changes_after(next, AT_ONCE).await? else { return Ok(reset) };
+            if changes.is_empty() {
+                break;
+            }
+            for delivery in changes {
+                if deliveries.len() == limit {
+                    break 'reading;
+                }
+                next = delivery.position.unwrap_or(next);
+                if delivery.audience.includes(actor) {
+                    deliveries.push(delivery);
+                }
+            }
+        }
+        Ok(Changes { deliveries, next, more: next < last, reset: false })
     }
 
     async fn start_send(

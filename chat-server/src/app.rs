@@ -25,7 +25,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
-use crate::recovery::{Pids, Recent};
+use crate::recovery::{self, Pids, Recent};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -121,7 +121,7 @@ impl App {
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
         let (media, disk) = media(&config, &chat)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
@@ -141,7 +141,9 @@ impl App {
             sessions,
             media,
             disk,
-        }))
+        });
+        tokio::spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        Ok(app)
     }
 
     /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket

@@ -40,8 +40,8 @@ use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames};
+use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
+use crate::dialect::{Dialect, Frame, Frames, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -414,7 +414,10 @@ impl Session {
                 self.disconnect();
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
+            let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
+                Err(DecodeError::UnknownEvent) => sync::decode(&call),
+                decoded => decoded,
+            });
             let Inbound { packet, ack } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
@@ -484,6 +487,15 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
+        if let Reply::Changes(changes) = &reply {
+            return match ack {
+                Some(ack) => {
+                    let answer = AcknowledgedWith::new(sync::answer(changes, self.user));
+                    self.acknowledge(ack, &answer);
+                }
+                None => self.deliver(&sync::frame(changes, self.user)),
+            };
+        }
         if let Some(frame) = (self.dialect.reply)(&reply) {
             self.deliver(&frame);
         }

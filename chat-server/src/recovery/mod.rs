@@ -30,8 +30,8 @@ mod cursor;
 mod pid;
 mod recent;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::error::ErrorKind;
@@ -59,6 +59,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes that wait for a client before more is read for it.
 const ENOUGH: usize = 256 << 10;
+
+/// How often the log is shortened.
+const SHORTEN_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// So many changes are read one at a time after a failure, so that it is known which one cannot be read.
 const SINGLY: usize = 32;
@@ -102,6 +105,22 @@ pub(crate) async fn start(
         }
     }
     Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced }
+}
+
+/// Keeps the log as short as is configured, for as long as the server runs.
+pub(crate) async fn shorten_log(app: Weak<App>) {
+    loop {
+        {
+            let Some(app) = app.upgrade() else { return };
+            let Some(kept) = app.config.log_kept else { return };
+            let since = app.chat.now().before(kept);
+            match app.chat.store().forget_before(since).await {
+                Ok(begin) => app.log_begin.store(begin.0, Ordering::Relaxed),
+                Err(error) => tracing::warn!(%error, "the log could not be shortened"),
+            }
+        }
+        tokio::time::sleep(SHORTEN_EVERY).await;
+    }
 }
 
 /// Whether there is a change at `position`, of which this node may not have heard yet.
