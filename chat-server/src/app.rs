@@ -91,7 +91,7 @@ impl App {
     /// Most bytes of a new password. bcrypt looks at the first 72.
     pub const LONGEST_PASSWORD: usize = 1_024;
 
-    /// Opens the store and prepares everything; nothing is served yet. Needs a tokio runtime.
+    /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///
     /// # Errors
     /// When something configured cannot be used.
@@ -108,12 +108,22 @@ impl App {
                 Arc::new(SqliteStore::open(path, options)?)
             }
         };
+        Self::over(config, Chat::new(store)).await
+    }
+
+    /// Prepares everything over a chat that the caller has made: with a store, a clock, ids or limits of their own.
+    /// [`Config::store`] is not looked at; the chat's codec gives way to [`Config::codec`], which is metered. Needs a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When something configured cannot be used.
+    pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
             tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
-        let chat = Arc::new(Chat::new(store).with_codec(codec.clone()));
+        let chat = Arc::new(chat.with_codec(codec.clone()));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
