@@ -6,7 +6,7 @@ use crate::event::Delivery;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, MessageView, ProfilePatch, Role, User, UserKey, Visibility,
+    ClientId, Content, Conversation, Fingerprint, MessageView, ProfilePatch, Role, User, UserKey, Visibility,
 };
 
 /// Who asks. The edge has checked that they are who they say.
@@ -36,6 +36,9 @@ pub enum Command {
         content: Content,
         /// The client's own name for this send; a repeated one answers the first message again.
         client_id: Option<ClientId>,
+        /// What a repeated send is known by when it has no name: the first message is answered again, as long as it is
+        /// remembered ([`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint)).
+        fingerprint: Option<Fingerprint>,
     },
     /// Delete a message so that it can be restored. Deleting a deleted one succeeds and changes nothing.
     /// Answered with [`Reply::Message`].

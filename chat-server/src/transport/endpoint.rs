@@ -116,7 +116,8 @@ impl SocketIoEndpoint {
             Method::POST => Body::new(Limited::new(body, most)),
             _ => body,
         });
-        *small.method_mut() = parts.method.clone();
+        let fetches = parts.method == Method::GET;
+        *small.method_mut() = parts.method;
         *small.uri_mut() = copied(&parts.uri);
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {
             let value =
@@ -127,6 +128,11 @@ impl SocketIoEndpoint {
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
         let Ok(response) = self.engine.oneshot(small).await;
+        if let Some(sid) = sid
+            && fetches
+        {
+            self.polling.fetched(sid);
+        }
         match sid {
             Some(sid) => match self.polling.pid(sid) {
                 Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,

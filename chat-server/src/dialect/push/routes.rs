@@ -340,6 +340,7 @@ async fn send(
         to: Destination::Person(UserKey::Id(receiver)),
         content: Content { text: text.into(), file_name: None, image },
         client_id,
+        fingerprint: None,
     };
     match app.dispatch(caller.user.id, command).await {
         Ok(reply) => message(&reply, StatusCode::CREATED),
