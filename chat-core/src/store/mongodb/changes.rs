@@ -9,7 +9,9 @@ use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     Conversation, ConversationKind, Member, NewUser, Pair, Position, ProfilePatch, Role, Seq, Tombstone, User,
 };
-use crate::store::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::store::{
+    Appended, CreatedUser, FINGERPRINT_WINDOW, NewMessage, NewRoom, StoreError, StoredMessage,
+};
 
 /// A change that can be tried again: nothing of it is kept when its transaction fails.
 pub(super) trait Change: Send + 'static {
@@ -46,6 +48,24 @@ impl Change for Nothing {
     }
 
     fn run(&self, _: &mut Writing) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Has the log begin after this position.
+pub(super) struct ForgetLog(pub(super) Position);
+
+impl Change for ForgetLog {
+    type Done = ();
+
+    fn needs(&self, _: &mut Needs) {}
+
+    fn may_be_logged(&self) -> bool {
+        false
+    }
+
+    fn run(&self, writing: &mut Writing) -> Result<(), StoreError> {
+        writing.forget_log(self.0);
         Ok(())
     }
 }
@@ -108,6 +128,7 @@ impl Change for UpdateProfile {
         let now = Arc::new(user.clone());
         let position = writing.log(|position| Entry {
             position,
+            at: self.at,
             kind: Kind::ProfileUpdated,
             message: None,
             room: None,
@@ -225,7 +246,7 @@ impl Change for CreateRoom {
             created_at: room.at,
         };
         writing.add_conversation(documents::room_document(room), conversation.clone());
-        let position = writing.log_of_room(Kind::RoomCreated, room.id, room.by, None);
+        let position = writing.log_of_room(room.at, Kind::RoomCreated, room.id, room.by, None);
         Ok((position, Arc::new(conversation)))
     }
 }
@@ -254,16 +275,17 @@ impl Change for SetMember {
 
     fn run(&self, writing: &mut Writing) -> Result<MembersChanged, StoreError> {
         let Self { conversation: id, member } = *self;
+        let at = member.joined_at;
         let Some(room) = writing.rooms.get(&id) else { return Ok(None) };
         let position = match room.conversation.member(member.user) {
             Some(known) if known.role == member.role => None,
             Some(_) => {
                 writing.set_role(id, member.user, member.role);
-                Some(writing.log_of_room(Kind::RoleChanged, id, member.user, Some(member.role)))
+                Some(writing.log_of_room(at, Kind::RoleChanged, id, member.user, Some(member.role)))
             }
             None => {
                 writing.add_member(id, member);
-                Some(writing.log_of_room(Kind::MemberAdded, id, member.user, None))
+                Some(writing.log_of_room(at, Kind::MemberAdded, id, member.user, None))
             }
         };
         Ok(as_it_is_now(writing, id, position))
@@ -273,6 +295,7 @@ impl Change for SetMember {
 pub(super) struct RemoveMember {
     pub(super) conversation: ConversationId,
     pub(super) user: UserId,
+    pub(super) at: Timestamp,
 }
 
 impl Change for RemoveMember {
@@ -283,11 +306,11 @@ impl Change for RemoveMember {
     }
 
     fn run(&self, writing: &mut Writing) -> Result<MembersChanged, StoreError> {
-        let Self { conversation: id, user } = *self;
+        let Self { conversation: id, user, at } = *self;
         let Some(room) = writing.rooms.get(&id) else { return Ok(None) };
         let position = room.conversation.member(user).is_some().then(|| {
             writing.remove_member(id, user);
-            writing.log_of_room(Kind::MemberRemoved, id, user, None)
+            writing.log_of_room(at, Kind::MemberRemoved, id, user, None)
         });
         Ok(as_it_is_now(writing, id, position))
     }
@@ -311,6 +334,7 @@ impl Change for Append {
     fn needs(&self, needs: &mut Needs) {
         needs.ends.insert(self.0.conversation);
         needs.send_keys.extend(self.send_key());
+        needs.fingerprints.extend(self.0.fingerprint);
     }
 
     fn size(&self) -> usize {
@@ -323,6 +347,12 @@ impl Change for Append {
         if let Some(first) = send_key.as_deref().map_or(Ok(None), |key| writing.sent_as(key))? {
             return Ok(Appended::Repeated(Box::new(first)));
         }
+        let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        if let Some(first) = writing.sent_with(new)?
+            && first.created_at.as_millis() > new.at.as_millis().saturating_sub(window)
+        {
+            return Ok(Appended::Repeated(Box::new(first)));
+        }
         if writing.is_known_message(new.id) {
             return Err(StoreError::Refused(format!("the id of message {} is taken", new.id)));
         }
@@ -330,8 +360,8 @@ impl Change for Append {
             return Err(StoreError::Refused(format!("there is no conversation {}", new.conversation)));
         };
         let seq = end.0.checked_add(1).map(Seq);
-        let seq = seq
-            .ok_or_else(|| StoreError::Refused(format!("conversation {} is full", new.conversation)))?;
+        let seq =
+            seq.ok_or_else(|| StoreError::Refused(format!("conversation {} is full", new.conversation)))?;
         let position = writing.append(new, send_key, seq);
         Ok(Appended::New { position, seq })
     }
@@ -361,6 +391,7 @@ impl Change for SetDeleted {
         let kind = if deleted.is_some() { Kind::MessageDeleted } else { Kind::MessageRestored };
         let position = writing.log(|position| Entry {
             position,
+            at,
             kind,
             message: Some(id),
             room: None,

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, RawDocumentBuf, cstr, doc, rawdoc};
+use mongodb::bson::{Document, RawDocumentBuf, doc, rawdoc};
 use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -164,7 +164,10 @@ impl Committer {
         transaction.store(&mut writing).await?;
         let unused = before.position.0 + most - writing.position().0;
         if unused > 0 {
-            transaction.command(counter_update(rawdoc! { "$inc": { "position": -number(unused) } })).await?;
+            transaction.change_counter(rawdoc! { "$inc": { "position": -number(unused) } }).await?;
+        }
+        if let Some(begin) = writing.writes.log_begin {
+            transaction.change_counter(rawdoc! { "$max": { "begin": number(begin.0) } }).await?;
         }
         *unsure = Some(mine);
         if let Err(fault) = self.commit_transaction().await {
@@ -258,14 +261,6 @@ struct Failed {
 fn pause(attempt: u32, fault: &Fault) -> Duration {
     let most = if fault.is_out_of_reach() { 200.0 } else { 2.0 * f64::from(1_u32 << attempt.min(4)) };
     Duration::from_secs_f64(most * (0.5 + rand::random::<f64>() / 2.0) / 1_000.0)
-}
-
-fn counter_update(update: RawDocumentBuf) -> RawDocumentBuf {
-    let mut list = mongodb::bson::RawArrayBuf::new();
-    list.push(rawdoc! { "q": { "_id": "log" }, "u": update });
-    let mut command = rawdoc! { "update": "counters" };
-    command.append(cstr!("updates"), list);
-    command
 }
 
 /// The counter as it was committed last.

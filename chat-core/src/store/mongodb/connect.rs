@@ -67,7 +67,8 @@ async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
     options.app_name.get_or_insert_with(|| "chat".into());
     // What was acknowledged must be visible at once and for good, whatever the URI says.
-    options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
+    options.selection_criteria =
+        Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
     options.read_concern = Some(ReadConcern::majority());
     options.write_concern = Some(WriteConcern::majority());
     Ok(options)
@@ -133,6 +134,7 @@ async fn make_collections(db: &Database) -> Result<(), Fault> {
                 index("history", doc! { "conversation": 1, "seq": 1 }, doc! { "unique": true }),
                 index("position", doc! { "position": 1 }, doc! { "unique": true }),
                 index("send_key", doc! { "send_key": 1 }, unique_if_present()),
+                index("fingerprint", doc! { "fingerprint": 1 }, doc! { "sparse": true }),
             ],
         ),
         ("revoked_tokens", vec![index("until", doc! { "until": 1 }, doc! { "expireAfterSeconds": 0 })]),

@@ -4,15 +4,15 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::CStr;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
-    DateTime, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc,
+    DateTime, Document, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
 };
 
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Conversation, ConversationKind, Member, NewUser, Pair, PasswordHash, Position, Role, RoomInfo,
-    Seq, Tombstone, User, Visibility,
+    ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
+    Role, RoomInfo, Seq, Tombstone, User, Visibility,
 };
 use crate::store::{NewMessage, NewRoom, StoreError, StoredMessage};
 
@@ -52,6 +52,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) position: Position,
+    pub(super) at: Timestamp,
     pub(super) kind: Kind,
     pub(super) message: Option<MessageId>,
     pub(super) room: Option<ConversationId>,
@@ -85,6 +86,17 @@ fn nearest_date(moment: Timestamp) -> DateTime {
     DateTime::from_millis(moment.as_millis().clamp(*DATES.start(), *DATES.end()))
 }
 
+/// The condition that a field holds this moment or a later one. Numbers and dates are never equal to each other, so each
+/// is compared with its own kind.
+pub(super) fn at_or_after(field: &str, moment: Timestamp) -> Document {
+    let millis = moment.as_millis();
+    let mut ways = vec![doc! { field: { "$gte": millis } }];
+    if millis <= *DATES.end() {
+        ways.push(doc! { field: { "$gte": nearest_date(moment) } });
+    }
+    doc! { "$or": ways }
+}
+
 fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
     RawBinaryRef { subtype: BinarySubtype::Generic, bytes }
 }
@@ -105,6 +117,11 @@ fn read_pair(bytes: &[u8]) -> Option<Pair> {
 /// What tells a send from all others: the sender and the client's own name for it.
 pub(super) fn send_key(sender: UserId, client_id: &ClientId) -> Vec<u8> {
     [sender.as_bytes(), client_id.as_str().as_bytes()].concat()
+}
+
+/// MongoDB's integers have a sign.
+pub(super) fn fingerprint_number(fingerprint: Fingerprint) -> i64 {
+    fingerprint.0.cast_signed()
 }
 
 pub(super) fn any_of_bytes<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> RawDocumentBuf {
@@ -234,6 +251,9 @@ pub(super) fn message_document(new: &NewMessage, seq: Seq, position: Position) -
     if let Some(client_id) = &new.client_id {
         doc.append(cstr!("send_key"), binary(&send_key(new.sender, client_id)));
     }
+    if let Some(fingerprint) = new.fingerprint {
+        doc.append(cstr!("fingerprint"), fingerprint_number(fingerprint));
+    }
     append_moment(&mut doc, cstr!("created_at"), new.at);
     doc
 }
@@ -255,6 +275,7 @@ pub(super) fn deletion_update(message: &StoredMessage) -> RawDocumentBuf {
 
 pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
     let mut doc = rawdoc! { "_id": number(entry.position.0), "kind": entry.kind.word() };
+    append_moment(&mut doc, cstr!("at"), entry.at);
     if let Some(message) = entry.message {
         doc.append(cstr!("message"), object_id(message.as_bytes()));
     }
@@ -329,10 +350,6 @@ impl<'a> Reading<'a> {
 
     pub(super) fn id(&self, name: &'static str) -> Result<[u8; 12], StoreError> {
         self.required(name, as_id)
-    }
-
-    pub(super) fn optional_int(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
-        self.field(name, as_int)
     }
 
     pub(super) fn document(&self, name: &'static str) -> Result<&'a RawDocument, StoreError> {
@@ -427,6 +444,7 @@ pub(super) struct MessageDocument {
     /// Where the log says that it was sent.
     pub(super) position: Position,
     pub(super) send_key: Option<Vec<u8>>,
+    pub(super) fingerprint: Option<Fingerprint>,
 }
 
 /// Messages are read by the thousand, so their fields are visited once, in the order in which they lie there.
@@ -434,7 +452,7 @@ pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreEr
     let fields = Reading::new("message", doc);
     let (mut id, mut conversation, mut sender, mut deleted_by) = (None, None, None, None);
     let (mut seq, mut position, mut encoding, mut body) = (None, None, None, None);
-    let (mut file_name, mut image, mut send_key) = (None, None, None);
+    let (mut file_name, mut image, mut send_key, mut fingerprint) = (None, None, None, None);
     let (mut created_at, mut updated_at, mut deleted_at) = (None, None, None);
     for field in doc {
         let (name, value) = field.map_err(|_| fields.corrupt("that cannot be read"))?;
@@ -449,6 +467,7 @@ pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreEr
             "file_name" => file_name = as_text(value),
             "image" => image = as_text(value),
             "send_key" => send_key = as_bytes(value),
+            "fingerprint" => fingerprint = as_int(value).map(|number| Fingerprint(number.cast_unsigned())),
             "created_at" => created_at = as_moment(value),
             "updated_at" => updated_at = as_moment(value),
             "deleted_at" => deleted_at = as_moment(value),
@@ -459,9 +478,7 @@ pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreEr
     let created_at = created_at.ok_or_else(|| fields.corrupt("created_at"))?;
     let message = StoredMessage {
         id: MessageId::from_bytes(id.ok_or_else(|| fields.corrupt("_id"))?),
-        conversation: ConversationId::from_bytes(
-            conversation.ok_or_else(|| fields.corrupt("conversation"))?,
-        ),
+        conversation: ConversationId::from_bytes(conversation.ok_or_else(|| fields.corrupt("conversation"))?),
         seq: Seq(seq.ok_or_else(|| fields.corrupt("seq"))?),
         sender: UserId::from_bytes(sender.ok_or_else(|| fields.corrupt("sender"))?),
         body: Blob {
@@ -472,12 +489,10 @@ pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreEr
         image,
         created_at,
         updated_at: updated_at.unwrap_or(created_at),
-        deleted: deleted_at
-            .zip(deleted_by)
-            .map(|(at, by)| Tombstone { at, by: UserId::from_bytes(by) }),
+        deleted: deleted_at.zip(deleted_by).map(|(at, by)| Tombstone { at, by: UserId::from_bytes(by) }),
     };
     let position = Position(position.ok_or_else(|| fields.corrupt("position"))?);
-    Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec) })
+    Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec), fingerprint })
 }
 
 fn read_encoding(code: i64) -> Option<Encoding> {
@@ -489,6 +504,7 @@ pub(super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreError> {
     let position = u64::try_from(fields.int("_id")?).map_err(|_| fields.corrupt("_id"))?;
     Ok(Entry {
         position: Position(position),
+        at: fields.moment("at")?,
         kind: fields.required("kind", |value| Kind::from_word(value.as_str()?))?,
         message: fields.field("message", as_id)?.map(MessageId::from_bytes),
         room: fields.field("room", as_id)?.map(ConversationId::from_bytes),

@@ -36,14 +36,16 @@
 //! | | `encoding`, `body` | the encoded text |
 //! | | `file_name`, `image` | missing when there is none |
 //! | | `send_key` | the sender's id and the client id as bytes; missing without a client id |
+//! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
 //! | `log` | `_id` | the position of a change that is not the sending of a message |
-//! | | `kind`, `message`, `room`, `user`, `role` | what happened to what |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role` | when, and what happened to what |
 //! | `revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
 //! | `counters` | `_id` | `log`, the only one |
 //! | | `position` | the last one |
+//! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
 //! | | `batches` | how many transactions were committed |
 //! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
 //! | | `version` | of this layout |
@@ -196,9 +198,9 @@ impl RoomStore for MongoStore {
         &self,
         conversation: ConversationId,
         user: UserId,
-        _at: Timestamp,
+        at: Timestamp,
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        self.writer.write(changes::RemoveMember { conversation, user }).await
+        self.writer.write(changes::RemoveMember { conversation, user, at }).await
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
@@ -241,8 +243,26 @@ impl ChangeLog for MongoStore {
         self.read(reads::last_position(&self.db)).await
     }
 
-    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        self.read(reads::log_begin(&self.db)).await
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
         self.read(reads::changes_after(&self.db, position, limit)).await
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        // In steps, so that no read takes long.
+        while let Some(begin) = self.read(reads::next_log_begin(&self.db, at)).await? {
+            self.writer.write(changes::ForgetLog(begin)).await?;
+            // Nobody reads these any more.
+            self.read(reads::delete_log(&self.db, begin)).await?;
+        }
+        self.log_begin().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Every read outside a transaction. Filters are built of typed values: what comes from a client is always a value, never
 //! the name of a field or an operator.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, doc};
@@ -21,8 +21,8 @@ use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 /// A window that holds more bytes of bodies than this ends early.
 const MOST_BYTES_AT_ONCE: usize = 16 << 20;
 
-/// Most ids in one query.
-const MOST_IDS: usize = 1_000;
+/// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
+const MOST_IDS: usize = 50;
 
 fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
     db.collection(collection)
@@ -92,8 +92,11 @@ async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conv
     let Some(doc) = raw(db, "conversations").find_one(filter).await? else { return Ok(None) };
     let mut conversation = documents::read_conversation(&doc)?;
     let of = doc! { "_id.conversation": object_id(conversation.id.as_bytes()) };
-    let mut cursor =
-        raw(db, "members").find(of).sort(doc! { "_id.conversation": 1, "place": 1 }).batch_size(10_000).await?;
+    let mut cursor = raw(db, "members")
+        .find(of)
+        .sort(doc! { "_id.conversation": 1, "place": 1 })
+        .batch_size(10_000)
+        .await?;
     while cursor.advance().await? {
         conversation.members.push(documents::read_member(cursor.current())?.1);
     }
@@ -192,22 +195,71 @@ enum Logged {
     Other(Entry),
 }
 
+pub(super) async fn log_begin(db: &Database) -> Result<Position, Fault> {
+    counter_field(db, "begin").await
+}
+
+/// How many positions are looked at in one step of forgetting.
+const FORGET_STEP: u64 = 10_000;
+
+/// The next step when all changes are forgotten before the first one that was made at `at` or later: where the log can
+/// begin, or none when it begins there already.
+pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Option<Position>, Fault> {
+    let (begin, last) = (log_begin(db).await?, last_position(db).await?);
+    let most = last.0.saturating_sub(1).min(begin.0 + FORGET_STEP);
+    if begin.0 >= most {
+        return Ok(None);
+    }
+    let range = || doc! { "$gt": number(begin.0), "$lte": number(most) };
+    let mut kept = most + 1;
+    for (collection, position, moment) in [("messages", "position", "created_at"), ("log", "_id", "at")] {
+        let mut filter = doc! { position: range() };
+        filter.extend(documents::at_or_after(moment, at));
+        let collection = raw(db, collection);
+        let find = collection.find_one(filter).sort(doc! { position: 1 });
+        if let Some(doc) = find.projection(doc! { position: 1 }).await? {
+            let first = Reading::new("log entry", &doc).int(position)?;
+            kept = kept.min(first.unsigned_abs());
+        }
+    }
+    let next = Position(kept - 1);
+    Ok((next > begin).then_some(next))
+}
+
+/// Deletes the entries of the log up to a position. Messages stay.
+pub(super) async fn delete_log(db: &Database, up_to: Position) -> Result<(), Fault> {
+    raw(db, "log").delete_many(doc! { "_id": { "$lte": number(up_to.0) } }).await?;
+    Ok(())
+}
+
 pub(super) async fn changes_after(
     db: &Database,
     position: Position,
     most: usize,
-) -> Result<Vec<LoggedChange>, Fault> {
-    if most == 0 {
-        return Ok(Vec::new());
+) -> Result<Option<Vec<LoggedChange>>, Fault> {
+    let logged = if most == 0 { Vec::new() } else { logged_after(db, position, most).await? };
+    // Asked for last: what was forgotten while the log was read is missing in it.
+    if position < log_begin(db).await? {
+        return Ok(None);
     }
+    with_messages(db, logged).await.map(Some)
+}
+
+async fn logged_after(
+    db: &Database,
+    position: Position,
+    most: usize,
+) -> Result<Vec<(Position, Logged)>, Fault> {
     let after = doc! { "$gt": number(position.0) };
     let size = batch_size(most);
     let (messages, log) = (raw(db, "messages"), raw(db, "log"));
     let sent = messages.find(doc! { "position": after.clone() }).sort(doc! { "position": 1 });
     let mut sent = sent.limit(limit(most)).batch_size(size).await?;
-    let mut logged = Vec::new();
-    while sent.advance().await? {
+    let (mut logged, mut bytes) = (Vec::new(), 0);
+    // Where this ends early there is a gap.
+    while bytes <= MOST_BYTES_AT_ONCE && sent.advance().await? {
         let found = documents::read_message(sent.current())?;
+        bytes += found.message.body.bytes.len();
         logged.push((found.position, Logged::Sent(found.message)));
     }
     let others = log.find(doc! { "_id": after }).sort(doc! { "_id": 1 });
@@ -219,28 +271,37 @@ pub(super) async fn changes_after(
     logged.sort_unstable_by_key(|(position, _)| *position);
     // Between the two reads something may have been committed of which only the second one shows its part: positions
     // have no gaps, so a gap is where this reader has to stop.
-    let next = (position.0 + 1..).map(Position);
+    let next = (position.0.saturating_add(1)..).map(Position);
     let whole = logged.iter().zip(next).take(most).take_while(|((found, _), next)| found == next).count();
     logged.truncate(whole);
-    with_messages(db, logged).await
+    Ok(logged)
 }
 
-/// Adds the messages that entries of the log are about.
-async fn with_messages(db: &Database, logged: Vec<(Position, Logged)>) -> Result<Vec<LoggedChange>, Fault> {
-    let mut ids: Vec<MessageId> = Vec::new();
-    for (_, logged) in &logged {
-        if let Logged::Other(Entry { message: Some(id), .. }) = logged {
-            ids.push(*id);
-        }
+/// Adds the messages that entries of the log are about; ends early when they are too large.
+async fn with_messages(
+    db: &Database,
+    mut logged: Vec<(Position, Logged)>,
+) -> Result<Vec<LoggedChange>, Fault> {
+    let about = |logged: &Logged| match logged {
+        Logged::Other(Entry { message, .. }) => *message,
+        Logged::Sent(_) => None,
+    };
+    let mut ids = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, (_, logged)) in logged.iter().enumerate() {
+        ids.extend(about(logged).filter(|id| seen.insert(*id)).map(|id| (index, id)));
     }
-    ids.sort_unstable();
-    ids.dedup();
-    let mut messages = HashMap::new();
+    let (mut messages, mut bytes) = (HashMap::new(), 0);
     for some in ids.chunks(MOST_IDS) {
-        let some: Vec<_> = some.iter().map(|id| object_id(id.as_bytes())).collect();
-        let mut cursor = raw(db, "messages").find(doc! { "_id": { "$in": some } }).batch_size(10_000).await?;
+        if bytes > MOST_BYTES_AT_ONCE {
+            logged.truncate(some[0].0);
+            break;
+        }
+        let some: Vec<_> = some.iter().map(|(_, id)| object_id(id.as_bytes())).collect();
+        let mut cursor = raw(db, "messages").find(doc! { "_id": { "$in": some } }).await?;
         while cursor.advance().await? {
             let message = documents::read_message(cursor.current())?.message;
+            bytes += message.body.bytes.len();
             messages.insert(message.id, message);
         }
     }

@@ -139,11 +139,17 @@ impl Transaction<'_> {
         if !needs.send_keys.is_empty() {
             ways.add(rawdoc! { "send_key": any_of_bytes(needs.send_keys.iter().map(Vec::as_slice)) });
         }
+        if !needs.fingerprints.is_empty() {
+            let mut list = RawArrayBuf::new();
+            for fingerprint in &needs.fingerprints {
+                list.push(documents::fingerprint_number(*fingerprint));
+            }
+            ways.add(rawdoc! { "fingerprint": { "$in": list } });
+        }
         let Some(filter) = ways.filter() else { return Ok(()) };
         let command = rawdoc! { "find": "messages", "filter": filter };
         self.find(command, |doc| {
-            let found = documents::read_message(doc)?;
-            writing.know_message(found.message, found.send_key);
+            writing.know_message(documents::read_message(doc)?);
             Ok(())
         })
         .await
@@ -164,6 +170,11 @@ impl Transaction<'_> {
         self.update("users", changed_users.map(documents::user_update)).await?;
         let revocations = std::mem::take(&mut writing.writes.revocations);
         self.update("revoked_tokens", revocations).await
+    }
+
+    /// Changes the counter once more.
+    pub(super) async fn change_counter(&mut self, update: RawDocumentBuf) -> Result<(), Fault> {
+        self.update("counters", [rawdoc! { "q": { "_id": "log" }, "u": update }]).await
     }
 
     async fn store_ends(&mut self, writing: &mut Writing) -> Result<(), Fault> {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use mongodb::bson::RawDocumentBuf;
 
-use super::documents::{self, Entry, Kind};
+use super::documents::{self, Entry, Kind, MessageDocument};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Member, NewUser, Pair, Position, Role, Seq, User};
+use crate::model::{Conversation, Fingerprint, Member, NewUser, Pair, Position, Role, Seq, User};
 use crate::store::{NewMessage, StoreError, StoredMessage};
 
 /// What a batch of changes looks at. Whatever is not found is known not to be there.
@@ -27,6 +27,7 @@ pub(super) struct Needs {
     pub(super) pairs: HashSet<Pair>,
     pub(super) messages: HashSet<MessageId>,
     pub(super) send_keys: HashSet<Vec<u8>>,
+    pub(super) fingerprints: HashSet<Fingerprint>,
 }
 
 /// A conversation with its members, and the place of each in the order of joining.
@@ -50,6 +51,8 @@ pub(super) struct Writing {
     pub(super) pairs: HashMap<Pair, ConversationId>,
     messages: HashMap<MessageId, StoredMessage>,
     send_keys: HashMap<Vec<u8>, MessageId>,
+    /// The last message of each, and its position.
+    fingerprints: HashMap<(UserId, ConversationId, Fingerprint), (Position, MessageId)>,
     /// Where in `writes.messages` the messages of this transaction are.
     appended: HashMap<MessageId, usize>,
     pub(super) writes: Writes,
@@ -70,6 +73,8 @@ pub(super) struct Writes {
     pub(super) changed_messages: BTreeSet<MessageId>,
     pub(super) revocations: Vec<RawDocumentBuf>,
     pub(super) log: Vec<RawDocumentBuf>,
+    /// The position after which the log is complete from now on.
+    pub(super) log_begin: Option<Position>,
 }
 
 impl Writing {
@@ -96,12 +101,20 @@ impl Writing {
 
     pub(super) fn log_of_room(
         &mut self,
+        at: Timestamp,
         kind: Kind,
         room: ConversationId,
         user: UserId,
         role: Option<Role>,
     ) -> Position {
-        self.log(|position| Entry { position, kind, message: None, room: Some(room), user: Some(user), role })
+        let (room, user) = (Some(room), Some(user));
+        self.log(|position| Entry { position, at, kind, message: None, room, user, role })
+    }
+
+    /// Has the log begin after a position, if there is something after it.
+    pub(super) fn forget_log(&mut self, up_to: Position) {
+        let most = Position(self.position.saturating_sub(1));
+        self.writes.log_begin = self.writes.log_begin.max(Some(up_to.min(most)));
     }
 
     pub(super) fn add_user(&mut self, new: &NewUser) {
@@ -160,9 +173,23 @@ impl Writing {
         }
     }
 
-    pub(super) fn know_message(&mut self, message: StoredMessage, send_key: Option<Vec<u8>>) {
+    pub(super) fn know_message(&mut self, found: MessageDocument) {
+        let MessageDocument { message, position, send_key, fingerprint } = found;
         self.send_keys.extend(send_key.map(|key| (key, message.id)));
+        if let Some(fingerprint) = fingerprint {
+            self.know_fingerprint((message.sender, message.conversation, fingerprint), position, message.id);
+        }
         self.messages.insert(message.id, message);
+    }
+
+    fn know_fingerprint(
+        &mut self,
+        key: (UserId, ConversationId, Fingerprint),
+        position: Position,
+        id: MessageId,
+    ) {
+        let last = self.fingerprints.entry(key).or_insert((position, id));
+        *last = (*last).max((position, id));
     }
 
     pub(super) fn is_known_message(&self, id: MessageId) -> bool {
@@ -183,12 +210,22 @@ impl Writing {
         self.send_keys.get(send_key).map_or(Ok(None), |id| self.message(*id))
     }
 
+    /// The last message that was sent with a fingerprint.
+    pub(super) fn sent_with(&self, new: &NewMessage) -> Result<Option<StoredMessage>, StoreError> {
+        let key = new.fingerprint.map(|fingerprint| (new.sender, new.conversation, fingerprint));
+        let known = key.and_then(|key| self.fingerprints.get(&key));
+        known.map_or(Ok(None), |(_, id)| self.message(*id))
+    }
+
     /// Appends a message; `seq` is the next of its conversation.
     pub(super) fn append(&mut self, new: &NewMessage, send_key: Option<Vec<u8>>, seq: Seq) -> Position {
         let position = self.next_position();
         self.appended.insert(new.id, self.writes.messages.len());
         self.writes.messages.push(documents::message_document(new, seq, position));
         self.send_keys.extend(send_key.map(|key| (key, new.id)));
+        if let Some(fingerprint) = new.fingerprint {
+            self.know_fingerprint((new.sender, new.conversation, fingerprint), position, new.id);
+        }
         self.ends.insert(new.conversation, seq);
         self.writes.ends.insert(new.conversation, (seq, position));
         position
