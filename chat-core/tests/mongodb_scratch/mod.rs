@@ -1,6 +1,14 @@
 //! Databases for tests on a real server, gone when the test ends.
 
+// Each test binary uses some of it.
+#![allow(dead_code)]
+
+pub(crate) mod load;
+pub(crate) mod proxy;
+pub(crate) mod server;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_core::store::{MongoStore, Store};
 use mongodb::{Client, Database};
@@ -29,6 +37,11 @@ impl Scratch {
         format!("{}/{}", self.server, self.name)
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A store in it.
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         Arc::new(MongoStore::open(&self.uri()).await.expect("the store must open"))
@@ -49,7 +62,9 @@ impl Drop for Scratch {
             runtime.block_on(async {
                 let uri = format!("{server}/?serverSelectionTimeoutMS=2000");
                 let client = Client::with_uri_str(uri).await?;
-                client.database(&name).drop().await
+                // A test that failed may have left something open there.
+                let _ = tokio::time::timeout(Duration::from_secs(5), client.database(&name).drop()).await;
+                mongodb::error::Result::Ok(())
             })
         });
         // What is left over takes nothing but room.

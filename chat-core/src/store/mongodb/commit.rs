@@ -105,7 +105,6 @@ impl Committer {
         let forget = counters.update_one(doc! { "_id": "log" }, doc! { "$unset": { mine: "" } });
         // What is left behind is cleared away some day later.
         let _ = timeout(CLEAN_UP, forget).await;
-        self.clean_up().await;
     }
 
     async fn transact(&mut self, jobs: &mut [Box<dyn Job>], deadline: Instant) -> Result<(), Failed> {
@@ -119,7 +118,7 @@ impl Committer {
                 Err(fault) => fault,
             };
             self.known = None;
-            self.clean_up().await;
+            self.clean_up(&fault).await;
             if !fault.is_transient() {
                 return Err(Failed { is_certain: unsure.is_none(), fault });
             }
@@ -147,7 +146,8 @@ impl Committer {
         let before = self.take(most, mine).await?;
         if unsure.take_if(|unsure| *unsure == before.mine).is_some() {
             // What the changes gave in that transaction is what happened.
-            return Ok(self.clean_up().await);
+            self.abort(CLEAN_UP).await;
+            return Ok(());
         }
         *unsure = None;
         if self.known != Some(before.batches) || self.ends.len() > REMEMBERED {
@@ -171,7 +171,7 @@ impl Committer {
         }
         *unsure = Some(mine);
         if let Err(fault) = self.commit_transaction().await {
-            if !fault.is_transient() {
+            if fault.is_refusal() {
                 *unsure = None;
             }
             return Err(fault);
@@ -228,10 +228,16 @@ impl Committer {
         })
     }
 
-    /// Ends a transaction that has not ended.
-    async fn clean_up(&mut self) {
-        // An error means that there is none; silence, that the next transaction of the session ends it.
-        let _ = timeout(CLEAN_UP, self.session.abort_transaction()).await;
+    /// Ends a transaction that has failed. Where nobody hears it the next transaction of the session ends it, so then this
+    /// does not wait.
+    async fn clean_up(&mut self, fault: &Fault) {
+        let patience = if fault.is_out_of_reach() { Duration::ZERO } else { CLEAN_UP };
+        self.abort(patience).await;
+    }
+
+    async fn abort(&mut self, patience: Duration) {
+        // An error means that there is no transaction.
+        let _ = timeout(patience, self.session.abort_transaction()).await;
     }
 
     /// Notes who is in the way, and clears the way when it has been blocked for too long.

@@ -15,6 +15,14 @@ use crate::store::StoreError;
 /// How long the driver looks for a server that takes writes, if the URI does not say.
 const SERVER_SELECTION: Duration = Duration::from_secs(3);
 
+/// How long the driver waits for one connection, if the URI does not say: after an attempt that leads nowhere there must
+/// be time for another one.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How often the driver looks after its servers, if the URI does not say: it bounds how long a server that is back goes
+/// unnoticed.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
 /// How long making a document of the counter may be held up by somebody's transaction.
 const REGISTRATION: Duration = Duration::from_secs(2);
 
@@ -65,6 +73,8 @@ async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {
         StoreError::Refused(format!("MongoDB: {problem}"))
     })?;
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+    options.connect_timeout.get_or_insert(CONNECT);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
     options.app_name.get_or_insert_with(|| "chat".into());
     // What was acknowledged must be visible at once and for good, whatever the URI says.
     options.selection_criteria =

@@ -72,6 +72,20 @@ impl Fault {
         }
     }
 
+    /// Whether the server has answered that it will not do this, so that it has not been done. A failed write concern is
+    /// no such answer: what it is about has been done.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Mongo(error) => {
+                matches!(&*error.kind, ErrorKind::Command(_))
+                    && !error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+                    && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+            }
+            Self::Duplicate => true,
+            Self::Store(_) | Self::TimedOut => false,
+        }
+    }
+
     /// Whether another transaction was faster.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Mongo(error) if code(error) == Some(WRITE_CONFLICT))
