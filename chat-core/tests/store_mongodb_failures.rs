@@ -17,8 +17,7 @@ use self::mongodb_scratch::proxy::{Cut, Proxy};
 use self::mongodb_scratch::server::Server;
 
 /// Three people send at once after `trouble` was prepared, until all is sent.
-async fn under_load(store: &Arc<dyn Store>, each: u32, trouble: impl Future<Output = ()>) {
-    let load = Load::default();
+async fn under_load(store: &Arc<dyn Store>, load: Load, each: u32, trouble: impl Future<Output = ()>) {
     let conversation = Load::conversation(&**store).await;
     trouble.await;
     let sending = (0..3).map(|sender| load.send(store.clone(), conversation, sender, each));
@@ -62,7 +61,7 @@ async fn errors_of_every_step_lose_and_double_nothing() {
         let scratch = server.scratch();
         let store = scratch.open().await;
         data.insert("failCommands", [command]);
-        under_load(&store, 8, server.fail(doc! { "times": times }, data)).await;
+        under_load(&store, Load::default(), 8, server.fail(doc! { "times": times }, data)).await;
         server.fail("off", doc! {}).await;
         store.close().await.expect("closing must work");
     }
@@ -80,7 +79,8 @@ async fn one_bad_change_does_not_fail_the_others() {
 
     // The id is taken, which the database alone knows: the store does not look.
     let taken = chat_core::store::NewMessage { client_id: None, ..message(conversation, 0, 0) };
-    let sends = [message(conversation, 1, 0), taken, message(conversation, 2, 0)].map(|new| store.append(new));
+    let sends =
+        [message(conversation, 1, 0), taken, message(conversation, 2, 0)].map(|new| store.append(new));
     let answers = join_all(sends).await;
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert!(matches!(answers[1], Err(StoreError::Refused(_))), "{answers:?}");
@@ -94,7 +94,10 @@ async fn one_bad_change_does_not_fail_the_others() {
     server.fail("alwaysOn", doc! { "failCommands": ["insert"], "errorCode": 8 }).await;
     let asked = Instant::now();
     let failed = store.append(message(conversation, 1, 2)).await;
-    assert!(matches!(failed, Err(StoreError::Unavailable(_))) && asked.elapsed() < LONGEST_CALL, "{failed:?}");
+    assert!(
+        matches!(failed, Err(StoreError::Unavailable(_))) && asked.elapsed() < LONGEST_CALL,
+        "{failed:?}"
+    );
     server.fail("off", doc! {}).await;
     store.append(message(conversation, 1, 2)).await.expect("works again");
 }
@@ -135,7 +138,7 @@ async fn lost_answers_double_nothing() {
                     server.fail(doc! { "skip": 1, "times": 1 }, forgot).await;
                 }
             };
-            under_load(&store, 6, trouble).await;
+            under_load(&store, Load::nameless(), 6, trouble).await;
             server.fail("off", doc! {}).await;
             store.close().await.expect("closing must work");
             if !forgetful {
@@ -226,7 +229,8 @@ async fn a_dead_nodes_transaction_is_cleared_away() {
         let register = counters.update_one(doc! { "_id": "log" }, doc! { "$set": { writer: session } });
         register.await.expect("a dead node was alive before");
         dead.start_transaction().await.expect("a transaction");
-        let take = counters.update_one(doc! { "_id": "log" }, doc! { "$inc": { "position": 1, "batches": 1 } });
+        let take =
+            counters.update_one(doc! { "_id": "log" }, doc! { "$inc": { "position": 1, "batches": 1 } });
         take.session(&mut dead).await.expect("the first step of a transaction");
 
         let asked = Instant::now();
@@ -259,7 +263,8 @@ async fn an_absent_server_is_unavailable_in_time_and_no_password_shows() {
     assert!(asked.elapsed() < LONGEST_CALL, "it took {:?}", asked.elapsed());
     assert!(matches!(absent, Some(StoreError::Unavailable(_))), "{absent:?}");
     assert!(!format!("{absent:?}").contains("hush"), "{absent:?}");
-    for uri in ["mongodb://ann:hush@hush@127.0.0.1/chat", "mongodb://ann:hush-hush@127.0.0.1:0x/?a=b", "hush"] {
+    for uri in ["mongodb://ann:hush@hush@127.0.0.1/chat", "mongodb://ann:hush-hush@127.0.0.1:0x/?a=b", "hush"]
+    {
         let refused = MongoStore::open(uri).await.err();
         assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
         assert!(uri == "hush" || !format!("{refused:?}").contains("hush"), "{refused:?}");

@@ -99,7 +99,7 @@ impl Committer {
     }
 
     /// Leaves the place as it was found.
-    pub(super) async fn end(mut self) {
+    pub(super) async fn end(self) {
         let mine = format!("writers.{}", self.me);
         let counters = self.db.collection::<Document>("counters");
         let forget = counters.update_one(doc! { "_id": "log" }, doc! { "$unset": { mine: "" } });

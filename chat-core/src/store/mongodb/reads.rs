@@ -177,7 +177,7 @@ pub(super) async fn history(
 }
 
 pub(super) async fn last_position(db: &Database) -> Result<Position, Fault> {
-    Ok(counter_field(db, "position").await?)
+    counter_field(db, "position").await
 }
 
 async fn counter_field(db: &Database, field: &'static str) -> Result<Position, Fault> {
