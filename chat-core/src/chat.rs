@@ -11,7 +11,7 @@ use std::task::Poll;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
-use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::command::{Actor, Changes, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
@@ -236,6 +236,9 @@ impl Chat {
                 Ok(quietly(Reply::Users(users)))
             }
             Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
+            Command::Sync { since, limit } => {
+                self.sync(actor, since, limit).await.map(Reply::Changes).map(quietly)
+            }
             Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
             Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
             Command::CreateRoom { name, visibility, members } => {
@@ -267,6 +270,64 @@ impl Chat {
             deliveries.push(self.delivery(position, change).await?);
         }
         Ok(Some(deliveries))
+    }
+
+    /// The same, only what this person is told, and up to where that was looked for (at most `limit` changes of the log,
+    /// for whomever they are). For one person alone this is cheaper: what is for others is not even decoded.
+    ///
+    /// # Errors
+    /// As [`Self::changes_after`].
+    pub async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
+        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        let (mut deliveries, mut read_to) = (Vec::new(), position);
+        for LoggedChange { position, change } in changes {
+            read_to = position;
+            if let Change::MessageSent(stored)
+            | Change::MessageDeleted(stored)
+            | Change::MessageRestored(stored) = &change
+                && self.directory.conversation(stored.conversation).await?.member(user).is_none()
+            {
+                continue;
+            }
+            let delivery = self.delivery(position, change).await?;
+            if delivery.audience.includes(user) {
+                deliveries.push(delivery);
+            }
+        }
+        Ok(Some((deliveries, read_to)))
+    }
+
+    async fn sync(&self, actor: UserId, since: Option<Position>, limit: usize) -> Result<Changes, Error> {
+        /// So many changes are read at once.
+        const AT_ONCE: usize = 128;
+        /// After so many the answer is given, also if nothing was found: whoever asks then asks again.
+        const MOST: u64 = 5_000;
+        let last = self.store.last_position().await?;
+        let reset = Changes { next: last, reset: true, ..Changes::default() };
+        let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
+        let (mut next, mut deliveries) = (since, Vec::new());
+        'reading: while next < last && next.0 - since.0 < MOST {
+            let Some((mine, read_to)) = self.changes_for(actor, next, AT_ONCE).await? else {
+                return Ok(reset);
+            };
+            if read_to == next {
+                break;
+            }
+            for delivery in mine {
+                if deliveries.len() == limit {
+                    break 'reading;
+                }
+                next = delivery.position.unwrap_or(next);
+                deliveries.push(delivery);
+            }
+            next = read_to;
+        }
+        Ok(Changes { deliveries, next, more: next < last, reset: false })
     }
 
     async fn start_send(

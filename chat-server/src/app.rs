@@ -25,7 +25,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
-use crate::recovery::{Pids, Recent};
+use crate::recovery::{self, Pids, Recent};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -91,7 +91,7 @@ impl App {
     /// Most bytes of a new password. bcrypt looks at the first 72.
     pub const LONGEST_PASSWORD: usize = 1_024;
 
-    /// Opens the store and prepares everything; nothing is served yet. Needs a tokio runtime.
+    /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///
     /// # Errors
     /// When something configured cannot be used.
@@ -108,12 +108,22 @@ impl App {
                 Arc::new(SqliteStore::open(path, options)?)
             }
         };
+        Self::over(config, Chat::new(store)).await
+    }
+
+    /// Prepares everything over a chat that the caller has made: with a store, a clock, ids or limits of their own.
+    /// [`Config::store`] is not looked at; the chat's codec gives way to [`Config::codec`], which is metered. Needs a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When something configured cannot be used.
+    pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
             tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
-        let chat = Arc::new(Chat::new(store).with_codec(codec.clone()));
+        let chat = Arc::new(chat.with_codec(codec.clone()));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
@@ -121,7 +131,7 @@ impl App {
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
         let (media, disk) = media(&config, &chat)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
@@ -141,7 +151,9 @@ impl App {
             sessions,
             media,
             disk,
-        }))
+        });
+        tokio::spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        Ok(app)
     }
 
     /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket
@@ -190,6 +202,7 @@ impl App {
                 match error.kind() {
                     ErrorKind::Internal | ErrorKind::Unavailable => {
                         tracing::error!(user.id = %user, %error, "a command could not be carried out");
+                        self.announcer.doubt();
                     }
                     _ => {
                         tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");

@@ -24,6 +24,7 @@
 //! chat.close().await;
 //! # Ok(()) }
 //! ```
+//! [`app_over`] does the same over a [`Chat`] of your own making, for instance with another store.
 
 mod announce;
 pub mod app;
@@ -44,6 +45,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::prelude::Chat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -91,9 +93,15 @@ pub async fn serve(
 /// # Errors
 /// When something configured cannot be used.
 pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
-    let app = App::open(config).await?;
-    let sockets = SocketIoEndpoint::new(&app);
-    Ok(Mounted { app, sockets })
+    Ok(Mounted::new(App::open(config).await?))
+}
+
+/// The same over a chat that the caller has made: with a store, a clock, ids or limits of their own. See [`App::over`].
+///
+/// # Errors
+/// When something configured cannot be used.
+pub async fn app_over(config: Config, chat: Chat) -> Result<Mounted, ConfigError> {
+    Ok(Mounted::new(App::over(config, chat).await?))
 }
 
 /// The server without a listener.
@@ -104,6 +112,11 @@ pub struct Mounted {
 }
 
 impl Mounted {
+    fn new(app: Arc<App>) -> Self {
+        let sockets = SocketIoEndpoint::new(&app);
+        Self { app, sockets }
+    }
+
     /// All its routes. Serve them with `into_make_service_with_connect_info::<SocketAddr>()`, or limits per address
     /// count everybody together.
     pub fn router(&self) -> axum::Router {

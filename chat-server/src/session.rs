@@ -40,8 +40,8 @@ use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames};
+use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
+use crate::dialect::{Dialect, Frame, Frames, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -242,14 +242,26 @@ impl Session {
     /// Waits until at most `most` bytes wait for the client, or the connection is over.
     pub(crate) async fn room(&self, most: usize) {
         while !self.is_over() {
-            let wire = self.outgoing.lock().wire.clone();
-            // A websocket that has taken over carries what was queued before, also before events take its lane.
-            if let Some(wire) = wire.or_else(|| self.wires.of(&self.socket)) {
-                return wire.room(most).await;
+            let wire = self.lane(&mut self.outgoing.lock()).cloned();
+            if let Some(wire) = wire {
+                wire.room(most).await;
+                if !wire.is_killed() {
+                    return;
+                }
             }
-            // Its queue may also be full of small packets.
+            // Events go through socketioxide's queue, which may also be full of small packets; or its websocket has ended,
+            // and it will in a moment. A websocket that has taken over carries what was queued before its lane was open.
+            // One that is about to take over carries nothing yet: looking at it without a pause would never end.
             tokio::time::sleep(POLL_PAUSE).await;
-            if self.outgoing.lock().polled <= most {
+            let taken_over = self.wires.of(&self.socket).filter(|wire| wire.is_upgraded());
+            let room = match &taken_over {
+                Some(wire) => {
+                    wire.room(most).await;
+                    !wire.is_killed()
+                }
+                None => self.outgoing.lock().polled <= most,
+            };
+            if room {
                 return;
             }
         }
@@ -344,7 +356,8 @@ impl Session {
 
     /// Whether nothing more reaches the client on this connection.
     pub(crate) fn is_over(&self) -> bool {
-        self.cut.load(Ordering::Relaxed) || !self.is_connected()
+        let is_killed = || self.outgoing.lock().wire.as_ref().is_some_and(|wire| wire.is_killed());
+        self.cut.load(Ordering::Relaxed) || !self.is_connected() || is_killed()
     }
 
     /// Whether the connection still stands.
@@ -410,7 +423,10 @@ impl Session {
                 self.disconnect();
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
+            let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
+                Err(DecodeError::UnknownEvent) => sync::decode(&call),
+                decoded => decoded,
+            });
             let Inbound { packet, ack } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
@@ -480,6 +496,15 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
+        if let Reply::Changes(changes) = &reply {
+            return match ack {
+                Some(ack) => {
+                    let answer = AcknowledgedWith::new(sync::answer(changes, self.user));
+                    self.acknowledge(ack, &answer);
+                }
+                None => self.deliver(&sync::frame(changes, self.user)),
+            };
+        }
         if let Some(frame) = (self.dialect.reply)(&reply) {
             self.deliver(&frame);
         }

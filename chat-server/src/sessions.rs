@@ -3,6 +3,7 @@
 //! connection must be noticed (see [`Session::announce`]).
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use chat_core::id::UserId;
@@ -15,9 +16,13 @@ use crate::session::Session;
 
 type OfOne = SmallVec<[Arc<Session>; 1]>;
 
+/// Hashed without a random key, so that everybody is told in the same order in every run of the simulation. The ids are
+/// made by the server: nobody can choose them so that they collide.
+type ByUser = HashMap<UserId, OfOne, BuildHasherDefault<DefaultHasher>>;
+
 /// The registry of connections.
 #[derive(Default)]
-pub struct Sessions(RwLock<HashMap<UserId, OfOne>>);
+pub struct Sessions(RwLock<ByUser>);
 
 impl Sessions {
     pub(crate) fn add(&self, session: Arc<Session>) {

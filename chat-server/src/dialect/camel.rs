@@ -138,7 +138,12 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
 fn reply(reply: &Reply) -> Option<Frame> {
     match reply {
         Reply::Messages(history) => Some(Frame::new("messageHistory", &MessageList(&history.messages))),
-        Reply::Done | Reply::Message(_) | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+        Reply::Done
+        | Reply::Message(_)
+        | Reply::Users(_)
+        | Reply::User(_)
+        | Reply::Conversation(_)
+        | Reply::Changes(_) => None,
     }
 }
 
@@ -146,7 +151,7 @@ fn ack(reply: &Reply) -> Ack {
     match reply {
         Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
         Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Changes(_) => None,
     }
 }
 

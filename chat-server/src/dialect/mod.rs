@@ -11,6 +11,7 @@
 
 pub mod camel;
 pub mod push;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod wire;

@@ -30,8 +30,8 @@ mod cursor;
 mod pid;
 mod recent;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::error::ErrorKind;
@@ -59,6 +59,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes that wait for a client before more is read for it.
 const ENOUGH: usize = 256 << 10;
+
+/// How often the log is shortened.
+const SHORTEN_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// So many changes are read one at a time after a failure, so that it is known which one cannot be read.
 const SINGLY: usize = 32;
@@ -104,6 +107,22 @@ pub(crate) async fn start(
     Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced }
 }
 
+/// Keeps the log as short as is configured, for as long as the server runs.
+pub(crate) async fn shorten_log(app: Weak<App>) {
+    loop {
+        {
+            let Some(app) = app.upgrade() else { return };
+            let Some(kept) = app.config.log_kept else { return };
+            let since = app.chat.now().before(kept);
+            match app.chat.store().forget_before(since).await {
+                Ok(begin) => app.log_begin.store(begin.0, Ordering::Relaxed),
+                Err(error) => tracing::warn!(%error, "the log could not be shortened"),
+            }
+        }
+        tokio::time::sleep(SHORTEN_EVERY).await;
+    }
+}
+
 /// Whether there is a change at `position`, of which this node may not have heard yet.
 async fn exists(app: &App, position: Position) -> bool {
     app.chat.store().last_position().await.is_ok_and(|last| position <= last)
@@ -136,7 +155,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         if session.is_over() {
             return;
         }
+        let is_far = missing.up_to.0.saturating_sub(missing.after.0) > recent::REACH;
         let read = match singly {
+            0 if is_far => app.recent.long_after(missing.after, session.user).await,
             0 => app.recent.after(missing.after).await,
             _ => app.recent.one_after(missing.after).await,
         };
@@ -173,7 +194,8 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
                 if session.is_over() {
                     return;
                 }
-                session.room(ENOUGH).await;
+                // Whatever its size, it has room when nothing else waits.
+                session.room(0).await;
             }
         }
         // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.

@@ -1,10 +1,10 @@
 //! Who is let in, and what happens when a connection begins and ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
@@ -16,6 +16,7 @@ use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::Sid;
+use tokio::time::Instant;
 
 use super::endpoint::{Handshake, HandshakeSlot};
 use super::guard::Wires;
@@ -258,7 +259,7 @@ async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
 /// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without
 /// telling their handlers, and those would hold the whole server in memory.
 pub(crate) async fn end_all(app: &Arc<App>) {
-    let mut people = HashSet::new();
+    let mut people = BTreeSet::new();
     for _ in 0..200 {
         let mut left = Vec::new();
         app.sessions.for_all(&mut |session| left.push(session.clone()));

@@ -100,11 +100,16 @@ impl Wire {
         loop {
             let mut taken = std::pin::pin!(self.taken.notified());
             taken.as_mut().enable();
-            if self.unsent() <= most || self.killed.load(Ordering::Acquire) {
+            if self.unsent() <= most || self.is_killed() {
                 return;
             }
             taken.await;
         }
+    }
+
+    /// Whether the switch was thrown, or the stream has ended.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
     }
 
     /// Fails when the switch was thrown.
