@@ -12,6 +12,8 @@ use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Chat;
+#[cfg(feature = "mongodb")]
+use chat_core::store::MongoStore;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
@@ -114,6 +116,12 @@ impl App {
                     ..SqliteOptions::default()
                 };
                 Arc::new(SqliteStore::open(path, options)?)
+            }
+            #[cfg(feature = "mongodb")]
+            StoreConfig::MongoDb { uri } => Arc::new(MongoStore::open(uri.expose()).await?),
+            #[cfg(not(feature = "mongodb"))]
+            StoreConfig::MongoDb { .. } => {
+                return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
         Self::over(config, Chat::new(store)).await
