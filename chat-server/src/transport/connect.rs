@@ -249,7 +249,8 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     }
 }
 
-async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
+/// Notes when somebody's last connection has ended.
+pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         tracing::warn!(%error, "the time of a person's last connection could not be stored");
     }

@@ -10,7 +10,7 @@ pub mod guard;
 mod serve;
 pub mod wire;
 
-pub(crate) use self::connect::{end, end_all};
+pub(crate) use self::connect::{end, end_all, store_last_seen};
 pub use self::endpoint::SocketIoEndpoint;
 pub use self::guard::Wires;
 pub(crate) use self::serve::serve_connections;
