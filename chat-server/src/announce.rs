@@ -6,7 +6,8 @@
 //!
 //! A position that is not handed in (another node made the change) is read from the log a moment after a later one was
 //! handed in, or at once when another node is heard of having made it: the log is the truth, handing in only makes it
-//! fast. There is one reader at a time, so that what comes while it reads is read together.
+//! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
+//! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,8 @@ const MOST_AT_ONCE: usize = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two attempts to read the log.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a change has failed it is looked for the last time.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Sends what is announced.
 pub(crate) struct Announcer(Arc<Shared>);
@@ -51,12 +54,14 @@ struct Order {
     /// The position that is sent next.
     next: u64,
     held: BTreeMap<u64, Delivery>,
-    /// The log is said to go up to here.
-    heard: u64,
+    /// The log is said to reach as far as this.
+    known: u64,
     /// Somebody is sending.
     busy: bool,
     /// Somebody is asking the log.
     asking: bool,
+    /// Changes that have failed and may have been stored, since it was looked last.
+    doubtful: usize,
 }
 
 impl Announcer {
@@ -68,8 +73,14 @@ impl Announcer {
         position: Position,
         patience: Duration,
     ) -> Self {
-        let order =
-            Order { next: position.0 + 1, held: BTreeMap::new(), heard: 0, busy: false, asking: false };
+        let order = Order {
+            next: position.0 + 1,
+            held: BTreeMap::new(),
+            known: position.0,
+            busy: false,
+            asking: false,
+            doubtful: 0,
+        };
         Self(Arc::new(Shared { chat, sessions, recent, patience, order: Mutex::new(order) }))
     }
 
@@ -88,10 +99,20 @@ impl Announcer {
         }
     }
 
+    /// A change has failed, but may have been stored: then it must be announced, also if nothing else ever happens.
+    pub(crate) fn doubt(&self) {
+        let mut order = self.0.order.lock();
+        order.doubtful += 1;
+        if order.doubtful == 1 {
+            drop(order);
+            tokio::spawn(self.0.clone().look_for_doubtful());
+        }
+    }
+
     /// Somebody says that the log goes up to here. What has not been announced of it is read.
     pub(crate) fn hear(&self, position: Position) {
         let mut order = self.0.order.lock();
-        order.heard = order.heard.max(position.0);
+        order.known = order.known.max(position.0);
         self.0.look_for_missing(order);
     }
 }
@@ -99,7 +120,7 @@ impl Announcer {
 impl Order {
     /// The last position that must be there and was not handed in.
     fn last_missing(&self) -> Option<u64> {
-        let mut last = self.heard.max(self.held.last_key_value().map_or(0, |(held, _)| *held));
+        let mut last = self.known.max(self.held.last_key_value().map_or(0, |(held, _)| *held));
         for (held, _) in self.held.iter().rev() {
             if *held != last {
                 break;
@@ -161,14 +182,45 @@ impl Shared {
         tokio::spawn(Self::ask_the_log(Arc::downgrade(self), missing));
     }
 
+    async fn look_for_doubtful(self: Arc<Self>) {
+        let mut pause = PATIENCE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
+            let doubtful = self.order.lock().doubtful;
+            match self.chat.store().last_position().await {
+                Ok(last) => {
+                    let mut order = self.order.lock();
+                    order.known = order.known.max(last.0);
+                    // A store may make up its mind only after it has given up answering, so one look is not enough.
+                    if pause < LAST_LOOK {
+                        self.look_for_missing(order);
+                        continue;
+                    }
+                    // Those that have failed meanwhile may have been stored after this look.
+                    order.doubtful -= doubtful;
+                    let is_over = order.doubtful == 0;
+                    self.look_for_missing(order);
+                    if is_over {
+                        return;
+                    }
+                    pause = PATIENCE;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "it cannot be seen whether failed changes were stored");
+                }
+            }
+        }
+    }
+
     async fn ask_the_log(shared: Weak<Self>, mut missing: u64) {
         let mut failures = 0;
         loop {
             let pause = {
                 let Some(shared) = shared.upgrade() else { return };
-                let is_heard_of = shared.order.lock().heard >= missing;
+                let is_known = shared.order.lock().known >= missing;
                 match failures {
-                    0 if is_heard_of => Duration::ZERO,
+                    0 if is_known => Duration::ZERO,
                     0 => shared.patience,
                     _ => (FIRST_PAUSE * 2_u32.saturating_pow(failures - 1)).min(LONGEST_PAUSE),
                 }
@@ -204,7 +256,7 @@ impl Shared {
         let limit = usize::try_from(span).unwrap_or(most).clamp(1, most);
         match self.chat.changes_after(Position(missing - 1), limit).await {
             Ok(Some(deliveries)) if deliveries.is_empty() => {
-                self.doubt().await;
+                self.correct().await;
                 false
             }
             Ok(Some(deliveries)) => {
@@ -239,10 +291,10 @@ impl Shared {
     }
 
     /// Nothing was found where something was said to be.
-    async fn doubt(&self) {
+    async fn correct(&self) {
         if let Ok(last) = self.chat.store().last_position().await {
             let mut order = self.order.lock();
-            order.heard = order.heard.min(last.0);
+            order.known = order.known.min(last.0);
         }
     }
 
