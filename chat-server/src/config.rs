@@ -99,6 +99,10 @@ pub struct Options {
     /// Unset: `redis` if REDIS_URL is set, otherwise `store`, if the store can have several nodes at all
     #[arg(long, env = "CHAT_BUS")]
     pub bus: Option<String>,
+    /// Name of this node among several: letters, digits, `-` and `_`. The ids of its long-polling sessions begin with it
+    /// and a dot, so that a load balancer can tell where their requests belong
+    #[arg(long, env = "CHAT_NODE")]
+    pub node: Option<String>,
 
     /// Families of frontends that are served, comma-separated
     #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
@@ -205,6 +209,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What nodes hear each other by.
     pub cluster: ClusterConfig,
+    /// See [`Options::node`].
+    pub node: Option<String>,
     /// How new texts are stored.
     pub codec: CodecConfig,
     /// Tables to write and read texts with, besides the shipped ones.
@@ -359,6 +365,7 @@ impl Config {
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
             store: store(options)?,
             cluster: ClusterConfig::check(options)?,
+            node: node(options)?,
             codec: CodecConfig::find(&options.codec)?,
             codec_tables: codec_tables(&options.codec_tables)?,
             data_dir: options.data_dir.clone(),
@@ -467,6 +474,15 @@ fn store(options: &Options) -> Result<StoreConfig, ConfigError> {
         }
         _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH or memory:")),
     }
+}
+
+fn node(options: &Options) -> Result<Option<String>, ConfigError> {
+    const LONGEST: usize = 32;
+    let Some(name) = options.node.clone().filter(|name| !name.is_empty()) else { return Ok(None) };
+    if name.len() > LONGEST || !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
+        return Err(wrong("CHAT_NODE", "must be up to 32 letters, digits, - and _"));
+    }
+    Ok(Some(name))
 }
 
 fn cloudinary(options: &Options) -> Result<Option<crate::media::CloudinaryConfig>, ConfigError> {

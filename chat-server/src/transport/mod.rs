@@ -4,6 +4,7 @@
 //! That gives us a deadline for writes, a way to cut a connection whose client has stopped reading, connections that pin
 //! none of the HTTP server's buffers, and a lane of our own for events ([`wire`]).
 
+mod affinity;
 mod connect;
 mod endpoint;
 pub mod guard;
