@@ -135,7 +135,7 @@ async fn nothing_from_a_client_is_an_operator() {
     }
     // In the database they are texts.
     let database = scratch.database().await;
-    let users = database.collection::<Document>("users");
+    let users = database.collection::<Document>("chat_users");
     let stored: Vec<Document> = users
         .find(doc! { "place": { "$exists": true } })
         .sort(doc! { "place": 1 })
@@ -159,7 +159,7 @@ async fn changes_that_wait_are_committed_together() {
     let store = scratch.open().await;
     let conversation = Load::conversation(&*store).await;
     let batches = async || {
-        let counters = scratch.database().await.collection::<Document>("counters");
+        let counters = scratch.database().await.collection::<Document>("chat_counters");
         let counter =
             counters.find_one(doc! { "_id": "log" }).await.expect("a look-up").expect("the counter");
         counter.get_i64("batches").expect("a number")
@@ -251,7 +251,7 @@ async fn opening_again_changes_nothing_but_clears_old_notes_away() {
     let scratch = Scratch::new();
     let open = scratch.open().await;
     let database = scratch.database().await;
-    let counters = database.collection::<Document>("counters");
+    let counters = database.collection::<Document>("chat_counters");
     let counter = async || counters.find_one(doc! { "_id": "log" }).await.expect("a look-up").expect("it");
     let note = doc! { "$set": { "writers.000000000000000000000001": {
         "session": "x", "batch": 1_i64, "at": mongodb::bson::DateTime::from_millis(1),
@@ -263,7 +263,8 @@ async fn opening_again_changes_nothing_but_clears_old_notes_away() {
     open.close().await.expect("closing must work");
     assert!(counter().await.get_document("writers").expect("writers").is_empty(), "no store is open");
 
-    let indexes = database.collection::<Document>("revoked_tokens").list_indexes().await.expect("indexes");
+    let indexes =
+        database.collection::<Document>("chat_revoked_tokens").list_indexes().await.expect("indexes");
     let indexes: Vec<_> = indexes.try_collect().await.expect("indexes");
     let expires = indexes.iter().filter_map(|index| index.options.as_ref()?.expire_after).collect::<Vec<_>>();
     assert_eq!(expires, [std::time::Duration::ZERO], "tokens go when their time has come");
@@ -271,6 +272,31 @@ async fn opening_again_changes_nothing_but_clears_old_notes_away() {
     counters.update_one(doc! { "_id": "log" }, newer).await.expect("a newer version");
     let refused = MongoStore::open(&scratch.uri()).await.err();
     assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
+}
+
+/// The database of an old backend can be shared: its collections have names and fields like ours, and stay as they are.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn the_collections_of_another_backend_are_left_alone() {
+    let scratch = Scratch::new();
+    let database = scratch.database().await;
+    let names = ["users", "messages", "conversations", "members"];
+    let foreign = || (0..3).map(|n| doc! { "_id": n, "email": "ann@example.org", "text": "Hi" });
+    for name in names {
+        database.collection::<Document>(name).insert_many(foreign()).await.expect("old documents");
+    }
+    let store = scratch.open().await;
+    assert_eq!(store.users(9).await.expect("users"), []);
+    store.create_user(account(0, "ann@example.org")).await.expect("an account");
+    let conversation = Load::conversation(&*store).await;
+    store.append(message(conversation, 0, 0)).await.expect("a message");
+    for name in names {
+        let found = database.collection::<Document>(name).find(doc! {}).sort(doc! { "_id": 1 }).await;
+        let found: Vec<_> = found.expect("a cursor").try_collect().await.expect("documents");
+        assert!(found.into_iter().eq(foreign()), "{name}");
+        let indexes = database.collection::<Document>(name).list_index_names().await.expect("indexes");
+        assert_eq!(indexes, ["_id_"], "{name}");
+    }
 }
 
 /// A document that somebody has spoilt is named, and nothing else suffers.
@@ -284,7 +310,7 @@ async fn a_spoilt_document_is_named() {
         store.append(message(conversation, 0, n)).await.expect("a message");
     }
     let id = message(conversation, 0, 0).id;
-    let messages = scratch.database().await.collection::<Document>("messages");
+    let messages = scratch.database().await.collection::<Document>("chat_messages");
     let spoil = doc! { "$set": { "sender": "somebody" } };
     messages.update_one(doc! { "seq": 1_i64 }, spoil).await.expect("a change");
     match store.message(id).await {

@@ -221,7 +221,7 @@ async fn a_dead_nodes_transaction_is_cleared_away() {
     let store = scratch.open().await;
     let conversation = Load::conversation(&*store).await;
     store.append(message(conversation, 0, 0)).await.expect("a message");
-    let counters = scratch.database().await.collection::<Document>("counters");
+    let counters = scratch.database().await.collection::<Document>("chat_counters");
     for round in 1..3 {
         let mut dead = counters.client().start_session().await.expect("a session");
         let session = dead.id().get("id").cloned();

@@ -13,6 +13,8 @@ use chat_core::event::Delivery;
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Chat;
+#[cfg(feature = "mongodb")]
+use chat_core::store::MongoStore;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
@@ -110,6 +112,12 @@ impl App {
                     ..SqliteOptions::default()
                 };
                 Arc::new(SqliteStore::open(path, options)?)
+            }
+            #[cfg(feature = "mongodb")]
+            StoreConfig::MongoDb { uri } => Arc::new(MongoStore::open(uri.expose()).await?),
+            #[cfg(not(feature = "mongodb"))]
+            StoreConfig::MongoDb { .. } => {
+                return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
         let bus = config.cluster.bus(config.store.is_shared(), &config.auth.secret)?;

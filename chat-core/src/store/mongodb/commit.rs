@@ -27,6 +27,7 @@ use mongodb::{Client, ClientSession, Database};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::PATIENCE;
+use super::collections::COUNTERS;
 use super::documents::{Reading, number};
 use super::faults::Fault;
 use super::transaction::Transaction;
@@ -101,7 +102,7 @@ impl Committer {
     /// Leaves the place as it was found.
     pub(super) async fn end(self) {
         let mine = format!("writers.{}", self.me);
-        let counters = self.db.collection::<Document>("counters");
+        let counters = self.db.collection::<Document>(COUNTERS);
         let forget = counters.update_one(doc! { "_id": "log" }, doc! { "$unset": { mine: "" } });
         // What is left behind is cleared away some day later.
         let _ = timeout(CLEAN_UP, forget).await;
@@ -209,7 +210,7 @@ impl Committer {
         let update = RawDocumentBuf::try_from(&update).map_err(mongodb::error::Error::from)?;
         let fields = RawDocumentBuf::try_from(&doc! { "position": 1, "batches": 1, path: 1 });
         let command = rawdoc! {
-            "findAndModify": "counters",
+            "findAndModify": COUNTERS,
             "query": { "_id": "log" },
             "update": update,
             "fields": fields.map_err(mongodb::error::Error::from)?,
@@ -271,7 +272,7 @@ fn pause(attempt: u32, fault: &Fault) -> Duration {
 
 /// The counter as it was committed last.
 pub(super) async fn read_counter(db: &Database) -> Result<Document, Fault> {
-    let counters = db.collection::<Document>("counters");
+    let counters = db.collection::<Document>(COUNTERS);
     let found = counters.find_one(doc! { "_id": "log" }).await?;
     found.ok_or_else(|| StoreError::Corrupt { what: "counter", id: "log".into() }.into())
 }

@@ -8,6 +8,7 @@ use mongodb::options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConce
 use mongodb::{Client, ClientSession, Database};
 use tokio::time::timeout;
 
+use super::collections::{self, COUNTERS};
 use super::commit::{end_sessions, read_counter};
 use super::faults::{self, Fault};
 use crate::store::StoreError;
@@ -50,7 +51,8 @@ pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
     let db = client.database(&name);
     let prepared = async {
         refuse_without_transactions(&db).await?;
-        timeout(INDEXES, make_collections(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
+        refuse_newer(&db).await?;
+        timeout(INDEXES, collections::make(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
         let session = client.start_session().causal_consistency(false).await?;
         let me = register(&client, &db, &session).await?;
         Ok((session, me))
@@ -98,8 +100,7 @@ async fn refuse_without_transactions(db: &Database) -> Result<(), Fault> {
     )))
 }
 
-/// Makes what is not there yet; on a database that is complete this changes nothing.
-async fn make_collections(db: &Database) -> Result<(), Fault> {
+async fn refuse_newer(db: &Database) -> Result<(), Fault> {
     if let Ok(counter) = read_counter(db).await
         && let Ok(version) = counter.get_i64("version")
         && version > VERSION
@@ -107,50 +108,6 @@ async fn make_collections(db: &Database) -> Result<(), Fault> {
         return Err(Fault::Store(StoreError::Refused(format!(
             "the database has version {version}, this program knows versions up to {VERSION}"
         ))));
-    }
-    // Older servers make no collections inside transactions, so those without an index are made here too.
-    for name in ["log", "counters"] {
-        match db.create_collection(name).await {
-            Err(error) if faults::code(&error) == Some(faults::NAMESPACE_EXISTS) => {}
-            made => made?,
-        }
-    }
-    let index = |name: &str, key: Document, options: Document| {
-        let mut index = doc! { "name": name, "key": key };
-        index.extend(options);
-        index
-    };
-    let unique_if_present = || doc! { "unique": true, "sparse": true };
-    let indexes = [
-        (
-            "users",
-            vec![
-                index("place", doc! { "place": 1 }, doc! {}),
-                index("username_folded", doc! { "username_folded": 1 }, unique_if_present()),
-                index("email_folded", doc! { "email_folded": 1 }, unique_if_present()),
-            ],
-        ),
-        ("conversations", vec![index("pair", doc! { "pair": 1 }, unique_if_present())]),
-        (
-            "members",
-            vec![
-                index("by_conversation", doc! { "_id.conversation": 1, "place": 1 }, doc! {}),
-                index("by_user", doc! { "_id.user": 1 }, doc! {}),
-            ],
-        ),
-        (
-            "messages",
-            vec![
-                index("history", doc! { "conversation": 1, "seq": 1 }, doc! { "unique": true }),
-                index("position", doc! { "position": 1 }, doc! { "unique": true }),
-                index("send_key", doc! { "send_key": 1 }, unique_if_present()),
-                index("fingerprint", doc! { "fingerprint": 1 }, doc! { "sparse": true }),
-            ],
-        ),
-        ("revoked_tokens", vec![index("until", doc! { "until": 1 }, doc! { "expireAfterSeconds": 0 })]),
-    ];
-    for (collection, indexes) in indexes {
-        db.run_command(doc! { "createIndexes": collection, "indexes": indexes }).await?;
     }
     Ok(())
 }
@@ -165,7 +122,7 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
         "$set": { format!("writers.{me}.session"): session },
         "$currentDate": { format!("writers.{me}.at"): true },
     };
-    let counters = db.collection::<Document>("counters");
+    let counters = db.collection::<Document>(COUNTERS);
     let register = || counters.update_one(doc! { "_id": "log" }, update.clone()).upsert(true);
     if let Ok(done) = timeout(REGISTRATION, register()).await {
         done?;
@@ -193,7 +150,7 @@ async fn forget_old_writers(db: &Database, me: ObjectId) -> Result<(), Fault> {
     let old: Document =
         writers.keys().filter(is_old).map(|name| (format!("writers.{name}"), "".into())).collect();
     if !old.is_empty() {
-        let counters = db.collection::<Document>("counters");
+        let counters = db.collection::<Document>(COUNTERS);
         counters.update_one(doc! { "_id": "log" }, doc! { "$unset": old }).await?;
     }
     Ok(())

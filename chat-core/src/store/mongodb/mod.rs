@@ -12,26 +12,29 @@
 //! connection. Messages with a client id can simply be sent again.
 //!
 //! # Collections
+//! Their names begin with `chat_`, so that a database which another backend uses or used can be shared: its collections
+//! are neither read nor changed.
+//!
 //! Ids are ObjectIds, moments dates (outside the years 1 to 9999, which other tools cannot show, numbers of
 //! milliseconds), other numbers 64-bit.
 //!
 //! | collection | field | |
 //! |---|---|---|
-//! | `users` | `_id` | |
+//! | `chat_users` | `_id` | |
 //! | | `place` | the order of the accounts |
 //! | | `username`, `username_folded` | as given, and in lower case; missing when there is none |
 //! | | `email`, `email_folded` | the same |
 //! | | `full_name`, `picture`, `password_hash` | |
 //! | | `created_at`, `updated_at`, `last_seen` | |
-//! | `conversations` | `_id`, `created_at` | |
+//! | `chat_conversations` | `_id`, `created_at` | |
 //! | | `pair` | direct conversations: both user ids, the lower one first, as 24 bytes |
 //! | | `name`, `visibility` | rooms; `public` or `private` |
 //! | | `last_seq` | of the last message; 0 when there is none |
 //! | | `latest` | position of the last message that is not deleted; missing when there is none |
-//! | `members` | `_id` | `conversation` and `user` |
+//! | `chat_members` | `_id` | `conversation` and `user` |
 //! | | `role` | `member`, `moderator`, `admin` |
 //! | | `joined_at`, `place` | when, and the order of joining |
-//! | `messages` | `_id`, `conversation`, `seq`, `sender` | |
+//! | `chat_messages` | `_id`, `conversation`, `seq`, `sender` | |
 //! | | `position` | of its sending in the log: a message is its own entry there |
 //! | | `encoding`, `body` | the encoded text |
 //! | | `file_name`, `image` | missing when there is none |
@@ -39,11 +42,11 @@
 //! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
-//! | `log` | `_id` | the position of a change that is not the sending of a message |
+//! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
 //! | | `at`, `kind`, `message`, `room`, `user`, `role` | when, and what happened to what |
-//! | `revoked_tokens` | `_id` | the fingerprint |
+//! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
-//! | `counters` | `_id` | `log`, the only one |
+//! | `chat_counters` | `_id` | `log`, the only one |
 //! | | `position` | the last one |
 //! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
 //! | | `batches` | how many transactions were committed |
@@ -51,6 +54,7 @@
 //! | | `version` | of this layout |
 
 mod changes;
+mod collections;
 mod commit;
 mod connect;
 mod documents;

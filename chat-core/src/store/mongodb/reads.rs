@@ -8,6 +8,7 @@ use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::FindOptions;
 use mongodb::{Collection, Database};
 
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::commit::read_counter;
 use super::documents::{self, Entry, Kind, Reading, folded, number, object_id};
 use super::faults::Fault;
@@ -48,7 +49,7 @@ pub(super) async fn user(db: &Database, key: &UserKey) -> Result<Option<(User, P
         UserKey::Username(name) => doc! { "username_folded": folded(name) },
         UserKey::Email(email) => doc! { "email_folded": folded(email) },
     };
-    let found = raw(db, "users").find_one(filter).await?;
+    let found = raw(db, USERS).find_one(filter).await?;
     Ok(found.map(|doc| documents::read_user(&doc)).transpose()?)
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn users(db: &Database, most: usize) -> Result<Vec<User>, Fault
     if most == 0 {
         return Ok(Vec::new());
     }
-    let all = raw(db, "users");
+    let all = raw(db, USERS);
     let find = all.find(doc! {}).sort(doc! { "place": 1 });
     let mut cursor = find.limit(limit(most)).batch_size(batch_size(most)).await?;
     let mut users = Vec::new();
@@ -71,7 +72,7 @@ pub(super) async fn revoked_tokens(
     now: Timestamp,
 ) -> Result<Vec<([u8; 32], Timestamp)>, Fault> {
     let mut cursor =
-        raw(db, "revoked_tokens").find(doc! { "until_millis": { "$gt": now.as_millis() } }).await?;
+        raw(db, REVOKED_TOKENS).find(doc! { "until_millis": { "$gt": now.as_millis() } }).await?;
     let mut tokens = Vec::new();
     while cursor.advance().await? {
         tokens.push(documents::read_revocation(cursor.current())?);
@@ -89,14 +90,11 @@ pub(super) async fn conversation(db: &Database, id: ConversationId) -> Result<Op
 
 /// The members are read after the conversation: one that is there has its members.
 async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conversation>, Fault> {
-    let Some(doc) = raw(db, "conversations").find_one(filter).await? else { return Ok(None) };
+    let Some(doc) = raw(db, CONVERSATIONS).find_one(filter).await? else { return Ok(None) };
     let mut conversation = documents::read_conversation(&doc)?;
     let of = doc! { "_id.conversation": object_id(conversation.id.as_bytes()) };
-    let mut cursor = raw(db, "members")
-        .find(of)
-        .sort(doc! { "_id.conversation": 1, "place": 1 })
-        .batch_size(10_000)
-        .await?;
+    let mut cursor =
+        raw(db, MEMBERS).find(of).sort(doc! { "_id.conversation": 1, "place": 1 }).batch_size(10_000).await?;
     while cursor.advance().await? {
         conversation.members.push(documents::read_member(cursor.current())?.1);
     }
@@ -108,7 +106,7 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
         return Ok(Vec::new());
     }
     let mut ids = Vec::new();
-    let mut cursor = raw(db, "members").find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     while cursor.advance().await? {
         ids.push(object_id(documents::read_member(cursor.current())?.0.as_bytes()));
     }
@@ -118,7 +116,7 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
         "latest": { "$exists": true },
     };
     // Notes to oneself are one of them at most.
-    let conversations = raw(db, "conversations");
+    let conversations = raw(db, CONVERSATIONS);
     let find = conversations.find(directs).sort(doc! { "latest": -1 });
     let mut cursor = find.limit(limit(most).saturating_add(1)).await?;
     let mut partners = Vec::new();
@@ -130,7 +128,7 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
 }
 
 pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<StoredMessage>, Fault> {
-    let found = raw(db, "messages").find_one(doc! { "_id": object_id(id.as_bytes()) }).await?;
+    let found = raw(db, MESSAGES).find_one(doc! { "_id": object_id(id.as_bytes()) }).await?;
     Ok(found.map(|doc| documents::read_message(&doc)).transpose()?.map(|found| found.message))
 }
 
@@ -158,7 +156,7 @@ pub(super) async fn history(
         .limit(limit(most + 1))
         .batch_size(batch_size(most + 1))
         .build();
-    let mut cursor = raw(db, "messages").find(filter).with_options(options).await?;
+    let mut cursor = raw(db, MESSAGES).find(filter).with_options(options).await?;
     let mut messages = Vec::with_capacity(most.min(64));
     let (mut has_more, mut bytes) = (false, 0);
     while cursor.advance().await? {
@@ -181,7 +179,7 @@ pub(super) async fn last_position(db: &Database) -> Result<Position, Fault> {
 }
 
 async fn counter_field(db: &Database, field: &'static str) -> Result<Position, Fault> {
-    let counters = raw(db, "counters");
+    let counters = raw(db, COUNTERS);
     let found = counters.find_one(doc! { "_id": "log" }).projection(doc! { field: 1 }).await?;
     let doc = found.ok_or_else(|| StoreError::Corrupt { what: "counter", id: "log".into() })?;
     let fields = Reading::new("counter", &doc);
@@ -212,7 +210,7 @@ pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Optio
     }
     let range = || doc! { "$gt": number(begin.0), "$lte": number(most) };
     let mut kept = most + 1;
-    for (collection, position, moment) in [("messages", "position", "created_at"), ("log", "_id", "at")] {
+    for (collection, position, moment) in [(MESSAGES, "position", "created_at"), (LOG, "_id", "at")] {
         let mut filter = doc! { position: range() };
         filter.extend(documents::at_or_after(moment, at));
         let collection = raw(db, collection);
@@ -228,7 +226,7 @@ pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Optio
 
 /// Deletes the entries of the log up to a position. Messages stay.
 pub(super) async fn delete_log(db: &Database, up_to: Position) -> Result<(), Fault> {
-    raw(db, "log").delete_many(doc! { "_id": { "$lte": number(up_to.0) } }).await?;
+    raw(db, LOG).delete_many(doc! { "_id": { "$lte": number(up_to.0) } }).await?;
     Ok(())
 }
 
@@ -252,7 +250,7 @@ async fn logged_after(
 ) -> Result<Vec<(Position, Logged)>, Fault> {
     let after = doc! { "$gt": number(position.0) };
     let size = batch_size(most);
-    let (messages, log) = (raw(db, "messages"), raw(db, "log"));
+    let (messages, log) = (raw(db, MESSAGES), raw(db, LOG));
     let sent = messages.find(doc! { "position": after.clone() }).sort(doc! { "position": 1 });
     let mut sent = sent.limit(limit(most)).batch_size(size).await?;
     let (mut logged, mut bytes) = (Vec::new(), 0);
@@ -298,7 +296,7 @@ async fn with_messages(
             break;
         }
         let some: Vec<_> = some.iter().map(|(_, id)| object_id(id.as_bytes())).collect();
-        let mut cursor = raw(db, "messages").find(doc! { "_id": { "$in": some } }).await?;
+        let mut cursor = raw(db, MESSAGES).find(doc! { "_id": { "$in": some } }).await?;
         while cursor.advance().await? {
             let message = documents::read_message(cursor.current())?.message;
             bytes += message.body.bytes.len();

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
 
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::documents::{self, Reading, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault};
 use super::writing::{Needs, Room, Writing};
@@ -74,7 +75,7 @@ impl Transaction<'_> {
             ways.add(rawdoc! { "email_folded": any_of_texts(&needs.emails) });
         }
         let Some(filter) = ways.filter() else { return Ok(()) };
-        let command = rawdoc! { "find": "users", "filter": filter };
+        let command = rawdoc! { "find": USERS, "filter": filter };
         self.find(command, |doc| {
             writing.know_user(documents::read_user(doc)?.0);
             Ok(())
@@ -94,7 +95,7 @@ impl Transaction<'_> {
             ways.add(rawdoc! { "pair": any_of_bytes(pairs.iter().map(|pair| &pair[..])) });
         }
         let Some(filter) = ways.filter() else { return Ok(()) };
-        let command = rawdoc! { "find": "conversations", "filter": filter };
+        let command = rawdoc! { "find": CONVERSATIONS, "filter": filter };
         self.find(command, |doc| {
             let (id, seq) = documents::read_end(doc)?;
             writing.ends.insert(id, seq);
@@ -116,7 +117,7 @@ impl Transaction<'_> {
         }
         let of = any_of_ids(writing.rooms.keys().map(ConversationId::as_bytes));
         let command = rawdoc! {
-            "find": "members",
+            "find": MEMBERS,
             "filter": { "_id.conversation": of },
             "sort": { "_id.conversation": 1, "place": 1 },
         };
@@ -147,7 +148,7 @@ impl Transaction<'_> {
             ways.add(rawdoc! { "fingerprint": { "$in": list } });
         }
         let Some(filter) = ways.filter() else { return Ok(()) };
-        let command = rawdoc! { "find": "messages", "filter": filter };
+        let command = rawdoc! { "find": MESSAGES, "filter": filter };
         self.find(command, |doc| {
             writing.know_message(documents::read_message(doc)?);
             Ok(())
@@ -158,23 +159,23 @@ impl Transaction<'_> {
     /// Writes all that the changes made.
     pub(super) async fn store(&mut self, writing: &mut Writing) -> Result<(), Fault> {
         let writes = std::mem::take(&mut writing.writes);
-        self.insert("users", &writes.users).await?;
-        self.insert("conversations", &writes.conversations).await?;
-        self.insert("messages", &writes.messages).await?;
-        self.insert("log", &writes.log).await?;
+        self.insert(USERS, &writes.users).await?;
+        self.insert(CONVERSATIONS, &writes.conversations).await?;
+        self.insert(MESSAGES, &writes.messages).await?;
+        self.insert(LOG, &writes.log).await?;
         writing.writes = writes;
-        self.update("messages", writing.changed_messages().map(documents::deletion_update)).await?;
+        self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
         let changed_users = writing.writes.changed_users.iter().filter_map(|id| writing.users.get(id));
-        self.update("users", changed_users.map(documents::user_update)).await?;
+        self.update(USERS, changed_users.map(documents::user_update)).await?;
         let revocations = std::mem::take(&mut writing.writes.revocations);
-        self.update("revoked_tokens", revocations).await
+        self.update(REVOKED_TOKENS, revocations).await
     }
 
     /// Changes the counter once more.
     pub(super) async fn change_counter(&mut self, update: RawDocumentBuf) -> Result<(), Fault> {
-        self.update("counters", [rawdoc! { "q": { "_id": "log" }, "u": update }]).await
+        self.update(COUNTERS, [rawdoc! { "q": { "_id": "log" }, "u": update }]).await
     }
 
     async fn store_ends(&mut self, writing: &mut Writing) -> Result<(), Fault> {
@@ -197,13 +198,13 @@ impl Transaction<'_> {
             ends.push(rawdoc! { "q": conversation(id), "u": { "$set": set } });
         }
         updates.extend(ends);
-        self.update("conversations", updates).await
+        self.update(CONVERSATIONS, updates).await
     }
 
     /// The position of the latest message of a conversation that is not deleted.
     async fn latest(&mut self, id: ConversationId) -> Result<Option<i64>, Fault> {
         let command = rawdoc! {
-            "find": "messages",
+            "find": MESSAGES,
             "filter": { "conversation": object_id(id.as_bytes()), "deleted_at": { "$exists": false } },
             "sort": { "conversation": -1, "seq": -1 },
             "projection": { "position": 1 },
@@ -230,13 +231,13 @@ impl Transaction<'_> {
                 }
             }
         }
-        self.update("members", updates).await?;
+        self.update(MEMBERS, updates).await?;
         let mut deletes = RawArrayBuf::new();
         for (id, user) in changed.iter().filter(|key| !there.contains(key)) {
             deletes.push(rawdoc! { "q": { "_id": documents::member_id(*id, *user) }, "limit": 1 });
         }
         if !deletes.is_empty() {
-            self.command(rawdoc! { "delete": "members", "deletes": deletes }).await?;
+            self.command(rawdoc! { "delete": MEMBERS, "deletes": deletes }).await?;
         }
         Ok(())
     }
