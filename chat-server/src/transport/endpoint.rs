@@ -105,9 +105,10 @@ impl SocketIoEndpoint {
     async fn poll(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let sid = sid(&parts.uri);
-        if sid.is_some_and(|sid| self.wires.is_doomed(sid)) {
-            let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
-            return HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response();
+        let wires = self.wires.clone();
+        let is_doomed = || sid.is_some_and(|sid| wires.is_doomed(sid));
+        if is_doomed() {
+            return unknown_session();
         }
         let most = self.app.config.transport.max_packet;
         let too_large =
@@ -133,6 +134,9 @@ impl SocketIoEndpoint {
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
         let Ok(response) = self.engine.oneshot(small).await;
+        if is_doomed() {
+            return unknown_session();
+        }
         if let Some(sid) = sid
             && fetches
         {
@@ -214,6 +218,11 @@ impl SocketIoEndpoint {
         // Refused when the query is none of Engine.IO's; dropping the stream is then the answer.
         drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(&mut self.engine, (stream, request)));
     }
+}
+
+fn unknown_session() -> Response {
+    let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
+    HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
 }
 
 /// Writes into the answer that opens a session what clients are to know: the true limit, by which they split what they
