@@ -9,6 +9,8 @@
 //! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
 //! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
 
+mod rooms;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -21,6 +23,7 @@ use chat_core::prelude::Chat;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use self::rooms::Rooms;
 use crate::dialect::{self, Dialect, Frames, Mark};
 use crate::recovery::Recent;
 use crate::session::Session;
@@ -54,6 +57,7 @@ struct Order {
     /// The position that is sent next.
     next: u64,
     held: BTreeMap<u64, Delivery>,
+    rooms: Rooms,
     /// The log is said to reach as far as this.
     known: u64,
     /// Somebody is sending.
@@ -76,6 +80,7 @@ impl Announcer {
         let order = Order {
             next: position.0 + 1,
             held: BTreeMap::new(),
+            rooms: Rooms::default(),
             known: position.0,
             busy: false,
             asking: false,
@@ -158,7 +163,8 @@ impl Shared {
         order.busy = true;
         loop {
             let next = order.next;
-            let Some(delivery) = order.held.remove(&next) else { break };
+            let Some(mut delivery) = order.held.remove(&next) else { break };
+            order.rooms.pass(&mut delivery);
             self.recent.observe(&delivery.event);
             order.next += 1;
             drop(order);

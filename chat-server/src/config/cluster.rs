@@ -24,6 +24,8 @@ pub struct ClusterConfig {
     pub bus: Option<BusChoice>,
     /// Where Redis is.
     pub redis: Option<RedisConfig>,
+    /// Whether the secret was given, and so may be the same on all nodes.
+    pub has_secret: bool,
 }
 
 impl ClusterConfig {
@@ -40,7 +42,8 @@ impl ClusterConfig {
             Some("redis") => Some(BusChoice::Redis),
             Some(_) => return Err(wrong("CHAT_BUS", "must be redis, store or none")),
         };
-        Ok(Self { bus, redis })
+        let has_secret = options.jwt_secret.as_deref().is_some_and(|secret| !secret.is_empty());
+        Ok(Self { bus, redis, has_secret })
     }
 
     /// The bus for a store that several nodes can use, or cannot.
@@ -48,7 +51,7 @@ impl ClusterConfig {
         match (self.bus, is_shared) {
             (None, true) => {
                 let fitting = if self.redis.is_some() { BusChoice::Redis } else { BusChoice::Store };
-                Self { bus: Some(fitting), redis: self.redis.clone() }.bus_if_named(secret)
+                Self { bus: Some(fitting), ..self.clone() }.bus_if_named(secret)
             }
             (None, false) => {
                 if self.redis.is_some() {
@@ -68,7 +71,14 @@ impl ClusterConfig {
         Ok(match (self.bus, &self.redis) {
             (None | Some(BusChoice::None), _) => None,
             (Some(BusChoice::Store), _) => Some(Arc::new(NoBus)),
-            (Some(BusChoice::Redis), Some(redis)) => Some(Arc::new(RedisBus::new(redis, secret)?)),
+            (Some(BusChoice::Redis), Some(redis)) => {
+                if !self.has_secret {
+                    tracing::warn!(
+                        "JWT_SECRET is not set: only nodes with this one's CHAT_DATA_DIR know it and each other"
+                    );
+                }
+                Some(Arc::new(RedisBus::new(redis, secret)?))
+            }
             (Some(BusChoice::Redis), None) => {
                 return Err(wrong("REDIS_URL", "is missing, CHAT_BUS is redis"));
             }
