@@ -190,10 +190,10 @@ impl Shared {
 
     async fn look_for_doubtful(self: Arc<Self>) {
         let mut pause = PATIENCE;
+        let mut doubtful = self.order.lock().doubtful;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOK);
-            let doubtful = self.order.lock().doubtful;
             match self.chat.store().last_position().await {
                 Ok(last) => {
                     let mut order = self.order.lock();
@@ -203,11 +203,11 @@ impl Shared {
                         self.look_for_missing(order);
                         continue;
                     }
-                    // Those that have failed meanwhile may have been stored after this look.
+                    // Those that have failed meanwhile may be stored yet.
                     order.doubtful -= doubtful;
-                    let is_over = order.doubtful == 0;
+                    doubtful = order.doubtful;
                     self.look_for_missing(order);
-                    if is_over {
+                    if doubtful == 0 {
                         return;
                     }
                     pause = PATIENCE;
@@ -246,7 +246,7 @@ impl Shared {
                     failures = 0;
                     continue;
                 }
-                last + 1 - order.next
+                (last - order.next).saturating_add(1)
             };
             failures = match shared.read(missing, span, failures).await {
                 true => 0,

@@ -18,6 +18,10 @@ use chat_core::store::MongoStore;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
 use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -55,6 +59,8 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
+    /// Turns for reading on in the log.
+    syncs: Semaphore,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
@@ -65,6 +71,8 @@ pub struct App {
     /// The other nodes, if there may be any.
     cluster: Option<Cluster>,
     draining: AtomicBool,
+    /// What runs for as long as this lives.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What came of a log-in.
@@ -163,6 +171,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
+            syncs: Semaphore::new(4),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
@@ -175,6 +184,7 @@ impl App {
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
             cluster,
             draining: AtomicBool::new(false),
+            tasks: Mutex::default(),
             config,
             chat,
             codec,
@@ -183,9 +193,9 @@ impl App {
             media,
             disk,
         });
-        tokio::spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
         if let Some(cluster) = &app.cluster {
-            cluster.start(&app);
+            cluster.start(&app, &mut app.tasks.lock());
         }
         Ok(app)
     }
@@ -221,6 +231,11 @@ impl App {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
+        let _turn = match command {
+            // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
+            Command::Sync { .. } => self.syncs.acquire().await.ok(),
+            _ => None,
+        };
         match self.chat.start(&Actor { user }, command).await {
             Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
             Ok(Started::Done(outcome)) => Dispatched::Done(self.finish(user, Ok(outcome))),

@@ -45,9 +45,8 @@ use std::time::Duration;
 
 use chat_core::event::Delivery;
 use hmac::{Hmac, Mac};
-use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::bus::{Bus, BusError, Heard, NoBus, SharedCounters};
@@ -68,7 +67,6 @@ pub(crate) struct Cluster {
     outbox: Arc<Outbox>,
     is_up: AtomicBool,
     key: Hmac<Sha256>,
-    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Cluster {
@@ -80,7 +78,6 @@ impl Cluster {
             outbox: Arc::default(),
             is_up: AtomicBool::new(false),
             key: key(secret),
-            tasks: Mutex::default(),
         }
     }
 
@@ -94,16 +91,13 @@ impl Cluster {
         self.is_up.load(Ordering::Relaxed)
     }
 
-    /// Begins to tell and to hear. It ends when this is dropped.
-    pub(crate) fn start(&self, app: &Arc<App>) {
-        let tasks = [
-            tokio::spawn(tell::tell(Arc::downgrade(app), self.node, self.bus.clone(), self.outbox.clone())),
-            tokio::spawn(hear::hear(Arc::downgrade(app), self.node, self.bus.clone())),
-            tokio::spawn(watch::watch_log(Arc::downgrade(app))),
-            tokio::spawn(watch::watch_others(Arc::downgrade(app), self.node)),
-            tokio::spawn(watch::watch_revocations(Arc::downgrade(app))),
-        ];
-        self.tasks.lock().extend(tasks.iter().map(tokio::task::JoinHandle::abort_handle));
+    /// Begins to tell and to hear.
+    pub(crate) fn start(&self, app: &Arc<App>, tasks: &mut JoinSet<()>) {
+        tasks.spawn(tell::tell(Arc::downgrade(app), self.node, self.bus.clone(), self.outbox.clone()));
+        tasks.spawn(hear::hear(Arc::downgrade(app), self.node, self.bus.clone()));
+        tasks.spawn(watch::watch_log(Arc::downgrade(app)));
+        tasks.spawn(watch::watch_others(Arc::downgrade(app), self.node));
+        tasks.spawn(watch::watch_revocations(Arc::downgrade(app)));
     }
 
     /// Tells the others of what was announced here.
@@ -190,12 +184,6 @@ impl Cluster {
         self.outbox.say_hello();
         let app = app.clone();
         tokio::spawn(async move { app.reload_revoked().await });
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.tasks.lock().iter().for_each(AbortHandle::abort);
     }
 }
 

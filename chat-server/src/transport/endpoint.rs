@@ -137,8 +137,12 @@ impl SocketIoEndpoint {
         if is_doomed() {
             return unknown_session();
         }
+        // An answer of one byte is a NOOP: what waited is still there.
+        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
         if let Some(sid) = sid
             && fetches
+            && response.status() == StatusCode::OK
+            && !is_noop
         {
             self.polling.fetched(sid);
         }
