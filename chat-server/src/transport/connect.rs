@@ -34,6 +34,8 @@ type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
 const MOST_PER_PERSON: usize = 64;
 /// From so many on, those that will never be connected are looked for.
 const MOST_ARRIVING: usize = 1_000;
+/// Nobody can be known at the moment.
+const STORE_IS_AWAY: &str = "internal error";
 /// How long it takes at most from being authenticated to being connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -177,8 +179,22 @@ async fn arrive(
 ) -> Result<(), &'static str> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
-    let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
-    let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
+    let decided = async {
+        let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
+        let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
+        Ok((caller, dialect, start.map_err(|error| store_failed(&error))?))
+    };
+    let (caller, dialect, start) = match decided.await {
+        Err(STORE_IS_AWAY) => {
+            // A client that is refused does not try again by itself; one whose connection breaks does.
+            match wires.of(&socket) {
+                Some(wire) => wire.kill(),
+                None => wires.doom(&socket),
+            }
+            return Err(STORE_IS_AWAY);
+        }
+        decided => decided?,
+    };
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
         return Err("too many connections");
     }
@@ -207,6 +223,11 @@ async fn arrive(
     Ok(())
 }
 
+fn store_failed(error: &dyn std::fmt::Display) -> &'static str {
+    tracing::error!(%error, "a connection could not be let in");
+    STORE_IS_AWAY
+}
+
 /// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
 async fn authenticate(
     app: &App,
@@ -227,10 +248,7 @@ async fn authenticate(
                 let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
                 return Ok((caller, dialect));
             }
-            Err(AuthError::Internal(error)) => {
-                tracing::error!(%error, "a connection could not be authenticated");
-                return Err("internal error");
-            }
+            Err(AuthError::Internal(error)) => return Err(store_failed(&error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
         }
     }
@@ -249,7 +267,8 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     }
 }
 
-async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
+/// Notes when somebody's last connection has ended.
+pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         tracing::warn!(%error, "the time of a person's last connection could not be stored");
     }

@@ -7,7 +7,7 @@
 //! What is written waits in the [`Wire`]. Whoever runs may send it; when the client takes no more, the reading side,
 //! which always has a task that waits on it, goes on as soon as it does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -21,6 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::wire::Wire;
+
+/// From so many on, the doomed that have ended by now are looked for.
+const MANY_DOOMED: usize = 1_000;
+/// How long it takes at most until a session of which nothing is heard has ended.
+const DOOM: Duration = Duration::from_secs(120);
 
 /// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
 pub struct Guarded<S: AsyncWrite + Unpin> {
@@ -144,7 +149,7 @@ pub struct Wires(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     taking_over: HashMap<String, Arc<Wire>>,
-    doomed: HashSet<String>,
+    doomed: HashMap<String, Instant>,
 }
 
 impl Wires {
@@ -159,11 +164,16 @@ impl Wires {
     /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
     /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
     pub(crate) fn doom(&self, socket: &Socket) {
-        self.0.lock().doomed.insert(socket.id.to_string());
+        let doomed = &mut self.0.lock().doomed;
+        if doomed.len() >= MANY_DOOMED {
+            // Of those that were never let in nobody says when they have ended.
+            doomed.retain(|_, since| since.elapsed() < DOOM);
+        }
+        doomed.insert(socket.id.to_string(), Instant::now());
     }
 
     pub(super) fn is_doomed(&self, sid: &str) -> bool {
-        self.0.lock().doomed.contains(sid)
+        self.0.lock().doomed.contains_key(sid)
     }
 
     pub(super) fn forget(&self, sid: &str) {
