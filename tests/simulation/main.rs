@@ -1,0 +1,204 @@
+//! The deterministic simulation: the real server, on virtual time, with a network, a store and clients that behave as
+//! badly as a seed says; and the rules that hold all the same. Every acknowledged message reaches every member's every
+//! page exactly once, in order, and nobody else's; histories agree; nothing is stored twice; the server ends in time;
+//! nobody with a good token is sent away.
+//!
+//! Real are the router, the transport, sessions, dialects, recovery and the domain; what is played is below and above:
+//! `network` (streams in memory), `store` (a disk that outlives servers, behind a driver that fails), `engine` and
+//! `page` (clients), `world` (servers that are killed and started). `run` is the story of one seed, `view` and `run`
+//! hold the rules. All of a run happens on one thread with tokio's paused clock, so a seed tells the same story again.
+//!
+//! ```sh
+//! cargo test --test simulation                         # some hundreds of seeds
+//! SIMULATION_SEEDS=5000 cargo test --test simulation   # more of them; SIMULATION_FIRST_SEED=… says where they begin
+//! SIMULATION_SEED=17 cargo test --test simulation -- replay --ignored --nocapture   # one of them, with its whole trace
+//! ```
+
+mod agenda;
+mod engine;
+mod ledger;
+mod network;
+mod page;
+mod plan;
+mod request;
+mod run;
+mod store;
+mod trace;
+mod view;
+mod world;
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
+
+use chat_server::config::{Config, Options};
+use clap::{CommandFactory, FromArgMatches};
+use tempfile::TempDir;
+
+use self::plan::{Mutation, Plan};
+use self::run::{Counts, Report};
+
+/// How many seeds are tried if nobody says otherwise.
+const SEEDS: u64 = 300;
+
+/// How many seeds a mutation must show itself in.
+const SEEDS_FOR_MUTATIONS: u64 = 40;
+
+/// How much of the trace a failure shows.
+const LAST: usize = 60;
+
+thread_local! {
+    /// What has panicked on this thread: panics inside tasks are seen nowhere else.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+            before(info);
+        }));
+    });
+}
+
+fn config(data: &TempDir) -> Config {
+    let command = Options::command().mut_args(|arg| arg.env(None));
+    let matches = command.get_matches_from(["chat-server"]);
+    let mut options = Options::from_arg_matches(&matches).expect("the defaults are good");
+    options.jwt_secret = Some("a secret for tests only, with more than 32 characters".to_owned());
+    options.data_dir = data.path().to_owned();
+    options.store = Some("memory:".to_owned());
+    options.codec = "none".to_owned();
+    Config::check(&options).expect("the configuration is good")
+}
+
+fn run(plan: Plan, config: &Config) -> Report {
+    watch_panics();
+    PANICS.take();
+    let mut report = run::run(plan, config);
+    if let Some(panic) = PANICS.take().first() {
+        report.broken.get_or_insert_with(|| format!("something panicked: {panic}"));
+    }
+    report
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
+}
+
+/// A failure, for people.
+fn explain(seed: u64, rule: &str, report: &Report) -> String {
+    format!(
+        "seed {seed}: {rule}\n{}\nto see all of it: SIMULATION_SEED={seed} cargo test --test simulation -- replay --ignored --nocapture\n",
+        report.trace.last(LAST)
+    )
+}
+
+#[test]
+fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
+    let data = tempfile::tempdir().expect("a folder can be made");
+    let config = config(&data);
+    let first = number("SIMULATION_FIRST_SEED").unwrap_or(0);
+    let end = first + number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
+    let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || failures.lock().unwrap().len() >= 5 {
+                        return;
+                    }
+                    let report = catch_unwind(AssertUnwindSafe(|| run(Plan::of(seed), &config)));
+                    match report {
+                        Ok(report) => {
+                            counts.lock().unwrap().add(&report.counts);
+                            if let Some(rule) = &report.broken {
+                                failures.lock().unwrap().push(explain(seed, rule, &report));
+                            }
+                        }
+                        Err(_) => failures.lock().unwrap().push(format!("seed {seed}: the harness panicked")),
+                    }
+                }
+            });
+        }
+    });
+    let counts = counts.into_inner().unwrap();
+    let failures = failures.into_inner().unwrap();
+    println!("seeds {first} to {}: {counts:?} in {:?}", end - 1, began.elapsed());
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    // Otherwise all of it might be about nothing.
+    let seeds = (end - first) as usize;
+    if seeds >= 100 {
+        let Counts { acknowledged, kills, shutdowns, recovered, fresh, .. } = counts;
+        for (what, count, least) in [
+            ("acknowledged messages", acknowledged, 10 * seeds),
+            ("kills", kills, seeds / 4),
+            ("shutdowns", shutdowns, seeds / 4),
+            ("recovered sessions", recovered, 2 * seeds),
+            ("fresh sessions", fresh, seeds),
+        ] {
+            assert!(count >= least, "only {count} {what} in {seeds} seeds");
+        }
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_again() {
+    let data = tempfile::tempdir().expect("a folder can be made");
+    let config = config(&data);
+    for seed in 0..12 {
+        let [first, second] = [0, 1].map(|_| run(Plan::of(seed), &config));
+        if first.trace.fingerprint() != second.trace.fingerprint() {
+            let [first, second] = [first, second].map(|report| report.trace.last(usize::MAX));
+            let differs = first.lines().zip(second.lines()).position(|(a, b)| a != b).unwrap_or_default();
+            let around = |text: &str| -> Vec<String> {
+                text.lines().skip(differs.saturating_sub(8)).take(20).map(str::to_owned).collect()
+            };
+            panic!("seed {seed}:\n{:#?}\nand then:\n{:#?}", around(&first), around(&second));
+        }
+    }
+}
+
+/// Whoever makes one of these mistakes is caught: the rules are no empty words.
+#[test]
+fn mistakes_are_noticed() {
+    let data = tempfile::tempdir().expect("a folder can be made");
+    let config = config(&data);
+    let unnoticed: Vec<_> = Mutation::ALL
+        .into_iter()
+        .filter(|mutation| {
+            let caught = (0..SEEDS_FOR_MUTATIONS).find_map(|seed| {
+                let plan = Plan { mutation: Some(*mutation), ..Plan::of(seed) };
+                run(plan, &config).broken.map(|rule| (seed, rule))
+            });
+            match &caught {
+                Some((seed, rule)) => println!("{mutation:?}: seed {seed}: {rule}"),
+                None => println!("{mutation:?}: not noticed"),
+            }
+            caught.is_none()
+        })
+        .collect();
+    assert!(unnoticed.is_empty(), "{unnoticed:?} are not noticed in {SEEDS_FOR_MUTATIONS} seeds");
+}
+
+#[test]
+#[ignore = "replays one seed: SIMULATION_SEED=…"]
+fn replay() {
+    let seed = number("SIMULATION_SEED").expect("SIMULATION_SEED must say which");
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    }
+    let data = tempfile::tempdir().expect("a folder can be made");
+    let report = run(Plan::of(seed), &config(&data));
+    println!("{}", report.trace.last(usize::MAX));
+    assert_eq!(report.broken, None, "seed {seed}");
+}
