@@ -460,10 +460,9 @@ impl Page {
 
     // ---- Histories ---------------------------------------------------------------------------------------
 
-    /// Everybody this page can have talked with.
+    /// Everybody with whom somebody can have talked, notes to oneself included.
     fn others(&self) -> Vec<usize> {
-        let own = self.plan.family == Family::Push;
-        (0..self.world.people.len()).filter(|person| !own || *person != self.plan.person).collect()
+        (0..self.world.people.len()).collect()
     }
 
     fn begin_reading(&mut self, last_look: bool) {
@@ -567,7 +566,10 @@ impl Page {
     }
 
     fn say(&mut self, repeatedly: bool) {
-        let to = *self.dice.pick(&self.others());
+        // `push` refuses notes to oneself.
+        let mut others = self.others();
+        others.retain(|other| self.plan.family == Family::Camel || *other != self.plan.person);
+        let to = *self.dice.pick(&others);
         let person = &self.world.people[to];
         self.said += 1;
         let name = format!("m{}-{}", self.nr, self.said);

@@ -141,10 +141,11 @@ impl View {
         }
         for entry in log.iter().filter(|entry| entry.concerns(me)) {
             let Some(said) = entry.message.as_ref().filter(|said| said.recipient.is_some()) else { continue };
-            match entry.kind {
-                Kind::Sent | Kind::Restored => drop(expected.insert(&said.token, said)),
-                Kind::Deleted => drop(expected.remove(&said.token)),
-                Kind::Profile | Kind::Silent => {}
+            match (entry.kind, family) {
+                (Kind::Sent, _) | (Kind::Restored, Family::Push) => drop(expected.insert(&said.token, said)),
+                (Kind::Deleted, _) => drop(expected.remove(&said.token)),
+                // `camel` has no word for it: who came while it was deleted sees it when the page is loaded again.
+                (Kind::Restored, Family::Camel) | (Kind::Profile | Kind::Silent, _) => {}
             }
         }
         if let Some(token) = expected.keys().find(|token| !self.shown.contains_key(**token)) {

@@ -100,9 +100,13 @@ impl SocketIoEndpoint {
     async fn poll(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let sid = sid(&parts.uri);
-        if sid.is_some_and(|sid| self.wires.is_doomed(sid)) {
+        let is_doomed = || sid.is_some_and(|sid| self.wires.is_doomed(sid));
+        let unknown = || {
             let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
-            return HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response();
+            HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
+        };
+        if is_doomed() {
+            return unknown();
         }
         let most = self.app.config.transport.max_packet;
         let too_large =
@@ -126,7 +130,11 @@ impl SocketIoEndpoint {
             }
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
-        let Ok(response) = self.engine.oneshot(small).await;
+        let Ok(response) = self.engine.clone().oneshot(small).await;
+        if is_doomed() {
+            // Doomed while this poll was waiting: what it was answered must not be read any more.
+            return unknown();
+        }
         match sid {
             Some(sid) => match self.polling.pid(sid) {
                 Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
