@@ -40,7 +40,12 @@ async fn talkers(pairs: usize) -> (Chat, Vec<(Actor, UserKey)>) {
 }
 
 fn send(to: &UserKey) -> Command {
-    Command::Send { to: Destination::Person(to.clone()), content: Content::text(TEXT), client_id: None }
+    Command::Send {
+        to: Destination::Person(to.clone()),
+        content: Content::text(TEXT),
+        client_id: None,
+        fingerprint: None,
+    }
 }
 
 /// `Chat::execute`: check, look up, compress, store in memory, say who is told.

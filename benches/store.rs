@@ -97,6 +97,7 @@ impl Bed {
             file_name: None,
             image: None,
             client_id: None,
+            fingerprint: None,
             at: NOW,
         };
         let appended = self.store.append(message).await.expect("the store works");

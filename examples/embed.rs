@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         to: Destination::Person(UserKey::Id(bob.id)),
         content: Content::text("Did you get this?"),
         client_id: ClientId::new("ann-42"),
+        fingerprint: None,
     };
     let first = ask(&chat, &ann, send.clone()).await?;
     let again = ask(&chat, &ann, send).await?;
@@ -51,7 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     println!("-- bob was away since the last thing he saw, and resumes");
     let seen = hello_position(&chat, &hello).await?;
-    for delivery in chat.changes_after(seen, 100).await? {
+    let missed = chat.changes_after(seen, 100).await?.ok_or("the log does not reach back so far")?;
+    for delivery in missed {
         if delivery.audience.includes(bob.id) {
             let Position(position) = delivery.position.unwrap_or_default();
             println!("     {position}: {}", describe(&delivery.event));
@@ -92,6 +94,7 @@ async fn say(
         to: Destination::Person(UserKey::Username(to.to_owned())),
         content: Content::text(text),
         client_id: None,
+        fingerprint: None,
     };
     let outcome = ask(chat, who, command).await?;
     let Reply::Message(view) = outcome.reply.clone() else { return Err("a message was expected".into()) };
@@ -126,7 +129,7 @@ async fn read(chat: &Chat, who: &User, other: &str, include_deleted: bool) -> Re
 
 /// The position of the change that brought a message. A real client keeps the last position it was told.
 async fn hello_position(chat: &Chat, wanted: &MessageView) -> Result<Position, Box<dyn Error>> {
-    let all = chat.changes_after(Position(0), 100).await?;
+    let all = chat.changes_after(Position(0), 100).await?.unwrap_or_default();
     let found = all.iter().find(|delivery| {
         matches!(&delivery.event, Event::MessageSent(view) if view.message.id == wanted.message.id)
     });

@@ -11,15 +11,15 @@ use std::task::Poll;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
-use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::command::{Actor, Changes, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
 use crate::history::Window;
 use crate::id::{ConversationId, IdSource, MessageId, ObjectIds, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, Message, MessageView, NewUser, Pair, PasswordHash, Position,
-    ProfilePatch, Tombstone, User, UserKey,
+    ClientId, Content, Conversation, Fingerprint, Message, MessageView, NewUser, Pair, PasswordHash,
+    Position, ProfilePatch, Tombstone, User, UserKey,
 };
 use crate::policy::{self, Limits};
 use crate::store::{
@@ -221,8 +221,8 @@ impl Chat {
     pub async fn start(&self, actor: &Actor, command: Command) -> Result<Started<'_>, Error> {
         let actor = actor.user;
         let outcome = match command {
-            Command::Send { to, content, client_id } => {
-                return self.start_send(actor, &to, content, client_id).await;
+            Command::Send { to, content, client_id, fingerprint } => {
+                return self.start_send(actor, &to, content, (client_id, fingerprint)).await;
             }
             Command::Delete { message } => self.set_deleted(actor, message, true).await,
             Command::Restore { message } => self.set_deleted(actor, message, false).await,
@@ -236,6 +236,9 @@ impl Chat {
                 Ok(quietly(Reply::Users(users)))
             }
             Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
+            Command::Sync { since, limit } => {
+                self.sync(actor, since, limit).await.map(Reply::Changes).map(quietly)
+            }
             Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
             Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
             Command::CreateRoom { name, visibility, members } => {
@@ -249,16 +252,51 @@ impl Chat {
     }
 
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
-    /// at most `limit`. What has meanwhile ceased to be (a user of a message that cannot be loaded) is an error.
+    /// at most `limit`; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile
+    /// ceased to be (a user of a message that cannot be loaded) is an error.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<Delivery>, Error> {
-        let mut deliveries = Vec::new();
-        for LoggedChange { position, change } in self.store.changes_after(position, limit).await? {
+    ///
+    /// [`ChangeLog::forget_before`]: crate::store::ChangeLog::forget_before
+    pub async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>, Error> {
+        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        let mut deliveries = Vec::with_capacity(changes.len());
+        for LoggedChange { position, change } in changes {
             deliveries.push(self.delivery(position, change).await?);
         }
-        Ok(deliveries)
+        Ok(Some(deliveries))
+    }
+
+    async fn sync(&self, actor: UserId, since: Option<Position>, limit: usize) -> Result<Changes, Error> {
+        /// So many changes are read at once.
+        const AT_ONCE: usize = 128;
+        /// After so many the answer is given, also if nothing was found: whoever asks then asks again.
+        const MOST: u64 = 5_000;
+        let last = self.store.last_position().await?;
+        let reset = Changes { next: last, reset: true, ..Changes::default() };
+        let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
+        let (mut next, mut deliveries) = (since, Vec::new());
+        'reading: while next < last && next.0 - since.0 < MOST {
+            let Some(changes) = self.changes_after(next, AT_ONCE).await? else { return Ok(reset) };
+            if changes.is_empty() {
+                break;
+            }
+            for delivery in changes {
+                if deliveries.len() == limit {
+                    break 'reading;
+                }
+                next = delivery.position.unwrap_or(next);
+                if delivery.audience.includes(actor) {
+                    deliveries.push(delivery);
+                }
+            }
+        }
+        Ok(Changes { deliveries, next, more: next < last, reset: false })
     }
 
     async fn start_send(
@@ -266,7 +304,7 @@ impl Chat {
         actor: UserId,
         to: &Destination,
         content: Content,
-        client_id: Option<ClientId>,
+        (client_id, fingerprint): (Option<ClientId>, Option<Fingerprint>),
     ) -> Result<Started<'_>, Error> {
         policy::check_content(&content, &self.limits)?;
         let conversation = self.open(actor, to).await?;
@@ -285,6 +323,7 @@ impl Chat {
             file_name: content.file_name.clone(),
             image: content.image.clone(),
             client_id,
+            fingerprint,
             at: now,
         };
         let mut storing = Box::pin(async move {

@@ -24,6 +24,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The moment so much earlier.
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The text JavaScript's `Date.prototype.toISOString` gives: `2026-11-21T03:04:05.678Z`
     /// (ECMA-262, section 21.4.1.32), on the stack.
     pub fn iso(self) -> IsoTime {

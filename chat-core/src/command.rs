@@ -6,7 +6,8 @@ use crate::event::Delivery;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, MessageView, ProfilePatch, Role, User, UserKey, Visibility,
+    ClientId, Content, Conversation, Fingerprint, MessageView, Position, ProfilePatch, Role, User, UserKey,
+    Visibility,
 };
 
 /// Who asks. The edge has checked that they are who they say.
@@ -36,6 +37,9 @@ pub enum Command {
         content: Content,
         /// The client's own name for this send; a repeated one answers the first message again.
         client_id: Option<ClientId>,
+        /// What a repeated send is known by when it has no name: the first message is answered again, as long as it is
+        /// remembered ([`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint)).
+        fingerprint: Option<Fingerprint>,
     },
     /// Delete a message so that it can be restored. Deleting a deleted one succeeds and changes nothing.
     /// Answered with [`Reply::Message`].
@@ -65,6 +69,13 @@ pub enum Command {
     },
     /// The people one has talked with directly, the latest first. Answered with [`Reply::Users`].
     ListChatPartners {
+        /// At most so many.
+        limit: usize,
+    },
+    /// Read on in the log: every change that one is told of. Answered with [`Reply::Changes`].
+    Sync {
+        /// What came after this; none to learn where to begin.
+        since: Option<Position>,
         /// At most so many.
         limit: usize,
     },
@@ -135,6 +146,22 @@ pub enum Reply {
     User(Arc<User>),
     /// The conversation it was about.
     Conversation(Arc<Conversation>),
+    /// What happened.
+    Changes(Changes),
+}
+
+/// A part of the log, as far as it concerns one person.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// The changes in order, as they were delivered then; messages, rooms and people as they are now.
+    pub deliveries: Vec<Delivery>,
+    /// Where to go on.
+    pub next: Position,
+    /// Whether there is more of the log, though perhaps nothing for this person.
+    pub more: bool,
+    /// What was asked for is not known any more: everything has to be loaded afresh, and then followed from
+    /// [`Self::next`].
+    pub reset: bool,
 }
 
 /// A part of a conversation's history.

@@ -44,6 +44,7 @@
 //!             to: Destination::Person(UserKey::Username("bob".into())),
 //!             content: Content::text("hello"),
 //!             client_id: None,
+//!             fingerprint: None,
 //!         },
 //!     )
 //!     .await?;

@@ -301,3 +301,9 @@ impl ClientId {
         &self.0
     }
 }
+
+/// What tells a packet that was sent again from a new one, where clients give their sends no name: a hash of all that a
+/// client wrote into it, the time on its own clock included. Compared only among messages of one sender in one
+/// conversation, and only for a while; see [`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u64);

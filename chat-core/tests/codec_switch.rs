@@ -50,7 +50,7 @@ async fn send(chat: &Chat, ann: &Actor) {
         Content::text(LONG),
         Content { file_name: Some("notes.txt".into()), ..Content::text(&*LONG.repeat(50)) },
     ] {
-        let command = Command::Send { to: bob(), content, client_id: None };
+        let command = Command::Send { to: bob(), content, client_id: None, fingerprint: None };
         chat.execute(ann, command).await.expect("it must be stored");
     }
 }

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::dialect::{self, Dialect, Frames, Mark};
+use crate::recovery::Recent;
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -36,6 +37,7 @@ pub(crate) struct Announcer(Arc<Shared>);
 struct Shared {
     chat: Arc<Chat>,
     sessions: Arc<Sessions>,
+    recent: Arc<Recent>,
     order: Mutex<Order>,
 }
 
@@ -51,9 +53,14 @@ struct Order {
 
 impl Announcer {
     /// Everything up to `position` was announced before.
-    pub(crate) fn new(chat: Arc<Chat>, sessions: Arc<Sessions>, position: Position) -> Self {
+    pub(crate) fn new(
+        chat: Arc<Chat>,
+        sessions: Arc<Sessions>,
+        recent: Arc<Recent>,
+        position: Position,
+    ) -> Self {
         let order = Order { next: position.0 + 1, held: BTreeMap::new(), busy: false, asking: false };
-        Self(Arc::new(Shared { chat, sessions, order: Mutex::new(order) }))
+        Self(Arc::new(Shared { chat, sessions, recent, order: Mutex::new(order) }))
     }
 
     /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
@@ -100,6 +107,7 @@ impl Shared {
         loop {
             let next = order.next;
             let Some(delivery) = order.held.remove(&next) else { break };
+            self.recent.observe(&delivery.event);
             order.next += 1;
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.
@@ -139,13 +147,18 @@ impl Shared {
             let most = if pause > PATIENCE { 1 } else { MOST_AT_ONCE };
             let limit = usize::try_from(gap).unwrap_or(most).clamp(1, most);
             match self.chat.changes_after(Position(missing - 1), limit).await {
-                Ok(deliveries) => {
+                Ok(Some(deliveries)) => {
                     pause = PATIENCE;
                     for delivery in deliveries {
                         if let Some(position) = delivery.position {
                             self.announce_in_order(position, delivery);
                         }
                     }
+                }
+                Ok(None) => {
+                    // Nobody who is connected waits for what is so old.
+                    tracing::error!(position = missing, "the log was forgotten before it was announced");
+                    self.skip(missing);
                 }
                 Err(error) => {
                     tracing::error!(position = missing, %error, "the log could not be read");
@@ -175,10 +188,12 @@ impl Shared {
         // Encoded once per dialect, and only for dialects that somebody in the audience speaks.
         let mut encoded: SmallVec<[Option<Frames>; 8]> = SmallVec::from_elem(None, dialect::ALL.len());
         let mut send_to = |session: &Arc<Session>| {
-            let index = dialect::ALL.iter().position(|dialect| std::ptr::eq(*dialect, session.dialect));
-            let Some(slot) = index.and_then(|index| encoded.get_mut(index)) else { return };
+            let Some(slot) = encoded.get_mut(session.dialect.index()) else { return };
             let frames = slot.get_or_insert_with(|| frames(session.dialect, delivery));
-            session.announce(delivery.position, frames);
+            match delivery.position {
+                Some(position) => session.announce(position, frames),
+                None => session.mention(frames),
+            }
         };
         match &delivery.audience {
             Audience::Members(conversation) => {

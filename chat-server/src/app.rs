@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chat_core::chat::{Registration, Started};
@@ -15,8 +15,6 @@ use chat_core::prelude::Chat;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
-use tokio::sync::Semaphore;
-
 use crate::announce::Announcer;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -27,7 +25,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
-use crate::recovery::{self, Pids};
+use crate::recovery::{self, Pids, Recent};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -51,8 +49,10 @@ pub struct App {
     mail: MailQueue,
     pub(crate) announcer: Announcer,
     pub(crate) pids: Pids,
-    /// Turns for reading what those have missed who come back.
-    pub(crate) catching_up: Semaphore,
+    /// What those have missed who come back.
+    pub(crate) recent: Arc<Recent>,
+    /// The log is complete after this position, as far as is known here.
+    pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
     log_ins: Limiter<(Address, UserKey)>,
     log_ins_of_address: Limiter<Address>,
@@ -125,16 +125,18 @@ impl App {
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
         let chat = Arc::new(chat.with_codec(codec.clone()));
         let position = chat.store().last_position().await?;
+        let log_begin = chat.store().log_begin().await?;
+        let recent = Arc::new(Recent::new(chat.clone()));
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
         let (media, disk) = media(&config, &chat)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
-            catching_up: Semaphore::new(recovery::READERS),
+            log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone()),
-            announcer: Announcer::new(chat.clone(), sessions.clone(), position),
+            announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
             log_ins: Limiter::new(config.auth.login_limit, WINDOW),
@@ -145,10 +147,13 @@ impl App {
             config,
             chat,
             codec,
+            recent,
             sessions,
             media,
             disk,
-        }))
+        });
+        tokio::spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        Ok(app)
     }
 
     /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket
@@ -282,6 +287,14 @@ impl App {
             Ok::<_, AuthError>(())
         });
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
+    }
+
+    /// Looks where the log begins, after it turned out to be later than was known here.
+    pub(crate) async fn log_was_shortened(&self) {
+        match self.chat.store().log_begin().await {
+            Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "the begin of the log could not be read"),
+        }
     }
 
     /// Whether the server is about to stop.

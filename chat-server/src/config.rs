@@ -104,11 +104,15 @@ pub struct Options {
     /// 0: every client that comes back after a change loads afresh
     #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 10_000)]
     pub recovery_limit: u64,
-    /// Milliseconds between heartbeats of a connection
-    #[arg(long, env = "CHAT_PING_INTERVAL", default_value_t = 25_000)]
+    /// Days for which the log of changes is kept at least: whoever was away for longer loads afresh; 0: for ever.
+    /// Messages stay as they are
+    #[arg(long, env = "CHAT_LOG_DAYS", default_value_t = 30)]
+    pub log_days: u32,
+    /// Milliseconds between heartbeats of a connection. A dead network is noticed after this and the timeout together
+    #[arg(long, env = "CHAT_PING_INTERVAL", default_value_t = 12_000)]
     pub ping_interval: u64,
     /// Milliseconds a connection may leave a heartbeat unanswered
-    #[arg(long, env = "CHAT_PING_TIMEOUT", default_value_t = 20_000)]
+    #[arg(long, env = "CHAT_PING_TIMEOUT", default_value_t = 8_000)]
     pub ping_timeout: u64,
     /// Milliseconds a connection may refuse to take what is written to it
     #[arg(long, env = "CHAT_STALL_TIMEOUT", default_value_t = 8_000)]
@@ -197,6 +201,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// See [`Options::recovery_limit`].
     pub recovery_limit: u64,
+    /// How long the log of changes is kept; none: for ever.
+    pub log_kept: Option<Duration>,
     /// Who is served.
     pub dialects: Vec<&'static Dialect>,
     /// What is spoken when the token does not tell.
@@ -328,6 +334,8 @@ impl Config {
             },
             message_limit: options.message_limit,
             recovery_limit: options.recovery_limit,
+            log_kept: (options.log_days > 0)
+                .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
             store: store(options)?,
             codec: CodecConfig::find(&options.codec)?,
             codec_tables: codec_tables(&options.codec_tables)?,

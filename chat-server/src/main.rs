@@ -4,6 +4,7 @@ mod commands;
 
 use chat_server::config::{Config, Options};
 use clap::Parser;
+use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -71,7 +72,14 @@ fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
+/// The socket that systemd has opened, if it has (`LISTEN_FDS`, see sd_listen_fds(3)), or a new one. One that outlives
+/// this process keeps those who knock while it is restarted.
 fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> {
+    let inherited = ListenFd::from_env().take_tcp_listener(0);
+    if let Some(listener) = inherited.map_err(|error| format!("LISTEN_FDS: {error}"))? {
+        listener.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(listener)?);
+    }
     let address = std::net::SocketAddr::new(options.host, options.port);
     let cannot = |error: std::io::Error| format!("PORT: cannot listen on {address}: {error}");
     let socket =

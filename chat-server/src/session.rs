@@ -8,15 +8,17 @@
 //! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
 //! before them; see `recovery`.
 //!
-//! **Lag.** Each connection has a queue of packets. When it is full, a packet cannot be queued, and a change that the
-//! client does not learn of would be lost for it. So the connection is marked lagging, nothing more is sent to it, and
-//! it is cut; its client reconnects by itself and is told what it missed.
+//! **Lag.** What waits for a client is bounded. A change that finds no room is not lost: the connection is held from there
+//! on, announced changes pass it by, and as soon as its client has taken what waits it is told them from the log (see
+//! `recovery`). A client that takes nothing at all for as long as the stall timeout is cut, and so is one for which an
+//! answer finds no room, since answers are in no log: it reconnects by itself and is told what it missed.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::clock::Timestamp;
@@ -38,11 +40,11 @@ use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::wire::{Acknowledged, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames};
-use crate::recovery::{Cursor, Missing};
+use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
+use crate::dialect::{Dialect, Frame, Frames, sync};
+use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
-use crate::transport::wire::{MARKER_EVENT, Wire, text_frame};
+use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 
 /// Most events that wait for one connection.
 const MOST_WAITING: usize = 4_096;
@@ -50,6 +52,10 @@ const MOST_WAITING: usize = 4_096;
 const MOST_UNDER_WAY: usize = 64;
 /// Most bytes of events that wait for one connection; one packet always has room.
 const MOST_WAITING_BYTES: usize = 48 << 20;
+/// Most bytes that wait for a client before changes are held back; one change always has room.
+const MOST_UNTOLD: usize = 1 << 20;
+/// The pause before it is looked again whether a client that polls has fetched what waits.
+const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection.
 pub struct Session {
@@ -67,13 +73,19 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
-    lagging: AtomicBool,
+    /// It is cut; nothing more is sent.
+    cut: AtomicBool,
 }
 
 /// Where what goes out goes, and how far the connection has been told.
 struct Outgoing {
     /// The websocket, once events take its lane.
     wire: Option<Arc<Wire>>,
+    /// A websocket that has taken over from long polling, until there is room for the marker behind which events take
+    /// its lane.
+    awaited: Option<Arc<Wire>>,
+    /// Bytes in socketioxide's queue since the client fetched it last. It counts packets only.
+    polled: usize,
     cursor: Cursor,
 }
 
@@ -147,39 +159,56 @@ impl Session {
             token: caller.identity.fingerprint,
             expires_at: caller.identity.expires_at,
             socket,
-            outgoing: Mutex::new(Outgoing { wire, cursor: Cursor::held(told) }),
+            outgoing: Mutex::new(Outgoing { wire, awaited: None, polled: 0, cursor: Cursor::held(told) }),
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
-            lagging: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         }
     }
 
     /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
     pub fn deliver(self: &Arc<Self>, frame: &Frame) {
-        if self.lagging.load(Ordering::Relaxed) {
+        if self.cut.load(Ordering::Relaxed) {
             return;
         }
-        let queued = self.send(&self.outgoing.lock(), frame);
+        let queued = self.send(&mut self.outgoing.lock(), frame, MOST_UNSENT);
         if !queued {
             self.cut("its queue is full");
         }
     }
 
-    /// Tells of what was announced, unless it has been told already or will be read from the log.
-    pub(crate) fn announce(self: &Arc<Self>, position: Option<Position>, frames: &Frames) {
-        if self.lagging.load(Ordering::Relaxed) {
+    /// Tells of a change that was announced, unless it has been told already or will be read from the log.
+    pub(crate) fn announce(self: &Arc<Self>, position: Position, frames: &Frames) {
+        if self.cut.load(Ordering::Relaxed) {
             return;
         }
         let mut outgoing = self.outgoing.lock();
-        if position.is_some_and(|position| !outgoing.cursor.announce(position)) {
+        if !outgoing.cursor.is_due(position) {
             return;
         }
+        // A change is one event for each connection.
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
+        if mine.all(|(_, frame)| self.send(&mut outgoing, frame, MOST_UNTOLD)) {
+            outgoing.cursor.pass(position);
+            return;
+        }
+        outgoing.cursor.hold();
         drop(outgoing);
-        if !queued {
-            self.cut("its queue is full");
+        if let Some(app) = self.app.upgrade() {
+            recovery::resume(&app, self);
+        }
+    }
+
+    /// Tells of what is in no log (somebody types, somebody new is there), if there is room. Who lags learns it when it
+    /// is of no use any more, and pages look for themselves when they load.
+    pub(crate) fn mention(&self, frames: &Frames) {
+        if self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut outgoing = self.outgoing.lock();
+        for (_, frame) in frames.iter().filter(|(to, _)| to.includes(self.user)) {
+            self.send(&mut outgoing, frame, MOST_UNTOLD);
         }
     }
 
@@ -192,15 +221,14 @@ impl Session {
     }
 
     /// Tells of a change that was read from the log. Answers whether there was room for it; if not, nothing was sent.
-    pub(crate) fn replay(&self, position: Option<Position>, frames: &Frames) -> bool {
-        if self.lagging.load(Ordering::Relaxed) {
+    pub(crate) fn replay(&self, position: Position, frames: &Frames) -> bool {
+        if self.cut.load(Ordering::Relaxed) {
             return false;
         }
         let mut outgoing = self.outgoing.lock();
-        // A change is one event for each connection.
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        let queued = mine.all(|(_, frame)| self.send(&outgoing, frame));
-        if queued && let Some(position) = position {
+        let queued = mine.all(|(_, frame)| self.send(&mut outgoing, frame, MOST_UNTOLD));
+        if queued {
             outgoing.cursor.pass(position);
         }
         queued
@@ -211,29 +239,64 @@ impl Session {
         self.outgoing.lock().cursor.pass(position);
     }
 
-    /// How many bytes wait for the client, where that is known.
-    pub(crate) fn unsent(&self) -> usize {
-        let wire = self.outgoing.lock().wire.clone();
-        // A websocket that has taken over carries what was queued before, also before events take its lane.
-        wire.or_else(|| self.wires.of(&self.socket)).map_or(0, |wire| wire.unsent())
+    /// Waits until at most `most` bytes wait for the client, or the connection is over.
+    pub(crate) async fn room(&self, most: usize) {
+        while !self.is_over() {
+            let wire = self.outgoing.lock().wire.clone();
+            // A websocket that has taken over carries what was queued before, also before events take its lane.
+            if let Some(wire) = wire.or_else(|| self.wires.of(&self.socket)) {
+                wire.room(most).await;
+                if !wire.is_killed() {
+                    return;
+                }
+            }
+            // Its queue may also be full of small packets; or its websocket has ended, and it will in a moment.
+            tokio::time::sleep(POLL_PAUSE).await;
+            if self.outgoing.lock().polled <= most {
+                return;
+            }
+        }
     }
 
-    /// Queues an event; answers whether there was room.
-    fn send(&self, outgoing: &Outgoing, frame: &Frame) -> bool {
-        let emitted = match (&outgoing.wire, frame.mark()) {
-            (Some(wire), _) => return wire.send(frame.packet()).is_ok(),
-            (None, Some(mark)) => self.socket.emit(frame.event, &(frame.data(), mark)),
-            (None, None) => self.socket.emit(frame.event, &(frame.data(),)),
+    /// A client that polls has fetched what waited for it.
+    pub(crate) fn fetched(&self) {
+        self.outgoing.lock().polled = 0;
+    }
+
+    /// Queues an event, if at most `most` bytes wait then; answers whether there was room.
+    fn send(&self, outgoing: &mut Outgoing, frame: &Frame, most: usize) -> bool {
+        if let Some(wire) = self.lane(outgoing) {
+            return wire.send(frame.packet(), most).is_ok();
+        }
+        let size = frame.packet().len();
+        if outgoing.polled > 0 && outgoing.polled + size > most {
+            return !self.socket.connected();
+        }
+        let emitted = match frame.mark() {
+            Some(mark) => self.socket.emit(frame.event, &(frame.data(), mark)),
+            None => self.socket.emit(frame.event, &(frame.data(),)),
         };
+        if emitted.is_ok() {
+            outgoing.polled += size;
+        }
         emitted.is_ok() || !self.socket.connected()
+    }
+
+    /// The lane of the websocket, once events take it.
+    fn lane<'a>(&self, outgoing: &'a mut Outgoing) -> Option<&'a Arc<Wire>> {
+        // What was queued before is sent first: the lane opens behind a marker that is queued now.
+        if outgoing.awaited.is_some() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
+            outgoing.wire = outgoing.awaited.take();
+        }
+        outgoing.wire.as_ref()
     }
 
     /// Sends an event of which only the latest counts: it takes the place of one that still waits.
     pub fn deliver_latest(&self, frame: &Frame) {
-        if self.lagging.load(Ordering::Relaxed) {
+        if self.cut.load(Ordering::Relaxed) {
             return;
         }
-        match &self.outgoing.lock().wire {
+        match self.lane(&mut self.outgoing.lock()) {
             Some(wire) => wire.send_latest(frame.packet()),
             // Fails only for a connection that has ended.
             None => drop(self.socket.volatile().emit(frame.event, &(frame.data(),))),
@@ -242,22 +305,21 @@ impl Session {
 
     /// Whether events take the lane of a websocket.
     pub(crate) fn has_wire(&self) -> bool {
-        self.outgoing.lock().wire.is_some()
+        self.lane(&mut self.outgoing.lock()).is_some()
     }
 
-    /// From now on events take the lane of this websocket, which has taken over from long polling. What was queued
-    /// before is sent first: the lane opens behind a marker that is queued now.
+    /// From now on events take the lane of this websocket, which has taken over from long polling.
     pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
         let mut outgoing = self.outgoing.lock();
-        // Without room for the marker everything stays as it was, which is slower and as good.
-        if outgoing.wire.is_none() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
-            outgoing.wire = Some(wire.clone());
+        if outgoing.wire.is_none() {
+            outgoing.awaited = Some(wire.clone());
+            self.lane(&mut outgoing);
         }
     }
 
     /// Ends the connection so that its client reconnects by itself.
     pub fn cut(self: &Arc<Self>, why: &'static str) {
-        if self.lagging.swap(true, Ordering::Relaxed) {
+        if self.cut.swap(true, Ordering::Relaxed) {
             return;
         }
         tracing::debug!(user.id = %self.user, session = self.id.0, why, "a connection is cut");
@@ -285,7 +347,8 @@ impl Session {
 
     /// Whether nothing more reaches the client on this connection.
     pub(crate) fn is_over(&self) -> bool {
-        self.lagging.load(Ordering::Relaxed) || !self.is_connected()
+        let is_killed = || self.outgoing.lock().wire.as_ref().is_some_and(|wire| wire.is_killed());
+        self.cut.load(Ordering::Relaxed) || !self.is_connected() || is_killed()
     }
 
     /// Whether the connection still stands.
@@ -351,7 +414,10 @@ impl Session {
                 self.disconnect();
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| (self.dialect.decode)(&call));
+            let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
+                Err(DecodeError::UnknownEvent) => sync::decode(&call),
+                decoded => decoded,
+            });
             let Inbound { packet, ack } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
@@ -421,6 +487,15 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
+        if let Reply::Changes(changes) = &reply {
+            return match ack {
+                Some(ack) => {
+                    let answer = AcknowledgedWith::new(sync::answer(changes, self.user));
+                    self.acknowledge(ack, &answer);
+                }
+                None => self.deliver(&sync::frame(changes, self.user)),
+            };
+        }
         if let Some(frame) = (self.dialect.reply)(&reply) {
             self.deliver(&frame);
         }
@@ -437,9 +512,9 @@ impl Session {
     }
 
     fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
-        let outgoing = self.outgoing.lock();
-        let queued = match &outgoing.wire {
-            Some(wire) => wire.send(&ack_packet(ack.id, answer)).is_ok(),
+        let mut outgoing = self.outgoing.lock();
+        let queued = match self.lane(&mut outgoing) {
+            Some(wire) => wire.send(&ack_packet(ack.id, answer), MOST_UNSENT).is_ok(),
             None => ack.sender.send(&(answer,)).is_ok() || !self.socket.connected(),
         };
         drop(outgoing);

@@ -585,9 +585,13 @@ impl Page {
         self.note(format!("says {name} to {}, {how}", person.name()));
         match self.plan.family {
             Family::Camel => {
-                let mut payload = json!({ "text": text, "receiver": person.name(), "timestamp": "…" });
+                // Without a client id, what is sent again is known by being the same.
+                let timestamp = format!("{} ms", self.now());
+                let mut payload = json!({ "text": text, "receiver": person.name(), "timestamp": timestamp });
                 if repeatedly {
-                    payload["clientId"] = name.into();
+                    if self.dice.chance(500) {
+                        payload["clientId"] = name.into();
+                    }
                     self.queue.push_back(Queued { number, payload, deadline: None });
                 } else {
                     self.next_ack += 1;

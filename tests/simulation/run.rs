@@ -25,6 +25,9 @@ const WEATHER: Owner = 4;
 /// How long everything may take to come right: heartbeats must run out, pauses must end.
 const QUIET: Millis = 60_000;
 
+/// How long a run may take after all is calm.
+const LONGEST: Millis = 4 * QUIET;
+
 /// What came of a run.
 pub(crate) struct Report {
     /// The rule that was broken, if any.
@@ -81,6 +84,9 @@ pub(crate) fn run(plan: Plan, config: &Config) -> Report {
             biased;
             () = world.trace.stop.notified() => {}
             () = live(&world) => {}
+            () = world.agenda.sleep_until(world.plan.storm + LONGEST, OWNER) => {
+                world.trace.broken(Actor::Operator, "the story does not end");
+            }
         }
         report(&world)
     })
@@ -358,6 +364,7 @@ async fn use_rooms(world: &Arc<World>) {
                 to: Destination::Conversation(room),
                 content: Content::text(format!("room {}", "x".repeat(dice.number(0, 40) as usize))),
                 client_id: None,
+                fingerprint: None,
             },
             (Some(room), 3) => Command::AddMember { room, user: other },
             (Some(room), 4) => Command::RemoveMember { room, user: other },

@@ -24,7 +24,7 @@ use chat_core::store::{
     RoomStore, StoreError, StoredMessage, UserStore,
 };
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::agenda::{Agenda, Dice, Millis, Owner};
 use crate::plan::{Mutation, Plan, StorePlan};
@@ -121,7 +121,8 @@ impl Disk {
     fn look(&self, trace: &Trace) {
         let mut log = self.log.lock().unwrap();
         let changes = self.reader.changes_after(Position(log.len() as u64), 100).now_or_never();
-        for delivery in changes.expect("memory answers at once").expect("the disk itself never fails") {
+        let changes = changes.expect("memory answers at once").expect("the disk itself never fails");
+        for delivery in changes.expect("what is so new is not forgotten") {
             let position = delivery.position.expect("what is in the log has a place").0;
             if position != log.len() as u64 + 1 {
                 trace.broken(Actor::Store, format!("position {position} comes after {}", log.len()));
@@ -159,12 +160,22 @@ impl Disk {
 pub(crate) struct Life {
     dead: AtomicBool,
     closed: AtomicBool,
+    ended: Notify,
 }
 
 impl Life {
     /// From now on nothing that the server does has an effect.
     pub(crate) fn end(&self) {
         self.dead.store(true, Ordering::Relaxed);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until it is over.
+    pub(crate) async fn over(&self) {
+        let ended = self.ended.notified();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     /// Whether it is over.
@@ -420,7 +431,7 @@ impl RoomStore for Driver {
 impl MessageStore for Driver {
     async fn append(&self, mut new: NewMessage) -> Result<Appended, StoreError> {
         if self.mutation == Some(Mutation::ClientIdsForgotten) {
-            new.client_id = None;
+            (new.client_id, new.fingerprint) = (None, None);
         }
         let of = number(new.id.as_bytes());
         if self.mutation == Some(Mutation::NotStored) && of.is_multiple_of(7) {
@@ -460,13 +471,27 @@ impl ChangeLog for Driver {
         self.read("last_position", 0, self.disk.store.last_position()).await
     }
 
-    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
-        let mut changes =
-            self.read("changes_after", position.0, self.disk.store.changes_after(position, limit)).await?;
-        if self.mutation == Some(Mutation::LogLosesEntries) {
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        self.read("log_begin", 0, self.disk.store.log_begin()).await
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
+        let read = self.disk.store.changes_after(position, limit);
+        let mut changes = self.read("changes_after", position.0, read).await?;
+        if self.mutation == Some(Mutation::LogLosesEntries)
+            && let Some(changes) = &mut changes
+        {
             changes.retain(|change| !change.position.0.is_multiple_of(5));
         }
         Ok(changes)
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        self.write("forget_before", 0, move |disk| now(disk.forget_before(at))).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

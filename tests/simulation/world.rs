@@ -216,26 +216,25 @@ impl World {
 
     /// An orderly end, as `serve` does it.
     pub(crate) async fn shut_down(&self) {
-        let (nr, mounted) = {
+        let (nr, mounted, life) = {
             let mut server = self.server.lock().unwrap();
             let Some(server) = server.as_mut() else { return };
             server.listens = false;
-            (server.nr, server.mounted.clone())
+            (server.nr, server.mounted.clone(), server.life.clone())
         };
         self.trace.note(Actor::Operator, format!("server {nr} shuts down"));
         let began = self.agenda.now();
-        mounted.close().await;
+        tokio::select! {
+            biased;
+            () = mounted.close() => {}
+            // Killed meanwhile.
+            () = life.over() => return,
+        }
         let took = self.agenda.now() - began;
         if took > 10_000 {
             self.trace.broken(Actor::Operator, format!("the server took {took} ms to shut down"));
         }
-        let mut server = self.server.lock().unwrap();
-        if server.as_ref().is_none_or(|server| server.nr != nr) {
-            // Killed meanwhile.
-            return;
-        }
-        let Some(Server { life, links, .. }) = server.take() else { return };
-        drop(server);
+        let Some(Server { links, .. }) = self.server.lock().unwrap().take() else { return };
         if !mounted.app.sessions.is_empty() {
             let left = mounted.app.sessions.len();
             self.trace.broken(Actor::Operator, format!("{left} sessions survive the end of the server"));

@@ -26,6 +26,7 @@
 //! A driver that cannot run in a test must show as ignored with its reason, never as passed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -34,8 +35,8 @@ use crate::codec::Blob;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq,
-    Tombstone, User, UserKey,
+    ClientId, Conversation, Fingerprint, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role,
+    RoomInfo, Seq, Tombstone, User, UserKey,
 };
 
 #[cfg(any(test, feature = "contract"))]
@@ -178,11 +179,20 @@ pub struct NewRoom {
     pub at: Timestamp,
 }
 
+/// How long a fingerprint tells a repeated send from a new one.
+pub const FINGERPRINT_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many of the newest fingerprints are remembered at least.
+pub const FINGERPRINTS_KEPT: usize = 1 << 18;
+
 /// What was said.
 #[async_trait]
 pub trait MessageStore: Send + Sync {
     /// Appends a message to its conversation and logs [`Change::MessageSent`]. When the sender has used the
-    /// client id before, nothing changes and the first message is returned. The conversation exists.
+    /// client id before, nothing changes and the first message is returned. The same goes for a fingerprint that the
+    /// sender has used in this conversation less than [`FINGERPRINT_WINDOW`] before, by the times of the messages; a
+    /// driver may forget it when there were [`FINGERPRINTS_KEPT`] others since, or when the log was forgotten
+    /// ([`ChangeLog::forget_before`]). The conversation exists.
     async fn append(&self, new: NewMessage) -> Result<Appended, StoreError>;
 
     /// Looks a message up, deleted or not.
@@ -226,6 +236,8 @@ pub struct NewMessage {
     pub image: Option<String>,
     /// The client's own name for this send.
     pub client_id: Option<ClientId>,
+    /// What a repeated send is known by when it has no name: see [`MessageStore::append`].
+    pub fingerprint: Option<Fingerprint>,
     /// When.
     pub at: Timestamp,
 }
@@ -275,9 +287,21 @@ pub trait ChangeLog: Send + Sync {
     /// The position of the last change, 0 when there is none.
     async fn last_position(&self) -> Result<Position, StoreError>;
 
-    /// The changes after a position in the order of positions, at most `limit`. Messages, rooms and users come
-    /// as they are now, not as they were.
-    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError>;
+    /// The position after which the log is complete: 0 until something is forgotten.
+    async fn log_begin(&self) -> Result<Position, StoreError>;
+
+    /// The changes after a position in the order of positions, at most `limit`; none when some of them have been
+    /// forgotten. Messages, rooms and users come as they are now, not as they were. A driver may end early, though not
+    /// before the first change, when the bodies take more than 16 MiB.
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError>;
+
+    /// Forgets the changes before the first one that was made at `at` or later, but never the last of all, and returns
+    /// the new [`Self::log_begin`]. What changed stays as it is; only the log gets shorter.
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError>;
 
     /// Makes sure that all that was acknowledged is on disk and closes what needs closing; later calls fail
     /// with [`StoreError::Unavailable`]. Closing twice is fine.

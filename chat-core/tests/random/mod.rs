@@ -40,6 +40,8 @@ pub(crate) enum Request {
     History(ConversationId, Window, bool),
     LastPosition,
     ChangesAfter(Position, usize),
+    LogBegin,
+    ForgetBefore(Timestamp),
     Check,
 }
 
@@ -63,7 +65,7 @@ pub(crate) enum Answer {
     Deleted(Option<(Option<Position>, StoredMessage)>),
     History(Vec<StoredMessage>, bool),
     Position(Position),
-    Changes(Vec<LoggedChange>),
+    Changes(Option<Vec<LoggedChange>>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -125,6 +127,8 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::ChangesAfter(position, limit) => {
             Answer::Changes(store.changes_after(position, limit).await?)
         }
+        Request::LogBegin => Answer::Position(store.log_begin().await?),
+        Request::ForgetBefore(at) => Answer::Position(store.forget_before(at).await?),
         Request::Check => {
             store.check().await?;
             Answer::Done

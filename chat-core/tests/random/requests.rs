@@ -5,8 +5,8 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    ClientId, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, Tombstone, User,
-    UserKey, Visibility,
+    ClientId, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq,
+    Tombstone, User, UserKey, Visibility,
 };
 use chat_core::store::{Appended, CreatedUser, NewMessage, NewRoom};
 
@@ -69,12 +69,14 @@ pub(crate) struct Requests {
     rooms: Vec<ConversationId>,
     messages: Vec<MessageId>,
     positions: u64,
+    /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
+    forgets: bool,
 }
 
 impl Requests {
     /// The stream of a seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed, ..Self::default() }
+        Self { state: seed, forgets: seed.is_multiple_of(2), ..Self::default() }
     }
 
     /// The present moment of the stream, which never goes back.
@@ -243,6 +245,11 @@ impl Requests {
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },
+            fingerprint: if !self.forgets && self.chance(3) {
+                Some(Fingerprint(self.below(200)))
+            } else {
+                None
+            },
             client_id: client_id.map(|id| self.rarely_the_same(id)).unwrap_or_default(),
             at: self.moment(),
         }
@@ -320,7 +327,11 @@ impl Requests {
             }
             79..92 => Request::History(self.conversation(), self.window(), self.chance(2)),
             92..94 => Request::LastPosition,
-            94..99 => Request::ChangesAfter(self.position(), self.limit()),
+            94 => Request::LogBegin,
+            95 if self.forgets && self.chance(4) => {
+                Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
+            }
+            95..99 => Request::ChangesAfter(self.position(), self.limit()),
             _ => Request::Check,
         }
     }

@@ -20,10 +20,11 @@ use chat_core::codec::{self, Kind};
 use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::history::Window;
-use chat_core::model::{Content, MessageView, User, UserKey};
+use chat_core::model::{Content, Fingerprint, MessageView, User, UserKey};
 use chat_core::prelude::Error;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
+use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 
 use super::wire::{Call, Count, DecodeError, Failure, Flag, Text, client_id};
@@ -56,6 +57,8 @@ struct PrivateMessage<'a> {
     #[serde(borrow, default)]
     file_name: Text<'a>,
     #[serde(borrow, default)]
+    timestamp: Text<'a>,
+    #[serde(borrow, default)]
     client_id: Text<'a>,
 }
 
@@ -67,11 +70,30 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
     let file_name =
         form.is_file.get("isFile")?.then(|| file_name.map_or_else(|| "file.txt".to_owned(), Into::into));
     let client_id = client_id(form.client_id)?;
+    let fingerprint = match form.timestamp {
+        Text::Text(timestamp) => Some(fingerprint(&receiver, &timestamp, &text, file_name.as_deref())),
+        Text::Absent | Text::Other => None,
+    };
     Ok(Command::Send {
         to: Destination::Person(UserKey::Username(receiver)),
         content: Content { text: text.into(), file_name, image: None },
         client_id,
+        fingerprint,
     })
+}
+
+/// What a packet that a client sends again is known by: these pages give their messages no id, but what is sent again
+/// is the same to the last letter, the time on the client's clock included. SHA-256, so that it is the same on every
+/// node and after every restart; each part with its length, so that no two divisions of a text look alike.
+fn fingerprint(receiver: &str, timestamp: &str, text: &str, file_name: Option<&str>) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for part in [receiver, timestamp, text, file_name.unwrap_or_default()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update([u8::from(file_name.is_some())]);
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+    Fingerprint(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
 }
 
 #[derive(serde::Deserialize)]
@@ -116,7 +138,12 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
 fn reply(reply: &Reply) -> Option<Frame> {
     match reply {
         Reply::Messages(history) => Some(Frame::new("messageHistory", &MessageList(&history.messages))),
-        Reply::Done | Reply::Message(_) | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+        Reply::Done
+        | Reply::Message(_)
+        | Reply::Users(_)
+        | Reply::User(_)
+        | Reply::Conversation(_)
+        | Reply::Changes(_) => None,
     }
 }
 
@@ -124,7 +151,7 @@ fn ack(reply: &Reply) -> Ack {
     match reply {
         Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
         Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => None,
+        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Changes(_) => None,
     }
 }
 

@@ -11,12 +11,13 @@
 
 pub mod camel;
 pub mod push;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use bytes::Bytes;
@@ -60,6 +61,14 @@ pub struct Dialect {
     pub roster: Option<fn(&[UserId]) -> Frame>,
 }
 
+impl Dialect {
+    /// Its place in [`ALL`].
+    pub(crate) fn index(&self) -> usize {
+        // A dialect that is not in the list is nobody's.
+        ALL.iter().position(|dialect| std::ptr::eq(*dialect, self)).unwrap_or(usize::MAX)
+    }
+}
+
 impl std::fmt::Debug for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dialect({})", self.name)
@@ -74,6 +83,8 @@ pub struct Frame {
     packet: Bytes,
     /// Where its argument is in the packet.
     data: Range<usize>,
+    /// The same as a value of its own, once somebody needs it.
+    argument: OnceLock<Box<RawValue>>,
     position: Option<Position>,
 }
 
@@ -116,7 +127,8 @@ impl Frame {
         });
         // The head of the frame is as long as its content needs.
         let shift = length - packet.len();
-        Self { event, packet, data: argument.start - shift..argument.end - shift, position }
+        let data = argument.start - shift..argument.end - shift;
+        Self { event, packet, data, argument: OnceLock::new(), position }
     }
 
     /// The whole event as a websocket frame.
@@ -129,10 +141,12 @@ impl Frame {
         self.position.map(|Position(position)| position.to_string())
     }
 
-    /// Its argument.
+    /// Its argument. A copy is kept from the first time on: only clients that poll need it, and then all of them.
     pub fn data(&self) -> &RawValue {
-        let text = std::str::from_utf8(&self.packet[self.data.clone()]).unwrap_or("null");
-        serde_json::from_str(text).unwrap_or(RawValue::NULL)
+        self.argument.get_or_init(|| {
+            let text = std::str::from_utf8(&self.packet[self.data.clone()]).unwrap_or("null");
+            RawValue::from_string(text.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+        })
     }
 }
 

@@ -29,6 +29,11 @@ impl<'a> Call<'a> {
         serde_json::from_str(packet).map_err(|_| DecodeError::Malformed)
     }
 
+    /// Whether it has no argument, or null.
+    pub fn is_empty(&self) -> bool {
+        self.argument.is_none_or(|argument| argument.get() == "null")
+    }
+
     /// The first argument as an object of this form.
     ///
     /// # Errors
@@ -138,6 +143,22 @@ impl Serialize for Failure {
 
 /// The acknowledgement of a command that was carried out: `{ok:true, success:true, …}`.
 pub struct Acknowledged(pub Ack);
+
+/// The same with all fields of an object beside `ok` and `success`.
+#[derive(Serialize)]
+pub struct AcknowledgedWith<T> {
+    ok: bool,
+    success: bool,
+    #[serde(flatten)]
+    fields: T,
+}
+
+impl<T> AcknowledgedWith<T> {
+    /// With the fields of this object.
+    pub fn new(fields: T) -> Self {
+        Self { ok: true, success: true, fields }
+    }
+}
 
 impl Serialize for Acknowledged {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

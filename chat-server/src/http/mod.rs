@@ -1,10 +1,12 @@
 //! HTTP: what every route shares. Bodies are read and errors answered so that any frontend can show them: every
 //! error, whatever its cause, is JSON with a `message`.
 
+mod caller;
 pub mod cookie;
 mod edge;
 mod page;
 mod router;
+mod sync;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +23,7 @@ use chat_core::error::{Error, ErrorKind};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 
+pub use self::caller::caller;
 pub use self::router::router;
 use crate::app::App;
 use crate::auth::AuthError;

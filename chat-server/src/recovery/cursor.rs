@@ -26,13 +26,15 @@ impl Cursor {
         Self { told, live: false }
     }
 
-    /// Whether a change that is announced now must be told now.
-    pub(crate) fn announce(&mut self, position: Position) -> bool {
-        let due = self.live && position > self.told;
-        if due {
-            self.told = position;
-        }
-        due
+    /// Whether a change that is announced now must be told now. Then it is [passed](Self::pass), or the session is
+    /// [held back](Self::hold).
+    pub(crate) fn is_due(&self, position: Position) -> bool {
+        self.live && position > self.told
+    }
+
+    /// A change that was due could not be told: it and what comes after it will be read from the log.
+    pub(crate) fn hold(&mut self) {
+        self.live = false;
     }
 
     /// Everything up to `position` was told, or concerns others.
@@ -97,10 +99,20 @@ mod tests {
             if self.handed < self.counted {
                 step(&|world| {
                     world.handed += 1;
-                    if world.cursor.announce(Position(world.handed)) {
+                    if world.cursor.is_due(Position(world.handed)) {
                         world.told.push(world.handed);
+                        world.cursor.pass(Position(world.handed));
                     }
                 });
+                // There is no room for it.
+                if self.cursor.is_due(Position(self.handed + 1)) {
+                    step(&|world| {
+                        world.handed += 1;
+                        world.cursor.hold();
+                        assert!(world.catching_up == CatchingUp::Over, "nobody else catches it up");
+                        world.catching_up = CatchingUp::Asks;
+                    });
+                }
             }
             match &self.catching_up {
                 CatchingUp::Asks => step(&|world| {

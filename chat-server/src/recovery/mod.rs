@@ -20,24 +20,30 @@
 //! in what it then finds missing; a live session skips what is not behind its cursor. Every session begins like this,
 //! also a fresh one: its pid names a position, and nothing may be missing after it.
 //!
+//! **Lag.** When a live session's client takes too little, its session is held again at the first change that finds no
+//! room, and caught up in the same way as soon as there is. So what waits for a slow client is bounded, and nothing is
+//! lost for it.
+//!
 //! What a change means for somebody is decided in one place ([`announce::frames`]) for both ways.
 
 mod cursor;
 mod pid;
+mod recent;
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::error::{Error, ErrorKind};
+use chat_core::error::ErrorKind;
 use chat_core::model::Position;
 use serde_json::Value as Json;
 
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::pid::Pids;
-use crate::announce;
+pub(crate) use self::recent::Recent;
 use crate::app::App;
 use crate::auth::Authenticated;
-use crate::dialect::{Dialect, Frames};
+use crate::dialect::Dialect;
 use crate::session::Session;
 
 /// Where a session begins.
@@ -48,21 +54,17 @@ pub(crate) struct Start {
     pub(crate) position: Position,
 }
 
-/// Most changes read from the log at once.
-const AT_ONCE: usize = 32;
-
-/// How many sessions may read the log at the same time.
-pub(crate) const READERS: usize = 4;
-
 /// The pause after a failure, doubled each time, and between two reads for a client that polls.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes that wait for a client before more is read for it.
 const ENOUGH: usize = 256 << 10;
 
-/// How long is waited before it is looked again whether a client has taken what waits for it. Replays are rare and
-/// short, so they need no waking of their own.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How often the log is shortened.
+const SHORTEN_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// So many changes are read one at a time after a failure, so that it is known which one cannot be read.
+const SINGLY: usize = 32;
 
 /// How often reading the log is tried before the connection is cut, which makes its client try again later.
 const ATTEMPTS: u32 = 5;
@@ -94,7 +96,8 @@ pub(crate) async fn start(
             && (position <= announced || exists(app, position).await)
         {
             let missed = announced.0.saturating_sub(position.0);
-            if missed <= app.config.recovery_limit {
+            let is_kept = position.0 >= app.log_begin.load(Ordering::Relaxed);
+            if is_kept && missed <= app.config.recovery_limit {
                 tracing::debug!(user.id = %caller.user.id, missed, "a session goes on");
                 return Start { pid: pid.to_owned(), position };
             }
@@ -102,6 +105,22 @@ pub(crate) async fn start(
         }
     }
     Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced }
+}
+
+/// Keeps the log as short as is configured, for as long as the server runs.
+pub(crate) async fn shorten_log(app: Weak<App>) {
+    loop {
+        {
+            let Some(app) = app.upgrade() else { return };
+            let Some(kept) = app.config.log_kept else { return };
+            let since = app.chat.now().before(kept);
+            match app.chat.store().forget_before(since).await {
+                Ok(begin) => app.log_begin.store(begin.0, Ordering::Relaxed),
+                Err(error) => tracing::warn!(%error, "the log could not be shortened"),
+            }
+        }
+        tokio::time::sleep(SHORTEN_EVERY).await;
+    }
 }
 
 /// Whether there is a change at `position`, of which this node may not have heard yet.
@@ -118,17 +137,34 @@ pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
     tokio::spawn(async move { catch_up(&app, &session).await });
 }
 
+/// Tells a session what it could not be told when it was announced, since its client takes too little, as soon as there
+/// is room; then lets it go live again.
+pub(crate) fn resume(app: &Arc<App>, session: &Arc<Session>) {
+    tracing::debug!(user.id = %session.user, session = session.id.0, "a connection lags");
+    let (app, session) = (app.clone(), session.clone());
+    tokio::spawn(async move {
+        session.room(ENOUGH).await;
+        catch_up(&app, &session).await;
+    });
+}
+
 async fn catch_up(app: &App, session: &Arc<Session>) {
     let mut failures = 0;
-    // How many more changes are read one at a time, so that it is known which one cannot be read.
     let mut singly = 0;
     while let Err(missing) = session.go_live(&app.announcer) {
         if session.is_over() {
             return;
         }
-        let limit = if singly > 0 { 1 } else { AT_ONCE };
-        let (read_to, mine) = match read(app, session, missing.after, limit).await {
-            Ok(read) => read,
+        let read = match singly {
+            0 => app.recent.after(missing.after).await,
+            _ => app.recent.one_after(missing.after).await,
+        };
+        let read = match read {
+            Ok(Some(read)) => read,
+            Ok(None) => {
+                app.log_was_shortened().await;
+                return session.cut("what it missed has been forgotten");
+            }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 failures += 1;
                 tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
@@ -138,7 +174,7 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
                 tokio::time::sleep(PAUSE * 2_u32.pow(failures)).await;
                 continue;
             }
-            Err(error) if limit == 1 => {
+            Err(error) if singly > 0 => {
                 tracing::error!(position = missing.after.0 + 1, %error, "a change cannot be read");
                 // It will never be readable; those behind it must not wait for ever.
                 session.pass(Position(missing.after.0 + 1));
@@ -146,43 +182,27 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
                 continue;
             }
             Err(_) => {
-                singly = AT_ONCE;
+                singly = SINGLY;
                 continue;
             }
         };
         (failures, singly) = (0, singly.saturating_sub(1));
-        for (position, frames) in mine {
-            while !session.replay(position, &frames) {
+        for (position, frames) in read.of_user(session.user, session.dialect) {
+            while !session.replay(position, frames) {
                 if session.is_over() {
                     return;
                 }
-                tokio::time::sleep(LOOK_AGAIN).await;
+                // Whatever its size, it has room when nothing else waits.
+                session.room(0).await;
             }
         }
         // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
-        session.pass(read_to.unwrap_or(missing.up_to));
+        session.pass(read.to().unwrap_or(missing.up_to));
         if !session.has_wire() {
             // A full queue would leave no room for answers, heartbeats and the change to WebSocket.
             tokio::time::sleep(PAUSE).await;
         }
-        while session.unsent() > ENOUGH && !session.is_over() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        session.room(ENOUGH).await;
         tokio::task::yield_now().await;
     }
 }
-
-/// What a session is told of the changes after `position`, and how far they were read.
-async fn read(app: &App, session: &Session, position: Position, limit: usize) -> Result<Read, Error> {
-    // When everybody comes back at once, this keeps the others served, and bounds what is in memory: what is for somebody
-    // else is dropped before the next one reads. Fails only if somebody closes it, which nobody does.
-    let _turn = app.catching_up.acquire().await;
-    let changes = app.chat.changes_after(position, limit).await?;
-    let read_to = changes.last().and_then(|last| last.position);
-    let mine = changes.iter().filter(|delivery| delivery.audience.includes(session.user));
-    let mine =
-        mine.map(|delivery| (delivery.position, announce::frames(session.dialect, delivery))).collect();
-    Ok((read_to, mine))
-}
-
-type Read = (Option<Position>, Vec<(Option<Position>, Frames)>);

@@ -84,6 +84,14 @@ impl Polling {
         self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
     }
 
+    /// The client has fetched what waited for it.
+    pub(super) fn fetched(&self, sid: &str) {
+        let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
+        if let Some(session) = session {
+            session.fetched();
+        }
+    }
+
     /// It has been given.
     pub(super) fn forget_pid(&self, sid: &str) {
         self.0.lock().pids.remove(sid);

@@ -120,7 +120,8 @@ impl SocketIoEndpoint {
             Method::POST => Body::new(Limited::new(body, most)),
             _ => body,
         });
-        *small.method_mut() = parts.method.clone();
+        let fetches = parts.method == Method::GET;
+        *small.method_mut() = parts.method;
         *small.uri_mut() = copied(&parts.uri);
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {
             let value =
@@ -134,6 +135,11 @@ impl SocketIoEndpoint {
         if is_doomed() {
             // Doomed while this poll was waiting: what it was answered must not be read any more.
             return unknown();
+        }
+        if let Some(sid) = sid
+            && fetches
+        {
+            self.polling.fetched(sid);
         }
         match sid {
             Some(sid) => match self.polling.pid(sid) {

@@ -131,6 +131,8 @@ impl<S: AsyncWrite + Unpin> Drop for Guarded<S> {
     fn drop(&mut self) {
         // A goodbye that was written last is still given to the peer if it can take it.
         let _ = self.drain(&mut Context::from_waker(Waker::noop()));
+        // Whoever waits for room must not wait for ever.
+        self.wire.kill();
     }
 }
 
@@ -329,7 +331,7 @@ mod tests {
         ours.write_all(&connect).await.unwrap();
         let reader = tokio::spawn(async move { ours.read_u8().await });
         tokio::task::yield_now().await;
-        wire.send(&super::super::wire::text_frame(1, |bytes| bytes.push(b'x'))).unwrap();
+        wire.send(&super::super::wire::text_frame(1, |bytes| bytes.push(b'x')), 1).unwrap();
         let mut frames = [0; 7];
         theirs.read_exact(&mut frames).await.unwrap();
         assert_eq!(&frames, b"\x81\x0240\x81\x01x");

@@ -11,14 +11,16 @@
 //! session that began with long polling, a marker that is queued behind all that was queued before (and taken out
 //! here). What is sent before that is held.
 //!
-//! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client; what would be more is refused, and the caller cuts the
-//! connection. A client that takes nothing for as long as the stall timeout is cut too.
+//! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
+//! is refused, and the caller waits or cuts the connection. A client that takes nothing for as long as the stall timeout
+//! is cut too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
@@ -33,6 +35,8 @@ pub struct Wire {
     killed: AtomicBool,
     upgraded: AtomicBool,
     pub(super) reader: AtomicWaker,
+    /// Told whenever less waits than before, and at the end.
+    taken: Notify,
     out: Mutex<Out>,
 }
 
@@ -87,6 +91,7 @@ impl Wire {
             killed: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             reader: AtomicWaker::new(),
+            taken: Notify::new(),
             out: Mutex::new(Out { unsent: BytesMut::new(), latest: None, lane, pid: None }),
         }
     }
@@ -95,6 +100,24 @@ impl Wire {
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
         self.reader.wake();
+        self.taken.notify_waiters();
+    }
+
+    /// Waits until at most `most` bytes wait to be sent, or nothing is sent any more.
+    pub(crate) async fn room(&self, most: usize) {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            taken.as_mut().enable();
+            if self.unsent() <= most || self.is_killed() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    /// Whether the switch was thrown, or the stream has ended.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
     }
 
     /// Fails when the switch was thrown.
@@ -129,17 +152,18 @@ impl Wire {
         out.unsent.len() + held
     }
 
-    /// Sends a frame behind all that was sent before it.
+    /// Sends a frame behind all that was sent before it, if at most `most` bytes wait then; a single frame always has
+    /// room.
     ///
     /// # Errors
     /// When too much waits; nothing was sent then.
-    pub fn send(&self, frame: &Bytes) -> Result<(), Full> {
+    pub fn send(&self, frame: &Bytes, most: usize) -> Result<(), Full> {
         let mut out = self.out.lock();
         let out = &mut *out;
         match &mut out.lane {
             Lane::Open => {
                 let was_empty = out.unsent.is_empty();
-                if !was_empty && out.unsent.len() + frame.len() > MOST_UNSENT {
+                if !was_empty && out.unsent.len() + frame.len() > most {
                     return Err(Full);
                 }
                 out.unsent.extend_from_slice(frame);
@@ -149,7 +173,7 @@ impl Wire {
             }
             Lane::BehindConnect(held) | Lane::BehindMarker(held) => {
                 let waiting: usize = held.iter().map(Bytes::len).sum();
-                if !held.is_empty() && waiting + frame.len() > MOST_UNSENT {
+                if !held.is_empty() && waiting + frame.len() > most {
                     return Err(Full);
                 }
                 held.push(frame.clone());
@@ -196,7 +220,12 @@ impl Wire {
                 out.unsent.extend_from_slice(&latest);
             }
             match write(&out.unsent)? {
-                0 => return Ok(Drained { all: false, progress }),
+                0 => {
+                    if progress {
+                        self.taken.notify_waiters();
+                    }
+                    return Ok(Drained { all: false, progress });
+                }
                 written => {
                     progress = true;
                     let _ = out.unsent.split_to(written);
@@ -205,6 +234,9 @@ impl Wire {
         }
         // Most connections are idle most of the time, and keep no buffer meanwhile.
         out.unsent = BytesMut::new();
+        if progress {
+            self.taken.notify_waiters();
+        }
         Ok(Drained { all: true, progress })
     }
 }
@@ -348,10 +380,10 @@ mod tests {
     fn events_wait_for_the_connect_answer() {
         let wire = Wire::new();
         assert!(wire_accepts(&wire, &frame("0{}")));
-        wire.send(&frame("event 1")).unwrap();
+        wire.send(&frame("event 1"), MOST_UNSENT).unwrap();
         assert_eq!(sent(&wire), ["0{}"]);
         assert!(wire_accepts(&wire, &[frame("2"), frame(r#"40{"sid":"x"}"#), frame("later")].concat()));
-        wire.send(&frame("event 2")).unwrap();
+        wire.send(&frame("event 2"), MOST_UNSENT).unwrap();
         assert_eq!(sent(&wire), ["2", r#"40{"sid":"x"}"#, "event 1", "later", "event 2"]);
     }
 
@@ -365,7 +397,7 @@ mod tests {
 
         let takeover = Wire::upgrade();
         takeover.set_pid("P");
-        takeover.send(&frame("event 2")).unwrap();
+        takeover.send(&frame("event 2"), MOST_UNSENT).unwrap();
         let marker = String::from_utf8(MARKER.to_vec()).unwrap();
         assert!(wire_accepts(&takeover, &[answer, frame("event 1"), frame(&marker)].concat()));
         assert_eq!(sent(&takeover), [r#"40{"sid":"x","pid":"P"}"#, "event 1", "event 2"]);
@@ -382,13 +414,16 @@ mod tests {
             assert!(wire_accepts(&wire, &frame(r#"44{"message":"Authentication error"}"#)), "a true refusal");
         }
         let admitted = Wire::new();
-        assert!(wire_accepts(&admitted, &[frame(r#"40{"sid":"x"}"#), stopped].concat()), "it says nothing later");
+        assert!(
+            wire_accepts(&admitted, &[frame(r#"40{"sid":"x"}"#), stopped].concat()),
+            "it says nothing later"
+        );
     }
 
     #[test]
     fn the_marker_opens_the_lane_and_is_not_sent() {
         let wire = Wire::upgrade();
-        wire.send(&frame("event 3")).unwrap();
+        wire.send(&frame("event 3"), MOST_UNSENT).unwrap();
         let marker = String::from_utf8(MARKER.to_vec()).unwrap();
         assert!(wire_accepts(&wire, &[frame("event 1"), frame("event 2"), frame(&marker)].concat()));
         assert!(wire_accepts(&wire, &frame("2")));
@@ -400,7 +435,7 @@ mod tests {
         let wire = Wire::new();
         wire.send_latest(&frame("roster 1"));
         assert!(wire_accepts(&wire, &frame("40")));
-        wire.send(&frame("event")).unwrap();
+        wire.send(&frame("event"), MOST_UNSENT).unwrap();
         wire.send_latest(&frame("roster 2"));
         assert_eq!(sent(&wire), ["40", "event", "roster 2"]);
         assert!(sent(&wire).is_empty());
@@ -412,18 +447,18 @@ mod tests {
         assert!(wire_accepts(&wire, &frame("40")));
         sent(&wire);
         let large = frame(&"x".repeat(MOST_UNSENT + 1));
-        wire.send(&large).unwrap();
-        assert_eq!(wire.send(&frame("more")), Err(Full));
+        wire.send(&large, MOST_UNSENT).unwrap();
+        assert_eq!(wire.send(&frame("more"), MOST_UNSENT), Err(Full));
         assert!(!wire_accepts(&wire, &frame("2")), "nor socketioxide's");
         sent(&wire);
-        wire.send(&frame("more")).unwrap();
+        wire.send(&frame("more"), MOST_UNSENT).unwrap();
     }
 
     #[test]
     fn a_frame_that_is_sent_in_pieces_stays_whole() {
         let wire = Wire::new();
         assert!(wire_accepts(&wire, &frame("40")));
-        wire.send(&frame("event")).unwrap();
+        wire.send(&frame("event"), MOST_UNSENT).unwrap();
         let mut bytes = Vec::new();
         for _ in 0..100 {
             let mut budget = 1;

@@ -13,7 +13,7 @@ use super::support::{
 };
 use super::support::{say, stored, user_id, username, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
-use crate::model::{Pair, Position, ProfilePatch, Role, Seq};
+use crate::model::{Fingerprint, Pair, Position, ProfilePatch, Role, Seq};
 use crate::store::{Appended, CreatedUser, NewMessage, Store, StoreError};
 
 /// How a store ends.
@@ -128,6 +128,8 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
         let conversation = direct(&*store, 1, ann, bob).await;
         let first = NewMessage { client_id: Some(client_id("once")), ..new_message(1, conversation, ann) };
         append(&*store, first.clone()).await;
+        let marked = NewMessage { fingerprint: Some(Fingerprint(9)), ..new_message(3, conversation, ann) };
+        append(&*store, marked.clone()).await;
         let store = again(store, end, &path, &open).await;
 
         let before = everything(&*store).await;
@@ -150,9 +152,16 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
         let repeated = NewMessage { id: message_id(2), ..first.clone() };
         let answer = store.append(repeated).await.unwrap();
         assert_eq!(answer, Appended::Repeated(Box::new(stored(first, Seq(1)))), "{end:?}: a repeated send");
+        let repeated = NewMessage { id: message_id(4), ..marked.clone() };
+        let answer = store.append(repeated).await.unwrap();
+        assert_eq!(
+            answer,
+            Appended::Repeated(Box::new(stored(marked, Seq(2)))),
+            "{end:?}: a repeated packet"
+        );
         assert_eq!(everything(&*store).await, before, "{end:?}: none of this may change anything");
         let others = NewMessage { client_id: Some(client_id("once")), ..new_message(2, conversation, bob) };
-        assert_eq!(append(&*store, others).await, (Position(2), Seq(2)), "{end:?}: another's client id");
+        assert_eq!(append(&*store, others).await, (Position(3), Seq(3)), "{end:?}: another's client id");
     }
 }
 
@@ -169,6 +178,25 @@ pub async fn revoked_tokens_are_still_void(path: &Path, open: impl AsyncFn(&Path
         assert_eq!(revoked, [([1; 32], at(100)), ([2; 32], at(200))], "{end:?}");
         let store = again(store, end, &path, &open).await;
         assert_eq!(store.revoked_tokens(at(100)).await.unwrap(), [([2; 32], at(200))], "{end:?}");
+    }
+}
+
+/// A log that was shortened stays so, and positions go on, also when next to nothing of it was kept.
+pub async fn a_shortened_log_stays_so(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let [ann] = people(&*store, [1]).await;
+        let conversation = room(&*store, 1, ann).await;
+        for n in 1..=3 {
+            say(&*store, n, conversation, ann).await;
+        }
+        assert_eq!(store.forget_before(at(i64::MAX)).await.unwrap(), Position(3), "{end:?}");
+        let store = again(store, end, &path, &open).await;
+        assert_eq!(store.log_begin().await.unwrap(), Position(3), "{end:?}");
+        assert_eq!(store.changes_after(Position(2), 9).await.unwrap(), None, "{end:?}");
+        assert_eq!(last_position(&*store).await, Position(4), "{end:?}");
+        let place = append(&*store, new_message(4, conversation, ann)).await;
+        assert_eq!(place, (Position(5), Seq(4)), "{end:?}");
     }
 }
 

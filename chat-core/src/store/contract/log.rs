@@ -1,13 +1,17 @@
 //! Clauses of [`ChangeLog`](crate::store::ChangeLog).
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::support::{
     append, at, client_id, conversation_id, delete, direct, everything, id, last_position, member,
 };
-use super::support::{message_id, new_message, new_room, new_user, people, room, say, user_id, whole_log};
+use super::support::{
+    message_id, new_message, new_room, new_user, people, room, say, user_id, whole_history, whole_log,
+};
 use crate::history::Window;
-use crate::model::{Pair, Position, ProfilePatch, Role, Tombstone};
+use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
 use crate::store::{Appended, Change, NewMessage, Store, StoreError, StoredMessage};
 
 async fn message(store: &dyn Store, n: u16) -> StoredMessage {
@@ -18,8 +22,10 @@ async fn message(store: &dyn Store, n: u16) -> StoredMessage {
 pub async fn a_fresh_store_is_empty(store: Arc<dyn Store>) {
     store.check().await.expect("a fresh store must work");
     assert_eq!(last_position(&*store).await, Position(0));
+    assert_eq!(store.log_begin().await.unwrap(), Position(0));
+    assert_eq!(store.forget_before(at(i64::MAX)).await.unwrap(), Position(0), "there is nothing to forget");
     for position in [0, 1, u64::MAX] {
-        assert_eq!(store.changes_after(Position(position), 10).await.unwrap(), []);
+        assert_eq!(store.changes_after(Position(position), 10).await.unwrap(), Some(vec![]));
     }
     assert_eq!(store.users(10).await.unwrap(), []);
 }
@@ -89,7 +95,7 @@ pub async fn the_log_can_be_read_from_any_position(store: Arc<dyn Store>) {
     for after in (0..=all.len() as u64).chain(past_the_end) {
         let rest = all.get(after as usize..).unwrap_or_default();
         for limit in (0..=all.len() + 1).chain([usize::MAX]) {
-            let part = store.changes_after(Position(after), limit).await.unwrap();
+            let part = store.changes_after(Position(after), limit).await.unwrap().unwrap();
             assert_eq!(part, rest[..limit.min(rest.len())], "changes_after({after}, {limit})");
         }
     }
@@ -121,6 +127,57 @@ pub async fn logged_messages_come_as_they_are_now(store: Arc<dyn Store>) {
             }
         }
     }
+}
+
+/// Forgetting shortens the log at its beginning, up to the first change that is new enough, and nothing else: what is
+/// left can be read, what follows something forgotten is none, and positions go on.
+pub async fn a_shortened_log_says_so(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    // The fourth was made on a clock that was late.
+    for (n, made) in (1..).zip([100, 200, 300, 150, 400]) {
+        append(&*store, NewMessage { at: at(made), ..new_message(n, conversation, ann) }).await;
+    }
+    delete(&*store, message_id(1), ann).await;
+    let (log, history) = (whole_log(&*store).await, whole_history(&*store, conversation).await);
+    for (before, begin) in [(0, 0), (100, 0), (101, 1), (100, 1), (201, 2), (301, 4), (400, 4), (i64::MAX, 5)]
+    {
+        assert_eq!(store.forget_before(at(before)).await.unwrap(), Position(begin), "before {before}");
+        assert_eq!(store.log_begin().await.unwrap(), Position(begin));
+        assert_eq!(last_position(&*store).await, Position(6));
+        for after in 0..=7 {
+            let changes = store.changes_after(Position(after), 2).await.unwrap();
+            let rest = log.get(after as usize..).unwrap_or_default();
+            let expected = (after >= begin).then(|| rest[..rest.len().min(2)].to_vec());
+            assert_eq!(
+                changes, expected,
+                "changes after {after} when everything before {before} was forgotten"
+            );
+        }
+    }
+    assert_eq!(whole_history(&*store, conversation).await, history, "messages are not forgotten");
+    let place = append(&*store, new_message(6, conversation, bob)).await;
+    assert_eq!(place, (Position(7), Seq(6)), "positions and seqs go on");
+}
+
+/// A long log can be forgotten too.
+pub async fn a_long_log_can_be_shortened(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let changes = (0..2_500).map(|n| store.update_profile(ann, ProfilePatch::default(), at(n)));
+    // Handed over together, so that they are committed together.
+    let mut waiting = Vec::new();
+    for mut change in changes {
+        match poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx))).await {
+            Poll::Ready(changed) => drop(changed.unwrap()),
+            Poll::Pending => waiting.push(change),
+        }
+    }
+    for change in waiting {
+        change.await.unwrap();
+    }
+    assert_eq!(last_position(&*store).await, Position(2_500));
+    assert_eq!(store.forget_before(at(2_345)).await.unwrap(), Position(2_345));
+    assert_eq!(whole_log(&*store).await.len(), 155);
 }
 
 /// Reading, and asking for what is not there, leaves everything as it was.
@@ -175,6 +232,8 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("history", &store.history(conversation, window, true).await);
         assert_unavailable("last_position", &store.last_position().await);
         assert_unavailable("changes_after", &store.changes_after(Position(0), 1).await);
+        assert_unavailable("log_begin", &store.log_begin().await);
+        assert_unavailable("forget_before", &store.forget_before(at(1)).await);
         assert_unavailable("check", &store.check().await);
     }
 }

@@ -10,8 +10,10 @@ use super::support::{
 use super::support::{message_id, new_message, people, room, say, stored, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
 use crate::id::MessageId;
-use crate::model::{Pair, Position, Seq, Tombstone};
-use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
+use crate::model::{Fingerprint, Pair, Position, Seq, Tombstone};
+use crate::store::{
+    Appended, Change, FINGERPRINT_WINDOW, LoggedChange, NewMessage, Store, StoreError, StoredMessage,
+};
 
 async fn find(store: &dyn Store, message: MessageId) -> StoredMessage {
     store.message(message).await.expect("looking a message up must work").expect("the message must be there")
@@ -104,6 +106,55 @@ pub async fn a_repeated_client_id_answers_the_first_message(store: Arc<dyn Store
     assert_eq!(store.message(message_id(3)).await.unwrap(), None, "no second message came of it");
     let (_, seq) = append(&*store, new_message(3, here, ann)).await;
     assert_eq!(seq, Seq(3), "repeated sends take no place");
+}
+
+/// The same fingerprint of the same sender in the same conversation is the same message, for a day: the first one is
+/// answered, as it is now, and nothing changes.
+pub async fn a_repeated_fingerprint_answers_the_first_message(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
+    let day = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap();
+    let marked = |n, conversation, sender, fingerprint, sent| NewMessage {
+        fingerprint: Some(Fingerprint(fingerprint)),
+        at: at(sent),
+        ..new_message(n, conversation, sender)
+    };
+    let mut firsts = Vec::new();
+    let different = [(here, ann, 7), (here, ann, u64::MAX), (here, ann, 0), (here, bob, 7), (there, ann, 7)];
+    for (n, (conversation, sender, fingerprint)) in (1..).zip(different) {
+        let new = marked(n, conversation, sender, fingerprint, 1_000);
+        let (_, seq) = append(&*store, new.clone()).await;
+        firsts.push(stored(new, seq));
+    }
+    delete(&*store, firsts[0].id, bob).await;
+    firsts[0] = find(&*store, firsts[0].id).await;
+    let before = everything(&*store).await;
+    for (first, (conversation, sender, fingerprint)) in firsts.iter().zip(different) {
+        for sent in [900, 1_000, 1_001, 999 + day] {
+            let again = marked(20, conversation, sender, fingerprint, sent);
+            let answer = store.append(again).await.unwrap();
+            assert_eq!(answer, Appended::Repeated(Box::new(first.clone())), "sent again at {sent}");
+        }
+    }
+    assert_eq!(everything(&*store).await, before, "a repeated send must change nothing");
+    // A message without a fingerprint is always a new one, and so is the same one a day later.
+    append(&*store, new_message(20, here, ann)).await;
+    append(&*store, new_message(21, here, ann)).await;
+    let later = marked(22, here, ann, 7, 1_000 + day);
+    let (_, seq) = append(&*store, later.clone()).await;
+    let answer = store.append(marked(23, here, ann, 7, 1_001 + day)).await.unwrap();
+    assert_eq!(answer, Appended::Repeated(Box::new(stored(later, seq))), "and then that one is the first");
+}
+
+/// A message that could not be appended leaves no fingerprint.
+pub async fn a_refused_message_leaves_no_fingerprint(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let conversation = room(&*store, 1, ann).await;
+    say(&*store, 1, conversation, ann).await;
+    let marked = |n| NewMessage { fingerprint: Some(Fingerprint(5)), ..new_message(n, conversation, ann) };
+    let refused = store.append(marked(1)).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "the id is taken: {refused:?}");
+    assert_eq!(append(&*store, marked(2)).await.1, Seq(2));
 }
 
 /// Client ids belong to their sender, and are compared to the letter.

@@ -135,6 +135,8 @@ macro_rules! __store_clauses {
             seqs_have_no_gaps_in_any_conversation
             a_repeated_client_id_answers_the_first_message
             client_ids_that_differ_are_different
+            a_repeated_fingerprint_answers_the_first_message
+            a_refused_message_leaves_no_fingerprint
             a_taken_message_id_overwrites_nothing
             bodies_come_back_bit_by_bit
             texts_of_messages_come_back_as_given
@@ -150,6 +152,8 @@ macro_rules! __store_clauses {
             every_change_gets_the_next_position
             the_log_can_be_read_from_any_position
             logged_messages_come_as_they_are_now
+            a_shortened_log_says_so
+            a_long_log_can_be_shortened
             reading_changes_nothing
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
@@ -175,6 +179,7 @@ macro_rules! __store_durability_clauses {
             positions_and_seqs_go_on
             what_was_taken_is_still_taken
             revoked_tokens_are_still_void
+            a_shortened_log_stays_so
             an_unused_store_opens_again
         }
     };

@@ -136,7 +136,7 @@ pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) 
             loop {
                 let all_written = writers.load(Ordering::SeqCst) == 0;
                 let last = last_position(&*store).await;
-                let part = store.changes_after(Position(seen), limit).await.unwrap();
+                let part = store.changes_after(Position(seen), limit).await.unwrap().unwrap();
                 for entry in &part {
                     seen += 1;
                     assert_eq!(entry.position, Position(seen), "the next position that a reader sees");

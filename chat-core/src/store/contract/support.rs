@@ -164,13 +164,14 @@ pub(super) fn new_message(n: u16, conversation: ConversationId, sender: UserId) 
         file_name: None,
         image: None,
         client_id: None,
+        fingerprint: None,
         at: at(10_000 + i64::from(n)),
     }
 }
 
 /// What a store has to make of a message.
 pub(super) fn stored(new: NewMessage, seq: Seq) -> StoredMessage {
-    let NewMessage { id, conversation, sender, body, file_name, image, client_id: _, at } = new;
+    let NewMessage { id, conversation, sender, body, file_name, image, at, .. } = new;
     StoredMessage {
         id,
         conversation,
@@ -217,9 +218,11 @@ pub(super) async fn whole_history(store: &dyn Store, conversation: ConversationI
     store.history(conversation, window, true).await.expect("a history must be readable").0
 }
 
-/// The whole log.
+/// The whole log, as far as it is kept.
 pub(super) async fn whole_log(store: &dyn Store) -> Vec<LoggedChange> {
-    store.changes_after(Position(0), usize::MAX).await.expect("the log must be readable")
+    let begin = store.log_begin().await.expect("the log's begin must be readable");
+    let log = store.changes_after(begin, usize::MAX).await.expect("the log must be readable");
+    log.expect("the log must be complete from its begin on")
 }
 
 pub(super) async fn last_position(store: &dyn Store) -> Position {
@@ -233,7 +236,8 @@ pub struct Everything {
     conversations: Vec<(Option<Arc<Conversation>>, Vec<StoredMessage>)>,
     chat_partners: Vec<Vec<UserId>>,
     last_position: Position,
-    log: Vec<LoggedChange>,
+    log_begin: Position,
+    log: Option<Vec<LoggedChange>>,
     revoked: Vec<([u8; 32], Timestamp)>,
 }
 
@@ -252,7 +256,8 @@ impl Everything {
             conversations: Vec::new(),
             chat_partners: Vec::new(),
             last_position: store.last_position().await?,
-            log: store.changes_after(Position(0), usize::MAX).await?,
+            log_begin: store.log_begin().await?,
+            log: store.changes_after(store.log_begin().await?, usize::MAX).await?,
             revoked: store.revoked_tokens(now).await?,
         };
         seen.revoked.sort_unstable();

@@ -12,8 +12,8 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use self::state::{Account, Logged, Room, Said, State};
 use super::{
-    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore,
-    StoreError, StoredMessage, UserStore,
+    Appended, Change, ChangeLog, CreatedUser, FINGERPRINT_WINDOW, LoggedChange, MessageStore, NewMessage,
+    NewRoom, RoomStore, StoreError, StoredMessage, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -119,7 +119,7 @@ impl UserStore for MemoryStore {
             now.picture = picture;
         }
         now.updated_at = at;
-        let position = state.note(Logged::Other(Change::ProfileUpdated { user }));
+        let position = state.note(at, Logged::Other(Change::ProfileUpdated { user }));
         Ok(Some((position, state.accounts[index].user.clone())))
     }
 
@@ -184,7 +184,7 @@ impl RoomStore for MemoryStore {
         let NewRoom { id, info, members, by, at } = room;
         let kind = ConversationKind::Room(info);
         let made = state.open_room(Conversation { id, kind, members, created_at: at })?;
-        let position = state.note(Logged::Other(Change::RoomCreated { room: id, by }));
+        let position = state.note(at, Logged::Other(Change::RoomCreated { room: id, by }));
         Ok((position, made))
     }
 
@@ -199,7 +199,7 @@ impl RoomStore for MemoryStore {
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
         let mut state = self.open()?;
         let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
-        let Member { user, role, .. } = member;
+        let Member { user, role, joined_at } = member;
         let members = &mut Arc::make_mut(&mut room.conversation).members;
         let change = match members.iter_mut().find(|other| other.user == user) {
             Some(other) if other.role == role => None,
@@ -213,14 +213,14 @@ impl RoomStore for MemoryStore {
             }
         };
         let now = room.conversation.clone();
-        Ok(Some((change.map(|change| state.note(Logged::Other(change))), now)))
+        Ok(Some((change.map(|change| state.note(joined_at, Logged::Other(change))), now)))
     }
 
     async fn remove_member(
         &self,
         conversation: ConversationId,
         user: UserId,
-        _at: Timestamp,
+        at: Timestamp,
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
         let mut state = self.open()?;
         let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
@@ -229,7 +229,7 @@ impl RoomStore for MemoryStore {
         }
         Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
         let now = room.conversation.clone();
-        let position = state.note(Logged::Other(Change::MemberRemoved { room: conversation, user }));
+        let position = state.note(at, Logged::Other(Change::MemberRemoved { room: conversation, user }));
         Ok(Some((Some(position), now)))
     }
 
@@ -259,16 +259,24 @@ impl MessageStore for MemoryStore {
         if let Some(first) = client_id.as_ref().and_then(|key| state.client_ids.get(key)) {
             return Ok(Appended::Repeated(Box::new(state.existing(*first)?.clone())));
         }
+        let fingerprint = new.fingerprint.map(|fingerprint| (new.sender, new.conversation, fingerprint));
+        if let Some(first) = fingerprint.as_ref().and_then(|key| state.fingerprints.get(key)) {
+            let first = state.existing(*first)?;
+            let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
+            if first.created_at.as_millis() > new.at.as_millis().saturating_sub(window) {
+                return Ok(Appended::Repeated(Box::new(first.clone())));
+            }
+        }
         if state.message_index.contains_key(&new.id) {
             return Err(StoreError::Refused(format!("the id of message {} is taken", new.id)));
         }
+        let position = Position(state.last_position().0 + 1);
         let Some(room) = state.rooms.get_mut(&new.conversation) else {
             return Err(StoreError::Refused(format!("there is no conversation {}", new.conversation)));
         };
         let seq = u32::try_from(room.messages.len() + 1)
             .map_err(|_| StoreError::Refused(format!("conversation {} is full", new.conversation)))?;
         let seq = Seq(seq);
-        let position = Position(state.log.len() as u64 + 1);
         let message = StoredMessage {
             id: new.id,
             conversation: new.conversation,
@@ -284,7 +292,8 @@ impl MessageStore for MemoryStore {
         room.messages.push(Said { message, sent: position });
         state.message_index.insert(new.id, (new.conversation, seq));
         state.client_ids.extend(client_id.map(|key| (key, new.id)));
-        state.log.push(Logged::Message(new.id, Change::MessageSent));
+        state.fingerprints.extend(fingerprint.map(|key| (key, new.id)));
+        state.note(new.at, Logged::Message(new.id, Change::MessageSent));
         Ok(Appended::New { position, seq })
     }
 
@@ -307,7 +316,7 @@ impl MessageStore for MemoryStore {
         message.updated_at = at;
         let now = message.clone();
         let change = if deleted.is_some() { Change::MessageDeleted } else { Change::MessageRestored };
-        Ok(Some((Some(state.note(Logged::Message(id, change))), now)))
+        Ok(Some((Some(state.note(at, Logged::Message(id, change))), now)))
     }
 
     async fn history(
@@ -328,12 +337,34 @@ impl ChangeLog for MemoryStore {
         Ok(self.open()?.last_position())
     }
 
-    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        Ok(Position(self.open()?.forgotten))
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
         let state = self.open()?;
-        let after = usize::try_from(position.0).unwrap_or(usize::MAX).min(state.log.len());
+        let Some(after) = position.0.checked_sub(state.forgotten) else { return Ok(None) };
+        let after = usize::try_from(after).unwrap_or(usize::MAX).min(state.log.len());
         let positions = (position.0.saturating_add(1)..).map(Position);
-        let entry = |(logged, position)| Ok(LoggedChange { position, change: state.change(logged)? });
-        state.log[after..].iter().zip(positions).take(limit).map(entry).collect()
+        let entry = |(logged, position): (&(_, Logged), _)| {
+            Ok(LoggedChange { position, change: state.change(&logged.1)? })
+        };
+        let changes: Result<_, StoreError> =
+            state.log.range(after..).zip(positions).take(limit).map(entry).collect();
+        changes.map(Some)
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        let mut state = self.open()?;
+        while state.log.len() > 1 && state.log.front().is_some_and(|(made, _)| *made < at) {
+            state.log.pop_front();
+            state.forgotten += 1;
+        }
+        Ok(Position(state.forgotten))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

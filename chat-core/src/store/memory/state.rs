@@ -1,13 +1,13 @@
 //! What the driver in memory holds, and how it is found.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{ClientId, Conversation, Pair, PasswordHash, Position, Seq, User, UserKey};
+use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
 use crate::store::{Change, StoreError, StoredMessage};
 
 /// Everything there is. No call walks over more of it than the conversations or people it is about.
@@ -24,8 +24,11 @@ pub(super) struct State {
     pub(super) directs_of: HashMap<UserId, Vec<ConversationId>>,
     pub(super) message_index: HashMap<MessageId, (ConversationId, Seq)>,
     pub(super) client_ids: HashMap<(UserId, ClientId), MessageId>,
-    /// The change at position n is at index n - 1.
-    pub(super) log: Vec<Logged>,
+    pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
+    /// How many changes were forgotten.
+    pub(super) forgotten: u64,
+    /// When, and what: the change at position n is at index n - 1 - `forgotten`.
+    pub(super) log: VecDeque<(Timestamp, Logged)>,
 }
 
 pub(super) struct Account {
@@ -55,11 +58,11 @@ pub(super) enum Logged {
 
 impl State {
     pub(super) fn last_position(&self) -> Position {
-        Position(self.log.len() as u64)
+        Position(self.forgotten + self.log.len() as u64)
     }
 
-    pub(super) fn note(&mut self, change: Logged) -> Position {
-        self.log.push(change);
+    pub(super) fn note(&mut self, at: Timestamp, change: Logged) -> Position {
+        self.log.push_back((at, change));
         self.last_position()
     }
 

@@ -17,6 +17,7 @@
 //! # One process
 //! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
 
+mod fingerprints;
 mod ops;
 mod rows;
 mod schema;
@@ -262,9 +263,9 @@ impl RoomStore for SqliteStore {
         &self,
         conversation: ConversationId,
         user: UserId,
-        _at: Timestamp,
+        at: Timestamp,
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        let changed = self.writer.write(move |writing| writing.remove_member(conversation, user)).await?;
+        let changed = self.writer.write(move |writing| writing.remove_member(conversation, user, at)).await?;
         Ok(changed.map(|(position, conversation)| (position, conversation.into())))
     }
 
@@ -313,12 +314,26 @@ impl ChangeLog for SqliteStore {
         self.read(rows::last_position)
     }
 
-    async fn changes_after(&self, position: Position, limit: usize) -> Result<Vec<LoggedChange>, StoreError> {
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        self.read(rows::log_begin)
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
         let read = move |db: &Connection| rows::changes_after(db, position, limit);
         if limit > LongReads::FROM {
             return self.read_long(read).await;
         }
         self.read(read)
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        // In steps, so that nobody who sends something waits for long.
+        while self.writer.write(move |writing| writing.forget_before(at)).await? {}
+        self.log_begin().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::fingerprints::{self, Fingerprints};
 use super::rows::{self, Kind};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -20,6 +21,16 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct State {
     position: Option<i64>,
     ends: HashMap<ConversationId, End>,
+    pub(super) fingerprints: Fingerprints,
+}
+
+impl State {
+    /// A transaction has failed: what it had counted is not true.
+    pub(super) fn rolled_back(&mut self) {
+        self.position = None;
+        self.ends.clear();
+        self.fingerprints.rolled_back();
+    }
 }
 
 /// Where a conversation ends.
@@ -94,7 +105,7 @@ impl<'a> Writing<'a> {
         if changed == 0 {
             return Ok(None);
         }
-        let position = self.log(Kind::ProfileUpdated, None, None, Some(id), None)?;
+        let position = self.log(at, Kind::ProfileUpdated, None, None, Some(id), None)?;
         let user = rows::user(self.db, &UserKey::Id(id))?;
         Ok(user.map(|(user, _)| (position, user)))
     }
@@ -145,7 +156,7 @@ impl<'a> Writing<'a> {
         for member in &room.members {
             self.insert_member(key, member)?;
         }
-        let position = self.log(Kind::RoomCreated, None, Some(room.id), Some(room.by), None)?;
+        let position = self.log(room.at, Kind::RoomCreated, None, Some(room.id), Some(room.by), None)?;
         let conversation = rows::conversation(self.db, room.id)?;
         Ok((position, conversation.ok_or(rusqlite::Error::QueryReturnedNoRows)?))
     }
@@ -164,11 +175,11 @@ impl<'a> Writing<'a> {
                 let sql = "UPDATE members SET role = ? WHERE conversation = ? AND user = ?";
                 let mut update = self.db.prepare_cached(sql)?;
                 update.execute(params![role, end.key, member.user.as_bytes()])?;
-                self.log(Kind::RoleChanged, None, Some(id), Some(member.user), Some(role))?
+                self.log(member.joined_at, Kind::RoleChanged, None, Some(id), Some(member.user), Some(role))?
             }
             None => {
                 self.insert_member(end.key, member)?;
-                self.log(Kind::MemberAdded, None, Some(id), Some(member.user), None)?
+                self.log(member.joined_at, Kind::MemberAdded, None, Some(id), Some(member.user), None)?
             }
         };
         Ok(rows::conversation(self.db, id)?.map(|after| (Some(position), after)))
@@ -178,13 +189,14 @@ impl<'a> Writing<'a> {
         &mut self,
         id: ConversationId,
         user: UserId,
+        at: Timestamp,
     ) -> rusqlite::Result<Option<(Option<Position>, Conversation)>> {
         let Some(end) = self.end(id)? else { return Ok(None) };
         let sql = "DELETE FROM members WHERE conversation = ? AND user = ?";
         let removed = self.db.prepare_cached(sql)?.execute(params![end.key, user.as_bytes()])?;
         let position = match removed {
             0 => None,
-            _ => Some(self.log(Kind::MemberRemoved, None, Some(id), Some(user), None)?),
+            _ => Some(self.log(at, Kind::MemberRemoved, None, Some(id), Some(user), None)?),
         };
         Ok(rows::conversation(self.db, id)?.map(|after| (position, after)))
     }
@@ -203,11 +215,16 @@ impl<'a> Writing<'a> {
             }
         }
         let end = self.end(new.conversation)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        if let Some(fingerprint) = new.fingerprint
+            && let Some(first) = self.state.fingerprints.find(self.db, new, end.key, fingerprint)?
+        {
+            return Ok(Appended::Repeated(Box::new(first)));
+        }
         let seq = end.seq.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX))?;
         let place = rows::place(end.key, seq);
-        let position = self.log(Kind::MessageSent, Some(place), None, None, None)?;
+        let position = self.log(new.at, Kind::MessageSent, Some(place), None, None, None)?;
         let sql = "INSERT INTO messages (place, id, position, sender, encoding, body, file_name, image,
-            created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?)";
+            created_at, updated_at, fingerprint) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
         self.db.prepare_cached(sql)?.execute(params![
             place,
             new.id.as_bytes(),
@@ -219,7 +236,11 @@ impl<'a> Writing<'a> {
             new.image,
             new.at.as_millis(),
             new.at.as_millis(),
+            new.fingerprint.map(fingerprints::stored),
         ])?;
+        if let Some(fingerprint) = new.fingerprint {
+            self.state.fingerprints.insert(new.sender, place, fingerprint);
+        }
         if let Some(client_id) = &new.client_id {
             let mut insert = self.db.prepare_cached("INSERT INTO sends VALUES (?, ?, ?)")?;
             insert.execute(params![new.sender.as_bytes(), client_id.as_str(), place])?;
@@ -246,7 +267,7 @@ impl<'a> Writing<'a> {
             place
         ])?;
         let kind = if deleted.is_some() { Kind::MessageDeleted } else { Kind::MessageRestored };
-        let position = self.log(kind, Some(place), None, None, None)?;
+        let position = self.log(at, kind, Some(place), None, None, None)?;
         Ok(Some((Some(position), StoredMessage { deleted, updated_at: at, ..before })))
     }
 
@@ -279,8 +300,27 @@ impl<'a> Writing<'a> {
         Ok(Some(end))
     }
 
+    /// Forgets some changes at the beginning of the log that were made before `at`; answers whether there may be more.
+    pub(super) fn forget_before(&mut self, at: Timestamp) -> rusqlite::Result<bool> {
+        const STEP: i64 = 1_000;
+        let first: Option<i64> =
+            self.db.prepare_cached("SELECT min(position) FROM log")?.query_row([], |row| row.get(0))?;
+        let last = self.state.position.unwrap_or_default();
+        let Some(first) = first else { return Ok(false) };
+        let step_end = (first + STEP).min(last);
+        let sql = "SELECT min(position) FROM log WHERE position >= ? AND position < ? AND at >= ?";
+        let kept: Option<i64> = self
+            .db
+            .prepare_cached(sql)?
+            .query_row(params![first, step_end, at.as_millis()], |row| row.get(0))?;
+        let mut delete = self.db.prepare_cached("DELETE FROM log WHERE position < ?")?;
+        delete.execute([kept.unwrap_or(step_end)])?;
+        Ok(kept.is_none() && step_end < last)
+    }
+
     fn log(
         &mut self,
+        at: Timestamp,
         kind: Kind,
         place: Option<i64>,
         room: Option<ConversationId>,
@@ -288,14 +328,15 @@ impl<'a> Writing<'a> {
         role: Option<u8>,
     ) -> rusqlite::Result<Position> {
         let position = self.state.position.unwrap_or_default() + 1;
-        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)")?;
         insert.execute(params![
             position,
             kind as u8,
             place,
             room.map(|id| *id.as_bytes()),
             user.map(|id| *id.as_bytes()),
-            role
+            role,
+            at.as_millis()
         ])?;
         self.state.position = Some(position);
         Ok(Position(position.unsigned_abs()))

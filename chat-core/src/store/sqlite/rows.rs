@@ -44,7 +44,7 @@ impl Kind {
     }
 }
 
-/// A window that holds more bytes of bodies than this ends early.
+/// A window, or a part of the log, that holds more bytes of bodies than this ends early.
 const MOST_BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Where message `seq` of a conversation lies in the table.
@@ -308,20 +308,37 @@ pub(super) fn last_position(db: &Connection) -> rusqlite::Result<Position> {
     select.query_row([], |row| row.get(0).map(read_position))
 }
 
+pub(super) fn log_begin(db: &Connection) -> rusqlite::Result<Position> {
+    let mut select = db.prepare_cached("SELECT coalesce(min(position), 1) - 1 FROM log")?;
+    select.query_row([], |row| row.get(0).map(read_position))
+}
+
 pub(super) fn changes_after(
     db: &Connection,
     position: Position,
     limit: usize,
-) -> rusqlite::Result<Vec<LoggedChange>> {
+) -> rusqlite::Result<Option<Vec<LoggedChange>>> {
+    // Both in one view: the log may be shortened at any time.
+    let reading = db.unchecked_transaction()?;
+    if position < log_begin(&reading)? {
+        return Ok(None);
+    }
     let sql = "SELECT position, kind, place, room, user, role FROM log WHERE position > ? ORDER BY position LIMIT ?";
     let mut select = db.prepare_cached(sql)?;
     let after = i64::try_from(position.0).unwrap_or(i64::MAX);
     let mut rows = select.query(params![after, limit as i64])?;
-    let mut changes = Vec::new();
+    let (mut changes, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
+        if bytes > MOST_BYTES_AT_ONCE {
+            break;
+        }
         let room = || row.get(3).map(ConversationId::from_bytes);
         let user = || row.get(4).map(UserId::from_bytes);
-        let message = || message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"));
+        let mut message = || {
+            let message = message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"))?;
+            bytes += message.body.bytes.len();
+            Ok::<_, rusqlite::Error>(message)
+        };
         let change = match Kind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))? {
             Kind::MessageSent => Change::MessageSent(message()?),
             Kind::MessageDeleted => Change::MessageDeleted(message()?),
@@ -338,7 +355,7 @@ pub(super) fn changes_after(
         };
         changes.push(LoggedChange { position: read_position(row.get(0)?), change });
     }
-    Ok(changes)
+    Ok(Some(changes))
 }
 
 fn read_position(position: i64) -> Position {

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -83,6 +83,13 @@ CREATE TABLE revoked_tokens (
     fingerprint BLOB PRIMARY KEY,
     until       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What a repeated packet is known by, and when each change was made, so that the log can be kept for a time.
+const V2: &str = "
+ALTER TABLE messages ADD COLUMN fingerprint INTEGER;
+ALTER TABLE log ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+UPDATE log SET at = coalesce((SELECT updated_at FROM messages WHERE messages.place = log.place), unixepoch() * 1000);
 ";
 
 /// Makes the tables, or brings those of an older version up to date.

@@ -241,9 +241,10 @@ fn transact(
         db.prepare_cached("COMMIT")?.execute([]).map(drop)
     };
     let outcome = run(db, state, jobs);
-    if outcome.is_err() {
-        // What the failed jobs had counted is no longer true.
-        *state = super::ops::State::default();
+    if outcome.is_ok() {
+        state.fingerprints.committed();
+    } else {
+        state.rolled_back();
         if !db.is_autocommit() {
             let _ = db.execute_batch("ROLLBACK");
         }

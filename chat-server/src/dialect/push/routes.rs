@@ -20,10 +20,9 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::{DIALECT, MessageObject};
 use crate::app::{App, LogIn};
-use crate::auth::{AuthError, Authenticated};
 use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
-use crate::http::{Address, Body, HttpError, Origin, bearer, is_foreign, json};
+use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json};
 use crate::media::{Media, MediaError, Purpose};
 
 /// Most bytes of an image.
@@ -340,6 +339,7 @@ async fn send(
         to: Destination::Person(UserKey::Id(receiver)),
         content: Content { text: text.into(), file_name: None, image },
         client_id,
+        fingerprint: None,
     };
     match app.dispatch(caller.user.id, command).await {
         Ok(reply) => message(&reply, StatusCode::CREATED),
@@ -408,22 +408,4 @@ async fn change(
 
 fn user_object<'a>(app: &Arc<App>, user: &'a User) -> UserObject<'a> {
     UserObject { user, online: Some(app.presence.is_online(user.id)) }
-}
-
-/// The first of the cookies that is good, or else the bearer token.
-async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
-    let mut failure = AuthError::Missing;
-    // A page of another origin must not act with this browser's cookie, even one of the same site.
-    let cookies = cookie::tokens(headers).filter(|_| !is_foreign(headers, &app.config.origins));
-    for token in cookies.chain(bearer(headers)) {
-        match app.auth.authenticate(token).await {
-            Ok(caller) => return Ok(caller),
-            Err(error) => failure = error,
-        }
-    }
-    Err(match failure {
-        AuthError::Missing | AuthError::Invalid => HttpError::new(StatusCode::UNAUTHORIZED, "Unauthorized"),
-        AuthError::UserNotFound => HttpError::new(StatusCode::NOT_FOUND, "User not found"),
-        AuthError::Internal(error) => error.into(),
-    })
 }

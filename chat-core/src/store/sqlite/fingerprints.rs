@@ -1,0 +1,118 @@
+//! The fingerprints of the newest messages, in the writer's memory.
+//!
+//! They lie in the messages' rows, without an index: an index would cost each message a write at a random place of a
+//! B-tree, and only what was sent lately is ever asked for. After a start they are read back, the newest of them.
+
+use std::collections::{HashMap, VecDeque};
+
+use rusqlite::{Connection, params};
+
+use super::rows::{self, Kind};
+use crate::id::UserId;
+use crate::model::Fingerprint;
+use crate::store::{FINGERPRINT_WINDOW, FINGERPRINTS_KEPT, NewMessage, StoredMessage};
+
+#[derive(Default)]
+pub(super) struct Fingerprints {
+    /// Where the newest message with a key lies.
+    places: HashMap<u64, i64>,
+    /// The keys, the oldest first, with the places they had.
+    order: VecDeque<(u64, i64)>,
+    /// How many at the end of `order` are not committed yet.
+    uncommitted: usize,
+    loaded: bool,
+}
+
+impl Fingerprints {
+    /// The message that the sender has sent to this conversation (by its key in the table) before.
+    pub(super) fn find(
+        &mut self,
+        db: &Connection,
+        new: &NewMessage,
+        conversation: i64,
+        fingerprint: Fingerprint,
+    ) -> rusqlite::Result<Option<StoredMessage>> {
+        if !self.loaded {
+            self.load(db)?;
+        }
+        let Some(place) = self.places.get(&key(new.sender, conversation, fingerprint)) else {
+            return Ok(None);
+        };
+        // Keys are hashes of hashes; the row says whether it is really that message.
+        let sql =
+            "SELECT 1 FROM messages WHERE place = ? AND sender = ? AND fingerprint = ? AND created_at > ?";
+        let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let since = new.at.as_millis().saturating_sub(window);
+        let known = params![place, new.sender.as_bytes(), stored(fingerprint), since];
+        if *place >> 32 != conversation || !db.prepare_cached(sql)?.exists(known)? {
+            return Ok(None);
+        }
+        rows::message_at(db, *place)
+    }
+
+    /// Remembers a message that is about to be committed.
+    pub(super) fn insert(&mut self, sender: UserId, place: i64, fingerprint: Fingerprint) {
+        self.remember(key(sender, place >> 32, fingerprint), place);
+        self.uncommitted += 1;
+    }
+
+    pub(super) fn committed(&mut self) {
+        self.uncommitted = 0;
+    }
+
+    /// What was not committed is not there.
+    pub(super) fn rolled_back(&mut self) {
+        for _ in 0..std::mem::take(&mut self.uncommitted) {
+            if let Some((key, place)) = self.order.pop_back() {
+                self.forget(key, place);
+            }
+        }
+    }
+
+    fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let sql = "SELECT m.place, m.sender, m.fingerprint FROM log JOIN messages m ON m.place = log.place
+            WHERE log.kind = ? AND m.fingerprint IS NOT NULL ORDER BY log.position DESC LIMIT ?";
+        let mut select = db.prepare(sql)?;
+        let mut rows = select.query(params![Kind::MessageSent as u8, FINGERPRINTS_KEPT as i64])?;
+        let mut newest_first = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (place, sender, fingerprint): (i64, [u8; 12], i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let fingerprint = Fingerprint(fingerprint.cast_unsigned());
+            newest_first.push((key(UserId::from_bytes(sender), place >> 32, fingerprint), place));
+        }
+        newest_first.into_iter().rev().for_each(|(key, place)| self.remember(key, place));
+        self.loaded = true;
+        Ok(())
+    }
+
+    fn remember(&mut self, key: u64, place: i64) {
+        if self.order.len() >= FINGERPRINTS_KEPT
+            && self.uncommitted < FINGERPRINTS_KEPT
+            && let Some((key, place)) = self.order.pop_front()
+        {
+            self.forget(key, place);
+        }
+        self.places.insert(key, place);
+        self.order.push_back((key, place));
+    }
+
+    fn forget(&mut self, key: u64, place: i64) {
+        // A later message with the same key has taken its place.
+        if self.places.get(&key) == Some(&place) {
+            self.places.remove(&key);
+        }
+    }
+}
+
+/// As SQLite's integers are.
+pub(super) fn stored(fingerprint: Fingerprint) -> i64 {
+    fingerprint.0.cast_signed()
+}
+
+/// Spreads what belongs together over 64 bits; equal keys are looked at again.
+fn key(sender: UserId, conversation: i64, fingerprint: Fingerprint) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *sender.as_bytes();
+    let sender = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let mixed = (fingerprint.0 ^ sender).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed.rotate_left(29) ^ conversation.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

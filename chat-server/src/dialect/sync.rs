@@ -1,0 +1,293 @@
+//! The log for people who write their own client: every kind of change, in order, with the position to go on from.
+//!
+//! ```text
+//! GET /api/sync                        {"changes":[],"next":"41","more":false,"reset":true}
+//! GET /api/sync?since=41&limit=100     {"changes":[{"position":"42","type":"messageSent","message":{…}}],
+//!                                       "next":"42","more":false,"reset":false}
+//! socket > sync {"since":"41"} (ack)   {"ok":true,"success":true,"changes":[…],"next":"42","more":false,"reset":false}
+//! ```
+//! `next` is what to ask for next; `more` says that there is more now. `reset` says that what came after `since` is not
+//! known any more (or that nothing was asked for): load everything afresh, and go on from `next`. Messages, rooms and
+//! people come as they are now; a message that was deleted since has no content. The same in every dialect.
+
+use chat_core::command::{Changes, Command};
+use chat_core::event::{Delivery, Event};
+use chat_core::id::UserId;
+use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
+use serde::{Deserialize, Serialize};
+
+use super::Frame;
+use super::wire::{Call, Count, DecodeError, Text};
+
+/// The event, in every dialect.
+const EVENT: &str = "sync";
+/// Changes in one answer, when nothing else is asked for.
+const USUALLY: usize = 100;
+/// Most changes in one answer.
+const MOST: usize = 1_000;
+
+#[derive(Deserialize)]
+struct Sync<'a> {
+    #[serde(borrow, default)]
+    since: Text<'a>,
+    #[serde(default)]
+    limit: Count,
+}
+
+/// What an event that a dialect does not know asks for.
+pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    if call.event != EVENT {
+        return Err(DecodeError::UnknownEvent);
+    }
+    if call.is_empty() {
+        return command(None, None);
+    }
+    let form: Sync<'_> = call.object()?;
+    command(form.since.optional("since")?.as_deref(), form.limit.optional("limit")?)
+}
+
+/// The command for these parameters.
+pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<Command, DecodeError> {
+    let wrong = DecodeError::WrongType { field: "since", expected: "a position as it was told, in digits" };
+    let since = match since {
+        Some(since) if since.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Position(since.parse().map_err(|_| wrong)?))
+        }
+        Some(_) => return Err(wrong),
+        None => None,
+    };
+    let limit = limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(MOST));
+    if limit == 0 {
+        return Err(DecodeError::WrongType { field: "limit", expected: "a whole number from 1" });
+    }
+    Ok(Command::Sync { since, limit: limit.min(MOST) })
+}
+
+/// The event that answers, for clients that pass no acknowledgement callback.
+pub(crate) fn frame(changes: &Changes, user: UserId) -> Frame {
+    Frame::new(EVENT, &answer(changes, user))
+}
+
+/// The answer, for the person who asked.
+pub(crate) fn answer(changes: &Changes, user: UserId) -> impl Serialize {
+    SyncObject {
+        changes: changes.deliveries.iter().filter_map(|delivery| change(delivery, user)).collect(),
+        next: changes.next.0.to_string(),
+        more: changes.more,
+        reset: changes.reset,
+    }
+}
+
+#[derive(Serialize)]
+struct SyncObject<'a> {
+    changes: Vec<ChangeObject<'a>>,
+    next: String,
+    more: bool,
+    reset: bool,
+}
+
+#[derive(Serialize)]
+struct ChangeObject<'a> {
+    position: String,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum What<'a> {
+    MessageSent { message: MessageObject<'a> },
+    MessageDeleted { message: MessageObject<'a> },
+    MessageRestored { message: MessageObject<'a> },
+    RoomCreated { room: RoomObject<'a>, user_id: UserId24 },
+    MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
+    MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
+    RoleChanged { room: RoomObject<'a>, user_id: UserId24, role: &'static str },
+    ProfileUpdated { user: UserObject<'a> },
+}
+
+/// An id as 24 hexadecimal digits.
+type UserId24 = String;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageObject<'a> {
+    message_id: String,
+    room_id: String,
+    sender_id: UserId24,
+    seq: u32,
+    content: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    /// Milliseconds since 1970, as all times.
+    timestamp: i64,
+    updated_at: i64,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RoomObject<'a> {
+    room_id: String,
+    #[serde(flatten)]
+    inside: Option<Inside<'a>>,
+}
+
+/// What only members are told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inside<'a> {
+    name: &'a str,
+    visibility: &'static str,
+    members: Vec<MemberObject>,
+    created_at: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberObject {
+    user_id: UserId24,
+    role: &'static str,
+    joined_at: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserObject<'a> {
+    user_id: UserId24,
+    username: String,
+    full_name: &'a str,
+    avatar: &'a str,
+}
+
+fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
+    let what = match &delivery.event {
+        Event::MessageSent(view) => What::MessageSent { message: message(&view.message) },
+        Event::MessageDeleted(view) => What::MessageDeleted { message: message(&view.message) },
+        Event::MessageRestored(view) => What::MessageRestored { message: message(&view.message) },
+        Event::RoomCreated { room: made, by } => {
+            What::RoomCreated { room: room(made, reader), user_id: by.to_string() }
+        }
+        Event::MemberAdded { room: joined, user } => {
+            What::MemberAdded { room: room(joined, reader), user_id: user.to_string() }
+        }
+        Event::MemberRemoved { room: left, user } => {
+            What::MemberRemoved { room: room(left, reader), user_id: user.to_string() }
+        }
+        Event::RoleChanged { room: in_room, user, role: new } => {
+            What::RoleChanged { room: room(in_room, reader), user_id: user.to_string(), role: role(*new) }
+        }
+        Event::ProfileUpdated(changed) => What::ProfileUpdated { user: user(changed) },
+        // Not in the log.
+        Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
+    };
+    Some(ChangeObject { position: delivery.position?.0.to_string(), what })
+}
+
+fn message(message: &Message) -> MessageObject<'_> {
+    let deleted = message.deleted.is_some();
+    let content = &message.content;
+    let is_media = content.file_name.is_some() || content.image.is_some();
+    MessageObject {
+        message_id: message.id.to_string(),
+        room_id: message.conversation.to_string(),
+        sender_id: message.sender.to_string(),
+        seq: message.seq.0,
+        content: if deleted { "" } else { &content.text },
+        kind: if is_media { "media" } else { "text" },
+        file_name: content.file_name.as_deref().filter(|_| !deleted),
+        image: content.image.as_deref().filter(|_| !deleted),
+        timestamp: message.created_at.as_millis(),
+        updated_at: message.updated_at.as_millis(),
+        deleted,
+    }
+}
+
+fn room(room: &Conversation, reader: UserId) -> RoomObject<'_> {
+    let inside = room.member(reader).and_then(|_| match &room.kind {
+        ConversationKind::Room(info) => Some(Inside {
+            name: &info.name,
+            visibility: match info.visibility {
+                Visibility::Public => "public",
+                Visibility::Private => "private",
+            },
+            members: room
+                .members
+                .iter()
+                .map(|member| MemberObject {
+                    user_id: member.user.to_string(),
+                    role: role(member.role),
+                    joined_at: member.joined_at.as_millis(),
+                })
+                .collect(),
+            created_at: room.created_at.as_millis(),
+        }),
+        ConversationKind::Direct { .. } => None,
+    });
+    RoomObject { room_id: room.id.to_string(), inside }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Moderator => "moderator",
+        Role::Admin => "admin",
+    }
+}
+
+fn user(user: &User) -> UserObject<'_> {
+    UserObject {
+        user_id: user.id.to_string(),
+        username: user.handle(),
+        full_name: &user.full_name,
+        avatar: &user.picture,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(packet: &str) -> Result<(Option<u64>, usize), String> {
+        match decode(&Call::parse(packet).unwrap()) {
+            Ok(Command::Sync { since, limit }) => Ok((since.map(|since| since.0), limit)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn parameters_are_not_guessed() {
+        assert_eq!(decoded(r#"["sync"]"#), Ok((None, USUALLY)));
+        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, USUALLY)));
+        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, USUALLY)));
+        assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some(0), 5)));
+        assert_eq!(
+            decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
+            Ok((Some(u64::MAX), MOST))
+        );
+        for since in [
+            "\"\"",
+            "\"-1\"",
+            "\"+1\"",
+            "\"1.0\"",
+            "\"x\"",
+            "\"18446744073709551616\"",
+            "1",
+            "{\"$gt\":\"\"}",
+        ] {
+            let error = decoded(&format!(r#"["sync",{{"since":{since}}}]"#)).unwrap_err();
+            assert!(error.starts_with("since must be"), "{since}: {error}");
+        }
+        for limit in ["0", "-1", "\"5\"", "1.5"] {
+            let error = decoded(&format!(r#"["sync",{{"limit":{limit}}}]"#)).unwrap_err();
+            assert!(error.starts_with("limit must be"), "{limit}: {error}");
+        }
+        assert_eq!(decoded(r#"["sync",7]"#).unwrap_err(), "the payload must be an object");
+        assert_eq!(decoded(r#"["other"]"#).unwrap_err(), "unknown event");
+    }
+}

@@ -1,0 +1,397 @@
+//! What was read from the log lately, for those who come back at the same time.
+//!
+//! When a server has been restarted, thousands of clients ask for about the same changes. So the log is read in parts of
+//! fixed places, a part is kept for a while with its frames encoded once, and each client only looks for what is its own.
+//!
+//! **As it is now.** The log shows messages as they are when it is read, and so must this: a message that was deleted
+//! since a part was read is known to be, and when somebody leaves a room everything is forgotten, since who is to be
+//! told of it has changed. Both are learnt from the announcer ([`Recent::observe`]), before the change counts as
+//! announced: a client that is told of a later change is never shown what that change has taken back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+use chat_core::error::Error;
+use chat_core::event::{Delivery, Event};
+use chat_core::id::{MessageId, UserId};
+use chat_core::model::Position;
+use chat_core::prelude::Chat;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::announce;
+use crate::dialect::{self, Dialect, Frames};
+
+/// So many changes make a part; part n holds the positions after n × `LENGTH`.
+const LENGTH: u64 = 128;
+/// Most changes read at once when they are not kept.
+const AT_ONCE: usize = 32;
+/// Most parts that are kept: some more than a client may have missed.
+const MOST_PARTS: usize = 160;
+/// About how many bytes are kept at most.
+const MOST_BYTES: usize = 32 << 20;
+/// Parts with more bytes than this (large files) are not kept.
+const LARGEST_PART: usize = 4 << 20;
+/// Most deleted messages that are known to be; when there are more, everything is forgotten.
+const MOST_WITHDRAWN: usize = 10_000;
+/// How many may read the log at the same time. The others wait, and mostly find what they want when it is their turn;
+/// it also bounds what is in memory.
+const READERS: usize = 4;
+
+/// The newest part of the log, as far as it was asked for.
+pub(crate) struct Recent {
+    chat: Arc<Chat>,
+    turns: Semaphore,
+    memory: Mutex<Memory>,
+}
+
+/// Changes in the order of their positions.
+pub(crate) struct Read {
+    changes: Arc<[Arc<Change>]>,
+    from: usize,
+    withdrawn: Arc<HashSet<MessageId>>,
+}
+
+/// A change and what clients are told of it.
+struct Change {
+    position: Position,
+    delivery: Delivery,
+    /// By the dialect's place in [`dialect::ALL`].
+    frames: Box<[OnceLock<Frames>]>,
+}
+
+#[derive(Default)]
+struct Memory {
+    parts: HashMap<u64, Part>,
+    bytes: usize,
+    /// Counts what was asked for, to know what was not asked for the longest.
+    now: u64,
+    withdrawn: Arc<HashSet<MessageId>>,
+    /// Counts how often everything was forgotten.
+    epoch: u64,
+}
+
+struct Part {
+    changes: Arc<[Arc<Change>]>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Recent {
+    pub(crate) fn new(chat: Arc<Chat>) -> Self {
+        Self { chat, turns: Semaphore::new(READERS), memory: Mutex::default() }
+    }
+
+    /// Some of the changes after `position`, as many as there are at hand; empty when there are none yet. None when some
+    /// of them were forgotten.
+    ///
+    /// # Errors
+    /// When the log cannot be read; perhaps a single change of it ([`Self::one_after`]).
+    pub(crate) async fn after(&self, position: Position) -> Result<Option<Read>, Error> {
+        if let Some(read) = self.known_after(position) {
+            return Ok(Some(read));
+        }
+        // Fails only if somebody closes it, which nobody does.
+        let _turn = self.turns.acquire().await;
+        if let Some(read) = self.known_after(position) {
+            return Ok(Some(read));
+        }
+        match self.read_on(position).await? {
+            Some(read) => Ok(Some(read)),
+            None => self.read(position, AT_ONCE).await,
+        }
+    }
+
+    /// The change after `position` alone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn one_after(&self, position: Position) -> Result<Option<Read>, Error> {
+        let _turn = self.turns.acquire().await;
+        self.read(position, 1).await
+    }
+
+    /// Takes note of a change that is about to be announced.
+    pub(crate) fn observe(&self, event: &Event) {
+        match event {
+            Event::MessageDeleted(view) => {
+                let mut memory = self.memory.lock();
+                if memory.withdrawn.len() >= MOST_WITHDRAWN {
+                    memory.forget();
+                }
+                Arc::make_mut(&mut memory.withdrawn).insert(view.message.id);
+            }
+            Event::MessageRestored(view) => {
+                let mut memory = self.memory.lock();
+                if memory.withdrawn.contains(&view.message.id) {
+                    Arc::make_mut(&mut memory.withdrawn).remove(&view.message.id);
+                }
+            }
+            Event::MemberRemoved { .. } => self.memory.lock().forget(),
+            Event::MessageSent(_)
+            | Event::RoomCreated { .. }
+            | Event::MemberAdded { .. }
+            | Event::RoleChanged { .. }
+            | Event::ProfileUpdated(_)
+            | Event::UserRegistered(_)
+            | Event::TypingChanged { .. } => {}
+        }
+    }
+
+    fn known_after(&self, position: Position) -> Option<Read> {
+        let mut memory = self.memory.lock();
+        let withdrawn = memory.withdrawn.clone();
+        memory.now += 1;
+        let now = memory.now;
+        let part = memory.parts.get_mut(&(position.0 / LENGTH))?;
+        part.used = now;
+        Read::of(part.changes.clone(), position, withdrawn)
+    }
+
+    /// Reads on in the part in which the change after `position` is. None when that leads nowhere.
+    async fn read_on(&self, position: Position) -> Result<Option<Read>, Error> {
+        let number = position.0 / LENGTH;
+        let (epoch, known) = {
+            let memory = self.memory.lock();
+            (memory.epoch, memory.parts.get(&number).map(|part| part.changes.clone()))
+        };
+        let known = known.as_deref().unwrap_or_default();
+        let begin = known.last().map_or(Position(number * LENGTH), |last| last.position);
+        let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
+        // The begin of the part may be forgotten already, though not what was asked for.
+        let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
+        let new = deliveries.into_iter().filter_map(Change::new).map(Arc::new);
+        let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
+        let bytes = changes.iter().map(|change| change.weight()).sum();
+        let mut memory = self.memory.lock();
+        if memory.epoch == epoch && bytes <= LARGEST_PART {
+            memory.insert(number, changes.clone(), bytes);
+        }
+        Ok(Read::of(changes, position, memory.withdrawn.clone()))
+    }
+
+    async fn read(&self, position: Position, most: usize) -> Result<Option<Read>, Error> {
+        let Some(deliveries) = self.chat.changes_after(position, most).await? else { return Ok(None) };
+        let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+        Ok(Some(Read { changes, from: 0, withdrawn: self.memory.lock().withdrawn.clone() }))
+    }
+}
+
+impl Read {
+    /// None when there is nothing after `position`.
+    fn of(
+        changes: Arc<[Arc<Change>]>,
+        position: Position,
+        withdrawn: Arc<HashSet<MessageId>>,
+    ) -> Option<Self> {
+        let from = changes.partition_point(|change| change.position <= position);
+        (from < changes.len()).then_some(Self { changes, from, withdrawn })
+    }
+
+    /// The position of the last change.
+    pub(crate) fn to(&self) -> Option<Position> {
+        self.changes.last().map(|change| change.position)
+    }
+
+    /// What this person's connections of this dialect are told.
+    pub(crate) fn of_user(
+        &self,
+        user: UserId,
+        dialect: &'static Dialect,
+    ) -> impl Iterator<Item = (Position, &Frames)> {
+        let theirs = self.changes[self.from..].iter().filter(move |change| {
+            change.delivery.audience.includes(user) && !change.is_withdrawn(&self.withdrawn)
+        });
+        theirs.filter_map(move |change| Some((change.position, change.frames(dialect)?)))
+    }
+}
+
+impl Change {
+    fn new(delivery: Delivery) -> Option<Self> {
+        let position = delivery.position?;
+        Some(Self { position, delivery, frames: dialect::ALL.iter().map(|_| OnceLock::new()).collect() })
+    }
+
+    fn frames(&self, dialect: &'static Dialect) -> Option<&Frames> {
+        let slot = self.frames.get(dialect.index())?;
+        Some(slot.get_or_init(|| announce::frames(dialect, &self.delivery)))
+    }
+
+    /// Whether it shows a message that was deleted since it was read.
+    fn is_withdrawn(&self, withdrawn: &HashSet<MessageId>) -> bool {
+        match &self.delivery.event {
+            Event::MessageSent(view) | Event::MessageRestored(view) => withdrawn.contains(&view.message.id),
+            _ => false,
+        }
+    }
+
+    /// About how many bytes it takes, its frames included.
+    fn weight(&self) -> usize {
+        const FIXED: usize = 1_500;
+        match &self.delivery.event {
+            Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
+                FIXED + 3 * view.message.content.text.len()
+            }
+            _ => FIXED,
+        }
+    }
+}
+
+impl Memory {
+    fn insert(&mut self, number: u64, changes: Arc<[Arc<Change>]>, bytes: usize) {
+        self.now += 1;
+        let part = Part { changes, bytes, used: self.now };
+        self.bytes += bytes;
+        if let Some(before) = self.parts.insert(number, part) {
+            self.bytes -= before.bytes;
+        }
+        while self.bytes > MOST_BYTES || self.parts.len() > MOST_PARTS {
+            let oldest = self.parts.iter().min_by_key(|(_, part)| part.used).map(|(number, _)| *number);
+            let Some(part) = oldest.and_then(|number| self.parts.remove(&number)) else { return };
+            self.bytes -= part.bytes;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.parts.clear();
+        self.bytes = 0;
+        self.withdrawn = Arc::default();
+        self.epoch += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::chat::Registration;
+    use chat_core::command::{Actor, Command, Destination, Reply};
+    use chat_core::model::{Content, PasswordHash, UserKey, Visibility};
+
+    use super::*;
+
+    struct World {
+        chat: Arc<Chat>,
+        recent: Recent,
+        ann: UserId,
+        bob: UserId,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let chat = Arc::new(Chat::in_memory());
+            let mut users = Vec::new();
+            for name in ["ann", "bob"] {
+                let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
+                users.push(chat.register(registration).await.unwrap().user.id);
+            }
+            Self { recent: Recent::new(chat.clone()), chat, ann: users[0], bob: users[1] }
+        }
+
+        /// As a server does it: stores, observes, announces.
+        async fn execute(&self, actor: UserId, command: Command) -> Reply {
+            let outcome = self.chat.execute(&Actor { user: actor }, command).await.unwrap();
+            outcome.deliveries.iter().for_each(|delivery| self.recent.observe(&delivery.event));
+            outcome.reply
+        }
+
+        async fn say(&self, to: Destination, text: &str) -> MessageId {
+            let content = Content::text(text);
+            let send = Command::Send { to, content, client_id: None, fingerprint: None };
+            let Reply::Message(view) = self.execute(self.ann, send).await else { panic!("it was sent") };
+            view.message.id
+        }
+
+        fn bob(&self) -> Destination {
+            Destination::Person(UserKey::Id(self.bob))
+        }
+
+        /// The positions of what somebody is told after `position`, read to the end.
+        async fn told(&self, user: UserId, position: u64) -> Vec<u64> {
+            let (mut at, mut told) = (Position(position), Vec::new());
+            while let Some(read) = self.recent.after(at).await.unwrap() {
+                let push = dialect::find("push").unwrap();
+                let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
+                told.extend(shown.map(|(position, _)| position.0));
+                let Some(to) = read.to() else { break };
+                assert!(to > at, "every answer leads on");
+                at = to;
+            }
+            told
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_found_from_everywhere_also_what_came_since() {
+        let world = World::new().await;
+        let last = 3 * LENGTH + 7;
+        for n in 0..last {
+            world.say(world.bob(), &format!("{n}")).await;
+        }
+        for round in 0..2 {
+            for from in [0, 1, LENGTH - 1, LENGTH, LENGTH + 1, last - 1, last, last + 1, last + LENGTH] {
+                let expected: Vec<u64> = (from + 1..=last + round).collect();
+                assert_eq!(world.told(world.bob, from).await, expected, "after {from} in round {round}");
+            }
+            world.say(world.bob(), "one more").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_since_it_was_read_is_not_shown() {
+        let world = World::new().await;
+        let first = world.say(world.bob(), "one").await;
+        world.say(world.bob(), "two").await;
+        assert_eq!(world.told(world.bob, 0).await, [1, 2]);
+        world.execute(world.ann, Command::Delete { message: first }).await;
+        assert_eq!(world.told(world.bob, 0).await, [2, 3], "the deletion is told of, the message is not");
+        world.execute(world.ann, Command::Restore { message: first }).await;
+        assert_eq!(world.told(world.bob, 3).await, [4]);
+    }
+
+    #[tokio::test]
+    async fn who_has_left_is_told_nothing_more() {
+        let world = World::new().await;
+        let create = Command::CreateRoom {
+            name: "room".into(),
+            visibility: Visibility::Private,
+            members: vec![world.bob],
+        };
+        let Reply::Conversation(room) = world.execute(world.ann, create).await else { panic!("a room") };
+        world.say(Destination::Conversation(room.id), "secret").await;
+        assert!(world.recent.after(Position(1)).await.unwrap().is_some(), "it is known now");
+        world.execute(world.ann, Command::RemoveMember { room: room.id, user: world.bob }).await;
+        let read = world.recent.after(Position(1)).await.unwrap().unwrap();
+        let push = dialect::find("push").unwrap();
+        assert_eq!(read.of_user(world.bob, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [3], "his leaving");
+        assert_eq!(read.of_user(world.ann, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_is_none() {
+        let world = World::new().await;
+        for n in 0..10 {
+            world.say(world.bob(), &format!("{n}")).await;
+        }
+        let latest = chat_core::clock::Timestamp::from_millis(i64::MAX);
+        assert_eq!(world.chat.store().forget_before(latest).await.unwrap(), Position(9));
+        assert!(world.recent.after(Position(3)).await.unwrap().is_none());
+        assert_eq!(world.told(world.bob, 9).await, [10], "the rest of a part can be read");
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let world = World::new().await;
+        let large = "x".repeat(60_000);
+        for _ in 0..4 * LENGTH {
+            world.say(world.bob(), &large).await;
+        }
+        assert_eq!(world.told(world.bob, 0).await.len() as u64, 4 * LENGTH);
+        assert_eq!(world.recent.memory.lock().bytes, 0, "large parts are not kept");
+        for _ in 0..2 * LENGTH * MOST_PARTS as u64 {
+            world.say(world.bob(), "x").await;
+        }
+        world.told(world.bob, 0).await;
+        let memory = world.recent.memory.lock();
+        assert!(memory.bytes <= MOST_BYTES && memory.parts.len() <= MOST_PARTS && !memory.parts.is_empty());
+        assert_eq!(memory.bytes, memory.parts.values().map(|part| part.bytes).sum::<usize>());
+    }
+}
