@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chat_core::chat::Chat;
-use chat_core::clock::Timestamp;
+use chat_core::clock::{Clock, Timestamp};
 use chat_core::codec::StoredCodec;
 use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
-use chat_core::id::{ConversationId, MessageId, UserId};
+use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{
     Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
@@ -90,9 +90,9 @@ pub(crate) fn token(text: &str) -> &str {
 
 impl Disk {
     /// An empty one.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let reader = Chat::new(store.clone()).with_codec(Arc::new(StoredCodec));
+        let reader = Chat::new(store.clone()).with_clock(clock).with_ids(ids).with_codec(Arc::new(StoredCodec));
         Self { store, reader, log: Mutex::default() }
     }
 

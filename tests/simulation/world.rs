@@ -111,7 +111,7 @@ impl World {
         let agenda = Agenda::start();
         let clock = Arc::new(VirtualClock(Instant::now()));
         let ids: Arc<dyn IdSource> = Arc::new(CountingIds::default());
-        let disk = Arc::new(Disk::new());
+        let disk = Arc::new(Disk::new(clock.clone(), ids.clone()));
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
         let mut people = Vec::new();
         for name in ["ann", "bob", "cid", "dot"].iter().take(plan.people) {
