@@ -28,9 +28,12 @@ mod view;
 mod world;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
 
 use chat_server::config::{Config, Options};
 use clap::{CommandFactory, FromArgMatches};
@@ -44,6 +47,9 @@ const SEEDS: u64 = 300;
 
 /// How many seeds a mutation must show itself in.
 const SEEDS_FOR_MUTATIONS: u64 = 40;
+
+/// After so many failures it is enough.
+const MOST_FAILURES: usize = 5;
 
 /// How much of the trace a failure shows.
 const LAST: usize = 60;
@@ -87,6 +93,27 @@ fn run(plan: Plan, config: &Config) -> Report {
     report
 }
 
+/// How long one seed may take in real time: hundreds of times what it needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Watches from outside until everybody has gone: a task that never lets others run stops virtual time and everything
+/// with it, and nothing inside can see that.
+fn watch(news: &Receiver<(u64, bool)>) {
+    let mut running = BTreeMap::new();
+    loop {
+        match news.recv_timeout(Duration::from_secs(1)) {
+            Ok((seed, true)) => drop(running.insert(seed, Instant::now())),
+            Ok((seed, false)) => drop(running.remove(&seed)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if let Some((seed, _)) = running.iter().find(|(_, began)| began.elapsed() > PATIENCE) {
+            eprintln!("seed {seed} takes more than {PATIENCE:?}: something in it runs without a pause");
+            std::process::exit(101);
+        }
+    }
+}
+
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
@@ -109,28 +136,34 @@ fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
     let next = AtomicU64::new(first);
     let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let began = std::time::Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || failures.lock().unwrap().len() >= 5 {
-                        return;
-                    }
-                    let report = catch_unwind(AssertUnwindSafe(|| run(Plan::of(seed), &config)));
-                    match report {
-                        Ok(report) => {
-                            counts.lock().unwrap().add(&report.counts);
-                            if let Some(rule) = &report.broken {
-                                failures.lock().unwrap().push(explain(seed, rule, &report));
-                            }
-                        }
-                        Err(_) => failures.lock().unwrap().push(format!("seed {seed}: the harness panicked")),
+    let began = Instant::now();
+    let work = |tell: &Sender<(u64, bool)>| {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || failures.lock().unwrap().len() >= MOST_FAILURES {
+                return;
+            }
+            let _ = tell.send((seed, true));
+            match catch_unwind(AssertUnwindSafe(|| run(Plan::of(seed), &config))) {
+                Ok(report) => {
+                    counts.lock().unwrap().add(&report.counts);
+                    if let Some(rule) = &report.broken {
+                        failures.lock().unwrap().push(explain(seed, rule, &report));
                     }
                 }
-            });
+                Err(_) => failures.lock().unwrap().push(format!("seed {seed}: the harness panicked")),
+            }
+            let _ = tell.send((seed, false));
         }
+    };
+    let (tell, news) = channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (work, tell) = (&work, tell.clone());
+            scope.spawn(move || work(&tell));
+        }
+        drop(tell);
+        watch(&news);
     });
     let counts = counts.into_inner().unwrap();
     let failures = failures.into_inner().unwrap();

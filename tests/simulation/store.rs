@@ -92,7 +92,8 @@ impl Disk {
     /// An empty one.
     pub(crate) fn new(clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let reader = Chat::new(store.clone()).with_clock(clock).with_ids(ids).with_codec(Arc::new(StoredCodec));
+        let reader =
+            Chat::new(store.clone()).with_clock(clock).with_ids(ids).with_codec(Arc::new(StoredCodec));
         Self { store, reader, log: Mutex::default() }
     }
 
