@@ -139,8 +139,8 @@ impl Plan {
             seed,
             people,
             pages,
-            storm: dice.number(4_000, 14_000),
-            pause: *dice.pick(&[300, 1_000, 2_500]),
+            storm: dice.number(2_000, 8_000),
+            pause: *dice.pick(&[300, 900, 2_000]),
             store: StorePlan {
                 delay: *dice.pick(&[0, 3, 15, 60]),
                 fails: if rough { dice.number(5, 60) as u32 } else { 0 },

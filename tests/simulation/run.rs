@@ -131,7 +131,7 @@ async fn live(world: &Arc<World>) {
             if world.agenda.now() > since + QUIET {
                 return world.trace.broken(Actor::Operator, problem);
             }
-            world.agenda.sleep(20, OWNER).await;
+            world.agenda.sleep(100, OWNER).await;
         }
         world.agenda.sleep(pause, OWNER).await;
     }

@@ -233,6 +233,21 @@ impl Driver {
         }
     }
 
+    /// A conversation as the server is told of it.
+    fn told(&self, room: Arc<Conversation>) -> Arc<Conversation> {
+        if self.mutation != Some(Mutation::StrangersTold) {
+            return room;
+        }
+        let mut room = Conversation::clone(&room);
+        let everybody = now(self.disk.store.users(usize::MAX)).unwrap_or_default();
+        for user in everybody {
+            if room.member(user.id).is_none() {
+                room.members.push(Member { user: user.id, ..room.members[0] });
+            }
+        }
+        Arc::new(room)
+    }
+
     /// The dice for this call: those of the same call in every run, whichever calls came before.
     fn dice(&self, what: &'static str, of: u64) -> Dice {
         let mut asked = self.asked.lock().unwrap();
@@ -391,11 +406,13 @@ impl RoomStore for Driver {
         id: ConversationId,
         at: Timestamp,
     ) -> Result<Arc<Conversation>, StoreError> {
-        self.write("open_direct", 0, move |disk| now(disk.open_direct(pair, id, at))).await
+        let opened = self.write("open_direct", 0, move |disk| now(disk.open_direct(pair, id, at))).await;
+        opened.map(|room| self.told(room))
     }
 
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
-        self.read("direct", 0, self.disk.store.direct(pair)).await
+        let found = self.read("direct", 0, self.disk.store.direct(pair)).await?;
+        Ok(found.map(|room| self.told(room)))
     }
 
     async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
@@ -403,7 +420,9 @@ impl RoomStore for Driver {
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
-        self.read("conversation", number(id.as_bytes()), self.disk.store.conversation(id)).await
+        let read = self.disk.store.conversation(id);
+        let found = self.read("conversation", number(id.as_bytes()), read).await?;
+        Ok(found.map(|room| self.told(room)))
     }
 
     async fn set_member(

@@ -129,13 +129,13 @@ impl View {
             if !entry.concerns(me) || !entry.is_shown_in(family) {
                 continue;
             }
-            let deleted_later = || {
-                let same = |later: &&Entry| later.kind == Kind::Deleted && later.id() == entry.id();
-                log[position as usize..].iter().find(same).is_some()
-            };
+            if position <= self.floor || self.told.contains(&position) {
+                continue;
+            }
             // A message that was deleted meanwhile is not shown to those who come later.
-            let may_be_left_out = matches!(entry.kind, Kind::Sent | Kind::Restored) && deleted_later();
-            if position > self.floor && !self.told.contains(&position) && !may_be_left_out {
+            let deletes_it = |later: &Entry| later.kind == Kind::Deleted && later.id() == entry.id();
+            let may_be_left_out = matches!(entry.kind, Kind::Sent | Kind::Restored);
+            if !(may_be_left_out && log[position as usize..].iter().any(deletes_it)) {
                 return Err(format!("was never told of {position}, {entry:?}"));
             }
         }
