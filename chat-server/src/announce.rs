@@ -163,12 +163,17 @@ impl Shared {
         let mut pause = PATIENCE;
         loop {
             tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
             let doubtful = self.order.lock().doubtful;
             match self.chat.store().last_position().await {
                 Ok(last) => {
-                    pause = PATIENCE;
                     let mut order = self.order.lock();
                     order.known = order.known.max(last.0);
+                    // A store may make up its mind only after it has given up answering, so one look is not enough.
+                    if pause < LONGEST_PAUSE {
+                        self.ask_if_missing(order);
+                        continue;
+                    }
                     // Those that have failed meanwhile may have been stored after this look.
                     order.doubtful -= doubtful;
                     let is_over = order.doubtful == 0;
@@ -176,10 +181,10 @@ impl Shared {
                     if is_over {
                         return;
                     }
+                    pause = PATIENCE;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "it cannot be seen whether failed changes were stored");
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
