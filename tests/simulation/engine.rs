@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// Sends a Socket.IO packet.
-    pub(crate) fn send(&self, packet: String) {
+    pub(crate) fn send(&self, packet: &str) {
         // A connection that has ended says so by itself.
         let _ = self.outgoing.send(format!("4{packet}"));
     }
@@ -94,6 +94,9 @@ type Socket = WebSocketStream<End>;
 
 /// A poll or a post that is under way.
 type Asking = Pin<Box<dyn Future<Output = Result<(u16, axum::body::Bytes), &'static str>> + Send>>;
+
+/// A websocket that is to take over.
+type Probing = Pin<Box<dyn Future<Output = Result<Socket, &'static str>> + Send>>;
 
 impl Running {
     async fn run(mut self, way: Way) {
@@ -223,7 +226,7 @@ impl Running {
         let mut poll = Some(self.ask("GET", Some(&opened.sid), String::new(), Millis::MAX / 4));
         let mut post: Option<Asking> = None;
         // The websocket is opened beside, and takes over once it is.
-        let mut probing: Option<Pin<Box<dyn Future<Output = Result<Socket, &'static str>> + Send>>> = None;
+        let mut probing: Option<Probing> = None;
         if upgrade {
             probing = Some(self.probe(opened.sid.clone()));
         }
@@ -289,7 +292,7 @@ impl Running {
         }
     }
 
-    fn probe(&self, sid: String) -> Pin<Box<dyn Future<Output = Result<Socket, &'static str>> + Send>> {
+    fn probe(&self, sid: String) -> Probing {
         let (tell, (_, to_send)) = (self.tell.clone(), unbounded_channel());
         let (world, page, links) = (self.world.clone(), self.page, self.links.clone());
         let this = Self { world, page, links, tell, to_send, unsent: VecDeque::new() };

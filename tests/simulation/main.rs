@@ -13,6 +13,7 @@
 //! SIMULATION_SEEDS=5000 cargo test --test simulation   # more of them; SIMULATION_FIRST_SEED=… says where they begin
 //! SIMULATION_SEED=17 cargo test --test simulation -- replay --ignored --nocapture   # one of them, with its whole trace
 //! ```
+//! With `RUST_LOG=chat_server=debug` the last one also prints what the server logs.
 
 mod agenda;
 mod engine;
@@ -29,6 +30,7 @@ mod world;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -39,11 +41,14 @@ use chat_server::config::{Config, Options};
 use clap::{CommandFactory, FromArgMatches};
 use tempfile::TempDir;
 
-use self::plan::{Mutation, Plan};
+use self::plan::{Mutation, PagePlan, Plan, StorePlan, Way};
 use self::run::{Counts, Report};
 
-/// How many seeds are tried if nobody says otherwise.
-const SEEDS: u64 = 300;
+/// How many seeds are tried if nobody says otherwise; `./test` says more.
+const SEEDS: u64 = 200;
+
+/// How many seeds are tried where it was hard once.
+const SEEDS_FOR_HARD: u64 = 8;
 
 /// How many seeds a mutation must show itself in.
 const SEEDS_FOR_MUTATIONS: u64 = 40;
@@ -120,35 +125,35 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// A failure, for people.
-fn explain(seed: u64, rule: &str, report: &Report) -> String {
+fn explain(seed: u64, how: &str, rule: &str, report: &Report) -> String {
+    let last = report.trace.last(LAST);
     format!(
-        "seed {seed}: {rule}\n{}\nto see all of it: SIMULATION_SEED={seed} cargo test --test simulation -- replay --ignored --nocapture\n",
-        report.trace.last(LAST)
+        "seed {seed}: {rule}\n{last}\nto see all of it: \
+         {how}SIMULATION_SEED={seed} cargo test --test simulation -- replay --ignored --nocapture\n"
     )
 }
 
-#[test]
-fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
+/// Runs the plans of these seeds on all cores.
+///
+/// # Errors
+/// What has failed, and how to see it again.
+fn try_all(seeds: Range<u64>, how: &str, plan: impl Fn(u64) -> Plan + Sync) -> Result<Counts, String> {
     let data = tempfile::tempdir().expect("a folder can be made");
     let config = config(&data);
-    let first = number("SIMULATION_FIRST_SEED").unwrap_or(0);
-    let end = first + number("SIMULATION_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(first);
+    let next = AtomicU64::new(seeds.start);
     let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let began = Instant::now();
     let work = |tell: &Sender<(u64, bool)>| {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || failures.lock().unwrap().len() >= MOST_FAILURES {
+            if seed >= seeds.end || failures.lock().unwrap().len() >= MOST_FAILURES {
                 return;
             }
             let _ = tell.send((seed, true));
-            match catch_unwind(AssertUnwindSafe(|| run(Plan::of(seed), &config))) {
+            match catch_unwind(AssertUnwindSafe(|| run(plan(seed), &config))) {
                 Ok(report) => {
                     counts.lock().unwrap().add(&report.counts);
                     if let Some(rule) = &report.broken {
-                        failures.lock().unwrap().push(explain(seed, rule, &report));
+                        failures.lock().unwrap().push(explain(seed, how, rule, &report));
                     }
                 }
                 Err(_) => failures.lock().unwrap().push(format!("seed {seed}: the harness panicked")),
@@ -157,21 +162,28 @@ fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
         }
     };
     let (tell, news) = channel();
+    let began = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
             let (work, tell) = (&work, tell.clone());
             scope.spawn(move || work(&tell));
         }
         drop(tell);
         watch(&news);
     });
-    let counts = counts.into_inner().unwrap();
-    let failures = failures.into_inner().unwrap();
-    println!("seeds {first} to {}: {counts:?} in {:?}", end - 1, began.elapsed());
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
+    println!("{how}seeds {seeds:?}: {counts:?} in {:?}", began.elapsed());
+    if failures.is_empty() { Ok(counts) } else { Err(failures.join("\n\n")) }
+}
+
+#[test]
+fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
+    let first = number("SIMULATION_FIRST_SEED").unwrap_or(0);
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let counts = try_all(first..first + seeds, "", Plan::of).unwrap_or_else(|failures| panic!("{failures}"));
     // Otherwise all of it might be about nothing.
-    let seeds = (end - first) as usize;
     if seeds >= 100 {
+        let seeds = seeds as usize;
         let Counts { acknowledged, kills, shutdowns, recovered, fresh, .. } = counts;
         for (what, count, least) in [
             ("acknowledged messages", acknowledged, 10 * seeds),
@@ -184,6 +196,48 @@ fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
         }
     }
 }
+
+/// Circumstances in which something has gone wrong once, more often than chance brings them about.
+#[test]
+fn where_it_was_hard_once() {
+    let try_hard = |(name, make_hard): (&str, MakeHard)| {
+        let how = format!("SIMULATION_HARD={name} ");
+        try_all(0..SEEDS_FOR_HARD, &how, |seed| make_hard(Plan::of(seed))).err()
+    };
+    let failures: Vec<_> = HARD.into_iter().filter_map(try_hard).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+type MakeHard = fn(Plan) -> Plan;
+
+/// See [`where_it_was_hard_once`].
+const HARD: [(&str, MakeHard); 4] = [
+    // A change that was stored although its answer was lost must be announced, also when nothing happens after it.
+    ("answers-lost", |plan| Plan {
+        store: StorePlan { delay: 15, fails: 0, answer_lost: 500, kills: 0 },
+        weather: None,
+        restarts: None,
+        ..plan
+    }),
+    // A client that comes back while the store is out of reach must not be sent away for good.
+    ("store-out-of-reach", |plan| Plan {
+        store: StorePlan { delay: 15, fails: 300, answer_lost: 0, kills: 0 },
+        weather: Some(400),
+        ..plan
+    }),
+    // Nor one that comes while the server shuts down.
+    ("shutdowns", |plan| Plan {
+        weather: Some(200),
+        restarts: Some(1_000),
+        store: StorePlan { kills: 0, ..plan.store },
+        ..plan
+    }),
+    // A queue that is full while a websocket is about to take over from long polling must be waited for with pauses.
+    ("full-queues", |plan| {
+        let pages = plan.pages.iter().map(|page| PagePlan { way: Way::Upgrade, ..*page }).collect();
+        Plan { pages, max_queue: 4, max_untold: 500, pause: 300, weather: Some(400), ..plan }
+    }),
+];
 
 #[test]
 fn a_seed_tells_the_same_story_again() {
@@ -232,8 +286,14 @@ fn replay() {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     }
+    let mut plan = Plan::of(seed);
+    if let Ok(wanted) = std::env::var("SIMULATION_HARD") {
+        let hard = HARD.into_iter().find(|(name, _)| *name == wanted);
+        let (_, make_hard) = hard.unwrap_or_else(|| panic!("there is no SIMULATION_HARD={wanted}"));
+        plan = make_hard(plan);
+    }
     let data = tempfile::tempdir().expect("a folder can be made");
-    let report = run(Plan::of(seed), &config(&data));
+    let report = run(plan, &config(&data));
     println!("{}", report.trace.last(usize::MAX));
     assert_eq!(report.broken, None, "seed {seed}");
 }
