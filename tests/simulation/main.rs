@@ -48,7 +48,7 @@ use self::run::{Counts, Report};
 const SEEDS: u64 = 200;
 
 /// How many seeds are tried where it was hard once.
-const SEEDS_FOR_HARD: u64 = 8;
+const SEEDS_FOR_HARD: u64 = 12;
 
 /// How many seeds a mutation must show itself in.
 const SEEDS_FOR_MUTATIONS: u64 = 40;
@@ -217,6 +217,8 @@ const HARD: [(&str, MakeHard); 4] = [
         store: StorePlan { delay: 15, fails: 0, answer_lost: 500, kills: 0 },
         weather: None,
         restarts: None,
+        storm: 2_000,
+        pause: 2_000,
         ..plan
     }),
     // A client that comes back while the store is out of reach must not be sent away for good.
@@ -228,8 +230,8 @@ const HARD: [(&str, MakeHard); 4] = [
     // Nor one that comes while the server shuts down.
     ("shutdowns", |plan| Plan {
         weather: Some(200),
-        restarts: Some(1_000),
-        store: StorePlan { kills: 0, ..plan.store },
+        restarts: Some(800),
+        store: StorePlan { kills: 0, fails: 0, ..plan.store },
         ..plan
     }),
     // A queue that is full while a websocket is about to take over from long polling must be waited for with pauses.
