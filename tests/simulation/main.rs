@@ -103,7 +103,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Watches from outside until everybody has gone: a task that never lets others run stops virtual time and everything
 /// with it, and nothing inside can see that.
-fn watch(news: &Receiver<(u64, bool)>) {
+fn watch(news: &Receiver<(u64, bool)>, how: &str) {
     let mut running = BTreeMap::new();
     loop {
         match news.recv_timeout(Duration::from_secs(1)) {
@@ -113,7 +113,7 @@ fn watch(news: &Receiver<(u64, bool)>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if let Some((seed, _)) = running.iter().find(|(_, began)| began.elapsed() > PATIENCE) {
-            eprintln!("seed {seed} takes more than {PATIENCE:?}: something in it runs without a pause");
+            eprintln!("{how}seed {seed} takes more than {PATIENCE:?}: something in it runs without a pause");
             std::process::exit(101);
         }
     }
@@ -169,7 +169,7 @@ fn try_all(seeds: Range<u64>, how: &str, plan: impl Fn(u64) -> Plan + Sync) -> R
             scope.spawn(move || work(&tell));
         }
         drop(tell);
-        watch(&news);
+        watch(&news, how);
     });
     let (counts, failures) = (counts.into_inner().unwrap(), failures.into_inner().unwrap());
     println!("{how}seeds {seeds:?}: {counts:?} in {:?}", began.elapsed());

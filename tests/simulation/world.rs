@@ -143,6 +143,11 @@ impl World {
         })
     }
 
+    /// What time it is for everybody in it.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether nothing bad happens any more.
     pub(crate) fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)

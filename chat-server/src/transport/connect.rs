@@ -161,6 +161,11 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
         // All of it before this returns, so that nothing the client sends now can come first.
         let arrived = arriving.lock().remove(&socket.id);
         if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
+            if app.is_draining() {
+                // Nobody would look for it any more. Its client comes back to whoever takes over.
+                wires.break_off(&socket);
+                return std::future::ready(());
+            }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
             recovery::begin(&app, &session);

@@ -136,8 +136,12 @@ impl SocketIoEndpoint {
             // Doomed while this poll was waiting: what it was answered must not be read any more.
             return unknown();
         }
+        // An answer of one byte is a NOOP: what waited is still there.
+        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
         if let Some(sid) = sid
             && fetches
+            && response.status() == StatusCode::OK
+            && !is_noop
         {
             self.polling.fetched(sid);
         }

@@ -68,7 +68,7 @@ impl Page {
         match self.plan.family {
             Family::Camel => {
                 // Without a client id, what is sent again is known by being the same.
-                let timestamp = format!("{} ms", self.now());
+                let timestamp = self.world.time().to_string();
                 let mut payload = json!({ "text": text, "receiver": person.name(), "timestamp": timestamp });
                 if repeatedly {
                     if self.dice.chance(500) {

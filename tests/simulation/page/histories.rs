@@ -18,6 +18,10 @@ impl Page {
 
     pub(super) fn begin_reading(&mut self, last_look: bool) {
         self.reads += 1;
+        if self.reading.as_ref().is_some_and(|reading| reading.last_look) {
+            // A session that begins afresh comes first; the last look is taken after it.
+            self.looked = false;
+        }
         self.reading =
             Some(Reading { round: self.reads, histories: BTreeMap::new(), again_at: 0, last_look });
     }
