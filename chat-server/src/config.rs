@@ -296,6 +296,8 @@ pub struct TransportConfig {
     pub max_packet: usize,
     /// Most packets that wait for one connection.
     pub max_queue: usize,
+    /// Most bytes that wait for a client before changes are held back; one change always has room.
+    pub max_untold: usize,
 }
 
 /// Whose cross-origin requests are answered.
@@ -387,6 +389,7 @@ impl Config {
                 // A text file of 10 MB, with room for JSON's escapes.
                 max_packet: 16 << 20,
                 max_queue: 1024,
+                max_untold: 1 << 20,
             },
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,

@@ -133,8 +133,9 @@ impl SocketIoEndpoint {
             }
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
-        let Ok(response) = self.engine.oneshot(small).await;
+        let Ok(response) = self.engine.clone().oneshot(small).await;
         if is_doomed() {
+            // Doomed while this poll was waiting: what it was answered must not be read any more.
             return unknown_session();
         }
         // An answer of one byte is a NOOP: what waited is still there.

@@ -22,11 +22,6 @@ use tokio::time::{Instant, Sleep};
 
 use super::wire::Wire;
 
-/// From so many on, the doomed that have ended by now are looked for.
-const MANY_DOOMED: usize = 1_000;
-/// How long it takes at most until a session of which nothing is heard has ended.
-const DOOM: Duration = Duration::from_secs(120);
-
 /// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
 pub struct Guarded<S: AsyncWrite + Unpin> {
     stream: S,
@@ -149,8 +144,14 @@ pub struct Wires(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     taking_over: HashMap<String, Arc<Wire>>,
+    /// And since when.
     doomed: HashMap<String, Instant>,
 }
+
+/// From so many doomed sessions on, those are looked for whose end nobody has told.
+const MOST_DOOMED: usize = 1_000;
+/// How long a session is remembered then: the heartbeat has ended it by now.
+const DOOM: Duration = Duration::from_secs(120);
 
 impl Wires {
     /// The websocket under a socket, if there is one.
@@ -165,11 +166,19 @@ impl Wires {
     /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
     pub(crate) fn doom(&self, socket: &Socket) {
         let doomed = &mut self.0.lock().doomed;
-        if doomed.len() >= MANY_DOOMED {
-            // Of those that were never let in nobody says when they have ended.
+        if doomed.len() >= MOST_DOOMED {
+            // A connection that was never let in ends without a word.
             doomed.retain(|_, since| since.elapsed() < DOOM);
         }
         doomed.insert(socket.id.to_string(), Instant::now());
+    }
+
+    /// Breaks the transport under a socket that is not let in at the moment, so that its client tries again by itself.
+    pub(super) fn break_off(&self, socket: &Socket) {
+        match self.of(socket) {
+            Some(wire) => wire.kill(),
+            None => self.doom(socket),
+        }
     }
 
     pub(super) fn is_doomed(&self, sid: &str) -> bool {
