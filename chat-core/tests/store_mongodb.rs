@@ -44,7 +44,7 @@ use chat_core::model::{
     Visibility,
 };
 use chat_core::store::{
-    Appended, Change, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
+    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all, poll_fn};
@@ -260,6 +260,8 @@ async fn opening_again_changes_nothing_but_clears_old_notes_away() {
     let other = scratch.open().await;
     assert_eq!(counter().await.get_document("writers").expect("writers").len(), 2, "one note of each store");
     other.close().await.expect("closing must work");
+    let untouched = MongoStore::open(&scratch.uri()).await.expect("the store must open");
+    untouched.close().await.expect("closing must work");
     open.close().await.expect("closing must work");
     assert!(counter().await.get_document("writers").expect("writers").is_empty(), "no store is open");
 
