@@ -208,7 +208,7 @@ impl Session {
             return;
         }
         let mut outgoing = self.outgoing.lock();
-        if !outgoing.cursor.is_live() {
+        if outgoing.cursor.lags() {
             // What it has missed needs the room.
             return;
         }

@@ -9,6 +9,8 @@ pub(crate) struct Cursor {
     told: Position,
     /// Announced changes are told at once; otherwise they are read from the log later.
     live: bool,
+    /// It was live and could not be told everything.
+    lags: bool,
 }
 
 /// Changes that a session has not been told yet.
@@ -23,12 +25,12 @@ pub(crate) struct Missing {
 impl Cursor {
     /// A session that is held and has been told everything up to `told`.
     pub(crate) fn held(told: Position) -> Self {
-        Self { told, live: false }
+        Self { told, live: false, lags: false }
     }
 
-    /// Whether announced changes are told at once.
-    pub(crate) fn is_live(&self) -> bool {
-        self.live
+    /// Whether it waits for room to be told what it has missed.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags
     }
 
     /// Whether a change that is announced now must be told now. Then it is [passed](Self::pass), or the session is
@@ -40,6 +42,7 @@ impl Cursor {
     /// A change that was due could not be told: it and what comes after it will be read from the log.
     pub(crate) fn hold(&mut self) {
         self.live = false;
+        self.lags = true;
     }
 
     /// Everything up to `position` was told, or concerns others.
@@ -50,6 +53,7 @@ impl Cursor {
     /// Goes live if nothing is missing of what was announced.
     pub(crate) fn go_live(&mut self, announced: Position) -> Result<(), Missing> {
         self.live = self.told >= announced;
+        self.lags &= !self.live;
         if self.live { Ok(()) } else { Err(Missing { after: self.told, up_to: announced }) }
     }
 }
