@@ -325,3 +325,24 @@ async fn a_spoilt_document_is_named() {
         Ok(Some(changes)) if matches!(&changes[..], [LoggedChange { change: Change::MessageSent(_), .. }])
     ));
 }
+
+/// Closing leaves nothing behind that runs on.
+#[test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+fn a_closed_store_leaves_no_task() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let scratch = Scratch::new();
+        let store = scratch.open().await;
+        Load::conversation(&*store).await;
+        store.close().await.expect("closing must work");
+        drop(store);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let started = std::time::Instant::now();
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(5));
+        while metrics.num_alive_tasks() > 0 {
+            assert!(started.elapsed().as_secs() < 5, "{} tasks are left", metrics.num_alive_tasks());
+            looks.tick().await;
+        }
+    });
+}

@@ -205,6 +205,7 @@ async fn arrive(
     let handshake = handshake.unwrap_or_default();
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
     let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
+    let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
         return Err(NotLetIn::Refused("too many connections"));
     }
@@ -233,6 +234,13 @@ async fn arrive(
     Ok(())
 }
 
+impl NotLetIn {
+    fn our_fault(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a connection could not be let in");
+        Self::OurFault
+    }
+}
+
 /// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
 async fn authenticate(
     app: &App,
@@ -253,10 +261,7 @@ async fn authenticate(
                 let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
                 return Ok((caller, dialect));
             }
-            Err(AuthError::Internal(error)) => {
-                tracing::error!(%error, "a connection could not be authenticated");
-                return Err(NotLetIn::OurFault);
-            }
+            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(&error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
         }
     }
@@ -275,7 +280,8 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     }
 }
 
-async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
+/// Notes when somebody's last connection has ended.
+pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         tracing::warn!(%error, "the time of a person's last connection could not be stored");
     }

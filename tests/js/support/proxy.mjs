@@ -12,11 +12,12 @@ export async function startProxy(server) {
 
 class Proxy {
   constructor(port) {
+    this.port = port;
     this.pairs = new Set();
     this.refusing = false;
     this.listener = net.createServer((client) => {
       if (this.refusing) return client.resetAndDestroy();
-      const server = net.connect(port, '127.0.0.1');
+      const server = net.connect(this.port, '127.0.0.1');
       const pair = { client, server, swallowing: false };
       this.pairs.add(pair);
       const end = () => {
@@ -43,6 +44,11 @@ class Proxy {
   /** Swallows everything on the connections there are; neither side is told. */
   swallow() {
     for (const pair of this.pairs) pair.swallowing = true;
+  }
+
+  /** Leads new connections to another server. */
+  lead(server) {
+    this.port = server.port;
   }
 
   /** Lets new connections in. */
