@@ -288,8 +288,13 @@ impl App {
         let now = self.chat.now();
         self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
         self.sign_ups.count(address, now);
-        let (attempt, limit) = (Attempt::new(), (self.config.auth.signup_limit, WINDOW));
-        self.count_everywhere("sign-ups", &address.0.to_string(), attempt, limit).await?;
+        let limit = (self.config.auth.signup_limit, WINDOW);
+        if let Err(refused) =
+            self.count_everywhere("sign-ups", &address.0.to_string(), Attempt::new(), limit).await
+        {
+            self.sign_ups.uncount(&address, now);
+            return Err(refused);
+        }
         let hash = self.passwords.hash(password).await?;
         let (app, registration) = (self.clone(), registration(hash));
         let registering = to_the_end(async move {
@@ -326,10 +331,21 @@ impl App {
         self.log_ins_of_address.count(address, now);
         let (attempt, of_address) = (Attempt::new(), address.0.to_string());
         let of_account = format!("{of_address} {:?}", account.1);
-        let limit = (self.config.auth.login_limit, WINDOW);
-        self.count_everywhere("log-ins", &of_account, attempt, limit).await?;
-        let limit = (self.config.auth.login_address_limit, WINDOW);
-        self.count_everywhere("log-ins of address", &of_address, attempt, limit).await?;
+        let limits = [
+            ("log-ins", &of_account, self.config.auth.login_limit),
+            ("log-ins of address", &of_address, self.config.auth.login_address_limit),
+        ];
+        for (kind, name, most) in limits {
+            if let Err(refused) = self.count_everywhere(kind, name, attempt, (most, WINDOW)).await {
+                // Who is refused has not tried.
+                self.log_ins.uncount(&account, now);
+                self.log_ins_of_address.uncount(&address, now);
+                if let Some(cluster) = &self.cluster {
+                    cluster.uncount("log-ins", &of_account, attempt);
+                }
+                return Err(refused);
+            }
+        }
         let found = self.chat.credentials(&key).await?;
         let (user, hash) = found.unzip();
         let verified = self.passwords.verify(password, hash).await?;

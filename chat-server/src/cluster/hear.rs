@@ -40,7 +40,7 @@ pub(super) async fn hear(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>) {
             }
         }
         // Nobody speaks on this bus.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::join!(look_up, hear);
 }
@@ -72,15 +72,15 @@ fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: 
         }
         Notice::Alive { number } => {
             let told = app.presence.others().told(from, Told::Alive(number), now);
-            moved(app, from, told);
+            moved(app, from, &told);
         }
         Notice::Changed { number, came, went } => {
             let told = app.presence.others().told(from, Told::Changed(number, came.0, went.0), now);
-            moved(app, from, told);
+            moved(app, from, &told);
         }
         Notice::Everybody { number, people } => {
             let told = app.presence.others().told(from, Told::Everybody(number, people.0), now);
-            moved(app, from, told);
+            moved(app, from, &told);
         }
         Notice::Bye => {
             let went = app.presence.others().left(from);
@@ -99,7 +99,7 @@ fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: 
     }
 }
 
-fn moved(app: &Arc<App>, from: NodeId, moves: Moves) {
+fn moved(app: &Arc<App>, from: NodeId, moves: &Moves) {
     if moves.ask {
         app.outbox(|outbox| outbox.ask(from));
     }

@@ -58,7 +58,7 @@ use crate::app::App;
 use crate::secret::Secret;
 
 /// How long a log-in waits for what the other nodes have counted.
-const PATIENCE_WITH_COUNTERS: Duration = Duration::from_millis(500);
+const PATIENCE_WITH_COUNTERS: Duration = Duration::from_millis(200);
 
 /// This node among the others.
 pub(crate) struct Cluster {
