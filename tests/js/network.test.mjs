@@ -15,7 +15,7 @@ import { startServer } from './support/server.mjs';
 import { closeSockets, once } from './support/wait.mjs';
 
 /** Who is half cut off is found out by this alone. */
-const HEARTBEAT = { CHAT_PING_INTERVAL: '700', CHAT_PING_TIMEOUT: '1300' };
+const HEARTBEAT = { CHAT_PING_INTERVAL: '500', CHAT_PING_TIMEOUT: '1000' };
 
 let server;
 let proxy;
@@ -73,6 +73,8 @@ for (const [[version, client], [name, prepare]] of EACH) {
       assert.deepEqual([page.texts, page.drops], [texts, []]);
     });
 
+    // These take as long as the heartbeat, so each client in one family.
+    if ((version === '4.8') !== (name === 'camel')) return;
     for (const [way, transports] of Object.entries({ websocket: ['websocket'], polling: ['polling'] })) {
       test(`${way}: the page hears nothing any more, but is heard`, async () => {
         const family = await prepare(server);
@@ -81,9 +83,10 @@ for (const [[version, client], [name, prepare]] of EACH) {
         await sayAll(family, texts.slice(0, 2));
         await shows(page, texts.slice(0, 2));
         const [dropped, again] = [once(page, 'disconnect'), once(page, 'connect')];
-        proxy.swallow(DOWN);
+        proxy.blacken(DOWN);
         await sayAll(family, texts.slice(2, 5));
         assert.equal(await dropped, 'ping timeout');
+        proxy.heal();
         await again;
         assert.equal(page.recovered, true);
         await sayAll(family, texts.slice(5));
@@ -98,11 +101,12 @@ for (const [[version, client], [name, prepare]] of EACH) {
         await sayAll(family, texts.slice(0, 2));
         await shows(page, texts.slice(0, 2));
         const [dropped, again] = [once(page, 'disconnect'), once(page, 'connect')];
-        proxy.swallow(UP);
+        proxy.blacken(UP);
         await sayAll(family, texts.slice(2, 5));
         // Without the other way there are no more polls.
         if (way === 'websocket') await shows(page, texts.slice(0, 5));
         await dropped;
+        proxy.heal();
         await again;
         assert.equal(page.recovered, true);
         await sayAll(family, texts.slice(5));

@@ -19,6 +19,7 @@ class Proxy {
   #sides = new Set();
   #ways = new Set();
   #holding = new Set();
+  #swallowing = new Set();
   #delay = () => 0;
 
   constructor(port) {
@@ -39,6 +40,7 @@ class Proxy {
   #carry(name, from, to) {
     const way = new Way(name, to, () => this.#delay(name));
     if (this.#holding.has(name)) way.hold();
+    way.swallowing = this.#swallowing.has(name);
     this.#ways.add(way);
     from.on('data', (bytes) => way.take(() => to.write(bytes)));
     // Told by "close".
@@ -65,6 +67,18 @@ class Proxy {
   /** Swallows everything on the connections there are, or what goes in one direction; neither side is told. */
   swallow(...names) {
     for (const way of this.#chosen(names)) way.swallowing = true;
+  }
+
+  /** The same, on new connections too, until `heal()`. */
+  blacken(...names) {
+    for (const name of names) this.#swallowing.add(name);
+    this.swallow(...names);
+  }
+
+  /** New connections carry everything again, and what was swallowed on stays silent no longer: it is cut. */
+  heal() {
+    this.#swallowing.clear();
+    this.reset();
   }
 
   /** Holds what the connections there are and new ones carry, or what goes in one direction, until `release()`. */
