@@ -5,7 +5,8 @@
 //! going by their positions in the log. Whoever brings the missing one sends what it was holding up, there and then.
 //!
 //! A position that is not handed in (another node made the change) is read from the log a moment after a later one was
-//! handed in: the log is the truth, handing in only makes it fast.
+//! handed in: the log is the truth, handing in only makes it fast. After a change has failed it is looked whether it is
+//! in the log all the same: when only the store's answer was lost, nobody hands it in.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,7 @@ use chat_core::error::ErrorKind;
 use chat_core::event::{Audience, Delivery, Event};
 use chat_core::model::Position;
 use chat_core::prelude::Chat;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use crate::dialect::{self, Dialect, Frames, Mark};
@@ -49,6 +50,18 @@ struct Order {
     busy: bool,
     /// Somebody is asking the log.
     asking: bool,
+    /// The log is known to reach as far as this.
+    known: u64,
+    /// Changes that have failed and may have been stored, since it was looked last.
+    doubtful: usize,
+}
+
+impl Order {
+    /// The first position behind those that are missing, if any are.
+    fn end_of_gap(&self) -> Option<u64> {
+        let known = (self.next <= self.known).then_some(self.known + 1);
+        self.held.first_key_value().map(|(first, _)| *first).or(known)
+    }
 }
 
 impl Announcer {
@@ -59,7 +72,14 @@ impl Announcer {
         recent: Arc<Recent>,
         position: Position,
     ) -> Self {
-        let order = Order { next: position.0 + 1, held: BTreeMap::new(), busy: false, asking: false };
+        let order = Order {
+            next: position.0 + 1,
+            held: BTreeMap::new(),
+            busy: false,
+            asking: false,
+            known: position.0,
+            doubtful: 0,
+        };
         Self(Arc::new(Shared { chat, sessions, recent, order: Mutex::new(order) }))
     }
 
@@ -75,6 +95,16 @@ impl Announcer {
                 Some(position) => self.0.announce_in_order(position, delivery),
                 None => self.0.send(&delivery),
             }
+        }
+    }
+
+    /// A change has failed, but may have been stored: then it must be announced, also if nothing else ever happens.
+    pub(crate) fn doubt(&self) {
+        let mut order = self.0.order.lock();
+        order.doubtful += 1;
+        if order.doubtful == 1 {
+            drop(order);
+            tokio::spawn(self.0.clone().look_for_doubtful());
         }
     }
 }
@@ -117,11 +147,46 @@ impl Shared {
             order = self.order.lock();
         }
         order.busy = false;
-        if !order.held.is_empty() && !order.asking {
+        self.ask_if_missing(order);
+    }
+
+    fn ask_if_missing(self: &Arc<Self>, mut order: MutexGuard<'_, Order>) {
+        if !order.asking && order.end_of_gap().is_some() {
             order.asking = true;
             let missing = order.next;
             drop(order);
             tokio::spawn(self.clone().ask_the_log(missing));
+        }
+    }
+
+    async fn look_for_doubtful(self: Arc<Self>) {
+        let mut pause = PATIENCE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let doubtful = self.order.lock().doubtful;
+            match self.chat.store().last_position().await {
+                Ok(last) => {
+                    let mut order = self.order.lock();
+                    order.known = order.known.max(last.0);
+                    // A store may make up its mind only after it has given up answering, so one look is not enough.
+                    if pause < LONGEST_PAUSE {
+                        self.ask_if_missing(order);
+                        continue;
+                    }
+                    // Those that have failed meanwhile may have been stored after this look.
+                    order.doubtful -= doubtful;
+                    let is_over = order.doubtful == 0;
+                    self.ask_if_missing(order);
+                    if is_over {
+                        return;
+                    }
+                    pause = PATIENCE;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "it cannot be seen whether failed changes were stored");
+                }
+            }
         }
     }
 
@@ -131,11 +196,11 @@ impl Shared {
             tokio::time::sleep(pause).await;
             let gap = {
                 let mut order = self.order.lock();
-                let Some((first_held, _)) = order.held.first_key_value() else {
+                let Some(end) = order.end_of_gap() else {
                     order.asking = false;
                     return;
                 };
-                let gap = first_held.saturating_sub(order.next);
+                let gap = end.saturating_sub(order.next);
                 // Something came meanwhile; the next one that is missing gets its time too.
                 if std::mem::replace(&mut missing, order.next) != order.next {
                     pause = PATIENCE;

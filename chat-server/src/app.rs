@@ -202,6 +202,7 @@ impl App {
                 match error.kind() {
                     ErrorKind::Internal | ErrorKind::Unavailable => {
                         tracing::error!(user.id = %user, %error, "a command could not be carried out");
+                        self.announcer.doubt();
                     }
                     _ => {
                         tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");

@@ -102,7 +102,7 @@ pub struct Options {
 
     /// Changes that may happen while a client is away for it to go on where it was; after more it loads afresh.
     /// 0: every client that comes back after a change loads afresh
-    #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 10_000)]
+    #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 100_000)]
     pub recovery_limit: u64,
     /// Days for which the log of changes is kept at least: whoever was away for longer loads afresh; 0: for ever.
     /// Messages stay as they are

@@ -242,17 +242,26 @@ impl Session {
     /// Waits until at most `most` bytes wait for the client, or the connection is over.
     pub(crate) async fn room(&self, most: usize) {
         while !self.is_over() {
-            let wire = self.outgoing.lock().wire.clone();
-            // A websocket that has taken over carries what was queued before, also before events take its lane.
-            if let Some(wire) = wire.or_else(|| self.wires.of(&self.socket)) {
+            let wire = self.lane(&mut self.outgoing.lock()).cloned();
+            if let Some(wire) = wire {
                 wire.room(most).await;
                 if !wire.is_killed() {
                     return;
                 }
             }
-            // Its queue may also be full of small packets; or its websocket has ended, and it will in a moment.
+            // Events go through socketioxide's queue, which may also be full of small packets; or its websocket has ended,
+            // and it will in a moment. A websocket that has taken over carries what was queued before its lane was open.
+            // One that is about to take over carries nothing yet: looking at it without a pause would never end.
             tokio::time::sleep(POLL_PAUSE).await;
-            if self.outgoing.lock().polled <= most {
+            let taken_over = self.wires.of(&self.socket).filter(|wire| wire.is_upgraded());
+            let room = match &taken_over {
+                Some(wire) => {
+                    wire.room(most).await;
+                    !wire.is_killed()
+                }
+                None => self.outgoing.lock().polled <= most,
+            };
+            if room {
                 return;
             }
         }

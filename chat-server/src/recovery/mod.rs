@@ -155,7 +155,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         if session.is_over() {
             return;
         }
+        let is_far = missing.up_to.0.saturating_sub(missing.after.0) > recent::REACH;
         let read = match singly {
+            0 if is_far => app.recent.long_after(missing.after, session.user).await,
             0 => app.recent.after(missing.after).await,
             _ => app.recent.one_after(missing.after).await,
         };

@@ -25,9 +25,11 @@ use crate::dialect::{self, Dialect, Frames};
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
 const LENGTH: u64 = 128;
 /// Most changes read at once when they are not kept.
-const AT_ONCE: usize = 32;
-/// Most parts that are kept: some more than a client may have missed.
+const AT_ONCE: usize = 64;
+/// Most parts that are kept.
 const MOST_PARTS: usize = 160;
+/// Who has missed more changes than this asks for their own alone.
+pub(super) const REACH: u64 = MOST_PARTS as u64 * LENGTH / 2;
 /// About how many bytes are kept at most.
 const MOST_BYTES: usize = 32 << 20;
 /// Parts with more bytes than this (large files) are not kept.
@@ -49,6 +51,7 @@ pub(crate) struct Recent {
 pub(crate) struct Read {
     changes: Arc<[Arc<Change>]>,
     from: usize,
+    to: Option<Position>,
     withdrawn: Arc<HashSet<MessageId>>,
 }
 
@@ -100,6 +103,20 @@ impl Recent {
             Some(read) => Ok(Some(read)),
             None => self.read(position, AT_ONCE).await,
         }
+    }
+
+    /// Some of the changes after `position` that this person is told, for one who was away for longer than is kept here.
+    ///
+    /// # Errors
+    /// As [`Self::after`].
+    pub(crate) async fn long_after(&self, position: Position, user: UserId) -> Result<Option<Read>, Error> {
+        let _turn = self.turns.acquire().await;
+        let Some((deliveries, to)) = self.chat.changes_for(user, position, AT_ONCE).await? else {
+            return Ok(None);
+        };
+        let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+        let withdrawn = self.memory.lock().withdrawn.clone();
+        Ok(Some(Read { changes, from: 0, to: (to > position).then_some(to), withdrawn }))
     }
 
     /// The change after `position` alone.
@@ -172,8 +189,10 @@ impl Recent {
 
     async fn read(&self, position: Position, most: usize) -> Result<Option<Read>, Error> {
         let Some(deliveries) = self.chat.changes_after(position, most).await? else { return Ok(None) };
-        let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
-        Ok(Some(Read { changes, from: 0, withdrawn: self.memory.lock().withdrawn.clone() }))
+        let changes: Arc<[_]> = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+        let (to, withdrawn) =
+            (changes.last().map(|last| last.position), self.memory.lock().withdrawn.clone());
+        Ok(Some(Read { changes, from: 0, to, withdrawn }))
     }
 }
 
@@ -185,12 +204,13 @@ impl Read {
         withdrawn: Arc<HashSet<MessageId>>,
     ) -> Option<Self> {
         let from = changes.partition_point(|change| change.position <= position);
-        (from < changes.len()).then_some(Self { changes, from, withdrawn })
+        let to = changes.last().map(|change| change.position);
+        (from < changes.len()).then_some(Self { changes, from, to, withdrawn })
     }
 
-    /// The position of the last change.
+    /// How far the log was read, if anything of it was there.
     pub(crate) fn to(&self) -> Option<Position> {
-        self.changes.last().map(|change| change.position)
+        self.to
     }
 
     /// What this person's connections of this dialect are told.
@@ -378,20 +398,62 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_is_bounded() {
+    async fn who_was_away_for_long_is_told_the_same() {
+        let world = World::new().await;
+        let registration = Registration::named("cid", PasswordHash::new("x".to_owned()));
+        let cid = world.chat.register(registration).await.unwrap().user.id;
+        let name = "room".to_owned();
+        let create = Command::CreateRoom { name, visibility: Visibility::Public, members: vec![cid] };
+        let Reply::Conversation(room) = world.execute(world.ann, create).await else { panic!("a room") };
+        for n in 0..3 * AT_ONCE {
+            let id = match n % 3 {
+                0 => world.say(Destination::Conversation(room.id), "to the room").await,
+                _ => world.say(world.bob(), "to bob").await,
+            };
+            if n % 7 == 0 {
+                world.execute(world.ann, Command::Delete { message: id }).await;
+            }
+        }
+        let profile = chat_core::model::ProfilePatch::default();
+        world.execute(world.bob, Command::UpdateProfile(profile)).await;
+        let push = dialect::find("push").unwrap();
+        for user in [world.ann, world.bob, cid] {
+            for from in [0, 1, 2, 100] {
+                let (mut at, mut told) = (Position(from), Vec::new());
+                loop {
+                    let read = world.recent.long_after(at, user).await.unwrap().unwrap();
+                    let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
+                    told.extend(shown.map(|(position, _)| position.0));
+                    let Some(to) = read.to() else { break };
+                    at = to;
+                }
+                assert_eq!(told, world.told(user, from).await, "after {from}");
+            }
+        }
+        assert!(world.told(cid, 0).await.len() < world.told(world.bob, 0).await.len());
+    }
+
+    #[tokio::test]
+    async fn large_parts_are_not_kept() {
         let world = World::new().await;
         let large = "x".repeat(60_000);
-        for _ in 0..4 * LENGTH {
+        for _ in 0..2 * LENGTH {
             world.say(world.bob(), &large).await;
         }
-        assert_eq!(world.told(world.bob, 0).await.len() as u64, 4 * LENGTH);
-        assert_eq!(world.recent.memory.lock().bytes, 0, "large parts are not kept");
-        for _ in 0..2 * LENGTH * MOST_PARTS as u64 {
-            world.say(world.bob(), "x").await;
+        assert_eq!(world.told(world.bob, 0).await.len() as u64, 2 * LENGTH);
+        assert_eq!(world.recent.memory.lock().bytes, 0);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut memory = Memory::default();
+        for (count, bytes) in [(3 * MOST_PARTS as u64, 1_000), (50, LARGEST_PART), (10, 1)] {
+            for number in 0..count {
+                memory.insert(number, Arc::new([]), bytes);
+                assert!(memory.bytes <= MOST_BYTES && memory.parts.len() <= MOST_PARTS);
+                assert!(memory.parts.contains_key(&number), "the newest is kept");
+                assert_eq!(memory.bytes, memory.parts.values().map(|part| part.bytes).sum::<usize>());
+            }
         }
-        world.told(world.bob, 0).await;
-        let memory = world.recent.memory.lock();
-        assert!(memory.bytes <= MOST_BYTES && memory.parts.len() <= MOST_PARTS && !memory.parts.is_empty());
-        assert_eq!(memory.bytes, memory.parts.values().map(|part| part.bytes).sum::<usize>());
     }
 }
