@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use chat::socket::greet;
 use chat::websocket::Opening;
 use chat::{Http, MountedServer, Packet, Polling, Socket, TestServer, WebSocket, until, within};
+use chat_server::config::Options;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const MIB: usize = 1 << 20;
@@ -156,8 +158,11 @@ fn is_roster(packet: &Packet) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_too_slowly_is_told_everything_in_the_end() {
     const COUNT: usize = 2_500;
-    // The deadline for writes must not be what ends it.
-    let server = MountedServer::start(|options| options.stall_timeout = 600_000).await;
+    // Neither the deadline for writes nor a heartbeat must be what ends it.
+    let patient = |options: &mut Options| {
+        (options.stall_timeout, options.ping_timeout) = (600_000, 600_000);
+    };
+    let server = MountedServer::start(patient).await;
     let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
     let mut ann = connected(server.address, &ann).await;
     let mut slow = lazy(server.address, &bob).await;
@@ -222,6 +227,29 @@ async fn who_polls_too_slowly_is_told_everything_in_the_end() {
     within("the last message", polls).await;
     server.until_sessions(2).await;
     drop(ann);
+    server.stop().await;
+}
+
+/// A websocket that says it will take over, and then says nothing, carries nothing; waiting for it to take what waits must
+/// not keep the server from everything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_stops_in_the_middle_of_the_upgrade_holds_nobody_up() {
+    let server = MountedServer::start(|_| ()).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut socket = connected(server.address, &ann).await;
+    let polling = Polling::connect(&bob).await.expect("it is let in");
+    let mut silent = polling.probe(server.address).await;
+    server.until_sessions(2).await;
+    let filling = "x".repeat(50_000);
+    for i in 0..30 {
+        socket.emit("privateMessage", &message(&format!("{i} {filling}"), "bob"));
+        within("the echo", socket.event("privateMessage")).await;
+    }
+    let mut http = Http::new(server.address);
+    let health = within("an answer", http.request(Method::GET, "/healthz", None)).await;
+    assert_eq!(health.status, 200);
+    silent.close().await;
+    drop((socket, silent));
     server.stop().await;
 }
 

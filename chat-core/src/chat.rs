@@ -2,6 +2,7 @@
 //! told. Nothing here tells them.
 
 mod rooms;
+mod sync;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use std::task::Poll;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
-use crate::command::{Actor, Changes, Command, Destination, History, Outcome, Reply};
+use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
@@ -300,34 +301,6 @@ impl Chat {
             }
         }
         Ok(Some((deliveries, read_to)))
-    }
-
-    async fn sync(&self, actor: UserId, since: Option<Position>, limit: usize) -> Result<Changes, Error> {
-        /// So many changes are read at once.
-        const AT_ONCE: usize = 128;
-        /// After so many the answer is given, also if nothing was found: whoever asks then asks again.
-        const MOST: u64 = 5_000;
-        let last = self.store.last_position().await?;
-        let reset = Changes { next: last, reset: true, ..Changes::default() };
-        let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
-        let (mut next, mut deliveries) = (since, Vec::new());
-        'reading: while next < last && next.0 - since.0 < MOST {
-            let Some((mine, read_to)) = self.changes_for(actor, next, AT_ONCE).await? else {
-                return Ok(reset);
-            };
-            if read_to == next {
-                break;
-            }
-            for delivery in mine {
-                if deliveries.len() == limit {
-                    break 'reading;
-                }
-                next = delivery.position.unwrap_or(next);
-                deliveries.push(delivery);
-            }
-            next = read_to;
-        }
-        Ok(Changes { deliveries, next, more: next < last, reset: false })
     }
 
     async fn start_send(

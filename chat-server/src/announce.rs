@@ -161,10 +161,10 @@ impl Shared {
 
     async fn look_for_doubtful(self: Arc<Self>) {
         let mut pause = PATIENCE;
+        let mut doubtful = self.order.lock().doubtful;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            let doubtful = self.order.lock().doubtful;
             match self.chat.store().last_position().await {
                 Ok(last) => {
                     let mut order = self.order.lock();
@@ -174,11 +174,11 @@ impl Shared {
                         self.ask_if_missing(order);
                         continue;
                     }
-                    // Those that have failed meanwhile may have been stored after this look.
+                    // Those that have failed meanwhile may be stored yet.
                     order.doubtful -= doubtful;
-                    let is_over = order.doubtful == 0;
+                    doubtful = order.doubtful;
                     self.ask_if_missing(order);
-                    if is_over {
+                    if doubtful == 0 {
                         return;
                     }
                     pause = PATIENCE;

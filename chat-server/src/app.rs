@@ -12,8 +12,14 @@ use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Chat;
+#[cfg(feature = "mongodb")]
+use chat_core::store::MongoStore;
 use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::announce::Announcer;
 use crate::auth::limit::Limiter;
@@ -51,6 +57,8 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
+    /// Turns for reading on in the log.
+    syncs: Semaphore,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
@@ -59,6 +67,8 @@ pub struct App {
     sign_ups: Limiter<Address>,
     sends: Limiter<UserId>,
     draining: AtomicBool,
+    /// What runs for as long as this lives.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What came of a log-in.
@@ -107,6 +117,12 @@ impl App {
                 };
                 Arc::new(SqliteStore::open(path, options)?)
             }
+            #[cfg(feature = "mongodb")]
+            StoreConfig::MongoDb { uri } => Arc::new(MongoStore::open(uri.expose()).await?),
+            #[cfg(not(feature = "mongodb"))]
+            StoreConfig::MongoDb { .. } => {
+                return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
+            }
         };
         Self::over(config, Chat::new(store)).await
     }
@@ -133,6 +149,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
+            syncs: Semaphore::new(4),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone()),
@@ -144,6 +161,7 @@ impl App {
             sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
             draining: AtomicBool::new(false),
+            tasks: Mutex::default(),
             config,
             chat,
             codec,
@@ -152,7 +170,7 @@ impl App {
             media,
             disk,
         });
-        tokio::spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
         Ok(app)
     }
 
@@ -184,6 +202,11 @@ impl App {
             }
             self.sends.count(user, now);
         }
+        let _turn = match command {
+            // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
+            Command::Sync { .. } => self.syncs.acquire().await.ok(),
+            _ => None,
+        };
         match self.chat.start(&Actor { user }, command).await {
             Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
             Ok(Started::Done(outcome)) => Dispatched::Done(self.finish(user, Ok(outcome))),

@@ -66,10 +66,12 @@ pub struct Options {
     #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
     pub message_limit: u32,
 
-    /// The store: `sqlite:PATH` or `memory:`. Unset: chat.db in the data folder
-    #[arg(long, env = "CHAT_STORE")]
+    /// The store: `sqlite:PATH`, `mongodb://…`, `mongodb+srv://…` or `memory:`. Unset: MONGO_URI, or else chat.db in the
+    /// data folder
+    #[arg(long, env = "CHAT_STORE", hide_env_values = true)]
     pub store: Option<String>,
-    /// Database of the old backend. MongoDB is not supported by this version: SQLite is used, with a warning
+    /// Database of the old backend, used if CHAT_STORE is not set. Its collections are neither read nor changed: ours
+    /// have names that begin with `chat_`
     #[arg(long, env = "MONGO_URI", hide_env_values = true)]
     pub mongo_uri: Option<String>,
     /// The same under its other name
@@ -245,6 +247,11 @@ pub enum StoreConfig {
         path: PathBuf,
         /// When a change counts as durable.
         synchronous: Synchronous,
+    },
+    /// A MongoDB database.
+    MongoDb {
+        /// Where it is, and perhaps a password.
+        uri: Secret,
     },
 }
 
@@ -432,19 +439,37 @@ fn store(options: &Options) -> Result<StoreConfig, ConfigError> {
         "normal" => Synchronous::Normal,
         _ => return Err(wrong("CHAT_SQLITE_SYNCHRONOUS", "must be full or normal")),
     };
-    let Some(uri) = &options.store else {
+    let given = [
+        ("CHAT_STORE", &options.store),
+        ("MONGO_URI", &options.mongo_uri),
+        ("MONGODB_URI", &options.mongodb_uri),
+    ];
+    let set = |value: &Option<String>| value.as_deref().map(str::trim).is_some_and(|text| !text.is_empty());
+    let Some((variable, Some(uri))) = given.into_iter().find(|(_, value)| set(value)) else {
         return Ok(StoreConfig::Sqlite { path: options.data_dir.join("chat.db"), synchronous });
     };
+    let uri = uri.trim();
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+    if matches!(scheme, Some("mongodb" | "mongodb+srv")) {
+        return mongodb(variable, uri);
+    }
+    if variable != "CHAT_STORE" {
+        return Err(wrong(variable, "must begin with mongodb:// or mongodb+srv://"));
+    }
     match uri.split_once(':') {
         Some(("memory", "")) => Ok(StoreConfig::Memory),
         Some(("sqlite", path)) if !path.is_empty() => {
             Ok(StoreConfig::Sqlite { path: path.trim_start_matches("//").into(), synchronous })
         }
-        Some(("mongodb" | "mongodb+srv", _)) => {
-            Err(wrong("CHAT_STORE", "MongoDB is not supported by this version"))
-        }
-        _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH or memory:")),
+        _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH, mongodb://…, mongodb+srv://… or memory:")),
     }
+}
+
+fn mongodb(variable: &'static str, uri: &str) -> Result<StoreConfig, ConfigError> {
+    if cfg!(feature = "mongodb") {
+        return Ok(StoreConfig::MongoDb { uri: Secret::new(uri.to_owned()) });
+    }
+    Err(wrong(variable, "this program was built without MongoDB"))
 }
 
 fn cloudinary(options: &Options) -> Result<Option<crate::media::CloudinaryConfig>, ConfigError> {
@@ -499,6 +524,46 @@ mod tests {
         {
             assert!(!origins.allow(no), "{no}");
         }
+    }
+
+    fn store_of(variables: &[(&str, &str)]) -> Result<StoreConfig, ConfigError> {
+        use clap::{CommandFactory, FromArgMatches};
+        let command = Options::command().mut_args(|arg| arg.env(None));
+        let arguments = variables.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]);
+        let arguments = ["chat-server".to_owned()].into_iter().chain(arguments);
+        store(&Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap())
+    }
+
+    #[test]
+    fn the_store_is_chosen_by_its_uri() {
+        let uri = |variables: &[_]| match store_of(variables).unwrap() {
+            StoreConfig::MongoDb { uri } => uri.expose().to_owned(),
+            other => panic!("{variables:?} must be MongoDB, not {other:?}"),
+        };
+        let (one, other) = ("mongodb://ann:hush@localhost/old", "mongodb+srv://cluster.example/old?w=1");
+        assert_eq!(uri(&[("store", one)]), one);
+        assert_eq!(uri(&[("store", other)]), other);
+        // An old .env names it alone.
+        assert_eq!(uri(&[("mongo-uri", one)]), one);
+        assert_eq!(uri(&[("mongodb-uri", other)]), other);
+        assert_eq!(uri(&[("store", ""), ("mongo-uri", ""), ("mongodb-uri", one)]), one);
+        let sqlite = |variables: &[_]| match store_of(variables).unwrap() {
+            StoreConfig::Sqlite { path, .. } => path,
+            other => panic!("{variables:?} must be SQLite, not {other:?}"),
+        };
+        assert_eq!(sqlite(&[("store", "sqlite:a/b.db"), ("mongo-uri", one)]), Path::new("a/b.db"));
+        assert_eq!(sqlite(&[("data-dir", "here")]), Path::new("here/chat.db"));
+        assert!(matches!(store_of(&[("store", "memory:")]), Ok(StoreConfig::Memory)));
+
+        for (variables, named) in [
+            (&[("store", "postgres://ann:hush@localhost")], "CHAT_STORE"),
+            (&[("mongo-uri", "ann:hush@localhost")], "MONGO_URI"),
+            (&[("mongodb-uri", "localhost")], "MONGODB_URI"),
+        ] {
+            let error = store_of(variables).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{named}: ")) && !error.contains("hush"), "{error}");
+        }
+        assert!(!format!("{:?}", store_of(&[("store", one)]).unwrap()).contains("hush"));
     }
 
     #[test]

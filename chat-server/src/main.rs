@@ -42,11 +42,6 @@ fn main() -> std::process::ExitCode {
 
 fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::check(options)?;
-    if options.store.is_none() && (options.mongo_uri.is_some() || options.mongodb_uri.is_some()) {
-        tracing::warn!(
-            "MongoDB is not supported by this version: messages are kept in SQLite, in CHAT_DATA_DIR"
-        );
-    }
     // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
     let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let threads = options.threads.unwrap_or_else(spare);

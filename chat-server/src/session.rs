@@ -41,7 +41,7 @@ use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames, sync};
+use crate::dialect::{Dialect, Frame, Frames, raw, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -207,6 +207,10 @@ impl Session {
             return;
         }
         let mut outgoing = self.outgoing.lock();
+        if !outgoing.cursor.is_live() {
+            // What it has missed needs the room.
+            return;
+        }
         for (_, frame) in frames.iter().filter(|(to, _)| to.includes(self.user)) {
             self.send(&mut outgoing, frame, MOST_UNTOLD);
         }
@@ -524,7 +528,13 @@ impl Session {
         let mut outgoing = self.outgoing.lock();
         let queued = match self.lane(&mut outgoing) {
             Some(wire) => wire.send(&ack_packet(ack.id, answer), MOST_UNSENT).is_ok(),
-            None => ack.sender.send(&(answer,)).is_ok() || !self.socket.connected(),
+            None => {
+                let answer = raw(answer);
+                let size = answer.get().len();
+                let has_room = outgoing.polled == 0 || outgoing.polled + size <= MOST_UNSENT;
+                outgoing.polled += size;
+                (has_room && ack.sender.send(&(answer,)).is_ok()) || !self.socket.connected()
+            }
         };
         drop(outgoing);
         if !queued {

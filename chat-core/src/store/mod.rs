@@ -42,10 +42,14 @@ use crate::model::{
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod memory;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "mongodb")]
+pub use mongodb::MongoStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -182,7 +186,7 @@ pub struct NewRoom {
 /// How long a fingerprint tells a repeated send from a new one.
 pub const FINGERPRINT_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many of the newest fingerprints are remembered at least.
+/// The fingerprints of so many of the newest changes are remembered at least.
 pub const FINGERPRINTS_KEPT: usize = 1 << 18;
 
 /// What was said.
@@ -191,7 +195,7 @@ pub trait MessageStore: Send + Sync {
     /// Appends a message to its conversation and logs [`Change::MessageSent`]. When the sender has used the
     /// client id before, nothing changes and the first message is returned. The same goes for a fingerprint that the
     /// sender has used in this conversation less than [`FINGERPRINT_WINDOW`] before, by the times of the messages; a
-    /// driver may forget it when there were [`FINGERPRINTS_KEPT`] others since, or when the log was forgotten
+    /// driver may forget it when there were [`FINGERPRINTS_KEPT`] changes since, or when the log was forgotten
     /// ([`ChangeLog::forget_before`]). The conversation exists.
     async fn append(&self, new: NewMessage) -> Result<Appended, StoreError>;
 

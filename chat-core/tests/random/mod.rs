@@ -1,6 +1,7 @@
 //! Random requests to a store, and their answers in a form that can be compared.
 
 mod requests;
+mod run;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use chat_core::store::{
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
+pub(crate) use self::run::{Run, seeds, steps};
 
 /// One call of one method.
 #[derive(Debug, Clone)]

@@ -71,8 +71,11 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
         form.is_file.get("isFile")?.then(|| file_name.map_or_else(|| "file.txt".to_owned(), Into::into));
     let client_id = client_id(form.client_id)?;
     let fingerprint = match form.timestamp {
-        Text::Text(timestamp) => Some(fingerprint(&receiver, &timestamp, &text, file_name.as_deref())),
-        Text::Absent | Text::Other => None,
+        // Whoever gives a name means that one.
+        Text::Text(timestamp) if client_id.is_none() && is_to_the_millisecond(&timestamp) => {
+            Some(fingerprint(&receiver, &timestamp, &text, file_name.as_deref()))
+        }
+        _ => None,
     };
     Ok(Command::Send {
         to: Destination::Person(UserKey::Username(receiver)),
@@ -80,6 +83,13 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
         client_id,
         fingerprint,
     })
+}
+
+/// Whether this is a moment as `Date.toISOString()` writes it. Anything coarser, or made up, could be the same in two
+/// messages that are both meant.
+fn is_to_the_millisecond(timestamp: &str) -> bool {
+    let form = |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    timestamp.len() == 24 && timestamp.bytes().zip(*b"0000-00-00T00:00:00.000Z").all(form)
 }
 
 /// What a packet that a client sends again is known by: these pages give their messages no id, but what is sent again

@@ -26,6 +26,11 @@ impl Cursor {
         Self { told, live: false }
     }
 
+    /// Whether announced changes are told at once.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// Whether a change that is announced now must be told now. Then it is [passed](Self::pass), or the session is
     /// [held back](Self::hold).
     pub(crate) fn is_due(&self, position: Position) -> bool {

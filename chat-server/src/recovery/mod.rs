@@ -40,6 +40,7 @@ use serde_json::Value as Json;
 
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::pid::Pids;
+use self::recent::Read;
 pub(crate) use self::recent::Recent;
 use crate::app::App;
 use crate::auth::Authenticated;
@@ -189,22 +190,34 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             }
         };
         (failures, singly) = (0, singly.saturating_sub(1));
-        for (position, frames) in read.of_user(session.user, session.dialect) {
-            while !session.replay(position, frames) {
-                if session.is_over() {
-                    return;
-                }
-                // Whatever its size, it has room when nothing else waits.
-                session.room(0).await;
-            }
-        }
+        let Some(told) = tell(session, &read) else {
+            // Whatever the next one's size, it has room when nothing else waits. What was read is not held meanwhile: it
+            // may be much, and some of it may be deleted by then.
+            drop(read);
+            session.room(0).await;
+            continue;
+        };
         // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
         session.pass(read.to().unwrap_or(missing.up_to));
-        if !session.has_wire() {
+        if told && !session.has_wire() {
             // A full queue would leave no room for answers, heartbeats and the change to WebSocket.
             tokio::time::sleep(PAUSE).await;
         }
-        session.room(ENOUGH).await;
+        if told {
+            session.room(ENOUGH).await;
+        }
         tokio::task::yield_now().await;
     }
+}
+
+/// Tells a session what was read, and answers whether that was anything. None when there was no room for all of it.
+fn tell(session: &Session, read: &Read) -> Option<bool> {
+    let mut told = false;
+    for (position, frames) in read.of_user(session.user, session.dialect) {
+        if !session.replay(position, frames) {
+            return None;
+        }
+        told |= !frames.is_empty();
+    }
+    Some(told)
 }

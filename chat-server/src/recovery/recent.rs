@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 32 << 20;
 /// Parts with more bytes than this (large files) are not kept.
 const LARGEST_PART: usize = 4 << 20;
 /// Most deleted messages that are known to be; when there are more, everything is forgotten.
-const MOST_WITHDRAWN: usize = 10_000;
+const MOST_WITHDRAWN: usize = 2_000;
 /// How many may read the log at the same time. The others wait, and mostly find what they want when it is their turn;
 /// it also bounds what is in memory.
 const READERS: usize = 4;
@@ -44,6 +44,8 @@ const READERS: usize = 4;
 pub(crate) struct Recent {
     chat: Arc<Chat>,
     turns: Semaphore,
+    /// For those who were away for long: nobody else waits for what only they want.
+    long_turns: Semaphore,
     memory: Mutex<Memory>,
 }
 
@@ -82,7 +84,12 @@ struct Part {
 
 impl Recent {
     pub(crate) fn new(chat: Arc<Chat>) -> Self {
-        Self { chat, turns: Semaphore::new(READERS), memory: Mutex::default() }
+        Self {
+            chat,
+            turns: Semaphore::new(READERS),
+            long_turns: Semaphore::new(READERS / 2),
+            memory: Mutex::default(),
+        }
     }
 
     /// Some of the changes after `position`, as many as there are at hand; empty when there are none yet. None when some
@@ -110,13 +117,17 @@ impl Recent {
     /// # Errors
     /// As [`Self::after`].
     pub(crate) async fn long_after(&self, position: Position, user: UserId) -> Result<Option<Read>, Error> {
-        let _turn = self.turns.acquire().await;
-        let Some((deliveries, to)) = self.chat.changes_for(user, position, AT_ONCE).await? else {
-            return Ok(None);
-        };
-        let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
-        let withdrawn = self.memory.lock().withdrawn.clone();
-        Ok(Some(Read { changes, from: 0, to: (to > position).then_some(to), withdrawn }))
+        let _turn = self.long_turns.acquire().await;
+        loop {
+            let epoch = self.memory.lock().epoch;
+            let Some((deliveries, to)) = self.chat.changes_for(user, position, AT_ONCE).await? else {
+                return Ok(None);
+            };
+            if let Some(withdrawn) = self.withdrawn_since(epoch) {
+                let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+                return Ok(Some(Read { changes, from: 0, to: (to > position).then_some(to), withdrawn }));
+            }
+        }
     }
 
     /// The change after `position` alone.
@@ -133,10 +144,11 @@ impl Recent {
         match event {
             Event::MessageDeleted(view) => {
                 let mut memory = self.memory.lock();
-                if memory.withdrawn.len() >= MOST_WITHDRAWN {
-                    memory.forget();
-                }
+                let is_full = memory.withdrawn.len() >= MOST_WITHDRAWN;
+                let forgotten = if is_full { memory.forget() } else { HashMap::new() };
                 Arc::make_mut(&mut memory.withdrawn).insert(view.message.id);
+                // Nobody waits while it is given back.
+                drop((memory, forgotten));
             }
             Event::MessageRestored(view) => {
                 let mut memory = self.memory.lock();
@@ -144,7 +156,10 @@ impl Recent {
                     Arc::make_mut(&mut memory.withdrawn).remove(&view.message.id);
                 }
             }
-            Event::MemberRemoved { .. } => self.memory.lock().forget(),
+            Event::MemberRemoved { .. } => {
+                let forgotten = self.memory.lock().forget();
+                drop(forgotten);
+            }
             Event::MessageSent(_)
             | Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -153,6 +168,12 @@ impl Recent {
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => {}
         }
+    }
+
+    /// What was deleted since something was read, unless everything was forgotten meanwhile: then it has to be read again.
+    fn withdrawn_since(&self, epoch: u64) -> Option<Arc<HashSet<MessageId>>> {
+        let memory = self.memory.lock();
+        (memory.epoch == epoch).then(|| memory.withdrawn.clone())
     }
 
     fn known_after(&self, position: Position) -> Option<Read> {
@@ -168,23 +189,29 @@ impl Recent {
     /// Reads on in the part in which the change after `position` is. None when that leads nowhere.
     async fn read_on(&self, position: Position) -> Result<Option<Read>, Error> {
         let number = position.0 / LENGTH;
-        let (epoch, known) = {
-            let memory = self.memory.lock();
-            (memory.epoch, memory.parts.get(&number).map(|part| part.changes.clone()))
-        };
-        let known = known.as_deref().unwrap_or_default();
-        let begin = known.last().map_or(Position(number * LENGTH), |last| last.position);
-        let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
-        // The begin of the part may be forgotten already, though not what was asked for.
-        let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
-        let new = deliveries.into_iter().filter_map(Change::new).map(Arc::new);
-        let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
-        let bytes = changes.iter().map(|change| change.weight()).sum();
-        let mut memory = self.memory.lock();
-        if memory.epoch == epoch && bytes <= LARGEST_PART {
-            memory.insert(number, changes.clone(), bytes);
+        loop {
+            let (epoch, known) = {
+                let memory = self.memory.lock();
+                (memory.epoch, memory.parts.get(&number).map(|part| part.changes.clone()))
+            };
+            let known = known.as_deref().unwrap_or_default();
+            let begin = known.last().map_or(Position(number * LENGTH), |last| last.position);
+            let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
+            // The begin of the part may be forgotten already, though not what was asked for.
+            let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
+            let new = deliveries.into_iter().filter_map(Change::new).map(Arc::new);
+            let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
+            let bytes = changes.iter().map(|change| change.weight()).sum();
+            let mut memory = self.memory.lock();
+            if memory.epoch != epoch {
+                // What is known since of what was deleted, and of who has left, is not in what was read.
+                continue;
+            }
+            if bytes <= LARGEST_PART {
+                memory.insert(number, changes.clone(), bytes);
+            }
+            return Ok(Read::of(changes, position, memory.withdrawn.clone()));
         }
-        Ok(Read::of(changes, position, memory.withdrawn.clone()))
     }
 
     async fn read(&self, position: Position, most: usize) -> Result<Option<Read>, Error> {
@@ -272,11 +299,12 @@ impl Memory {
         }
     }
 
-    fn forget(&mut self) {
-        self.parts.clear();
+    /// Returns what there was.
+    fn forget(&mut self) -> HashMap<u64, Part> {
         self.bytes = 0;
         self.withdrawn = Arc::default();
         self.epoch += 1;
+        std::mem::take(&mut self.parts)
     }
 }
 

@@ -128,8 +128,12 @@ impl SocketIoEndpoint {
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
         let Ok(response) = self.engine.oneshot(small).await;
+        // An answer of one byte is a NOOP: what waited is still there.
+        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
         if let Some(sid) = sid
             && fetches
+            && response.status() == StatusCode::OK
+            && !is_noop
         {
             self.polling.fetched(sid);
         }

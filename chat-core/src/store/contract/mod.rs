@@ -60,7 +60,8 @@ impl<G> Fresh for (Arc<dyn Store>, G) {
 ///
 /// The argument is an expression whose value is a future of a fresh store: an `Arc<dyn Store>`, or a pair of it
 /// and a guard that is kept until the clause has ended. It is evaluated once per clause. The calling crate needs
-/// `tokio` with `macros` and `rt-multi-thread`. Use one module per driver.
+/// `tokio` with `macros` and `rt-multi-thread`. Use one module per driver. With `ignore = "the reason";` before the
+/// expression the tests run only when asked for, for drivers that need something that is not everywhere.
 /// ```text
 /// mod my_store {
 ///     chat_core::store_contract!(async {
@@ -71,8 +72,11 @@ impl<G> Fresh for (Arc<dyn Store>, G) {
 /// ```
 #[macro_export]
 macro_rules! store_contract {
+    (ignore = $reason:literal; $fresh:expr) => {
+        $crate::__store_clauses!(__store_clause_tests, (#[ignore = $reason]) $fresh);
+    };
     ($fresh:expr) => {
-        $crate::__store_clauses!(__store_clause_tests, $fresh);
+        $crate::__store_clauses!(__store_clause_tests, () $fresh);
     };
 }
 
@@ -89,8 +93,11 @@ macro_rules! store_contract {
 /// ```
 #[macro_export]
 macro_rules! store_durability_contract {
+    (ignore = $reason:literal; $open:expr) => {
+        $crate::__store_durability_clauses!(__store_durability_clause_tests, (#[ignore = $reason]) $open);
+    };
     ($open:expr) => {
-        $crate::__store_durability_clauses!(__store_durability_clause_tests, $open);
+        $crate::__store_durability_clauses!(__store_durability_clause_tests, () $open);
     };
 }
 
@@ -99,9 +106,9 @@ macro_rules! store_durability_contract {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_clauses {
-    ($with:ident, $argument:expr) => {
+    ($with:ident, $attributes:tt $argument:expr) => {
         $crate::$with! {
-            $argument;
+            $attributes $argument;
             an_account_is_found_by_id_name_and_address
             an_unknown_person_is_none
             names_are_unique_without_regard_to_case
@@ -172,9 +179,9 @@ macro_rules! __store_clauses {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_durability_clauses {
-    ($with:ident, $argument:expr) => {
+    ($with:ident, $attributes:tt $argument:expr) => {
         $crate::$with! {
-            $argument;
+            $attributes $argument;
             everything_is_there_again
             positions_and_seqs_go_on
             what_was_taken_is_still_taken
@@ -188,46 +195,52 @@ macro_rules! __store_durability_clauses {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_clause_tests {
-    ($fresh:expr; $($clause:ident)*; $($parallel:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $clause() {
-                let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
-                $crate::store::contract::$clause(store).await;
-            }
-        )*
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $parallel() {
-                let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
-                let spawn = |task: $crate::store::contract::Task| -> $crate::store::contract::Task {
-                    let running = tokio::spawn(task);
-                    Box::pin(async move { running.await.expect("a task of the clause panicked") })
-                };
-                $crate::store::contract::$parallel(store, &spawn).await;
-            }
-        )*
+    (@one ($($attributes:tt)*) $fresh:expr; $clause:ident) => {
+        #[tokio::test]
+        $($attributes)*
+        async fn $clause() {
+            let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
+            $crate::store::contract::$clause(store).await;
+        }
+    };
+    (@parallel ($($attributes:tt)*) $fresh:expr; $clause:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        $($attributes)*
+        async fn $clause() {
+            let (store, _guard) = $crate::store::contract::Fresh::split($fresh.await);
+            let spawn = |task: $crate::store::contract::Task| -> $crate::store::contract::Task {
+                let running = tokio::spawn(task);
+                Box::pin(async move { running.await.expect("a task of the clause panicked") })
+            };
+            $crate::store::contract::$clause(store, &spawn).await;
+        }
+    };
+    ($attributes:tt $fresh:expr; $($clause:ident)*; $($parallel:ident)*) => {
+        $($crate::__store_clause_tests! { @one $attributes $fresh; $clause })*
+        $($crate::__store_clause_tests! { @parallel $attributes $fresh; $parallel })*
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_durability_clause_tests {
-    ($open:expr; $($clause:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $clause() {
-                let place = $crate::store::contract::Scratch::new();
-                $crate::store::contract::$clause(&place.path(), $open).await;
-            }
-        )*
+    (@one ($($attributes:tt)*) $open:expr; $clause:ident) => {
+        #[tokio::test]
+        $($attributes)*
+        async fn $clause() {
+            let place = $crate::store::contract::Scratch::new();
+            $crate::store::contract::$clause(&place.path(), $open).await;
+        }
+    };
+    ($attributes:tt $open:expr; $($clause:ident)*) => {
+        $($crate::__store_durability_clause_tests! { @one $attributes $open; $clause })*
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_clause_names {
-    ($source:expr; $($clause:ident)* $(; $($parallel:ident)*)?) => {
+    ($attributes:tt $source:expr; $($clause:ident)* $(; $($parallel:ident)*)?) => {
         [$(stringify!($clause),)* $($(stringify!($parallel),)*)?]
     };
 }
@@ -247,8 +260,8 @@ mod tests {
             include_str!("tokens.rs"),
         ];
         let listed = [
-            &crate::__store_clauses!(__store_clause_names, ())[..],
-            &crate::__store_durability_clauses!(__store_clause_names, ())[..],
+            &crate::__store_clauses!(__store_clause_names, ()())[..],
+            &crate::__store_durability_clauses!(__store_clause_names, ()())[..],
         ]
         .concat();
         let mut written: Vec<&str> = sources

@@ -1,7 +1,7 @@
 //! The fingerprints of the newest messages, in the writer's memory.
 //!
 //! They lie in the messages' rows, without an index: an index would cost each message a write at a random place of a
-//! B-tree, and only what was sent lately is ever asked for. After a start they are read back, the newest of them.
+//! B-tree, and only what was sent lately is ever asked for. At the start those of the newest changes are read back.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -32,9 +32,7 @@ impl Fingerprints {
         conversation: i64,
         fingerprint: Fingerprint,
     ) -> rusqlite::Result<Option<StoredMessage>> {
-        if !self.loaded {
-            self.load(db)?;
-        }
+        self.load(db)?;
         let Some(place) = self.places.get(&key(new.sender, conversation, fingerprint)) else {
             return Ok(None);
         };
@@ -69,11 +67,18 @@ impl Fingerprints {
         }
     }
 
-    fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    /// Reads those of the newest changes, if that has not been done.
+    pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if self.loaded {
+            return Ok(());
+        }
+        // As many changes as are kept fingerprints, whatever they are: in a long log without any, looking for more would
+        // take long, and all who send something would wait.
         let sql = "SELECT m.place, m.sender, m.fingerprint FROM log JOIN messages m ON m.place = log.place
-            WHERE log.kind = ? AND m.fingerprint IS NOT NULL ORDER BY log.position DESC LIMIT ?";
+            WHERE log.position > (SELECT max(position) FROM log) - ? AND log.kind = ?
+            AND m.fingerprint IS NOT NULL ORDER BY log.position DESC";
         let mut select = db.prepare(sql)?;
-        let mut rows = select.query(params![Kind::MessageSent as u8, FINGERPRINTS_KEPT as i64])?;
+        let mut rows = select.query(params![FINGERPRINTS_KEPT as i64, Kind::MessageSent as u8])?;
         let mut newest_first = Vec::new();
         while let Some(row) = rows.next()? {
             let (place, sender, fingerprint): (i64, [u8; 12], i64) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -145,6 +145,10 @@ impl Drop for CloseAtEnd {
 
 fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpointer, answer_on: &AnswerOn) {
     let mut state = super::ops::State::default();
+    if let Err(error) = state.fingerprints.load(&db) {
+        // Tried again when the first of them is needed.
+        tracing::warn!(%error, "the fingerprints of the newest messages could not be read");
+    }
     let mut jobs = Vec::new();
     let pages = Arc::new(AtomicUsize::new(0));
     let hook = {

@@ -1,0 +1,66 @@
+//! The collections and their indexes.
+//!
+//! Their names begin with `chat_`, because the database may well be one that another backend has used: its `users` and
+//! `messages` are neither read nor changed.
+
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+
+use super::faults::{self, Fault};
+
+pub(super) const USERS: &str = "chat_users";
+pub(super) const CONVERSATIONS: &str = "chat_conversations";
+pub(super) const MEMBERS: &str = "chat_members";
+pub(super) const MESSAGES: &str = "chat_messages";
+pub(super) const LOG: &str = "chat_log";
+pub(super) const REVOKED_TOKENS: &str = "chat_revoked_tokens";
+pub(super) const COUNTERS: &str = "chat_counters";
+
+/// Makes what is not there yet; on a database that is complete this changes nothing.
+pub(super) async fn make(db: &Database) -> Result<(), Fault> {
+    // Older servers make no collections inside transactions, so those without an index are made here too.
+    for name in [LOG, COUNTERS] {
+        match db.create_collection(name).await {
+            Err(error) if faults::code(&error) == Some(faults::NAMESPACE_EXISTS) => {}
+            made => made?,
+        }
+    }
+    let index = |name: &str, key: Document, options: Document| {
+        let mut index = doc! { "name": name, "key": key };
+        index.extend(options);
+        index
+    };
+    let unique_if_present = || doc! { "unique": true, "sparse": true };
+    let indexes = [
+        (
+            USERS,
+            vec![
+                index("place", doc! { "place": 1 }, doc! {}),
+                index("username_folded", doc! { "username_folded": 1 }, unique_if_present()),
+                index("email_folded", doc! { "email_folded": 1 }, unique_if_present()),
+            ],
+        ),
+        (CONVERSATIONS, vec![index("pair", doc! { "pair": 1 }, unique_if_present())]),
+        (
+            MEMBERS,
+            vec![
+                index("by_conversation", doc! { "_id.conversation": 1, "place": 1 }, doc! {}),
+                index("by_user", doc! { "_id.user": 1 }, doc! {}),
+            ],
+        ),
+        (
+            MESSAGES,
+            vec![
+                index("history", doc! { "conversation": 1, "seq": 1 }, doc! { "unique": true }),
+                index("position", doc! { "position": 1 }, doc! { "unique": true }),
+                index("send_key", doc! { "send_key": 1 }, unique_if_present()),
+                index("fingerprint", doc! { "fingerprint": 1 }, doc! { "sparse": true }),
+            ],
+        ),
+        (REVOKED_TOKENS, vec![index("until", doc! { "until": 1 }, doc! { "expireAfterSeconds": 0 })]),
+    ];
+    for (collection, indexes) in indexes {
+        db.run_command(doc! { "createIndexes": collection, "indexes": indexes }).await?;
+    }
+    Ok(())
+}

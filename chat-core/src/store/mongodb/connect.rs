@@ -1,0 +1,162 @@
+//! From a URI to a database that is ready: reachable, able to commit transactions, with its collections and indexes.
+
+use std::time::Duration;
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern};
+use mongodb::{Client, ClientSession, Database};
+use tokio::time::timeout;
+
+use super::collections::{self, COUNTERS};
+use super::commit::{end_sessions, read_counter};
+use super::faults::{self, Fault};
+use crate::store::StoreError;
+
+/// How long the driver looks for a server that takes writes, if the URI does not say.
+const SERVER_SELECTION: Duration = Duration::from_secs(3);
+
+/// How long the driver waits for one connection, if the URI does not say: after an attempt that leads nowhere there must
+/// be time for another one.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How often the driver looks after its servers, if the URI does not say: it bounds how long a server that is back goes
+/// unnoticed.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How long making a document of the counter may be held up by somebody's transaction.
+const REGISTRATION: Duration = Duration::from_secs(2);
+
+/// How long building all indexes may take, on a database that has data but no indexes.
+const INDEXES: Duration = Duration::from_secs(600);
+
+/// The layout of the collections. A database with a greater number was made by a newer version.
+const VERSION: i64 = 1;
+
+/// After so many milliseconds the note of a store that was not closed is cleared away.
+const FORGET_WRITERS_AFTER: i64 = 24 * 60 * 60 * 1000;
+
+/// All that a store is made of.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) db: Database,
+    pub(super) session: ClientSession,
+    pub(super) me: ObjectId,
+}
+
+pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
+    let options = client_options(uri).await?;
+    let name = options.default_database.clone().unwrap_or_else(|| "chat".into());
+    let client = Client::with_options(options).map_err(|error| faults::store_error(&error))?;
+    let db = client.database(&name);
+    let prepared = async {
+        refuse_without_transactions(&db).await?;
+        refuse_newer(&db).await?;
+        timeout(INDEXES, collections::make(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
+        let session = client.start_session().causal_consistency(false).await?;
+        let me = register(&client, &db, &session).await?;
+        Ok((session, me))
+    };
+    let (session, me) = prepared.await.map_err(Fault::into_store_error)?;
+    Ok(Connected { client, db, session, me })
+}
+
+async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {
+    let mut options = ClientOptions::parse(uri).await.map_err(|error| {
+        if matches!(*error.kind, mongodb::error::ErrorKind::DnsResolve { .. }) {
+            return StoreError::Unavailable(format!("MongoDB: {}", error.kind));
+        }
+        // The driver quotes parts of the URI, and one with an @ holds a password.
+        let problem = if uri.contains('@') {
+            "the URI cannot be used; user name and password must be percent-encoded".into()
+        } else {
+            error.kind.to_string()
+        };
+        StoreError::Refused(format!("MongoDB: {problem}"))
+    })?;
+    options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+    options.connect_timeout.get_or_insert(CONNECT);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
+    options.app_name.get_or_insert_with(|| "chat".into());
+    // What was acknowledged must be visible at once and for good, whatever the URI says.
+    options.selection_criteria =
+        Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(WriteConcern::majority());
+    Ok(options)
+}
+
+async fn refuse_without_transactions(db: &Database) -> Result<(), Fault> {
+    let hello = db.run_command(doc! { "hello": 1 }).await?;
+    let sharded = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+    if hello.contains_key("setName") || sharded {
+        return Ok(());
+    }
+    Err(Fault::Store(StoreError::Refused(
+        "MongoDB: this server is not part of a replica set, so it has no transactions, without which messages could \
+         be lost. One server is enough for a replica set: start mongod with --replSet rs0, then run rs.initiate() \
+         once in mongosh. The data stays"
+            .into(),
+    )))
+}
+
+async fn refuse_newer(db: &Database) -> Result<(), Fault> {
+    if let Ok(counter) = read_counter(db).await
+        && let Ok(version) = counter.get_i64("version")
+        && version > VERSION
+    {
+        return Err(Fault::Store(StoreError::Refused(format!(
+            "the database has version {version}, this program knows versions up to {VERSION}"
+        ))));
+    }
+    Ok(())
+}
+
+/// Notes this store and its session beside the counter, which is made if it is not there.
+async fn register(client: &Client, db: &Database, session: &ClientSession) -> Result<ObjectId, Fault> {
+    let me = ObjectId::new();
+    let session = session.id().get("id").cloned();
+    let first = doc! { "version": VERSION, "position": 0_i64, "batches": 0_i64, "begin": 0_i64 };
+    let update = doc! {
+        "$setOnInsert": first,
+        "$set": { format!("writers.{me}.session"): session },
+        "$currentDate": { format!("writers.{me}.at"): true },
+    };
+    let counters = db.collection::<Document>(COUNTERS);
+    let register = || counters.update_one(doc! { "_id": "log" }, update.clone()).upsert(true);
+    if let Ok(done) = timeout(REGISTRATION, register()).await {
+        done?;
+    } else {
+        // The server makes a plain write wait for an open transaction: one of a node that died, or it would have ended.
+        tracing::warn!("a transaction of another node blocks all writing: it is ended");
+        end_sessions(client, &read_counter(db).await?, None).await?;
+        timeout(REGISTRATION, register()).await.unwrap_or_else(|_| Err(still_blocked()))?;
+    }
+    forget_old_writers(db, me).await?;
+    Ok(me)
+}
+
+/// Clears away the notes of stores that ended long ago without being closed.
+async fn forget_old_writers(db: &Database, me: ObjectId) -> Result<(), Fault> {
+    let counter = read_counter(db).await?;
+    let Ok(writers) = counter.get_document("writers") else { return Ok(()) };
+    let last_seen = |name: &str| {
+        let writer = writers.get_document(name).ok()?;
+        writer.get_datetime("at").ok().map(|at| at.timestamp_millis())
+    };
+    // By the server's clock, which wrote all of them.
+    let now = last_seen(&me.to_hex()).unwrap_or_default();
+    let is_old = |name: &&String| last_seen(name).is_some_and(|at| at < now - FORGET_WRITERS_AFTER);
+    let old: Document =
+        writers.keys().filter(is_old).map(|name| (format!("writers.{name}"), "".into())).collect();
+    if !old.is_empty() {
+        let counters = db.collection::<Document>(COUNTERS);
+        counters.update_one(doc! { "_id": "log" }, doc! { "$unset": old }).await?;
+    }
+    Ok(())
+}
+
+fn still_blocked() -> mongodb::error::Error {
+    let message = "another node's transaction blocks all writing";
+    std::io::Error::new(std::io::ErrorKind::TimedOut, message).into()
+}

@@ -1,0 +1,520 @@
+//! Documents to records and back. What the fields mean stands in the documentation of the module above.
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::CStr;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{
+    DateTime, Document, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
+};
+
+use crate::clock::Timestamp;
+use crate::codec::{Blob, Encoding};
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
+    Role, RoomInfo, Seq, Tombstone, User, Visibility,
+};
+use crate::store::{NewMessage, NewRoom, StoreError, StoredMessage};
+
+/// `log.kind`. Words are never given another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    MessageDeleted,
+    MessageRestored,
+    RoomCreated,
+    MemberAdded,
+    MemberRemoved,
+    RoleChanged,
+    ProfileUpdated,
+}
+
+impl Kind {
+    const WORDS: [(Self, &'static str); 7] = [
+        (Self::MessageDeleted, "message_deleted"),
+        (Self::MessageRestored, "message_restored"),
+        (Self::RoomCreated, "room_created"),
+        (Self::MemberAdded, "member_added"),
+        (Self::MemberRemoved, "member_removed"),
+        (Self::RoleChanged, "role_changed"),
+        (Self::ProfileUpdated, "profile_updated"),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
+    }
+}
+
+/// An entry of the log that is not the sending of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) position: Position,
+    pub(super) at: Timestamp,
+    pub(super) kind: Kind,
+    pub(super) message: Option<MessageId>,
+    pub(super) room: Option<ConversationId>,
+    pub(super) user: Option<UserId>,
+    pub(super) role: Option<Role>,
+}
+
+pub(super) fn object_id(bytes: &[u8; 12]) -> ObjectId {
+    ObjectId::from_bytes(*bytes)
+}
+
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The first and the last moment that every driver and tool can show as a date: years 1 to 9999.
+const DATES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+/// A moment: a date, or where that would not be readable elsewhere, the number of milliseconds.
+fn append_moment(doc: &mut RawDocumentBuf, field: &CStr, moment: Timestamp) {
+    let millis = moment.as_millis();
+    if DATES.contains(&millis) {
+        doc.append(field, DateTime::from_millis(millis));
+    } else {
+        doc.append(field, millis);
+    }
+}
+
+/// The moment as a date, or the nearest date there is.
+fn nearest_date(moment: Timestamp) -> DateTime {
+    DateTime::from_millis(moment.as_millis().clamp(*DATES.start(), *DATES.end()))
+}
+
+/// The condition that a field holds this moment or a later one. Numbers and dates are never equal to each other, so each
+/// is compared with its own kind.
+pub(super) fn at_or_after(field: &str, moment: Timestamp) -> Document {
+    let millis = moment.as_millis();
+    let mut ways = vec![doc! { field: { "$gte": millis } }];
+    if millis <= *DATES.end() {
+        ways.push(doc! { field: { "$gte": nearest_date(moment) } });
+    }
+    doc! { "$or": ways }
+}
+
+fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
+    RawBinaryRef { subtype: BinarySubtype::Generic, bytes }
+}
+
+pub(super) fn pair_bytes(pair: Pair) -> [u8; 24] {
+    let (low, high) = pair.both();
+    let mut bytes = [0; 24];
+    bytes[..12].copy_from_slice(low.as_bytes());
+    bytes[12..].copy_from_slice(high.as_bytes());
+    bytes
+}
+
+fn read_pair(bytes: &[u8]) -> Option<Pair> {
+    let half = |at: usize| bytes.get(at..at + 12)?.try_into().ok().map(UserId::from_bytes);
+    if bytes.len() == 24 { Some(Pair::new(half(0)?, half(12)?)) } else { None }
+}
+
+/// What tells a send from all others: the sender and the client's own name for it.
+pub(super) fn send_key(sender: UserId, client_id: &ClientId) -> Vec<u8> {
+    [sender.as_bytes(), client_id.as_str().as_bytes()].concat()
+}
+
+/// MongoDB's integers have a sign.
+pub(super) fn fingerprint_number(fingerprint: Fingerprint) -> i64 {
+    fingerprint.0.cast_signed()
+}
+
+pub(super) fn any_of_bytes<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> RawDocumentBuf {
+    let mut list = RawArrayBuf::new();
+    for key in keys {
+        list.push(binary(key));
+    }
+    rawdoc! { "$in": list }
+}
+
+pub(super) fn any_of_ids<'a>(ids: impl IntoIterator<Item = &'a [u8; 12]>) -> RawDocumentBuf {
+    let mut list = RawArrayBuf::new();
+    for id in ids {
+        list.push(object_id(id));
+    }
+    rawdoc! { "$in": list }
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Moderator => "moderator",
+        Role::Admin => "admin",
+    }
+}
+
+fn read_role(word: &str) -> Option<Role> {
+    [Role::Member, Role::Moderator, Role::Admin].into_iter().find(|role| role_word(*role) == word)
+}
+
+fn visibility_word(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Public => "public",
+        Visibility::Private => "private",
+    }
+}
+
+fn read_visibility(word: &str) -> Option<Visibility> {
+    [Visibility::Public, Visibility::Private].into_iter().find(|known| visibility_word(*known) == word)
+}
+
+/// A name or an address in the form in which it is unique.
+pub(super) fn folded(text: &str) -> String {
+    text.to_lowercase()
+}
+
+// ---- Records to documents --------------------------------------------------------------------------------
+
+pub(super) fn user_document(new: &NewUser, place: i64) -> RawDocumentBuf {
+    let user = &new.user;
+    let mut doc = rawdoc! { "_id": object_id(user.id.as_bytes()), "place": place };
+    if let Some(username) = &user.username {
+        doc.append(cstr!("username"), username.as_str());
+        doc.append(cstr!("username_folded"), folded(username).as_str());
+    }
+    if let Some(email) = &user.email {
+        doc.append(cstr!("email"), email.as_str());
+        doc.append(cstr!("email_folded"), folded(email).as_str());
+    }
+    doc.append(cstr!("full_name"), user.full_name.as_str());
+    doc.append(cstr!("picture"), user.picture.as_str());
+    doc.append(cstr!("password_hash"), new.password_hash.expose());
+    append_moment(&mut doc, cstr!("created_at"), user.created_at);
+    append_moment(&mut doc, cstr!("updated_at"), user.updated_at);
+    if let Some(last_seen) = user.last_seen {
+        append_moment(&mut doc, cstr!("last_seen"), last_seen);
+    }
+    doc
+}
+
+/// The statement that brings an account's document up to date.
+pub(super) fn user_update(user: &User) -> RawDocumentBuf {
+    let mut set = rawdoc! { "full_name": user.full_name.as_str(), "picture": user.picture.as_str() };
+    append_moment(&mut set, cstr!("updated_at"), user.updated_at);
+    if let Some(last_seen) = user.last_seen {
+        append_moment(&mut set, cstr!("last_seen"), last_seen);
+    }
+    rawdoc! { "q": { "_id": object_id(user.id.as_bytes()) }, "u": { "$set": set } }
+}
+
+pub(super) fn direct_document(id: ConversationId, pair: Pair, at: Timestamp) -> RawDocumentBuf {
+    let mut doc = rawdoc! { "_id": object_id(id.as_bytes()) };
+    doc.append(cstr!("pair"), binary(&pair_bytes(pair)));
+    append_moment(&mut doc, cstr!("created_at"), at);
+    doc.append(cstr!("last_seq"), 0_i64);
+    doc
+}
+
+pub(super) fn room_document(room: &NewRoom) -> RawDocumentBuf {
+    let mut doc = rawdoc! {
+        "_id": object_id(room.id.as_bytes()),
+        "name": room.info.name.as_str(),
+        "visibility": visibility_word(room.info.visibility),
+    };
+    append_moment(&mut doc, cstr!("created_at"), room.at);
+    doc.append(cstr!("last_seq"), 0_i64);
+    doc
+}
+
+pub(super) fn member_id(conversation: ConversationId, user: UserId) -> RawDocumentBuf {
+    rawdoc! { "conversation": object_id(conversation.as_bytes()), "user": object_id(user.as_bytes()) }
+}
+
+/// The statement that makes or changes a member's document.
+pub(super) fn member_update(conversation: ConversationId, member: &Member, place: i64) -> RawDocumentBuf {
+    let mut set = rawdoc! { "role": role_word(member.role), "place": place };
+    append_moment(&mut set, cstr!("joined_at"), member.joined_at);
+    rawdoc! { "q": { "_id": member_id(conversation, member.user) }, "u": { "$set": set }, "upsert": true }
+}
+
+pub(super) fn message_document(new: &NewMessage, seq: Seq, position: Position) -> RawDocumentBuf {
+    let mut doc = rawdoc! {
+        "_id": object_id(new.id.as_bytes()),
+        "conversation": object_id(new.conversation.as_bytes()),
+        "seq": i64::from(seq.0),
+        "position": number(position.0),
+        "sender": object_id(new.sender.as_bytes()),
+        "encoding": i32::from(u8::from(new.body.encoding)),
+    };
+    doc.append(cstr!("body"), binary(&new.body.bytes));
+    if let Some(file_name) = &new.file_name {
+        doc.append(cstr!("file_name"), file_name.as_str());
+    }
+    if let Some(image) = &new.image {
+        doc.append(cstr!("image"), image.as_str());
+    }
+    if let Some(client_id) = &new.client_id {
+        doc.append(cstr!("send_key"), binary(&send_key(new.sender, client_id)));
+    }
+    if let Some(fingerprint) = new.fingerprint {
+        doc.append(cstr!("fingerprint"), fingerprint_number(fingerprint));
+    }
+    append_moment(&mut doc, cstr!("created_at"), new.at);
+    doc
+}
+
+/// The statement that deletes a message softly or restores it.
+pub(super) fn deletion_update(message: &StoredMessage) -> RawDocumentBuf {
+    let mut set = rawdoc! {};
+    append_moment(&mut set, cstr!("updated_at"), message.updated_at);
+    let update = match &message.deleted {
+        Some(tombstone) => {
+            append_moment(&mut set, cstr!("deleted_at"), tombstone.at);
+            set.append(cstr!("deleted_by"), object_id(tombstone.by.as_bytes()));
+            rawdoc! { "$set": set }
+        }
+        None => rawdoc! { "$set": set, "$unset": { "deleted_at": "", "deleted_by": "" } },
+    };
+    rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update }
+}
+
+pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
+    let mut doc = rawdoc! { "_id": number(entry.position.0), "kind": entry.kind.word() };
+    append_moment(&mut doc, cstr!("at"), entry.at);
+    if let Some(message) = entry.message {
+        doc.append(cstr!("message"), object_id(message.as_bytes()));
+    }
+    if let Some(room) = entry.room {
+        doc.append(cstr!("room"), object_id(room.as_bytes()));
+    }
+    if let Some(user) = entry.user {
+        doc.append(cstr!("user"), object_id(user.as_bytes()));
+    }
+    if let Some(role) = entry.role {
+        doc.append(cstr!("role"), role_word(role));
+    }
+    doc
+}
+
+/// The statement that notes a void token, or lengthens the note.
+pub(super) fn revocation_update(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
+    let mut token = rawdoc! {};
+    token.append(cstr!("_id"), binary(fingerprint));
+    rawdoc! {
+        "q": token,
+        "u": { "$max": { "until": nearest_date(until), "until_millis": until.as_millis() } },
+        "upsert": true,
+    }
+}
+
+// ---- Documents to records --------------------------------------------------------------------------------
+
+/// A document that is being read: missing and foreign fields are named in the error.
+pub(super) struct Reading<'a> {
+    what: &'static str,
+    doc: &'a RawDocument,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(what: &'static str, doc: &'a RawDocument) -> Self {
+        Self { what, doc }
+    }
+
+    pub(super) fn corrupt(&self, field: &str) -> StoreError {
+        let id = match self.doc.get("_id") {
+            Ok(Some(RawBsonRef::ObjectId(id))) => id.to_hex(),
+            Ok(Some(RawBsonRef::Int64(id))) => id.to_string(),
+            _ => String::new(),
+        };
+        StoreError::Corrupt { what: self.what, id: format!("{id} (field {field})") }
+    }
+
+    fn field<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(RawBsonRef<'a>) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        match self.doc.get(name) {
+            Ok(None) => Ok(None),
+            Ok(Some(value)) => read(value).map(Some).ok_or_else(|| self.corrupt(name)),
+            Err(_) => Err(self.corrupt(name)),
+        }
+    }
+
+    fn required<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(RawBsonRef<'a>) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        self.field(name, read)?.ok_or_else(|| self.corrupt(name))
+    }
+
+    pub(super) fn int(&self, name: &'static str) -> Result<i64, StoreError> {
+        self.required(name, as_int)
+    }
+
+    pub(super) fn id(&self, name: &'static str) -> Result<[u8; 12], StoreError> {
+        self.required(name, as_id)
+    }
+
+    pub(super) fn document(&self, name: &'static str) -> Result<&'a RawDocument, StoreError> {
+        self.required(name, |value| value.as_document())
+    }
+
+    fn text(&self, name: &'static str) -> Result<String, StoreError> {
+        self.required(name, as_text)
+    }
+
+    fn moment(&self, name: &'static str) -> Result<Timestamp, StoreError> {
+        self.required(name, as_moment)
+    }
+}
+
+fn as_int(value: RawBsonRef<'_>) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_i32().map(i64::from))
+}
+
+fn as_id(value: RawBsonRef<'_>) -> Option<[u8; 12]> {
+    value.as_object_id().map(|id| id.bytes())
+}
+
+fn as_text(value: RawBsonRef<'_>) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn as_moment(value: RawBsonRef<'_>) -> Option<Timestamp> {
+    let millis = value.as_datetime().map(|date| date.timestamp_millis());
+    millis.or_else(|| as_int(value)).map(Timestamp::from_millis)
+}
+
+fn as_bytes(value: RawBsonRef<'_>) -> Option<&[u8]> {
+    value.as_binary().map(|binary| binary.bytes)
+}
+
+pub(super) fn read_user(doc: &RawDocument) -> Result<(User, PasswordHash), StoreError> {
+    let fields = Reading::new("user", doc);
+    let user = User {
+        id: UserId::from_bytes(fields.id("_id")?),
+        username: fields.field("username", as_text)?,
+        email: fields.field("email", as_text)?,
+        full_name: fields.text("full_name")?,
+        picture: fields.text("picture")?,
+        created_at: fields.moment("created_at")?,
+        updated_at: fields.moment("updated_at")?,
+        last_seen: fields.field("last_seen", as_moment)?,
+    };
+    Ok((user, PasswordHash::new(fields.text("password_hash")?)))
+}
+
+/// A conversation without its members.
+pub(super) fn read_conversation(doc: &RawDocument) -> Result<Conversation, StoreError> {
+    let fields = Reading::new("conversation", doc);
+    let kind = match fields.field("pair", |value| read_pair(as_bytes(value)?))? {
+        Some(pair) => ConversationKind::Direct { pair },
+        None => ConversationKind::Room(RoomInfo {
+            name: fields.text("name")?,
+            visibility: fields.required("visibility", |value| read_visibility(value.as_str()?))?,
+        }),
+    };
+    Ok(Conversation {
+        id: ConversationId::from_bytes(fields.id("_id")?),
+        kind,
+        members: Vec::new(),
+        created_at: fields.moment("created_at")?,
+    })
+}
+
+/// The id of a conversation and its last seq.
+pub(super) fn read_end(doc: &RawDocument) -> Result<(ConversationId, Seq), StoreError> {
+    let fields = Reading::new("conversation", doc);
+    let seq = u32::try_from(fields.int("last_seq")?).map_err(|_| fields.corrupt("last_seq"))?;
+    Ok((ConversationId::from_bytes(fields.id("_id")?), Seq(seq)))
+}
+
+/// A member, of what, and their place in the order of joining.
+pub(super) fn read_member(doc: &RawDocument) -> Result<(ConversationId, Member, i64), StoreError> {
+    let fields = Reading::new("member", doc);
+    let id = Reading::new("member", fields.document("_id")?);
+    let member = Member {
+        user: UserId::from_bytes(id.id("user")?),
+        role: fields.required("role", |value| read_role(value.as_str()?))?,
+        joined_at: fields.moment("joined_at")?,
+    };
+    Ok((ConversationId::from_bytes(id.id("conversation")?), member, fields.int("place")?))
+}
+
+/// A message as it is stored, and what only the store knows of it.
+pub(super) struct MessageDocument {
+    pub(super) message: StoredMessage,
+    /// Where the log says that it was sent.
+    pub(super) position: Position,
+    pub(super) send_key: Option<Vec<u8>>,
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+/// Messages are read by the thousand, so their fields are visited once, in the order in which they lie there.
+pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreError> {
+    let fields = Reading::new("message", doc);
+    let (mut id, mut conversation, mut sender, mut deleted_by) = (None, None, None, None);
+    let (mut seq, mut position, mut encoding, mut body) = (None, None, None, None);
+    let (mut file_name, mut image, mut send_key, mut fingerprint) = (None, None, None, None);
+    let (mut created_at, mut updated_at, mut deleted_at) = (None, None, None);
+    for field in doc {
+        let (name, value) = field.map_err(|_| fields.corrupt("that cannot be read"))?;
+        match name.as_str() {
+            "_id" => id = as_id(value),
+            "conversation" => conversation = as_id(value),
+            "seq" => seq = as_int(value).and_then(|seq| u32::try_from(seq).ok()),
+            "position" => position = as_int(value).and_then(|position| u64::try_from(position).ok()),
+            "sender" => sender = as_id(value),
+            "encoding" => encoding = as_int(value).and_then(read_encoding),
+            "body" => body = as_bytes(value),
+            "file_name" => file_name = as_text(value),
+            "image" => image = as_text(value),
+            "send_key" => send_key = as_bytes(value),
+            "fingerprint" => fingerprint = as_int(value).map(|number| Fingerprint(number.cast_unsigned())),
+            "created_at" => created_at = as_moment(value),
+            "updated_at" => updated_at = as_moment(value),
+            "deleted_at" => deleted_at = as_moment(value),
+            "deleted_by" => deleted_by = as_id(value),
+            _ => {}
+        }
+    }
+    let created_at = created_at.ok_or_else(|| fields.corrupt("created_at"))?;
+    let message = StoredMessage {
+        id: MessageId::from_bytes(id.ok_or_else(|| fields.corrupt("_id"))?),
+        conversation: ConversationId::from_bytes(conversation.ok_or_else(|| fields.corrupt("conversation"))?),
+        seq: Seq(seq.ok_or_else(|| fields.corrupt("seq"))?),
+        sender: UserId::from_bytes(sender.ok_or_else(|| fields.corrupt("sender"))?),
+        body: Blob {
+            encoding: encoding.ok_or_else(|| fields.corrupt("encoding"))?,
+            bytes: body.ok_or_else(|| fields.corrupt("body"))?.to_vec(),
+        },
+        file_name,
+        image,
+        created_at,
+        updated_at: updated_at.unwrap_or(created_at),
+        deleted: deleted_at.zip(deleted_by).map(|(at, by)| Tombstone { at, by: UserId::from_bytes(by) }),
+    };
+    let position = Position(position.ok_or_else(|| fields.corrupt("position"))?);
+    Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec), fingerprint })
+}
+
+fn read_encoding(code: i64) -> Option<Encoding> {
+    u8::try_from(code).ok().and_then(|code| Encoding::try_from(code).ok())
+}
+
+pub(super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreError> {
+    let fields = Reading::new("log entry", doc);
+    let position = u64::try_from(fields.int("_id")?).map_err(|_| fields.corrupt("_id"))?;
+    Ok(Entry {
+        position: Position(position),
+        at: fields.moment("at")?,
+        kind: fields.required("kind", |value| Kind::from_word(value.as_str()?))?,
+        message: fields.field("message", as_id)?.map(MessageId::from_bytes),
+        room: fields.field("room", as_id)?.map(ConversationId::from_bytes),
+        user: fields.field("user", as_id)?.map(UserId::from_bytes),
+        role: fields.field("role", |value| read_role(value.as_str()?))?,
+    })
+}
+
+pub(super) fn read_revocation(doc: &RawDocument) -> Result<([u8; 32], Timestamp), StoreError> {
+    let fields = Reading::new("void token", doc);
+    let fingerprint = fields.required("_id", |value| as_bytes(value)?.try_into().ok())?;
+    Ok((fingerprint, Timestamp::from_millis(fields.int("until_millis")?)))
+}

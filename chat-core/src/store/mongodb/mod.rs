@@ -1,0 +1,283 @@
+//! The store in MongoDB, for several nodes and for those who run one already. Needs a replica set (one server is enough)
+//! or a sharded cluster, version 6 or later, and a tokio runtime.
+//!
+//! # Durability
+//! Changes are committed with `w: majority, j: true` and acknowledged after that: they survive the loss of any minority
+//! of the servers. Everything is read from the primary with the read concern `majority`, so nothing that was seen is
+//! ever taken back. Whatever waits while a transaction commits goes into the next one together.
+//!
+//! # Failures
+//! While the database is away every call fails with [`StoreError::Unavailable`] within five seconds, and works again
+//! when it is back. A change that failed so may have been made or not: nobody can know whose last word was a broken
+//! connection. Messages with a client id can simply be sent again.
+//!
+//! # Collections
+//! Their names begin with `chat_`, so that a database which another backend uses or used can be shared: its collections
+//! are neither read nor changed.
+//!
+//! Ids are ObjectIds, moments dates (outside the years 1 to 9999, which other tools cannot show, numbers of
+//! milliseconds), other numbers 64-bit.
+//!
+//! | collection | field | |
+//! |---|---|---|
+//! | `chat_users` | `_id` | |
+//! | | `place` | the order of the accounts |
+//! | | `username`, `username_folded` | as given, and in lower case; missing when there is none |
+//! | | `email`, `email_folded` | the same |
+//! | | `full_name`, `picture`, `password_hash` | |
+//! | | `created_at`, `updated_at`, `last_seen` | |
+//! | `chat_conversations` | `_id`, `created_at` | |
+//! | | `pair` | direct conversations: both user ids, the lower one first, as 24 bytes |
+//! | | `name`, `visibility` | rooms; `public` or `private` |
+//! | | `last_seq` | of the last message; 0 when there is none |
+//! | | `latest` | position of the last message that is not deleted; missing when there is none |
+//! | `chat_members` | `_id` | `conversation` and `user` |
+//! | | `role` | `member`, `moderator`, `admin` |
+//! | | `joined_at`, `place` | when, and the order of joining |
+//! | `chat_messages` | `_id`, `conversation`, `seq`, `sender` | |
+//! | | `position` | of its sending in the log: a message is its own entry there |
+//! | | `encoding`, `body` | the encoded text |
+//! | | `file_name`, `image` | missing when there is none |
+//! | | `send_key` | the sender's id and the client id as bytes; missing without a client id |
+//! | | `fingerprint` | missing when there is none |
+//! | | `created_at`, `updated_at` | the latter is missing until it changes |
+//! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
+//! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role` | when, and what happened to what |
+//! | `chat_revoked_tokens` | `_id` | the fingerprint |
+//! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
+//! | `chat_counters` | `_id` | `log`, the only one |
+//! | | `position` | the last one |
+//! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
+//! | | `batches` | how many transactions were committed |
+//! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
+//! | | `version` | of this layout |
+
+mod changes;
+mod collections;
+mod commit;
+mod connect;
+mod documents;
+mod faults;
+mod reads;
+mod transaction;
+mod writer;
+mod writing;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::{Client, Database};
+use tokio::time::timeout;
+
+use self::commit::Committer;
+use self::faults::Fault;
+use self::writer::Writer;
+use super::{
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,
+    StoredMessage, UserStore,
+};
+use crate::clock::Timestamp;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+};
+
+/// How long any call waits for the database before it fails.
+const PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// A store in a MongoDB database.
+pub struct MongoStore {
+    client: Client,
+    db: Database,
+    writer: Writer,
+    closed: AtomicBool,
+}
+
+impl MongoStore {
+    /// Connects to the database the URI names (`mongodb://` or `mongodb+srv://`; without a name in its path: `chat`) and
+    /// makes the collections and indexes that are missing. Sizes of pools and timeouts are the URI's; if it says nothing
+    /// of `serverSelectionTimeoutMS`, that is 3 seconds. Read preference and concerns are always those that the
+    /// guarantees need.
+    ///
+    /// Must be called inside a tokio runtime, in which a task commits the changes as long as the store lives.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the URI cannot be used, the log-in fails, the server has no transactions, or the
+    /// database was made by a newer version; [`StoreError::Unavailable`] when it cannot be reached. The URI's password
+    /// is in none of them.
+    pub async fn open(uri: &str) -> Result<Self, StoreError> {
+        let connect::Connected { client, db, session, me } = connect::connect(uri).await?;
+        let committer = Committer::new(client.clone(), db.clone(), session, me);
+        Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false) })
+    }
+
+    /// Waits for a read, but not for ever.
+    async fn read<T>(&self, read: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(writer::closed());
+        }
+        timeout(PATIENCE, read).await.unwrap_or(Err(Fault::TimedOut)).map_err(Fault::into_store_error)
+    }
+}
+
+#[async_trait]
+impl UserStore for MongoStore {
+    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
+        self.writer.write(changes::CreateUser(new)).await
+    }
+
+    async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
+        let found = self.read(reads::user(&self.db, key)).await?;
+        Ok(found.map(|(user, _)| user.into()))
+    }
+
+    async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError> {
+        let found = self.read(reads::user(&self.db, key)).await?;
+        Ok(found.map(|(user, hash)| (user.into(), hash)))
+    }
+
+    async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(reads::users(&self.db, limit)).await?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        patch: ProfilePatch,
+        at: Timestamp,
+    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
+        self.writer.write(changes::UpdateProfile { user, patch, at }).await
+    }
+
+    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(changes::RecordLastSeen { user, at }).await
+    }
+
+    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(changes::RevokeToken { fingerprint, until }).await
+    }
+
+    async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
+        self.read(reads::revoked_tokens(&self.db, now)).await
+    }
+}
+
+#[async_trait]
+impl RoomStore for MongoStore {
+    async fn open_direct(
+        &self,
+        pair: Pair,
+        id: ConversationId,
+        at: Timestamp,
+    ) -> Result<Arc<Conversation>, StoreError> {
+        self.writer.write(changes::OpenDirect { pair, id, at }).await
+    }
+
+    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        self.read(reads::direct(&self.db, pair)).await.map(|found| found.map(Arc::new))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
+        self.writer.write(changes::CreateRoom(room)).await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
+        self.read(reads::conversation(&self.db, id)).await.map(|found| found.map(Arc::new))
+    }
+
+    async fn set_member(
+        &self,
+        conversation: ConversationId,
+        member: Member,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        self.writer.write(changes::SetMember { conversation, member }).await
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        self.writer.write(changes::RemoveMember { conversation, user, at }).await
+    }
+
+    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.read(reads::chat_partners(&self.db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl MessageStore for MongoStore {
+    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
+        self.writer.write(changes::Append(new)).await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        self.read(reads::message(&self.db, id)).await
+    }
+
+    async fn set_deleted(
+        &self,
+        id: MessageId,
+        deleted: Option<Tombstone>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
+        self.writer.write(changes::SetDeleted { id, deleted, at }).await
+    }
+
+    async fn history(
+        &self,
+        conversation: ConversationId,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
+        self.read(reads::history(&self.db, conversation, window, include_deleted)).await
+    }
+}
+
+#[async_trait]
+impl ChangeLog for MongoStore {
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        self.read(reads::last_position(&self.db)).await
+    }
+
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        self.read(reads::log_begin(&self.db)).await
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
+        self.read(reads::changes_after(&self.db, position, limit)).await
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        // In steps, so that no read takes long.
+        while let Some(begin) = self.read(reads::next_log_begin(&self.db, at)).await? {
+            self.writer.write(changes::ForgetLog(begin)).await?;
+            // Nobody reads these any more.
+            self.read(reads::delete_log(&self.db, begin)).await?;
+        }
+        self.log_begin().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.writer.close().await;
+        self.client.clone().shutdown().immediate(true).await;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.read(reads::check(&self.db)).await?;
+        self.writer.write(changes::Nothing).await
+    }
+}

@@ -1,0 +1,346 @@
+//! Every read outside a transaction. Filters are built of typed values: what comes from a client is always a value, never
+//! the name of a field or an operator.
+
+use std::collections::{HashMap, HashSet};
+
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, doc};
+use mongodb::options::FindOptions;
+use mongodb::{Collection, Database};
+
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::commit::read_counter;
+use super::documents::{self, Entry, Kind, Reading, folded, number, object_id};
+use super::faults::Fault;
+use super::transaction::pair_of;
+use crate::clock::Timestamp;
+use crate::history::Window;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
+
+/// A window that holds more bytes of bodies than this ends early.
+const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+
+/// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
+const MOST_IDS: usize = 50;
+
+fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
+    db.collection(collection)
+}
+
+fn bytes(bytes: &[u8]) -> Bson {
+    Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() })
+}
+
+/// A limit in MongoDB's terms, in which 0 stands for none: so a limit of 0 is the caller's to handle.
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// As large a first reply as is useful, so that few are needed.
+fn batch_size(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX).min(10_000)
+}
+
+pub(super) async fn user(db: &Database, key: &UserKey) -> Result<Option<(User, PasswordHash)>, Fault> {
+    let filter = match key {
+        UserKey::Id(id) => doc! { "_id": object_id(id.as_bytes()) },
+        UserKey::Username(name) => doc! { "username_folded": folded(name) },
+        UserKey::Email(email) => doc! { "email_folded": folded(email) },
+    };
+    let found = raw(db, USERS).find_one(filter).await?;
+    Ok(found.map(|doc| documents::read_user(&doc)).transpose()?)
+}
+
+pub(super) async fn users(db: &Database, most: usize) -> Result<Vec<User>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let all = raw(db, USERS);
+    let find = all.find(doc! {}).sort(doc! { "place": 1 });
+    let mut cursor = find.limit(limit(most)).batch_size(batch_size(most)).await?;
+    let mut users = Vec::new();
+    while cursor.advance().await? {
+        users.push(documents::read_user(cursor.current())?.0);
+    }
+    Ok(users)
+}
+
+pub(super) async fn revoked_tokens(
+    db: &Database,
+    now: Timestamp,
+) -> Result<Vec<([u8; 32], Timestamp)>, Fault> {
+    let mut cursor =
+        raw(db, REVOKED_TOKENS).find(doc! { "until_millis": { "$gt": now.as_millis() } }).await?;
+    let mut tokens = Vec::new();
+    while cursor.advance().await? {
+        tokens.push(documents::read_revocation(cursor.current())?);
+    }
+    Ok(tokens)
+}
+
+pub(super) async fn direct(db: &Database, pair: Pair) -> Result<Option<Conversation>, Fault> {
+    one_conversation(db, doc! { "pair": bytes(&documents::pair_bytes(pair)) }).await
+}
+
+pub(super) async fn conversation(db: &Database, id: ConversationId) -> Result<Option<Conversation>, Fault> {
+    one_conversation(db, doc! { "_id": object_id(id.as_bytes()) }).await
+}
+
+/// The members are read after the conversation: one that is there has its members.
+async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conversation>, Fault> {
+    let Some(doc) = raw(db, CONVERSATIONS).find_one(filter).await? else { return Ok(None) };
+    let mut conversation = documents::read_conversation(&doc)?;
+    let of = doc! { "_id.conversation": object_id(conversation.id.as_bytes()) };
+    let mut cursor =
+        raw(db, MEMBERS).find(of).sort(doc! { "_id.conversation": 1, "place": 1 }).batch_size(10_000).await?;
+    while cursor.advance().await? {
+        conversation.members.push(documents::read_member(cursor.current())?.1);
+    }
+    Ok(Some(conversation))
+}
+
+pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> Result<Vec<UserId>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    while cursor.advance().await? {
+        ids.push(object_id(documents::read_member(cursor.current())?.0.as_bytes()));
+    }
+    let directs = doc! {
+        "_id": { "$in": ids },
+        "pair": { "$exists": true },
+        "latest": { "$exists": true },
+    };
+    // Notes to oneself are one of them at most.
+    let conversations = raw(db, CONVERSATIONS);
+    let find = conversations.find(directs).sort(doc! { "latest": -1 });
+    let mut cursor = find.limit(limit(most).saturating_add(1)).await?;
+    let mut partners = Vec::new();
+    while partners.len() < most && cursor.advance().await? {
+        let pair = pair_of(&documents::read_conversation(cursor.current())?);
+        partners.extend(pair.and_then(|pair| pair.other(user)).filter(|other| *other != user));
+    }
+    Ok(partners)
+}
+
+pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<StoredMessage>, Fault> {
+    let found = raw(db, MESSAGES).find_one(doc! { "_id": object_id(id.as_bytes()) }).await?;
+    Ok(found.map(|doc| documents::read_message(&doc)).transpose()?.map(|found| found.message))
+}
+
+pub(super) async fn history(
+    db: &Database,
+    id: ConversationId,
+    window: Window,
+    include_deleted: bool,
+) -> Result<(Vec<StoredMessage>, bool), Fault> {
+    let newest_first = !matches!(window, Window::After { .. });
+    let mut filter = doc! { "conversation": object_id(id.as_bytes()) };
+    match window {
+        Window::Latest { .. } | Window::Page { .. } => {}
+        Window::Before { seq, .. } => drop(filter.insert("seq", doc! { "$lt": i64::from(seq.0) })),
+        Window::After { seq, .. } => drop(filter.insert("seq", doc! { "$gt": i64::from(seq.0) })),
+    }
+    if !include_deleted {
+        filter.insert("deleted_at", doc! { "$exists": false });
+    }
+    let direction = if newest_first { -1 } else { 1 };
+    let most = window.limit();
+    let options = FindOptions::builder()
+        .sort(doc! { "conversation": direction, "seq": direction })
+        .skip(window.skip().min(i64::MAX as usize) as u64)
+        .limit(limit(most + 1))
+        .batch_size(batch_size(most + 1))
+        .build();
+    let mut cursor = raw(db, MESSAGES).find(filter).with_options(options).await?;
+    let mut messages = Vec::with_capacity(most.min(64));
+    let (mut has_more, mut bytes) = (false, 0);
+    while cursor.advance().await? {
+        if messages.len() == most || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
+            has_more = true;
+            break;
+        }
+        let message = documents::read_message(cursor.current())?.message;
+        bytes += message.body.bytes.len();
+        messages.push(message);
+    }
+    if newest_first {
+        messages.reverse();
+    }
+    Ok((messages, has_more))
+}
+
+pub(super) async fn last_position(db: &Database) -> Result<Position, Fault> {
+    counter_field(db, "position").await
+}
+
+async fn counter_field(db: &Database, field: &'static str) -> Result<Position, Fault> {
+    let counters = raw(db, COUNTERS);
+    let found = counters.find_one(doc! { "_id": "log" }).projection(doc! { field: 1 }).await?;
+    let doc = found.ok_or_else(|| StoreError::Corrupt { what: "counter", id: "log".into() })?;
+    let fields = Reading::new("counter", &doc);
+    let value = u64::try_from(fields.int(field)?).map_err(|_| fields.corrupt(field))?;
+    Ok(Position(value))
+}
+
+/// An entry of the log, or a message that is its own entry.
+enum Logged {
+    Sent(StoredMessage),
+    Other(Entry),
+}
+
+pub(super) async fn log_begin(db: &Database) -> Result<Position, Fault> {
+    counter_field(db, "begin").await
+}
+
+/// How many positions are looked at in one step of forgetting.
+const FORGET_STEP: u64 = 10_000;
+
+/// The next step when all changes are forgotten before the first one that was made at `at` or later: where the log can
+/// begin, or none when it begins there already.
+pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Option<Position>, Fault> {
+    let (begin, last) = (log_begin(db).await?, last_position(db).await?);
+    let most = last.0.saturating_sub(1).min(begin.0 + FORGET_STEP);
+    if begin.0 >= most {
+        return Ok(None);
+    }
+    let range = || doc! { "$gt": number(begin.0), "$lte": number(most) };
+    let mut kept = most + 1;
+    for (collection, position, moment) in [(MESSAGES, "position", "created_at"), (LOG, "_id", "at")] {
+        let mut filter = doc! { position: range() };
+        filter.extend(documents::at_or_after(moment, at));
+        let collection = raw(db, collection);
+        let find = collection.find_one(filter).sort(doc! { position: 1 });
+        if let Some(doc) = find.projection(doc! { position: 1 }).await? {
+            let first = Reading::new("log entry", &doc).int(position)?;
+            kept = kept.min(first.unsigned_abs());
+        }
+    }
+    let next = Position(kept - 1);
+    Ok((next > begin).then_some(next))
+}
+
+/// Deletes the entries of the log up to a position. Messages stay.
+pub(super) async fn delete_log(db: &Database, up_to: Position) -> Result<(), Fault> {
+    raw(db, LOG).delete_many(doc! { "_id": { "$lte": number(up_to.0) } }).await?;
+    Ok(())
+}
+
+pub(super) async fn changes_after(
+    db: &Database,
+    position: Position,
+    most: usize,
+) -> Result<Option<Vec<LoggedChange>>, Fault> {
+    let logged = if most == 0 { Vec::new() } else { logged_after(db, position, most).await? };
+    // Asked for last: what was forgotten while the log was read is missing in it.
+    if position < log_begin(db).await? {
+        return Ok(None);
+    }
+    with_messages(db, logged).await.map(Some)
+}
+
+async fn logged_after(
+    db: &Database,
+    position: Position,
+    most: usize,
+) -> Result<Vec<(Position, Logged)>, Fault> {
+    let after = doc! { "$gt": number(position.0) };
+    let size = batch_size(most);
+    let (messages, log) = (raw(db, MESSAGES), raw(db, LOG));
+    let sent = messages.find(doc! { "position": after.clone() }).sort(doc! { "position": 1 });
+    let mut sent = sent.limit(limit(most)).batch_size(size).await?;
+    let (mut logged, mut bytes) = (Vec::new(), 0);
+    // Where this ends early there is a gap.
+    while bytes <= MOST_BYTES_AT_ONCE && sent.advance().await? {
+        let found = documents::read_message(sent.current())?;
+        bytes += found.message.body.bytes.len();
+        logged.push((found.position, Logged::Sent(found.message)));
+    }
+    let others = log.find(doc! { "_id": after }).sort(doc! { "_id": 1 });
+    let mut others = others.limit(limit(most)).batch_size(size).await?;
+    while others.advance().await? {
+        let entry = documents::read_entry(others.current())?;
+        logged.push((entry.position, Logged::Other(entry)));
+    }
+    logged.sort_unstable_by_key(|(position, _)| *position);
+    // Between the two reads something may have been committed of which only the second one shows its part: positions
+    // have no gaps, so a gap is where this reader has to stop.
+    let next = (position.0.saturating_add(1)..).map(Position);
+    let whole = logged.iter().zip(next).take(most).take_while(|((found, _), next)| found == next).count();
+    logged.truncate(whole);
+    Ok(logged)
+}
+
+/// Adds the messages that entries of the log are about; ends early when they are too large.
+async fn with_messages(
+    db: &Database,
+    mut logged: Vec<(Position, Logged)>,
+) -> Result<Vec<LoggedChange>, Fault> {
+    let about = |logged: &Logged| match logged {
+        Logged::Other(Entry { message, .. }) => *message,
+        Logged::Sent(_) => None,
+    };
+    let mut ids = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, (_, logged)) in logged.iter().enumerate() {
+        ids.extend(about(logged).filter(|id| seen.insert(*id)).map(|id| (index, id)));
+    }
+    let (mut messages, mut bytes) = (HashMap::new(), 0);
+    for some in ids.chunks(MOST_IDS) {
+        if bytes > MOST_BYTES_AT_ONCE {
+            logged.truncate(some[0].0);
+            break;
+        }
+        let some: Vec<_> = some.iter().map(|(_, id)| object_id(id.as_bytes())).collect();
+        let mut cursor = raw(db, MESSAGES).find(doc! { "_id": { "$in": some } }).await?;
+        while cursor.advance().await? {
+            let message = documents::read_message(cursor.current())?.message;
+            bytes += message.body.bytes.len();
+            messages.insert(message.id, message);
+        }
+    }
+    let change = |(position, logged)| {
+        let change = match logged {
+            // All entries of a list show a message in the same state: the one read last.
+            Logged::Sent(message) => {
+                Change::MessageSent(messages.get(&message.id).cloned().unwrap_or(message))
+            }
+            Logged::Other(entry) => read_change(&entry, &messages)?,
+        };
+        Ok(LoggedChange { position, change })
+    };
+    logged.into_iter().map(change).collect()
+}
+
+fn read_change(entry: &Entry, messages: &HashMap<MessageId, StoredMessage>) -> Result<Change, StoreError> {
+    let corrupt = |field: &str| StoreError::Corrupt {
+        what: "log entry",
+        id: format!("{} (field {field})", entry.position.0),
+    };
+    let message =
+        || entry.message.and_then(|id| messages.get(&id)).cloned().ok_or_else(|| corrupt("message"));
+    let room = || entry.room.ok_or_else(|| corrupt("room"));
+    let user = || entry.user.ok_or_else(|| corrupt("user"));
+    Ok(match entry.kind {
+        Kind::MessageDeleted => Change::MessageDeleted(message()?),
+        Kind::MessageRestored => Change::MessageRestored(message()?),
+        Kind::RoomCreated => Change::RoomCreated { room: room()?, by: user()? },
+        Kind::MemberAdded => Change::MemberAdded { room: room()?, user: user()? },
+        Kind::MemberRemoved => Change::MemberRemoved { room: room()?, user: user()? },
+        Kind::RoleChanged => Change::RoleChanged {
+            room: room()?,
+            user: user()?,
+            role: entry.role.ok_or_else(|| corrupt("role"))?,
+        },
+        Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
+    })
+}
+
+/// Whether the database answers.
+pub(super) async fn check(db: &Database) -> Result<(), Fault> {
+    read_counter(db).await.map(drop)
+}

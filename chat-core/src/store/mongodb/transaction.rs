@@ -1,0 +1,316 @@
+//! What a transaction says to the database: which documents it reads before the changes are run, and what it writes
+//! afterwards. Few round trips, whatever the number of changes: one command per collection.
+
+use std::collections::{BTreeSet, HashSet};
+
+use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
+use mongodb::{ClientSession, Database};
+
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::documents::{self, Reading, any_of_bytes, any_of_ids, number, object_id};
+use super::faults::{DUPLICATE_KEY, Fault};
+use super::writing::{Needs, Room, Writing};
+use crate::id::{ConversationId, MessageId};
+use crate::model::Pair;
+use crate::store::StoreError;
+
+/// Most documents of one reply; more are fetched in further ones.
+const BATCH_SIZE: i32 = 10_000;
+
+/// A database seen from inside a transaction of a session.
+pub(super) struct Transaction<'a> {
+    pub(super) db: &'a Database,
+    pub(super) session: &'a mut ClientSession,
+}
+
+impl Transaction<'_> {
+    /// Runs a command and looks for errors of single statements in its reply, of which the driver takes no notice.
+    pub(super) async fn command(&mut self, command: RawDocumentBuf) -> Result<RawDocumentBuf, Fault> {
+        let reply = self.db.run_raw_command(command).session(&mut *self.session).await?;
+        let reply = RawDocumentBuf::try_from(&reply).map_err(mongodb::error::Error::from)?;
+        if let Ok(errors) = reply.get_array("writeErrors")
+            && let Some(first) = errors.into_iter().next()
+        {
+            let code = first.ok().and_then(|first| first.as_document()?.get_i32("code").ok());
+            return Err(match code {
+                Some(DUPLICATE_KEY) => Fault::Duplicate,
+                code => Fault::Store(StoreError::Unavailable(format!(
+                    "MongoDB: write error {}",
+                    code.unwrap_or_default()
+                ))),
+            });
+        }
+        Ok(reply)
+    }
+
+    async fn find(
+        &mut self,
+        mut command: RawDocumentBuf,
+        mut each: impl FnMut(&RawDocument) -> Result<(), StoreError>,
+    ) -> Result<(), Fault> {
+        command.append(cstr!("batchSize"), BATCH_SIZE);
+        let mut cursor = self.db.run_raw_cursor_command(command).session(&mut *self.session).await?;
+        while cursor.advance(self.session).await? {
+            each(cursor.current())?;
+        }
+        Ok(())
+    }
+
+    /// Reads all that the changes asked for.
+    pub(super) async fn load(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+        self.load_users(needs, writing).await?;
+        self.load_conversations(needs, writing).await?;
+        self.load_messages(needs, writing).await
+    }
+
+    async fn load_users(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+        let mut ways = Ways::default();
+        if !needs.users.is_empty() {
+            ways.add(rawdoc! { "_id": any_of_ids(needs.users.iter().map(|id| id.as_bytes())) });
+        }
+        if !needs.usernames.is_empty() {
+            ways.add(rawdoc! { "username_folded": any_of_texts(&needs.usernames) });
+        }
+        if !needs.emails.is_empty() {
+            ways.add(rawdoc! { "email_folded": any_of_texts(&needs.emails) });
+        }
+        let Some(filter) = ways.filter() else { return Ok(()) };
+        let command = rawdoc! { "find": USERS, "filter": filter };
+        self.find(command, |doc| {
+            writing.know_user(documents::read_user(doc)?.0);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn load_conversations(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+        let unknown = needs.ends.iter().filter(|id| !writing.ends.contains_key(id));
+        let ids: HashSet<_> = unknown.chain(&needs.conversations).copied().collect();
+        let mut ways = Ways::default();
+        if !ids.is_empty() {
+            ways.add(rawdoc! { "_id": any_of_ids(ids.iter().map(|id| id.as_bytes())) });
+        }
+        if !needs.pairs.is_empty() {
+            let pairs: Vec<_> = needs.pairs.iter().map(|pair| documents::pair_bytes(*pair)).collect();
+            ways.add(rawdoc! { "pair": any_of_bytes(pairs.iter().map(|pair| &pair[..])) });
+        }
+        let Some(filter) = ways.filter() else { return Ok(()) };
+        let command = rawdoc! { "find": CONVERSATIONS, "filter": filter };
+        self.find(command, |doc| {
+            let (id, seq) = documents::read_end(doc)?;
+            writing.ends.insert(id, seq);
+            let conversation = documents::read_conversation(doc)?;
+            let pair = pair_of(&conversation);
+            if needs.conversations.contains(&id) || pair.is_some_and(|pair| needs.pairs.contains(&pair)) {
+                writing.pairs.extend(pair.map(|pair| (pair, id)));
+                writing.rooms.insert(id, Room { conversation, places: Vec::new() });
+            }
+            Ok(())
+        })
+        .await?;
+        self.load_members(writing).await
+    }
+
+    async fn load_members(&mut self, writing: &mut Writing) -> Result<(), Fault> {
+        if writing.rooms.is_empty() {
+            return Ok(());
+        }
+        let of = any_of_ids(writing.rooms.keys().map(ConversationId::as_bytes));
+        let command = rawdoc! {
+            "find": MEMBERS,
+            "filter": { "_id.conversation": of },
+            "sort": { "_id.conversation": 1, "place": 1 },
+        };
+        self.find(command, |doc| {
+            let (id, member, place) = documents::read_member(doc)?;
+            if let Some(room) = writing.rooms.get_mut(&id) {
+                room.conversation.members.push(member);
+                room.places.push(place);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn load_messages(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+        let mut ways = Ways::default();
+        if !needs.messages.is_empty() {
+            ways.add(rawdoc! { "_id": any_of_ids(needs.messages.iter().map(MessageId::as_bytes)) });
+        }
+        if !needs.send_keys.is_empty() {
+            ways.add(rawdoc! { "send_key": any_of_bytes(needs.send_keys.iter().map(Vec::as_slice)) });
+        }
+        if !needs.fingerprints.is_empty() {
+            let mut list = RawArrayBuf::new();
+            for fingerprint in &needs.fingerprints {
+                list.push(documents::fingerprint_number(*fingerprint));
+            }
+            ways.add(rawdoc! { "fingerprint": { "$in": list } });
+        }
+        let Some(filter) = ways.filter() else { return Ok(()) };
+        let command = rawdoc! { "find": MESSAGES, "filter": filter };
+        self.find(command, |doc| {
+            writing.know_message(documents::read_message(doc)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes all that the changes made.
+    pub(super) async fn store(&mut self, writing: &mut Writing) -> Result<(), Fault> {
+        let writes = std::mem::take(&mut writing.writes);
+        self.insert(USERS, &writes.users).await?;
+        self.insert(CONVERSATIONS, &writes.conversations).await?;
+        self.insert(MESSAGES, &writes.messages).await?;
+        self.insert(LOG, &writes.log).await?;
+        writing.writes = writes;
+        self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
+        self.store_ends(writing).await?;
+        self.store_members(writing).await?;
+        let changed_users = writing.writes.changed_users.iter().filter_map(|id| writing.users.get(id));
+        self.update(USERS, changed_users.map(documents::user_update)).await?;
+        let revocations = std::mem::take(&mut writing.writes.revocations);
+        self.update(REVOKED_TOKENS, revocations).await
+    }
+
+    /// Changes the counter once more.
+    pub(super) async fn change_counter(&mut self, update: RawDocumentBuf) -> Result<(), Fault> {
+        self.update(COUNTERS, [rawdoc! { "q": { "_id": "log" }, "u": update }]).await
+    }
+
+    async fn store_ends(&mut self, writing: &mut Writing) -> Result<(), Fault> {
+        let mut updates = Vec::new();
+        let conversation = |id: &ConversationId| rawdoc! { "_id": object_id(id.as_bytes()) };
+        for id in &writing.writes.latest {
+            // Not before the messages are written: they count.
+            let update = match self.latest(*id).await? {
+                Some(latest) => rawdoc! { "$set": { "latest": latest } },
+                None => rawdoc! { "$unset": { "latest": "" } },
+            };
+            updates.push(rawdoc! { "q": conversation(id), "u": update });
+        }
+        let mut ends = Vec::new();
+        for (id, (seq, position)) in &writing.writes.ends {
+            let mut set = rawdoc! { "last_seq": i64::from(seq.0) };
+            if !writing.writes.latest.contains(id) {
+                set.append(cstr!("latest"), number(position.0));
+            }
+            ends.push(rawdoc! { "q": conversation(id), "u": { "$set": set } });
+        }
+        updates.extend(ends);
+        self.update(CONVERSATIONS, updates).await
+    }
+
+    /// The position of the latest message of a conversation that is not deleted.
+    async fn latest(&mut self, id: ConversationId) -> Result<Option<i64>, Fault> {
+        let command = rawdoc! {
+            "find": MESSAGES,
+            "filter": { "conversation": object_id(id.as_bytes()), "deleted_at": { "$exists": false } },
+            "sort": { "conversation": -1, "seq": -1 },
+            "projection": { "position": 1 },
+            "limit": 1,
+        };
+        let mut latest = None;
+        self.find(command, |doc| {
+            latest = Some(Reading::new("message", doc).int("position")?);
+            Ok(())
+        })
+        .await?;
+        Ok(latest)
+    }
+
+    async fn store_members(&mut self, writing: &Writing) -> Result<(), Fault> {
+        let changed = &writing.writes.members;
+        let (mut updates, mut there) = (Vec::new(), HashSet::new());
+        for id in changed.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>() {
+            let Some(room) = writing.rooms.get(&id) else { continue };
+            for (member, place) in room.conversation.members.iter().zip(&room.places) {
+                if changed.contains(&(id, member.user)) {
+                    there.insert((id, member.user));
+                    updates.push(documents::member_update(id, member, *place));
+                }
+            }
+        }
+        self.update(MEMBERS, updates).await?;
+        let mut deletes = RawArrayBuf::new();
+        for (id, user) in changed.iter().filter(|key| !there.contains(key)) {
+            deletes.push(rawdoc! { "q": { "_id": documents::member_id(*id, *user) }, "limit": 1 });
+        }
+        if !deletes.is_empty() {
+            self.command(rawdoc! { "delete": MEMBERS, "deletes": deletes }).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert(&mut self, collection: &str, documents: &[RawDocumentBuf]) -> Result<(), Fault> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let mut list = RawArrayBuf::new();
+        for document in documents {
+            list.push(&**document);
+        }
+        self.command(rawdoc! { "insert": collection, "documents": list }).await.map(drop)
+    }
+
+    /// Runs update statements, each of which must find its document or make it.
+    async fn update(
+        &mut self,
+        collection: &'static str,
+        statements: impl IntoIterator<Item = RawDocumentBuf>,
+    ) -> Result<(), Fault> {
+        let mut list = RawArrayBuf::new();
+        let mut count = 0;
+        for statement in statements {
+            list.push(statement);
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let reply = self.command(rawdoc! { "update": collection, "updates": list }).await?;
+        if Reading::new(collection, &reply).int("n")? != count {
+            let id = "that was there a moment ago".into();
+            return Err(Fault::Store(StoreError::Corrupt { what: collection, id }));
+        }
+        Ok(())
+    }
+}
+
+/// Several conditions of which one has to hold.
+#[derive(Default)]
+struct Ways {
+    list: Vec<RawDocumentBuf>,
+}
+
+impl Ways {
+    fn add(&mut self, condition: RawDocumentBuf) {
+        self.list.push(condition);
+    }
+
+    fn filter(mut self) -> Option<RawDocumentBuf> {
+        if self.list.len() < 2 {
+            return self.list.pop();
+        }
+        let mut list = RawArrayBuf::new();
+        for condition in self.list {
+            list.push(condition);
+        }
+        Some(rawdoc! { "$or": list })
+    }
+}
+
+fn any_of_texts(texts: &HashSet<String>) -> RawDocumentBuf {
+    let mut list = RawArrayBuf::new();
+    for text in texts {
+        list.push(text.as_str());
+    }
+    rawdoc! { "$in": list }
+}
+
+pub(super) fn pair_of(conversation: &crate::model::Conversation) -> Option<Pair> {
+    match &conversation.kind {
+        crate::model::ConversationKind::Direct { pair } => Some(*pair),
+        crate::model::ConversationKind::Room(_) => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! The one task of a store that changes the database: whatever waits while it commits goes into the next transaction
+//! together.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::PATIENCE;
+use super::changes::Change;
+use super::commit::Committer;
+use super::writing::{Needs, Writing};
+use crate::store::StoreError;
+
+/// Most jobs in one transaction. Bounds how long the first of them waits for the last.
+const MOST_PER_COMMIT: usize = 256;
+
+/// Most bytes in one transaction, about: MongoDB keeps what a transaction has written in memory until it is committed. A
+/// larger job gets a transaction of its own.
+const MOST_BYTES_PER_COMMIT: usize = 4 << 20;
+
+/// A change and whoever waits for it. It can be run again: what the last run gave is what counts.
+pub(super) trait Job: Send {
+    fn needs(&self, needs: &mut Needs);
+    fn may_be_logged(&self) -> bool;
+    fn size(&self) -> usize;
+    fn run(&mut self, writing: &mut Writing);
+    /// Answers: what the last run gave when it was committed, or why it was not.
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+    /// From when on nobody waits for it any more.
+    fn deadline(&self) -> Instant;
+}
+
+struct Waiting<C: Change> {
+    change: C,
+    result: Option<Result<C::Done, StoreError>>,
+    reply: oneshot::Sender<Result<C::Done, StoreError>>,
+    deadline: Instant,
+}
+
+impl<C: Change> Job for Waiting<C> {
+    fn needs(&self, needs: &mut Needs) {
+        self.change.needs(needs);
+    }
+
+    fn may_be_logged(&self) -> bool {
+        self.change.may_be_logged()
+    }
+
+    fn size(&self) -> usize {
+        self.change.size()
+    }
+
+    fn run(&mut self, writing: &mut Writing) {
+        self.result = Some(self.change.run(writing));
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let lost = || Err(StoreError::Unavailable("the change was not run".into()));
+        let Self { result, reply, .. } = *self;
+        // Nobody waits any more when the caller was dropped; the change stands all the same.
+        let _ = reply.send(outcome.and_then(|()| result.unwrap_or_else(lost)));
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+type Queue = mpsc::UnboundedSender<Box<dyn Job>>;
+
+/// Hands changes to the task.
+pub(super) struct Writer {
+    /// None once the store is closed.
+    queue: Mutex<Option<Queue>>,
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the task on the runtime this is called from.
+    pub(super) fn start(committer: Committer) -> Self {
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let task = tokio::spawn(write_until_closed(committer, jobs));
+        Self { queue: Mutex::new(Some(queue)), task: tokio::sync::Mutex::new(Some(task)) }
+    }
+
+    /// Has a change made and waits until it is durable, but not for ever.
+    pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Done, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + PATIENCE;
+        let job = Box::new(Waiting { change, result: None, reply, deadline });
+        self.queue.lock().as_ref().and_then(|queue| queue.send(job).ok()).ok_or_else(closed)?;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|_| closed())?,
+            Err(_) => Err(too_late()),
+        }
+    }
+
+    /// Finishes what waits and ends the task.
+    pub(super) async fn close(&self) {
+        self.queue.lock().take();
+        if let Some(task) = self.task.lock().await.take() {
+            // A task that panicked has answered everybody by being gone.
+            let _ = task.await;
+        }
+    }
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
+fn too_late() -> StoreError {
+    StoreError::Unavailable("the database did not answer in time".into())
+}
+
+async fn write_until_closed(mut committer: Committer, mut queue: mpsc::UnboundedReceiver<Box<dyn Job>>) {
+    let mut received = Vec::new();
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() && queue.recv_many(&mut received, MOST_PER_COMMIT).await == 0 {
+            break;
+        }
+        waiting.extend(received.drain(..));
+        while waiting.len() < MOST_PER_COMMIT
+            && let Ok(job) = queue.try_recv()
+        {
+            waiting.push_back(job);
+        }
+        let jobs = batch(&mut waiting);
+        if !jobs.is_empty() {
+            committer.commit(jobs).await;
+        }
+    }
+    committer.end().await;
+}
+
+/// The next jobs for one transaction. Those that nobody waits for any more are not run: their callers were told that
+/// they failed.
+fn batch(waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let now = Instant::now();
+    let (mut jobs, mut bytes) = (Vec::new(), 0);
+    while let Some(job) = waiting.pop_front() {
+        if job.deadline() <= now {
+            job.finish(Err(too_late()));
+            continue;
+        }
+        bytes += job.size();
+        if !jobs.is_empty() && bytes > MOST_BYTES_PER_COMMIT {
+            waiting.push_front(job);
+            break;
+        }
+        jobs.push(job);
+    }
+    jobs
+}
