@@ -15,7 +15,7 @@ use crate::codec::{Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
 use crate::error::Error;
-use crate::event::{Audience, Delivery, Event};
+use crate::event::{Audience, Delivery, Event, Mention};
 use crate::history::Window;
 use crate::id::{ConversationId, IdSource, MessageId, ObjectIds, UserId};
 use crate::model::{
@@ -165,9 +165,8 @@ impl Chat {
         };
         match self.store.create_user(NewUser { user, password_hash: registration.password_hash }).await? {
             CreatedUser::Created(user) => {
-                let event = Event::UserRegistered(user.clone());
-                let delivery = Delivery { position: None, audience: Audience::Everyone, event };
-                Ok(Registered { user, deliveries: vec![delivery] })
+                let deliveries = vec![registered(user.clone())];
+                Ok(Registered { user, deliveries })
             }
             CreatedUser::UsernameTaken => Err(Error::UsernameTaken),
             CreatedUser::EmailTaken => Err(Error::EmailTaken),
@@ -256,6 +255,10 @@ impl Chat {
     /// at most `limit`; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile
     /// ceased to be (a user of a message that cannot be loaded) is an error.
     ///
+    /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
+    /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
+    /// before.
+    ///
     /// # Errors
     /// When the store fails.
     ///
@@ -266,11 +269,40 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<Vec<Delivery>>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
         let mut deliveries = Vec::with_capacity(changes.len());
         for LoggedChange { position, change } in changes {
             deliveries.push(self.delivery(position, change).await?);
         }
         Ok(Some(deliveries))
+    }
+
+    /// What is to be told of something that another node mentioned. None when there is nothing to tell: somebody or
+    /// something in it is not known, or the typist is no member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mention(&self, mention: Mention) -> Result<Option<Delivery>, Error> {
+        match mention {
+            Mention::Registered { user } => {
+                Ok(self.directory.find_user(&UserKey::Id(user)).await?.map(registered))
+            }
+            Mention::Typing { conversation, user, typing } => {
+                let Some(conversation) = self.directory.find_conversation(conversation).await? else {
+                    return Ok(None);
+                };
+                if conversation.member(user).is_none() {
+                    return Ok(None);
+                }
+                let user = self.directory.find_user(&UserKey::Id(user)).await?;
+                Ok(user.map(|user| typing_changed(conversation, user, typing)))
+            }
+        }
+    }
+
+    /// Forgets what is remembered of a person: another process has noted when they were last seen.
+    pub fn forget_user(&self, user: UserId) {
+        self.directory.forget_user(user);
     }
 
     /// The same, only what this person is told, and up to where that was looked for (at most `limit` changes of the log,
@@ -285,6 +317,7 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
         let (mut deliveries, mut read_to) = (Vec::new(), position);
         for LoggedChange { position, change } in changes {
             read_to = position;
@@ -442,11 +475,8 @@ impl Chat {
             Destination::Person(_) => self.open(actor, to).await?,
         };
         policy::must_be_member(actor, &conversation)?;
-        let others = conversation.members.iter().map(|member| member.user).filter(|user| *user != actor);
-        let audience = Audience::Users(others.collect());
         let user = self.directory.user(actor).await?;
-        let event = Event::TypingChanged { conversation, user, typing };
-        Ok(Outcome { reply: Reply::Done, deliveries: vec![Delivery { position: None, audience, event }] })
+        Ok(Outcome { reply: Reply::Done, deliveries: vec![typing_changed(conversation, user, typing)] })
     }
 
     async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
@@ -544,4 +574,14 @@ fn quietly(reply: Reply) -> Outcome {
 
 fn to_members(position: Position, conversation: &Arc<Conversation>, event: Event) -> Delivery {
     Delivery { position: Some(position), audience: Audience::Members(conversation.clone()), event }
+}
+
+fn typing_changed(conversation: Arc<Conversation>, user: Arc<User>, typing: bool) -> Delivery {
+    let others = conversation.members.iter().map(|member| member.user).filter(|member| *member != user.id);
+    let audience = Audience::Users(others.collect());
+    Delivery { position: None, audience, event: Event::TypingChanged { conversation, user, typing } }
+}
+
+fn registered(user: Arc<User>) -> Delivery {
+    Delivery { position: None, audience: Audience::Everyone, event: Event::UserRegistered(user) }
 }

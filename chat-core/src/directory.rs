@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, ConversationKind, Pair, User, UserKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, StoreError};
 
 /// How many of each kind are remembered: some 30 MB when all are in use.
 const CAPACITY: usize = 50_000;
@@ -138,6 +138,18 @@ impl Directory {
 
     pub(crate) fn forget_user(&self, id: UserId) {
         self.users.remove(&id);
+    }
+
+    /// Forgets what a change has made out of date. Direct conversations never change.
+    pub(crate) fn forget_changed(&self, change: &Change) {
+        match change {
+            Change::RoomCreated { room, .. }
+            | Change::MemberAdded { room, .. }
+            | Change::MemberRemoved { room, .. }
+            | Change::RoleChanged { room, .. } => self.forget_conversation(*room),
+            Change::ProfileUpdated { user } => self.forget_user(*user),
+            Change::MessageSent(_) | Change::MessageDeleted(_) | Change::MessageRestored(_) => {}
+        }
     }
 
     pub(crate) fn forget_conversation(&self, id: ConversationId) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::UserId;
+use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, MessageView, Position, Role, User};
 
 /// An event and who is to be told of it.
@@ -39,6 +39,26 @@ impl Audience {
             Self::Everyone => true,
         }
     }
+}
+
+/// What an event that is in no log was about: as much as another node needs to tell of it too
+/// ([`Chat::mention`](crate::chat::Chat::mention)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mention {
+    /// [`Event::TypingChanged`].
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Typing or not.
+        typing: bool,
+    },
+    /// [`Event::UserRegistered`].
+    Registered {
+        /// Who.
+        user: UserId,
+    },
 }
 
 /// Something happened. Edges match on it without a catch-all arm, so that a new event visits every dialect.
@@ -93,4 +113,24 @@ pub enum Event {
         /// Typing or not.
         typing: bool,
     },
+}
+
+impl Event {
+    /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
+    pub fn mention(&self) -> Option<Mention> {
+        match self {
+            Self::UserRegistered(user) => Some(Mention::Registered { user: user.id }),
+            Self::TypingChanged { conversation, user, typing } => {
+                Some(Mention::Typing { conversation: conversation.id, user: user.id, typing: *typing })
+            }
+            Self::MessageSent(_)
+            | Self::MessageDeleted(_)
+            | Self::MessageRestored(_)
+            | Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::ProfileUpdated(_) => None,
+        }
+    }
 }

@@ -44,7 +44,7 @@ use chat_core::model::{
     Visibility,
 };
 use chat_core::store::{
-    Appended, Change, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
+    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all, poll_fn};
@@ -260,6 +260,8 @@ async fn opening_again_changes_nothing_but_clears_old_notes_away() {
     let other = scratch.open().await;
     assert_eq!(counter().await.get_document("writers").expect("writers").len(), 2, "one note of each store");
     other.close().await.expect("closing must work");
+    let untouched = MongoStore::open(&scratch.uri()).await.expect("the store must open");
+    untouched.close().await.expect("closing must work");
     open.close().await.expect("closing must work");
     assert!(counter().await.get_document("writers").expect("writers").is_empty(), "no store is open");
 
@@ -324,4 +326,25 @@ async fn a_spoilt_document_is_named() {
         store.changes_after(Position(1), 9).await,
         Ok(Some(changes)) if matches!(&changes[..], [LoggedChange { change: Change::MessageSent(_), .. }])
     ));
+}
+
+/// Closing leaves nothing behind that runs on.
+#[test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+fn a_closed_store_leaves_no_task() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let scratch = Scratch::new();
+        let store = scratch.open().await;
+        Load::conversation(&*store).await;
+        store.close().await.expect("closing must work");
+        drop(store);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let started = std::time::Instant::now();
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(5));
+        while metrics.num_alive_tasks() > 0 {
+            assert!(started.elapsed().as_secs() < 5, "{} tasks are left", metrics.num_alive_tasks());
+            looks.tick().await;
+        }
+    });
 }

@@ -157,7 +157,7 @@ async fn a_killed_server_comes_back_without_a_new_store() {
     let store = scratch.open().await;
     let load = Load::default();
     let conversation = Load::conversation(&*store).await;
-    let sending = (0..3).map(|sender| load.send(store.clone(), conversation, sender, 40));
+    let sending = (0..3).map(|sender| load.send(store.clone(), conversation, sender, 100));
     let trouble = async {
         for round in 1..=2 {
             let before = load.progress();
@@ -174,9 +174,9 @@ async fn a_killed_server_comes_back_without_a_new_store() {
             join(reads, sends).await;
             let check = store.check().await;
             assert!(matches!(check, Err(StoreError::Unavailable(_))), "round {round}: {check:?}");
+            let before = load.progress();
             server.restart().await;
             let back = Instant::now();
-            let before = load.progress();
             let more = |now: Progress| now.acknowledged > before.acknowledged;
             load.until("messages must be acknowledged again", more).await;
             assert!(back.elapsed() < Duration::from_secs(5), "it took {:?} to recover", back.elapsed());

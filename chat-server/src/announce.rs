@@ -5,12 +5,15 @@
 //! going by their positions in the log. Whoever brings the missing one sends what it was holding up, there and then.
 //!
 //! A position that is not handed in (another node made the change) is read from the log a moment after a later one was
-//! handed in: the log is the truth, handing in only makes it fast. After a change has failed it is looked whether it is
-//! in the log all the same: when only the store's answer was lost, nobody hands it in.
+//! handed in, or at once when another node is heard of having made it: the log is the truth, handing in only makes it
+//! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
+//! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
+
+mod rooms;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::error::ErrorKind;
@@ -20,17 +23,24 @@ use chat_core::prelude::Chat;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use self::rooms::Rooms;
 use crate::dialect::{self, Dialect, Frames, Mark};
 use crate::recovery::Recent;
 use crate::session::Session;
 use crate::sessions::Sessions;
 
 /// How long a missing position is waited for before the log is asked.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+/// The same among several nodes: whoever else has made the change has most likely told of it by then.
+pub(crate) const PATIENCE_AMONG_NODES: Duration = Duration::from_millis(2);
 /// Most changes read from the log at once.
-const MOST_AT_ONCE: usize = 32;
+const MOST_AT_ONCE: usize = 64;
+/// The pause after a first failure to read the log. It doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two attempts to read the log.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a change has failed it is looked for the last time.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Sends what is announced.
 pub(crate) struct Announcer(Arc<Shared>);
@@ -39,6 +49,7 @@ struct Shared {
     chat: Arc<Chat>,
     sessions: Arc<Sessions>,
     recent: Arc<Recent>,
+    patience: Duration,
     order: Mutex<Order>,
 }
 
@@ -46,41 +57,36 @@ struct Order {
     /// The position that is sent next.
     next: u64,
     held: BTreeMap<u64, Delivery>,
+    rooms: Rooms,
+    /// The log is said to reach as far as this.
+    known: u64,
     /// Somebody is sending.
     busy: bool,
     /// Somebody is asking the log.
     asking: bool,
-    /// The log is known to reach as far as this.
-    known: u64,
     /// Changes that have failed and may have been stored, since it was looked last.
     doubtful: usize,
 }
 
-impl Order {
-    /// The first position behind those that are missing, if any are.
-    fn end_of_gap(&self) -> Option<u64> {
-        let known = (self.next <= self.known).then_some(self.known + 1);
-        self.held.first_key_value().map(|(first, _)| *first).or(known)
-    }
-}
-
 impl Announcer {
-    /// Everything up to `position` was announced before.
+    /// Everything up to `position` was announced before. A missing position is waited for with `patience`.
     pub(crate) fn new(
         chat: Arc<Chat>,
         sessions: Arc<Sessions>,
         recent: Arc<Recent>,
         position: Position,
+        patience: Duration,
     ) -> Self {
         let order = Order {
             next: position.0 + 1,
             held: BTreeMap::new(),
+            rooms: Rooms::default(),
+            known: position.0,
             busy: false,
             asking: false,
-            known: position.0,
             doubtful: 0,
         };
-        Self(Arc::new(Shared { chat, sessions, recent, order: Mutex::new(order) }))
+        Self(Arc::new(Shared { chat, sessions, recent, patience, order: Mutex::new(order) }))
     }
 
     /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
@@ -106,6 +112,27 @@ impl Announcer {
             drop(order);
             tokio::spawn(self.0.clone().look_for_doubtful());
         }
+    }
+
+    /// Somebody says that the log goes up to here. What has not been announced of it is read.
+    pub(crate) fn hear(&self, position: Position) {
+        let mut order = self.0.order.lock();
+        order.known = order.known.max(position.0);
+        self.0.look_for_missing(order);
+    }
+}
+
+impl Order {
+    /// The last position that must be there and was not handed in.
+    fn last_missing(&self) -> Option<u64> {
+        let mut last = self.known.max(self.held.last_key_value().map_or(0, |(held, _)| *held));
+        for (held, _) in self.held.iter().rev() {
+            if *held != last {
+                break;
+            }
+            last -= 1;
+        }
+        (last >= self.next).then_some(last)
     }
 }
 
@@ -136,7 +163,8 @@ impl Shared {
         order.busy = true;
         loop {
             let next = order.next;
-            let Some(delivery) = order.held.remove(&next) else { break };
+            let Some(mut delivery) = order.held.remove(&next) else { break };
+            order.rooms.pass(&mut delivery);
             self.recent.observe(&delivery.event);
             order.next += 1;
             drop(order);
@@ -147,16 +175,17 @@ impl Shared {
             order = self.order.lock();
         }
         order.busy = false;
-        self.ask_if_missing(order);
+        self.look_for_missing(order);
     }
 
-    fn ask_if_missing(self: &Arc<Self>, mut order: MutexGuard<'_, Order>) {
-        if !order.asking && order.end_of_gap().is_some() {
-            order.asking = true;
-            let missing = order.next;
-            drop(order);
-            tokio::spawn(self.clone().ask_the_log(missing));
+    fn look_for_missing(self: &Arc<Self>, mut order: MutexGuard<'_, Order>) {
+        if order.asking || order.last_missing().is_none() {
+            return;
         }
+        order.asking = true;
+        let missing = order.next;
+        drop(order);
+        tokio::spawn(Self::ask_the_log(Arc::downgrade(self), missing));
     }
 
     async fn look_for_doubtful(self: Arc<Self>) {
@@ -164,20 +193,20 @@ impl Shared {
         let mut doubtful = self.order.lock().doubtful;
         loop {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(LAST_LOOK);
             match self.chat.store().last_position().await {
                 Ok(last) => {
                     let mut order = self.order.lock();
                     order.known = order.known.max(last.0);
                     // A store may make up its mind only after it has given up answering, so one look is not enough.
-                    if pause < LONGEST_PAUSE {
-                        self.ask_if_missing(order);
+                    if pause < LAST_LOOK {
+                        self.look_for_missing(order);
                         continue;
                     }
                     // Those that have failed meanwhile may be stored yet.
                     order.doubtful -= doubtful;
                     doubtful = order.doubtful;
-                    self.ask_if_missing(order);
+                    self.look_for_missing(order);
                     if doubtful == 0 {
                         return;
                     }
@@ -190,50 +219,88 @@ impl Shared {
         }
     }
 
-    async fn ask_the_log(self: Arc<Self>, mut missing: u64) {
-        let mut pause = PATIENCE;
+    async fn ask_the_log(shared: Weak<Self>, mut missing: u64) {
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(pause).await;
-            let gap = {
-                let mut order = self.order.lock();
-                let Some(end) = order.end_of_gap() else {
+            let pause = {
+                let Some(shared) = shared.upgrade() else { return };
+                let is_known = shared.order.lock().known >= missing;
+                match failures {
+                    0 if is_known => Duration::ZERO,
+                    0 => shared.patience,
+                    _ => (FIRST_PAUSE * 2_u32.saturating_pow(failures - 1)).min(LONGEST_PAUSE),
+                }
+            };
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let Some(shared) = shared.upgrade() else { return };
+            let span = {
+                let mut order = shared.order.lock();
+                let Some(last) = order.last_missing() else {
                     order.asking = false;
                     return;
                 };
-                let gap = end.saturating_sub(order.next);
                 // Something came meanwhile; the next one that is missing gets its time too.
                 if std::mem::replace(&mut missing, order.next) != order.next {
-                    pause = PATIENCE;
+                    failures = 0;
                     continue;
                 }
-                gap
+                (last - order.next).saturating_add(1)
             };
-            // After a failure one at a time, so that it is known which one cannot be read.
-            let most = if pause > PATIENCE { 1 } else { MOST_AT_ONCE };
-            let limit = usize::try_from(gap).unwrap_or(most).clamp(1, most);
-            match self.chat.changes_after(Position(missing - 1), limit).await {
-                Ok(Some(deliveries)) => {
-                    pause = PATIENCE;
-                    for delivery in deliveries {
-                        if let Some(position) = delivery.position {
-                            self.announce_in_order(position, delivery);
-                        }
+            failures = match shared.read(missing, span, failures).await {
+                true => 0,
+                false => failures + 1,
+            };
+        }
+    }
+
+    /// Reads and announces some of the `span` changes from `missing` on. Answers whether that leads on.
+    async fn read(self: &Arc<Self>, missing: u64, span: u64, failures: u32) -> bool {
+        // After a failure one at a time, so that it is known which one cannot be read.
+        let most = if failures > 0 { 1 } else { MOST_AT_ONCE };
+        let limit = usize::try_from(span).unwrap_or(most).clamp(1, most);
+        match self.chat.changes_after(Position(missing - 1), limit).await {
+            Ok(Some(deliveries)) if deliveries.is_empty() => {
+                self.correct().await;
+                false
+            }
+            Ok(Some(deliveries)) => {
+                if failures > 0 {
+                    tracing::info!(position = missing, "the log can be read again");
+                }
+                for delivery in deliveries {
+                    if let Some(position) = delivery.position {
+                        self.announce_in_order(position, delivery);
                     }
                 }
-                Ok(None) => {
-                    // Nobody who is connected waits for what is so old.
-                    tracing::error!(position = missing, "the log was forgotten before it was announced");
+                true
+            }
+            Ok(None) => {
+                // Nobody who is connected waits for what is so old.
+                tracing::error!(position = missing, "the log was forgotten before it was announced");
+                self.skip(missing);
+                true
+            }
+            Err(error) => {
+                if failures == 0 {
+                    tracing::error!(position = missing, %error, "the log could not be read");
+                }
+                if limit == 1 && error.kind() != ErrorKind::Unavailable {
+                    // It will never be readable; those behind it must not wait for ever.
+                    tracing::error!(position = missing, %error, "a change cannot be read and is passed over");
                     self.skip(missing);
                 }
-                Err(error) => {
-                    tracing::error!(position = missing, %error, "the log could not be read");
-                    if limit == 1 && error.kind() != ErrorKind::Unavailable {
-                        // It will never be readable; those behind it must not wait for ever.
-                        self.skip(missing);
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                false
             }
+        }
+    }
+
+    /// Nothing was found where something was said to be.
+    async fn correct(&self) {
+        if let Ok(last) = self.chat.store().last_position().await {
+            let mut order = self.order.lock();
+            order.known = order.known.min(last.0);
         }
     }
 

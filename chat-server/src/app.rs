@@ -9,6 +9,7 @@ use chat_core::chat::{Registration, Started};
 use chat_core::codec::{Codec, Metered};
 use chat_core::command::{Actor, Command, Outcome, Reply};
 use chat_core::error::{Error, ErrorKind};
+use chat_core::event::Delivery;
 use chat_core::id::UserId;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Chat;
@@ -21,11 +22,12 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::announce::Announcer;
+use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator};
+use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
 use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
@@ -66,6 +68,8 @@ pub struct App {
     log_ins_of_address: Limiter<Address>,
     sign_ups: Limiter<Address>,
     sends: Limiter<UserId>,
+    /// The other nodes, if there may be any.
+    cluster: Option<Cluster>,
     draining: AtomicBool,
     /// What runs for as long as this lives.
     tasks: Mutex<JoinSet<()>>,
@@ -124,16 +128,31 @@ impl App {
                 return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
-        Self::over(config, Chat::new(store)).await
+        let bus = config.cluster.bus(config.store.is_shared(), &config.auth.secret)?;
+        Self::among(config, Chat::new(store), bus).await
     }
 
     /// Prepares everything over a chat that the caller has made: with a store, a clock, ids or limits of their own.
-    /// [`Config::store`] is not looked at; the chat's codec gives way to [`Config::codec`], which is metered. Needs a
-    /// tokio runtime.
+    /// [`Config::store`] is not looked at, and other nodes are only thought of when [`Config::cluster`] says so; the
+    /// chat's codec gives way to [`Config::codec`], which is metered. Needs a tokio runtime.
     ///
     /// # Errors
     /// When something configured cannot be used.
     pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
+        let bus = config.cluster.bus_if_named(&config.auth.secret)?;
+        Self::among(config, chat, bus).await
+    }
+
+    /// The same among other nodes over the same store, which are heard by `bus`; see [`crate::cluster`]. Without one
+    /// there must be no other node.
+    ///
+    /// # Errors
+    /// When something configured cannot be used.
+    pub async fn among(
+        config: Config,
+        chat: Chat,
+        bus: Option<Arc<dyn Bus>>,
+    ) -> Result<Arc<Self>, ConfigError> {
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
             tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
@@ -146,20 +165,24 @@ impl App {
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
         let (media, disk) = media(&config, &chat)?;
+        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
+        let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
+        let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             syncs: Semaphore::new(4),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
-            presence: Presence::start(sessions.clone()),
-            announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position),
+            presence: Presence::start(sessions.clone(), outbox),
+            announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position, patience),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
             log_ins: Limiter::new(config.auth.login_limit, WINDOW),
             log_ins_of_address: Limiter::new(config.auth.login_address_limit, WINDOW),
             sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
+            cluster,
             draining: AtomicBool::new(false),
             tasks: Mutex::default(),
             config,
@@ -171,6 +194,9 @@ impl App {
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        if let Some(cluster) = &app.cluster {
+            cluster.start(&app, &mut app.tasks.lock());
+        }
         Ok(app)
     }
 
@@ -201,6 +227,9 @@ impl App {
                 return Dispatched::Done(self.finish(user, Err(Error::RateLimited)));
             }
             self.sends.count(user, now);
+            if self.config.message_limit > 0 {
+                self.outbox(|outbox| outbox.sent(user));
+            }
         }
         let _turn = match command {
             // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
@@ -218,7 +247,7 @@ impl App {
     pub(crate) fn finish(&self, user: UserId, outcome: Result<Outcome, Error>) -> Result<Reply, Error> {
         match outcome {
             Ok(outcome) => {
-                self.announcer.announce(outcome.deliveries);
+                self.announce(outcome.deliveries);
                 Ok(outcome.reply)
             }
             Err(error) => {
@@ -234,6 +263,13 @@ impl App {
                 Err(error)
             }
         }
+    }
+
+    fn announce(&self, deliveries: Vec<Delivery>) {
+        if let Some(cluster) = &self.cluster {
+            cluster.announced(&deliveries);
+        }
+        self.announcer.announce(deliveries);
     }
 
     /// Makes an account and welcomes its owner.
@@ -252,11 +288,13 @@ impl App {
         let now = self.chat.now();
         self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
         self.sign_ups.count(address, now);
+        let (attempt, limit) = (Attempt::new(), (self.config.auth.signup_limit, WINDOW));
+        self.count_everywhere("sign-ups", &address.0.to_string(), attempt, limit).await?;
         let hash = self.passwords.hash(password).await?;
         let (app, registration) = (self.clone(), registration(hash));
         let registering = to_the_end(async move {
             let registered = app.chat.register(registration).await?;
-            app.announcer.announce(registered.deliveries.clone());
+            app.announce(registered.deliveries.clone());
             Ok::<_, Error>(registered)
         });
         let registered = registering.await.ok_or_else(HttpError::internal)??;
@@ -286,6 +324,12 @@ impl App {
         // Counted before the answer is known, so that guesses at the same time count too.
         self.log_ins.count(account.clone(), now);
         self.log_ins_of_address.count(address, now);
+        let (attempt, of_address) = (Attempt::new(), address.0.to_string());
+        let of_account = format!("{of_address} {:?}", account.1);
+        let limit = (self.config.auth.login_limit, WINDOW);
+        self.count_everywhere("log-ins", &of_account, attempt, limit).await?;
+        let limit = (self.config.auth.login_address_limit, WINDOW);
+        self.count_everywhere("log-ins of address", &of_address, attempt, limit).await?;
         let found = self.chat.credentials(&key).await?;
         let (user, hash) = found.unzip();
         let verified = self.passwords.verify(password, hash).await?;
@@ -295,7 +339,23 @@ impl App {
         }
         self.log_ins.forget(&account);
         self.log_ins_of_address.uncount(&address, now);
+        if let Some(cluster) = &self.cluster {
+            cluster.forget("log-ins", &of_account);
+            cluster.uncount("log-ins of address", &of_address, attempt);
+        }
         Ok(LogIn::Welcome(user))
+    }
+
+    /// Counts an attempt on all nodes together, after it was counted here.
+    async fn count_everywhere(
+        &self,
+        kind: &str,
+        name: &str,
+        attempt: Attempt,
+        limit: (u32, Duration),
+    ) -> Result<(), HttpError> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        cluster.count(kind, name, attempt, limit).await.map_or(Ok(()), |wait| Err(HttpError::too_many(wait)))
     }
 
     /// Makes a token void and closes the connections opened with it.
@@ -305,12 +365,47 @@ impl App {
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
         let (app, token) = (self.clone(), token.to_owned());
         let revoking = to_the_end(async move {
-            if let Some((_, fingerprint)) = app.auth.revoke(&token).await? {
+            if let Some((fingerprint, until)) = app.auth.revoke(&token).await? {
                 app.sessions.close_opened_with(&fingerprint);
+                app.outbox(|outbox| outbox.revoked(fingerprint, until));
             }
             Ok::<_, AuthError>(())
         });
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
+    }
+
+    /// Has other nodes told something, if there may be any.
+    pub(crate) fn outbox(&self, tell: impl FnOnce(&Outbox)) {
+        if let Some(cluster) = &self.cluster {
+            tell(cluster.outbox());
+        }
+    }
+
+    /// Whether other nodes can be heard at the moment; none when there are none.
+    pub fn hears_others(&self) -> Option<bool> {
+        self.cluster.as_ref().map(Cluster::is_up)
+    }
+
+    /// Other nodes can be heard from now on, or cannot.
+    pub(crate) fn hear_others(self: &Arc<Self>, can: bool) {
+        let Some(cluster) = &self.cluster else { return };
+        cluster.set_up(can, self);
+    }
+
+    /// Counts messages that somebody has sent by other nodes.
+    pub(crate) fn count_sends(&self, user: UserId, messages: u32) {
+        let now = self.chat.now();
+        for _ in 0..messages.min(self.config.message_limit) {
+            self.sends.count(user, now);
+        }
+    }
+
+    /// Learns which tokens were made void elsewhere, and closes the connections opened with them.
+    pub(crate) async fn reload_revoked(&self) {
+        match self.auth.reload_revoked().await {
+            Ok(new) => new.iter().for_each(|token| self.sessions.close_opened_with(token)),
+            Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
+        }
     }
 
     /// Looks where the log begins, after it turned out to be later than was known here.
@@ -332,6 +427,9 @@ impl App {
 
     /// Finishes what is under way: mails, and all that is to be on disk.
     pub(crate) async fn close(&self, within: Duration) {
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
         let unsent = self.mail.drain(within).await;
         if unsent > 0 {
             tracing::warn!(unsent, "mails were not sent");

@@ -3,6 +3,7 @@
 //! The variables of the old backends keep their meaning, so that an old `.env` starts this server; those of our own
 //! begin with `CHAT_`. `chat-server --help` lists them all. A wrong value stops the start and names the variable.
 
+mod cluster;
 mod codec;
 
 use std::fs;
@@ -16,6 +17,7 @@ use chat_core::codec::OwnTables;
 use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
+pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
@@ -91,6 +93,18 @@ pub struct Options {
     /// if CHAT_CODEC is `huffman`; those once written with a file can be read only while it is listed here
     #[arg(long, env = "CHAT_CODEC_TABLES", value_delimiter = ',', value_name = "FILES")]
     pub codec_tables: Vec<String>,
+
+    /// Redis that the nodes have in common (`redis://…`, `rediss://…` for TLS), when there are several over one MongoDB
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// What nodes hear each other by: `redis`; `store`, nothing but the store; `none`: there is only this node.
+    /// Unset: `redis` if REDIS_URL is set, otherwise `store`, if the store can have several nodes at all
+    #[arg(long, env = "CHAT_BUS")]
+    pub bus: Option<String>,
+    /// Name of this node among several: letters, digits, `-` and `_`. The ids of its long-polling sessions begin with it
+    /// and a dot, so that a load balancer can tell where their requests belong
+    #[arg(long, env = "CHAT_NODE")]
+    pub node: Option<String>,
 
     /// Families of frontends that are served, comma-separated
     #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
@@ -195,6 +209,10 @@ pub struct Config {
     pub message_limit: u32,
     /// Where everything is kept.
     pub store: StoreConfig,
+    /// What nodes hear each other by.
+    pub cluster: ClusterConfig,
+    /// See [`Options::node`].
+    pub node: Option<String>,
     /// How new texts are stored.
     pub codec: CodecConfig,
     /// Tables to write and read texts with, besides the shipped ones.
@@ -255,6 +273,16 @@ pub enum StoreConfig {
     },
 }
 
+impl StoreConfig {
+    /// Whether several nodes can use it.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory | Self::Sqlite { .. } => false,
+            Self::MongoDb { .. } => true,
+        }
+    }
+}
+
 /// Connections.
 #[derive(Debug, Clone, Copy)]
 pub struct TransportConfig {
@@ -268,6 +296,8 @@ pub struct TransportConfig {
     pub max_packet: usize,
     /// Most packets that wait for one connection.
     pub max_queue: usize,
+    /// Most bytes that wait for a client before changes are held back; one change always has room.
+    pub max_untold: usize,
 }
 
 /// Whose cross-origin requests are answered.
@@ -344,6 +374,8 @@ impl Config {
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
             store: store(options)?,
+            cluster: ClusterConfig::check(options)?,
+            node: node(options)?,
             codec: CodecConfig::find(&options.codec)?,
             codec_tables: codec_tables(&options.codec_tables)?,
             data_dir: options.data_dir.clone(),
@@ -357,6 +389,7 @@ impl Config {
                 // A text file of 10 MB, with room for JSON's escapes.
                 max_packet: 16 << 20,
                 max_queue: 1024,
+                max_untold: 1 << 20,
             },
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,
@@ -463,6 +496,15 @@ fn store(options: &Options) -> Result<StoreConfig, ConfigError> {
         }
         _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH, mongodb://…, mongodb+srv://… or memory:")),
     }
+}
+
+fn node(options: &Options) -> Result<Option<String>, ConfigError> {
+    const LONGEST: usize = 32;
+    let Some(name) = options.node.clone().filter(|name| !name.is_empty()) else { return Ok(None) };
+    if name.len() > LONGEST || !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
+        return Err(wrong("CHAT_NODE", "must be up to 32 letters, digits, - and _"));
+    }
+    Ok(Some(name))
 }
 
 fn mongodb(variable: &'static str, uri: &str) -> Result<StoreConfig, ConfigError> {

@@ -10,7 +10,7 @@
 //! # In reading order
 //! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
 //! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
-//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`http`], [`auth`], [`media`], [`mail`].
+//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`media`], [`mail`].
 //!
 //! # Mounting it in an axum app of your own
 //! ```no_run
@@ -29,6 +29,7 @@
 mod announce;
 pub mod app;
 pub mod auth;
+pub mod cluster;
 pub mod config;
 pub mod dialect;
 pub mod http;
@@ -50,6 +51,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::cluster::Bus;
 use crate::config::{Config, ConfigError};
 use crate::transport::SocketIoEndpoint;
 
@@ -102,6 +104,14 @@ pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
 /// When something configured cannot be used.
 pub async fn app_over(config: Config, chat: Chat) -> Result<Mounted, ConfigError> {
     Ok(Mounted::new(App::over(config, chat).await?))
+}
+
+/// The same among other nodes over the same store, which are heard by `bus`; see [`cluster`].
+///
+/// # Errors
+/// When something configured cannot be used.
+pub async fn app_among(config: Config, chat: Chat, bus: Arc<dyn Bus>) -> Result<Mounted, ConfigError> {
+    Ok(Mounted::new(App::among(config, chat, Some(bus)).await?))
 }
 
 /// The server without a listener.

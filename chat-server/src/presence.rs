@@ -4,8 +4,10 @@
 //! newcomer is sent it at once and everybody else at most every 100 ms, and less often when so many are online that the
 //! lists would fill the network; after the last change everybody always gets the final list. A list takes the place of
 //! one that has not been sent yet, so slow connections do not pile them up.
+//!
+//! Among several nodes somebody is online while they are connected to any of them; see `cluster`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,10 @@ use chat_core::id::UserId;
 use chat_core::presence::{Roster, RosterChange, SessionId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::app::App;
+use crate::cluster::{Others, Outbox};
 use crate::dialect::{self, Dialect};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -23,36 +28,90 @@ use crate::sessions::Sessions;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Lists to everybody take at most so many bytes a second.
 const BYTES_PER_SECOND: usize = 50 << 20;
+/// How long it takes at most until another node has stored when somebody was last seen.
+const STORED_ELSEWHERE: Duration = Duration::from_secs(5);
 
-/// The roster of this node, and the task that tells of it.
+/// The roster, and the task that tells of it.
 pub struct Presence {
-    roster: Arc<Roster>,
+    roster: Arc<Both>,
     changed: Arc<Notify>,
     teller: tokio::task::JoinHandle<()>,
     /// Who went offline when, until that is stored.
     leaving: Mutex<HashMap<UserId, Timestamp>>,
+    /// Who has left this node while they were connected to another one: perhaps both nodes believed the other one to
+    /// be the last.
+    elsewhere: Mutex<HashSet<UserId>>,
+    /// Who has left another node when, and from when on that can be found in the store.
+    told_of: Mutex<VecDeque<(Instant, UserId, Timestamp)>>,
+    outbox: Option<Arc<Outbox>>,
+}
+
+/// Who is connected here and elsewhere.
+#[derive(Default)]
+struct Both {
+    here: Roster,
+    others: Others,
+}
+
+impl Both {
+    fn is_online(&self, user: UserId) -> bool {
+        self.here.is_online(user) || self.others.is_online(user)
+    }
+
+    /// Everybody, in the order of ids.
+    fn online(&self) -> Vec<UserId> {
+        let mut online = self.here.online();
+        let others = self.others.online();
+        if !others.is_empty() {
+            online.extend(others);
+            online.sort_unstable();
+            online.dedup();
+        }
+        online
+    }
 }
 
 impl Presence {
-    /// Starts the task.
-    pub(crate) fn start(sessions: Arc<Sessions>) -> Self {
-        let (roster, changed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
+    /// Starts the task. Other nodes are told by `outbox`.
+    pub(crate) fn start(sessions: Arc<Sessions>, outbox: Option<Arc<Outbox>>) -> Self {
+        let (roster, changed) = (Arc::<Both>::default(), Arc::new(Notify::new()));
         let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions));
-        Self { roster, changed, teller, leaving: Mutex::default() }
+        Self {
+            roster,
+            changed,
+            teller,
+            leaving: Mutex::default(),
+            elsewhere: Mutex::default(),
+            told_of: Mutex::default(),
+            outbox,
+        }
     }
 
-    /// Whether somebody is online.
+    /// Whether somebody is online, on whichever node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
     }
 
+    /// Whether somebody is connected to this node.
+    pub(crate) fn is_here(&self, user: UserId) -> bool {
+        self.roster.here.is_online(user)
+    }
+
+    /// Those who are connected to other nodes.
+    pub(crate) fn others(&self) -> &Others {
+        &self.roster.others
+    }
+
     /// A connection has begun.
     pub(crate) fn connect(&self, session: &Session) {
-        let change = self.roster.connect(session.user, session.id);
+        let change = self.roster.here.connect(session.user, session.id);
         if let Some(roster) = session.dialect.roster {
             session.deliver_latest(&roster(&self.roster.online()));
         }
-        self.note(change);
+        if change == RosterChange::CameOnline {
+            self.elsewhere.lock().remove(&session.user);
+        }
+        self.note(session.user, change);
     }
 
     /// When somebody who is offline was last online, as far as it is not stored yet.
@@ -64,14 +123,59 @@ impl Presence {
     /// [`Self::stored`].
     pub(crate) fn disconnect(&self, user: UserId, session: SessionId, now: Timestamp) -> bool {
         let mut leaving = self.leaving.lock();
-        let change = self.roster.disconnect(user, session);
-        let went = change == RosterChange::WentOffline;
+        let change = self.roster.here.disconnect(user, session);
+        let mut went = change == RosterChange::WentOffline;
+        if went && self.roster.others.is_online(user) {
+            self.elsewhere.lock().insert(user);
+            went = false;
+        }
         if went {
             leaving.insert(user, now);
         }
         drop(leaving);
-        self.note(change);
+        self.note(user, change);
         went
+    }
+
+    /// Somebody came online on another node.
+    pub(crate) fn others_came(&self) {
+        self.changed.notify_one();
+    }
+
+    /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
+    /// were last seen, unless it has died; then `is_mine` says whether it is this one's business.
+    pub(crate) fn others_went(&self, app: &Arc<App>, went: &[UserId], is_mine: bool) {
+        let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+        let now = app.chat.now();
+        {
+            let (mut leaving, mut elsewhere) = (self.leaving.lock(), self.elsewhere.lock());
+            for user in went.iter().copied().filter(|user| !self.is_here(*user)) {
+                leaving.insert(user, now);
+                if elsewhere.remove(&user) || is_mine { &mut mine } else { &mut theirs }.push(user);
+            }
+        }
+        if mine.is_empty() && theirs.is_empty() {
+            return;
+        }
+        self.changed.notify_one();
+        let stored_at = Instant::now() + STORED_ELSEWHERE;
+        self.told_of.lock().extend(theirs.into_iter().map(|user| (stored_at, user, now)));
+        let app = app.clone();
+        tokio::spawn(async move {
+            for user in mine {
+                crate::transport::store_last_seen(&app, user, now).await;
+            }
+        });
+    }
+
+    /// Looks up again, when it is needed, those of whom another node must have stored by now when they were last seen.
+    pub(crate) fn settle(&self, app: &App) {
+        let mut told_of = self.told_of.lock();
+        while told_of.front().is_some_and(|(stored_at, ..)| *stored_at <= Instant::now()) {
+            let Some((_, user, at)) = told_of.pop_front() else { return };
+            app.chat.forget_user(user);
+            self.stored(user, at);
+        }
     }
 
     /// What [`Self::left_at`] says is stored now.
@@ -82,10 +186,14 @@ impl Presence {
         }
     }
 
-    fn note(&self, change: RosterChange) {
-        if change != RosterChange::Unchanged {
-            self.changed.notify_one();
+    fn note(&self, user: UserId, change: RosterChange) {
+        if change == RosterChange::Unchanged {
+            return;
         }
+        if let Some(outbox) = &self.outbox {
+            outbox.moved(user);
+        }
+        self.changed.notify_one();
     }
 }
 
@@ -95,7 +203,7 @@ impl Drop for Presence {
     }
 }
 
-async fn tell(roster: Arc<Roster>, changed: Arc<Notify>, sessions: Arc<Sessions>) {
+async fn tell(roster: Arc<Both>, changed: Arc<Notify>, sessions: Arc<Sessions>) {
     loop {
         changed.notified().await;
         // Those who come together are told of together.
@@ -109,7 +217,7 @@ async fn tell(roster: Arc<Roster>, changed: Arc<Notify>, sessions: Arc<Sessions>
     }
 }
 
-fn tell_dialect(dialect: &'static Dialect, roster: &Roster, sessions: &Sessions) -> usize {
+fn tell_dialect(dialect: &'static Dialect, roster: &Both, sessions: &Sessions) -> usize {
     let Some(encode) = dialect.roster else { return 0 };
     if sessions.count(dialect) == 0 {
         return 0;

@@ -52,8 +52,6 @@ const MOST_WAITING: usize = 4_096;
 const MOST_UNDER_WAY: usize = 64;
 /// Most bytes of events that wait for one connection; one packet always has room.
 const MOST_WAITING_BYTES: usize = 48 << 20;
-/// Most bytes that wait for a client before changes are held back; one change always has room.
-const MOST_UNTOLD: usize = 1 << 20;
 /// The pause before it is looked again whether a client that polls has fetched what waits.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -73,6 +71,8 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
+    /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
+    most_untold: usize,
     /// It is cut; nothing more is sent.
     cut: AtomicBool,
 }
@@ -163,6 +163,7 @@ impl Session {
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
+            most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
     }
@@ -189,7 +190,7 @@ impl Session {
         }
         // A change is one event for each connection.
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        if mine.all(|(_, frame)| self.send(&mut outgoing, frame, MOST_UNTOLD)) {
+        if mine.all(|(_, frame)| self.send(&mut outgoing, frame, self.most_untold)) {
             outgoing.cursor.pass(position);
             return;
         }
@@ -212,7 +213,7 @@ impl Session {
             return;
         }
         for (_, frame) in frames.iter().filter(|(to, _)| to.includes(self.user)) {
-            self.send(&mut outgoing, frame, MOST_UNTOLD);
+            self.send(&mut outgoing, frame, self.most_untold);
         }
     }
 
@@ -231,7 +232,7 @@ impl Session {
         }
         let mut outgoing = self.outgoing.lock();
         let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        let queued = mine.all(|(_, frame)| self.send(&mut outgoing, frame, MOST_UNTOLD));
+        let queued = mine.all(|(_, frame)| self.send(&mut outgoing, frame, self.most_untold));
         if queued {
             outgoing.cursor.pass(position);
         }

@@ -6,7 +6,7 @@ import { after, afterEach, test } from 'node:test';
 
 import { io } from 'socket.io-client';
 
-import { gather } from './support/load.mjs';
+import { gather } from './support/talkers.mjs';
 import { DOWN, UP, startProxy } from './support/proxy.mjs';
 import { random } from './support/random.mjs';
 import { startServer } from './support/server.mjs';

@@ -7,7 +7,7 @@ import { after, afterEach, test } from 'node:test';
 import { io as io48 } from 'socket.io-client';
 import { io as io46 } from 'socket.io-client-4.6';
 
-import { gather } from './support/load.mjs';
+import { gather } from './support/talkers.mjs';
 import { startServer } from './support/server.mjs';
 import { startSupervisor } from './support/supervisor.mjs';
 import { closeSockets, until } from './support/wait.mjs';

@@ -1,7 +1,7 @@
 //! What the tests share: a real server in this process, and clients that speak to it over real sockets.
 //!
 //! [`TestServer`] is the server as its binary runs it; [`MountedServer`] the same in an axum app, for tests that look
-//! inside. Each has a runtime of its own, so that the end of a test can assert that nothing of the server survived.
+//! inside, and for several of them that hear each other by a [`Network`]. Each has a runtime of its own, so that the end of a test can assert that nothing of the server survived.
 //! [`Http`] and [`Socket`] are clients, [`Polling`] is one that begins with long polling. [`transcript`] runs the
 //! conversations in `tests/transcripts`. [`log::captured`] is what the server has logged.
 //!
@@ -9,6 +9,7 @@
 
 pub mod http;
 pub mod log;
+pub mod network;
 pub mod polling;
 pub mod server;
 pub mod socket;
@@ -19,6 +20,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use self::http::{Answer, Http};
+pub use self::network::{Faults, Network};
 pub use self::polling::Polling;
 pub use self::server::{MountedServer, TestServer};
 pub use self::socket::{Packet, Socket};

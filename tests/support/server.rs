@@ -1,11 +1,14 @@
 //! Servers in this process.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::prelude::{Chat, Store};
 use chat_server::Mounted;
 use chat_server::app::App;
+use chat_server::cluster::Bus;
 use chat_server::config::{Config, ConfigError, Options};
 use clap::{CommandFactory, FromArgMatches};
 use tempfile::TempDir;
@@ -188,6 +191,22 @@ pub struct MountedServer {
 impl MountedServer {
     /// Starts a server; `configure` changes what must differ from the defaults.
     pub async fn start(configure: impl FnOnce(&mut Options)) -> Self {
+        Self::start_by(configure, chat_server::app).await
+    }
+
+    /// Starts one of several over one store, which hear each other by `bus`.
+    pub async fn start_among(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        configure: impl FnOnce(&mut Options),
+    ) -> Self {
+        Self::start_by(configure, |config| chat_server::app_among(config, Chat::new(store), bus)).await
+    }
+
+    async fn start_by<F>(configure: impl FnOnce(&mut Options), open: impl FnOnce(Config) -> F) -> Self
+    where
+        F: Future<Output = Result<Mounted, ConfigError>> + Send + 'static,
+    {
         crate::log::capture();
         let data = tempfile::tempdir().expect("a folder can be made");
         let mut options = options(&data);
@@ -195,8 +214,9 @@ impl MountedServer {
         let config = Config::check(&options).expect("the configuration is good");
         let threads = Threads::start();
         let (shutdown, shut_down) = oneshot::channel();
+        let opening = open(config);
         let starting = threads.get().spawn(async move {
-            let mounted = chat_server::app(config).await.expect("everything can be opened");
+            let mounted = opening.await.expect("everything can be opened");
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a port");
             (mounted, listener)
         });

@@ -94,11 +94,35 @@ impl Authenticator {
         self.revoked.read().contains_key(fingerprint)
     }
 
-    /// Makes a token void, for ever. Returns its fingerprint, or none when it was no good anyway.
+    /// A token was made void elsewhere.
+    pub(crate) fn note_revoked(&self, fingerprint: Fingerprint, until: Timestamp) {
+        let now = self.chat.now();
+        if until > now {
+            let mut revoked = self.revoked.write();
+            revoked.retain(|_, until| *until > now);
+            revoked.insert(fingerprint, until);
+        }
+    }
+
+    /// Looks what was made void elsewhere, and answers what was not known of it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn revoke(&self, token: &str) -> Result<Option<(Identity, Fingerprint)>, AuthError> {
+    pub(crate) async fn reload_revoked(&self) -> Result<Vec<Fingerprint>, StoreError> {
+        let now = self.chat.now();
+        let stored = self.chat.store().revoked_tokens(now).await?;
+        let mut revoked = self.revoked.write();
+        revoked.retain(|_, until| *until > now);
+        let new = stored.into_iter().filter(|(token, until)| revoked.insert(*token, *until).is_none());
+        Ok(new.map(|(token, _)| token).collect())
+    }
+
+    /// Makes a token void, for ever. Returns its fingerprint and when it would have expired, or none when it was no good
+    /// anyway.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke(&self, token: &str) -> Result<Option<(Fingerprint, Timestamp)>, AuthError> {
         let now = self.chat.now();
         let Some(identity) = self.tokens.verify(token, now) else { return Ok(None) };
         let never = Timestamp::from_millis(i64::MAX);
@@ -111,7 +135,7 @@ impl Authenticator {
             revoked.insert(fingerprint, until);
         }
         self.chat.store().revoke_token(fingerprint, until).await.map_err(Error::from)?;
-        Ok(Some((identity, fingerprint)))
+        Ok(Some((fingerprint, until)))
     }
 }
 

@@ -49,7 +49,11 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
     match app.chat.store().check().await {
-        Ok(()) => json(StatusCode::OK, &object!({ "status": "ready" })),
+        Ok(()) => {
+            // Without the others this node is slower at seeing what they do, and no less of use.
+            let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });
+            json(StatusCode::OK, &object!({ "status": "ready", "bus": bus }))
+        }
         Err(error) => {
             tracing::warn!(%error, "not ready");
             HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable").into_response()

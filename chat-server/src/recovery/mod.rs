@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use chat_core::error::ErrorKind;
 use chat_core::model::Position;
+use chat_core::store::StoreError;
 use serde_json::Value as Json;
 
 pub(crate) use self::cursor::{Cursor, Missing};
@@ -74,12 +75,15 @@ const ATTEMPTS: u32 = 5;
 ///
 /// A pid that is forged, somebody else's or too old, a position that does not exist yet, and more changes than are
 /// replayed all lead to a fresh session, whose page loads what it shows as at the first time.
+///
+/// # Errors
+/// When the store cannot tell at the moment how far the log goes.
 pub(crate) async fn start(
     app: &App,
     auth: Option<&Json>,
     caller: &Authenticated,
     dialect: &'static Dialect,
-) -> Start {
+) -> Result<Start, StoreError> {
     let now = app.chat.now();
     let announced = app.announcer.position();
     let text = |name| auth.and_then(|auth| auth.get(name)).and_then(Json::as_str);
@@ -94,18 +98,18 @@ pub(crate) async fn start(
             }
         };
         if let Some(position) = position
-            && (position <= announced || exists(app, position).await)
+            && (position <= announced || exists(app, position).await?)
         {
             let missed = announced.0.saturating_sub(position.0);
             let is_kept = position.0 >= app.log_begin.load(Ordering::Relaxed);
             if is_kept && missed <= app.config.recovery_limit {
                 tracing::debug!(user.id = %caller.user.id, missed, "a session goes on");
-                return Start { pid: pid.to_owned(), position };
+                return Ok(Start { pid: pid.to_owned(), position });
             }
             tracing::debug!(user.id = %caller.user.id, missed, "a session was away for too long to go on");
         }
     }
-    Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced }
+    Ok(Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced })
 }
 
 /// Keeps the log as short as is configured, for as long as the server runs.
@@ -125,8 +129,8 @@ pub(crate) async fn shorten_log(app: Weak<App>) {
 }
 
 /// Whether there is a change at `position`, of which this node may not have heard yet.
-async fn exists(app: &App, position: Position) -> bool {
-    app.chat.store().last_position().await.is_ok_and(|last| position <= last)
+async fn exists(app: &App, position: Position) -> Result<bool, StoreError> {
+    Ok(position <= app.chat.store().last_position().await?)
 }
 
 /// Tells a session what it has missed, and lets it go live. It must be in the registry already.

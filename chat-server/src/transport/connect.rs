@@ -133,12 +133,25 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
                 (app.clone(), wires.clone(), polling.clone(), arriving.clone());
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
-                let Some(app) = app.upgrade() else { return Err("the server has stopped") };
-                let arrival = arrive(&app, id, socket, auth.ok(), wires, polling, &arriving);
-                // A panic here would leave the client waiting for 45 seconds.
-                AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
-                    tracing::error!("authenticating a connection panicked");
-                    Err("internal error")
+                let arrived = match app.upgrade() {
+                    Some(app) => {
+                        let arrival =
+                            arrive(&app, id, socket.clone(), auth.ok(), wires.clone(), polling, &arriving);
+                        // A panic here would leave the client waiting for 45 seconds.
+                        AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
+                            tracing::error!("authenticating a connection panicked");
+                            Err(NotLetIn::OurFault)
+                        })
+                    }
+                    None => Err(NotLetIn::OurFault),
+                };
+                arrived.map_err(|refusal| match refusal {
+                    NotLetIn::Refused(why) => why,
+                    NotLetIn::OurFault => {
+                        // A client that reads a refusal stays away for good. One whose connection breaks comes back.
+                        wires.break_off(&socket);
+                        "internal error"
+                    }
                 })
             }
         }
@@ -148,6 +161,11 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
         // All of it before this returns, so that nothing the client sends now can come first.
         let arrived = arriving.lock().remove(&socket.id);
         if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
+            if app.is_draining() {
+                // Nobody would look for it any more. Its client comes back to whoever takes over.
+                wires.break_off(&socket);
+                return std::future::ready(());
+            }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
             recovery::begin(&app, &session);
@@ -166,6 +184,14 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
     io.ns("/", begin.with(check));
 }
 
+/// Why somebody is not let in.
+enum NotLetIn {
+    /// They may not come in, now or later; these words are for their page.
+    Refused(&'static str),
+    /// They may, and it does not work at the moment.
+    OurFault,
+}
+
 async fn arrive(
     app: &Arc<App>,
     id: SessionId,
@@ -174,13 +200,14 @@ async fn arrive(
     wires: Wires,
     polling: Polling,
     arriving: &Arriving,
-) -> Result<(), &'static str> {
+) -> Result<(), NotLetIn> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
     let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
+    let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
-        return Err("too many connections");
+        return Err(NotLetIn::Refused("too many connections"));
     }
     polling.tell_pid(&socket, &wires, &start.pid);
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
@@ -207,12 +234,19 @@ async fn arrive(
     Ok(())
 }
 
+impl NotLetIn {
+    fn our_fault(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a connection could not be let in");
+        Self::OurFault
+    }
+}
+
 /// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
 async fn authenticate(
     app: &App,
     auth: Option<&Json>,
     handshake: &Handshake,
-) -> Result<(Authenticated, &'static Dialect), &'static str> {
+) -> Result<(Authenticated, &'static Dialect), NotLetIn> {
     let given = auth.and_then(|auth| auth.get("token")).and_then(Json::as_str);
     let given = given.map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
     let tokens = given.into_iter().chain(handshake.bearer.as_deref()).map(|token| (token, false));
@@ -227,15 +261,12 @@ async fn authenticate(
                 let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
                 return Ok((caller, dialect));
             }
-            Err(AuthError::Internal(error)) => {
-                tracing::error!(%error, "a connection could not be authenticated");
-                return Err("internal error");
-            }
+            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(&error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
         }
     }
     // Which family it is cannot be known without a good token; these are the words that most of them expect.
-    Err("Authentication error")
+    Err(NotLetIn::Refused("Authentication error"))
 }
 
 /// A connection has ended. Ending it twice changes nothing.
@@ -249,7 +280,8 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     }
 }
 
-async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
+/// Notes when somebody's last connection has ended.
+pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         tracing::warn!(%error, "the time of a person's last connection could not be stored");
     }

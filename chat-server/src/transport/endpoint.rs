@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
+use super::affinity;
 use super::connect::{self, Polling};
 use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
 use super::wire::{Wire, with_pid};
@@ -81,10 +82,14 @@ impl SocketIoEndpoint {
     }
 
     /// Answers a request.
-    pub async fn answer(self, request: Request) -> Response {
+    pub async fn answer(self, mut request: Request) -> Response {
         if self.app.is_draining() {
             // Its client would be told "Invalid namespace" and not try again.
             return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
+        }
+        let node = self.app.config.node.as_deref();
+        if let Some(uri) = node.and_then(|node| affinity::unmarked(request.uri(), node)) {
+            *request.uri_mut() = uri;
         }
         match is_upgrade(request.headers()) {
             true => self.upgrade(request),
@@ -100,9 +105,10 @@ impl SocketIoEndpoint {
     async fn poll(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let sid = sid(&parts.uri);
-        if sid.is_some_and(|sid| self.wires.is_doomed(sid)) {
-            let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
-            return HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response();
+        let wires = self.wires.clone();
+        let is_doomed = || sid.is_some_and(|sid| wires.is_doomed(sid));
+        if is_doomed() {
+            return unknown_session();
         }
         let most = self.app.config.transport.max_packet;
         let too_large =
@@ -127,7 +133,11 @@ impl SocketIoEndpoint {
             }
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
-        let Ok(response) = self.engine.oneshot(small).await;
+        let Ok(response) = self.engine.clone().oneshot(small).await;
+        if is_doomed() {
+            // Doomed while this poll was waiting: what it was answered must not be read any more.
+            return unknown_session();
+        }
         // An answer of one byte is a NOOP: what waited is still there.
         let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
         if let Some(sid) = sid
@@ -142,7 +152,10 @@ impl SocketIoEndpoint {
                 Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
                 None => response.map(Body::new),
             },
-            None => tell_limit(response.map(Body::new), most).await,
+            None => {
+                let node = self.app.config.node.as_deref();
+                introduce(response.map(Body::new), most, node).await
+            }
         }
     }
 
@@ -212,23 +225,31 @@ impl SocketIoEndpoint {
     }
 }
 
-/// Writes the true limit into the answer that opens a session: clients split what they send by it.
-async fn tell_limit(response: Response, most: usize) -> Response {
+fn unknown_session() -> Response {
+    let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
+    HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
+}
+
+/// Writes into the answer that opens a session what clients are to know: the true limit, by which they split what they
+/// send, and the node.
+async fn introduce(response: Response, most: usize, node: Option<&str>) -> Response {
     let (mut parts, body) = response.into_parts();
     // The answer is a few hundred bytes of our own.
     let Ok(body) = axum::body::to_bytes(body, 64 << 10).await else {
         return HttpError::internal().into_response();
     };
-    let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
-    let body = match std::str::from_utf8(&body) {
-        // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
-        Ok(text) if text.starts_with('0') => {
-            Bytes::from(text.replacen(&told, &format!("\"maxPayload\":{most}"), 1))
-        }
-        _ => body,
-    };
+    let Ok(text) = std::str::from_utf8(&body) else { return Response::from_parts(parts, Body::from(body)) };
+    let mut text = Cow::from(text);
+    // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
+    if text.starts_with('0') {
+        let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
+        text = text.replacen(&told, &format!("\"maxPayload\":{most}"), 1).into();
+    }
+    if let Some(marked) = node.and_then(|node| affinity::marked(&text, node)) {
+        text = marked.into();
+    }
     parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body))
+    Response::from_parts(parts, Body::from(text.into_owned()))
 }
 
 /// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.

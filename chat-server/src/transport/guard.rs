@@ -7,7 +7,7 @@
 //! What is written waits in the [`Wire`]. Whoever runs may send it; when the client takes no more, the reading side,
 //! which always has a task that waits on it, goes on as soon as it does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -144,8 +144,14 @@ pub struct Wires(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     taking_over: HashMap<String, Arc<Wire>>,
-    doomed: HashSet<String>,
+    /// And since when.
+    doomed: HashMap<String, Instant>,
 }
+
+/// From so many doomed sessions on, those are looked for whose end nobody has told.
+const MOST_DOOMED: usize = 1_000;
+/// How long a session is remembered then: the heartbeat has ended it by now.
+const DOOM: Duration = Duration::from_secs(120);
 
 impl Wires {
     /// The websocket under a socket, if there is one.
@@ -159,11 +165,24 @@ impl Wires {
     /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
     /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
     pub(crate) fn doom(&self, socket: &Socket) {
-        self.0.lock().doomed.insert(socket.id.to_string());
+        let doomed = &mut self.0.lock().doomed;
+        if doomed.len() >= MOST_DOOMED {
+            // A connection that was never let in ends without a word.
+            doomed.retain(|_, since| since.elapsed() < DOOM);
+        }
+        doomed.insert(socket.id.to_string(), Instant::now());
+    }
+
+    /// Breaks the transport under a socket that is not let in at the moment, so that its client tries again by itself.
+    pub(super) fn break_off(&self, socket: &Socket) {
+        match self.of(socket) {
+            Some(wire) => wire.kill(),
+            None => self.doom(socket),
+        }
     }
 
     pub(super) fn is_doomed(&self, sid: &str) -> bool {
-        self.0.lock().doomed.contains(sid)
+        self.0.lock().doomed.contains_key(sid)
     }
 
     pub(super) fn forget(&self, sid: &str) {

@@ -63,6 +63,14 @@ enum Lane {
     Open,
 }
 
+/// What socketioxide says to a client that comes after its only namespace was closed, which is when the server stops. A
+/// client that reads this stays away for good; one whose connection breaks comes back by itself.
+const STOPPED: &[u8] = br#"44{"message":"Invalid namespace"}"#;
+
+/// The connection must be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut;
+
 /// Too much waits already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
@@ -187,14 +195,13 @@ impl Wire {
     /// and its session would not end.
     ///
     /// # Errors
-    /// When too much waits.
-    pub(super) fn accept(&self, frames: &[u8]) -> Result<(), Full> {
+    /// When too much waits, or the client would be sent away although the server only stops.
+    pub(super) fn accept(&self, frames: &[u8]) -> Result<(), Cut> {
         let mut out = self.out.lock();
         if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
-            return Err(Full);
+            return Err(Cut);
         }
-        out.accept(frames);
-        Ok(())
+        out.accept(frames)
     }
 
     /// Gives what waits to `write`, which returns how many bytes it has taken. Returns whether everything was taken.
@@ -243,7 +250,7 @@ pub(super) struct Drained {
 }
 
 impl Out {
-    fn accept(&mut self, mut frames: &[u8]) {
+    fn accept(&mut self, mut frames: &[u8]) -> Result<(), Cut> {
         while !frames.is_empty() {
             let awaited: fn(&[u8]) -> bool = match self.lane {
                 Lane::Open => break,
@@ -251,6 +258,9 @@ impl Out {
                 Lane::BehindMarker(_) => |payload| payload == MARKER,
             };
             let Some((frame, payload)) = first_frame(frames) else { break };
+            if payload == STOPPED {
+                return Err(Cut);
+            }
             frames = &frames[frame.len()..];
             let with_pid = self.pid.as_deref().and_then(|pid| with_pid(payload, pid));
             if with_pid.is_some() {
@@ -275,6 +285,7 @@ impl Out {
             }
         }
         self.unsent.extend_from_slice(frames);
+        Ok(())
     }
 }
 
@@ -393,6 +404,20 @@ mod tests {
         for other in ["40", "41", "44{\"message\":\"no\"}", "42[\"40{\\\"sid\\\":\"]", "40{\"sid\":\"x"] {
             assert_eq!(with_pid(other.as_bytes(), "P"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn nobody_is_sent_away_because_the_server_stops() {
+        let stopped = frame(r#"44{"message":"Invalid namespace"}"#);
+        for wire in [Wire::new(), Wire::upgrade()] {
+            assert!(!wire_accepts(&wire, &[frame("0{}"), stopped.clone()].concat()));
+            assert!(wire_accepts(&wire, &frame(r#"44{"message":"Authentication error"}"#)), "a true refusal");
+        }
+        let admitted = Wire::new();
+        assert!(
+            wire_accepts(&admitted, &[frame(r#"40{"sid":"x"}"#), stopped].concat()),
+            "it says nothing later"
+        );
     }
 
     #[test]

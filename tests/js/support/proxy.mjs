@@ -10,8 +10,7 @@ export const [UP, DOWN] = ['up', 'down'];
 export async function startProxy(server) {
   const proxy = new Proxy(server.port);
   await new Promise((resolve) => proxy.listener.listen(0, '127.0.0.1', resolve));
-  proxy.port = proxy.listener.address().port;
-  proxy.url = `http://127.0.0.1:${proxy.port}`;
+  proxy.url = `http://127.0.0.1:${proxy.listener.address().port}`;
   return proxy;
 }
 
@@ -23,10 +22,11 @@ class Proxy {
   #delay = () => 0;
 
   constructor(port) {
+    this.port = port;
     this.refusing = false;
     this.listener = net.createServer((client) => {
       if (this.refusing) return client.resetAndDestroy();
-      const server = net.connect(port, '127.0.0.1');
+      const server = net.connect(this.port, '127.0.0.1');
       for (const side of [client, server]) {
         side.setNoDelay(true);
         this.#sides.add(side);
@@ -96,6 +96,11 @@ class Proxy {
   /** What comes is passed on after `delay(direction)` milliseconds, and never before what came earlier. */
   delay(delay) {
     this.#delay = delay;
+  }
+
+  /** Leads new connections to another server. */
+  lead(server) {
+    this.port = server.port;
   }
 
   /** Lets new connections in. */

@@ -163,7 +163,7 @@ class Server {
  * A port nobody listens on, below the range the kernel gives to outgoing connections: a server that is
  * restarted must find its port free.
  */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 17_000);
     const free = await new Promise((resolve) => {

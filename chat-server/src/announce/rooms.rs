@@ -1,0 +1,96 @@
+//! Who is in a room when something said there is announced.
+//!
+//! A message knows the members as they were when its sender was let in; meanwhile somebody may have come or gone, by
+//! another command or at another node. What is announced after such a change goes by the change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::event::{Audience, Delivery, Event};
+use chat_core::id::ConversationId;
+use chat_core::model::Conversation;
+use tokio::time::Instant;
+
+/// How long a command may be under way that still knows the members from before a change.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+/// The rooms in which somebody came or went lately, as they are now.
+#[derive(Default)]
+pub(super) struct Rooms(HashMap<ConversationId, (Instant, Arc<Conversation>)>);
+
+impl Rooms {
+    /// The next delivery in the order of positions: takes note of it, and mends its audience.
+    pub(super) fn pass(&mut self, delivery: &mut Delivery) {
+        match &delivery.event {
+            Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. } => {
+                let now = Instant::now();
+                self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
+                self.0.insert(room.id, (now, room.clone()));
+            }
+            Event::MessageSent(_)
+            | Event::MessageDeleted(_)
+            | Event::MessageRestored(_)
+            | Event::RoomCreated { .. }
+            | Event::RoleChanged { .. }
+            | Event::ProfileUpdated(_)
+            | Event::UserRegistered(_)
+            | Event::TypingChanged { .. } => {
+                if let Audience::Members(conversation) = &mut delivery.audience
+                    && let Some((_, known)) = self.0.get(&conversation.id)
+                {
+                    *conversation = known.clone();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::chat::Registration;
+    use chat_core::command::{Actor, Command, Destination, Outcome};
+    use chat_core::id::UserId;
+    use chat_core::model::{Content, PasswordHash, Visibility};
+    use chat_core::prelude::{Chat, Reply};
+
+    use super::*;
+
+    async fn execute(chat: &Chat, actor: UserId, command: Command) -> Outcome {
+        chat.execute(&Actor { user: actor }, command).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_has_come_is_told_and_who_has_gone_is_not() {
+        let chat = Chat::in_memory();
+        let mut people = Vec::new();
+        for name in ["ann", "bob"] {
+            let registration = Registration::named(name, PasswordHash::new("x"));
+            people.push(chat.register(registration).await.unwrap().user.id);
+        }
+        let (ann, bob) = (people[0], people[1]);
+        let create =
+            Command::CreateRoom { name: "r".into(), visibility: Visibility::Private, members: vec![] };
+        let Reply::Conversation(room) = execute(&chat, ann, create).await.reply else { panic!("a room") };
+        let say = || Command::Send {
+            to: Destination::Conversation(room.id),
+            content: Content::text("x"),
+            client_id: None,
+            fingerprint: None,
+        };
+        // Both were let in before the other changes, and are announced after them.
+        let mut without_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
+        let mut added = execute(&chat, ann, Command::AddMember { room: room.id, user: bob }).await;
+        let mut with_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
+        let mut removed = execute(&chat, ann, Command::RemoveMember { room: room.id, user: bob }).await;
+
+        let mut rooms = Rooms::default();
+        rooms.pass(&mut added.deliveries[0]);
+        rooms.pass(&mut without_bob);
+        assert!(without_bob.audience.includes(bob));
+        rooms.pass(&mut removed.deliveries[0]);
+        assert!(removed.deliveries[0].audience.includes(bob), "he is told that he is out");
+        rooms.pass(&mut with_bob);
+        assert!(!with_bob.audience.includes(bob) && with_bob.audience.includes(ann));
+    }
+}

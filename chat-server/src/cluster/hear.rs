@@ -1,0 +1,110 @@
+//! Does what the other nodes say.
+
+use std::sync::{Arc, Weak};
+
+use chat_core::clock::Timestamp;
+use chat_core::event::Mention;
+use chat_core::model::Position;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::bus::{Bus, Heard};
+use super::notice::{self, NodeId, Notice};
+use super::presence::{Moves, Told};
+use crate::app::App;
+
+/// Most notices that wait to be heard, and most mentions that wait to be looked up; more are lost.
+const MOST_WAITING: usize = 4_096;
+
+pub(super) async fn hear(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>) {
+    let (to_hear, mut heard) = mpsc::channel(MOST_WAITING);
+    let (to_look_up, mentions) = mpsc::channel(MOST_WAITING);
+    bus.listen(to_hear);
+    drop(bus);
+    let look_up = tell_of_mentions(app.clone(), mentions);
+    let hear = async {
+        while let Some(heard) = heard.recv().await {
+            let Some(app) = app.upgrade() else { return };
+            match heard {
+                Heard::Up => app.hear_others(true),
+                Heard::Down => app.hear_others(false),
+                Heard::Notice(sealed) => {
+                    let Some((from, notices)) = notice::open(&sealed) else { continue };
+                    if from == node {
+                        continue;
+                    }
+                    for notice in notices {
+                        mind(&app, node, from, notice, &to_look_up);
+                    }
+                }
+            }
+        }
+        // Nobody speaks on this bus.
+        std::future::pending().await
+    };
+    tokio::join!(look_up, hear);
+}
+
+/// Those who are mentioned are looked up one after the other, so that who has stopped typing has stopped.
+async fn tell_of_mentions(app: Weak<App>, mut mentions: mpsc::Receiver<Mention>) {
+    while let Some(mention) = mentions.recv().await {
+        let Some(app) = app.upgrade() else { return };
+        match app.chat.mention(mention).await {
+            Ok(delivery) => app.announcer.announce(delivery.into_iter().collect()),
+            // It is of no use later.
+            Err(error) => tracing::debug!(%error, "what another node mentioned could not be looked up"),
+        }
+    }
+}
+
+fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: &mpsc::Sender<Mention>) {
+    let now = Instant::now();
+    match notice {
+        Notice::Bell(position) => app.announcer.hear(Position(position)),
+        Notice::Typing { .. } | Notice::Registered { .. } => {
+            if let Some(mention) = notice.mention() {
+                let _ = to_look_up.try_send(mention);
+            }
+        }
+        Notice::Revoked { token, until } => {
+            app.auth.note_revoked(token.0, Timestamp::from_millis(until));
+            app.sessions.close_opened_with(&token.0);
+        }
+        Notice::Alive { number } => {
+            let told = app.presence.others().told(from, Told::Alive(number), now);
+            moved(app, from, told);
+        }
+        Notice::Changed { number, came, went } => {
+            let told = app.presence.others().told(from, Told::Changed(number, came.0, went.0), now);
+            moved(app, from, told);
+        }
+        Notice::Everybody { number, people } => {
+            let told = app.presence.others().told(from, Told::Everybody(number, people.0), now);
+            moved(app, from, told);
+        }
+        Notice::Bye => {
+            let went = app.presence.others().left(from);
+            app.presence.others_went(app, &went, false);
+        }
+        Notice::Ask { node: asked } if asked == node => app.outbox(|outbox| outbox.say_everybody()),
+        Notice::Ask { .. } => {}
+        Notice::Hello => app.outbox(|outbox| outbox.say_alive()),
+        Notice::Sent { by } => {
+            for (user, messages) in by {
+                if let Some(user) = user.user() {
+                    app.count_sends(user, messages);
+                }
+            }
+        }
+    }
+}
+
+fn moved(app: &Arc<App>, from: NodeId, moves: Moves) {
+    if moves.ask {
+        app.outbox(|outbox| outbox.ask(from));
+    }
+    if moves.any_came {
+        app.presence.others_came();
+    }
+    app.presence.others_went(app, &moves.went, false);
+}

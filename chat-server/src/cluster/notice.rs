@@ -1,0 +1,238 @@
+//! What nodes say to each other, and how it is written.
+//!
+//! ```text
+//! {"v":1,"from":"5f0c…","notices":[{"bell":4711},{"typing":{"conversation":"66…","user":"66…","typing":true}}]}
+//! ```
+//! JSON, since it is little, and since nodes of different versions run side by side while they are updated: a notice
+//! that is not known is passed over, and so is everything of another form (`v`). No texts, no names, no tokens.
+
+use std::fmt;
+
+use bytes::Bytes;
+use chat_core::event::Mention;
+use chat_core::id::{ConversationId, UserId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+
+use crate::auth::token::Fingerprint;
+
+const FORM: u8 = 1;
+
+/// Names a node for as long as its process lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NodeId([u8; 8]);
+
+/// One thing to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Notice {
+    /// The log goes up to this position.
+    Bell(u64),
+    /// Somebody types, or has stopped.
+    Typing { conversation: Id, user: Id, typing: bool },
+    /// Somebody has made an account.
+    Registered { user: Id },
+    /// A token is void; `until` is when it would have expired, in milliseconds since 1970.
+    Revoked { token: Token, until: i64 },
+    /// The sender lives. Its list of people has this number.
+    Alive { number: u64 },
+    /// People came and went; this made the list's number what it is now.
+    Changed { number: u64, came: People, went: People },
+    /// The whole list.
+    Everybody { number: u64, people: People },
+    /// Whoever is called this, say who is with you.
+    Ask { node: NodeId },
+    /// Everybody, say that you live: the sender may have missed something.
+    Hello,
+    /// The sender ends.
+    Bye,
+    /// People have sent so many messages since this was said last.
+    Sent { by: Vec<(Id, u32)> },
+}
+
+/// An id, as 24 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Id(String);
+
+/// People, as their ids one after the other.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct People(pub(super) Vec<UserId>);
+
+/// A token's fingerprint, in hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Token(pub(super) Fingerprint);
+
+#[derive(Serialize)]
+struct Sealed<'a> {
+    v: u8,
+    from: NodeId,
+    notices: &'a [Notice],
+}
+
+#[derive(Deserialize)]
+struct Opened<'a> {
+    v: u8,
+    from: NodeId,
+    #[serde(borrow)]
+    notices: Vec<&'a RawValue>,
+}
+
+/// Puts notices into the form in which they travel.
+pub(super) fn seal(from: NodeId, notices: &[Notice]) -> Bytes {
+    // Plain structs with text keys: there is nothing in them that can fail.
+    serde_json::to_vec(&Sealed { v: FORM, from, notices }).unwrap_or_default().into()
+}
+
+/// Who says what. None when it is in another form.
+pub(super) fn open(sealed: &[u8]) -> Option<(NodeId, Vec<Notice>)> {
+    let opened: Opened<'_> = serde_json::from_slice(sealed).ok()?;
+    let notices = opened.notices.iter().filter_map(|notice| serde_json::from_str(notice.get()).ok());
+    (opened.v == FORM).then(|| (opened.from, notices.collect()))
+}
+
+impl From<Mention> for Notice {
+    fn from(mention: Mention) -> Self {
+        match mention {
+            Mention::Typing { conversation, user, typing } => {
+                Self::Typing { conversation: Id(conversation.to_string()), user: user.into(), typing }
+            }
+            Mention::Registered { user } => Self::Registered { user: user.into() },
+        }
+    }
+}
+
+impl Notice {
+    /// The mention it is, if it is one.
+    pub(super) fn mention(&self) -> Option<Mention> {
+        match self {
+            Self::Typing { conversation, user, typing } => Some(Mention::Typing {
+                conversation: conversation.conversation()?,
+                user: user.user()?,
+                typing: *typing,
+            }),
+            Self::Registered { user } => Some(Mention::Registered { user: user.user()? }),
+            _ => None,
+        }
+    }
+}
+
+impl Id {
+    pub(super) fn user(&self) -> Option<UserId> {
+        self.0.parse().ok()
+    }
+
+    fn conversation(&self) -> Option<ConversationId> {
+        self.0.parse().ok()
+    }
+}
+
+impl From<UserId> for Id {
+    fn from(user: UserId) -> Self {
+        Self(user.to_string())
+    }
+}
+
+impl NodeId {
+    pub(crate) fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bytes_of(&String::deserialize(deserializer)?).map(Self)
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bytes_of(&String::deserialize(deserializer)?).map(Self)
+    }
+}
+
+impl Serialize for People {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|user| *user.as_bytes()).collect();
+        serializer.serialize_str(&hex::encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for People {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = hex::decode(String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        let (ids, []) = bytes.as_chunks() else { return Err(de::Error::custom("ids have 12 bytes each")) };
+        Ok(Self(ids.iter().map(|id| UserId::from_bytes(*id)).collect()))
+    }
+}
+
+fn bytes_of<const LENGTH: usize, E: de::Error>(digits: &str) -> Result<[u8; LENGTH], E> {
+    let mut bytes = [0; LENGTH];
+    hex::decode_to_slice(digits, &mut bytes).map_err(E::custom)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_come_out_as_they_went_in() {
+        let (ann, bob) = (UserId::from_bytes([1; 12]), UserId::from_bytes([2; 12]));
+        let mention =
+            Mention::Typing { conversation: ConversationId::from_bytes([3; 12]), user: ann, typing: true };
+        let notices = [
+            Notice::Bell(7),
+            mention.into(),
+            Mention::Registered { user: bob }.into(),
+            Notice::Revoked { token: Token([9; 32]), until: i64::MAX },
+            Notice::Alive { number: 3 },
+            Notice::Changed { number: 4, came: People(vec![ann, bob]), went: People::default() },
+            Notice::Everybody { number: 4, people: People(vec![bob]) },
+            Notice::Ask { node: NodeId([5; 8]) },
+            Notice::Hello,
+            Notice::Bye,
+            Notice::Sent { by: vec![(ann.into(), 2)] },
+        ];
+        let sealed = seal(NodeId([4; 8]), &notices);
+        assert_eq!(open(&sealed), Some((NodeId([4; 8]), notices.to_vec())));
+        assert_eq!(notices[1].mention(), Some(mention));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_over() {
+        let text = r#"{"v":1,"from":"0404040404040404","notices":[{"dance":1},{"bell":-1},{"bell":5},"x",{"typing":{"user":1}}]}"#;
+        assert_eq!(open(text.as_bytes()), Some((NodeId([4; 8]), vec![Notice::Bell(5)])));
+        for strange in [
+            r#"{"v":2,"from":"0404040404040404","notices":[{"bell":5}]}"#,
+            r#"{"v":1,"from":"04","notices":[]}"#,
+            r#"{"v":1,"notices":[]}"#,
+            "[]",
+            "",
+            "\u{0}",
+        ] {
+            assert_eq!(open(strange.as_bytes()), None, "{strange}");
+        }
+        let odd = r#"{"v":1,"from":"0404040404040404","notices":[{"everybody":{"number":1,"people":"abc"}},{"everybody":{"number":1,"people":"abcd"}}]}"#;
+        assert_eq!(open(odd.as_bytes()).unwrap().1, []);
+        let unknown_person = Notice::Registered { user: Id("nobody".into()) };
+        assert_eq!(unknown_person.mention(), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! The bus over Redis (6 or later), or what speaks its protocol.
+//!
+//! One connection, with protocol 3, carries notices both ways and the counters: if it answers, everything works, and if
+//! it does not, nothing does, so there is only one thing to watch. It is watched by a PING every second, and made anew
+//! when it fails, by ourselves rather than by the driver's manager: whoever listens must know each time, because what
+//! was published meanwhile is lost. Commands fail after 2 seconds, and at once while there is no connection.
+//!
+//! Kept in Redis are the counters alone (`chat-server:…:count:…`), sorted sets that expire by themselves. Their keys are
+//! keyed hashes, and so is the name of the channel (`chat-server:…:notices`), so that deployments with different secrets
+//! can share one Redis without knowing of each other. Whoever can write to Redis can let people appear to be online and
+//! fill the limits of others, so it must be as private as the database. They see no texts, names or tokens, and what
+//! they say of the log is looked up there before it is believed.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisError, Script, Value,
+};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+
+use super::bus::{Bus, BusError, Heard, SharedCounters};
+use super::common_name;
+use crate::config::ConfigError;
+use crate::secret::Secret;
+
+/// How long connecting and every command may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the connection is tried.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// The pause before it is made anew, doubled with every failure up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Most notices that wait to be handed on; more are lost.
+const MOST_WAITING: usize = 4_096;
+
+/// Where Redis is.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://…`, or `rediss://…` for TLS; with user and password if need be.
+    pub url: Secret,
+}
+
+// Urls hold passwords.
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisConfig { .. }")
+    }
+}
+
+/// The bus over Redis.
+pub struct RedisBus {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<AbortHandle>>,
+}
+
+struct Shared {
+    client: Client,
+    channel: String,
+    /// Keys of counters begin with this.
+    prefix: String,
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// A command has failed.
+    doubt: Notify,
+    counting: Script,
+}
+
+/// Counts in one step. What the other nodes' clocks say does not matter: the time is Redis' own.
+const COUNT: &str = r"
+local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+local most, within = tonumber(ARGV[1]), tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - within)
+local count = redis.call('ZCARD', KEYS[1])
+if count >= most then
+    local first = redis.call('ZRANGE', KEYS[1], count - most, count - most, 'WITHSCORES')
+    return math.max(1, math.ceil(first[2] + within - now))
+end
+redis.call('ZADD', KEYS[1], now, ARGV[3])
+redis.call('PEXPIRE', KEYS[1], within)
+return 0
+";
+
+impl RedisBus {
+    /// For the deployment with this secret. Connects when it is listened to.
+    ///
+    /// # Errors
+    /// When the address cannot be understood.
+    pub fn new(config: &RedisConfig, secret: &Secret) -> Result<Self, ConfigError> {
+        let wrong = |problem: &str| ConfigError::Variable {
+            variable: "REDIS_URL",
+            // The driver's own words may repeat the address, and with it the password.
+            problem: problem.to_owned(),
+        };
+        let form = "must be redis://[user:password@]host[:port][/number], or rediss:// for TLS";
+        let address = config.url.expose().into_connection_info().map_err(|_| wrong(form))?;
+        let settings = address.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::open(address.set_redis_settings(settings)).map_err(|_| wrong(form))?;
+        let prefix = format!("chat-server:{}", common_name(secret));
+        let shared = Shared {
+            client,
+            channel: format!("{prefix}:notices"),
+            prefix: format!("{prefix}:count"),
+            connection: Mutex::default(),
+            doubt: Notify::new(),
+            counting: Script::new(COUNT),
+        };
+        Ok(Self { shared: Arc::new(shared), keeper: Mutex::default() })
+    }
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.lock().take() {
+            keeper.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    fn listen(&self, heard: mpsc::Sender<Heard>) {
+        let keeper = tokio::spawn(keep(Arc::downgrade(&self.shared), heard));
+        *self.keeper.lock() = Some(keeper.abort_handle());
+    }
+
+    async fn publish(&self, notice: Bytes) -> Result<(), BusError> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(&self.shared.channel).arg(&notice[..]);
+        self.shared.ask::<()>(&publish).await
+    }
+
+    fn counters(&self) -> Option<&dyn SharedCounters> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SharedCounters for RedisBus {
+    async fn count(
+        &self,
+        key: &str,
+        attempt: &[u8],
+        most: u32,
+        within: Duration,
+    ) -> Result<Option<Duration>, BusError> {
+        let mut connection = self.shared.connection()?;
+        let mut count = self.shared.counting.key(self.shared.key(key));
+        count.arg(most).arg(within.as_millis() as u64).arg(attempt);
+        let wait = count.invoke_async::<u64>(&mut connection).await;
+        let wait = wait.map_err(|error| self.shared.failed(&error))?;
+        Ok((wait > 0).then(|| Duration::from_millis(wait)))
+    }
+
+    async fn uncount(&self, key: &str, attempt: &[u8]) -> Result<(), BusError> {
+        self.shared.ask(redis::cmd("ZREM").arg(self.shared.key(key)).arg(attempt)).await
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), BusError> {
+        self.shared.ask(redis::cmd("DEL").arg(self.shared.key(key))).await
+    }
+}
+
+impl Shared {
+    fn key(&self, key: &str) -> String {
+        format!("{}:{key}", self.prefix)
+    }
+
+    fn connection(&self) -> Result<MultiplexedConnection, BusError> {
+        self.connection.lock().clone().ok_or_else(|| BusError("there is no connection".to_owned()))
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, BusError> {
+        let mut connection = self.connection()?;
+        command.query_async(&mut connection).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &RedisError) -> BusError {
+        self.doubt.notify_one();
+        BusError(error.to_string())
+    }
+
+    /// A connection on which notices are heard.
+    async fn connect(&self) -> Result<(MultiplexedConnection, mpsc::Receiver<PushInfo>), RedisError> {
+        let (pushed, pushes) = mpsc::channel(MOST_WAITING);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_push_sender(move |push| match pushed.try_send(push) {
+                // Lost, as notices may be.
+                Err(mpsc::error::TrySendError::Closed(push)) => Err(push),
+                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+            });
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        connection.subscribe(&self.channel).await?;
+        Ok((connection, pushes))
+    }
+
+    /// Returns when the connection has failed.
+    async fn watch(&self, mut connection: MultiplexedConnection) -> RedisError {
+        loop {
+            // Also after a command has failed: perhaps it alone did.
+            let _ = tokio::time::timeout(PING_EVERY, self.doubt.notified()).await;
+            if let Err(error) = redis::cmd("PING").query_async::<()>(&mut connection).await {
+                return error;
+            }
+        }
+    }
+}
+
+/// Keeps a connection for as long as somebody listens.
+async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
+    let mut failures = 0_u32;
+    loop {
+        let Some(this) = shared.upgrade() else { return };
+        let problem = match this.connect().await {
+            Ok((connection, pushes)) => {
+                tracing::info!("Redis is there");
+                failures = 0;
+                *this.connection.lock() = Some(connection.clone());
+                if heard.send(Heard::Up).await.is_err() {
+                    return;
+                }
+                let problem = tokio::select! {
+                    problem = this.watch(connection) => problem.to_string(),
+                    problem = hand_on(pushes, &heard) => problem.to_owned(),
+                };
+                *this.connection.lock() = None;
+                if heard.send(Heard::Down).await.is_err() {
+                    return;
+                }
+                Some(problem)
+            }
+            Err(error) if failures == 0 => Some(error.to_string()),
+            Err(_) => None,
+        };
+        drop(this);
+        if let Some(problem) = problem {
+            tracing::warn!(
+                problem,
+                "Redis is away: other nodes are followed by the log alone, and limits count per node"
+            );
+        }
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(failures);
+        failures = (failures + 1).min(16);
+        // Not all nodes at the same moment.
+        tokio::time::sleep(pause.min(LONGEST_PAUSE).mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
+
+/// Hands on what is published. Returns when the connection has ended.
+async fn hand_on(mut pushes: mpsc::Receiver<PushInfo>, heard: &mpsc::Sender<Heard>) -> &'static str {
+    while let Some(PushInfo { kind, mut data }) = pushes.recv().await {
+        match (kind, data.pop()) {
+            (PushKind::Message, Some(Value::BulkString(notice))) => {
+                let _ = heard.try_send(Heard::Notice(notice.into()));
+            }
+            (PushKind::Disconnection, _) => break,
+            _ => {}
+        }
+    }
+    "the connection has ended"
+}

@@ -1,0 +1,89 @@
+//! Tells the other nodes what is in the outbox: one envelope at a time, with everything that came meanwhile in the next.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chat_core::id::UserId;
+
+use super::bus::Bus;
+use super::notice::{self, NodeId, Notice, People, Token};
+use super::outbox::{Outbox, Pending};
+use crate::app::App;
+
+/// The pause between two envelopes: what is said in it goes together.
+const PACE: Duration = Duration::from_millis(2);
+
+pub(super) async fn tell(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>, outbox: Arc<Outbox>) {
+    let mut list = List::default();
+    loop {
+        let pending = outbox.take().await;
+        let notices = {
+            let Some(app) = app.upgrade() else { return };
+            notices(pending, &mut list, |user| app.presence.is_here(user))
+        };
+        if !notices.is_empty() {
+            // Nobody is told later what could not be told now: the others find out by themselves.
+            let _ = bus.publish(notice::seal(node, &notices)).await;
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+/// Who is connected here, as the others were told.
+#[derive(Default)]
+struct List {
+    number: u64,
+    people: HashSet<UserId>,
+}
+
+impl List {
+    /// What has changed. People may have come and gone again meanwhile: only what is so now is told.
+    fn update(&mut self, moved: HashSet<UserId>, is_here: impl Fn(UserId) -> bool) -> Option<Notice> {
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for user in moved {
+            match is_here(user) {
+                true if self.people.insert(user) => came.push(user),
+                false if self.people.remove(&user) => went.push(user),
+                _ => {}
+            }
+        }
+        if came.is_empty() && went.is_empty() {
+            return None;
+        }
+        self.number += 1;
+        Some(Notice::Changed { number: self.number, came: People(came), went: People(went) })
+    }
+
+    fn everybody(&self) -> Notice {
+        Notice::Everybody { number: self.number, people: People(self.people.iter().copied().collect()) }
+    }
+}
+
+fn notices(pending: Pending, list: &mut List, is_here: impl Fn(UserId) -> bool) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    if pending.bell > 0 {
+        notices.push(Notice::Bell(pending.bell));
+    }
+    let revoked = pending.revoked.into_iter();
+    notices.extend(
+        revoked.map(|(token, until)| Notice::Revoked { token: Token(token), until: until.as_millis() }),
+    );
+    notices.extend(pending.mentions.into_iter().map(Notice::from));
+    notices.extend(list.update(pending.moved, is_here));
+    if pending.everybody {
+        notices.push(list.everybody());
+    }
+    if pending.alive {
+        notices.push(Notice::Alive { number: list.number });
+    }
+    if pending.hello {
+        notices.push(Notice::Hello);
+    }
+    notices.extend(pending.asked.into_iter().map(|node| Notice::Ask { node }));
+    if !pending.sent.is_empty() {
+        notices
+            .push(Notice::Sent { by: pending.sent.into_iter().map(|(user, n)| (user.into(), n)).collect() });
+    }
+    notices
+}

@@ -1,0 +1,280 @@
+//! Several nodes over one store, in one process, with a bus that loses, doubles, delays and reorders what it carries.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::http::Method;
+use chat::{Faults, Http, MountedServer, Network, Packet, Socket, until};
+use chat_core::store::MemoryStore;
+use chat_server::cluster::{Bus, NoBus};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+struct Nodes {
+    a: MountedServer,
+    b: MountedServer,
+}
+
+impl Nodes {
+    async fn start(bus: impl Fn() -> Arc<dyn Bus>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let a = MountedServer::start_among(store.clone(), bus(), |_| {}).await;
+        let b = MountedServer::start_among(store, bus(), |_| {}).await;
+        Self { a, b }
+    }
+
+    async fn stop(self) {
+        self.a.stop().await;
+        self.b.stop().await;
+    }
+}
+
+async fn connected(address: SocketAddr, http: &Http) -> Socket {
+    Socket::connect(address, http).await.expect("it is let in")
+}
+
+/// The same person at another node.
+fn elsewhere(address: SocketAddr, http: &Http) -> Http {
+    let mut other = Http::new(address);
+    (other.token, other.cookie) = (http.token.clone(), http.cookie.clone());
+    other
+}
+
+/// Waits for a list of who is online that holds these and nobody else.
+async fn until_online(socket: &mut Socket, wanted: &[&String]) {
+    let mut wanted: Vec<_> = wanted.iter().map(|id| id.as_str()).collect();
+    wanted.sort_unstable();
+    loop {
+        let online = socket.event("getOnlineUsers").await;
+        let mut online: Vec<_> =
+            online.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        online.sort_unstable();
+        if online == wanted {
+            return;
+        }
+    }
+}
+
+const MESSAGES: usize = 150;
+
+/// Two people with a page at each node say a lot at the same time, on all four pages.
+async fn everybody_sees_everything_once_in_one_order(bus: impl Fn() -> Arc<dyn Bus>) {
+    let nodes = Nodes::start(bus).await;
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    ann.register("ann", "secret1").await;
+    bob.register("bob", "secret1").await;
+    let mut pages = Vec::new();
+    for (person, to) in [(&ann, "bob"), (&bob, "ann")] {
+        for node in [&nodes.a, &nodes.b] {
+            pages.push((connected(node.address, person).await, to));
+        }
+    }
+    let all = pages.len() * MESSAGES;
+    let seen = join_all(pages.iter_mut().enumerate().map(async |(page, (socket, to))| {
+        for n in 0..MESSAGES {
+            socket.emit("privateMessage", &json!({ "text": format!("{page} {n}"), "receiver": to }));
+        }
+        let mut seen = Vec::new();
+        while seen.len() < all {
+            if let Packet::Event { name, arguments } = socket.next().await
+                && name == "privateMessage"
+            {
+                let position = arguments[1].as_str().and_then(|mark| mark.parse::<u64>().ok());
+                seen.push((position.expect("every change has its position"), arguments[0]["text"].clone()));
+            }
+        }
+        seen
+    }))
+    .await;
+    for (page, seen) in seen.iter().enumerate() {
+        assert!(
+            seen.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "page {page}: in order, nothing twice: {seen:?}"
+        );
+        assert_eq!(seen.len(), all);
+    }
+    for other in &seen[1..] {
+        assert_eq!(&seen[0], other, "all pages see one order");
+    }
+    // Whatever came more often than once would have come by now.
+    for (socket, _) in &mut pages {
+        socket.fence().await;
+        let more = socket.drain();
+        let more = more
+            .iter()
+            .filter(|packet| matches!(packet, Packet::Event { name, .. } if name == "privateMessage"));
+        assert_eq!(more.count(), 0);
+    }
+    drop(pages);
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_is_delivered_once_in_one_order() {
+    let network = Network::new(Faults::NONE, 0);
+    everybody_sees_everything_once_in_one_order(|| network.bus()).await;
+    let published = network.published.load(Ordering::Relaxed);
+    assert!(
+        published < 4 * MESSAGES as u64,
+        "bells are rung together, not one for each message: {published}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_notices_are_lost_doubled_and_late() {
+    for seed in 0..3 {
+        let faults = Faults { lost: 40, doubled: 20, delay: Duration::from_millis(30) };
+        let network = Network::new(faults, seed);
+        everybody_sees_everything_once_in_one_order(|| network.bus()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_no_notice_arrives_ever() {
+    let network = Network::new(Faults { lost: 100, ..Faults::NONE }, 0);
+    everybody_sees_everything_once_in_one_order(|| network.bus()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_without_a_bus() {
+    everybody_sees_everything_once_in_one_order(|| Arc::new(NoBus)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_types_and_who_is_new_is_told_on_other_nodes() {
+    let network = Network::new(Faults::NONE, 0);
+    let nodes = Nodes::start(|| network.bus()).await;
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let (anns, mut bobs) = (connected(nodes.a.address, &ann).await, connected(nodes.b.address, &bob).await);
+    for (event, typing) in [("typing", true), ("stopTyping", false)] {
+        anns.emit(event, &json!({ "to": bob_id }));
+        assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": typing }));
+    }
+    let carl_id = Http::new(nodes.a.address).sign_up("Carl", "carl@example.com", "secret1").await;
+    assert_eq!(bobs.event("userJoined").await["_id"], Value::from(carl_id));
+    drop((anns, bobs));
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_online_anywhere_is_online_everywhere() {
+    let network = Network::new(Faults::NONE, 0);
+    let nodes = Nodes::start(|| network.bus()).await;
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let mut anns = connected(nodes.a.address, &ann).await;
+    until_online(&mut anns, &[&ann_id]).await;
+    // Two tabs there and one here.
+    let there = [connected(nodes.b.address, &bob).await, connected(nodes.b.address, &bob).await];
+    let here = connected(nodes.a.address, &bob).await;
+    until_online(&mut anns, &[&ann_id, &bob_id]).await;
+    until("Bob is known there and here", || {
+        nodes.a.app.sessions.len() == 2 && nodes.b.app.sessions.len() == 2
+    })
+    .await;
+    for socket in there {
+        socket.disconnect().await;
+    }
+    nodes.b.until_sessions(0).await;
+    assert!(nodes.a.app.presence.is_online(bob_id.parse().expect("an id")), "he is still here");
+    here.disconnect().await;
+    until_online(&mut anns, &[&ann_id]).await;
+
+    // What was missed while nobody was heard is asked for.
+    network.cut().await;
+    let bobs = connected(nodes.b.address, &bob).await;
+    nodes.b.until_sessions(1).await;
+    network.mend().await;
+    until_online(&mut anns, &[&ann_id, &bob_id]).await;
+    network.cut().await;
+    bobs.disconnect().await;
+    nodes.b.until_sessions(0).await;
+    network.mend().await;
+    until_online(&mut anns, &[&ann_id]).await;
+    let answer = elsewhere(nodes.a.address, &ann).request(Method::GET, "/api/messages/users", None).await;
+    let listed = answer.json();
+    assert_eq!(listed[0]["online"], false, "{listed}");
+    drop(anns);
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ends_takes_its_people_along() {
+    let network = Network::new(Faults::NONE, 0);
+    let nodes = Nodes::start(|| network.bus()).await;
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let mut anns = connected(nodes.a.address, &ann).await;
+    let bobs = connected(nodes.b.address, &bob).await;
+    until_online(&mut anns, &[&ann_id, &bob_id]).await;
+    nodes.b.stop().await;
+    drop(bobs);
+    until_online(&mut anns, &[&ann_id]).await;
+    drop(anns);
+    nodes.a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_void_everywhere_at_once() {
+    let network = Network::new(Faults::NONE, 0);
+    let mut nodes = Nodes::start(|| network.bus()).await;
+    let mut ann = Http::new(nodes.a.address);
+    ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let mut there = elsewhere(nodes.b.address, &ann);
+    let mut page = connected(nodes.b.address, &there).await;
+    assert_eq!(ann.request(Method::POST, "/api/auth/logout", None).await.status, 200);
+    assert!(page.rest().await.contains(&Packet::Disconnect), "its client must not come back by itself");
+    assert_eq!(there.request(Method::GET, "/api/auth/check", None).await.status, 401);
+    assert!(Socket::connect(nodes.b.address, &there).await.is_err());
+
+    // Also when nobody could be told.
+    network.cut().await;
+    let mut bob = Http::new(nodes.a.address);
+    bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let mut there = elsewhere(nodes.b.address, &bob);
+    let mut page = connected(nodes.b.address, &there).await;
+    assert_eq!(bob.request(Method::POST, "/api/auth/logout", None).await.status, 200);
+    assert_eq!(there.request(Method::GET, "/api/auth/check", None).await.status, 200, "it cannot know yet");
+    network.mend().await;
+    assert!(page.rest().await.contains(&Packet::Disconnect));
+    assert_eq!(there.request(Method::GET, "/api/auth/check", None).await.status, 401);
+    nodes.b.turned_away += 3;
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strange_notices_do_no_harm() {
+    let network = Network::new(Faults::NONE, 0);
+    let nodes = Nodes::start(|| network.bus()).await;
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    ann.register("ann", "secret1").await;
+    bob.register("bob", "secret1").await;
+    let mut anns = connected(nodes.a.address, &ann).await;
+    let bobs = connected(nodes.b.address, &bob).await;
+    for strange in [
+        "",
+        "[",
+        r#"{"v":1,"from":"0102030405060708","notices":[{"bell":18446744073709551615}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"bell":1000000}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"typing":{"conversation":"x","user":"y","typing":true}}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"registered":{"user":"000000000000000000000000"}}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"everybody":{"number":1,"people":"zz"}}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"sent":{"by":[["000000000000000000000000",4294967295]]}}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":[{"revoked":{"token":"00","until":1}}]}"#,
+        r#"{"v":1,"from":"0102030405060708","notices":["bye","hello",{"ask":{"node":"0102030405060708"}}]}"#,
+    ] {
+        network.forge(strange).await;
+    }
+    for n in 0..10 {
+        bobs.emit("privateMessage", &json!({ "text": format!("{n}"), "receiver": "ann" }));
+        assert_eq!(anns.event("privateMessage").await["text"], format!("{n}"));
+    }
+    drop((anns, bobs));
+    nodes.stop().await;
+}

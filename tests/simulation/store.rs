@@ -1,0 +1,525 @@
+//! The disk, which outlives every server, and what a server sees of it: a store that is slow, fails, loses its answers,
+//! and does nothing more for a server that is dead.
+//!
+//! A call waits, has its effect, waits, and answers. Changes have their effect in the order in which they were handed
+//! over (a guarantee of stores), and the disk carries them out by itself: whoever asked may have stopped waiting.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chat_core::chat::Chat;
+use chat_core::clock::{Clock, Timestamp};
+use chat_core::codec::StoredCodec;
+use chat_core::event::{Audience, Event};
+use chat_core::history::Window;
+use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
+use chat_core::model::{
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
+};
+use chat_core::store::{
+    Appended, ChangeLog, CreatedUser, LoggedChange, MemoryStore, MessageStore, NewMessage, NewRoom,
+    RoomStore, StoreError, StoredMessage, UserStore,
+};
+use futures_util::FutureExt;
+use tokio::sync::{Notify, oneshot};
+
+use crate::agenda::{Agenda, Dice, Millis, Owner};
+use crate::plan::{Mutation, Plan, StorePlan};
+use crate::trace::{Actor, Trace};
+
+/// Whose timers these are.
+const OWNER: Owner = 1;
+
+/// What is on disk, and what the harness knows of it.
+pub(crate) struct Disk {
+    store: Arc<MemoryStore>,
+    reader: Chat,
+    log: Mutex<Vec<Entry>>,
+}
+
+/// A change, as far as pages must learn of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// What kind of change.
+    pub(crate) kind: Kind,
+    /// Who is told; none: everybody.
+    pub(crate) audience: Option<Vec<UserId>>,
+    /// The message, if it is about one.
+    pub(crate) message: Option<Said>,
+}
+
+/// A message.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// Its id.
+    pub(crate) id: MessageId,
+    /// Its conversation.
+    pub(crate) conversation: ConversationId,
+    /// Its place there.
+    pub(crate) seq: u32,
+    /// Who said it.
+    pub(crate) sender: UserId,
+    /// Whom to; none in rooms.
+    pub(crate) recipient: Option<UserId>,
+    /// The harness's own name for it.
+    pub(crate) token: String,
+}
+
+/// The kinds of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A message was sent.
+    Sent,
+    /// A message was deleted.
+    Deleted,
+    /// A message was restored.
+    Restored,
+    /// A profile changed.
+    Profile,
+    /// Something that no page is told of.
+    Silent,
+}
+
+/// The name that the harness gives to a message: its first word.
+pub(crate) fn token(text: &str) -> &str {
+    text.split(' ').next().unwrap_or_default()
+}
+
+impl Disk {
+    /// An empty one.
+    pub(crate) fn new(clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let reader =
+            Chat::new(store.clone()).with_clock(clock).with_ids(ids).with_codec(Arc::new(StoredCodec));
+        Self { store, reader, log: Mutex::default() }
+    }
+
+    /// The same without any faults, for the harness.
+    pub(crate) fn chat(&self) -> &Chat {
+        &self.reader
+    }
+
+    /// The position of the last change.
+    pub(crate) fn last(&self) -> u64 {
+        self.log.lock().unwrap().len() as u64
+    }
+
+    /// The change at a position.
+    pub(crate) fn at(&self, position: u64) -> Option<Entry> {
+        let index = usize::try_from(position.checked_sub(1)?).ok()?;
+        self.log.lock().unwrap().get(index).cloned()
+    }
+
+    /// All changes.
+    pub(crate) fn log(&self) -> Vec<Entry> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Notes what was committed since it was looked last.
+    fn look(&self, trace: &Trace) {
+        let mut log = self.log.lock().unwrap();
+        let changes = self.reader.changes_after(Position(log.len() as u64), 100).now_or_never();
+        let changes = changes.expect("memory answers at once").expect("the disk itself never fails");
+        for delivery in changes.expect("what is so new is not forgotten") {
+            let position = delivery.position.expect("what is in the log has a place").0;
+            if position != log.len() as u64 + 1 {
+                trace.broken(Actor::Store, format!("position {position} comes after {}", log.len()));
+            }
+            let (kind, view) = match delivery.event {
+                Event::MessageSent(view) => (Kind::Sent, Some(view)),
+                Event::MessageDeleted(view) => (Kind::Deleted, Some(view)),
+                Event::MessageRestored(view) => (Kind::Restored, Some(view)),
+                Event::ProfileUpdated(_) => (Kind::Profile, None),
+                _ => (Kind::Silent, None),
+            };
+            let message = view.map(|view| Said {
+                id: view.message.id,
+                conversation: view.message.conversation,
+                seq: view.message.seq.0,
+                sender: view.message.sender,
+                recipient: view.recipient.map(|user| user.id),
+                token: token(&view.message.content.text).to_owned(),
+            });
+            let members = |room: &Conversation| room.members.iter().map(|member| member.user).collect();
+            let audience = match &delivery.audience {
+                Audience::Members(room) | Audience::MembersAnd(room, _) => Some(members(room)),
+                Audience::Users(users) => Some(users.clone()),
+                Audience::Everyone => None,
+            };
+            let what = message.as_ref().map_or("", |said| &said.token);
+            trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
+            log.push(Entry { kind, audience, message });
+        }
+    }
+}
+
+/// Whether a server still lives.
+#[derive(Default)]
+pub(crate) struct Life {
+    dead: AtomicBool,
+    closed: AtomicBool,
+    ended: Notify,
+}
+
+impl Life {
+    /// From now on nothing that the server does has an effect.
+    pub(crate) fn end(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until it is over.
+    pub(crate) async fn over(&self) {
+        let ended = self.ended.notified();
+        if !self.is_over() {
+            ended.await;
+        }
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}
+
+/// What one server sees of the disk.
+pub(crate) struct Driver {
+    disk: Arc<Disk>,
+    life: Arc<Life>,
+    agenda: Agenda,
+    trace: Arc<Trace>,
+    seed: u64,
+    mutation: Option<Mutation>,
+    /// Which server this is.
+    nr: u32,
+    plan: StorePlan,
+    /// Nothing bad happens any more.
+    calm: Arc<AtomicBool>,
+    /// Called when the server is to die.
+    kill: Box<dyn Fn(Millis) + Send + Sync>,
+    asked: Mutex<HashMap<(&'static str, u64), u32>>,
+    last_commit: Mutex<Millis>,
+}
+
+impl Driver {
+    /// A store for the server of this number.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        plan: &Plan,
+        nr: u32,
+        disk: &Arc<Disk>,
+        life: &Arc<Life>,
+        agenda: &Agenda,
+        trace: &Arc<Trace>,
+        calm: &Arc<AtomicBool>,
+        kill: impl Fn(Millis) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            disk: disk.clone(),
+            life: life.clone(),
+            agenda: agenda.clone(),
+            trace: trace.clone(),
+            seed: plan.seed,
+            mutation: plan.mutation,
+            nr,
+            plan: plan.store,
+            calm: calm.clone(),
+            kill: Box::new(kill),
+            asked: Mutex::default(),
+            last_commit: Mutex::new(0),
+        }
+    }
+
+    /// A conversation as the server is told of it.
+    fn told(&self, room: Arc<Conversation>) -> Arc<Conversation> {
+        if self.mutation != Some(Mutation::StrangersTold) {
+            return room;
+        }
+        let mut room = Conversation::clone(&room);
+        let everybody = now(self.disk.store.users(usize::MAX)).unwrap_or_default();
+        for user in everybody {
+            if room.member(user.id).is_none() {
+                room.members.push(Member { user: user.id, ..room.members[0] });
+            }
+        }
+        Arc::new(room)
+    }
+
+    /// The dice for this call: those of the same call in every run, whichever calls came before.
+    fn dice(&self, what: &'static str, of: u64) -> Dice {
+        let mut asked = self.asked.lock().unwrap();
+        let nth = asked.entry((what, of)).or_default();
+        *nth += 1;
+        Dice::of(self.seed, (self.nr, what, of, *nth))
+    }
+
+    fn chance(&self, dice: &mut Dice, per_mille: u32) -> bool {
+        dice.chance(per_mille) && !self.calm.load(Ordering::Relaxed)
+    }
+
+    fn unavailable<T>() -> Result<T, StoreError> {
+        Err(StoreError::Unavailable("the simulation wants it so".into()))
+    }
+
+    async fn wait(&self, dice: &mut Dice) {
+        if self.plan.delay > 0 {
+            self.agenda.sleep(dice.number(0, self.plan.delay), OWNER).await;
+        }
+        if self.life.is_over() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn closed(&self) -> bool {
+        self.life.closed.load(Ordering::Relaxed)
+    }
+
+    async fn read<T>(
+        &self,
+        what: &'static str,
+        of: u64,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut dice = self.dice(what, of);
+        self.wait(&mut dice).await;
+        if self.chance(&mut dice, self.plan.fails) || self.closed() {
+            return Self::unavailable();
+        }
+        let found = read.await;
+        self.wait(&mut dice).await;
+        found
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        of: u64,
+        write: impl FnOnce(Arc<MemoryStore>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut dice = self.dice(what, of);
+        if self.life.is_over() {
+            return std::future::pending().await;
+        }
+        if self.closed() {
+            return Self::unavailable();
+        }
+        if self.chance(&mut dice, self.plan.fails) {
+            self.trace.note(Actor::Store, format!("{what} fails"));
+            self.wait(&mut dice).await;
+            return Self::unavailable();
+        }
+        let delay = if self.plan.delay > 0 { dice.number(0, self.plan.delay) } else { 0 };
+        let commit_at = {
+            let mut last = self.last_commit.lock().unwrap();
+            *last = (self.agenda.now() + delay).max(*last);
+            *last
+        };
+        let (answer, answered) = oneshot::channel();
+        let (disk, life, trace) = (self.disk.clone(), self.life.clone(), self.trace.clone());
+        let commit = move || {
+            if !life.is_over() {
+                let done = write(disk.store.clone());
+                disk.look(&trace);
+                let _ = answer.send(done);
+            }
+        };
+        if commit_at <= self.agenda.now() && delay == 0 {
+            commit();
+        } else {
+            self.agenda.at(commit_at, OWNER, commit);
+        }
+        let Ok(done) = answered.await else { return std::future::pending().await };
+        if self.chance(&mut dice, self.plan.kills) {
+            // At once: between commit and announcement. A little later: between that and what comes of it.
+            let after = *dice.pick(&[0, 0, 1, 3, 10, 30]);
+            self.trace.note(Actor::Store, format!("{what} kills the server after {after} ms"));
+            (self.kill)(after);
+        }
+        self.wait(&mut dice).await;
+        if self.chance(&mut dice, self.plan.answer_lost) {
+            self.trace.note(Actor::Store, format!("the answer to {what} is lost"));
+            return Self::unavailable();
+        }
+        done
+    }
+}
+
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().expect("memory answers at once")
+}
+
+fn number(id: &[u8; 12]) -> u64 {
+    id[4..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[async_trait]
+impl UserStore for Driver {
+    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
+        let of = number(new.user.id.as_bytes());
+        self.write("create_user", of, move |disk| now(disk.create_user(new))).await
+    }
+
+    async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
+        self.read("user", 0, self.disk.store.user(key)).await
+    }
+
+    async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError> {
+        self.read("credentials", 0, self.disk.store.credentials(key)).await
+    }
+
+    async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
+        self.read("users", 0, self.disk.store.users(limit)).await
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        patch: ProfilePatch,
+        at: Timestamp,
+    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
+        let of = number(user.as_bytes());
+        self.write("update_profile", of, move |disk| now(disk.update_profile(user, patch, at))).await
+    }
+
+    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        let of = number(user.as_bytes());
+        self.write("record_last_seen", of, move |disk| now(disk.record_last_seen(user, at))).await
+    }
+
+    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
+        self.write("revoke_token", 0, move |disk| now(disk.revoke_token(fingerprint, until))).await
+    }
+
+    async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
+        self.read("revoked_tokens", 0, self.disk.store.revoked_tokens(at)).await
+    }
+}
+
+#[async_trait]
+impl RoomStore for Driver {
+    async fn open_direct(
+        &self,
+        pair: Pair,
+        id: ConversationId,
+        at: Timestamp,
+    ) -> Result<Arc<Conversation>, StoreError> {
+        let opened = self.write("open_direct", 0, move |disk| now(disk.open_direct(pair, id, at))).await;
+        opened.map(|room| self.told(room))
+    }
+
+    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        let found = self.read("direct", 0, self.disk.store.direct(pair)).await?;
+        Ok(found.map(|room| self.told(room)))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
+        self.write("create_room", 0, move |disk| now(disk.create_room(room))).await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
+        let read = self.disk.store.conversation(id);
+        let found = self.read("conversation", number(id.as_bytes()), read).await?;
+        Ok(found.map(|room| self.told(room)))
+    }
+
+    async fn set_member(
+        &self,
+        conversation: ConversationId,
+        member: Member,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        self.write("set_member", 0, move |disk| now(disk.set_member(conversation, member))).await
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
+        self.write("remove_member", 0, move |disk| now(disk.remove_member(conversation, user, at))).await
+    }
+
+    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.read("chat_partners", 0, self.disk.store.chat_partners(user, limit)).await
+    }
+}
+
+#[async_trait]
+impl MessageStore for Driver {
+    async fn append(&self, mut new: NewMessage) -> Result<Appended, StoreError> {
+        if self.mutation == Some(Mutation::ClientIdsForgotten) {
+            (new.client_id, new.fingerprint) = (None, None);
+        }
+        let of = number(new.id.as_bytes());
+        if self.mutation == Some(Mutation::NotStored) && of.is_multiple_of(7) {
+            return Ok(Appended::New { position: Position(self.disk.last()), seq: Seq(1) });
+        }
+        self.write("append", of, move |disk| now(disk.append(new))).await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        self.read("message", number(id.as_bytes()), self.disk.store.message(id)).await
+    }
+
+    async fn set_deleted(
+        &self,
+        id: MessageId,
+        deleted: Option<Tombstone>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
+        let of = number(id.as_bytes());
+        self.write("set_deleted", of, move |disk| now(disk.set_deleted(id, deleted, at))).await
+    }
+
+    async fn history(
+        &self,
+        conversation: ConversationId,
+        window: Window,
+        include_deleted: bool,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
+        let of = number(conversation.as_bytes());
+        self.read("history", of, self.disk.store.history(conversation, window, include_deleted)).await
+    }
+}
+
+#[async_trait]
+impl ChangeLog for Driver {
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        self.read("last_position", 0, self.disk.store.last_position()).await
+    }
+
+    async fn log_begin(&self) -> Result<Position, StoreError> {
+        self.read("log_begin", 0, self.disk.store.log_begin()).await
+    }
+
+    async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
+        let read = self.disk.store.changes_after(position, limit);
+        let mut changes = self.read("changes_after", position.0, read).await?;
+        if self.mutation == Some(Mutation::LogLosesEntries)
+            && let Some(changes) = &mut changes
+        {
+            changes.retain(|change| !change.position.0.is_multiple_of(5));
+        }
+        Ok(changes)
+    }
+
+    async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
+        self.write("forget_before", 0, move |disk| now(disk.forget_before(at))).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.life.closed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
