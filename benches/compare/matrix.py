@@ -23,6 +23,7 @@ VARIANTS = {
     "node-sqlite": Variant("server.js", "baseline", {**SQLITE, "SYNC": "NORMAL"}),
     "node-sqlite-full": Variant("server.js", "baseline", {**SQLITE, "SYNC": "FULL"}),
     "node-sqlite-huff": Variant("server.js", "baseline", {**SQLITE, "SYNC": "NORMAL", "HUFFMAN": "1"}),
+    "node-recovery": Variant("server.js", "baseline", {**SQLITE, "SYNC": "NORMAL", "RECOVERY": "1"}),
     "node-rest": Variant("rest.js", "push", {"ROUNDS": "4"}),
     "node-rest-keyobj": Variant("rest.js", "push", {"ROUNDS": "4", "KEYOBJ": "1"}),
     "ours": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "full"}),
@@ -34,7 +35,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Test:
-    """One way to call loadgen, and the variants to call it against, a peer first."""
+    """One way to call loadgen (or node/clients.mjs: `faults`), and the variants to call it against, a peer first."""
     args: str
     quick: str  # options that make it short; later options win
     variants: tuple
@@ -49,6 +50,7 @@ class Test:
         return [mode, *(x for pair in opts.items() for x in pair)]
 
 
+RECOVERY = ("node-sqlite", "node-recovery", "ours")
 SHORT = "--conns 20 --warmup 0.5 --duration 1"
 TESTS = {
     "sat": Test("pairs --conns 200 --window 4 --body 100 --warmup 2 --duration 5", SHORT,
@@ -63,6 +65,13 @@ TESTS = {
     "presence": Test("connect --conns 1000 --sources 4 --hold 1", "--conns 100", ("node-presence", "ours-push")),
     "rest": Test("pairs --conns 100 --window 1 --warmup 2 --duration 5", SHORT,
                  ("node-rest", "ours-push", "node-rest-keyobj")),
+    # what becomes of messages when the network or the server fails
+    **{f"faults-{fault}": Test(f"faults --fault {fault} --pairs 20 --seconds 20", "--pairs 2 --seconds 7", RECOVERY)
+       for fault in ("reset", "half-open", "restart", "kill")},
+    "faults-kill-retries": Test("faults --fault kill --retries 1 --pairs 20 --seconds 20", "--pairs 2 --seconds 7", RECOVERY),
+    # the server is killed, or stays (only the network was gone)
+    "crowd-kill": Test("crowd --conns 5050 --senders 50 --missed 5 --sources 8", "--conns 110 --senders 10", RECOVERY),
+    "crowd-cut": Test("crowd --conns 5050 --senders 50 --missed 5 --sources 8", "--conns 110 --senders 10", RECOVERY),
 }
 
 
@@ -131,6 +140,15 @@ def pushed_mb(d):
     return d["pushed_bytes"] / 1e6
 
 
+def crowd_seconds(key):
+    """Until the last of the crowd was there; never when one has not got there."""
+    return lambda d: d[key]["max_us"] / 1e6 if d[key]["n"] >= d["members"] else float("inf")
+
+
+def crowd_faults(d):
+    return d["lost"] + d["duplicated"] + d["out_of_order"]
+
+
 CONNECT, IDLE = first("cpu_us_per_connect_settled"), first("idle_cpu_us_per_conn_s")
 RSS_MB, PER_CONN_KB = first("rss_kb", 1 / 1024), first("rss_per_conn_kb")
 PAGE = first("cpu_us_per_page")
@@ -157,5 +175,10 @@ GOALS = [
     Goal("P13", "wrong rosters at the end", "", *PRESENCE, wrong_rosters, "at most", 0),
     Goal("P14", "CPU per REST send, Node with no database", "µs", "rest", "node-rest", "ours-push", per_delivery, "less", 20),
     Goal("P14", KEY_OBJECT, "µs", "rest", "node-rest-keyobj", "ours-push", per_delivery, "less", 6),
+    Goal("R5", "5,000 back at once after kill -9: all connected", "s", "crowd-kill", "node-recovery", "ours",
+         crowd_seconds("back"), "at most", 30),
+    Goal("R5", "all have got what they missed", "s", "crowd-kill", "node-recovery", "ours", crowd_seconds("caught_up"),
+         "at most", 30),
+    Goal("R5", "lost + doubled + out of order", "", "crowd-kill", "node-recovery", "ours", crowd_faults, "at most", 0),
     Goal("P15", "idle CPU per connection and second", "µs", "idle", "node", "ours", IDLE, "fraction", 1),
 ]

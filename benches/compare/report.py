@@ -4,7 +4,7 @@ import json
 import statistics
 import sys
 
-from matrix import GOALS, faults
+from matrix import GOALS, crowd_seconds, faults
 
 WANTED = {
     "less": "≥ {:g}× less",
@@ -17,6 +17,8 @@ WANTED = {
 
 
 def number(x):
+    if x == float("inf"):
+        return "never"
     return f"{x:,.0f}" if abs(x) >= 100 or x == int(x) else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
 
 
@@ -73,6 +75,38 @@ def table(runs):
     return "\n".join(lines)
 
 
+FAULT_COLUMNS = ("sent", "acknowledged", "delivered", "acknowledged_lost", "doubled", "reordered")
+CROWD_COLUMNS = ("expected", "delivered", "duplicated", "out_of_order")
+
+
+def deliveries(runs):
+    """What became of the messages under faults: sums over the repetitions."""
+    good = [d for d in runs if "error" not in d]
+    faults = [d for d in good if d["test"].startswith("faults-")]
+    crowds = [d for d in good if d["test"].startswith("crowd-")]
+    lines = []
+    if faults:
+        lines += ["", "| Fault | Server | sent | acknowledged | delivered | acknowledged, not delivered | twice | out of order |",
+                  "|---|---|--:|--:|--:|--:|--:|--:|"]
+    for test, variant in dict.fromkeys((d["test"], d["variant"]) for d in faults):
+        mine = [d for d in faults if (d["test"], d["variant"]) == (test, variant)]
+        sums = {k: sum(d[k] for d in mine) for k in FAULT_COLUMNS}
+        shown = [f"{sums[k]:,}" for k in FAULT_COLUMNS]
+        shown[2] += f" ({100 * sums['delivered'] / max(sums['sent'], 1):.1f} %)"
+        lines.append("| " + " | ".join((test.removeprefix("faults-"), variant, *shown)) + " |")
+    if crowds:
+        lines += ["", "| Crowd | Server | missed | delivered | twice | out of order | all connected | all caught up | CPU per client |",
+                  "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    for test, variant in dict.fromkeys((d["test"], d["variant"]) for d in crowds):
+        mine = [d for d in crowds if (d["test"], d["variant"]) == (test, variant)]
+        shown = [f"{sum(d[k] for d in mine):,}" for k in CROWD_COLUMNS]
+        for key in ("back", "caught_up"):
+            shown.append(figure([crowd_seconds(key)(d) for d in mine], "s"))
+        shown.append(figure([d["cpu_us_per_member"] for d in mine], "µs"))
+        lines.append("| " + " | ".join((test.removeprefix("crowd-"), variant, *shown)) + " |")
+    return lines
+
+
 def doubts(runs):
     """What a reader should know before believing the table."""
     out = []
@@ -81,14 +115,14 @@ def doubts(runs):
         if "error" in d:
             out.append(f"{name} failed: {d['error']}")
             continue
-        if "lost" in d and (faults(d) or d["out_of_order"]):
+        if "echoes_lost" in d and (faults(d) or d["out_of_order"]):
             out.append(f"{name}: {faults(d)} lost, doubled or wrong, {d['out_of_order']} out of order")
         for key in ("send_errors", "unacked", "closed", "foreign", "bad_pages"):
             if d.get(key):
                 out.append(f"{name}: {key} {d[key]} {d.get('first_error') or ''}".rstrip())
         if d["test"] == "presence" and d["rosters_wrong"]:
             out.append(f"{name}: {d['rosters_wrong']} connections ended with a wrong roster")
-        if d["mode"] == "history" and d["items_per_page_least"] != 50:
+        if d.get("mode") == "history" and d["items_per_page_least"] != 50:
             out.append(f"{name}: pages of {d['items_per_page_least']} to {d['items_per_page']} messages, not 50")
         # its timers tick every millisecond, so a little is normal and in no latency
         if d.get("rate") and d["send_slip"]["p99_us"] > 5000:
@@ -106,7 +140,7 @@ def report(head, runs):
         lines += ["", "**--quick: this only shows that everything runs; the figures mean nothing.**"]
     if head["aa"]:
         lines += ["", "**--aa: both columns are Node; the ratios show how noisy the machine is.**"]
-    lines += ["", f"Medians of {head['reps']} interleaved runs (least–most).", "", table(runs), *notes]
+    lines += ["", f"Medians of {head['reps']} interleaved runs (least–most).", "", table(runs), *deliveries(runs), *notes]
     return "\n".join(lines)
 
 

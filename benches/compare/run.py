@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -73,11 +74,18 @@ def arguments():
     p.add_argument("--loadgen", type=Path, help="loadgen binary to use (default: this folder's, built)")
     p.add_argument("--out", type=Path, help="file for the raw results")
     a = p.parse_args()
-    a.tests = [t for t in a.tests.split(",") if t]
+    # `faults` and `crowd` are several
+    asked = [t for t in a.tests.split(",") if t]
+    a.tests = [t for name in asked for t in ([name] if name in TESTS else found(name))]
     if unknown := [t for t in a.tests if t not in TESTS]:
         p.error(f"no such test: {', '.join(unknown)}; there are {', '.join(TESTS)}")
     a.reps = a.reps or (1 if a.quick else 3)
     return a
+
+
+def found(name):
+    """The tests that a name stands for."""
+    return [t for t in TESTS if t.startswith(f"{name}-")] or [name]
 
 
 def build(a):
@@ -138,6 +146,10 @@ class Bench:
                     conns = cmd[cmd.index("--conns") + 1]
                     with self.serving(name, variant, data, signal.SIGTERM) as (url, pid):
                         self.drive(["users", "--conns", conns, *users], variant, url, pid)
+                if cmd[0] == "faults":
+                    return self.disturb(cmd, name, variant, data)
+                if cmd[0] == "crowd":
+                    return self.gather(cmd, name, variant, data, kill=test == "crowd-kill")
                 with self.serving(name, variant, data, signal.SIGKILL) as (url, pid):
                     return self.drive([*cmd, *users], variant, url, pid)
             except (RuntimeError, subprocess.TimeoutExpired) as e:
@@ -154,21 +166,71 @@ class Bench:
     @contextlib.contextmanager
     def serving(self, name, variant, data, end):
         """A server from ready to ended by the signal `end`; gives (url, pid)."""
-        port = free_port()
-        cmd, env = self.command(variant, port, data)
-        log = RUN / "logs" / f"{name}.log"
-        with open(log, "wb") as f:
-            p = subprocess.Popen(cmd, env={**self.env, **env}, cwd=data, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        server = Server(self, name, variant, data)
+        try:
+            server.start()
+            yield server.url, server.process.pid
+        finally:
+            server.end(end)
+
+    def disturb(self, cmd, name, variant, data):
+        """Clients under faults; the server is restarted when they ask for it."""
+        given = dict(zip(cmd[1::2], cmd[2::2]))
+        server = Server(self, name, variant, data)
+        plan = {
+            "url": server.url, "port": server.port, "dialect": variant.profile, "fault": given["--fault"],
+            "pairs": int(given["--pairs"]), "seconds": int(given["--seconds"]), "retries": "--retries" in given,
+        }
+        ends = {"restart": signal.SIGTERM, "kill": signal.SIGKILL}
+        server.start()
+        clients = ["node", HERE / "node/clients.mjs", json.dumps(plan)]
+        try:
+            with self.talking(clients) as p:
+                for line in p.stdout:
+                    if line.startswith("{"):
+                        return json.loads(line)
+                    server.end(ends[line.strip()])
+                    server.start()
+                    tell(p, "ready")
+                raise RuntimeError(f"clients.mjs ended without a result: {p.stderr.read().strip()}")
+        finally:
+            server.end(signal.SIGKILL)
+
+    def gather(self, cmd, name, variant, data, kill):
+        """A crowd that comes back at once, after the server was killed and started again, or only cut off."""
+        profile = HERE / "profiles" / f"{variant.profile}.toml"
+        users = ["--users-file", data / "users.json"]
+        conns = cmd[cmd.index("--conns") + 1]
+        server = Server(self, name, variant, data)
+        server.start()
+        try:
+            self.drive(["users", "--conns", conns, *users], variant, server.url, server.process.pid)
+            loadgen = [self.loadgen, *cmd, *users, "--profile", profile, "--url", server.url]
+            with self.talking(loadgen) as p:
+                for line in p.stdout:
+                    if line.startswith("{"):
+                        return json.loads(line)
+                    if kill:
+                        server.end(signal.SIGKILL)
+                        server.start()
+                    tell(p, server.process.pid)
+                raise RuntimeError(f"loadgen ended without a result: {p.stderr.read().strip()}")
+        finally:
+            server.end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def talking(self, cmd):
+        """A process that asks and is answered, line by line."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(cmd, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as p:
+            # whatever hangs is ended, and then its output ends too
+            watch = threading.Timer(LOADGEN_LIMIT_S, p.kill)
+            watch.start()
             try:
-                wait_ready(p, port, log)
-                yield f"http://127.0.0.1:{port}", p.pid
+                yield p
             finally:
-                p.send_signal(end)
-                try:
-                    p.wait(15)
-                except subprocess.TimeoutExpired:
-                    p.kill()
-                    p.wait()
+                watch.cancel()
+                p.kill()
 
     def command(self, variant, port, data):
         if not variant.ours:
@@ -187,6 +249,40 @@ class Bench:
             "CHAT_LOG": "warn",
             **variant.env,
         }
+
+
+class Server:
+    """One server that may be started more than once, on the same port and data."""
+
+    def __init__(self, bench, name, variant, data):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = RUN / "logs" / f"{name}.log"
+        self.log.write_bytes(b"")
+        self.data, self.process = data, None
+        self.cmd, env = bench.command(variant, self.port, data)
+        self.env = {**bench.env, **env}
+
+    def start(self):
+        with open(self.log, "ab") as f:
+            self.process = subprocess.Popen(
+                self.cmd, env=self.env, cwd=self.data, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        wait_ready(self.process, self.port, self.log)
+
+    def end(self, how):
+        if not self.process:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def tell(p, line):
+    p.stdin.write(f"{line}\n")
+    p.stdin.flush()
 
 
 def free_port():
@@ -216,15 +312,18 @@ def wait_ready(p, port, log):
 
 def brief(d):
     """One line of a run, for whoever watches."""
-    name = f"{d['test']:9} {d['variant']:17} {d['rep']}"
+    name = f"{d['test']:19} {d['variant']:17} {d['rep']}"
     if "error" in d:
         return f"{name} FAILED {d['error']}"
     keys = (
         "cpu_us_per_delivery", "delivered_per_s", "cpu_us_per_connect_settled", "rss_per_conn_kb",
         "cpu_us_per_page", "idle_cpu_us_per_conn_s", "lost", "out_of_order",
+        "sent", "acknowledged", "delivered", "acknowledged_lost", "doubled", "reordered", "connected", "recovered",
+        "cpu_us_per_member",
     )
     flat = {k: d[k][0] if isinstance(d[k], list) else d[k] for k in keys if k in d}
     lat = [f"{k} {d['latency'][k]}" for k in ("p50_us", "p99_us")] if "latency" in d else []
+    lat += [f"{k} {d[k]['max_us'] / 1e6:.1f} s" for k in ("back", "caught_up") if k in d]
     return " ".join([name, *(f"{k} {v:.6g}" for k, v in flat.items()), *lat])
 
 
@@ -248,7 +347,7 @@ def header(a):
             "chat-server": "given" if a.server else commit,
             "rustc": said("rustc", "--version").removeprefix("rustc "),
             "node": said("node", "--version"),
-            **{n: package(n) for n in ("express", "socket.io", "better-sqlite3", "jsonwebtoken")},
+            **{n: package(n) for n in ("express", "socket.io", "socket.io-client", "better-sqlite3", "jsonwebtoken")},
         },
         "quick": a.quick, "aa": a.aa, "reps": a.reps, "tests": a.tests,
     }

@@ -4,6 +4,7 @@
 //             read it as a public key, which costs more than all the rest of a connect
 //   PRESENCE  send everybody the whole list of who is online at every connect, as the original does
 //   HUFFMAN   compress messages over 50 characters before storing them
+//   RECOVERY  with Socket.IO's own connectionStateRecovery, and messages emitted to rooms as it needs
 //   FAULT=drop|dup|late|garble  spoil every hundredth delivery, to check the load generator itself
 'use strict';
 const { createSecretKey } = require('node:crypto');
@@ -21,7 +22,8 @@ const app = express();
 app.use(express.json());
 app.get('/readyz', (_req, res) => res.send('ok'));
 const server = require('node:http').createServer(app);
-const io = new Server(server, { cors: { origin: '*' }, transports: ['websocket', 'polling'] });
+const recovery = env.RECOVERY === '1' ? { connectionStateRecovery: { maxDisconnectionDuration: 2 * 60 * 1000 } } : {};
+const io = new Server(server, { cors: { origin: '*' }, transports: ['websocket', 'polling'], ...recovery });
 
 /** userId -> socket.id */
 const online = new Map();
@@ -45,12 +47,15 @@ function deliver(to, message) {
 
 io.use((socket, next) => {
   try {
-    socket.userId = jwt.verify(socket.handshake.auth.token, KEY).userId;
+    socket.data.userId = jwt.verify(socket.handshake.auth.token, KEY).userId;
     next();
   } catch { next(new Error('Authentication error')); }
 });
 
 io.on('connection', (socket) => {
+  // the data and the rooms of a recovered socket are restored, and its middleware does not run
+  socket.userId = socket.data.userId;
+  if (env.RECOVERY === '1') socket.join(`user:${socket.userId}`);
   online.set(socket.userId, socket.id);
   if (env.PRESENCE === '1') io.emit('getOnlineUsers', [...online.keys()]);
 
@@ -58,7 +63,7 @@ io.on('connection', (socket) => {
     try {
       const m = { _id: objectId(), senderId: socket.userId, receiverId: data.receiverId, content: data.content, timestamp: new Date() };
       store.save(m, compress && m.content.length > 50 ? compress(m.content) : undefined);
-      const to = online.get(m.receiverId);
+      const to = env.RECOVERY === '1' ? `user:${m.receiverId}` : online.get(m.receiverId);
       if (to) deliver(to, m);
       ack?.({ success: true, messageId: m._id, timestamp: m.timestamp });
     } catch (e) { ack?.({ success: false, error: e.message }); }

@@ -1,6 +1,7 @@
 //! Accepting connections: our own loop, so that small packets leave at once and everything ends in order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,12 +11,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
+/// most likely sent it already, and would be told by a reset that it was not answered.
+const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Accepts and serves until `stop`, then lets requests under way finish. Returns when none is left.
 pub(crate) async fn serve_connections(listener: TcpListener, router: Router, stop: CancellationToken) {
@@ -44,7 +50,10 @@ pub(crate) async fn serve_connections(listener: TcpListener, router: Router, sto
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
     // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let asked = Arc::new(Notify::new());
+    let asks = asked.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        asks.notify_one();
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
@@ -55,9 +64,13 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, s
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );
+    let end = async {
+        stop.cancelled().await;
+        let _ = tokio::time::timeout(LAST_PATIENCE, asked.notified()).await;
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

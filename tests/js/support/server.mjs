@@ -38,17 +38,21 @@ const STOP_WITHIN = 10_000;
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** Starts a server. `env` adds to or (with `undefined`) removes from its environment. */
-export async function startServer(env = {}) {
+/**
+ * Starts a server. `env` adds to or (with `undefined`) removes from its environment; with a `supervisor` it listens on
+ * that one's socket.
+ */
+export async function startServer(env = {}, supervisor) {
   assert.ok(existsSync(binary), `there is no server to test at ${binary}: run "cargo build -p chat-server"`);
-  const server = new Server(await freePort(), env);
+  const server = new Server(supervisor?.port ?? (await freePort()), env, supervisor);
   await server.launch();
   return server;
 }
 
 class Server {
-  constructor(port, env) {
+  constructor(port, env, supervisor) {
     this.port = port;
+    this.supervisor = supervisor;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = mkdtempSync(path.join(os.tmpdir(), 'chat-e2e-'));
     this.log = '';
@@ -69,13 +73,19 @@ class Server {
     }
   }
 
+  #keep = (chunk) => (this.log += chunk);
+
   async launch() {
     // The working folder is the data folder, so that no `.env` of the checkout gets in.
-    const child = spawn(binary, [], { env: this.env, cwd: this.dataDir, stdio: ['ignore', 'pipe', 'pipe'] });
+    const surroundings = { env: this.env, cwd: this.dataDir };
+    const child = this.supervisor
+      ? this.supervisor.spawn(binary, surroundings)
+      : spawn(binary, [], { ...surroundings, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     running.add(child);
-    child.stdout.on('data', (chunk) => (this.log += chunk));
-    child.stderr.on('data', (chunk) => (this.log += chunk));
+    for (const output of [child.stdout, child.stderr]) {
+      output.off('data', this.#keep).on('data', this.#keep);
+    }
     this.exited = new Promise((resolve) => {
       child.on('exit', (code, signal) => {
         running.delete(child);

@@ -75,6 +75,17 @@ pub struct LoadArgs {
     pub verify_every: u64,
 }
 
+/// Options of the crowd.
+#[derive(Args, Clone)]
+pub struct CrowdArgs {
+    /// Users who are not of the crowd, and send what it misses.
+    #[arg(long, default_value_t = 50)]
+    pub senders: usize,
+    /// Messages that each of the crowd misses.
+    #[arg(long, default_value_t = 5)]
+    pub missed: u64,
+}
+
 /// What to measure.
 #[derive(Subcommand)]
 pub enum Mode {
@@ -90,6 +101,14 @@ pub enum Mode {
         /// Seconds to hold them (idle CPU is measured meanwhile).
         #[arg(long, default_value_t = 5.0)]
         hold: f64,
+    },
+    /// All are cut off, miss messages, and come back at once. Prints `ready` when they are gone; a line with the process id
+    /// of the (restarted) server lets them come back.
+    Crowd {
+        #[command(flatten)]
+        c: Common,
+        #[command(flatten)]
+        a: CrowdArgs,
     },
     /// Private messages between pairs of sockets.
     Pairs {
@@ -129,6 +148,7 @@ impl Mode {
         match self {
             Self::Users { c }
             | Self::Connect { c, .. }
+            | Self::Crowd { c, .. }
             | Self::Pairs { c, .. }
             | Self::Room { c, .. }
             | Self::History { c, .. } => c,

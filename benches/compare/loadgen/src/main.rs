@@ -31,6 +31,7 @@ fn main() -> Result<()> {
         match mode {
             Mode::Users { .. } => s.users(),
             Mode::Connect { hold, .. } => modes::connect(s, hold).await,
+            Mode::Crowd { a, .. } => modes::crowd(s, a).await,
             Mode::Pairs { l, duplex, .. } => modes::pairs(s, l, duplex).await,
             Mode::Room { l, senders, .. } => modes::room(s, l, senders).await,
             Mode::History { l, fill, .. } => modes::history(s, l, fill).await,

@@ -4,6 +4,7 @@ use crate::template::Template;
 use crate::users::Vars;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
@@ -30,11 +31,30 @@ pub struct Target {
     pub connect: Connect,
 }
 
+/// What a client gives back to go on with its session ("connection state recovery").
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// From the answer to CONNECT, where the server offers recovery.
+    pub pid: Option<String>,
+    /// The last argument of the last event, if that is a text.
+    pub offset: Option<String>,
+}
+
+/// A socket that has joined its namespace.
+pub struct Joined {
+    /// The socket.
+    pub ws: Ws,
+    /// What to come back with.
+    pub resume: Resume,
+    /// What came before the answer to CONNECT: Node sends what was missed first.
+    pub early: Vec<Message>,
+}
+
 /// One frame from the server, as far as it matters here; `json` is the unparsed array of arguments.
 #[derive(Debug, PartialEq)]
 pub enum Packet<'a> {
     Ping,
-    Connected,
+    Connected(&'a str),
     Event { json: &'a str },
     Ack { id: u64, json: &'a str },
     Refused(&'a str),
@@ -57,7 +77,7 @@ pub fn parse<'a>(t: &'a str, ns: &str) -> Packet<'a> {
     }
     let Some(rest) = t.get(2..).and_then(|r| r.strip_prefix(ns)) else { return Packet::Other };
     match b[1] {
-        b'0' => Packet::Connected,
+        b'0' => Packet::Connected(rest),
         b'1' => Packet::Disconnected,
         b'4' => Packet::Refused(rest),
         k @ (b'2' | b'3') => {
@@ -81,6 +101,12 @@ pub fn event_start(event: &str) -> String {
 /// True when the event's JSON array begins with exactly this name (`start` from `event_start`).
 pub fn is_event(json: &str, start: &str) -> bool {
     json.strip_prefix(start).is_some_and(|r| r.starts_with([',', ']']))
+}
+
+/// The last argument of an event, if it is a text without escapes.
+pub fn offset(json: &str) -> Option<&str> {
+    let (before, last) = json.strip_suffix("\"]")?.rsplit_once('"')?;
+    (before.ends_with(',') && !last.contains('\\')).then_some(last)
 }
 
 /// The frame of an event, with an id when an ack is wanted.
@@ -107,8 +133,9 @@ pub async fn next_text(ws: &mut Ws) -> Result<Message> {
     }
 }
 
-/// Connects from `src`, upgrades, joins the namespace and returns the authenticated socket.
-pub async fn connect(t: &Target, vars: &Vars, src: Option<IpAddr>) -> Result<Ws> {
+/// Connects from `src`, upgrades, joins the namespace and returns the authenticated socket. With a `resume` it asks to
+/// go on with that session.
+pub async fn connect(t: &Target, vars: &Vars, src: Option<IpAddr>, resume: &Resume) -> Result<Joined> {
     let look = |v: &str| vars.get(v).cloned();
     let s = if t.addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(ip) = src {
@@ -133,18 +160,34 @@ pub async fn connect(t: &Target, vars: &Vars, src: Option<IpAddr>) -> Result<Ws>
         bail!("no Engine.IO open packet: {open:?}");
     }
     let ns = ns_part(&t.ns);
-    let auth = Template::parse(&t.connect.auth).render(look)?;
+    let auth = resumed(Template::parse(&t.connect.auth).render(look)?, resume)?;
     ws.send(Message::text(format!("40{ns}{auth}"))).await?;
+    let mut early = Vec::new();
     loop {
         let m = next_text(&mut ws).await?;
         match parse(m.to_text()?, &ns) {
-            Packet::Connected => break,
+            Packet::Connected(json) => {
+                let answer: Value = serde_json::from_str(json).unwrap_or(Value::Null);
+                let pid = answer.get("pid").and_then(Value::as_str).map(str::to_owned);
+                return Ok(Joined { ws, resume: Resume { pid, offset: None }, early });
+            }
             Packet::Refused(why) => bail!("CONNECT refused: {why}"),
             Packet::Disconnected => bail!("disconnected during CONNECT"),
-            _ => {}
+            _ => early.push(m),
         }
     }
-    Ok(ws)
+}
+
+/// The CONNECT payload of a client that comes back.
+fn resumed(auth: String, resume: &Resume) -> Result<String> {
+    let Some(pid) = &resume.pid else { return Ok(auth) };
+    let auth = if auth.is_empty() { "{}" } else { &auth };
+    let mut auth: serde_json::Map<String, Value> = serde_json::from_str(auth)?;
+    auth.insert("pid".into(), pid.as_str().into());
+    if let Some(offset) = &resume.offset {
+        auth.insert("offset".into(), offset.as_str().into());
+    }
+    Ok(Value::Object(auth).to_string())
 }
 
 /// Emits one setup event and waits for what it promises (ack or event), 10 s at most.
@@ -184,6 +227,10 @@ mod tests {
         assert_eq!(parse(r#"43/chat,5[1]"#, "/chat,"), Packet::Ack { id: 5, json: "[1]" });
         assert_eq!(parse(r#"44{"message":"no"}"#, ""), Packet::Refused(r#"{"message":"no"}"#));
         assert_eq!(emit_text("/c,", Some(3), "e", "{}"), r#"42/c,3["e",{}]"#);
+        assert_eq!(parse(r#"40{"sid":"a"}"#, ""), Packet::Connected(r#"{"sid":"a"}"#));
+        assert_eq!(offset(r#"["a",{"b":"c"},"17"]"#), Some("17"));
+        assert_eq!(offset(r#"["a",{"b":"c"}]"#), None);
+        assert_eq!(offset(r#"["a",["b"],7]"#), None);
         assert!(is_event(r#"["new",1]"#, &event_start("new")));
         assert!(!is_event(r#"["newer",1]"#, &event_start("new")));
     }

@@ -23,7 +23,7 @@ pub async fn connect(s: Session, hold: f64) -> Result<Value> {
     let h = Hist::default();
 
     let (r0, c0, l0, t0) = (rss()?, proc::cpu_all(pids)?, proc::cpu(me)?, Instant::now());
-    s.each_socket(&h, |i, ws| drop(tokio::spawn(held.clone().read(i, ws)))).await?;
+    s.each_socket(&h, |i, ws, _| drop(tokio::spawn(held.clone().read(i, ws)))).await?;
     let (c1, connecting) = (proc::cpu_all(pids)?, t0.elapsed().as_secs_f64());
     held.quiet().await;
     let (r1, c2, l2, t2) = (rss()?, proc::cpu_all(pids)?, proc::cpu(me)?, Instant::now());

@@ -1,10 +1,12 @@
 //! The modes. Each returns one JSON object.
 mod connect;
+mod crowd;
 mod history;
 mod pairs;
 mod room;
 
 pub use connect::connect;
+pub use crowd::crowd;
 pub use history::history;
 pub use pairs::pairs;
 pub use room::room;
@@ -12,7 +14,7 @@ pub use room::room;
 use crate::cli::{Common, LoadArgs};
 use crate::engine::Load;
 use crate::profile::Profile;
-use crate::sio::{self, Target, Ws};
+use crate::sio::{self, Resume, Target, Ws};
 use crate::stats::Hist;
 use crate::users::{self, Vars};
 use anyhow::{Context, Result};
@@ -58,41 +60,47 @@ impl Session {
 
     /// Opens every user's socket, in the users' order.
     async fn sockets(&self) -> Result<Vec<Ws>> {
-        let mut out: Vec<(usize, Ws)> = Vec::with_capacity(self.users.len());
-        self.each_socket(&Hist::default(), |i, ws| out.push((i, ws))).await?;
+        Ok(self.resumable_sockets().await?.into_iter().map(|x| x.0).collect())
+    }
+
+    /// The same, each with what it can come back with.
+    async fn resumable_sockets(&self) -> Result<Vec<(Ws, Resume)>> {
+        let mut out = Vec::with_capacity(self.users.len());
+        self.each_socket(&Hist::default(), |i, ws, resume| out.push((i, ws, resume))).await?;
         out.sort_by_key(|x| x.0);
-        Ok(out.into_iter().map(|x| x.1).collect())
+        Ok(out.into_iter().map(|(_, ws, resume)| (ws, resume)).collect())
     }
 
     /// Opens every user's socket and hands each over as soon as it is connected; the handshake times go to `h`.
-    async fn each_socket(&self, h: &Hist, mut take: impl FnMut(usize, Ws)) -> Result<()> {
+    async fn each_socket(&self, h: &Hist, mut take: impl FnMut(usize, Ws, Resume)) -> Result<()> {
         let mut opening = stream::iter(self.users.iter().enumerate())
             .map(|(i, u)| async move {
                 let t = Instant::now();
-                let ws = tokio::time::timeout(Duration::from_secs(60), self.socket(i, u))
+                let (ws, resume) = tokio::time::timeout(Duration::from_secs(60), self.socket(i, u))
                     .await
                     .context("timeout")
                     .and_then(|r| r)
                     .with_context(|| format!("connection {i}"))?;
-                anyhow::Ok((i, ws, t.elapsed()))
+                anyhow::Ok((i, ws, resume, t.elapsed()))
             })
             .buffer_unordered(self.c.concurrency.max(1));
         while let Some(r) = opening.next().await {
-            let (i, ws, t) = r?;
+            let (i, ws, resume, t) = r?;
             h.add(t.as_micros() as u64);
-            take(i, ws);
+            take(i, ws, resume);
         }
         Ok(())
     }
 
-    async fn socket(&self, i: usize, user: &Vars) -> Result<Ws> {
+    async fn socket(&self, i: usize, user: &Vars) -> Result<(Ws, Resume)> {
         let n = self.c.sources as usize;
         let source = (n > 0).then(|| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1 + (i % n) as u8)));
-        let mut ws = sio::connect(&self.t, user, source).await?;
+        let joined = sio::connect(&self.t, user, source, &Resume::default()).await?;
+        let (mut ws, resume) = (joined.ws, joined.resume);
         for e in &self.p.connect.after {
             sio::emit_and_wait(&mut ws, &self.t.ns, e, user).await?;
         }
-        Ok(ws)
+        Ok((ws, resume))
     }
 
     fn result(&self, mode: &str, extra: Value) -> Value {
