@@ -153,6 +153,8 @@ fn try_all(seeds: Range<u64>, how: &str, plan: impl Fn(u64) -> Plan + Sync) -> R
                 Ok(report) => {
                     counts.lock().unwrap().add(&report.counts);
                     if let Some(rule) = &report.broken {
+                        // At once, for whoever watches a long run; the whole story comes at the end.
+                        eprintln!("{how}seed {seed}: {rule}");
                         failures.lock().unwrap().push(explain(seed, how, rule, &report));
                     }
                 }

@@ -141,7 +141,7 @@ impl Plan {
             seed,
             people,
             pages,
-            storm: dice.number(2_000, 8_000),
+            storm: dice.number(1_500, 6_000),
             pause: *dice.pick(&[300, 900, 2_000]),
             store: StorePlan {
                 delay: *dice.pick(&[0, 3, 15, 60]),
