@@ -154,15 +154,15 @@ pub(crate) fn resume(app: &Arc<App>, session: &Arc<Session>) {
 }
 
 async fn catch_up(app: &App, session: &Arc<Session>) {
+    let _counted = app.recent.catching_up();
     let mut failures = 0;
     let mut singly = 0;
     while let Err(missing) = session.go_live(&app.announcer) {
         if session.is_over() {
             return;
         }
-        let is_far = missing.up_to.0.saturating_sub(missing.after.0) > recent::REACH;
         let read = match singly {
-            0 if is_far => app.recent.long_after(missing.after, session.user).await,
+            0 if app.recent.is_far(missing) => app.recent.long_after(missing.after, session.user).await,
             0 => app.recent.after(missing.after).await,
             _ => app.recent.one_after(missing.after).await,
         };

@@ -9,6 +9,7 @@
 //! announced: a client that is told of a later change is never shown what that change has taken back.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chat_core::error::Error;
@@ -19,6 +20,7 @@ use chat_core::prelude::Chat;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::Missing;
 use crate::announce;
 use crate::dialect::{self, Dialect, Frames};
 
@@ -28,8 +30,11 @@ const LENGTH: u64 = 128;
 const AT_ONCE: usize = 64;
 /// Most parts that are kept.
 const MOST_PARTS: usize = 160;
-/// Who has missed more changes than this asks for their own alone.
-pub(super) const REACH: u64 = MOST_PARTS as u64 * LENGTH / 2;
+/// Who has missed more changes than this asks for their own alone, unless a [crowd](CROWD) does.
+const REACH: u64 = MOST_PARTS as u64 * LENGTH / 2;
+/// When more than so many catch up at the same time, what is read for one serves the others: reading the log for each
+/// of a crowd would take them hours.
+const CROWD: usize = 16;
 /// About how many bytes are kept at most.
 const MOST_BYTES: usize = 32 << 20;
 /// Parts with more bytes than this (large files) are not kept.
@@ -46,6 +51,8 @@ pub(crate) struct Recent {
     turns: Semaphore,
     /// For those who were away for long: nobody else waits for what only they want.
     long_turns: Semaphore,
+    /// How many are catching up.
+    behind: AtomicUsize,
     memory: Mutex<Memory>,
 }
 
@@ -82,14 +89,36 @@ struct Part {
     used: u64,
 }
 
+/// See [`Recent::catching_up`].
+pub(crate) struct CatchingUp<'a>(&'a AtomicUsize);
+
+impl Drop for CatchingUp<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Recent {
     pub(crate) fn new(chat: Arc<Chat>) -> Self {
         Self {
             chat,
             turns: Semaphore::new(READERS),
             long_turns: Semaphore::new(READERS / 2),
+            behind: AtomicUsize::new(0),
             memory: Mutex::default(),
         }
+    }
+
+    /// Counts somebody who is catching up, for as long as the answer lives.
+    pub(crate) fn catching_up(&self) -> CatchingUp<'_> {
+        self.behind.fetch_add(1, Ordering::Relaxed);
+        CatchingUp(&self.behind)
+    }
+
+    /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
+    pub(crate) fn is_far(&self, missing: Missing) -> bool {
+        missing.up_to.0.saturating_sub(missing.after.0) > REACH
+            && self.behind.load(Ordering::Relaxed) <= CROWD
     }
 
     /// Some of the changes after `position`, as many as there are at hand; empty when there are none yet. None when some
@@ -459,6 +488,19 @@ mod tests {
             }
         }
         assert!(world.told(cid, 0).await.len() < world.told(world.bob, 0).await.len());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_reads_together_however_long_it_was_away() {
+        let world = World::new().await;
+        let missing = |count| Missing { after: Position(7), up_to: Position(7 + count) };
+        let mut crowd: Vec<_> = (0..CROWD).map(|_| world.recent.catching_up()).collect();
+        assert!(world.recent.is_far(missing(REACH + 1)));
+        assert!(!world.recent.is_far(missing(REACH)));
+        crowd.push(world.recent.catching_up());
+        assert!(!world.recent.is_far(missing(REACH + 1)), "one more is a crowd");
+        crowd.pop();
+        assert!(world.recent.is_far(missing(REACH + 1)), "and when they are told, none");
     }
 
     #[tokio::test]

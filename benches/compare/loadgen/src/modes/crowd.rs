@@ -291,12 +291,14 @@ impl Shared {
         now
     }
 
-    /// Waits until all are back and nothing has come for 3 seconds (two minutes at most); gives how many are connected.
+    /// Waits until all are back and nothing comes any more (three minutes at most); gives how many are connected.
     async fn settle(&self, members: u64, t0: Instant) -> u64 {
-        while t0.elapsed() < Duration::from_secs(120) {
+        while t0.elapsed() < Duration::from_secs(180) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let quiet = t0.elapsed().as_micros() as u64 - self.last.load(Relaxed);
-            if self.connected.load(Relaxed) == members && quiet > 3_000_000 {
+            // What comes twice would have come by then; what is still missing may take longer.
+            let patience = if self.complete.load(Relaxed) == members { 3_000_000 } else { 20_000_000 };
+            if self.connected.load(Relaxed) == members && quiet > patience {
                 break;
             }
         }
