@@ -162,9 +162,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             return;
         }
         let read = match singly {
-            0 if app.recent.is_far(missing) => app.recent.long_after(missing.after, session.user).await,
-            0 => app.recent.after(missing.after).await,
-            _ => app.recent.one_after(missing.after).await,
+            0 if app.recent.is_far(missing) => app.recent.long_after(missing, session.user).await,
+            0 => app.recent.after(missing).await,
+            _ => app.recent.one_after(missing).await,
         };
         let read = match read {
             Ok(Some(read)) => read,

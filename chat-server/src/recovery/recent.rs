@@ -9,6 +9,7 @@
 //! announced: a client that is told of a later change is never shown what that change has taken back.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -59,7 +60,7 @@ pub(crate) struct Recent {
 /// Changes in the order of their positions.
 pub(crate) struct Read {
     changes: Arc<[Arc<Change>]>,
-    from: usize,
+    range: Range<usize>,
     to: Option<Position>,
     withdrawn: Arc<HashSet<MessageId>>,
 }
@@ -121,31 +122,31 @@ impl Recent {
             && self.behind.load(Ordering::Relaxed) <= CROWD
     }
 
-    /// Some of the changes after `position`, as many as there are at hand; empty when there are none yet. None when some
-    /// of them were forgotten.
+    /// Some of the changes that are `missing`, as many as there are at hand. None when some of them were forgotten.
     ///
     /// # Errors
     /// When the log cannot be read; perhaps a single change of it ([`Self::one_after`]).
-    pub(crate) async fn after(&self, position: Position) -> Result<Option<Read>, Error> {
-        if let Some(read) = self.known_after(position) {
+    pub(crate) async fn after(&self, missing: Missing) -> Result<Option<Read>, Error> {
+        if let Some(read) = self.known_after(missing) {
             return Ok(Some(read));
         }
         // Fails only if somebody closes it, which nobody does.
         let _turn = self.turns.acquire().await;
-        if let Some(read) = self.known_after(position) {
+        if let Some(read) = self.known_after(missing) {
             return Ok(Some(read));
         }
-        match self.read_on(position).await? {
+        match self.read_on(missing).await? {
             Some(read) => Ok(Some(read)),
-            None => self.read(position, AT_ONCE).await,
+            None => self.read(missing, AT_ONCE).await,
         }
     }
 
-    /// Some of the changes after `position` that this person is told, for one who was away for longer than is kept here.
+    /// Some of the changes that are `missing` and that this person is told, for one who was away for longer than is kept here.
     ///
     /// # Errors
     /// As [`Self::after`].
-    pub(crate) async fn long_after(&self, position: Position, user: UserId) -> Result<Option<Read>, Error> {
+    pub(crate) async fn long_after(&self, missing: Missing, user: UserId) -> Result<Option<Read>, Error> {
+        let position = missing.after;
         let _turn = self.long_turns.acquire().await;
         loop {
             let epoch = self.memory.lock().epoch;
@@ -153,19 +154,22 @@ impl Recent {
                 return Ok(None);
             };
             if let Some(withdrawn) = self.withdrawn_since(epoch) {
-                let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
-                return Ok(Some(Read { changes, from: 0, to: (to > position).then_some(to), withdrawn }));
+                let changes: Arc<[_]> =
+                    deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+                let end = changes.partition_point(|change| change.position <= missing.up_to);
+                let to = (to > position).then_some(to.min(missing.up_to));
+                return Ok(Some(Read { changes, range: 0..end, to, withdrawn }));
             }
         }
     }
 
-    /// The change after `position` alone.
+    /// The first change that is `missing` alone.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) async fn one_after(&self, position: Position) -> Result<Option<Read>, Error> {
+    pub(crate) async fn one_after(&self, missing: Missing) -> Result<Option<Read>, Error> {
         let _turn = self.turns.acquire().await;
-        self.read(position, 1).await
+        self.read(missing, 1).await
     }
 
     /// Takes note of a change that is about to be announced.
@@ -205,19 +209,19 @@ impl Recent {
         (memory.epoch == epoch).then(|| memory.withdrawn.clone())
     }
 
-    fn known_after(&self, position: Position) -> Option<Read> {
+    fn known_after(&self, missing: Missing) -> Option<Read> {
         let mut memory = self.memory.lock();
         let withdrawn = memory.withdrawn.clone();
         memory.now += 1;
         let now = memory.now;
-        let part = memory.parts.get_mut(&(position.0 / LENGTH))?;
+        let part = memory.parts.get_mut(&(missing.after.0 / LENGTH))?;
         part.used = now;
-        Read::of(part.changes.clone(), position, withdrawn)
+        Read::of(part.changes.clone(), missing, withdrawn)
     }
 
-    /// Reads on in the part in which the change after `position` is. None when that leads nowhere.
-    async fn read_on(&self, position: Position) -> Result<Option<Read>, Error> {
-        let number = position.0 / LENGTH;
+    /// Reads on in the part in which the first of the missing changes is. None when that leads nowhere.
+    async fn read_on(&self, missing: Missing) -> Result<Option<Read>, Error> {
+        let number = missing.after.0 / LENGTH;
         loop {
             let (epoch, known) = {
                 let memory = self.memory.lock();
@@ -239,29 +243,33 @@ impl Recent {
             if bytes <= LARGEST_PART {
                 memory.insert(number, changes.clone(), bytes);
             }
-            return Ok(Read::of(changes, position, memory.withdrawn.clone()));
+            return Ok(Read::of(changes, missing, memory.withdrawn.clone()));
         }
     }
 
-    async fn read(&self, position: Position, most: usize) -> Result<Option<Read>, Error> {
-        let Some(deliveries) = self.chat.changes_after(position, most).await? else { return Ok(None) };
-        let changes: Arc<[_]> = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
-        let (to, withdrawn) =
-            (changes.last().map(|last| last.position), self.memory.lock().withdrawn.clone());
-        Ok(Some(Read { changes, from: 0, to, withdrawn }))
+    async fn read(&self, missing: Missing, most: usize) -> Result<Option<Read>, Error> {
+        loop {
+            let epoch = self.memory.lock().epoch;
+            let Some(deliveries) = self.chat.changes_after(missing.after, most).await? else {
+                return Ok(None);
+            };
+            let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+            let Some(withdrawn) = self.withdrawn_since(epoch) else { continue };
+            let nothing = Read { changes: Arc::new([]), range: 0..0, to: None, withdrawn: Arc::default() };
+            return Ok(Some(Read::of(changes, missing, withdrawn).unwrap_or(nothing)));
+        }
     }
 }
 
 impl Read {
-    /// None when there is nothing after `position`.
-    fn of(
-        changes: Arc<[Arc<Change>]>,
-        position: Position,
-        withdrawn: Arc<HashSet<MessageId>>,
-    ) -> Option<Self> {
-        let from = changes.partition_point(|change| change.position <= position);
-        let to = changes.last().map(|change| change.position);
-        (from < changes.len()).then_some(Self { changes, from, to, withdrawn })
+    /// None when there is nothing of what is missing.
+    ///
+    /// What has not been announced yet is left for later: what it takes back, or gives back, is not known here yet.
+    fn of(changes: Arc<[Arc<Change>]>, missing: Missing, withdrawn: Arc<HashSet<MessageId>>) -> Option<Self> {
+        let from = changes.partition_point(|change| change.position <= missing.after);
+        let end = changes.partition_point(|change| change.position <= missing.up_to);
+        let to = changes.get(from..end)?.last()?.position;
+        Some(Self { changes, range: from..end, to: Some(to), withdrawn })
     }
 
     /// How far the log was read, if anything of it was there.
@@ -275,7 +283,7 @@ impl Read {
         user: UserId,
         dialect: &'static Dialect,
     ) -> impl Iterator<Item = (Position, &Frames)> {
-        let theirs = self.changes[self.from..].iter().filter(move |change| {
+        let theirs = self.changes[self.range.clone()].iter().filter(move |change| {
             change.delivery.audience.includes(user) && !change.is_withdrawn(&self.withdrawn)
         });
         theirs.filter_map(move |change| Some((change.position, change.frames(dialect)?)))
@@ -345,6 +353,10 @@ mod tests {
 
     use super::*;
 
+    fn everything_after(after: Position) -> Missing {
+        Missing { after, up_to: Position(u64::MAX) }
+    }
+
     struct World {
         chat: Arc<Chat>,
         recent: Recent,
@@ -384,7 +396,7 @@ mod tests {
         /// The positions of what somebody is told after `position`, read to the end.
         async fn told(&self, user: UserId, position: u64) -> Vec<u64> {
             let (mut at, mut told) = (Position(position), Vec::new());
-            while let Some(read) = self.recent.after(at).await.unwrap() {
+            while let Some(read) = self.recent.after(everything_after(at)).await.unwrap() {
                 let push = dialect::find("push").unwrap();
                 let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
                 told.extend(shown.map(|(position, _)| position.0));
@@ -424,6 +436,26 @@ mod tests {
         assert_eq!(world.told(world.bob, 3).await, [4]);
     }
 
+    /// A message that was deleted is restored, and that is not announced yet: whoever was told now would learn of the
+    /// deletion only.
+    #[tokio::test]
+    async fn what_is_not_announced_yet_is_left_for_later() {
+        let world = World::new().await;
+        let id = world.say(world.bob(), "one").await;
+        world.execute(world.ann, Command::Delete { message: id }).await;
+        let restore = Command::Restore { message: id };
+        let outcome = world.chat.execute(&Actor { user: world.ann }, restore).await.unwrap();
+        let push = dialect::find("push").unwrap();
+        let told = async |missing| {
+            let read = world.recent.after(missing).await.unwrap().unwrap();
+            let positions: Vec<u64> = read.of_user(world.bob, push).map(|(at, _)| at.0).collect();
+            (positions, read.to().map(|to| to.0))
+        };
+        assert_eq!(told(Missing { after: Position(0), up_to: Position(2) }).await, (vec![2], Some(2)));
+        outcome.deliveries.iter().for_each(|delivery| world.recent.observe(&delivery.event));
+        assert_eq!(told(Missing { after: Position(2), up_to: Position(3) }).await, (vec![3], Some(3)));
+    }
+
     #[tokio::test]
     async fn who_has_left_is_told_nothing_more() {
         let world = World::new().await;
@@ -434,9 +466,12 @@ mod tests {
         };
         let Reply::Conversation(room) = world.execute(world.ann, create).await else { panic!("a room") };
         world.say(Destination::Conversation(room.id), "secret").await;
-        assert!(world.recent.after(Position(1)).await.unwrap().is_some(), "it is known now");
+        assert!(
+            world.recent.after(everything_after(Position(1))).await.unwrap().is_some(),
+            "it is known now"
+        );
         world.execute(world.ann, Command::RemoveMember { room: room.id, user: world.bob }).await;
-        let read = world.recent.after(Position(1)).await.unwrap().unwrap();
+        let read = world.recent.after(everything_after(Position(1))).await.unwrap().unwrap();
         let push = dialect::find("push").unwrap();
         assert_eq!(read.of_user(world.bob, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [3], "his leaving");
         assert_eq!(read.of_user(world.ann, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
@@ -450,7 +485,7 @@ mod tests {
         }
         let latest = chat_core::clock::Timestamp::from_millis(i64::MAX);
         assert_eq!(world.chat.store().forget_before(latest).await.unwrap(), Position(9));
-        assert!(world.recent.after(Position(3)).await.unwrap().is_none());
+        assert!(world.recent.after(everything_after(Position(3))).await.unwrap().is_none());
         assert_eq!(world.told(world.bob, 9).await, [10], "the rest of a part can be read");
     }
 
@@ -478,7 +513,7 @@ mod tests {
             for from in [0, 1, 2, 100] {
                 let (mut at, mut told) = (Position(from), Vec::new());
                 loop {
-                    let read = world.recent.long_after(at, user).await.unwrap().unwrap();
+                    let read = world.recent.long_after(everything_after(at), user).await.unwrap().unwrap();
                     let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
                     told.extend(shown.map(|(position, _)| position.0));
                     let Some(to) = read.to() else { break };
