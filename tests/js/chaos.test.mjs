@@ -35,7 +35,7 @@ test('a crowd under random faults: all of it, once, in order', async (t) => {
   server = await startServer({ CHAT_PING_INTERVAL: '500', CHAT_PING_TIMEOUT: '1000' });
   proxy = await startProxy(server);
   const transports = [['websocket'], ['polling'], ['polling', 'websocket']];
-  const load = await gather(PAIRS, server, io, proxy, (index) => ({ transports: transports[index % 3], timeout: 1_000 }));
+  const load = await gather(PAIRS, server, io, proxy, (index) => ({ transports: transports[index % 3], timeout: 5_000 }));
 
   /** Each begins; what it gives ends it. */
   const faults = {
