@@ -53,7 +53,8 @@ test('what was stored is announced, even when whoever sent it has hung up', asyn
 });
 
 test('a connection that times out while much waits for it is shown offline', async () => {
-  server = await startServer({ CHAT_PING_INTERVAL: '300', CHAT_PING_TIMEOUT: '300', CHAT_STALL_TIMEOUT: '60000' });
+  // Not so short that the sender, who is busy, times out too.
+  server = await startServer({ CHAT_PING_INTERVAL: '1500', CHAT_PING_TIMEOUT: '1500', CHAT_STALL_TIMEOUT: '60000' });
   const [slow, sender] = [await camel.register(server, 'slow'), await camel.register(server, 'sender')];
   const senders = await camel.enter(server, sender);
   const raw = await join(server, { token: slow.token });
