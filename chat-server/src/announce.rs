@@ -110,7 +110,7 @@ impl Announcer {
         order.doubtful += 1;
         if order.doubtful == 1 {
             drop(order);
-            tokio::spawn(self.0.clone().look_for_doubtful());
+            tokio::spawn(Shared::look_for_doubtful(Arc::downgrade(&self.0)));
         }
     }
 
@@ -188,25 +188,26 @@ impl Shared {
         tokio::spawn(Self::ask_the_log(Arc::downgrade(self), missing));
     }
 
-    async fn look_for_doubtful(self: Arc<Self>) {
+    async fn look_for_doubtful(shared: Weak<Self>) {
         let mut pause = PATIENCE;
-        let mut doubtful = self.order.lock().doubtful;
+        let mut doubtful = 1;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOK);
-            match self.chat.store().last_position().await {
+            let Some(shared) = shared.upgrade() else { return };
+            match shared.chat.store().last_position().await {
                 Ok(last) => {
-                    let mut order = self.order.lock();
+                    let mut order = shared.order.lock();
                     order.known = order.known.max(last.0);
                     // A store may make up its mind only after it has given up answering, so one look is not enough.
                     if pause < LAST_LOOK {
-                        self.look_for_missing(order);
+                        shared.look_for_missing(order);
                         continue;
                     }
                     // Those that have failed meanwhile may be stored yet.
                     order.doubtful -= doubtful;
                     doubtful = order.doubtful;
-                    self.look_for_missing(order);
+                    shared.look_for_missing(order);
                     if doubtful == 0 {
                         return;
                     }

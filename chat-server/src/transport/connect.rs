@@ -34,6 +34,8 @@ type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
 const MOST_PER_PERSON: usize = 64;
 /// From so many on, those that will never be connected are looked for.
 const MOST_ARRIVING: usize = 1_000;
+/// How long the end waits for the store to note who was there.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How long it takes at most from being authenticated to being connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -308,5 +310,10 @@ pub(crate) async fn end_all(app: &Arc<App>) {
     }
     // Written here, since the store is closed before the tasks that the ends have started get to it.
     let now = app.chat.now();
-    futures_util::future::join_all(people.into_iter().map(|user| store_last_seen(app, user, now))).await;
+    let storing =
+        futures_util::future::join_all(people.into_iter().map(|user| store_last_seen(app, user, now)));
+    // A store that does not answer must not hold up the end.
+    if tokio::time::timeout(LAST_WORDS, storing).await.is_err() {
+        tracing::warn!("the times of some people's last connections were not stored");
+    }
 }
