@@ -89,12 +89,14 @@ class PushTalker extends Talker {
 
   async send(words) {
     const headers = { 'idempotency-key': words.split(' ', 2).join('-') };
+    // A kept connection may have become a black hole while nothing was sent on it, and the page has another one.
+    const timeout = 5_000;
     for (;;) {
       const aborted = new AbortController();
       const lost = () => aborted.abort();
       this.page.once('disconnect', lost);
       const answer = await this.browser
-        .post(`/messages/send/${this.partner.account.id}`, { text: words, image: null }, { headers, signal: aborted.signal })
+        .post(`/messages/send/${this.partner.account.id}`, { text: words, image: null }, { headers, timeout, signal: aborted.signal })
         .catch(() => undefined)
         .finally(() => this.page.off('disconnect', lost));
       if (answer?.status === 201) return;
