@@ -5,6 +5,8 @@
 
 import assert from 'node:assert/strict';
 
+import './leave.mjs';
+
 /** How long anything may take on a loaded machine before it counts as not coming. */
 export const LIMIT = 20_000;
 
