@@ -10,6 +10,8 @@ class Variant:
     profile: str
     env: dict = field(default_factory=dict)
 
+    mongo: bool = False  # needs a MongoDB server, whose URI is then in MONGO_URI
+
     @property
     def ours(self):
         return self.server == "chat-server"
@@ -29,6 +31,8 @@ VARIANTS = {
     "ours": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "full"}),
     "ours-plain": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "full", "CHAT_CODEC": "none"}),
     "ours-normal": Variant("chat-server", "camel", {"CHAT_SQLITE_SYNCHRONOUS": "normal"}),
+    "node-mongo": Variant("server.js", "baseline", {"STORE": "mongo"}, mongo=True),
+    "ours-mongo": Variant("chat-server", "camel", mongo=True),
     "ours-push": Variant("chat-server", "push", {"CHAT_SQLITE_SYNCHRONOUS": "full"}),
 }
 
@@ -39,6 +43,10 @@ class Test:
     args: str
     quick: str  # options that make it short; later options win
     variants: tuple
+
+    @property
+    def mongo(self):
+        return any(VARIANTS[v].mongo for v in self.variants)
 
     def command(self, quick):
         """loadgen's arguments as a list without repeated options."""
@@ -65,6 +73,14 @@ TESTS = {
     "presence": Test("connect --conns 1000 --sources 4 --hold 1", "--conns 100", ("node-presence", "ours-push")),
     "rest": Test("pairs --conns 100 --window 1 --warmup 2 --duration 5", SHORT,
                  ("node-rest", "ours-push", "node-rest-keyobj")),
+    # the families served have no rooms yet; what everybody is told is one, of all
+    "room": Test("room --conns 1000 --senders 4 --window 1 --body 90 --verify-every 0 --warmup 2 --duration 5", SHORT, ("node-sqlite", "ours-push")),
+    "room-rate": Test("room --conns 1000 --senders 4 --rate 10 --body 90 --verify-every 0 --warmup 2 --duration 5", SHORT,
+                      ("node-sqlite", "ours-push")),
+    "sat-mongo": Test("pairs --conns 200 --window 4 --body 100 --warmup 2 --duration 5", SHORT, ("node-mongo", "ours-mongo")),
+    "order-mongo": Test("pairs --conns 200 --window 64 --body 100 --warmup 1 --duration 4 --verify-every 1", SHORT,
+                        ("node-mongo", "ours-mongo")),
+    "history-mongo": Test("history --conns 50 --fill 60 --warmup 1 --duration 4", SHORT, ("node-mongo", "ours-mongo")),
     # what becomes of messages when the network or the server fails
     **{f"faults-{fault}": Test(f"faults --fault {fault} --pairs 20 --seconds 20", "--pairs 2 --seconds 7", RECOVERY)
        for fault in ("reset", "half-open", "restart", "kill")},
@@ -106,6 +122,16 @@ def faults(d):
 
 def per_delivery(d):
     return d["cpu_us_per_delivery"]
+
+
+def database_per_delivery(d):
+    """The CPU time of the database, which is the second process; none if it runs elsewhere."""
+    cpu = d["server_cpu_us"][1:]
+    return cpu[0] / max(d["delivered"], 1) if cpu else None
+
+
+def database_per_page(d):
+    return next(iter(d["cpu_us_per_page"][1:]), None)
 
 
 def per_second(d):
@@ -154,22 +180,36 @@ RSS_MB, PER_CONN_KB = first("rss_kb", 1 / 1024), first("rss_per_conn_kb")
 PAGE = first("cpu_us_per_page")
 KEY_OBJECT = "the same, Node with a key object"
 PRESENCE = ("presence", "node-presence", "ours-push")
+ON_MONGO = ("sat-mongo", "node-mongo", "ours-mongo")
+PAGES_OF_MONGO = ("history-mongo", "node-mongo", "ours-mongo")
 GOALS = [
     *durable("P1", "CPU per delivered message, saturated", "µs", "sat", per_delivery, "less", 6),
     Goal("P2", "the same, Node with Huffman", "µs", "sat", "node-sqlite-huff", "ours", per_delivery, "less", 10),
     Goal("P2", "the same, ours without compression", "µs", "sat", "node-sqlite-huff", "ours-plain", per_delivery,
          "less", 10),
+    Goal("P3", "CPU per delivered message on MongoDB", "µs", *ON_MONGO, per_delivery, "less", 30),
+    Goal("P3", "the same, the database's process", "µs", *ON_MONGO, database_per_delivery, "less", 10),
+    Goal("P3", "messages per second on MongoDB", "", *ON_MONGO, per_second, "more", 1),
     *durable("P4", "CPU per message at 2,000/s", "µs", "rate", per_delivery, "less", 2.5),
     *durable("P5", "latency p50 at 2,000/s", "µs", "rate", percentile("p50_us"), "fraction", 0.7),
     *durable("P5", "latency p99 at 2,000/s", "µs", "rate", percentile("p99_us"), "every"),
     *durable("P6", "messages per second", "", "sat", per_second, "more", 6),
     Goal("P7", "lost + doubled + wrong, 64 in flight", "", "order", "node-sqlite", "ours", faults, "at most", 0),
     Goal("P7", "out of order, 64 in flight", "", "order", "node-sqlite", "ours", reordered, "at most", 0),
+    Goal("P7", "lost + doubled + wrong, 64 in flight, on MongoDB", "", "order-mongo", "node-mongo", "ours-mongo", faults,
+         "at most", 0),
+    Goal("P7", "out of order, 64 in flight, on MongoDB", "", "order-mongo", "node-mongo", "ours-mongo", reordered,
+         "at most", 0),
     Goal("P8", "memory per idle connection", "kB", "idle", "node", "ours", PER_CONN_KB, "at most", 18),
     Goal("P8", "memory of the whole process", "MB", "idle", "node", "ours", RSS_MB, "below"),
     Goal("P9", "CPU per authenticated connect", "µs", "connect", "node", "ours", CONNECT, "less", 15),
     Goal("P9", KEY_OBJECT, "µs", "connect", "node-keyobj", "ours", CONNECT, "less", 8),
+    Goal("P10", "CPU per delivery to a room of 1,000, saturated", "µs", "room", "node-sqlite", "ours-push", per_delivery,
+         "less", 3),
+    Goal("P11", "the same at 10 messages/s", "µs", "room-rate", "node-sqlite", "ours-push", per_delivery, "less", 1.5),
     Goal("P12", "CPU per history page of 50", "µs", "history", "node-sqlite", "ours", PAGE, "less", 8),
+    Goal("P12", "CPU per history page of 50 on MongoDB", "µs", *PAGES_OF_MONGO, PAGE, "less", 6),
+    Goal("P12", "the same, the database's process", "µs", *PAGES_OF_MONGO, database_per_page, "less", 1),
     Goal("P13", "CPU per connect, everybody sees who is online", "µs", *PRESENCE, CONNECT, "less", 20),
     Goal("P13", "data sent for it", "MB", *PRESENCE, pushed_mb, "less", 20),
     Goal("P13", "wrong rosters at the end", "", *PRESENCE, wrong_rosters, "at most", 0),

@@ -59,7 +59,8 @@ def table(runs):
     """The goals' table; a goal whose test was not run has no line."""
     def values(goal, variant):
         mine = (d for d in runs if d["test"] == goal.test and d["variant"] == variant and "error" not in d)
-        return {d["rep"]: goal.value(d) for d in mine}
+        figures = ((d["rep"], goal.value(d)) for d in mine)
+        return {rep: x for rep, x in figures if x is not None}
 
     lines = ["| Goal | What | Node | chat-server | Ratio | Wanted | Met? |", "|---|---|---|---|---|---|---|"]
     tests = {d["test"] for d in runs}

@@ -20,8 +20,10 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from database import Database
 from matrix import TESTS, VARIANTS
 from report import report
 
@@ -65,20 +67,26 @@ def main():
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--tests", default=",".join(TESTS), help="which, with commas; all: %(default)s")
+    p.add_argument("--tests", help=f"which, with commas; all, those with MongoDB if --mongodb is given: {','.join(TESTS)}")
     p.add_argument("--reps", type=int, help="repetitions of each (3; 1 with --quick)")
     p.add_argument("--quick", action="store_true", help="only see that everything runs; the figures mean nothing")
     p.add_argument("--aa", action="store_true", help="Node in both columns: shows how noisy the machine is")
     p.add_argument("--no-build", dest="build", action="store_false", help="take what is built already")
     p.add_argument("--server", type=Path, help="chat-server binary to measure (default: this repository's, built)")
     p.add_argument("--loadgen", type=Path, help="loadgen binary to use (default: this folder's, built)")
+    p.add_argument("--mongodb", help="a program called with --port and --storage-path, or the URI of a running server")
+    p.add_argument("--mongodb-pid", type=int, help="process of the running server, to measure its CPU time")
     p.add_argument("--out", type=Path, help="file for the raw results")
     a = p.parse_args()
+    if a.tests is None:
+        a.tests = ",".join(t for t in TESTS if a.mongodb or not TESTS[t].mongo)
     # `faults` and `crowd` are several
     asked = [t for t in a.tests.split(",") if t]
     a.tests = [t for name in asked for t in ([name] if name in TESTS else found(name))]
     if unknown := [t for t in a.tests if t not in TESTS]:
         p.error(f"no such test: {', '.join(unknown)}; there are {', '.join(TESTS)}")
+    if not a.mongodb and (without := [t for t in a.tests if TESTS[t].mongo]):
+        p.error(f"{', '.join(without)} need --mongodb")
     a.reps = a.reps or (1 if a.quick else 3)
     return a
 
@@ -121,6 +129,7 @@ class Bench:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
         self.env |= {"NODE_ENV": "production", "JWT_SECRET": secrets.token_hex(32)}
         (RUN / "logs").mkdir(parents=True, exist_ok=True)
+        self.database = Database(a.mongodb, a.mongodb_pid, RUN / "logs") if a.mongodb else None
 
     def check(self):
         for f in filter(None, (self.loadgen, self.server, HERE / "node/node_modules")):
@@ -145,19 +154,27 @@ class Bench:
                     users = ["--users-file", str(data / "users.json")]
                     conns = cmd[cmd.index("--conns") + 1]
                     with self.serving(name, variant, data, signal.SIGTERM) as (url, pid):
-                        self.drive(["users", "--conns", conns, *users], variant, url, pid)
+                        self.drive(["users", "--conns", conns, *users], variant, url, [pid])
                 if cmd[0] == "faults":
                     return self.disturb(cmd, name, variant, data)
                 if cmd[0] == "crowd":
                     return self.gather(cmd, name, variant, data, kill=test == "crowd-kill")
-                with self.serving(name, variant, data, signal.SIGKILL) as (url, pid):
-                    return self.drive([*cmd, *users], variant, url, pid)
+                with contextlib.ExitStack() as stack:
+                    beside = []
+                    if variant.mongo:
+                        uri, beside = stack.enter_context(self.database.serving(data))
+                        variant = replace(variant, env={**variant.env, "MONGO_URI": uri})
+                        beside = [beside] if beside else []
+                    url, pid = stack.enter_context(self.serving(name, variant, data, signal.SIGKILL))
+                    return self.drive([*cmd, *users], variant, url, [pid, *beside])
             except (RuntimeError, subprocess.TimeoutExpired) as e:
                 return {"error": str(e)[-400:]}
 
-    def drive(self, cmd, variant, url, pid):
+    def drive(self, cmd, variant, url, pids):
+        """Runs loadgen; of `pids` the first is the server."""
         profile = HERE / "profiles" / f"{variant.profile}.toml"
-        cmd = [self.loadgen, *cmd, "--profile", profile, "--url", url, "--pid", str(pid)]
+        cmd = [self.loadgen, *cmd, "--profile", profile, "--url", url]
+        cmd += [x for pid in pids for x in ("--pid", str(pid))]
         r = subprocess.run(cmd, env=self.env, capture_output=True, text=True, timeout=LOADGEN_LIMIT_S)
         if r.returncode:
             raise RuntimeError(r.stderr.strip())
@@ -204,7 +221,7 @@ class Bench:
         server = Server(self, name, variant, data)
         server.start()
         try:
-            self.drive(["users", "--conns", conns, *users], variant, server.url, server.process.pid)
+            self.drive(["users", "--conns", conns, *users], variant, server.url, [server.process.pid])
             loadgen = [self.loadgen, *cmd, *users, "--profile", profile, "--url", server.url]
             with self.talking(loadgen) as p:
                 for line in p.stdout:
@@ -240,7 +257,7 @@ class Bench:
             "PORT": str(port),
             "CHAT_HOST": "127.0.0.1",
             "CHAT_DATA_DIR": str(data),
-            "CHAT_STORE": f"sqlite:{data / 'chat.db'}",
+            **({} if variant.mongo else {"CHAT_STORE": f"sqlite:{data / 'chat.db'}"}),
             # users are made quickly and nobody is held back: neither is what is measured
             "CHAT_BCRYPT_COST": "4",
             "CHAT_SIGNUP_LIMIT": "0",
@@ -347,7 +364,8 @@ def header(a):
             "chat-server": "given" if a.server else commit,
             "rustc": said("rustc", "--version").removeprefix("rustc "),
             "node": said("node", "--version"),
-            **{n: package(n) for n in ("express", "socket.io", "socket.io-client", "better-sqlite3", "jsonwebtoken")},
+            **{n: package(n) for n in ("express", "socket.io", "socket.io-client", "better-sqlite3", "mongoose", "jsonwebtoken")},
+            **({"mongodb": Path(a.mongodb).name if "://" not in a.mongodb else "given"} if a.mongodb else {}),
         },
         "quick": a.quick, "aa": a.aa, "reps": a.reps, "tests": a.tests,
     }

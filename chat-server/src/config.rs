@@ -5,6 +5,7 @@
 
 mod cluster;
 mod codec;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::codec::OwnTables;
-use chat_core::store::sqlite::Synchronous;
 use clap::Parser;
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
+pub use self::store::StoreConfig;
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
 
@@ -256,35 +257,6 @@ pub struct AuthConfig {
     pub signup_limit: u32,
 }
 
-/// Which store.
-#[derive(Debug, Clone)]
-pub enum StoreConfig {
-    /// Forgets everything at the end.
-    Memory,
-    /// One file.
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// When a change counts as durable.
-        synchronous: Synchronous,
-    },
-    /// A MongoDB database.
-    MongoDb {
-        /// Where it is, and perhaps a password.
-        uri: Secret,
-    },
-}
-
-impl StoreConfig {
-    /// Whether several nodes can use it.
-    pub fn is_shared(&self) -> bool {
-        match self {
-            Self::Memory | Self::Sqlite { .. } => false,
-            Self::MongoDb { .. } => true,
-        }
-    }
-}
-
 /// Connections.
 #[derive(Debug, Clone, Copy)]
 pub struct TransportConfig {
@@ -375,7 +347,7 @@ impl Config {
             recovery_limit: options.recovery_limit,
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
-            store: store(options)?,
+            store: StoreConfig::find(options)?,
             cluster: ClusterConfig::check(options)?,
             node: node(options)?,
             codec: CodecConfig::find(&options.codec)?,
@@ -468,38 +440,6 @@ fn kept_secret(path: &Path) -> std::io::Result<Secret> {
     Ok(Secret::new(secret))
 }
 
-fn store(options: &Options) -> Result<StoreConfig, ConfigError> {
-    let synchronous = match options.sqlite_synchronous.as_str() {
-        "full" => Synchronous::Full,
-        "normal" => Synchronous::Normal,
-        _ => return Err(wrong("CHAT_SQLITE_SYNCHRONOUS", "must be full or normal")),
-    };
-    let given = [
-        ("CHAT_STORE", &options.store),
-        ("MONGO_URI", &options.mongo_uri),
-        ("MONGODB_URI", &options.mongodb_uri),
-    ];
-    let set = |value: &Option<String>| value.as_deref().map(str::trim).is_some_and(|text| !text.is_empty());
-    let Some((variable, Some(uri))) = given.into_iter().find(|(_, value)| set(value)) else {
-        return Ok(StoreConfig::Sqlite { path: options.data_dir.join("chat.db"), synchronous });
-    };
-    let uri = uri.trim();
-    let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
-    if matches!(scheme, Some("mongodb" | "mongodb+srv")) {
-        return mongodb(variable, uri);
-    }
-    if variable != "CHAT_STORE" {
-        return Err(wrong(variable, "must begin with mongodb:// or mongodb+srv://"));
-    }
-    match uri.split_once(':') {
-        Some(("memory", "")) => Ok(StoreConfig::Memory),
-        Some(("sqlite", path)) if !path.is_empty() => {
-            Ok(StoreConfig::Sqlite { path: path.trim_start_matches("//").into(), synchronous })
-        }
-        _ => Err(wrong("CHAT_STORE", "must be sqlite:PATH, mongodb://…, mongodb+srv://… or memory:")),
-    }
-}
-
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {
     const LONGEST: usize = 32;
     let Some(name) = options.node.clone().filter(|name| !name.is_empty()) else { return Ok(None) };
@@ -507,13 +447,6 @@ fn node(options: &Options) -> Result<Option<String>, ConfigError> {
         return Err(wrong("CHAT_NODE", "must be up to 32 letters, digits, - and _"));
     }
     Ok(Some(name))
-}
-
-fn mongodb(variable: &'static str, uri: &str) -> Result<StoreConfig, ConfigError> {
-    if cfg!(feature = "mongodb") {
-        return Ok(StoreConfig::MongoDb { uri: Secret::new(uri.to_owned()) });
-    }
-    Err(wrong(variable, "this program was built without MongoDB"))
 }
 
 fn cloudinary(options: &Options) -> Result<Option<crate::media::CloudinaryConfig>, ConfigError> {

@@ -1,5 +1,5 @@
 // The peer over the socket: Express + Socket.IO as the original backends do it (../profiles/baseline.toml).
-// Environment: PORT, JWT_SECRET, STORE=none|sqlite with SQLITE_PATH and SYNC=NORMAL|FULL, and as 1:
+// Environment: PORT, JWT_SECRET, STORE=none, sqlite with SQLITE_PATH and SYNC=NORMAL|FULL, or mongo with MONGO_URI, and as 1:
 //   KEYOBJ    verify tokens with a prepared key object. With a string secret jsonwebtoken 9 first tries to
 //             read it as a public key, which costs more than all the rest of a connect
 //   PRESENCE  send everybody the whole list of who is online at every connect, as the original does
@@ -11,7 +11,7 @@ const { createSecretKey } = require('node:crypto');
 const express = require('express');
 const jwt = require('jsonwebtoken');
 const { Server } = require('socket.io');
-const store = require('./store').open(process.env);
+const opened = require('./store').open(process.env);
 
 const { env } = process;
 if (!env.JWT_SECRET) throw new Error('JWT_SECRET is not set');
@@ -25,6 +25,7 @@ const server = require('node:http').createServer(app);
 const recovery = env.RECOVERY === '1' ? { connectionStateRecovery: { maxDisconnectionDuration: 2 * 60 * 1000 } } : {};
 const io = new Server(server, { cors: { origin: '*' }, transports: ['websocket', 'polling'], ...recovery });
 
+let store;
 /** userId -> socket.id */
 const online = new Map();
 let ids = 0;
@@ -59,10 +60,11 @@ io.on('connection', (socket) => {
   online.set(socket.userId, socket.id);
   if (env.PRESENCE === '1') io.emit('getOnlineUsers', [...online.keys()]);
 
-  socket.on('privateMessage', (data, ack) => {
+  socket.on('privateMessage', async (data, ack) => {
     try {
       const m = { _id: objectId(), senderId: socket.userId, receiverId: data.receiverId, content: data.content, timestamp: new Date() };
-      store.save(m, compress && m.content.length > 50 ? compress(m.content) : undefined);
+      const storing = store.save(m, compress && m.content.length > 50 ? compress(m.content) : undefined);
+      if (storing) await storing;
       const to = env.RECOVERY === '1' ? `user:${m.receiverId}` : online.get(m.receiverId);
       if (to) deliver(to, m);
       ack?.({ success: true, messageId: m._id, timestamp: m.timestamp });
@@ -71,20 +73,25 @@ io.on('connection', (socket) => {
 
   socket.on('join-room', (data, ack) => { socket.join(data.roomId); ack?.({ success: true }); });
 
-  socket.on('send-message', (data, ack) => {
+  socket.on('send-message', async (data, ack) => {
     const m = { _id: objectId(), sender: socket.userId, roomId: data.roomId, content: data.content, timestamp: new Date() };
-    store.save({ ...m, senderId: m.sender, receiverId: m.roomId });
+    const storing = store.save({ ...m, senderId: m.sender, receiverId: m.roomId });
+    if (storing) await storing;
     io.to(m.roomId).emit('new-message', m);
     ack?.({ success: true, messageId: m._id, timestamp: m.timestamp });
   });
 
-  socket.on('getMessageHistory', (data, ack) => {
+  socket.on('getMessageHistory', async (data, ack) => {
     try {
-      ack?.({ success: true, messages: store.page(socket.userId, data.userId, data.limit || 50) });
+      const page = store.page(socket.userId, data.userId, data.limit || 50);
+      ack?.({ success: true, messages: page instanceof Promise ? await page : page });
     } catch (e) { ack?.({ success: false, error: e.message }); }
   });
 
   socket.on('disconnect', () => { if (online.get(socket.userId) === socket.id) online.delete(socket.userId); });
 });
 
-server.listen(+(env.PORT || 4000), '127.0.0.1', 4096, () => console.error('listening', env.PORT, 'pid', process.pid));
+opened.then((it) => {
+  store = it;
+  server.listen(+(env.PORT || 4000), '127.0.0.1', 4096, () => console.error('listening', env.PORT, 'pid', process.pid));
+});

@@ -1,4 +1,5 @@
-// The messages of server.js in SQLite, or nowhere (STORE=none: history is then a canned page).
+// The messages of server.js in SQLite, in MongoDB, or nowhere (STORE=none: history is then a canned page).
+// `save` returns a promise where it has to wait.
 'use strict';
 
 const CANNED = "~canned history row of about one hundred bytes, kept in memory, the floor of a page's encoding cost~";
@@ -27,6 +28,36 @@ function sqlite(path, synchronous) {
   };
 }
 
+/** As the original backends do it: one mongoose document per message, with the server's default write concern. */
+async function mongo(uri) {
+  const mongoose = require('mongoose');
+  await mongoose.connect(uri);
+  const schema = new mongoose.Schema({
+    sender: { type: String, required: true, index: true },
+    receiver: { type: String, required: true },
+    conv: { type: String, required: true },
+    content: { type: String, required: true, maxlength: 2000 },
+    type: { type: String, enum: ['text', 'image', 'file'], default: 'text' },
+    compressed: { type: Boolean, default: false },
+  }, { timestamps: true });
+  schema.index({ conv: 1, createdAt: -1 });
+  const Message = mongoose.model('Message', schema);
+  await Message.init();
+  return {
+    async save(m) {
+      const conv = conversation(m.senderId, m.receiverId);
+      const stored = await new Message({ sender: m.senderId, receiver: m.receiverId, conv, content: m.content }).save();
+      m._id = stored._id.toString();
+    },
+    async page(a, b, limit) {
+      const found = await Message.find({ conv: conversation(a, b) }).sort({ createdAt: -1 }).limit(limit).lean();
+      return found.reverse().map((r) => ({
+        _id: r._id, senderId: r.sender, receiverId: r.receiver, content: r.content, timestamp: r.createdAt,
+      }));
+    },
+  };
+}
+
 const none = () => ({
   save() {},
   page: (a, b, limit) => Array.from({ length: limit }, () => ({
@@ -34,10 +65,15 @@ const none = () => ({
   })),
 });
 
-/** Opens the store that the environment names: STORE, SQLITE_PATH, SYNC. */
-exports.open = (env) => {
-  if ((env.STORE || 'none') === 'none') return none();
+/** Opens the store that the environment names: STORE, SQLITE_PATH, SYNC, MONGO_URI. */
+exports.open = async (env) => {
   const sync = (env.SYNC || 'NORMAL').toUpperCase();
-  if (env.STORE !== 'sqlite' || !['NORMAL', 'FULL'].includes(sync)) throw new Error('STORE=none|sqlite, SYNC=NORMAL|FULL');
-  return sqlite(env.SQLITE_PATH || './node.db', sync);
+  switch (env.STORE || 'none') {
+    case 'none': return none();
+    case 'mongo': return mongo(env.MONGO_URI);
+    case 'sqlite':
+      if (['NORMAL', 'FULL'].includes(sync)) return sqlite(env.SQLITE_PATH || './node.db', sync);
+      throw new Error('SYNC=NORMAL|FULL');
+    default: throw new Error('STORE=none|sqlite|mongo');
+  }
 };

@@ -41,12 +41,16 @@ use crate::model::{
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+#[cfg(all(feature = "sqlite", feature = "mongodb"))]
+mod copy;
 pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(all(feature = "sqlite", feature = "mongodb"))]
+pub use copy::{Copied, copy_to_mongodb};
 pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use mongodb::MongoStore;

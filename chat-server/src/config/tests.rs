@@ -20,7 +20,7 @@ fn store_of(variables: &[(&str, &str)]) -> Result<StoreConfig, ConfigError> {
     let command = Options::command().mut_args(|arg| arg.env(None));
     let arguments = variables.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]);
     let arguments = ["chat-server".to_owned()].into_iter().chain(arguments);
-    store(&Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap())
+    StoreConfig::find(&Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap())
 }
 
 #[test]

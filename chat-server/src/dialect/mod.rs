@@ -16,6 +16,7 @@ pub mod sync;
 mod tests;
 pub mod wire;
 
+use std::io::Write;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -120,7 +121,8 @@ impl Frame {
             }
             argument = start..bytes.len();
             if let Some(Position(position)) = position {
-                bytes.extend_from_slice(format!(",\"{position}\"").as_bytes());
+                // Nothing can fail: it is written into memory.
+                let _ = write!(bytes, ",\"{position}\"");
             }
             bytes.push(b']');
             length = bytes.len();

@@ -11,7 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { within } from './wait.mjs';
+import { LIMIT, within } from './wait.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const binary = process.env.CHAT_SERVER_BIN
@@ -94,6 +94,16 @@ class Server {
       });
     });
     await this.#ready();
+  }
+
+  /** Runs a command of the program in the server's surroundings. */
+  async run(...args) {
+    const child = spawn(binary, args, { env: this.env, cwd: this.dataDir, stdio: ['ignore', 'pipe', 'pipe'] });
+    const said = { stdout: '', stderr: '' };
+    for (const output of ['stdout', 'stderr']) child[output].on('data', (chunk) => (said[output] += chunk));
+    const code = await within(new Promise((resolve) => child.once('close', resolve)), LIMIT, `the end of ${args[0]}`);
+    this.log += said.stderr;
+    return { code, ...said };
   }
 
   /** Polls GET /readyz; there is no event to wait for before the server listens. */

@@ -218,7 +218,7 @@ impl Change for OpenDirect {
             created_at: at,
         };
         writing.pairs.insert(pair, id);
-        writing.add_conversation(documents::direct_document(id, pair, at), conversation.clone());
+        writing.add_conversation(documents::direct_document(id, pair, at, Seq(0)), conversation.clone());
         Ok(Arc::new(conversation))
     }
 }
@@ -245,7 +245,7 @@ impl Change for CreateRoom {
             members: room.members.clone(),
             created_at: room.at,
         };
-        writing.add_conversation(documents::room_document(room), conversation.clone());
+        writing.add_conversation(documents::room_document(room, Seq(0)), conversation.clone());
         let position = writing.log_of_room(room.at, Kind::RoomCreated, room.id, room.by, None);
         Ok((position, Arc::new(conversation)))
     }

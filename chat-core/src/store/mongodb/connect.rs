@@ -51,7 +51,7 @@ pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
     let db = client.database(&name);
     let prepared = async {
         refuse_without_transactions(&db).await?;
-        refuse_newer(&db).await?;
+        refuse_unfit(&db).await?;
         timeout(INDEXES, collections::make(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
         let session = client.start_session().causal_consistency(false).await?;
         let me = register(&client, &db, &session).await?;
@@ -100,16 +100,21 @@ async fn refuse_without_transactions(db: &Database) -> Result<(), Fault> {
     )))
 }
 
-async fn refuse_newer(db: &Database) -> Result<(), Fault> {
-    if let Ok(counter) = read_counter(db).await
-        && let Ok(version) = counter.get_i64("version")
-        && version > VERSION
-    {
-        return Err(Fault::Store(StoreError::Refused(format!(
-            "the database has version {version}, this program knows versions up to {VERSION}"
-        ))));
-    }
-    Ok(())
+/// What a newer version has made, or what was not finished.
+async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
+    let Ok(counter) = read_counter(db).await else { return Ok(()) };
+    let problem = match counter.get_i64("version") {
+        Ok(version) if version > VERSION => {
+            format!("the database has version {version}, this program knows versions up to {VERSION}")
+        }
+        _ if counter.contains_key("importing") => {
+            "MongoDB: another store is being copied into this database, or that was not finished: drop its \
+             collections whose names begin with chat_, and copy again"
+                .into()
+        }
+        _ => return Ok(()),
+    };
+    Err(StoreError::Refused(problem).into())
 }
 
 /// Notes this store and its session beside the counter, which is made if it is not there.

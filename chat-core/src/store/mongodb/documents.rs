@@ -48,6 +48,10 @@ impl Kind {
     }
 }
 
+/// The place of an account in the order of accounts is the number of the batch that made it, and in so many bits its place
+/// there.
+pub(super) const PLACE_BITS: u32 = 16;
+
 /// An entry of the log that is not the sending of a message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -202,33 +206,52 @@ pub(super) fn user_update(user: &User) -> RawDocumentBuf {
     rawdoc! { "q": { "_id": object_id(user.id.as_bytes()) }, "u": { "$set": set } }
 }
 
-pub(super) fn direct_document(id: ConversationId, pair: Pair, at: Timestamp) -> RawDocumentBuf {
+pub(super) fn direct_document(id: ConversationId, pair: Pair, at: Timestamp, last: Seq) -> RawDocumentBuf {
     let mut doc = rawdoc! { "_id": object_id(id.as_bytes()) };
     doc.append(cstr!("pair"), binary(&pair_bytes(pair)));
     append_moment(&mut doc, cstr!("created_at"), at);
-    doc.append(cstr!("last_seq"), 0_i64);
+    doc.append(cstr!("last_seq"), i64::from(last.0));
     doc
 }
 
-pub(super) fn room_document(room: &NewRoom) -> RawDocumentBuf {
+pub(super) fn room_document(room: &NewRoom, last: Seq) -> RawDocumentBuf {
     let mut doc = rawdoc! {
         "_id": object_id(room.id.as_bytes()),
         "name": room.info.name.as_str(),
         "visibility": visibility_word(room.info.visibility),
     };
     append_moment(&mut doc, cstr!("created_at"), room.at);
-    doc.append(cstr!("last_seq"), 0_i64);
+    doc.append(cstr!("last_seq"), i64::from(last.0));
     doc
+}
+
+/// Adds to a conversation's document where its last message that is not deleted stands in the log.
+pub(super) fn append_latest(conversation: &mut RawDocumentBuf, latest: Option<Position>) {
+    if let Some(Position(position)) = latest {
+        conversation.append(cstr!("latest"), number(position));
+    }
 }
 
 pub(super) fn member_id(conversation: ConversationId, user: UserId) -> RawDocumentBuf {
     rawdoc! { "conversation": object_id(conversation.as_bytes()), "user": object_id(user.as_bytes()) }
 }
 
+pub(super) fn member_document(conversation: ConversationId, member: &Member, place: i64) -> RawDocumentBuf {
+    let mut doc = rawdoc! { "_id": member_id(conversation, member.user) };
+    append_member(&mut doc, member, place);
+    doc
+}
+
+fn append_member(doc: &mut RawDocumentBuf, member: &Member, place: i64) {
+    doc.append(cstr!("role"), role_word(member.role));
+    doc.append(cstr!("place"), place);
+    append_moment(doc, cstr!("joined_at"), member.joined_at);
+}
+
 /// The statement that makes or changes a member's document.
 pub(super) fn member_update(conversation: ConversationId, member: &Member, place: i64) -> RawDocumentBuf {
-    let mut set = rawdoc! { "role": role_word(member.role), "place": place };
-    append_moment(&mut set, cstr!("joined_at"), member.joined_at);
+    let mut set = rawdoc! {};
+    append_member(&mut set, member, place);
     rawdoc! { "q": { "_id": member_id(conversation, member.user) }, "u": { "$set": set }, "upsert": true }
 }
 
@@ -258,16 +281,21 @@ pub(super) fn message_document(new: &NewMessage, seq: Seq, position: Position) -
     doc
 }
 
+/// Adds what has happened to a message since it was sent.
+pub(super) fn append_changes(doc: &mut RawDocumentBuf, message: &StoredMessage) {
+    append_moment(doc, cstr!("updated_at"), message.updated_at);
+    if let Some(tombstone) = &message.deleted {
+        append_moment(doc, cstr!("deleted_at"), tombstone.at);
+        doc.append(cstr!("deleted_by"), object_id(tombstone.by.as_bytes()));
+    }
+}
+
 /// The statement that deletes a message softly or restores it.
 pub(super) fn deletion_update(message: &StoredMessage) -> RawDocumentBuf {
     let mut set = rawdoc! {};
-    append_moment(&mut set, cstr!("updated_at"), message.updated_at);
+    append_changes(&mut set, message);
     let update = match &message.deleted {
-        Some(tombstone) => {
-            append_moment(&mut set, cstr!("deleted_at"), tombstone.at);
-            set.append(cstr!("deleted_by"), object_id(tombstone.by.as_bytes()));
-            rawdoc! { "$set": set }
-        }
+        Some(_) => rawdoc! { "$set": set },
         None => rawdoc! { "$set": set, "$unset": { "deleted_at": "", "deleted_by": "" } },
     };
     rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update }
@@ -288,6 +316,14 @@ pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
     if let Some(role) = entry.role {
         doc.append(cstr!("role"), role_word(role));
     }
+    doc
+}
+
+pub(super) fn revocation_document(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
+    let mut doc = rawdoc! {};
+    doc.append(cstr!("_id"), binary(fingerprint));
+    doc.append(cstr!("until"), nearest_date(until));
+    doc.append(cstr!("until_millis"), until.as_millis());
     doc
 }
 

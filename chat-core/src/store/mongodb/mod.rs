@@ -52,6 +52,7 @@
 //! | | `batches` | how many transactions were committed |
 //! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
 //! | | `version` | of this layout |
+//! | | `importing` | while everything is copied here from another store; missing otherwise |
 
 mod changes;
 mod collections;
@@ -59,6 +60,8 @@ mod commit;
 mod connect;
 mod documents;
 mod faults;
+#[cfg(feature = "sqlite")]
+mod import;
 mod reads;
 mod transaction;
 mod writer;
@@ -74,6 +77,8 @@ use tokio::time::timeout;
 
 use self::commit::Committer;
 use self::faults::Fault;
+#[cfg(feature = "sqlite")]
+pub(super) use self::import::MongoImport;
 use self::writer::Writer;
 use super::{
     Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,

@@ -120,7 +120,7 @@ impl Writing {
     pub(super) fn add_user(&mut self, new: &NewUser) {
         let user = &new.user;
         // Strictly increasing in the order of commit, on all nodes.
-        let place = self.batch << 16 | self.writes.users.len() as i64;
+        let place = self.batch << documents::PLACE_BITS | self.writes.users.len() as i64;
         self.writes.users.push(documents::user_document(new, place));
         self.know_user(user.clone());
     }

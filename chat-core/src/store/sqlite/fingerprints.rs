@@ -114,6 +114,12 @@ pub(super) fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
 
+/// What [`stored`] gave, back again.
+#[cfg(feature = "mongodb")]
+pub(super) fn read(stored: i64) -> Fingerprint {
+    Fingerprint(stored.cast_unsigned())
+}
+
 /// Spreads what belongs together over 64 bits; equal keys are looked at again.
 fn key(sender: UserId, conversation: i64, fingerprint: Fingerprint) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = *sender.as_bytes();

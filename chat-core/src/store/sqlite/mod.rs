@@ -17,6 +17,8 @@
 //! # One process
 //! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
 
+#[cfg(feature = "mongodb")]
+mod export;
 mod fingerprints;
 mod ops;
 mod rows;
@@ -32,6 +34,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+#[cfg(feature = "mongodb")]
+pub use self::export::SqliteExport;
 use self::worker::Writer;
 use super::{
     Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,

@@ -27,7 +27,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn from_code(code: u8) -> Option<Self> {
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         use Kind::*;
         [
             MessageSent,
@@ -84,10 +84,10 @@ pub(super) fn folded_names(user: &User) -> (Option<String>, Option<String>) {
     (user.username.as_ref().map(fold), user.email.as_ref().map(fold))
 }
 
-const USER: &str =
+pub(super) const USER: &str =
     "id, username, email, full_name, picture, created_at, updated_at, last_seen, password_hash";
 
-fn read_user(row: &Row<'_>) -> rusqlite::Result<(User, PasswordHash)> {
+pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<(User, PasswordHash)> {
     let user = User {
         id: UserId::from_bytes(row.get(0)?),
         username: row.get(1)?,
@@ -186,7 +186,7 @@ fn read_pair(bytes: &[u8; 24]) -> Pair {
     Pair::new(half(0), half(12))
 }
 
-fn read_role(code: u8) -> Option<Role> {
+pub(super) fn read_role(code: u8) -> Option<Role> {
     [Role::Member, Role::Moderator, Role::Admin].into_iter().find(|role| role_code(*role) == code)
 }
 
@@ -213,10 +213,11 @@ pub(super) fn chat_partners(db: &Connection, user: UserId, limit: usize) -> rusq
     Ok(partners)
 }
 
-const MESSAGE: &str = "m.place, m.id, m.sender, m.encoding, m.body, m.file_name, m.image, m.created_at,
+pub(super) const MESSAGE: &str =
+    "m.place, m.id, m.sender, m.encoding, m.body, m.file_name, m.image, m.created_at,
     m.updated_at, m.deleted_at, m.deleted_by";
 
-fn read_message(row: &Row<'_>, conversation: ConversationId) -> rusqlite::Result<StoredMessage> {
+pub(super) fn read_message(row: &Row<'_>, conversation: ConversationId) -> rusqlite::Result<StoredMessage> {
     let encoding: u8 = row.get(3)?;
     let deleted = match (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<[u8; 12]>>(10)?) {
         (Some(at), Some(by)) => {
@@ -362,6 +363,6 @@ fn read_position(position: i64) -> Position {
     Position(position.unsigned_abs())
 }
 
-fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
+pub(super) fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, format!("unknown {what}").into())
 }

@@ -1,0 +1,182 @@
+//! Everything from another store into an empty database, for [`copy_to_mongodb`](crate::store::copy_to_mongodb).
+//!
+//! This goes past the writer: positions and places are given, and nobody else is there. While it lasts, the counter says
+//! `importing`, and no store opens the database.
+
+use std::time::Duration;
+
+use mongodb::Database;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use tokio::time::timeout;
+
+use super::MongoStore;
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::documents::{self, Entry, Kind, number};
+use super::faults::Fault;
+use crate::model::ConversationKind;
+use crate::store::copy::{CopiedConversation, LogEnds, LogEntry, Record};
+use crate::store::{NewMessage, NewRoom, StoreError};
+
+/// How long one batch may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A database that is being filled.
+pub(in crate::store) struct MongoImport<'a> {
+    db: &'a Database,
+}
+
+/// The documents of one batch, by collection.
+#[derive(Default)]
+struct Batch {
+    users: Vec<RawDocumentBuf>,
+    revoked_tokens: Vec<RawDocumentBuf>,
+    conversations: Vec<RawDocumentBuf>,
+    members: Vec<RawDocumentBuf>,
+    messages: Vec<RawDocumentBuf>,
+    log: Vec<RawDocumentBuf>,
+}
+
+impl<'a> MongoImport<'a> {
+    /// Marks the database as being filled, unless there is something in it.
+    pub(in crate::store) async fn begin(store: &'a MongoStore) -> Result<Self, StoreError> {
+        let import = Self { db: &store.db };
+        import.patiently(import.mark()).await?;
+        Ok(import)
+    }
+
+    pub(in crate::store) async fn insert(&self, records: &[Record]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        records.iter().for_each(|record| batch.add(record));
+        self.patiently(async {
+            let collections = [
+                (USERS, batch.users),
+                (REVOKED_TOKENS, batch.revoked_tokens),
+                (CONVERSATIONS, batch.conversations),
+                (MEMBERS, batch.members),
+                (MESSAGES, batch.messages),
+                (LOG, batch.log),
+            ];
+            for (collection, documents) in collections {
+                if !documents.is_empty() {
+                    self.db.collection::<RawDocumentBuf>(collection).insert_many(documents).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Opens the database to everybody.
+    pub(in crate::store) async fn finish(self, log: LogEnds) -> Result<(), StoreError> {
+        self.patiently(async {
+            let users = self.db.collection::<Document>(USERS);
+            let last = users.find_one(doc! {}).sort(doc! { "place": -1 }).await?;
+            let place = last.and_then(|user| user.get_i64("place").ok()).unwrap_or_default();
+            // The places of accounts made from now on follow from the number of the batch.
+            let set = doc! {
+                "position": number(log.last.0),
+                "begin": number(log.begin.0),
+                "batches": (place >> documents::PLACE_BITS) + 1,
+            };
+            let counters = self.db.collection::<Document>(COUNTERS);
+            let update = doc! { "$set": set, "$unset": { "importing": "" } };
+            counters.update_one(doc! { "_id": "log" }, update).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn mark(&self) -> Result<(), Fault> {
+        for collection in [USERS, CONVERSATIONS, MESSAGES, LOG, REVOKED_TOKENS] {
+            if self.db.collection::<Document>(collection).find_one(doc! {}).await?.is_some() {
+                let problem =
+                    format!("MongoDB: the database is not empty: there is something in {collection}");
+                return Err(StoreError::Refused(problem).into());
+            }
+        }
+        let mark = doc! { "$set": { "importing": true } };
+        let counters = self.db.collection::<Document>(COUNTERS);
+        counters.update_one(doc! { "_id": "log", "position": 0 }, mark).await?;
+        Ok(())
+    }
+
+    async fn patiently<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+        timeout(PATIENCE, work).await.unwrap_or(Err(Fault::TimedOut)).map_err(Fault::into_store_error)
+    }
+}
+
+impl Batch {
+    fn add(&mut self, record: &Record) {
+        match record {
+            Record::User { account, place } => self.users.push(documents::user_document(account, *place)),
+            Record::RevokedToken { fingerprint, until } => {
+                self.revoked_tokens.push(documents::revocation_document(fingerprint, *until));
+            }
+            Record::Conversation(copied) => self.add_conversation(copied),
+            Record::Message(copied) => {
+                let message = &copied.message;
+                let new = NewMessage {
+                    id: message.id,
+                    conversation: message.conversation,
+                    sender: message.sender,
+                    body: message.body.clone(),
+                    file_name: message.file_name.clone(),
+                    image: message.image.clone(),
+                    client_id: copied.client_id.clone(),
+                    fingerprint: copied.fingerprint,
+                    at: message.created_at,
+                };
+                let mut document = documents::message_document(&new, message.seq, copied.position);
+                documents::append_changes(&mut document, message);
+                self.messages.push(document);
+            }
+            Record::LogEntry { position, at, entry } => {
+                let empty = Entry {
+                    position: *position,
+                    at: *at,
+                    kind: Kind::ProfileUpdated,
+                    message: None,
+                    room: None,
+                    user: None,
+                    role: None,
+                };
+                self.log.push(documents::entry_document(&filled(empty, *entry)));
+            }
+        }
+    }
+
+    fn add_conversation(&mut self, copied: &CopiedConversation) {
+        let CopiedConversation { conversation, last_seq, latest } = copied;
+        let (id, at) = (conversation.id, conversation.created_at);
+        let mut document = match &conversation.kind {
+            ConversationKind::Direct { pair } => documents::direct_document(id, *pair, at, *last_seq),
+            ConversationKind::Room(info) => {
+                // Who made it is said in the log.
+                let by = crate::id::UserId::from_bytes([0; 12]);
+                let room = NewRoom { id, info: info.clone(), members: Vec::new(), by, at };
+                documents::room_document(&room, *last_seq)
+            }
+        };
+        documents::append_latest(&mut document, *latest);
+        self.conversations.push(document);
+        for (member, place) in conversation.members.iter().zip(0..) {
+            self.members.push(documents::member_document(id, member, place));
+        }
+    }
+}
+
+fn filled(empty: Entry, entry: LogEntry) -> Entry {
+    let of_message = |kind, message| Entry { kind, message: Some(message), ..empty };
+    let of_room = |kind, room, user| Entry { kind, room: Some(room), user: Some(user), ..empty };
+    match entry {
+        LogEntry::MessageDeleted(message) => of_message(Kind::MessageDeleted, message),
+        LogEntry::MessageRestored(message) => of_message(Kind::MessageRestored, message),
+        LogEntry::RoomCreated { room, by } => of_room(Kind::RoomCreated, room, by),
+        LogEntry::MemberAdded { room, user } => of_room(Kind::MemberAdded, room, user),
+        LogEntry::MemberRemoved { room, user } => of_room(Kind::MemberRemoved, room, user),
+        LogEntry::RoleChanged { room, user, role } => {
+            Entry { role: Some(role), ..of_room(Kind::RoleChanged, room, user) }
+        }
+        LogEntry::ProfileUpdated { user } => Entry { user: Some(user), ..empty },
+    }
+}

@@ -1,0 +1,210 @@
+//! Everything in the file, table by table, for [`copy_to_mongodb`](crate::store::copy_to_mongodb).
+
+use std::fs::File;
+use std::path::Path;
+
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{self, Kind};
+use super::{SqliteOptions, connect, fault, lock, schema};
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{ClientId, Position};
+use crate::store::StoreError;
+use crate::store::copy::{CopiedConversation, CopiedMessage, LogEnds, LogEntry, Record};
+
+/// So many rows are read at once, and of messages fewer when they are long.
+const ROWS: usize = 1_000;
+const BYTES: usize = 8 << 20;
+
+/// Reads a whole file. It is locked meanwhile: no server may be using it.
+pub struct SqliteExport {
+    db: Connection,
+    table: Table,
+    /// Up to which key the table was read.
+    key: i64,
+    _lock: File,
+}
+
+/// In the order in which they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Table {
+    Users,
+    RevokedTokens,
+    Conversations,
+    Messages,
+    Log,
+    End,
+}
+
+impl Table {
+    fn next(self) -> Self {
+        match self {
+            Self::Users => Self::RevokedTokens,
+            Self::RevokedTokens => Self::Conversations,
+            Self::Conversations => Self::Messages,
+            Self::Messages => Self::Log,
+            Self::Log | Self::End => Self::End,
+        }
+    }
+}
+
+impl SqliteExport {
+    /// Opens a file that is there. One of an older version is brought up to date.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`](super::SqliteStore::open); [`StoreError::Refused`] also when there is no such file.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Refused(format!("there is no file {}", path.display())));
+        }
+        let lock = lock(path)?;
+        let mut db = connect(path, &SqliteOptions::default())?;
+        schema::migrate(&mut db)?;
+        // Client ids lie in a table of their own, in another order than the messages.
+        let sort = "CREATE TEMP TABLE sends_by_place (place INTEGER PRIMARY KEY, client_id TEXT NOT NULL);
+            INSERT INTO sends_by_place SELECT place, client_id FROM sends ORDER BY place;";
+        db.execute_batch(sort).map_err(|error| fault(&error))?;
+        Ok(Self { db, table: Table::Users, key: i64::MIN, _lock: lock })
+    }
+
+    /// The next records, of which there is at least one; none at the end.
+    pub(in crate::store) fn next(&mut self) -> Result<Option<Vec<Record>>, StoreError> {
+        while self.table != Table::End {
+            let (records, key) = self.read().map_err(|error| fault(&error))?;
+            if !records.is_empty() {
+                self.key = key;
+                return Ok(Some(records));
+            }
+            (self.table, self.key) = (self.table.next(), i64::MIN);
+        }
+        Ok(None)
+    }
+
+    pub(in crate::store) fn log_ends(&self) -> Result<LogEnds, StoreError> {
+        let ends = || Ok(LogEnds { begin: rows::log_begin(&self.db)?, last: rows::last_position(&self.db)? });
+        ends().map_err(|error: rusqlite::Error| fault(&error))
+    }
+
+    fn read(&self) -> rusqlite::Result<(Vec<Record>, i64)> {
+        match self.table {
+            Table::Users => {
+                let sql = format!("SELECT {}, key FROM users WHERE key > ? ORDER BY key", rows::USER);
+                self.rows(&sql, |row| {
+                    let (user, password_hash) = rows::read_user(row)?;
+                    let place = row.get(9)?;
+                    let account = crate::model::NewUser { user, password_hash };
+                    Ok((Record::User { account, place }, place, 0))
+                })
+            }
+            Table::RevokedTokens => {
+                let sql = "SELECT fingerprint, until, row_number() OVER (ORDER BY fingerprint) AS place
+                    FROM revoked_tokens";
+                self.rows(&format!("SELECT * FROM ({sql}) WHERE place > ? ORDER BY place"), |row| {
+                    let until = Timestamp::from_millis(row.get(1)?);
+                    Ok((Record::RevokedToken { fingerprint: row.get(0)?, until }, row.get(2)?, 0))
+                })
+            }
+            Table::Conversations => {
+                let sql = "SELECT id, key FROM conversations WHERE key > ? ORDER BY key";
+                self.rows(sql, |row| {
+                    let key = row.get(1)?;
+                    let conversation = self.conversation(ConversationId::from_bytes(row.get(0)?), key)?;
+                    Ok((Record::Conversation(conversation), key, 0))
+                })
+            }
+            Table::Messages => {
+                let sql = format!(
+                    "SELECT {}, c.id, m.position, m.fingerprint, s.client_id FROM messages m
+                     JOIN conversations c ON c.key = m.place >> 32
+                     LEFT JOIN sends_by_place s ON s.place = m.place WHERE m.place > ? ORDER BY m.place",
+                    rows::MESSAGE
+                );
+                self.rows(&sql, read_message)
+            }
+            Table::Log => {
+                let sql = "SELECT l.position, l.at, l.kind, m.id, l.room, l.user, l.role FROM log l
+                    LEFT JOIN messages m ON m.place = l.place WHERE l.position > ? AND l.kind <> 1
+                    ORDER BY l.position";
+                self.rows(sql, read_entry)
+            }
+            Table::End => Ok((Vec::new(), 0)),
+        }
+    }
+
+    /// Rows after the last key, as `read` makes a record, its key and its size of them.
+    fn rows(
+        &self,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<(Record, i64, usize)>,
+    ) -> rusqlite::Result<(Vec<Record>, i64)> {
+        let mut select = self.db.prepare_cached(sql)?;
+        let mut found = select.query([self.key])?;
+        let (mut records, mut last, mut bytes) = (Vec::new(), self.key, 0);
+        while records.len() < ROWS
+            && bytes < BYTES
+            && let Some(row) = found.next()?
+        {
+            let (record, key, size) = read(row)?;
+            records.push(record);
+            (last, bytes) = (key, bytes + size);
+        }
+        Ok((records, last))
+    }
+
+    fn conversation(&self, id: ConversationId, key: i64) -> rusqlite::Result<CopiedConversation> {
+        let conversation =
+            rows::conversation(&self.db, id)?.ok_or_else(|| rows::unreadable(0, "conversation"))?;
+        let (first, last) = (rows::place(key, 0), rows::place(key, u32::MAX));
+        let mut end =
+            self.db.prepare_cached("SELECT max(place) FROM messages WHERE place BETWEEN ? AND ?")?;
+        let end: Option<i64> = end.query_row(params![first, last], |row| row.get(0))?;
+        let sql = "SELECT max(position) FROM messages WHERE place BETWEEN ? AND ? AND deleted_at IS NULL";
+        let latest: Option<i64> =
+            self.db.prepare_cached(sql)?.query_row(params![first, last], |row| row.get(0))?;
+        Ok(CopiedConversation {
+            conversation,
+            last_seq: crate::model::Seq(end.map_or(0, rows::seq_of)),
+            latest: latest.map(|position| Position(position.unsigned_abs())),
+        })
+    }
+}
+
+fn read_message(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
+    let message = rows::read_message(row, ConversationId::from_bytes(row.get(11)?))?;
+    let size = message.body.bytes.len();
+    let client_id = match row.get::<_, Option<String>>(14)? {
+        Some(id) => Some(ClientId::new(id).ok_or_else(|| rows::unreadable(14, "client id"))?),
+        None => None,
+    };
+    let copied = CopiedMessage {
+        message,
+        position: Position(row.get::<_, i64>(12)?.unsigned_abs()),
+        client_id,
+        fingerprint: row.get::<_, Option<i64>>(13)?.map(super::fingerprints::read),
+    };
+    Ok((Record::Message(Box::new(copied)), row.get(0)?, size))
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
+    let message = || row.get(3).map(MessageId::from_bytes);
+    let room = || row.get(4).map(ConversationId::from_bytes);
+    let user = || row.get(5).map(UserId::from_bytes);
+    let entry = match Kind::from_code(row.get(2)?).ok_or_else(|| rows::unreadable(2, "kind"))? {
+        // These are their own entries, and were left out by the query.
+        Kind::MessageSent => return Err(rows::unreadable(2, "kind")),
+        Kind::MessageDeleted => LogEntry::MessageDeleted(message()?),
+        Kind::MessageRestored => LogEntry::MessageRestored(message()?),
+        Kind::RoomCreated => LogEntry::RoomCreated { room: room()?, by: user()? },
+        Kind::MemberAdded => LogEntry::MemberAdded { room: room()?, user: user()? },
+        Kind::MemberRemoved => LogEntry::MemberRemoved { room: room()?, user: user()? },
+        Kind::RoleChanged => LogEntry::RoleChanged {
+            room: room()?,
+            user: user()?,
+            role: rows::read_role(row.get(6)?).ok_or_else(|| rows::unreadable(6, "role"))?,
+        },
+        Kind::ProfileUpdated => LogEntry::ProfileUpdated { user: user()? },
+    };
+    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(1)?));
+    Ok((Record::LogEntry { position: Position(i64::unsigned_abs(position)), at, entry }, position, 0))
+}

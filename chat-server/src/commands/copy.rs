@@ -1,0 +1,56 @@
+//! `chat-server copy`: everything from a SQLite file into the MongoDB that the server is configured for.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use chat_core::store::sqlite::SqliteExport;
+use chat_core::store::{Copied, MongoStore, copy_to_mongodb};
+use chat_server::config::{Options, StoreConfig};
+use clap::Args;
+
+/// Progress is told after so many messages.
+const TELL_AFTER: u64 = 100_000;
+
+/// What is copied.
+#[derive(Args)]
+pub(crate) struct Copy {
+    /// The SQLite file. Unset: chat.db in the data folder
+    #[arg(long)]
+    from: Option<PathBuf>,
+}
+
+impl Copy {
+    pub(super) fn run(&self, options: &Options) -> Result<(), Box<dyn Error>> {
+        let StoreConfig::MongoDb { uri } = StoreConfig::find(options)? else {
+            return Err(
+                "CHAT_STORE: must be the mongodb:// or mongodb+srv:// to copy into (or set MONGO_URI)".into(),
+            );
+        };
+        let from = self.from.clone().unwrap_or_else(|| options.data_dir.join("chat.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let copied = runtime.block_on(async {
+            // What is wrong with the file is found before the database is touched.
+            let from = SqliteExport::open(&from)?;
+            let to = MongoStore::open(uri.expose()).await?;
+            let mut told = 0;
+            let copied = copy_to_mongodb(from, &to, |copied| {
+                if copied.messages >= told + TELL_AFTER {
+                    told = copied.messages;
+                    tracing::info!(messages = told, "copying");
+                }
+            })
+            .await?;
+            chat_core::store::ChangeLog::close(&to).await?;
+            Ok::<_, chat_core::store::StoreError>(copied)
+        })?;
+        println!("{}", said(&copied));
+        Ok(())
+    }
+}
+
+fn said(copied: &Copied) -> String {
+    let Copied { users, conversations, messages, .. } = copied;
+    format!(
+        "Copied {users} accounts, {conversations} conversations and {messages} messages. The SQLite file is unchanged."
+    )
+}
