@@ -64,11 +64,14 @@ impl Drop for Server {
 }
 
 fn run(port: u16, folder: &TempDir) -> Child {
-    let program = std::env::var("REDIS_SERVER_BIN").expect("REDIS_SERVER_BIN must be a redis-server");
-    let mut command = Command::new(program);
+    let mut command = Command::new(program());
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     command.args(["--requirepass", PASSWORD, "--dir"]).arg(folder.path());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("REDIS_SERVER_BIN must start")
+}
+
+fn program() -> String {
+    std::env::var("REDIS_SERVER_BIN").expect("REDIS_SERVER_BIN must be a redis-server")
 }
 
 /// A bus, and what it hears.
@@ -79,7 +82,11 @@ struct Node {
 
 impl Node {
     fn listening(server: &Server, secret: &str) -> Self {
-        let bus = RedisBus::new(&server.config(), &Secret::new(secret.into())).expect("the address is good");
+        Self::at(&server.config(), secret)
+    }
+
+    fn at(config: &RedisConfig, secret: &str) -> Self {
+        let bus = RedisBus::new(config, &Secret::new(secret.into())).expect("the address is good");
         let (to_hear, heard) = mpsc::channel(1_000);
         bus.listen(to_hear);
         Self { bus: Arc::new(bus), heard }
@@ -244,4 +251,46 @@ async fn nodes_count_together() {
     for key in server.keys().await {
         assert!(key.starts_with("chat-server:"), "{key}");
     }
+}
+
+/// Where the child process of the test below finds the server.
+const TLS_URL: &str = "REDIS_TLS_TEST_URL";
+
+#[tokio::test]
+#[ignore = "needs a redis-server in REDIS_SERVER_BIN: ./test installs one"]
+async fn a_server_behind_tls_is_used_when_its_certificate_is_good() {
+    if let Ok(url) = std::env::var(TLS_URL) {
+        let mut node = Node::at(&RedisConfig { url: Secret::new(url) }, "s");
+        node.hears_up().await;
+        node.says("over TLS").await;
+        node.hears("over TLS").await;
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().expect("a plain path");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    std::fs::write(path("cert.pem"), made.cert.pem()).expect("it can be written");
+    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).expect("it can be written");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let port = free.expect("there is a free port").port();
+    let mut command = Command::new(program());
+    command.args(["--bind", "127.0.0.1", "--port", "0", "--tls-port", &port.to_string(), "--save", ""]);
+    command.args(["--tls-cert-file", &path("cert.pem"), "--tls-key-file", &path("key.pem")]);
+    command.args(["--tls-ca-cert-file", &path("cert.pem"), "--tls-auth-clients", "no"]);
+    command.args(["--requirepass", PASSWORD, "--dir", &path("")]);
+    let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let server = Server { process: process.expect("REDIS_SERVER_BIN must start"), port, folder };
+
+    // The certificates that are trusted are read once in a process, from where its environment says.
+    let url = format!("rediss://:{PASSWORD}@127.0.0.1:{port}");
+    let mut child = Command::new(std::env::current_exe().expect("this program"));
+    child.args(["a_server_behind_tls_is_used_when_its_certificate_is_good", "--exact", "--ignored"]);
+    child.env(TLS_URL, &url).env("SSL_CERT_FILE", server.folder.path().join("cert.pem"));
+    let ran = child.output().expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "the certificate is trusted: {said}");
+
+    // The same driver, where nobody vouches for the certificate.
+    let stranger = redis::Client::open(url).expect("the address is good");
+    assert!(stranger.get_multiplexed_async_connection().await.is_err());
 }
