@@ -339,7 +339,7 @@ async fn what_was_said_before_there_were_marks_is_read() {
     // Whoever an older node lets in has their mark where everybody else's was.
     members.delete_one(doc! { "read_seq": { "$exists": true } }).await.expect("a change");
     let older = doc! {
-        "_id": { "conversation": object_id(conversation), "user": object_id(person(1)) },
+        "_id": { "conversation": object_id(&conversation), "user": object_id(&person(1)) },
         "role": "member", "place": 1_i64, "joined_at": mongodb::bson::DateTime::from_millis(1),
     };
     members.insert_one(older).await.expect("a member");
@@ -347,7 +347,7 @@ async fn what_was_said_before_there_were_marks_is_read() {
     assert_eq!(unread.first().map(|count| (count.read_seq, count.unread)), Some((Seq(3), 1)));
 }
 
-fn object_id(id: impl ToString) -> mongodb::bson::oid::ObjectId {
+fn object_id(id: &impl ToString) -> mongodb::bson::oid::ObjectId {
     id.to_string().parse().expect("24 hexadecimal digits")
 }
 

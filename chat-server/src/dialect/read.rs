@@ -192,7 +192,7 @@ mod tests {
             ] {
                 match decoded(READ, &format!("{{{place}{far}}}")) {
                     Ok(Command::MarkRead { of, up_to }) => {
-                        assert_eq!((of, up_to), (expected.clone(), how_far))
+                        assert_eq!((of, up_to), (expected.clone(), how_far));
                     }
                     other => panic!("{place}{far}: {other:?}"),
                 }
