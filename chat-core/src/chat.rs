@@ -308,35 +308,6 @@ impl Chat {
         self.directory.forget_user(user);
     }
 
-    /// The same, only what this person is told, and up to where that was looked for (at most `limit` changes of the log,
-    /// for whomever they are). For one person alone this is cheaper: what is for others is not even decoded.
-    ///
-    /// # Errors
-    /// As [`Self::changes_after`].
-    pub async fn changes_for(
-        &self,
-        user: UserId,
-        position: Position,
-        limit: usize,
-    ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
-        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
-        let (mut deliveries, mut read_to) = (Vec::new(), position);
-        for LoggedChange { position, change } in changes {
-            read_to = position;
-            if let Some(conversation) = for_members_of(&change)
-                && self.directory.conversation(conversation).await?.member(user).is_none()
-            {
-                continue;
-            }
-            let delivery = self.delivery(position, change).await?;
-            if delivery.audience.includes(user) {
-                deliveries.push(delivery);
-            }
-        }
-        Ok(Some((deliveries, read_to)))
-    }
-
     async fn start_send(
         &self,
         actor: UserId,
@@ -573,21 +544,6 @@ impl Chat {
         let conversation = self.directory.conversation(stored.conversation).await?;
         let view = self.view(stored, &conversation).await?;
         Ok(to_members(position, &conversation, event(view)))
-    }
-}
-
-/// The conversation whose members alone are told of a change.
-fn for_members_of(change: &Change) -> Option<ConversationId> {
-    match change {
-        Change::MessageSent(stored) | Change::MessageDeleted(stored) | Change::MessageRestored(stored) => {
-            Some(stored.conversation)
-        }
-        Change::ReadMarked { conversation, .. } => Some(*conversation),
-        Change::RoomCreated { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::RoleChanged { .. }
-        | Change::ProfileUpdated { .. } => None,
     }
 }
 
