@@ -1,6 +1,7 @@
 //! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
 //! told. Nothing here tells them.
 
+mod reading;
 mod rooms;
 mod sync;
 
@@ -229,6 +230,8 @@ impl Chat {
             Command::History { of, window, include_deleted } => {
                 self.history(actor, &of, window, include_deleted).await.map(Reply::Messages).map(quietly)
             }
+            Command::MarkRead { of, up_to } => self.mark_read(actor, &of, up_to).await,
+            Command::ListUnread { limit } => self.unread(actor, limit).await.map(Reply::Unread).map(quietly),
             Command::ListUsers { limit } => {
                 let mut users = self.store.users(limit.saturating_add(1)).await?;
                 users.retain(|user| user.id != actor);
@@ -303,37 +306,6 @@ impl Chat {
     /// Forgets what is remembered of a person: another process has noted when they were last seen.
     pub fn forget_user(&self, user: UserId) {
         self.directory.forget_user(user);
-    }
-
-    /// The same, only what this person is told, and up to where that was looked for (at most `limit` changes of the log,
-    /// for whomever they are). For one person alone this is cheaper: what is for others is not even decoded.
-    ///
-    /// # Errors
-    /// As [`Self::changes_after`].
-    pub async fn changes_for(
-        &self,
-        user: UserId,
-        position: Position,
-        limit: usize,
-    ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
-        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
-        let (mut deliveries, mut read_to) = (Vec::new(), position);
-        for LoggedChange { position, change } in changes {
-            read_to = position;
-            if let Change::MessageSent(stored)
-            | Change::MessageDeleted(stored)
-            | Change::MessageRestored(stored) = &change
-                && self.directory.conversation(stored.conversation).await?.member(user).is_none()
-            {
-                continue;
-            }
-            let delivery = self.delivery(position, change).await?;
-            if delivery.audience.includes(user) {
-                deliveries.push(delivery);
-            }
-        }
-        Ok(Some((deliveries, read_to)))
     }
 
     async fn start_send(
@@ -420,14 +392,7 @@ impl Chat {
         window: Window,
         include_deleted: bool,
     ) -> Result<History, Error> {
-        let conversation = match of {
-            Destination::Conversation(id) => Some(self.directory.conversation(*id).await?),
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
-                self.directory.find_direct(Pair::new(actor, person.id)).await?
-            }
-        };
-        let Some(conversation) = conversation else { return Ok(History::default()) };
+        let Some(conversation) = self.find(actor, of).await? else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
         let (stored, has_more) = self.store.history(conversation.id, window, include_deleted).await?;
         // A page has few speakers, so each is looked up once.
@@ -477,6 +442,17 @@ impl Chat {
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
         Ok(Outcome { reply: Reply::Done, deliveries: vec![typing_changed(conversation, user, typing)] })
+    }
+
+    /// A conversation as it is; none when nobody has opened it yet.
+    async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
+        match of {
+            Destination::Conversation(id) => self.directory.conversation(*id).await.map(Some),
+            Destination::Person(key) => {
+                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+                Ok(self.directory.find_direct(Pair::new(actor, person.id)).await?)
+            }
+        }
     }
 
     async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
@@ -547,6 +523,9 @@ impl Chat {
             Change::RoleChanged { room, user, role } => {
                 let room = self.directory.conversation(room).await?;
                 room_delivery(position, room.clone(), Event::RoleChanged { room, user, role })
+            }
+            Change::ReadMarked { conversation, user, seq } => {
+                self.logged_read(position, (conversation, user, seq)).await?
             }
             Change::ProfileUpdated { user } => Delivery {
                 position: Some(position),

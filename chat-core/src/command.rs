@@ -6,8 +6,8 @@ use crate::event::Delivery;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, Fingerprint, MessageView, Position, ProfilePatch, Role, User, UserKey,
-    Visibility,
+    ClientId, Content, Conversation, Fingerprint, MessageView, Position, ProfilePatch, Role, Seq, User,
+    UserKey, Visibility,
 };
 
 /// Who asks. The edge has checked that they are who they say.
@@ -24,6 +24,17 @@ pub enum Destination {
     Person(UserKey),
     /// This conversation.
     Conversation(ConversationId),
+}
+
+/// How far something was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadUpTo {
+    /// Up to the last message there is.
+    TheLast,
+    /// Up to this place. Beyond the last message it means that one.
+    Seq(Seq),
+    /// Up to this message, which must be of that conversation; it may be deleted.
+    Message(MessageId),
 }
 
 /// A request of a person.
@@ -61,6 +72,20 @@ pub enum Command {
         window: Window,
         /// Whether deleted messages are part of it.
         include_deleted: bool,
+    },
+    /// Note how far one has read. The mark only moves forward: if it is there already or farther, this succeeds and
+    /// changes nothing. Only members have a mark. Answered with [`Reply::Read`].
+    MarkRead {
+        /// Where. With a person nobody has talked to yet there is nothing to note.
+        of: Destination,
+        /// How far.
+        up_to: ReadUpTo,
+    },
+    /// The conversations in which something is unread, the one with the latest message first. Answered with
+    /// [`Reply::Unread`].
+    ListUnread {
+        /// At most so many.
+        limit: usize,
     },
     /// Everybody but oneself, in the order of their accounts. Answered with [`Reply::Users`].
     ListUsers {
@@ -146,8 +171,38 @@ pub enum Reply {
     User(Arc<User>),
     /// The conversation it was about.
     Conversation(Arc<Conversation>),
+    /// How far the conversation is read; none when nobody has talked there yet.
+    Read(Option<ReadMark>),
+    /// What is unread.
+    Unread(Vec<Unread>),
     /// What happened.
     Changes(Changes),
+}
+
+/// How far somebody has read a conversation.
+#[derive(Debug, Clone)]
+pub struct ReadMark {
+    /// Which.
+    pub conversation: Arc<Conversation>,
+    /// The last message that they have read; 0 when they have read none.
+    pub seq: Seq,
+}
+
+/// A conversation in which something is unread.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// Which.
+    pub conversation: Arc<Conversation>,
+    /// In a direct conversation the other one; none in rooms.
+    pub other: Option<Arc<User>>,
+    /// Of the last message.
+    pub last_seq: Seq,
+    /// How far it is read.
+    pub read_seq: Seq,
+    /// How many messages of others after that are not deleted, counted up to
+    /// [`UNREAD_MOST`](crate::store::UNREAD_MOST). This is not the distance between the two: that would count one's own
+    /// messages and deleted ones.
+    pub unread: u32,
 }
 
 /// A part of the log, as far as it concerns one person.

@@ -148,7 +148,10 @@ impl Directory {
             | Change::MemberRemoved { room, .. }
             | Change::RoleChanged { room, .. } => self.forget_conversation(*room),
             Change::ProfileUpdated { user } => self.forget_user(*user),
-            Change::MessageSent(_) | Change::MessageDeleted(_) | Change::MessageRestored(_) => {}
+            Change::MessageSent(_)
+            | Change::MessageDeleted(_)
+            | Change::MessageRestored(_)
+            | Change::ReadMarked { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::{ConversationId, UserId};
-use crate::model::{Conversation, MessageView, Position, Role, User};
+use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -100,6 +100,15 @@ pub enum Event {
         /// To what.
         role: Role,
     },
+    /// Somebody has read a conversation up to here. Their other devices are told too.
+    MessagesRead {
+        /// Where.
+        conversation: Arc<Conversation>,
+        /// Who.
+        user: Arc<User>,
+        /// The last message that they have read.
+        seq: Seq,
+    },
     /// Somebody changed their profile.
     ProfileUpdated(Arc<User>),
     /// Somebody made an account.
@@ -130,6 +139,7 @@ impl Event {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_) => None,
         }
     }

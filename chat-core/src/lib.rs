@@ -1,5 +1,5 @@
 //! The domain of a chat product, as a library: users, direct conversations, rooms with roles, messages with
-//! history, soft delete and restore, presence, and compressed storage. It knows no JSON, no sockets, no HTTP and
+//! history, soft delete and restore, read marks, presence, and compressed storage. It knows no JSON, no sockets, no HTTP and
 //! starts no runtime; it reaches the world only through four small traits: [`store::Store`], [`clock::Clock`],
 //! [`id::IdSource`] and [`codec::Codec`].
 //!
@@ -72,7 +72,7 @@ pub mod store;
 pub mod prelude {
     pub use crate::chat::{Chat, Registration};
     pub use crate::clock::{Clock, Timestamp};
-    pub use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+    pub use crate::command::{Actor, Command, Destination, History, Outcome, ReadUpTo, Reply};
     pub use crate::error::{Error, ErrorKind};
     pub use crate::event::{Audience, Delivery, Event};
     pub use crate::history::Window;

@@ -40,11 +40,12 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::ConversationId;
 use chat_core::model::{
-    ClientId, Member, NewUser, PasswordHash, Position, ProfilePatch, Role, RoomInfo, User, UserKey,
+    ClientId, Member, NewUser, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, User, UserKey,
     Visibility,
 };
 use chat_core::store::{
     Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
+    UnreadCount,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all, poll_fn};
@@ -299,6 +300,55 @@ async fn the_collections_of_another_backend_are_left_alone() {
         let indexes = database.collection::<Document>(name).list_index_names().await.expect("indexes");
         assert_eq!(indexes, ["_id_"], "{name}");
     }
+}
+
+/// In a database from before there were read marks nothing is unread, and nothing but one number is written for that.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn what_was_said_before_there_were_marks_is_read() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let conversation = Load::conversation(&*store).await;
+    for n in 0..3 {
+        store.append(message(conversation, 0, n)).await.expect("a message");
+    }
+    store.close().await.expect("closing must work");
+    let database = scratch.database().await;
+    let members = database.collection::<Document>("chat_members");
+    members.update_many(doc! {}, doc! { "$unset": { "read_seq": "" } }).await.expect("a change");
+    let counters = database.collection::<Document>("chat_counters");
+    counters.update_one(doc! {}, doc! { "$unset": { "read_up_to": "" } }).await.expect("a change");
+
+    // Two nodes, of which the second comes after more was said.
+    let (first, at) = (scratch.open().await, Timestamp::from_millis(1));
+    assert_eq!(first.unread(person(1), 9).await.expect("a count"), []);
+    first.append(message(conversation, 0, 3)).await.expect("a message");
+    let second = scratch.open().await;
+    for store in [&first, &second] {
+        let count = UnreadCount { conversation, last_seq: Seq(4), read_seq: Seq(3), unread: 1 };
+        assert_eq!(store.unread(person(1), 9).await.expect("a count"), [count]);
+        let marked = store.mark_read(conversation, person(1), Some(Seq(2)), at).await;
+        assert_eq!(marked.expect("a mark"), Some((None, Seq(3))), "the mark does not go back");
+    }
+    let marks = doc! { "read_seq": { "$exists": true } };
+    assert_eq!(members.count_documents(marks.clone()).await.expect("a count"), 0, "nothing was rewritten");
+    let marked = second.mark_read(conversation, person(1), None, at).await;
+    assert_eq!(marked.expect("a mark"), Some((Some(Position(5)), Seq(4))));
+    assert_eq!(members.count_documents(marks).await.expect("a count"), 1);
+    assert_eq!(first.unread(person(1), 9).await.expect("a count"), []);
+    // Whoever an older node lets in has their mark where everybody else's was.
+    members.delete_one(doc! { "read_seq": { "$exists": true } }).await.expect("a change");
+    let older = doc! {
+        "_id": { "conversation": object_id(&conversation), "user": object_id(&person(1)) },
+        "role": "member", "place": 1_i64, "joined_at": mongodb::bson::DateTime::from_millis(1),
+    };
+    members.insert_one(older).await.expect("a member");
+    let unread = first.unread(person(1), 9).await.expect("a count");
+    assert_eq!(unread.first().map(|count| (count.read_seq, count.unread)), Some((Seq(3), 1)));
+}
+
+fn object_id(id: &impl ToString) -> mongodb::bson::oid::ObjectId {
+    id.to_string().parse().expect("24 hexadecimal digits")
 }
 
 /// A document that somebody has spoilt is named, and nothing else suffers.

@@ -59,7 +59,7 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
-    /// Turns for reading on in the log.
+    /// Turns for reading on in the log, and for counting what is unread.
     syncs: Semaphore,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
@@ -233,7 +233,7 @@ impl App {
         }
         let _turn = match command {
             // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
-            Command::Sync { .. } => self.syncs.acquire().await.ok(),
+            Command::Sync { .. } | Command::ListUnread { .. } => self.syncs.acquire().await.ok(),
             _ => None,
         };
         match self.chat.start(&Actor { user }, command).await {

@@ -41,7 +41,7 @@ use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames, raw, sync};
+use crate::dialect::{Dialect, Frame, Frames, decode_own, raw, read, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -429,7 +429,7 @@ impl Session {
                 continue;
             }
             let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
-                Err(DecodeError::UnknownEvent) => sync::decode(&call),
+                Err(DecodeError::UnknownEvent) => decode_own(&call),
                 decoded => decoded,
             });
             let Inbound { packet, ack } = item;
@@ -501,20 +501,27 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
-        if let Reply::Changes(changes) = &reply {
-            return match ack {
-                Some(ack) => {
-                    let answer = AcknowledgedWith::new(sync::answer(changes, self.user));
-                    self.acknowledge(ack, &answer);
-                }
-                None => self.deliver(&sync::frame(changes, self.user)),
-            };
+        match &reply {
+            Reply::Changes(changes) => {
+                return self.answer_own(sync::EVENT, sync::answer(changes, self.user), ack);
+            }
+            Reply::Read(mark) => return self.answer_own(read::READ, read::marked(mark.as_ref()), ack),
+            Reply::Unread(unread) => return self.answer_own(read::UNREAD, read::listed(unread), ack),
+            _ => {}
         }
         if let Some(frame) = (self.dialect.reply)(&reply) {
             self.deliver(&frame);
         }
         if let Some(ack) = ack {
             self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
+        }
+    }
+
+    /// Answers an event that is the same in every dialect: where no callback was passed, with an event of that name.
+    fn answer_own(self: &Arc<Self>, event: &'static str, answer: impl Serialize, ack: Option<Ack>) {
+        match ack {
+            Some(ack) => self.acknowledge(ack, &AcknowledgedWith::new(answer)),
+            None => self.deliver(&Frame::new(event, &answer)),
         }
     }
 

@@ -69,6 +69,21 @@ test('camel: both directions, in one order on all pages', async () => {
   assert.equal(new Set(texts(pages[0])).size, pages.length * each);
 });
 
+test('what is unread is the same at both nodes', async () => {
+  const [anna, bert] = [await push.signup(nodes.a, 'anna'), await push.signup(nodes.b, 'bert')];
+  const unread = async (node) => {
+    const { status, data } = await at(node, bert).get('/unread');
+    assert.equal(status, 200);
+    return data.unread.map((count) => [count.userId, count.readSeq, count.unread]);
+  };
+  const first = await anna.send(bert, text());
+  await anna.send(bert, text());
+  for (const node of [nodes.a, nodes.b]) assert.deepEqual(await unread(node), [[anna.id, 0, 2]]);
+  const marked = await at(nodes.a, bert).post('/read', { userId: anna.id, messageId: first._id });
+  assert.deepEqual([marked.status, marked.data.seq], [200, 1]);
+  for (const node of [nodes.b, nodes.a]) assert.deepEqual(await unread(node), [[anna.id, 1, 1]], 'at once');
+});
+
 test('who types', async () => {
   const [anna, bert] = [await push.signup(nodes.a, 'anna'), await push.signup(nodes.b, 'bert')];
   const [annas, berts] = [await anna.open(), await bert.open()];

@@ -1,7 +1,10 @@
 //! What the pages have asked for, and what came of it.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chat_core::id::UserId;
 
 /// A message that was asked to be sent.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub(crate) struct Ledger {
     sends: Mutex<Vec<Send>>,
     /// Other changes that are asked for until they are carried out.
     changing: AtomicUsize,
+    /// How far people have read, as they were answered.
+    marks: Mutex<BTreeMap<(UserId, String), u64>>,
 }
 
 impl Ledger {
@@ -69,6 +74,18 @@ impl Ledger {
     /// It is carried out.
     pub(crate) fn change_ends(&self) {
         self.changing.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Somebody was answered that their mark in a conversation is here.
+    pub(crate) fn marked(&self, user: UserId, conversation: &str, seq: u64) {
+        let mut marks = self.marks.lock().unwrap();
+        let mark = marks.entry((user, conversation.to_owned())).or_default();
+        *mark = seq.max(*mark);
+    }
+
+    /// How far somebody has read a conversation.
+    pub(crate) fn mark(&self, user: UserId, conversation: &str) -> u64 {
+        self.marks.lock().unwrap().get(&(user, conversation.to_owned())).copied().unwrap_or_default()
     }
 
     /// What is not settled, if anything.

@@ -1,6 +1,6 @@
 //! The deterministic simulation: the real server, on virtual time, with a network, a store and clients that behave as
 //! badly as a seed says; and the rules that hold all the same. Every acknowledged message reaches every member's every
-//! page exactly once, in order, and nobody else's; histories agree; nothing is stored twice; the server ends in time;
+//! page exactly once, in order, and nobody else's; histories agree, and so does what is unread; nothing is stored twice; the server ends in time;
 //! nobody with a good token is sent away.
 //!
 //! Real are the router, the transport, sessions, dialects, recovery and the domain; what is played is below and above:
@@ -25,6 +25,7 @@ mod request;
 mod run;
 mod store;
 mod trace;
+mod unread;
 mod view;
 mod world;
 
@@ -186,9 +187,10 @@ fn whatever_goes_wrong_everybody_gets_everything_once_and_in_order() {
     // Otherwise all of it might be about nothing.
     if seeds >= 100 {
         let seeds = seeds as usize;
-        let Counts { acknowledged, kills, shutdowns, recovered, fresh, .. } = counts;
+        let Counts { acknowledged, marks, kills, shutdowns, recovered, fresh, .. } = counts;
         for (what, count, least) in [
             ("acknowledged messages", acknowledged, 10 * seeds),
+            ("marks", marks, seeds),
             ("kills", kills, seeds / 4),
             ("shutdowns", shutdowns, seeds / 4),
             ("recovered sessions", recovered, 2 * seeds),

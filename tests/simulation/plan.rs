@@ -103,11 +103,13 @@ pub(crate) enum Mutation {
     OffsetAhead,
     /// What others say to each other is shown too.
     StrangersTold,
+    /// The store says that something was marked as read and forgets it.
+    MarksForgotten,
 }
 
 impl Mutation {
     /// All.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::LogLosesEntries,
         Self::ClientIdsForgotten,
         Self::NotStored,
@@ -116,6 +118,7 @@ impl Mutation {
         Self::OffsetIgnored,
         Self::OffsetAhead,
         Self::StrangersTold,
+        Self::MarksForgotten,
     ];
 }
 

@@ -15,6 +15,7 @@ use crate::page::{Page, Watched};
 use crate::plan::Plan;
 use crate::store::{Entry, Kind};
 use crate::trace::{Actor, Trace};
+use crate::unread::look_at_what_is_unread;
 use crate::world::World;
 
 /// Whose timers those of the run are.
@@ -45,6 +46,8 @@ pub(crate) struct Counts {
     pub(crate) sends: usize,
     /// How many of them were acknowledged.
     pub(crate) acknowledged: usize,
+    /// Read marks that were asked for.
+    pub(crate) marks: usize,
     /// Changes in the log.
     pub(crate) changes: usize,
     /// Servers that were killed.
@@ -62,6 +65,7 @@ impl Counts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.sends += other.sends;
         self.acknowledged += other.acknowledged;
+        self.marks += other.marks;
         self.changes += other.changes;
         self.kills += other.kills;
         self.shutdowns += other.shutdowns;
@@ -99,6 +103,7 @@ fn report(world: &World) -> Report {
     let counts = Counts {
         sends: sends.len(),
         acknowledged,
+        marks: trace.count("has read up to"),
         changes: world.disk.last() as usize,
         kills: trace.count("is killed"),
         shutdowns: trace.count("has ended"),
@@ -136,7 +141,11 @@ async fn live(world: &Arc<World>) {
         world.agenda.sleep(pause, OWNER).await;
     }
     look_at_the_log(world);
-    if let Err(problem) = last_look(world, &pages).await {
+    let mut looked = last_look(world, &pages).await;
+    if looked.is_ok() {
+        looked = look_at_what_is_unread(world).await;
+    }
+    if let Err(problem) = looked {
         return world.trace.broken(Actor::Operator, problem);
     }
     world.shut_down().await;

@@ -21,7 +21,7 @@ use chat_core::model::{
 };
 use chat_core::store::{
     Appended, ChangeLog, CreatedUser, LoggedChange, MemoryStore, MessageStore, NewMessage, NewRoom,
-    RoomStore, StoreError, StoredMessage, UserStore,
+    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -482,6 +482,27 @@ impl MessageStore for Driver {
     ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         let of = number(conversation.as_bytes());
         self.read("history", of, self.disk.store.history(conversation, window, include_deleted)).await
+    }
+}
+
+#[async_trait]
+impl ReadMarkStore for Driver {
+    async fn mark_read(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        up_to: Option<Seq>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
+        let of = number(conversation.as_bytes()) ^ number(user.as_bytes());
+        if let (Some(Mutation::MarksForgotten), Some(seq)) = (self.mutation, up_to) {
+            return Ok(Some((None, seq)));
+        }
+        self.write("mark_read", of, move |disk| now(disk.mark_read(conversation, user, up_to, at))).await
+    }
+
+    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
+        self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
     }
 }
 

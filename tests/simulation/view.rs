@@ -113,6 +113,11 @@ impl View {
         self.shown.values().filter(|said| said.sender == sender).cloned().collect()
     }
 
+    /// All messages that the page shows.
+    pub(crate) fn shown(&self) -> Vec<Said> {
+        self.shown.values().cloned().collect()
+    }
+
     /// Whether the page has been told everything and shows what it must.
     ///
     /// # Errors

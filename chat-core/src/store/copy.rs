@@ -1,6 +1,6 @@
 //! Everything of one store into another: from SQLite to MongoDB, for those who have outgrown one machine.
 //!
-//! Nothing changes on the way. Ids, positions, places in conversations, client ids, deleted messages and the log are those
+//! Nothing changes on the way. Ids, positions, places in conversations, read marks, client ids, deleted messages and the log are those
 //! they were, so clients go on where they were as if nothing had happened: sessions resume, sends that are repeated are
 //! known, pages of histories stay what they were. Texts stay as they were compressed.
 
@@ -27,6 +27,8 @@ pub(super) enum Record {
 
 pub(super) struct CopiedConversation {
     pub(super) conversation: Conversation,
+    /// How far each member has read, in the same order.
+    pub(super) read: Vec<Seq>,
     /// Of the last message; 0 when there is none.
     pub(super) last_seq: Seq,
     /// Where the last message that is not deleted stands in the log.
@@ -49,6 +51,7 @@ pub(super) enum LogEntry {
     MemberRemoved { room: ConversationId, user: UserId },
     RoleChanged { room: ConversationId, user: UserId, role: Role },
     ProfileUpdated { user: UserId },
+    ReadMarked { conversation: ConversationId, user: UserId, seq: Seq },
 }
 
 /// Where a log is complete, and where it ends.

@@ -9,10 +9,10 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
 use chat_core::store::{
-    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage,
+    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -40,6 +40,8 @@ pub(crate) enum Request {
     Message(MessageId),
     SetDeleted(MessageId, Option<Tombstone>, Timestamp),
     History(ConversationId, Window, bool),
+    MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
+    Unread(UserId, usize),
     LastPosition,
     ChangesAfter(Position, usize),
     LogBegin,
@@ -66,6 +68,8 @@ pub(crate) enum Answer {
     Message(Option<StoredMessage>),
     Deleted(Option<(Option<Position>, StoredMessage)>),
     History(Vec<StoredMessage>, bool),
+    Marked(Option<(Option<Position>, Seq)>),
+    Unread(Vec<UnreadCount>),
     Position(Position),
     Changes(Option<Vec<LoggedChange>>),
     /// Why is each driver's own affair, but not whether.
@@ -125,6 +129,8 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             let (messages, has_more) = store.history(id, window, include_deleted).await?;
             Answer::History(messages, has_more)
         }
+        Request::MarkRead(id, user, up_to, at) => Answer::Marked(store.mark_read(id, user, up_to, at).await?),
+        Request::Unread(user, limit) => Answer::Unread(store.unread(user, limit).await?),
         Request::LastPosition => Answer::Position(store.last_position().await?),
         Request::ChangesAfter(position, limit) => {
             Answer::Changes(store.changes_after(position, limit).await?)

@@ -325,7 +325,15 @@ impl Requests {
                 let deleted = if self.chance(3) { None } else { Some(tombstone) };
                 Request::SetDeleted(self.message(), deleted, self.moment())
             }
-            79..92 => Request::History(self.conversation(), self.window(), self.chance(2)),
+            79..84 => {
+                let up_to = self.maybe(|it| match it.below(8) {
+                    0 => Seq(u32::MAX),
+                    _ => Seq(it.below(40) as u32),
+                });
+                Request::MarkRead(self.conversation(), self.any_user(), up_to, self.moment())
+            }
+            84..87 => Request::Unread(self.any_user(), self.limit()),
+            87..92 => Request::History(self.conversation(), self.window(), self.chance(2)),
             92..94 => Request::LastPosition,
             94 => Request::LogBegin,
             95 if self.forgets && self.chance(4) => {

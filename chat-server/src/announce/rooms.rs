@@ -33,6 +33,7 @@ impl Rooms {
             | Event::MessageRestored(_)
             | Event::RoomCreated { .. }
             | Event::RoleChanged { .. }
+            | Event::MessagesRead { .. }
             | Event::ProfileUpdated(_)
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => {

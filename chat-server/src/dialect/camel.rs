@@ -139,6 +139,7 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. }
+        | Event::MessagesRead { .. }
         | Event::ProfileUpdated(_)
         | Event::UserRegistered(_)
         | Event::TypingChanged { .. } => Frames::new(),
@@ -153,6 +154,8 @@ fn reply(reply: &Reply) -> Option<Frame> {
         | Reply::Users(_)
         | Reply::User(_)
         | Reply::Conversation(_)
+        | Reply::Read(_)
+        | Reply::Unread(_)
         | Reply::Changes(_) => None,
     }
 }
@@ -161,7 +164,13 @@ fn ack(reply: &Reply) -> Ack {
     match reply {
         Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
         Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Changes(_) => None,
+        Reply::Done
+        | Reply::Users(_)
+        | Reply::User(_)
+        | Reply::Conversation(_)
+        | Reply::Read(_)
+        | Reply::Unread(_)
+        | Reply::Changes(_) => None,
     }
 }
 

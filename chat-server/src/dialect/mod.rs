@@ -11,6 +11,7 @@
 
 pub mod camel;
 pub mod push;
+pub mod read;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,14 @@ pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
     ALL.iter().copied().find(|dialect| dialect.name == name)
+}
+
+/// What an event asks for that its dialect does not know: the house's own events are the same in all of them.
+pub(crate) fn decode_own(call: &Call<'_>) -> Result<Command, DecodeError> {
+    match sync::decode(call) {
+        Err(DecodeError::UnknownEvent) => read::decode(call),
+        decoded => decoded,
+    }
 }
 
 /// A family of frontends.

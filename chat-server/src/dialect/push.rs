@@ -104,7 +104,8 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. } => Frames::new(),
+        | Event::RoleChanged { .. }
+        | Event::MessagesRead { .. } => Frames::new(),
     }
 }
 

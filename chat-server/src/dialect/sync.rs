@@ -16,11 +16,10 @@ use chat_core::id::UserId;
 use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
 use serde::{Deserialize, Serialize};
 
-use super::Frame;
 use super::wire::{Call, Count, DecodeError, Text};
 
-/// The event, in every dialect.
-const EVENT: &str = "sync";
+/// The event, and the one that answers it, in every dialect.
+pub(crate) const EVENT: &str = "sync";
 /// Changes in one answer, when nothing else is asked for.
 const USUALLY: usize = 100;
 /// Most changes in one answer.
@@ -63,11 +62,6 @@ pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<Command
     Ok(Command::Sync { since, limit: limit.min(MOST) })
 }
 
-/// The event that answers, for clients that pass no acknowledgement callback.
-pub(crate) fn frame(changes: &Changes, user: UserId) -> Frame {
-    Frame::new(EVENT, &answer(changes, user))
-}
-
 /// The answer, for the person who asked.
 pub(crate) fn answer(changes: &Changes, user: UserId) -> impl Serialize {
     SyncObject {
@@ -103,6 +97,7 @@ enum What<'a> {
     MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
     MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
     RoleChanged { room: RoomObject<'a>, user_id: UserId24, role: &'static str },
+    MessagesRead { room_id: String, user_id: UserId24, seq: u32 },
     ProfileUpdated { user: UserObject<'a> },
 }
 
@@ -181,6 +176,11 @@ fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
         Event::RoleChanged { room: in_room, user, role: new } => {
             What::RoleChanged { room: room(in_room, reader), user_id: user.to_string(), role: role(*new) }
         }
+        Event::MessagesRead { conversation, user, seq } => What::MessagesRead {
+            room_id: conversation.id.to_string(),
+            user_id: user.id.to_string(),
+            seq: seq.0,
+        },
         Event::ProfileUpdated(changed) => What::ProfileUpdated { user: user(changed) },
         // Not in the log.
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,

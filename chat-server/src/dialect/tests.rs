@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{PasswordHash, Role};
+    use chat_core::model::{PasswordHash, Role, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -45,7 +45,8 @@ async fn events() -> Vec<Event> {
         Event::RoomCreated { room: room.clone(), by: ann.id },
         Event::MemberAdded { room: room.clone(), user: bob.id },
         Event::MemberRemoved { room: room.clone(), user: bob.id },
-        Event::RoleChanged { room, user: bob.id, role: Role::Member },
+        Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
+        Event::MessagesRead { conversation: room, user: bob, seq: Seq(1) },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),
     ]);

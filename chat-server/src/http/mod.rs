@@ -5,6 +5,7 @@ mod caller;
 pub mod cookie;
 mod edge;
 mod page;
+mod read;
 mod router;
 mod sync;
 
@@ -40,6 +41,18 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).unwrap_or_default();
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     (status, [(CONTENT_TYPE, json)], body).into_response()
+}
+
+/// A parameter of a request's query, as it is there: those that are asked for need no escapes.
+fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    let pairs = query.unwrap_or_default().split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// How much is asked for at most.
+fn limit(query: Option<&str>) -> Result<Option<u64>, HttpError> {
+    let wrong = |_| HttpError::bad_request("limit must be a whole number from 1");
+    parameter(query, "limit").map(|limit| limit.parse().map_err(wrong)).transpose()
 }
 
 /// The token of an `Authorization: Bearer` header.
@@ -184,11 +197,11 @@ impl Body {
     /// # Errors
     /// When it is too large, comes too slowly or breaks off.
     pub async fn read(request: Request) -> Result<Self, HttpError> {
-        read(request, MOST_BODY_BYTES).await
+        read_body(request, MOST_BODY_BYTES).await
     }
 }
 
-async fn read(request: Request, most: usize) -> Result<Body, HttpError> {
+async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
     let mut body = request.into_body();
     let mut bytes = BytesMut::new();
     let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
@@ -211,7 +224,7 @@ impl<S: Sync> FromRequest<S> for Body {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-        read(request, MOST_ANONYMOUS_BYTES).await
+        read_body(request, MOST_ANONYMOUS_BYTES).await
     }
 }
 

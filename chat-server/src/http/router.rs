@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use serde_json::json as object;
 
-use super::{HttpError, edge, json, page, sync};
+use super::{HttpError, edge, json, page, read, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -24,7 +24,9 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route("/socket.io", socket_io)
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
-        .route("/api/sync", get(sync::sync));
+        .route("/api/sync", get(sync::sync))
+        .route("/api/read", post(read::read))
+        .route("/api/unread", get(read::unread));
     for dialect in &app.config.dialects {
         routes = routes.merge((dialect.routes)());
     }

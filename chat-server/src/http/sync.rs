@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chat_core::command::Reply;
 
-use super::{HttpError, caller, json};
+use super::{HttpError, caller, json, limit, parameter};
 use crate::app::App;
 use crate::dialect::sync;
 
@@ -18,18 +18,8 @@ pub(super) async fn sync(
     RawQuery(query): RawQuery,
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
-    let parameter = |name: &str| {
-        let pairs = query.as_deref().unwrap_or_default().split('&');
-        pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let limit = match parameter("limit") {
-        Some(limit) => {
-            Some(limit.parse().map_err(|_| HttpError::bad_request("limit must be a whole number from 1"))?)
-        }
-        None => None,
-    };
-    let command = sync::command(parameter("since"), limit);
-    let command = command.map_err(|error| HttpError::bad_request(&error.to_string()))?;
+    let query = query.as_deref();
+    let command = sync::command(parameter(query, "since"), limit(query)?)?;
     let Reply::Changes(changes) = app.dispatch(caller.user.id, command).await? else {
         return Err(HttpError::internal());
     };

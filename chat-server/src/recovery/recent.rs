@@ -197,6 +197,7 @@ impl Recent {
             | Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::RoleChanged { .. }
+            | Event::MessagesRead { .. }
             | Event::ProfileUpdated(_)
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => {}

@@ -19,6 +19,7 @@ use crate::world::{World, page_owner};
 enum Action {
     Say { repeatedly: bool },
     Change,
+    Read,
     Type,
     Rename,
     HangUp,
@@ -31,6 +32,7 @@ impl Page {
             (40, Action::Say { repeatedly: true }),
             (20, Action::Say { repeatedly: false }),
             (12, Action::Change),
+            (8, Action::Read),
             (4, Action::Type),
             (1, Action::Rename),
             (4, Action::HangUp),
@@ -39,6 +41,7 @@ impl Page {
         match what {
             Action::Say { repeatedly } => self.say(repeatedly),
             Action::Change => self.change(),
+            Action::Read => self.mark_read(),
             Action::Type => self.type_something(),
             Action::Rename => self.rename(),
             Action::HangUp if self.engine.is_some() => self.lost("hung up"),
@@ -135,6 +138,61 @@ impl Page {
         };
         self.world.ledger.change_begins();
         self.ask_until_done(method, path, String::new());
+    }
+
+    /// Notes how far this person has read: a message that the page shows, or everything.
+    pub(super) fn mark_read(&mut self) {
+        let shown = self.watched.view.lock().unwrap().shown();
+        if shown.is_empty() {
+            return;
+        }
+        let said = self.dice.pick(&shown);
+        let me = self.world.people[self.plan.person].user.id;
+        let other = if said.sender == me { said.recipient.unwrap_or(me) } else { said.sender };
+        let other = self.world.people.iter().find(|person| person.user.id == other);
+        let mut body = match (other, self.dice.number(0, 2)) {
+            (Some(other), 0) => json!({ "userId": other.user.id.to_string() }),
+            (Some(other), 1) => json!({ "username": other.name() }),
+            _ => json!({ "roomId": said.conversation.to_string() }),
+        };
+        let at_least = match self.dice.number(0, 2) {
+            0 => 0,
+            1 => {
+                body["messageId"] = said.id.to_string().into();
+                u64::from(said.seq)
+            }
+            _ => {
+                body["seq"] = said.seq.into();
+                u64::from(said.seq)
+            }
+        };
+        self.note(format!("has read up to {}: {body}", said.token));
+        self.said += 1;
+        let (conversation, body) = (said.conversation.to_string(), body.to_string());
+        let (world, links, nr) = (self.world.clone(), self.links.clone(), self.nr);
+        let mut dice = Dice::of(world.plan.seed, ("reading", nr, self.said));
+        world.ledger.change_begins();
+        tokio::spawn(async move {
+            let broken = |rule: String| world.trace.broken(Actor::Page(nr), rule);
+            let headers = [("content-type", "application/json")];
+            loop {
+                let nth = links.fetch_add(1, Ordering::Relaxed);
+                match ask(&world, (nr, nth), ("POST", "/api/read"), &headers, body.clone(), 5_000).await {
+                    Ok((200, answer)) => {
+                        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+                        let seq = answer["seq"].as_u64().unwrap_or_default();
+                        if answer["roomId"] != conversation.as_str() || seq < at_least {
+                            return broken(format!("{body} is answered {answer}"));
+                        }
+                        world.ledger.marked(me, &conversation, seq);
+                        return world.ledger.change_ends();
+                    }
+                    Ok((500.., _)) | Err(_) => {}
+                    Ok((status, _)) => return broken(format!("{body} is answered {status}")),
+                }
+                world.agenda.sleep(dice.number(100, 900), page_owner(nr) + 3).await;
+            }
+        });
     }
 
     pub(super) fn rename(&mut self) {

@@ -165,6 +165,36 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
     }
 }
 
+/// Marks are where they were, of those who were there first, who have joined, and who have come back; and deleted
+/// messages are still not unread.
+pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
+        let cast = vec![member(ann, Role::Admin, 1), member(bob, Role::Member, 1)];
+        let id = store.create_room(new_room(1, cast, ann)).await.unwrap().1.id;
+        for n in 1..=5 {
+            say(&*store, n, id, ann).await;
+            if n == 3 {
+                store.set_member(id, member(cid, Role::Member, 2)).await.unwrap();
+            }
+        }
+        delete(&*store, message_id(5), ann).await;
+        store.mark_read(id, bob, Some(Seq(1)), at(3)).await.unwrap();
+        let position = last_position(&*store).await;
+
+        let store = again(store, end, &path, &open).await;
+        for (user, mark, unread) in [(ann, 0, None), (bob, 1, Some(3)), (cid, 3, Some(1))] {
+            let marked = store.mark_read(id, user, Some(Seq(0)), at(4)).await.unwrap();
+            assert_eq!(marked, Some((None, Seq(mark))), "{end:?}, {user}");
+            let counted = store.unread(user, 9).await.unwrap();
+            assert_eq!(counted.first().map(|count| count.unread), unread, "{end:?}, {user}");
+        }
+        let marked = store.mark_read(id, bob, None, at(5)).await.unwrap();
+        assert_eq!(marked, Some((Some(Position(position.0 + 1)), Seq(5))), "{end:?}: marks go on");
+    }
+}
+
 /// Tokens that were revoked are still void, until their end.
 pub async fn revoked_tokens_are_still_void(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {

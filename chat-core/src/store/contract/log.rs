@@ -55,6 +55,8 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
     let named = NewMessage { client_id: Some(client_id("c")), ..new_message(2, id, bob) };
     positions.push(append(&*store, named.clone()).await.0);
     assert!(matches!(store.append(named).await, Ok(Appended::Repeated(_))));
+    positions.extend(store.mark_read(id, ann, None, at(8)).await.unwrap().unwrap().0);
+    positions.extend(store.mark_read(id, ann, None, at(8)).await.unwrap().unwrap().0);
     positions.extend(store.remove_member(id, bob, at(9)).await.unwrap().unwrap().0);
     positions.extend(store.remove_member(id, bob, at(10)).await.unwrap().unwrap().0);
     positions.extend(store.set_member(id, member(bob, Role::Admin, 11)).await.unwrap().unwrap().0);
@@ -69,6 +71,7 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
         Change::MessageRestored(first),
         Change::ProfileUpdated { user: bob },
         Change::MessageSent(message(&*store, 2).await),
+        Change::ReadMarked { conversation: id, user: ann, seq: Seq(1) },
         Change::MemberRemoved { room: id, user: bob },
         Change::MemberAdded { room: id, user: bob },
     ];

@@ -17,13 +17,17 @@ mod log;
 mod messages;
 mod parallel;
 mod people;
+mod read_marks;
 mod rooms;
 mod support;
 mod tokens;
 
 use std::sync::Arc;
 
-pub use self::{durability::*, history::*, log::*, messages::*, parallel::*, people::*, rooms::*, tokens::*};
+pub use self::{
+    durability::*, history::*, log::*, messages::*, parallel::*, people::*, read_marks::*, rooms::*,
+    tokens::*,
+};
 pub use self::{
     parallel::Task,
     support::{Everything, Scratch},
@@ -155,6 +159,14 @@ macro_rules! __store_clauses {
             restored_messages_are_back_in_their_place
             an_empty_history_is_empty
             cursors_visit_every_message_once
+            a_mark_only_moves_forward
+            marks_belong_to_members
+            who_joins_begins_at_the_last_message
+            own_messages_are_not_unread
+            deleted_messages_are_not_unread
+            unread_conversations_come_latest_first
+            counting_is_bounded
+            marks_keep_the_order_of_asking
             a_fresh_store_is_empty
             every_change_gets_the_next_position
             the_log_can_be_read_from_any_position
@@ -171,6 +183,7 @@ macro_rules! __store_clauses {
             a_name_asked_for_at_once_is_given_once
             a_client_id_used_at_once_is_one_message
             a_change_wanted_at_once_is_made_once
+            marks_moved_at_once_end_at_the_farthest
         }
     };
 }
@@ -185,6 +198,7 @@ macro_rules! __store_durability_clauses {
             everything_is_there_again
             positions_and_seqs_go_on
             what_was_taken_is_still_taken
+            marks_are_where_they_were
             revoked_tokens_are_still_void
             a_shortened_log_stays_so
             an_unused_store_opens_again
@@ -256,6 +270,7 @@ mod tests {
             include_str!("messages.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
+            include_str!("read_marks.rs"),
             include_str!("rooms.rs"),
             include_str!("tokens.rs"),
         ];

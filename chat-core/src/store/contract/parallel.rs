@@ -244,3 +244,44 @@ pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: 
     let members = store.conversation(id).await.unwrap().expect("the room is there").members.clone();
     assert_eq!(members.len(), 1 + usize::from(TASKS), "everybody is in once: {members:?}");
 }
+
+/// When many marks of one member are moved at once while others write, every move is logged once and goes forward, and
+/// the mark ends at the farthest.
+pub async fn marks_moved_at_once_end_at_the_farthest(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let id = direct(&*store, 1, ann, bob).await;
+    for n in 0..TASKS {
+        say(&*store, n, id, ann).await;
+    }
+    let mark = |task: u16| {
+        let store = store.clone();
+        async move {
+            let mut moves = Vec::new();
+            for step in 0..TASKS {
+                // Each task in an order of its own.
+                let up_to = Seq(u32::from((step * 3 + task) % TASKS) + 1);
+                let marked = store.mark_read(id, bob, Some(up_to), at(1)).await.unwrap();
+                let (position, seq) = marked.expect("he is a member");
+                assert!(seq >= up_to, "the mark is at least where it was asked to be: {seq:?}, {up_to:?}");
+                assert!(position.is_none() || seq == up_to, "a move is to where it was asked to be");
+                moves.extend(position.map(|position| (position, seq)));
+            }
+            say(&*store, TASKS + task, id, ann).await;
+            moves
+        }
+    };
+    let mut moves: Vec<_> = all(spawn, (0..TASKS).map(mark)).await.into_iter().flatten().collect();
+    moves.sort_unstable();
+    assert!(moves.is_sorted_by(|a, b| a.1 < b.1), "every move goes forward: {moves:?}");
+    assert_eq!(moves.last().map(|(_, seq)| *seq), Some(Seq(TASKS.into())), "the farthest");
+    let logged = whole_log(&*store).await.into_iter().filter_map(|entry| match entry.change {
+        Change::ReadMarked { conversation, user, seq } if (conversation, user) == (id, bob) => {
+            Some((entry.position, seq))
+        }
+        Change::MessageSent(_) => None,
+        other => panic!("nobody asked for {other:?}"),
+    });
+    assert!(logged.eq(moves), "what was answered is what is in the log");
+    let unread = store.unread(bob, 9).await.unwrap();
+    assert_eq!((unread.len(), unread[0].unread), (1, TASKS.into()), "what was said since is unread");
+}

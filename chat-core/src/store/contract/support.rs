@@ -13,7 +13,7 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage,
+    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -235,6 +235,7 @@ pub struct Everything {
     users: Vec<(Arc<User>, Option<PasswordHash>)>,
     conversations: Vec<(Option<Arc<Conversation>>, Vec<StoredMessage>)>,
     chat_partners: Vec<Vec<UserId>>,
+    unread: Vec<Vec<UnreadCount>>,
     last_position: Position,
     log_begin: Position,
     log: Option<Vec<LoggedChange>>,
@@ -255,6 +256,7 @@ impl Everything {
             users: Vec::new(),
             conversations: Vec::new(),
             chat_partners: Vec::new(),
+            unread: Vec::new(),
             last_position: store.last_position().await?,
             log_begin: store.log_begin().await?,
             log: store.changes_after(store.log_begin().await?, usize::MAX).await?,
@@ -264,6 +266,7 @@ impl Everything {
         for user in store.users(usize::MAX).await? {
             let known = store.credentials(&UserKey::Id(user.id)).await?;
             seen.chat_partners.push(store.chat_partners(user.id, usize::MAX).await?);
+            seen.unread.push(store.unread(user.id, usize::MAX).await?);
             seen.users.push((user, known.map(|(_, hash)| hash)));
         }
         for id in conversations {

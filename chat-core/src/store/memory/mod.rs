@@ -13,7 +13,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use self::state::{Account, Logged, Room, Said, State};
 use super::{
     Appended, Change, ChangeLog, CreatedUser, FINGERPRINT_WINDOW, LoggedChange, MessageStore, NewMessage,
-    NewRoom, RoomStore, StoreError, StoredMessage, UserStore,
+    NewRoom, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -168,9 +168,6 @@ impl RoomStore for MemoryStore {
             created_at: at,
         })?;
         state.directs.insert(pair, id);
-        for user in people {
-            state.directs_of.entry(user).or_default().push(id);
-        }
         Ok(opened)
     }
 
@@ -198,8 +195,10 @@ impl RoomStore for MemoryStore {
         member: Member,
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
         let mut state = self.open()?;
+        let state = &mut *state;
         let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
         let Member { user, role, joined_at } = member;
+        let end = room.end();
         let members = &mut Arc::make_mut(&mut room.conversation).members;
         let change = match members.iter_mut().find(|other| other.user == user) {
             Some(other) if other.role == role => None,
@@ -209,6 +208,8 @@ impl RoomStore for MemoryStore {
             }
             None => {
                 members.push(member);
+                room.read.insert(user, end);
+                state.conversations_of.entry(user).or_default().insert(conversation);
                 Some(Change::MemberAdded { room: conversation, user })
             }
         };
@@ -223,11 +224,16 @@ impl RoomStore for MemoryStore {
         at: Timestamp,
     ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
         let mut state = self.open()?;
+        let state = &mut *state;
         let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
         if room.conversation.member(user).is_none() {
             return Ok(Some((None, room.conversation.clone())));
         }
         Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
+        room.read.remove(&user);
+        if let Some(conversations) = state.conversations_of.get_mut(&user) {
+            conversations.remove(&conversation);
+        }
         let now = room.conversation.clone();
         let position = state.note(at, Logged::Other(Change::MemberRemoved { room: conversation, user }));
         Ok(Some((Some(position), now)))
@@ -235,16 +241,11 @@ impl RoomStore for MemoryStore {
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
         let state = self.open()?;
-        let directs = state.directs_of.get(&user).map(Vec::as_slice).unwrap_or_default();
-        let mut partners: Vec<(Position, UserId)> = directs
-            .iter()
-            .filter_map(|id| {
-                let Room { conversation, messages } = &state.rooms[id];
-                let peer = conversation.peer_of(user).filter(|peer| *peer != user)?;
-                let last = messages.iter().rev().find(|said| said.message.deleted.is_none())?;
-                Some((last.sent, peer))
-            })
-            .collect();
+        let partner = |room: &Room| {
+            let peer = room.conversation.peer_of(user).filter(|peer| *peer != user)?;
+            Some((room.latest()?, peer))
+        };
+        let mut partners: Vec<(Position, UserId)> = state.rooms_of(user).filter_map(partner).collect();
         partners.sort_unstable_by_key(|(last, _)| Reverse(*last));
         Ok(partners.into_iter().map(|(_, peer)| peer).take(limit).collect())
     }
@@ -328,6 +329,37 @@ impl MessageStore for MemoryStore {
         let state = self.open()?;
         let room = state.rooms.get(&conversation);
         Ok(room.map(|room| room.window(window, include_deleted)).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl ReadMarkStore for MemoryStore {
+    async fn mark_read(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        up_to: Option<Seq>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
+        let mut state = self.open()?;
+        let Some(room) = state.rooms.get_mut(&conversation) else { return Ok(None) };
+        let end = room.end();
+        let Some(mark) = room.read.get_mut(&user) else { return Ok(None) };
+        let seq = up_to.unwrap_or(end).min(end);
+        if seq <= *mark {
+            return Ok(Some((None, *mark)));
+        }
+        *mark = seq;
+        let position = state.note(at, Logged::Other(Change::ReadMarked { conversation, user, seq }));
+        Ok(Some((Some(position), seq)))
+    }
+
+    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
+        let state = self.open()?;
+        let unread = |room: &Room| Some((room.latest()?, room.unread(user)?));
+        let mut found: Vec<(Position, UnreadCount)> = state.rooms_of(user).filter_map(unread).collect();
+        found.sort_unstable_by_key(|(latest, _)| Reverse(*latest));
+        Ok(found.into_iter().map(|(_, count)| count).take(limit).collect())
     }
 }
 

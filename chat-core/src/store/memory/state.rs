@@ -1,14 +1,15 @@
 //! What the driver in memory holds, and how it is found.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
-use crate::store::{Change, StoreError, StoredMessage};
+use crate::store::read_marks::counted_after;
+use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
 /// Everything there is. No call walks over more of it than the conversations or people it is about.
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub(super) struct State {
     pub(super) revoked: HashMap<[u8; 32], Timestamp>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) directs: HashMap<Pair, ConversationId>,
-    pub(super) directs_of: HashMap<UserId, Vec<ConversationId>>,
+    pub(super) conversations_of: HashMap<UserId, HashSet<ConversationId>>,
     pub(super) message_index: HashMap<MessageId, (ConversationId, Seq)>,
     pub(super) client_ids: HashMap<(UserId, ClientId), MessageId>,
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
@@ -41,6 +42,8 @@ pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
+    /// How far each member has read.
+    pub(super) read: HashMap<UserId, Seq>,
 }
 
 pub(super) struct Said {
@@ -80,8 +83,18 @@ impl State {
         let Entry::Vacant(place) = self.rooms.entry(conversation.id) else {
             return Err(StoreError::Refused(format!("the id of conversation {} is taken", conversation.id)));
         };
-        let room = place.insert(Room { conversation: Arc::new(conversation), messages: Vec::new() });
+        let people: Vec<_> = conversation.members.iter().map(|member| member.user).collect();
+        for user in &people {
+            self.conversations_of.entry(*user).or_default().insert(conversation.id);
+        }
+        let read = people.into_iter().map(|user| (user, Seq(0))).collect();
+        let room = place.insert(Room { conversation: Arc::new(conversation), messages: Vec::new(), read });
         Ok(room.conversation.clone())
+    }
+
+    /// The conversations of a person.
+    pub(super) fn rooms_of(&self, user: UserId) -> impl Iterator<Item = &Room> {
+        self.conversations_of.get(&user).into_iter().flatten().filter_map(|id| self.rooms.get(id))
     }
 
     /// The message with an id that came out of an index.
@@ -98,6 +111,30 @@ impl State {
 }
 
 impl Room {
+    /// The seq of the last message; 0 when there is none.
+    pub(super) fn end(&self) -> Seq {
+        Seq(self.messages.last().map_or(0, |said| said.message.seq.0))
+    }
+
+    /// Where the log says that the last message was sent that is not deleted.
+    pub(super) fn latest(&self) -> Option<Position> {
+        self.messages.iter().rev().find(|said| said.message.deleted.is_none()).map(|said| said.sent)
+    }
+
+    /// What a member has not read, if there is something.
+    pub(super) fn unread(&self, user: UserId) -> Option<UnreadCount> {
+        if self.conversation.peer_of(user) == Some(user) {
+            return None;
+        }
+        let (read_seq, last_seq) = (*self.read.get(&user)?, self.end());
+        let after = counted_after(read_seq, last_seq).0 as usize;
+        let others = |said: &&Said| said.message.sender != user && said.message.deleted.is_none();
+        let unread =
+            self.messages.get(after..)?.iter().filter(others).take(UNREAD_MOST as usize).count() as u32;
+        let conversation = self.conversation.id;
+        (unread > 0).then_some(UnreadCount { conversation, last_seq, read_seq, unread })
+    }
+
     pub(super) fn window(&self, window: Window, include_deleted: bool) -> (Vec<StoredMessage>, bool) {
         let messages = self.messages.as_slice();
         let wanted = |message: &&StoredMessage| include_deleted || message.deleted.is_none();

@@ -134,6 +134,7 @@ impl Change for UpdateProfile {
             room: None,
             user: Some(self.user),
             role: None,
+            seq: None,
         });
         Ok(Some((position, now)))
     }
@@ -397,7 +398,46 @@ impl Change for SetDeleted {
             room: None,
             user: None,
             role: None,
+            seq: None,
         });
         Ok(Some((Some(position), now)))
+    }
+}
+
+pub(super) struct MarkRead {
+    pub(super) conversation: ConversationId,
+    pub(super) user: UserId,
+    pub(super) up_to: Option<Seq>,
+    pub(super) at: Timestamp,
+}
+
+impl Change for MarkRead {
+    type Done = Option<(Option<Position>, Seq)>;
+
+    fn needs(&self, needs: &mut Needs) {
+        needs.ends.insert(self.conversation);
+        needs.marks.insert((self.conversation, self.user));
+    }
+
+    fn run(&self, writing: &mut Writing) -> Result<Self::Done, StoreError> {
+        let Self { conversation, user, up_to, at } = *self;
+        let Some(mark) = writing.mark(conversation, user) else { return Ok(None) };
+        let Some(end) = writing.ends.get(&conversation).copied() else { return Ok(None) };
+        let seq = up_to.unwrap_or(end).min(end);
+        if seq <= mark {
+            return Ok(Some((None, mark)));
+        }
+        writing.move_mark(conversation, user, seq);
+        let position = writing.log(|position| Entry {
+            position,
+            at,
+            kind: Kind::ReadMarked,
+            message: None,
+            room: Some(conversation),
+            user: Some(user),
+            role: None,
+            seq: Some(seq),
+        });
+        Ok(Some((Some(position), seq)))
     }
 }

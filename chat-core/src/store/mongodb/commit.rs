@@ -66,6 +66,7 @@ struct Before {
     batches: i64,
     /// The last transaction of this store that was committed.
     mine: i64,
+    read_up_to: Position,
 }
 
 /// Somebody else's transaction has been in the way since.
@@ -154,7 +155,7 @@ impl Committer {
         if self.known != Some(before.batches) || self.ends.len() > REMEMBERED {
             self.ends.clear();
         }
-        let mut writing = Writing::new(before.batches + 1, before.position);
+        let mut writing = Writing::new(before.batches + 1, before.position, before.read_up_to);
         let mut needs = Needs::default();
         jobs.iter().for_each(|job| job.needs(&mut needs));
         let known = needs.ends.iter().filter_map(|id| self.ends.get_key_value(id));
@@ -208,7 +209,8 @@ impl Committer {
             "$currentDate": { format!("{path}.at"): true },
         };
         let update = RawDocumentBuf::try_from(&update).map_err(mongodb::error::Error::from)?;
-        let fields = RawDocumentBuf::try_from(&doc! { "position": 1, "batches": 1, path: 1 });
+        let fields =
+            RawDocumentBuf::try_from(&doc! { "position": 1, "batches": 1, "read_up_to": 1, path: 1 });
         let command = rawdoc! {
             "findAndModify": COUNTERS,
             "query": { "_id": "log" },
@@ -219,11 +221,13 @@ impl Committer {
         let reply = transaction.command(command).await?;
         let before = Reading::new("counter", &reply).document("value")?;
         let before = Reading::new("counter", before);
-        let position = u64::try_from(before.int("position")?).map_err(|_| before.corrupt("position"))?;
+        let position =
+            |name| u64::try_from(before.int(name)?).map(Position).map_err(|_| before.corrupt(name));
         let writers = before.document("writers").ok();
         let me = writers.and_then(|writers| writers.get_document(self.me.to_hex()).ok());
         Ok(Before {
-            position: Position(position),
+            position: position("position")?,
+            read_up_to: position("read_up_to")?,
             batches: before.int("batches")?,
             mine: me.and_then(|me| me.get_i64("batch").ok()).unwrap_or_default(),
         })

@@ -121,7 +121,8 @@ async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
 async fn register(client: &Client, db: &Database, session: &ClientSession) -> Result<ObjectId, Fault> {
     let me = ObjectId::new();
     let session = session.id().get("id").cloned();
-    let first = doc! { "version": VERSION, "position": 0_i64, "batches": 0_i64, "begin": 0_i64 };
+    let first = doc! { "version": VERSION, "position": 0_i64, "batches": 0_i64, "begin": 0_i64,
+    "read_up_to": 0_i64 };
     let update = doc! {
         "$setOnInsert": first,
         "$set": { format!("writers.{me}.session"): session },
@@ -137,8 +138,24 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
         end_sessions(client, &read_counter(db).await?, None).await?;
         timeout(REGISTRATION, register()).await.unwrap_or_else(|_| Err(still_blocked()))?;
     }
+    note_what_is_read(db).await?;
     forget_old_writers(db, me).await?;
     Ok(me)
+}
+
+/// In a database from before there were read marks, everything up to now is read: written once, in one place.
+async fn note_what_is_read(db: &Database) -> Result<(), Fault> {
+    let counter = read_counter(db).await?;
+    if counter.contains_key("read_up_to") {
+        return Ok(());
+    }
+    // Another node may be faster, and may have written more since. Either position will do.
+    let first = doc! { "_id": "log", "read_up_to": { "$exists": false } };
+    let now = doc! { "$set": { "read_up_to": counter.get_i64("position").unwrap_or_default() } };
+    let counters = db.collection::<Document>(COUNTERS);
+    let noting = async { counters.update_one(first, now).await };
+    timeout(REGISTRATION, noting).await.unwrap_or_else(|_| Err(still_blocked()))?;
+    Ok(())
 }
 
 /// Clears away the notes of stores that ended long ago without being closed.

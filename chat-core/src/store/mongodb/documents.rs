@@ -14,6 +14,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, RoomInfo, Seq, Tombstone, User, Visibility,
 };
+use crate::store::read_marks::counted_after;
 use crate::store::{NewMessage, NewRoom, StoreError, StoredMessage};
 
 /// `log.kind`. Words are never given another meaning.
@@ -26,10 +27,11 @@ pub(super) enum Kind {
     MemberRemoved,
     RoleChanged,
     ProfileUpdated,
+    ReadMarked,
 }
 
 impl Kind {
-    const WORDS: [(Self, &'static str); 7] = [
+    const WORDS: [(Self, &'static str); 8] = [
         (Self::MessageDeleted, "message_deleted"),
         (Self::MessageRestored, "message_restored"),
         (Self::RoomCreated, "room_created"),
@@ -37,6 +39,7 @@ impl Kind {
         (Self::MemberRemoved, "member_removed"),
         (Self::RoleChanged, "role_changed"),
         (Self::ProfileUpdated, "profile_updated"),
+        (Self::ReadMarked, "read_marked"),
     ];
 
     fn word(self) -> &'static str {
@@ -62,6 +65,7 @@ pub(super) struct Entry {
     pub(super) room: Option<ConversationId>,
     pub(super) user: Option<UserId>,
     pub(super) role: Option<Role>,
+    pub(super) seq: Option<Seq>,
 }
 
 pub(super) fn object_id(bytes: &[u8; 12]) -> ObjectId {
@@ -236,23 +240,52 @@ pub(super) fn member_id(conversation: ConversationId, user: UserId) -> RawDocume
     rawdoc! { "conversation": object_id(conversation.as_bytes()), "user": object_id(user.as_bytes()) }
 }
 
-pub(super) fn member_document(conversation: ConversationId, member: &Member, place: i64) -> RawDocumentBuf {
+pub(super) fn member_document(
+    conversation: ConversationId,
+    member: &Member,
+    place: i64,
+    read: Seq,
+) -> RawDocumentBuf {
     let mut doc = rawdoc! { "_id": member_id(conversation, member.user) };
-    append_member(&mut doc, member, place);
+    append_member(&mut doc, member, place, Some(read));
     doc
 }
 
-fn append_member(doc: &mut RawDocumentBuf, member: &Member, place: i64) {
+fn append_member(doc: &mut RawDocumentBuf, member: &Member, place: i64, read: Option<Seq>) {
     doc.append(cstr!("role"), role_word(member.role));
     doc.append(cstr!("place"), place);
     append_moment(doc, cstr!("joined_at"), member.joined_at);
+    if let Some(read) = read {
+        doc.append(cstr!("read_seq"), i64::from(read.0));
+    }
 }
 
-/// The statement that makes or changes a member's document.
-pub(super) fn member_update(conversation: ConversationId, member: &Member, place: i64) -> RawDocumentBuf {
+/// The statement that makes or changes a member's document; `read` is where their mark is now, if it has moved.
+pub(super) fn member_update(
+    conversation: ConversationId,
+    member: &Member,
+    place: i64,
+    read: Option<Seq>,
+) -> RawDocumentBuf {
     let mut set = rawdoc! {};
-    append_member(&mut set, member, place);
+    append_member(&mut set, member, place, read);
     rawdoc! { "q": { "_id": member_id(conversation, member.user) }, "u": { "$set": set }, "upsert": true }
+}
+
+/// The statement that moves a member's mark.
+pub(super) fn mark_update(conversation: ConversationId, user: UserId, read: Seq) -> RawDocumentBuf {
+    let set = rawdoc! { "read_seq": i64::from(read.0) };
+    rawdoc! { "q": { "_id": member_id(conversation, user) }, "u": { "$set": set } }
+}
+
+/// The last message that somebody without a mark has read, see `read_up_to` in the documentation of the module above, of
+/// those that are looked at when unread messages are counted; to be sorted with the latest first.
+pub(super) fn read_without_mark(conversation: ConversationId, last: Seq, read_up_to: Position) -> Document {
+    doc! {
+        "conversation": object_id(conversation.as_bytes()),
+        "seq": { "$gt": i64::from(counted_after(Seq(0), last).0) },
+        "position": { "$lte": number(read_up_to.0) },
+    }
 }
 
 pub(super) fn message_document(new: &NewMessage, seq: Seq, position: Position) -> RawDocumentBuf {
@@ -315,6 +348,9 @@ pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
     }
     if let Some(role) = entry.role {
         doc.append(cstr!("role"), role_word(role));
+    }
+    if let Some(seq) = entry.seq {
+        doc.append(cstr!("seq"), i64::from(seq.0));
     }
     doc
 }
@@ -409,6 +445,10 @@ fn as_id(value: RawBsonRef<'_>) -> Option<[u8; 12]> {
     value.as_object_id().map(|id| id.bytes())
 }
 
+fn as_seq(value: RawBsonRef<'_>) -> Option<Seq> {
+    as_int(value).and_then(|seq| u32::try_from(seq).ok()).map(Seq)
+}
+
 fn as_text(value: RawBsonRef<'_>) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
@@ -472,6 +512,20 @@ pub(super) fn read_member(doc: &RawDocument) -> Result<(ConversationId, Member, 
         joined_at: fields.moment("joined_at")?,
     };
     Ok((ConversationId::from_bytes(id.id("conversation")?), member, fields.int("place")?))
+}
+
+/// How far a member has read; none when they have no mark yet.
+pub(super) fn read_mark(doc: &RawDocument) -> Result<(ConversationId, UserId, Option<Seq>), StoreError> {
+    let fields = Reading::new("member", doc);
+    let id = Reading::new("member", fields.document("_id")?);
+    let (conversation, user) =
+        (ConversationId::from_bytes(id.id("conversation")?), UserId::from_bytes(id.id("user")?));
+    Ok((conversation, user, fields.field("read_seq", as_seq)?))
+}
+
+/// The seq of a message of which only that is known.
+pub(super) fn read_seq(doc: &RawDocument) -> Result<Seq, StoreError> {
+    Reading::new("message", doc).required("seq", as_seq)
 }
 
 /// A message as it is stored, and what only the store knows of it.
@@ -546,6 +600,7 @@ pub(super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreError> {
         room: fields.field("room", as_id)?.map(ConversationId::from_bytes),
         user: fields.field("user", as_id)?.map(UserId::from_bytes),
         role: fields.field("role", |value| read_role(value.as_str()?))?,
+        seq: fields.field("seq", as_seq)?,
     })
 }
 

@@ -139,6 +139,7 @@ impl Batch {
                     room: None,
                     user: None,
                     role: None,
+                    seq: None,
                 };
                 self.log.push(documents::entry_document(&filled(empty, *entry)));
             }
@@ -146,7 +147,7 @@ impl Batch {
     }
 
     fn add_conversation(&mut self, copied: &CopiedConversation) {
-        let CopiedConversation { conversation, last_seq, latest } = copied;
+        let CopiedConversation { conversation, read, last_seq, latest } = copied;
         let (id, at) = (conversation.id, conversation.created_at);
         let mut document = match &conversation.kind {
             ConversationKind::Direct { pair } => documents::direct_document(id, *pair, at, *last_seq),
@@ -159,8 +160,8 @@ impl Batch {
         };
         documents::append_latest(&mut document, *latest);
         self.conversations.push(document);
-        for (member, place) in conversation.members.iter().zip(0..) {
-            self.members.push(documents::member_document(id, member, place));
+        for ((member, read), place) in conversation.members.iter().zip(read).zip(0..) {
+            self.members.push(documents::member_document(id, member, place, *read));
         }
     }
 }
@@ -178,5 +179,8 @@ fn filled(empty: Entry, entry: LogEntry) -> Entry {
             Entry { role: Some(role), ..of_room(Kind::RoleChanged, room, user) }
         }
         LogEntry::ProfileUpdated { user } => Entry { user: Some(user), ..empty },
+        LogEntry::ReadMarked { conversation, user, seq } => {
+            Entry { seq: Some(seq), ..of_room(Kind::ReadMarked, conversation, user) }
+        }
     }
 }

@@ -34,6 +34,7 @@
 //! | `chat_members` | `_id` | `conversation` and `user` |
 //! | | `role` | `member`, `moderator`, `admin` |
 //! | | `joined_at`, `place` | when, and the order of joining |
+//! | | `read_seq` | the last message that they have read; missing for members from before there were read marks: see `read_up_to` |
 //! | `chat_messages` | `_id`, `conversation`, `seq`, `sender` | |
 //! | | `position` | of its sending in the log: a message is its own entry there |
 //! | | `encoding`, `body` | the encoded text |
@@ -43,16 +44,24 @@
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
-//! | | `at`, `kind`, `message`, `room`, `user`, `role` | when, and what happened to what |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
 //! | `chat_counters` | `_id` | `log`, the only one |
 //! | | `position` | the last one |
+//! | | `read_up_to` | the position up to which members without a `read_seq` have read everything |
 //! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
 //! | | `batches` | how many transactions were committed |
 //! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
 //! | | `version` | of this layout |
 //! | | `importing` | while everything is copied here from another store; missing otherwise |
+//!
+//! # Databases from before there were read marks
+//! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
+//! was said before that is read, for all members who have no mark of their own yet. The number of the layout stays the
+//! same, since every field means what it did. Nodes of both kinds may run at the same time while a cluster is upgraded:
+//! the older ones pass over marks in the log, with an error in theirs, and members whom they let into a room have their
+//! mark where everybody else's was when the first newer node came.
 
 mod changes;
 mod collections;
@@ -81,14 +90,14 @@ use self::faults::Fault;
 pub(super) use self::import::MongoImport;
 use self::writer::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,
-    StoredMessage, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, ReadMarkStore,
+    RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
 
 /// How long any call waits for the database before it fails.
@@ -243,6 +252,23 @@ impl MessageStore for MongoStore {
         include_deleted: bool,
     ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         self.read(reads::history(&self.db, conversation, window, include_deleted)).await
+    }
+}
+
+#[async_trait]
+impl ReadMarkStore for MongoStore {
+    async fn mark_read(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        up_to: Option<Seq>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
+        self.writer.write(changes::MarkRead { conversation, user, up_to, at }).await
+    }
+
+    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
+        self.read(reads::unread(&self.db, user, limit)).await
     }
 }
 

@@ -16,8 +16,12 @@ use super::transaction::pair_of;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
-use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
+use crate::model::{Conversation, Pair, PasswordHash, Position, Seq, User, UserKey};
+use crate::store::read_marks::counted_after;
+use crate::store::{Change, LoggedChange, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
+
+/// The unread messages of so many conversations are counted at once.
+const COUNTED_AT_ONCE: usize = 20;
 
 /// A window that holds more bytes of bodies than this ends early.
 const MOST_BYTES_AT_ONCE: usize = 16 << 20;
@@ -125,6 +129,108 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
         partners.extend(pair.and_then(|pair| pair.other(user)).filter(|other| *other != user));
     }
     Ok(partners)
+}
+
+/// A conversation in which something may be unread, and the messages that are looked at.
+struct Candidate {
+    id: ConversationId,
+    read: Seq,
+    last: Seq,
+}
+
+pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<Vec<UnreadCount>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let candidates = candidates(db, user).await?;
+    let mut found = Vec::new();
+    for some in candidates.chunks(COUNTED_AT_ONCE.min(most)) {
+        let counts = count_unread(db, user, some).await?;
+        for Candidate { id, read, last } in some {
+            let Some(unread) = counts.get(id) else { continue };
+            let unread = u32::try_from(*unread).unwrap_or(UNREAD_MOST).min(UNREAD_MOST);
+            found.push(UnreadCount { conversation: *id, last_seq: *last, read_seq: *read, unread });
+            if found.len() == most {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// In the order of the latest messages. The marks are read first: none is beyond the last message.
+async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault> {
+    let mut marks = HashMap::new();
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    while cursor.advance().await? {
+        let (id, _, mark) = documents::read_mark(cursor.current())?;
+        marks.insert(id, mark);
+    }
+    let ids: Vec<_> = marks.keys().map(|id| object_id(id.as_bytes())).collect();
+    let filter = doc! { "_id": { "$in": ids }, "latest": { "$exists": true } };
+    let conversations = raw(db, CONVERSATIONS);
+    let mut cursor = conversations.find(filter).sort(doc! { "latest": -1 }).batch_size(10_000).await?;
+    let mut ends = Vec::new();
+    while cursor.advance().await? {
+        let (id, last) = documents::read_end(cursor.current())?;
+        let pair = pair_of(&documents::read_conversation(cursor.current())?);
+        // Notes to oneself are read.
+        if pair.is_none_or(|pair| pair.other(user) != Some(user)) {
+            ends.push((id, last));
+        }
+    }
+    let mut candidates = Vec::new();
+    let mut read_up_to = None;
+    for (id, last) in ends {
+        let read = match marks.get(&id).copied().flatten() {
+            Some(mark) => mark,
+            None => {
+                let position = match read_up_to {
+                    Some(position) => position,
+                    None => *read_up_to.insert(counter_field(db, "read_up_to").await?),
+                };
+                let found = raw(db, MESSAGES)
+                    .find_one(documents::read_without_mark(id, last, position))
+                    .sort(doc! { "conversation": -1, "seq": -1 })
+                    .projection(doc! { "seq": 1 })
+                    .await?;
+                found.map_or(Ok(counted_after(Seq(0), last)), |doc| documents::read_seq(&doc))?
+            }
+        };
+        if read < last {
+            candidates.push(Candidate { id, read, last });
+        }
+    }
+    Ok(candidates)
+}
+
+/// How many messages of these conversations are unread, where there are any.
+async fn count_unread(
+    db: &Database,
+    user: UserId,
+    candidates: &[Candidate],
+) -> Result<HashMap<ConversationId, i64>, Fault> {
+    let unread = |Candidate { id, read, last }: &Candidate| {
+        doc! {
+            "conversation": object_id(id.as_bytes()),
+            "seq": { "$gt": i64::from(counted_after(*read, *last).0), "$lte": i64::from(last.0) },
+            "sender": { "$ne": object_id(user.as_bytes()) },
+            "deleted_at": { "$exists": false },
+        }
+    };
+    let any: Vec<_> = candidates.iter().map(unread).collect();
+    let count = [
+        doc! { "$match": { "$or": any } },
+        doc! { "$group": { "_id": "$conversation", "unread": { "$sum": 1 } } },
+    ];
+    let messages = raw(db, MESSAGES);
+    let mut cursor = messages.aggregate(count).with_type::<RawDocumentBuf>().await?;
+    let mut counts = HashMap::new();
+    while cursor.advance().await? {
+        let fields = Reading::new("count", cursor.current());
+        counts.insert(ConversationId::from_bytes(fields.id("_id")?), fields.int("unread")?);
+    }
+    Ok(counts)
 }
 
 pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<StoredMessage>, Fault> {
@@ -337,6 +443,11 @@ fn read_change(entry: &Entry, messages: &HashMap<MessageId, StoredMessage>) -> R
             role: entry.role.ok_or_else(|| corrupt("role"))?,
         },
         Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
+        Kind::ReadMarked => Change::ReadMarked {
+            conversation: room()?,
+            user: user()?,
+            seq: entry.seq.ok_or_else(|| corrupt("seq"))?,
+        },
     })
 }
 

@@ -11,8 +11,9 @@ use super::documents::{self, Reading, any_of_bytes, any_of_ids, number, object_i
 use super::faults::{DUPLICATE_KEY, Fault};
 use super::writing::{Needs, Room, Writing};
 use crate::id::{ConversationId, MessageId};
-use crate::model::Pair;
+use crate::model::{Pair, Seq};
 use crate::store::StoreError;
+use crate::store::read_marks::counted_after;
 
 /// Most documents of one reply; more are fetched in further ones.
 const BATCH_SIZE: i32 = 10_000;
@@ -60,6 +61,7 @@ impl Transaction<'_> {
     pub(super) async fn load(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
         self.load_users(needs, writing).await?;
         self.load_conversations(needs, writing).await?;
+        self.load_marks(needs, writing).await?;
         self.load_messages(needs, writing).await
     }
 
@@ -130,6 +132,45 @@ impl Transaction<'_> {
             Ok(())
         })
         .await
+    }
+
+    async fn load_marks(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+        if needs.marks.is_empty() {
+            return Ok(());
+        }
+        let mut ids = RawArrayBuf::new();
+        for (id, user) in &needs.marks {
+            ids.push(documents::member_id(*id, *user));
+        }
+        let mut without_mark = Vec::new();
+        let command = rawdoc! { "find": MEMBERS, "filter": { "_id": { "$in": ids } } };
+        self.find(command, |doc| {
+            match documents::read_mark(doc)? {
+                (id, user, Some(seq)) => writing.know_mark(id, user, seq),
+                (id, user, None) => without_mark.push((id, user)),
+            }
+            Ok(())
+        })
+        .await?;
+        for (id, user) in without_mark {
+            let last = writing.ends.get(&id).copied().unwrap_or_default();
+            let filter = documents::read_without_mark(id, last, writing.read_up_to);
+            let command = rawdoc! {
+                "find": MESSAGES,
+                "filter": RawDocumentBuf::try_from(&filter).map_err(mongodb::error::Error::from)?,
+                "sort": { "conversation": -1, "seq": -1 },
+                "projection": { "seq": 1 },
+                "limit": 1,
+            };
+            let mut seq = counted_after(Seq(0), last);
+            self.find(command, |doc| {
+                seq = documents::read_seq(doc)?;
+                Ok(())
+            })
+            .await?;
+            writing.know_mark(id, user, seq);
+        }
+        Ok(())
     }
 
     async fn load_messages(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
@@ -227,10 +268,12 @@ impl Transaction<'_> {
             for (member, place) in room.conversation.members.iter().zip(&room.places) {
                 if changed.contains(&(id, member.user)) {
                     there.insert((id, member.user));
-                    updates.push(documents::member_update(id, member, *place));
+                    let read = writing.moved_mark(id, member.user);
+                    updates.push(documents::member_update(id, member, *place, read));
                 }
             }
         }
+        updates.extend(writing.mark_updates());
         self.update(MEMBERS, updates).await?;
         let mut deletes = RawArrayBuf::new();
         for (id, user) in changed.iter().filter(|key| !there.contains(key)) {

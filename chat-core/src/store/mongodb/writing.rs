@@ -25,6 +25,8 @@ pub(super) struct Needs {
     pub(super) conversations: HashSet<ConversationId>,
     /// Pairs of which the conversation with its members is asked for.
     pub(super) pairs: HashSet<Pair>,
+    /// Members of which the mark is asked for. The ends of their conversations are asked for too.
+    pub(super) marks: HashSet<(ConversationId, UserId)>,
     pub(super) messages: HashSet<MessageId>,
     pub(super) send_keys: HashSet<Vec<u8>>,
     pub(super) fingerprints: HashSet<Fingerprint>,
@@ -43,12 +45,15 @@ pub(super) struct Writing {
     /// The number of this transaction among all.
     batch: i64,
     position: u64,
+    /// What those have read who have no mark.
+    pub(super) read_up_to: Position,
     pub(super) users: HashMap<UserId, User>,
     pub(super) usernames: HashMap<String, UserId>,
     pub(super) emails: HashMap<String, UserId>,
     pub(super) ends: HashMap<ConversationId, Seq>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) pairs: HashMap<Pair, ConversationId>,
+    marks: HashMap<(ConversationId, UserId), Seq>,
     messages: HashMap<MessageId, StoredMessage>,
     send_keys: HashMap<Vec<u8>, MessageId>,
     /// The last message of each, and its position.
@@ -69,6 +74,8 @@ pub(super) struct Writes {
     /// Conversations whose latest message that is not deleted may be another one now.
     pub(super) latest: BTreeSet<ConversationId>,
     pub(super) members: BTreeSet<(ConversationId, UserId)>,
+    /// Members whose mark has moved.
+    pub(super) marks: BTreeSet<(ConversationId, UserId)>,
     pub(super) messages: Vec<RawDocumentBuf>,
     pub(super) changed_messages: BTreeSet<MessageId>,
     pub(super) revocations: Vec<RawDocumentBuf>,
@@ -78,8 +85,8 @@ pub(super) struct Writes {
 }
 
 impl Writing {
-    pub(super) fn new(batch: i64, position: Position) -> Self {
-        Self { batch, position: position.0, ..Self::default() }
+    pub(super) fn new(batch: i64, position: Position, read_up_to: Position) -> Self {
+        Self { batch, position: position.0, read_up_to, ..Self::default() }
     }
 
     /// The last position that was taken.
@@ -108,7 +115,7 @@ impl Writing {
         role: Option<Role>,
     ) -> Position {
         let (room, user) = (Some(room), Some(user));
-        self.log(|position| Entry { position, at, kind, message: None, room, user, role })
+        self.log(|position| Entry { position, at, kind, message: None, room, user, role, seq: None })
     }
 
     /// Has the log begin after a position, if there is something after it.
@@ -143,6 +150,9 @@ impl Writing {
         let id = conversation.id;
         self.writes.conversations.push(document);
         self.writes.members.extend(conversation.members.iter().map(|member| (id, member.user)));
+        for member in &conversation.members {
+            self.move_mark(id, member.user, Seq(0));
+        }
         self.ends.insert(id, Seq(0));
         let places = (0..).take(conversation.members.len()).collect();
         self.rooms.insert(id, Room { conversation, places });
@@ -153,6 +163,8 @@ impl Writing {
         room.places.push(room.places.last().map_or(0, |place| place + 1));
         room.conversation.members.push(member);
         self.writes.members.insert((id, member.user));
+        let end = self.ends.get(&id).copied().unwrap_or_default();
+        self.move_mark(id, member.user, end);
     }
 
     pub(super) fn remove_member(&mut self, id: ConversationId, user: UserId) {
@@ -162,6 +174,8 @@ impl Writing {
             room.conversation.members.remove(index);
             room.places.remove(index);
             self.writes.members.insert((id, user));
+            self.marks.remove(&(id, user));
+            self.writes.marks.remove(&(id, user));
         }
     }
 
@@ -171,6 +185,31 @@ impl Writing {
             member.role = role;
             self.writes.members.insert((id, user));
         }
+    }
+
+    pub(super) fn know_mark(&mut self, id: ConversationId, user: UserId, seq: Seq) {
+        self.marks.insert((id, user), seq);
+    }
+
+    /// How far a member has read. None for those who are no member, and for those whose mark nobody has asked for.
+    pub(super) fn mark(&self, id: ConversationId, user: UserId) -> Option<Seq> {
+        self.marks.get(&(id, user)).copied()
+    }
+
+    pub(super) fn move_mark(&mut self, id: ConversationId, user: UserId, seq: Seq) {
+        self.marks.insert((id, user), seq);
+        self.writes.marks.insert((id, user));
+    }
+
+    /// The statements for the marks that have moved of those whose membership has not changed.
+    pub(super) fn mark_updates(&self) -> impl Iterator<Item = RawDocumentBuf> {
+        let marks = self.writes.marks.difference(&self.writes.members);
+        marks.filter_map(|key| Some(documents::mark_update(key.0, key.1, *self.marks.get(key)?)))
+    }
+
+    /// Where a mark is now, if it has moved.
+    pub(super) fn moved_mark(&self, id: ConversationId, user: UserId) -> Option<Seq> {
+        self.writes.marks.get(&(id, user)).and_then(|key| self.marks.get(key)).copied()
     }
 
     pub(super) fn know_message(&mut self, found: MessageDocument) {

@@ -9,7 +9,7 @@ use super::rows::{self, Kind};
 use super::{SqliteOptions, connect, fault, lock, schema};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{ClientId, Position};
+use crate::model::{ClientId, NewUser, Position, Seq};
 use crate::store::StoreError;
 use crate::store::copy::{CopiedConversation, CopiedMessage, LogEnds, LogEntry, Record};
 
@@ -93,7 +93,7 @@ impl SqliteExport {
                 self.rows(&sql, |row| {
                     let (user, password_hash) = rows::read_user(row)?;
                     let place = row.get(9)?;
-                    let account = crate::model::NewUser { user, password_hash };
+                    let account = NewUser { user, password_hash };
                     Ok((Record::User { account, place }, place, 0))
                 })
             }
@@ -123,7 +123,7 @@ impl SqliteExport {
                 self.rows(&sql, read_message)
             }
             Table::Log => {
-                let sql = "SELECT l.position, l.at, l.kind, m.id, l.room, l.user, l.role FROM log l
+                let sql = "SELECT l.position, l.at, l.kind, m.id, l.room, l.user, l.role, l.place FROM log l
                     LEFT JOIN messages m ON m.place = l.place WHERE l.position > ? AND l.kind <> 1
                     ORDER BY l.position";
                 self.rows(sql, read_entry)
@@ -155,6 +155,9 @@ impl SqliteExport {
     fn conversation(&self, id: ConversationId, key: i64) -> rusqlite::Result<CopiedConversation> {
         let conversation =
             rows::conversation(&self.db, id)?.ok_or_else(|| rows::unreadable(0, "conversation"))?;
+        let sql = "SELECT read_seq FROM members WHERE conversation = ? ORDER BY key";
+        let mut marks = self.db.prepare_cached(sql)?;
+        let read = marks.query_map([key], |row| row.get(0).map(Seq))?.collect::<Result<_, _>>()?;
         let (first, last) = (rows::place(key, 0), rows::place(key, u32::MAX));
         let mut end =
             self.db.prepare_cached("SELECT max(place) FROM messages WHERE place BETWEEN ? AND ?")?;
@@ -164,7 +167,8 @@ impl SqliteExport {
             self.db.prepare_cached(sql)?.query_row(params![first, last], |row| row.get(0))?;
         Ok(CopiedConversation {
             conversation,
-            last_seq: crate::model::Seq(end.map_or(0, rows::seq_of)),
+            read,
+            last_seq: Seq(end.map_or(0, rows::seq_of)),
             latest: latest.map(|position| Position(position.unsigned_abs())),
         })
     }
@@ -204,6 +208,10 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
             role: rows::read_role(row.get(6)?).ok_or_else(|| rows::unreadable(6, "role"))?,
         },
         Kind::ProfileUpdated => LogEntry::ProfileUpdated { user: user()? },
+        Kind::ReadMarked => {
+            let seq = Seq(rows::seq_of(row.get(7)?));
+            LogEntry::ReadMarked { conversation: room()?, user: user()?, seq }
+        }
     };
     let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(1)?));
     Ok((Record::LogEntry { position: Position(i64::unsigned_abs(position)), at, entry }, position, 0))

@@ -23,6 +23,7 @@ mod fingerprints;
 mod ops;
 mod rows;
 mod schema;
+mod unread;
 mod worker;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -38,14 +39,14 @@ use rusqlite::Connection;
 pub use self::export::SqliteExport;
 use self::worker::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, RoomStore, StoreError,
-    StoredMessage, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, ReadMarkStore,
+    RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Tombstone, User, UserKey,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -309,6 +310,23 @@ impl MessageStore for SqliteStore {
             return self.read_long(read).await;
         }
         self.read(read)
+    }
+}
+
+#[async_trait]
+impl ReadMarkStore for SqliteStore {
+    async fn mark_read(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        up_to: Option<Seq>,
+        at: Timestamp,
+    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
+        self.writer.write(move |writing| writing.mark_read(conversation, user, up_to, at)).await
+    }
+
+    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
+        self.read_long(move |db| unread::unread(db, user, limit)).await
     }
 }
 

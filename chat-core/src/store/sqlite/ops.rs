@@ -140,7 +140,7 @@ impl<'a> Writing<'a> {
         }
         for user in members {
             let member = Member { user, role: crate::model::Role::Member, joined_at: at };
-            self.insert_member(key, &member)?;
+            self.insert_member(key, &member, 0)?;
         }
         rows::conversation(self.db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
@@ -154,7 +154,7 @@ impl<'a> Writing<'a> {
             room.at.as_millis()
         ])?;
         for member in &room.members {
-            self.insert_member(key, member)?;
+            self.insert_member(key, member, 0)?;
         }
         let position = self.log(room.at, Kind::RoomCreated, None, Some(room.id), Some(room.by), None)?;
         let conversation = rows::conversation(self.db, room.id)?;
@@ -178,7 +178,7 @@ impl<'a> Writing<'a> {
                 self.log(member.joined_at, Kind::RoleChanged, None, Some(id), Some(member.user), Some(role))?
             }
             None => {
-                self.insert_member(end.key, member)?;
+                self.insert_member(end.key, member, end.seq)?;
                 self.log(member.joined_at, Kind::MemberAdded, None, Some(id), Some(member.user), None)?
             }
         };
@@ -271,15 +271,40 @@ impl<'a> Writing<'a> {
         Ok(Some((Some(position), StoredMessage { deleted, updated_at: at, ..before })))
     }
 
-    fn insert_member(&self, conversation: i64, member: &Member) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO members (conversation, user, role, joined_at) VALUES (?, ?, ?, ?)";
+    pub(super) fn mark_read(
+        &mut self,
+        id: ConversationId,
+        user: UserId,
+        up_to: Option<Seq>,
+        at: Timestamp,
+    ) -> rusqlite::Result<Option<(Option<Position>, Seq)>> {
+        let Some(end) = self.end(id)? else { return Ok(None) };
+        let sql = "SELECT read_seq FROM members WHERE conversation = ? AND user = ?";
+        let mut select = self.db.prepare_cached(sql)?;
+        let mark = select.query_row(params![end.key, user.as_bytes()], |row| row.get(0)).optional()?;
+        let Some(mark) = mark.map(Seq) else { return Ok(None) };
+        let seq = up_to.unwrap_or(Seq(end.seq)).min(Seq(end.seq));
+        if seq <= mark {
+            return Ok(Some((None, mark)));
+        }
+        let sql = "UPDATE members SET read_seq = ? WHERE conversation = ? AND user = ?";
+        self.db.prepare_cached(sql)?.execute(params![seq.0, end.key, user.as_bytes()])?;
+        let place = rows::place(end.key, seq.0);
+        let position = self.log(at, Kind::ReadMarked, Some(place), Some(id), Some(user), None)?;
+        Ok(Some((Some(position), seq)))
+    }
+
+    fn insert_member(&self, conversation: i64, member: &Member, read_seq: u32) -> rusqlite::Result<()> {
+        let sql =
+            "INSERT INTO members (conversation, user, role, joined_at, read_seq) VALUES (?, ?, ?, ?, ?)";
         let mut insert = self.db.prepare_cached(sql)?;
         insert
             .execute(params![
                 conversation,
                 member.user.as_bytes(),
                 rows::role_code(member.role),
-                member.joined_at.as_millis()
+                member.joined_at.as_millis(),
+                read_seq
             ])
             .map(drop)
     }

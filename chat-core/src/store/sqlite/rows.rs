@@ -24,6 +24,7 @@ pub(super) enum Kind {
     MemberRemoved = 6,
     RoleChanged = 7,
     ProfileUpdated = 8,
+    ReadMarked = 9,
 }
 
 impl Kind {
@@ -38,6 +39,7 @@ impl Kind {
             MemberRemoved,
             RoleChanged,
             ProfileUpdated,
+            ReadMarked,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == code)
@@ -353,6 +355,10 @@ pub(super) fn changes_after(
                 role: read_role(row.get(5)?).ok_or_else(|| unreadable(5, "role"))?,
             },
             Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
+            Kind::ReadMarked => {
+                let seq = Seq(seq_of(row.get(2)?));
+                Change::ReadMarked { conversation: room()?, user: user()?, seq }
+            }
         };
         changes.push(LoggedChange { position: read_position(row.get(0)?), change });
     }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -92,6 +92,20 @@ ALTER TABLE log ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 UPDATE log SET at = coalesce((SELECT updated_at FROM messages WHERE messages.place = log.place), unixepoch() * 1000);
 ";
 
+/// How far each member has read. Whoever was a member before has read everything up to then: nobody shall find their
+/// whole history unread. The index holds deleted messages only, so that appending does not touch it; without it their
+/// bodies would have to be passed over to see whether they are deleted. The entry of a read mark in the log has the
+/// `room`, the `user` and the `place` of the last message that was read.
+const V3: &str = "
+ALTER TABLE members ADD COLUMN read_seq INTEGER NOT NULL DEFAULT 0;
+UPDATE members SET read_seq = coalesce((
+    SELECT place & 4294967295 FROM messages
+    WHERE place BETWEEN conversation << 32 AND (conversation << 32) + 4294967295
+    ORDER BY place DESC LIMIT 1
+), 0);
+CREATE INDEX messages_deleted ON messages (place, sender, deleted_at) WHERE deleted_at IS NOT NULL;
+";
+
 /// Makes the tables, or brings those of an older version up to date.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
@@ -116,4 +130,133 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
     tx.pragma_update(None, "user_version", STEPS.len() as u32).map_err(fault)?;
     tx.commit().map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::params;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::{ConversationId, MessageId, UserId};
+    use crate::model::{Position, Seq};
+    use crate::store::sqlite::SqliteOptions;
+    use crate::store::{Change, ChangeLog, MessageStore, ReadMarkStore, SqliteStore, UnreadCount};
+
+    const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
+    const EMPTY: ConversationId = ConversationId::from_bytes([2; 12]);
+    const ANN: UserId = UserId::from_bytes([7; 12]);
+    const BOB: UserId = UserId::from_bytes([8; 12]);
+
+    /// A file as the version with so many steps made it: five messages in one room, none in another.
+    fn file_of_version(path: &Path, version: usize) {
+        let db = Connection::open(path).unwrap();
+        for step in &STEPS[..version] {
+            db.execute_batch(step).unwrap();
+        }
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.pragma_update(None, "user_version", version as u32).unwrap();
+        for (key, room) in [(1, ROOM), (2, EMPTY)] {
+            let sql =
+                "INSERT INTO conversations (key, id, name, visibility, created_at) VALUES (?, ?, 'r', 0, 1)";
+            db.execute(sql, params![key, room.as_bytes()]).unwrap();
+            for user in [ANN, BOB] {
+                let sql = "INSERT INTO members (conversation, user, role, joined_at) VALUES (?, ?, 0, 1)";
+                db.execute(sql, params![key, user.as_bytes()]).unwrap();
+            }
+        }
+        for seq in 1..=5_i64 {
+            let sql = "INSERT INTO messages (place, id, position, sender, encoding, body, created_at, updated_at, deleted_at, deleted_by)
+                VALUES (?1, ?2, ?3, ?4, 0, x'', 1, 1, iif(?3 = 2, 1, NULL), iif(?3 = 2, ?4, NULL))";
+            let id = [seq as u8; 12];
+            db.execute(sql, params![1 << 32 | seq, id, seq, ANN.as_bytes()]).unwrap();
+            let sql = "INSERT INTO log (position, kind, place) VALUES (?, 1, ?)";
+            db.execute(sql, params![seq, 1 << 32 | seq]).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() {
+        for version in 1..STEPS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chat.db");
+            file_of_version(&path, version);
+            let at = Timestamp::from_millis(2);
+            for opened in 1..=2 {
+                let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+                for user in [ANN, BOB] {
+                    assert_eq!(
+                        store.unread(user, 9).await.unwrap(),
+                        [],
+                        "version {version}, opened {opened}"
+                    );
+                }
+                let mark = store.mark_read(ROOM, BOB, Some(Seq(0)), at).await.unwrap();
+                assert_eq!(mark, Some((None, Seq(5))), "version {version}, opened {opened}");
+                assert_eq!(store.mark_read(EMPTY, BOB, None, at).await.unwrap(), Some((None, Seq(0))));
+                assert_eq!(store.last_position().await.unwrap(), Position(5));
+            }
+            let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+            // One that was deleted before the upgrade is in the new index too.
+            store.set_deleted(MessageId::from_bytes([2; 12]), None, at).await.unwrap().unwrap();
+            let new = crate::store::NewMessage {
+                id: MessageId::from_bytes([9; 12]),
+                conversation: ROOM,
+                sender: ANN,
+                body: crate::codec::Blob { encoding: crate::codec::Encoding::Stored, bytes: vec![] },
+                file_name: None,
+                image: None,
+                client_id: None,
+                fingerprint: None,
+                at,
+            };
+            store.append(new).await.unwrap();
+            let count = UnreadCount { conversation: ROOM, last_seq: Seq(6), read_seq: Seq(5), unread: 1 };
+            assert_eq!(store.unread(BOB, 9).await.unwrap(), [count], "version {version}");
+            let marked = store.mark_read(ROOM, BOB, None, at).await.unwrap();
+            assert_eq!(marked, Some((Some(Position(8)), Seq(6))));
+            let log = store.changes_after(Position(7), 9).await.unwrap().unwrap();
+            assert_eq!(log[0].change, Change::ReadMarked { conversation: ROOM, user: BOB, seq: Seq(6) });
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        file_of_version(&path, STEPS.len());
+        let db = Connection::open(&path).unwrap();
+        db.pragma_update(None, "user_version", STEPS.len() as u32 + 1).unwrap();
+        let refused = SqliteStore::open(&path, SqliteOptions::default()).err();
+        assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
+    }
+
+    /// Whether a message is unread is seen without its body, and without looking at what was read.
+    #[test]
+    fn counting_reads_no_bodies_and_no_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        file_of_version(&path, STEPS.len());
+        let db = Connection::open(&path).unwrap();
+        let plan = |sql: &str| -> Vec<String> {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let unbound: Vec<_> = (0..explain.parameter_count()).map(|_| None::<i64>).collect();
+            let rows = explain.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        for sql in crate::store::sqlite::unread::STATEMENTS {
+            let plan = plan(sql);
+            let scans = plan.iter().filter(|step| step.starts_with("SCAN") && *step != "SCAN CONSTANT ROW");
+            assert_eq!(scans.collect::<Vec<_>>(), Vec::<&String>::new(), "{sql}: {plan:#?}");
+            let deleted = sql.matches("INDEXED BY messages_deleted").count();
+            let covering = "COVERING INDEX messages_deleted";
+            assert_eq!(
+                plan.iter().filter(|step| step.contains(covering)).count(),
+                deleted,
+                "{sql}: {plan:#?}"
+            );
+        }
+    }
 }

@@ -1,0 +1,245 @@
+//! What was read and what was not, for people who write their own client, and for pages that are willing to ask.
+//!
+//! ```text
+//! POST /api/read {"roomId":"…"}                     {"roomId":"…","seq":7}
+//! POST /api/read {"userId":"…","messageId":"…"}     the same; people also by {"username":"bob"}, places by {"seq":7}
+//! GET /api/unread?limit=20                          {"unread":[{"roomId":"…","userId":"…","username":"bob","name":"Bob",
+//!                                                     "lastSeq":9,"readSeq":7,"unread":2}]}
+//! socket > read {"roomId":"…"} (ack)                {"ok":true,"success":true,"roomId":"…","seq":7}
+//! socket > unread {"limit":20} (ack)                {"ok":true,"success":true,"unread":[…]}
+//! ```
+//! A read mark says up to which message somebody has read; it only moves forward. `seq` in the answer is where it is now.
+//! With nobody one has talked to yet, `roomId` is null and `seq` 0. In rooms `unread` has their name and no `userId` or
+//! `username`. Everybody in the conversation finds `messagesRead` in the log (see [`super::sync`]). The pages of the
+//! families are told nothing of marks. The same in every dialect.
+
+use chat_core::command::{Command, Destination, ReadMark, ReadUpTo, Unread};
+use chat_core::model::{ConversationKind, Seq, UserKey};
+use serde::{Deserialize, Serialize};
+
+use super::wire::{Call, Count, DecodeError, Text};
+
+/// The event that moves a mark, and the one that answers it, in every dialect.
+pub(crate) const READ: &str = "read";
+/// The event that asks for what is unread, and the one that answers it.
+pub(crate) const UNREAD: &str = "unread";
+/// Conversations in one answer, when nothing else is asked for.
+const USUALLY: usize = 100;
+/// Most conversations in one answer.
+const MOST: usize = 1_000;
+
+/// What somebody has read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Form<'a> {
+    #[serde(borrow, default)]
+    room_id: Text<'a>,
+    #[serde(borrow, default)]
+    user_id: Text<'a>,
+    #[serde(borrow, default)]
+    username: Text<'a>,
+    #[serde(borrow, default)]
+    message_id: Text<'a>,
+    #[serde(default)]
+    seq: Count,
+}
+
+#[derive(Deserialize)]
+struct ListUnread {
+    #[serde(default)]
+    limit: Count,
+}
+
+/// What an event that a dialect does not know asks for.
+pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    match &*call.event {
+        READ => mark(call.object()?),
+        UNREAD if call.is_empty() => list(None),
+        UNREAD => list(call.object::<ListUnread>()?.limit.optional("limit")?),
+        _ => Err(DecodeError::UnknownEvent),
+    }
+}
+
+/// The command that moves a mark.
+pub(crate) fn mark(form: Form<'_>) -> Result<Command, DecodeError> {
+    let room = form.room_id.optional("roomId")?.map(|id| {
+        let id =
+            id.parse().map_err(|_| DecodeError::WrongType { field: "roomId", expected: "a room's id" })?;
+        Ok(Destination::Conversation(id))
+    });
+    let person = form.user_id.optional("userId")?.map(|id| {
+        let id =
+            id.parse().map_err(|_| DecodeError::WrongType { field: "userId", expected: "a user's id" })?;
+        Ok(Destination::Person(UserKey::Id(id)))
+    });
+    let named = form.username.optional("username")?;
+    let named = named.map(|name| Ok(Destination::Person(UserKey::Username(name.into_owned()))));
+    let mut places = [room, person, named].into_iter().flatten();
+    let of = places.next().ok_or(DecodeError::Missing("roomId, userId or username"))??;
+    if places.next().is_some() {
+        let expected = "given once, and not twice";
+        return Err(DecodeError::WrongType { field: "one of roomId, userId and username", expected });
+    }
+    let message = form.message_id.optional("messageId")?.map(|id| {
+        id.parse().map_err(|_| DecodeError::WrongType { field: "messageId", expected: "a message's id" })
+    });
+    let up_to = match (message.transpose()?, form.seq.optional("seq")?) {
+        (Some(_), Some(_)) => {
+            return Err(DecodeError::WrongType {
+                field: "seq",
+                expected: "left out where messageId is given",
+            });
+        }
+        (Some(message), None) => ReadUpTo::Message(message),
+        (None, Some(seq)) => ReadUpTo::Seq(Seq(u32::try_from(seq).unwrap_or(u32::MAX))),
+        (None, None) => ReadUpTo::TheLast,
+    };
+    Ok(Command::MarkRead { of, up_to })
+}
+
+/// The command that asks for what is unread.
+pub(crate) fn list(limit: Option<u64>) -> Result<Command, DecodeError> {
+    let limit = limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(MOST));
+    if limit == 0 {
+        return Err(DecodeError::WrongType { field: "limit", expected: "a whole number from 1" });
+    }
+    Ok(Command::ListUnread { limit: limit.min(MOST) })
+}
+
+/// Where the mark is.
+pub(crate) fn marked(mark: Option<&ReadMark>) -> impl Serialize {
+    Marked {
+        room_id: mark.map(|mark| mark.conversation.id.to_string()),
+        seq: mark.map_or(0, |mark| mark.seq.0),
+    }
+}
+
+/// What is unread.
+pub(crate) fn listed(unread: &[Unread]) -> impl Serialize {
+    UnreadList { unread: unread.iter().map(object).collect() }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Marked {
+    room_id: Option<String>,
+    seq: u32,
+}
+
+#[derive(Serialize)]
+struct UnreadList<'a> {
+    unread: Vec<UnreadObject<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnreadObject<'a> {
+    room_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    name: &'a str,
+    last_seq: u32,
+    read_seq: u32,
+    unread: u32,
+}
+
+fn object(unread: &Unread) -> UnreadObject<'_> {
+    let other = unread.other.as_deref();
+    UnreadObject {
+        room_id: unread.conversation.id.to_string(),
+        user_id: other.map(|other| other.id.to_string()),
+        username: other.map(chat_core::model::User::handle),
+        name: match &unread.conversation.kind {
+            ConversationKind::Direct { .. } => other.map_or("", |other| &other.full_name),
+            ConversationKind::Room(room) => &room.name,
+        },
+        last_seq: unread.last_seq.0,
+        read_seq: unread.read_seq.0,
+        unread: unread.unread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "65a1b2c3d4e5f60718293a4b";
+
+    fn decoded(event: &str, argument: &str) -> Result<Command, String> {
+        let packet = format!("[\"{event}\",{argument}]");
+        decode(&Call::parse(&packet).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_place_and_a_message_are_named_in_every_way() {
+        let id = format!("\"{ID}\"");
+        let (room, person) =
+            (Destination::Conversation(ID.parse().unwrap()), UserKey::Id(ID.parse().unwrap()));
+        let bob = UserKey::Username("bob".to_owned());
+        for (place, expected) in [
+            (format!("\"roomId\":{id}"), room),
+            (format!("\"userId\":{id}"), Destination::Person(person)),
+            ("\"username\":\"bob\"".to_owned(), Destination::Person(bob)),
+        ] {
+            for (far, how_far) in [
+                (String::new(), ReadUpTo::TheLast),
+                (",\"messageId\":null,\"seq\":null".to_owned(), ReadUpTo::TheLast),
+                (format!(",\"messageId\":{id}"), ReadUpTo::Message(ID.parse().unwrap())),
+                (",\"seq\":0".to_owned(), ReadUpTo::Seq(Seq(0))),
+                (",\"seq\":18446744073709551615".to_owned(), ReadUpTo::Seq(Seq(u32::MAX))),
+            ] {
+                match decoded(READ, &format!("{{{place}{far}}}")) {
+                    Ok(Command::MarkRead { of, up_to }) => {
+                        assert_eq!((of, up_to), (expected.clone(), how_far));
+                    }
+                    other => panic!("{place}{far}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        for (argument, error) in [
+            ("{}".to_owned(), "roomId, userId or username is missing"),
+            (
+                format!("{{\"roomId\":\"{ID}\",\"username\":\"bob\"}}"),
+                "one of roomId, userId and username must be",
+            ),
+            (format!("{{\"roomId\":\"{ID}\",\"messageId\":\"{ID}\",\"seq\":1}}"), "seq must be left out"),
+            ("7".to_owned(), "the payload must be an object"),
+        ] {
+            let refused = decoded(READ, &argument).unwrap_err();
+            assert!(refused.starts_with(error), "{argument}: {refused}");
+        }
+        for field in ["roomId", "userId", "username", "messageId", "seq"] {
+            for wrong in ["{\"$gt\":\"\"}", "[]", "true", "-1", "1.5"] {
+                let place = if ["messageId", "seq"].contains(&field) { "\"username\":\"bob\"," } else { "" };
+                let refused = decoded(READ, &format!("{{{place}\"{field}\":{wrong}}}")).unwrap_err();
+                assert!(refused.starts_with(&format!("{field} must be a")), "{field} {wrong}: {refused}");
+            }
+        }
+        for field in ["roomId", "userId", "messageId"] {
+            let place = if field == "messageId" { "\"username\":\"bob\"," } else { "" };
+            let refused = decoded(READ, &format!("{{{place}\"{field}\":\"nonsense\"}}")).unwrap_err();
+            assert!(refused.starts_with(&format!("{field} must be a")), "{field}: {refused}");
+        }
+    }
+
+    #[test]
+    fn limits_are_not_guessed() {
+        for (argument, expected) in
+            [("null", USUALLY), ("{}", USUALLY), ("{\"limit\":5}", 5), ("{\"limit\":5000}", MOST)]
+        {
+            let Ok(Command::ListUnread { limit }) = decoded(UNREAD, argument) else { panic!("{argument}") };
+            assert_eq!(limit, expected, "{argument}");
+        }
+        for wrong in ["0", "-1", "\"5\"", "1.5", "{\"$gt\":\"\"}"] {
+            let refused = decoded(UNREAD, &format!("{{\"limit\":{wrong}}}")).unwrap_err();
+            assert!(refused.starts_with("limit must be a whole number"), "{wrong}: {refused}");
+        }
+        assert_eq!(decoded("other", "{}").unwrap_err(), "unknown event");
+    }
+}

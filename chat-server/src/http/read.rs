@@ -1,0 +1,40 @@
+//! `POST /api/read` and `GET /api/unread`; see [`crate::dialect::read`].
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chat_core::command::Reply;
+
+use super::{Body, HttpError, caller, json, limit};
+use crate::app::App;
+use crate::dialect::read;
+
+/// Moves the caller's mark.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let command = read::mark(body.object()?)?;
+    let Reply::Read(mark) = app.dispatch(caller.user.id, command).await? else {
+        return Err(HttpError::internal());
+    };
+    Ok(json(StatusCode::OK, &read::marked(mark.as_ref())))
+}
+
+/// What is unread to the caller.
+pub(super) async fn unread(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let command = read::list(limit(query.as_deref())?)?;
+    let Reply::Unread(unread) = app.dispatch(caller.user.id, command).await? else {
+        return Err(HttpError::internal());
+    };
+    Ok(json(StatusCode::OK, &read::listed(&unread)))
+}
