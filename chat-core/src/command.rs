@@ -9,6 +9,7 @@ use crate::model::{
     ClientId, Content, Conversation, Fingerprint, MessageView, Position, ProfilePatch, Role, User, UserKey,
     Visibility,
 };
+use crate::search::{Found, Search};
 
 /// Who asks. The edge has checked that they are who they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
+    /// Look for messages by their words, in the conversations one is a member of. Answered with [`Reply::Found`].
+    Search(Search),
     /// Change the own profile. Answered with [`Reply::User`].
     UpdateProfile(ProfilePatch),
     /// Tell the others that one is typing, or has stopped. Answered with [`Reply::Done`].
@@ -148,6 +151,8 @@ pub enum Reply {
     Conversation(Arc<Conversation>),
     /// What happened.
     Changes(Changes),
+    /// What was found.
+    Found(Found),
 }
 
 /// A part of the log, as far as it concerns one person.

@@ -1,8 +1,8 @@
 //! What a store must do, written as a contract.
 //!
-//! A [`Store`] is users, conversations, messages and the log of changes. One method is one atomic effect, named
-//! for the domain. Drivers hold no policy, no clock and no compression: bodies reach them as [`Blob`]s and come
-//! back bit-identical; who may do what was decided before.
+//! A [`Store`] is users, conversations, messages, the index by which they are searched, and the log of changes. One
+//! method is one atomic effect, named for the domain. Drivers hold no policy, no clock and no compression: bodies reach
+//! them as [`Blob`]s and come back bit-identical; who may do what was decided before.
 //!
 //! # Guarantees every driver gives
 //! - **Acknowledged means durable.** When a method that changes something returns `Ok`, the change survives the
@@ -17,7 +17,7 @@
 //! - Absence is `None`, never an error.
 //!
 //! # Writing a driver
-//! Implement the four traits, then let the clauses judge: `chat_core::store::contract` (feature `contract`)
+//! Implement the five traits, then let the clauses judge: `chat_core::store::contract` (feature `contract`)
 //! holds one function per guarantee, and the macro [`store_contract!`](crate::store_contract) turns them into
 //! tests:
 //! ```text
@@ -46,6 +46,7 @@ mod copy;
 pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
+mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -54,13 +55,14 @@ pub use copy::{Copied, copy_to_mongodb};
 pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use mongodb::MongoStore;
+pub use search::{Match, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
 /// A complete store.
-pub trait Store: UserStore + RoomStore + MessageStore + ChangeLog {}
+pub trait Store: UserStore + RoomStore + MessageStore + SearchIndex + ChangeLog {}
 
-impl<T: UserStore + RoomStore + MessageStore + ChangeLog> Store for T {}
+impl<T: UserStore + RoomStore + MessageStore + SearchIndex + ChangeLog> Store for T {}
 
 /// The store failed. Ours to mend, never the client's.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -153,7 +153,8 @@ fn reply(reply: &Reply) -> Option<Frame> {
         | Reply::Users(_)
         | Reply::User(_)
         | Reply::Conversation(_)
-        | Reply::Changes(_) => None,
+        | Reply::Changes(_)
+        | Reply::Found(_) => None,
     }
 }
 
@@ -161,7 +162,12 @@ fn ack(reply: &Reply) -> Ack {
     match reply {
         Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
         Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Changes(_) => None,
+        Reply::Done
+        | Reply::Users(_)
+        | Reply::User(_)
+        | Reply::Conversation(_)
+        | Reply::Changes(_)
+        | Reply::Found(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reference driver: everything in one process, gone when it ends. Where the contract leaves room, what this
 //! driver answers is what the others are held to.
 
+mod search;
 mod state;
 
 use std::cmp::Reverse;
@@ -239,7 +240,7 @@ impl RoomStore for MemoryStore {
         let mut partners: Vec<(Position, UserId)> = directs
             .iter()
             .filter_map(|id| {
-                let Room { conversation, messages } = &state.rooms[id];
+                let Room { conversation, messages, .. } = &state.rooms[id];
                 let peer = conversation.peer_of(user).filter(|peer| *peer != user)?;
                 let last = messages.iter().rev().find(|said| said.message.deleted.is_none())?;
                 Some((last.sent, peer))

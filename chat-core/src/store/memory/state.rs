@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::search::Index;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -41,6 +42,7 @@ pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
+    pub(super) index: Index,
 }
 
 pub(super) struct Said {
@@ -80,7 +82,8 @@ impl State {
         let Entry::Vacant(place) = self.rooms.entry(conversation.id) else {
             return Err(StoreError::Refused(format!("the id of conversation {} is taken", conversation.id)));
         };
-        let room = place.insert(Room { conversation: Arc::new(conversation), messages: Vec::new() });
+        let conversation = Arc::new(conversation);
+        let room = place.insert(Room { conversation, messages: Vec::new(), index: Index::default() });
         Ok(room.conversation.clone())
     }
 

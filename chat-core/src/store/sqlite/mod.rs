@@ -23,6 +23,7 @@ mod fingerprints;
 mod ops;
 mod rows;
 mod schema;
+mod search;
 mod worker;
 
 use std::fs::{File, OpenOptions, TryLockError};

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -90,6 +90,14 @@ const V2: &str = "
 ALTER TABLE messages ADD COLUMN fingerprint INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 UPDATE log SET at = coalesce((SELECT updated_at FROM messages WHERE messages.place = log.place), unixepoch() * 1000);
+";
+
+/// The index that searches go by, empty at first: see `search.rs`. Of a term only the rows are kept in it.
+const V3: &str = "
+ALTER TABLE conversations ADD COLUMN indexed_seq INTEGER NOT NULL DEFAULT 0; -- the last message in the index
+CREATE VIRTUAL TABLE message_terms USING fts5 (
+    terms, content = '', detail = none, columnsize = 0, tokenize = \"ascii tokenchars '_'\"
+);
 ";
 
 /// Makes the tables, or brings those of an older version up to date.
