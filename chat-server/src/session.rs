@@ -41,7 +41,7 @@ use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames, raw, sync};
+use crate::dialect::{self, Dialect, Frame, Frames, raw, search, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -428,10 +428,7 @@ impl Session {
                 self.disconnect();
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
-                Err(DecodeError::UnknownEvent) => sync::decode(&call),
-                decoded => decoded,
-            });
+            let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
             let Inbound { packet, ack } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
@@ -501,20 +498,26 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
-        if let Reply::Changes(changes) = &reply {
-            return match ack {
-                Some(ack) => {
-                    let answer = AcknowledgedWith::new(sync::answer(changes, self.user));
-                    self.acknowledge(ack, &answer);
-                }
-                None => self.deliver(&sync::frame(changes, self.user)),
-            };
+        // What is the same in every family is answered with an object of its own.
+        match (&reply, ack) {
+            (Reply::Changes(changes), Some(ack)) => {
+                self.acknowledge(ack, &AcknowledgedWith::new(sync::answer(changes, self.user)));
+            }
+            (Reply::Changes(changes), None) => self.deliver(&sync::frame(changes, self.user)),
+            (Reply::Found(found), Some(ack)) => {
+                self.acknowledge(ack, &AcknowledgedWith::new(search::answer(found)));
+            }
+            (Reply::Found(found), None) => self.deliver(&search::frame(found)),
+            (_, ack) => self.answer_of_family(&reply, ack),
         }
-        if let Some(frame) = (self.dialect.reply)(&reply) {
+    }
+
+    fn answer_of_family(self: &Arc<Self>, reply: &Reply, ack: Option<Ack>) {
+        if let Some(frame) = (self.dialect.reply)(reply) {
             self.deliver(&frame);
         }
         if let Some(ack) = ack {
-            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
+            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(reply)));
         }
     }
 

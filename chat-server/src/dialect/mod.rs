@@ -11,6 +11,7 @@
 
 pub mod camel;
 pub mod push;
+pub mod search;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,17 @@ pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
     ALL.iter().copied().find(|dialect| dialect.name == name)
+}
+
+/// What an event asks for: one of the family's, or one of ours, which are the same in every family.
+pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, DecodeError> {
+    let mut decoded = (dialect.decode)(call);
+    for ours in [sync::decode, search::decode] {
+        if matches!(decoded, Err(DecodeError::UnknownEvent)) {
+            decoded = ours(call);
+        }
+    }
+    decoded
 }
 
 /// A family of frontends.

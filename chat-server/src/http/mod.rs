@@ -6,6 +6,7 @@ pub mod cookie;
 mod edge;
 mod page;
 mod router;
+mod search;
 mod sync;
 
 use std::convert::Infallible;

@@ -9,7 +9,7 @@ use axum::routing::{any, get};
 use axum::{Router, middleware};
 use serde_json::json as object;
 
-use super::{HttpError, edge, json, page, sync};
+use super::{HttpError, edge, json, page, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -24,7 +24,8 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route("/socket.io", socket_io)
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
-        .route("/api/sync", get(sync::sync));
+        .route("/api/sync", get(sync::sync))
+        .route("/api/search", get(search::search));
     for dialect in &app.config.dialects {
         routes = routes.merge((dialect.routes)());
     }
