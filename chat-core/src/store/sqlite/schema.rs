@@ -125,3 +125,51 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     tx.pragma_update(None, "user_version", STEPS.len() as u32).map_err(fault)?;
     tx.commit().map_err(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+    use crate::codec::Encoding;
+    use crate::id::ConversationId;
+    use crate::model::Seq;
+    use crate::search::{Query, Terms};
+    use crate::store::SearchIndex;
+    use crate::store::sqlite::{SqliteOptions, SqliteStore};
+
+    #[tokio::test]
+    async fn messages_that_are_older_than_the_index_can_be_searched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let db = Connection::open(&path).unwrap();
+        for step in &STEPS[..2] {
+            db.execute_batch(step).unwrap();
+        }
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.pragma_update(None, "user_version", 2).unwrap();
+        let (room, ann) = ([7; 12], [1; 12]);
+        let sql =
+            "INSERT INTO conversations (key, id, name, visibility, created_at) VALUES (5, ?, 'Room', 1, 0)";
+        db.execute(sql, [room]).unwrap();
+        db.execute("INSERT INTO members (conversation, user, role, joined_at) VALUES (5, ?, 2, 0)", [ann])
+            .unwrap();
+        for seq in 1..=3_i64 {
+            let sql =
+                "INSERT INTO messages (place, id, position, sender, encoding, body, created_at, updated_at)
+                VALUES (5 << 32 | ?, ?, ?, ?, ?, ?, 0, 0)";
+            let id = [seq as u8; 12];
+            db.execute(sql, params![seq, id, seq + 1, ann, u8::from(Encoding::Stored), b"hello"]).unwrap();
+        }
+        drop(db);
+
+        let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+        let room = ConversationId::from_bytes(room);
+        let progress = store.search_progress(room).await.unwrap().unwrap();
+        assert_eq!((progress.indexed, progress.last), (Seq(0), Seq(3)));
+        let terms = vec![Terms::of("hello", None); 3];
+        assert_eq!(store.index(room, Seq(0), terms).await.unwrap(), Some(Seq(3)));
+        let found = store.search(&[room], &Query::parse("hell").unwrap(), None, 9).await.unwrap();
+        assert_eq!(found.0.iter().map(|found| found.position.0).collect::<Vec<_>>(), [4, 3, 2]);
+    }
+}
