@@ -246,8 +246,7 @@ impl App {
         let _turn = match command {
             // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
             Command::Sync { .. } => self.syncs.acquire().await.ok(),
-            // It may have to index much first. Of one connection there is never more than one: its commands follow each
-            // other.
+            // It may have to index much first.
             Command::Search(_) => self.searching.acquire().await.ok(),
             _ => None,
         };

@@ -3,7 +3,8 @@
 //!
 //! **Order.** socketioxide starts a task per event, and such tasks overtake each other. Our handler is synchronous and
 //! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
-//! something in the inbox, so an idle connection costs no task of its own.
+//! something in the inbox, so an idle connection costs no task of its own. Only a search, which may take long, runs beside
+//! what follows it.
 //!
 //! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
 //! before them; see `recovery`.
@@ -35,6 +36,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
+use tokio::sync::Semaphore;
 
 use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
@@ -71,6 +73,8 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
+    /// The turn to search: there is one on each connection.
+    searching: Arc<Semaphore>,
     /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
     most_untold: usize,
     /// It is cut; nothing more is sent.
@@ -163,6 +167,7 @@ impl Session {
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
+            searching: Arc::new(Semaphore::new(1)),
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
@@ -372,7 +377,7 @@ impl Session {
 
     /// Whether nothing of it is waiting or being worked off.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.inbox.lock().busy
+        !self.inbox.lock().busy && self.searching.available_permits() > 0
     }
 
     pub(crate) fn close_inbox(&self) {
@@ -445,6 +450,10 @@ impl Session {
             if !matches!(command, Command::Send { .. }) {
                 self.finish_all(app, &mut under_way).await;
             }
+            if matches!(command, Command::Search(_)) {
+                self.search(app, command, ack).await;
+                continue;
+            }
             match app.start(self.user, command).await {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack }),
                 Dispatched::Done(reply) => {
@@ -453,6 +462,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
+    /// nothing. The next search waits for this one.
+    async fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
+        // Fails only if somebody closes it, which nobody does.
+        let Ok(turn) = self.searching.clone().acquire_owned().await else { return };
+        let (session, app) = (self.clone(), app.clone());
+        tokio::spawn(async move {
+            let reply = app.dispatch(session.user, command).await;
+            session.answer(reply, ack);
+            drop(turn);
+        });
     }
 
     fn next(&self, under_way: usize) -> Next {

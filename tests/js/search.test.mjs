@@ -248,6 +248,23 @@ test('searches are limited per person, and messages are not held up by it', asyn
   assert.equal((await rest(bert.token, { q: 'still' })).messages.length, 1, 'others go on');
 });
 
+test('what follows a search does not wait for it', async () => {
+  await server.finish();
+  // Nothing but the search takes long.
+  server = await startServer({ CHAT_CODEC: 'none' });
+  const { carl, dora } = await four();
+  let n = 0;
+  const long = () => Array.from({ length: 7_000 }, () => `w${(n++).toString(36)}`).join(' ');
+  for (let i = 0; i < 200; i++) assertAccepted(await camel.sayAcked(carl.socket, dora.name, long()));
+  const order = [];
+  const searching = ask(carl.socket, 'search', { q: 'w1 ' }).then((ack) => order.push(ack));
+  order.push(await camel.sayAcked(carl.socket, dora.name, text('in between')));
+  await searching;
+  order.forEach(assertAccepted);
+  assert.ok(order[0].message, 'the message is answered first');
+  assert.equal(order[1].messages.length, 1);
+});
+
 test('what was said before a restart is found, indexed or not', async () => {
   const { anna, bert } = await four();
   const first = text('beaver');

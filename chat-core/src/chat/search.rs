@@ -9,7 +9,7 @@ use crate::id::UserId;
 use crate::model::{Pair, Seq};
 use crate::policy;
 use crate::search::{Found, Query, Search, Terms};
-use crate::store::{Match, SearchProgress, StoredMessage};
+use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
 
 /// One search brings at most so many messages into the index.
 const MOST_INDEXED: usize = 20_000;
@@ -102,10 +102,16 @@ impl Chat {
                 if budget.is_spent() {
                     return Ok(false);
                 }
-                match self.index_some(progress, at, &mut budget).await? {
-                    Some(end) if end > at => at = end,
+                match self.index_some(progress, at, &mut budget).await {
+                    Ok(Some(end)) if end > at => at = end,
+                    // Something is in the way of storing, which need not be in the way of finding what is there.
+                    Err(Error::Store(error @ StoreError::Unavailable(_))) => {
+                        tracing::warn!(%error, "the index for searches could not be brought up to date");
+                        return Ok(false);
+                    }
+                    Err(error) => return Err(error),
                     // What follows cannot be read for now; the other conversations can.
-                    _ => {
+                    Ok(_) => {
                         complete = false;
                         break;
                     }
