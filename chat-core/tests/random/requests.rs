@@ -71,12 +71,19 @@ pub(crate) struct Requests {
     positions: u64,
     /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
     forgets: bool,
+    /// Whether nothing is indexed or searched.
+    leaves_index_alone: bool,
 }
 
 impl Requests {
     /// The stream of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed, forgets: seed.is_multiple_of(2), ..Self::default() }
+    }
+
+    /// Without what the index of searches is needed for.
+    pub(crate) fn without_index(self) -> Self {
+        Self { leaves_index_alone: true, ..self }
     }
 
     /// The present moment of the stream, which never goes back.
@@ -320,7 +327,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(124) {
+        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
