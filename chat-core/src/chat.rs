@@ -3,6 +3,7 @@
 
 mod reading;
 mod rooms;
+mod search;
 mod sync;
 
 use std::future::poll_fn;
@@ -242,6 +243,7 @@ impl Chat {
             Command::Sync { since, limit } => {
                 self.sync(actor, since, limit).await.map(Reply::Changes).map(quietly)
             }
+            Command::Search(search) => self.search(actor, &search).await.map(Reply::Found).map(quietly),
             Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
             Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
             Command::CreateRoom { name, visibility, members } => {

@@ -9,6 +9,7 @@ use crate::model::{
     ClientId, Content, Conversation, Fingerprint, MessageView, Position, ProfilePatch, Role, Seq, User,
     UserKey, Visibility,
 };
+use crate::search::{Found, Search};
 
 /// Who asks. The edge has checked that they are who they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
+    /// Look for messages by their words, in the conversations one is a member of. Answered with [`Reply::Found`].
+    Search(Search),
     /// Change the own profile. Answered with [`Reply::User`].
     UpdateProfile(ProfilePatch),
     /// Tell the others that one is typing, or has stopped. Answered with [`Reply::Done`].
@@ -177,6 +180,8 @@ pub enum Reply {
     Unread(Vec<Unread>),
     /// What happened.
     Changes(Changes),
+    /// What was found.
+    Found(Found),
 }
 
 /// How far somebody has read a conversation.

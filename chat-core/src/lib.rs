@@ -12,8 +12,8 @@
 //! # In reading order
 //! [`model`] (the nouns), [`command`] (what can be asked), [`event`] (what others are told), [`policy`] (who may
 //! do what), [`chat`] (one command from beginning to end), [`store`] (what a store must guarantee, and the
-//! drivers), [`codec`] (how bodies are compressed), [`presence`] (who is connected), then the small ones:
-//! [`history`], [`id`], [`clock`], [`error`].
+//! drivers), [`codec`] (how bodies are compressed), [`search`] (what can be looked for in them), [`presence`] (who is
+//! connected), then the small ones: [`history`], [`id`], [`clock`], [`error`].
 //!
 //! **Invariant:** nothing is announced before it is stored. [`chat::Chat::execute`] returns what others are to be told; it
 //! cannot tell them itself.
@@ -66,6 +66,7 @@ pub mod id;
 pub mod model;
 pub mod policy;
 pub mod presence;
+pub mod search;
 pub mod store;
 
 /// What most users of the library need.
@@ -80,5 +81,6 @@ pub mod prelude {
     pub use crate::model::{
         ClientId, Content, Conversation, Message, MessageView, PasswordHash, Position, Seq, User, UserKey,
     };
+    pub use crate::search::{Found, Search};
     pub use crate::store::Store;
 }

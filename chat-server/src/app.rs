@@ -61,6 +61,8 @@ pub struct App {
     pub(crate) recent: Arc<Recent>,
     /// Turns for reading on in the log, and for counting what is unread.
     syncs: Semaphore,
+    /// Turns for searching.
+    searching: Semaphore,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
@@ -68,6 +70,7 @@ pub struct App {
     log_ins_of_address: Limiter<Address>,
     sign_ups: Limiter<Address>,
     sends: Limiter<UserId>,
+    searches: Limiter<UserId>,
     /// The other nodes, if there may be any.
     cluster: Option<Cluster>,
     draining: AtomicBool,
@@ -172,6 +175,7 @@ impl App {
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             syncs: Semaphore::new(4),
+            searching: Semaphore::new(2),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
@@ -182,6 +186,7 @@ impl App {
             log_ins_of_address: Limiter::new(config.auth.login_address_limit, WINDOW),
             sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
+            searches: Limiter::new(config.search_limit, Duration::from_secs(60)),
             cluster,
             draining: AtomicBool::new(false),
             tasks: Mutex::default(),
@@ -231,9 +236,18 @@ impl App {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
+        if matches!(command, Command::Search(_)) {
+            let now = self.chat.now();
+            if self.searches.check(&user, now).is_err() {
+                return Dispatched::Done(self.finish(user, Err(Error::RateLimited)));
+            }
+            self.searches.count(user, now);
+        }
         let _turn = match command {
             // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
             Command::Sync { .. } | Command::ListUnread { .. } => self.syncs.acquire().await.ok(),
+            // It may have to index much first.
+            Command::Search(_) => self.searching.acquire().await.ok(),
             _ => None,
         };
         match self.chat.start(&Actor { user }, command).await {

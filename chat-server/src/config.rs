@@ -70,6 +70,9 @@ pub struct Options {
     /// Messages a person may send in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
     pub message_limit: u32,
+    /// Searches of a person in a minute before they are refused, at each node; 0: no limit
+    #[arg(long, env = "CHAT_SEARCH_LIMIT", default_value_t = 120)]
+    pub search_limit: u32,
 
     /// The store: `sqlite:PATH`, `mongodb://…`, `mongodb+srv://…` or `memory:`. Unset: MONGO_URI, or else chat.db in the
     /// data folder
@@ -210,6 +213,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// See [`Options::message_limit`].
     pub message_limit: u32,
+    /// See [`Options::search_limit`].
+    pub search_limit: u32,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// What nodes hear each other by.
@@ -344,6 +349,7 @@ impl Config {
                 signup_limit: options.signup_limit,
             },
             message_limit: options.message_limit,
+            search_limit: options.search_limit,
             recovery_limit: options.recovery_limit,
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),

@@ -3,7 +3,8 @@
 //!
 //! **Order.** socketioxide starts a task per event, and such tasks overtake each other. Our handler is synchronous and
 //! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
-//! something in the inbox, so an idle connection costs no task of its own.
+//! something in the inbox, so an idle connection costs no task of its own. Only a search, which may take long, runs beside
+//! what follows it.
 //!
 //! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
 //! before them; see `recovery`.
@@ -35,13 +36,14 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
+use tokio::sync::Semaphore;
 
 use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
-use crate::dialect::{Dialect, Frame, Frames, decode_own, raw, read, sync};
+use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -71,6 +73,8 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
+    /// The turn to search: there is one on each connection.
+    searching: Arc<Semaphore>,
     /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
     most_untold: usize,
     /// It is cut; nothing more is sent.
@@ -163,6 +167,7 @@ impl Session {
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
+            searching: Arc::new(Semaphore::new(1)),
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
@@ -372,7 +377,7 @@ impl Session {
 
     /// Whether nothing of it is waiting or being worked off.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.inbox.lock().busy
+        !self.inbox.lock().busy && self.searching.available_permits() > 0
     }
 
     pub(crate) fn close_inbox(&self) {
@@ -428,10 +433,7 @@ impl Session {
                 self.disconnect();
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| match (self.dialect.decode)(&call) {
-                Err(DecodeError::UnknownEvent) => decode_own(&call),
-                decoded => decoded,
-            });
+            let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
             let Inbound { packet, ack } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
@@ -448,6 +450,10 @@ impl Session {
             if !matches!(command, Command::Send { .. }) {
                 self.finish_all(app, &mut under_way).await;
             }
+            if matches!(command, Command::Search(_)) {
+                self.search(app, command, ack).await;
+                continue;
+            }
             match app.start(self.user, command).await {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack }),
                 Dispatched::Done(reply) => {
@@ -456,6 +462,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
+    /// nothing. The next search waits for this one.
+    async fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
+        // Fails only if somebody closes it, which nobody does.
+        let Ok(turn) = self.searching.clone().acquire_owned().await else { return };
+        let (session, app) = (self.clone(), app.clone());
+        tokio::spawn(async move {
+            let reply = app.dispatch(session.user, command).await;
+            session.answer(reply, ack);
+            drop(turn);
+        });
     }
 
     fn next(&self, under_way: usize) -> Next {
@@ -501,19 +520,22 @@ impl Session {
             Ok(reply) => reply,
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
+        // What is the same in every family is answered with an object of its own.
         match &reply {
-            Reply::Changes(changes) => {
-                return self.answer_own(sync::EVENT, sync::answer(changes, self.user), ack);
-            }
-            Reply::Read(mark) => return self.answer_own(read::READ, read::marked(mark.as_ref()), ack),
-            Reply::Unread(unread) => return self.answer_own(read::UNREAD, read::listed(unread), ack),
-            _ => {}
+            Reply::Changes(changes) => self.answer_own(sync::EVENT, sync::answer(changes, self.user), ack),
+            Reply::Read(mark) => self.answer_own(read::READ, read::marked(mark.as_ref()), ack),
+            Reply::Unread(unread) => self.answer_own(read::UNREAD, read::listed(unread), ack),
+            Reply::Found(found) => self.answer_own(search::EVENT, search::answer(found), ack),
+            _ => self.answer_of_family(&reply, ack),
         }
-        if let Some(frame) = (self.dialect.reply)(&reply) {
+    }
+
+    fn answer_of_family(self: &Arc<Self>, reply: &Reply, ack: Option<Ack>) {
+        if let Some(frame) = (self.dialect.reply)(reply) {
             self.deliver(&frame);
         }
         if let Some(ack) = ack {
-            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(&reply)));
+            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(reply)));
         }
     }
 

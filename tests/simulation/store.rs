@@ -19,9 +19,10 @@ use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{
     Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
+use chat_core::search::{Query, Terms};
 use chat_core::store::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MemoryStore, MessageStore, NewMessage, NewRoom,
-    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, Match, MemoryStore, MessageStore, NewMessage, NewRoom,
+    ReadMarkStore, RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -503,6 +504,42 @@ impl ReadMarkStore for Driver {
 
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
+    }
+}
+
+#[async_trait]
+impl SearchIndex for Driver {
+    async fn search_progress(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<SearchProgress>, StoreError> {
+        let of = number(conversation.as_bytes());
+        self.read("search_progress", of, self.disk.store.search_progress(conversation)).await
+    }
+
+    async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError> {
+        let of = number(user.as_bytes());
+        self.read("search_progress_of", of, self.disk.store.search_progress_of(user)).await
+    }
+
+    async fn index(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        terms: Vec<Terms>,
+    ) -> Result<Option<Seq>, StoreError> {
+        let of = number(conversation.as_bytes());
+        self.write("index", of, move |disk| now(disk.index(conversation, after, terms))).await
+    }
+
+    async fn search(
+        &self,
+        conversations: &[ConversationId],
+        query: &Query,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<Match>, bool), StoreError> {
+        self.read("search", 0, self.disk.store.search(conversations, query, before, limit)).await
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Nothing changes on the way. Ids, positions, places in conversations, read marks, client ids, deleted messages and the log are those
 //! they were, so clients go on where they were as if nothing had happened: sessions resume, sends that are repeated are
-//! known, pages of histories stay what they were. Texts stay as they were compressed.
+//! known, pages of histories stay what they were. Texts stay as they were compressed. Only the
+//! index that searches go by is left behind: it is made again when somebody searches.
 
 use super::mongodb::MongoImport;
 use super::sqlite::SqliteExport;

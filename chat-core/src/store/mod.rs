@@ -1,8 +1,8 @@
 //! What a store must do, written as a contract.
 //!
-//! A [`Store`] is users, conversations, messages, read marks and the log of changes. One method is one atomic effect, named
-//! for the domain. Drivers hold no policy, no clock and no compression: bodies reach them as [`Blob`]s and come
-//! back bit-identical; who may do what was decided before.
+//! A [`Store`] is users, conversations, messages, read marks, the index by which messages are searched, and the log of
+//! changes. One method is one atomic effect, named for the domain. Drivers hold no policy, no clock and no compression:
+//! bodies reach them as [`Blob`]s and come back bit-identical; who may do what was decided before.
 //!
 //! # Guarantees every driver gives
 //! - **Acknowledged means durable.** When a method that changes something returns `Ok`, the change survives the
@@ -47,6 +47,7 @@ pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
 pub mod read_marks;
+mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -56,13 +57,14 @@ pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use mongodb::MongoStore;
 pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_MOST, UnreadCount};
+pub use search::{Match, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
 /// A complete store.
-pub trait Store: UserStore + RoomStore + MessageStore + ReadMarkStore + ChangeLog {}
+pub trait Store: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog {}
 
-impl<T: UserStore + RoomStore + MessageStore + ReadMarkStore + ChangeLog> Store for T {}
+impl<T: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog> Store for T {}
 
 /// The store failed. Ours to mend, never the client's.
 #[derive(Debug, Clone, thiserror::Error)]

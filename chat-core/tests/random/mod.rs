@@ -11,8 +11,10 @@ use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
     Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
+use chat_core::search::{Query, Terms, Wanted};
 use chat_core::store::{
-    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage, UnreadCount,
+    Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, SearchProgress, Store, StoreError,
+    StoredMessage, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -46,6 +48,11 @@ pub(crate) enum Request {
     ChangesAfter(Position, usize),
     LogBegin,
     ForgetBefore(Timestamp),
+    SearchProgress(ConversationId),
+    SearchProgressOf(UserId),
+    /// The terms of the messages after a place, or after the end of the index.
+    Index(ConversationId, Option<Seq>, Vec<Vec<String>>),
+    Search(Vec<ConversationId>, Vec<(String, bool)>, Option<Position>, usize),
     Check,
 }
 
@@ -72,6 +79,9 @@ pub(crate) enum Answer {
     Unread(Vec<UnreadCount>),
     Position(Position),
     Changes(Option<Vec<LoggedChange>>),
+    SearchProgress(Vec<SearchProgress>),
+    Indexed(Option<Seq>),
+    Found(Vec<Match>, bool),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -137,6 +147,27 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::LogBegin => Answer::Position(store.log_begin().await?),
         Request::ForgetBefore(at) => Answer::Position(store.forget_before(at).await?),
+        Request::SearchProgress(id) => {
+            Answer::SearchProgress(store.search_progress(id).await?.into_iter().collect())
+        }
+        Request::SearchProgressOf(user) => {
+            let mut progress = store.search_progress_of(user).await?;
+            progress.sort_unstable();
+            Answer::SearchProgress(progress)
+        }
+        Request::Index(id, after, terms) => {
+            let after = match after {
+                Some(after) => after,
+                None => store.search_progress(id).await?.map_or(Seq(0), |progress| progress.indexed),
+            };
+            Answer::Indexed(store.index(id, after, terms.into_iter().map(Terms::from_iter).collect()).await?)
+        }
+        Request::Search(conversations, wanted, before, limit) => {
+            let wanted = wanted.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
+            let query = Query::of(wanted).expect("a query of at least one term");
+            let (found, has_more) = store.search(&conversations, &query, before, limit).await?;
+            Answer::Found(found, has_more)
+        }
         Request::Check => {
             store.check().await?;
             Answer::Done

@@ -71,12 +71,19 @@ pub(crate) struct Requests {
     positions: u64,
     /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
     forgets: bool,
+    /// Whether nothing is indexed or searched.
+    leaves_index_alone: bool,
 }
 
 impl Requests {
     /// The stream of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed, forgets: seed.is_multiple_of(2), ..Self::default() }
+    }
+
+    /// Without what the index of searches is needed for.
+    pub(crate) fn without_index(self) -> Self {
+        Self { leaves_index_alone: true, ..self }
     }
 
     /// The present moment of the stream, which never goes back.
@@ -283,13 +290,44 @@ impl Requests {
         }
     }
 
+    /// A term, mostly one that others have too.
+    fn term(&mut self) -> String {
+        let text = self.text();
+        if text.is_empty() { "a".into() } else { text }
+    }
+
+    fn index(&mut self) -> Request {
+        let after = if self.chance(8) { Some(Seq(self.below(40) as u32)) } else { None };
+        // Often as many as there are, or one more.
+        let count = self.below(5);
+        let terms = (0..count).map(|_| (0..self.below(6)).map(|_| self.term()).collect()).collect();
+        Request::Index(self.conversation(), after, terms)
+    }
+
+    fn search(&mut self) -> Request {
+        let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
+        conversations.sort_unstable();
+        conversations.dedup();
+        let wanted = (0..=self.below(3)).map(|_| {
+            let mut term = self.term();
+            let is_prefix = self.chance(2);
+            if is_prefix && self.chance(2) {
+                term.truncate(term.chars().next().map_or(1, char::len_utf8));
+            }
+            (term, is_prefix)
+        });
+        let wanted = wanted.collect();
+        let before = if self.chance(2) { Some(self.position()) } else { None };
+        Request::Search(conversations, wanted, before, self.limit())
+    }
+
     /// The next request.
     pub(crate) fn next(&mut self) -> Request {
         self.now += self.below(3) as i64;
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(100) {
+        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -340,7 +378,11 @@ impl Requests {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
             95..99 => Request::ChangesAfter(self.position(), self.limit()),
-            _ => Request::Check,
+            99 => Request::Check,
+            100..112 => self.index(),
+            112..122 => self.search(),
+            122 => Request::SearchProgress(self.conversation()),
+            _ => Request::SearchProgressOf(self.person()),
         }
     }
 }

@@ -41,19 +41,27 @@ async fn everything(store: &dyn Store, now: Timestamp) -> Everything {
 pub(crate) struct Run {
     seed: u64,
     step: u64,
+    requests: Requests,
     last: VecDeque<String>,
 }
 
 impl Run {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, step: 0, last: VecDeque::new() }
+        Self { seed, step: 0, requests: Requests::new(seed), last: VecDeque::new() }
+    }
+
+    /// Without the index of searches, for stores that leave it behind.
+    // Not every test binary has one.
+    #[allow(dead_code)]
+    pub(crate) fn without_index(self) -> Self {
+        Self { requests: self.requests.without_index(), ..self }
     }
 
     fn check<T: PartialEq + std::fmt::Debug>(&self, what: &str, memory: &T, driver: &T) {
         if memory == driver {
             return;
         }
-        let Self { seed, step, last } = self;
+        let Self { seed, step, last, .. } = self;
         let last = last.iter().map(|request| format!("\n  {request}")).collect::<String>();
         panic!(
             "seed {seed}, step {step}: {what} differs\nmemory: {memory:#?}\ndriver: {driver:#?}\n\
@@ -65,7 +73,7 @@ impl Run {
     pub(crate) async fn go(&mut self, steps: u64, open: impl AsyncFn() -> Arc<dyn Store>) {
         let memory = MemoryStore::new();
         let mut store = open().await;
-        let mut requests = Requests::new(self.seed);
+        let mut requests = std::mem::take(&mut self.requests);
         while self.step < steps {
             self.step += 1;
             if self.last.len() == 20 {

@@ -156,7 +156,8 @@ fn reply(reply: &Reply) -> Option<Frame> {
         | Reply::Conversation(_)
         | Reply::Read(_)
         | Reply::Unread(_)
-        | Reply::Changes(_) => None,
+        | Reply::Changes(_)
+        | Reply::Found(_) => None,
     }
 }
 
@@ -170,7 +171,8 @@ fn ack(reply: &Reply) -> Ack {
         | Reply::Conversation(_)
         | Reply::Read(_)
         | Reply::Unread(_)
-        | Reply::Changes(_) => None,
+        | Reply::Changes(_)
+        | Reply::Found(_) => None,
     }
 }
 

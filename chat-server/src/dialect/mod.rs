@@ -12,6 +12,7 @@
 pub mod camel;
 pub mod push;
 pub mod read;
+pub mod search;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -43,12 +44,15 @@ pub fn find(name: &str) -> Option<&'static Dialect> {
     ALL.iter().copied().find(|dialect| dialect.name == name)
 }
 
-/// What an event asks for that its dialect does not know: the house's own events are the same in all of them.
-pub(crate) fn decode_own(call: &Call<'_>) -> Result<Command, DecodeError> {
-    match sync::decode(call) {
-        Err(DecodeError::UnknownEvent) => read::decode(call),
-        decoded => decoded,
+/// What an event asks for: one of the family's, or one of ours, which are the same in every family.
+pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, DecodeError> {
+    let mut decoded = (dialect.decode)(call);
+    for ours in [sync::decode, read::decode, search::decode] {
+        if matches!(decoded, Err(DecodeError::UnknownEvent)) {
+            decoded = ours(call);
+        }
     }
+    decoded
 }
 
 /// A family of frontends.

@@ -106,7 +106,7 @@ type UserId24 = String;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageObject<'a> {
+pub(super) struct MessageObject<'a> {
     message_id: String,
     room_id: String,
     sender_id: UserId24,
@@ -188,7 +188,7 @@ fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
     Some(ChangeObject { position: delivery.position?.0.to_string(), what })
 }
 
-fn message(message: &Message) -> MessageObject<'_> {
+pub(super) fn message(message: &Message) -> MessageObject<'_> {
     let deleted = message.deleted.is_some();
     let content = &message.content;
     let is_media = content.file_name.is_some() || content.image.is_some();

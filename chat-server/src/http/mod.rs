@@ -7,6 +7,7 @@ mod edge;
 mod page;
 mod read;
 mod router;
+mod search;
 mod sync;
 
 use std::convert::Infallible;

@@ -9,7 +9,7 @@ use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use serde_json::json as object;
 
-use super::{HttpError, edge, json, page, read, sync};
+use super::{HttpError, edge, json, page, read, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -26,7 +26,8 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route("/readyz", get(ready))
         .route("/api/sync", get(sync::sync))
         .route("/api/read", post(read::read))
-        .route("/api/unread", get(read::unread));
+        .route("/api/unread", get(read::unread))
+        .route("/api/search", get(search::search));
     for dialect in &app.config.dialects {
         routes = routes.merge((dialect.routes)());
     }

@@ -32,21 +32,21 @@ impl Values {
         })
     }
 
-    /// The path with values in the places of its placeholders; they stand between slashes.
+    /// The path with values in the places of its placeholders: they stand between slashes, or are values in its query.
     ///
     /// # Errors
     /// Names a placeholder without a value.
     pub(super) fn fill_path(&self, path: &str) -> Result<String, String> {
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let mut parts = Vec::new();
-        for part in path.split('/') {
-            match part.starts_with('$') {
-                true => parts.push(self.value(part)?.as_str().unwrap_or_default().to_owned()),
-                false => parts.push(part.to_owned()),
+        let mut filled = String::new();
+        for part in path.split_inclusive(['/', '?', '&', '=']) {
+            let name = part.trim_end_matches(['/', '?', '&', '=']);
+            match name.starts_with('$') {
+                true => filled.push_str(self.value(name)?.as_str().unwrap_or_default()),
+                false => filled.push_str(name),
             }
+            filled.push_str(&part[name.len()..]);
         }
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(format!("{}{query}", parts.join("/")))
+        Ok(filled)
     }
 
     fn value(&self, placeholder: &str) -> Result<Value, String> {
@@ -196,6 +196,7 @@ mod tests {
         assert!(values.compare(&json!(["$id:a", "$id:b"]), &json!([one, two])).is_ok());
         assert!(values.compare(&json!(["$id:a", "$id:b"]), &json!([one, one])).is_err());
         assert_eq!(values.fill_path("/x/$id:b?y=1"), Ok(format!("/x/{two}?y=1")));
+        assert_eq!(values.fill_path("/x?y=$id:b&z=$id:a"), Ok(format!("/x?y={two}&z={one}")));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) async fn run(lines: &[Line]) -> Result<(), (&Line, String)> {
                 "login_address_limit" => to.login_address_limit = *value,
                 "signup_limit" => to.signup_limit = *value,
                 "message_limit" => to.message_limit = *value,
+                "search_limit" => to.search_limit = *value,
                 _ => problem = Some((*line, format!("there is no option {name}"))),
             }
         }

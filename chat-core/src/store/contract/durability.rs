@@ -18,13 +18,13 @@ use crate::store::{Appended, CreatedUser, NewMessage, Store, StoreError};
 
 /// How a store ends.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     Closed,
     Dropped,
 }
 
 /// Ends the store and opens it again.
-async fn again(
+pub(super) async fn again(
     store: Arc<dyn Store>,
     end: End,
     path: &Path,
@@ -38,7 +38,7 @@ async fn again(
 }
 
 /// A path of its own for each way to end.
-fn places(path: &Path) -> [(End, std::path::PathBuf); 2] {
+pub(super) fn places(path: &Path) -> [(End, std::path::PathBuf); 2] {
     [(End::Closed, path.with_extension("closed")), (End::Dropped, path.with_extension("dropped"))]
 }
 

@@ -19,6 +19,7 @@ mod parallel;
 mod people;
 mod read_marks;
 mod rooms;
+mod search;
 mod support;
 mod tokens;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, log::*, messages::*, parallel::*, people::*, read_marks::*, rooms::*,
-    tokens::*,
+    search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -174,6 +175,16 @@ macro_rules! __store_clauses {
             a_shortened_log_says_so
             a_long_log_can_be_shortened
             reading_changes_nothing
+            a_message_is_found_by_its_terms
+            only_indexed_messages_are_found
+            any_text_is_a_term
+            deleted_messages_are_not_found
+            only_the_conversations_asked_for_are_searched
+            pages_of_matches_do_not_shift
+            terms_are_only_added_at_the_end
+            a_long_text_is_found
+            a_long_conversation_is_found
+            a_closed_store_cannot_be_searched
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -184,6 +195,7 @@ macro_rules! __store_clauses {
             a_client_id_used_at_once_is_one_message
             a_change_wanted_at_once_is_made_once
             marks_moved_at_once_end_at_the_farthest
+            an_index_is_extended_once_by_many
         }
     };
 }
@@ -201,6 +213,7 @@ macro_rules! __store_durability_clauses {
             marks_are_where_they_were
             revoked_tokens_are_still_void
             a_shortened_log_stays_so
+            an_index_is_there_again
             an_unused_store_opens_again
         }
     };
@@ -272,6 +285,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("read_marks.rs"),
             include_str!("rooms.rs"),
+            include_str!("search.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

@@ -19,10 +19,10 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Starts a task at once; what it returns ends when the task has. The library starts no runtime, so the clauses
 /// are given one.
-type Spawn<'a> = &'a dyn Fn(Task) -> Task;
+pub(super) type Spawn<'a> = &'a dyn Fn(Task) -> Task;
 
 /// Starts all tasks, waits for all, and returns what they returned, in the order of the tasks.
-async fn all<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+pub(super) async fn all<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     spawn: Spawn<'_>,
     tasks: impl IntoIterator<Item = F>,
 ) -> Vec<T> {

@@ -1,6 +1,7 @@
 //! The reference driver: everything in one process, gone when it ends. Where the contract leaves room, what this
 //! driver answers is what the others are held to.
 
+mod search;
 mod state;
 
 use std::cmp::Reverse;

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::search::Index;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -44,6 +45,7 @@ pub(super) struct Room {
     pub(super) messages: Vec<Said>,
     /// How far each member has read.
     pub(super) read: HashMap<UserId, Seq>,
+    pub(super) index: Index,
 }
 
 pub(super) struct Said {
@@ -87,8 +89,12 @@ impl State {
         for user in &people {
             self.conversations_of.entry(*user).or_default().insert(conversation.id);
         }
-        let read = people.into_iter().map(|user| (user, Seq(0))).collect();
-        let room = place.insert(Room { conversation: Arc::new(conversation), messages: Vec::new(), read });
+        let room = place.insert(Room {
+            conversation: Arc::new(conversation),
+            messages: Vec::new(),
+            read: people.into_iter().map(|user| (user, Seq(0))).collect(),
+            index: Index::default(),
+        });
         Ok(room.conversation.clone())
     }
 

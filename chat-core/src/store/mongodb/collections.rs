@@ -12,6 +12,8 @@ pub(super) const USERS: &str = "chat_users";
 pub(super) const CONVERSATIONS: &str = "chat_conversations";
 pub(super) const MEMBERS: &str = "chat_members";
 pub(super) const MESSAGES: &str = "chat_messages";
+pub(super) const TERMS: &str = "chat_terms";
+pub(super) const INDEXED: &str = "chat_indexed";
 pub(super) const LOG: &str = "chat_log";
 pub(super) const REVOKED_TOKENS: &str = "chat_revoked_tokens";
 pub(super) const COUNTERS: &str = "chat_counters";
@@ -19,7 +21,7 @@ pub(super) const COUNTERS: &str = "chat_counters";
 /// Makes what is not there yet; on a database that is complete this changes nothing.
 pub(super) async fn make(db: &Database) -> Result<(), Fault> {
     // Older servers make no collections inside transactions, so those without an index are made here too.
-    for name in [LOG, COUNTERS] {
+    for name in [LOG, COUNTERS, INDEXED] {
         match db.create_collection(name).await {
             Err(error) if faults::code(&error) == Some(faults::NAMESPACE_EXISTS) => {}
             made => made?,
@@ -57,6 +59,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
                 index("fingerprint", doc! { "fingerprint": 1 }, doc! { "sparse": true }),
             ],
         ),
+        (TERMS, vec![index("search", doc! { "conversation": 1, "terms": 1, "position": -1 }, doc! {})]),
         (REVOKED_TOKENS, vec![index("until", doc! { "until": 1 }, doc! { "expireAfterSeconds": 0 })]),
     ];
     for (collection, indexes) in indexes {

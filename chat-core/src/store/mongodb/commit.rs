@@ -172,7 +172,7 @@ impl Committer {
             transaction.change_counter(rawdoc! { "$max": { "begin": number(begin.0) } }).await?;
         }
         *unsure = Some(mine);
-        if let Err(fault) = self.commit_transaction().await {
+        if let Err(fault) = commit_transaction(&mut self.session).await {
             if fault.is_refusal() {
                 *unsure = None;
             }
@@ -182,20 +182,6 @@ impl Committer {
         self.known = Some(before.batches + 1);
         self.ends.extend(writing.ends);
         Ok(())
-    }
-
-    /// Commits, again and again while it is unknown whether it worked; whoever calls this sets a limit.
-    async fn commit_transaction(&mut self) -> Result<(), Fault> {
-        let mut attempt = 0;
-        loop {
-            let Err(error) = self.session.commit_transaction().await else { return Ok(()) };
-            let fault = Fault::from(error);
-            if !fault.is_unknown_commit() {
-                return Err(fault);
-            }
-            tokio::time::sleep(pause(attempt, &fault)).await;
-            attempt += 1;
-        }
     }
 
     /// The first step of every transaction: takes positions and the next number of a batch.
@@ -268,8 +254,22 @@ struct Failed {
     is_certain: bool,
 }
 
+/// Commits, again and again while it is unknown whether it worked; whoever calls this sets a limit.
+pub(super) async fn commit_transaction(session: &mut ClientSession) -> Result<(), Fault> {
+    let mut attempt = 0;
+    loop {
+        let Err(error) = session.commit_transaction().await else { return Ok(()) };
+        let fault = Fault::from(error);
+        if !fault.is_unknown_commit() {
+            return Err(fault);
+        }
+        tokio::time::sleep(pause(attempt, &fault)).await;
+        attempt += 1;
+    }
+}
+
 /// How long to wait before another attempt.
-fn pause(attempt: u32, fault: &Fault) -> Duration {
+pub(super) fn pause(attempt: u32, fault: &Fault) -> Duration {
     let most = if fault.is_out_of_reach() { 200.0 } else { 2.0 * f64::from(1_u32 << attempt.min(4)) };
     Duration::from_secs_f64(most * (0.5 + rand::random::<f64>() / 2.0) / 1_000.0)
 }

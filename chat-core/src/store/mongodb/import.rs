@@ -10,7 +10,9 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use tokio::time::timeout;
 
 use super::MongoStore;
-use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::collections::{
+    CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS,
+};
 use super::documents::{self, Entry, Kind, number};
 use super::faults::Fault;
 use crate::model::ConversationKind;
@@ -87,7 +89,7 @@ impl<'a> MongoImport<'a> {
     }
 
     async fn mark(&self) -> Result<(), Fault> {
-        for collection in [USERS, CONVERSATIONS, MESSAGES, LOG, REVOKED_TOKENS] {
+        for collection in [USERS, CONVERSATIONS, MESSAGES, TERMS, INDEXED, LOG, REVOKED_TOKENS] {
             if self.db.collection::<Document>(collection).find_one(doc! {}).await?.is_some() {
                 let problem =
                     format!("MongoDB: the database is not empty: there is something in {collection}");

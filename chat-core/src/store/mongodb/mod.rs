@@ -43,6 +43,10 @@
 //! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
+//! | `chat_terms` | `_id`, `conversation`, `position` | those of a message that can be searched for and has terms |
+//! | | `terms` | its terms, for [`SearchIndex`](super::SearchIndex) |
+//! | `chat_indexed` | `_id` | a conversation of which messages can be searched for |
+//! | | `seq` | of the last one |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
 //! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
@@ -72,6 +76,7 @@ mod faults;
 #[cfg(feature = "sqlite")]
 mod import;
 mod reads;
+mod search;
 mod transaction;
 mod writer;
 mod writing;

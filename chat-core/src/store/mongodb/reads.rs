@@ -24,12 +24,12 @@ use crate::store::{Change, LoggedChange, StoreError, StoredMessage, UNREAD_MOST,
 const COUNTED_AT_ONCE: usize = 20;
 
 /// A window that holds more bytes of bodies than this ends early.
-const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+pub(super) const MOST_BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
-const MOST_IDS: usize = 50;
+pub(super) const MOST_IDS: usize = 50;
 
-fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
+pub(super) fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
     db.collection(collection)
 }
 
@@ -43,7 +43,7 @@ fn limit(limit: usize) -> i64 {
 }
 
 /// As large a first reply as is useful, so that few are needed.
-fn batch_size(limit: usize) -> u32 {
+pub(super) fn batch_size(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX).min(10_000)
 }
 

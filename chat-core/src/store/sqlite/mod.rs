@@ -23,6 +23,7 @@ mod fingerprints;
 mod ops;
 mod rows;
 mod schema;
+mod search;
 mod unread;
 mod worker;
 

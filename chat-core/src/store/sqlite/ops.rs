@@ -58,6 +58,15 @@ impl<'a> Writing<'a> {
         Ok(Self { db, state })
     }
 
+    pub(super) fn db(&self) -> &'a Connection {
+        self.db
+    }
+
+    /// The key of a conversation and its last seq.
+    pub(super) fn end_of(&mut self, id: ConversationId) -> rusqlite::Result<Option<(i64, u32)>> {
+        Ok(self.end(id)?.map(|end| (end.key, end.seq)))
+    }
+
     pub(super) fn create_user(&mut self, new: &NewUser) -> rusqlite::Result<CreatedUser> {
         let user = &new.user;
         let (username, email) = rows::folded_names(user);

@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
-const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+pub(super) const MOST_BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Where message `seq` of a conversation lies in the table.
 pub(super) fn place(conversation: i64, seq: u32) -> i64 {
@@ -250,6 +250,16 @@ pub(super) fn message_at(db: &Connection, place: i64) -> rusqlite::Result<Option
     );
     let mut select = db.prepare_cached(&sql)?;
     select.query_row([place], |row| read_message(row, ConversationId::from_bytes(row.get(11)?))).optional()
+}
+
+/// The message that lies at a place of this conversation.
+pub(super) fn message_of(
+    db: &Connection,
+    place: i64,
+    conversation: ConversationId,
+) -> rusqlite::Result<StoredMessage> {
+    let mut select = db.prepare_cached(&format!("SELECT {MESSAGE} FROM messages m WHERE m.place = ?"))?;
+    select.query_row([place], |row| read_message(row, conversation))
 }
 
 pub(super) fn message(db: &Connection, id: MessageId) -> rusqlite::Result<Option<(i64, StoredMessage)>> {

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3];
+const STEPS: &[&str] = &[V1, V2, V3, V4];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -106,6 +106,14 @@ UPDATE members SET read_seq = coalesce((
 CREATE INDEX messages_deleted ON messages (place, sender, deleted_at) WHERE deleted_at IS NOT NULL;
 ";
 
+/// The index that searches go by, empty at first: see `search.rs`. Of a term only the rows are kept in it.
+const V4: &str = "
+ALTER TABLE conversations ADD COLUMN indexed_seq INTEGER NOT NULL DEFAULT 0; -- the last message in the index
+CREATE VIRTUAL TABLE message_terms USING fts5 (
+    terms, content = '', detail = none, columnsize = 0, tokenize = \"ascii tokenchars '_'\"
+);
+";
+
 /// Makes the tables, or brings those of an older version up to date.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
@@ -142,8 +150,11 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::id::{ConversationId, MessageId, UserId};
     use crate::model::{Position, Seq};
+    use crate::search::{Query, Terms};
     use crate::store::sqlite::SqliteOptions;
-    use crate::store::{Change, ChangeLog, MessageStore, ReadMarkStore, SqliteStore, UnreadCount};
+    use crate::store::{
+        Change, ChangeLog, MessageStore, ReadMarkStore, SearchIndex, SqliteStore, UnreadCount,
+    };
 
     const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
     const EMPTY: ConversationId = ConversationId::from_bytes([2; 12]);
@@ -179,7 +190,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() {
-        for version in 1..STEPS.len() {
+        // Those before there were marks.
+        for version in [1, 2] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("chat.db");
             file_of_version(&path, version);
@@ -257,6 +269,24 @@ mod tests {
                 deleted,
                 "{sql}: {plan:#?}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_older_than_the_index_can_be_searched() {
+        for version in 1..STEPS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chat.db");
+            file_of_version(&path, version);
+            let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+            let progress = store.search_progress(ROOM).await.unwrap().unwrap();
+            assert_eq!((progress.indexed, progress.last), (Seq(0), Seq(5)), "version {version}");
+            let terms = vec![Terms::of("hello", None); 5];
+            assert_eq!(store.index(ROOM, Seq(0), terms).await.unwrap(), Some(Seq(5)));
+            let found = store.search(&[ROOM], &Query::parse("hell").unwrap(), None, 9).await.unwrap();
+            // One of them is deleted.
+            let positions: Vec<_> = found.0.iter().map(|found| found.position.0).collect();
+            assert_eq!(positions, [5, 4, 3, 1], "version {version}");
         }
     }
 }

@@ -1,0 +1,286 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::chat::Registration;
+use crate::codec::{Blob, BlobRef, Codec, HuffmanCodec, Kind, StoredCodec};
+use crate::command::{Actor, Command, Reply};
+use crate::id::{ConversationId, MessageId};
+use crate::model::{Content, PasswordHash, Role, UserKey, Visibility};
+
+async fn person(chat: &Chat, name: &str) -> UserId {
+    let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
+    chat.register(registration).await.unwrap().user.id
+}
+
+async fn people<const N: usize>(chat: &Chat, names: [&str; N]) -> [UserId; N] {
+    let mut people = Vec::new();
+    for name in names {
+        people.push(person(chat, name).await);
+    }
+    people.try_into().unwrap()
+}
+
+fn with(user: UserId) -> Destination {
+    Destination::Person(UserKey::Id(user))
+}
+
+async fn execute(chat: &Chat, user: UserId, command: Command) -> Result<Reply, Error> {
+    chat.execute(&Actor { user }, command).await.map(|outcome| {
+        assert!(outcome.deliveries.is_empty() || !matches!(outcome.reply, Reply::Found(_)), "nobody is told");
+        outcome.reply
+    })
+}
+
+async fn say(chat: &Chat, from: UserId, to: Destination, content: Content) -> MessageId {
+    let send = Command::Send { to, content, client_id: None, fingerprint: None };
+    let Ok(Reply::Message(view)) = execute(chat, from, send).await else { panic!("it must be sent") };
+    view.message.id
+}
+
+async fn say_text(chat: &Chat, from: UserId, to: UserId, text: &str) -> MessageId {
+    say(chat, from, with(to), Content::text(text)).await
+}
+
+async fn make_room(chat: &Chat, admin: UserId, members: Vec<UserId>) -> ConversationId {
+    let create = Command::CreateRoom { name: "Room".into(), visibility: Visibility::Private, members };
+    let Ok(Reply::Conversation(room)) = execute(chat, admin, create).await else { panic!("it must be made") };
+    room.id
+}
+
+fn look_for(text: &str) -> Search {
+    Search { text: text.into(), within: None, before: None, limit: 100 }
+}
+
+async fn search(chat: &Chat, user: UserId, search: Search) -> Found {
+    match execute(chat, user, Command::Search(search)).await {
+        Ok(Reply::Found(found)) => found,
+        other => panic!("a search must work: {other:?}"),
+    }
+}
+
+async fn texts(chat: &Chat, user: UserId, text: &str) -> Vec<String> {
+    let found = search(chat, user, look_for(text)).await;
+    assert!(found.complete && found.next.is_none());
+    found.messages.iter().map(|view| view.message.content.text.to_string()).collect()
+}
+
+#[tokio::test]
+async fn messages_are_found_where_one_is_a_member_and_nowhere_else() {
+    let chat = Chat::in_memory();
+    let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
+    say_text(&chat, ann, bob, "The train leaves at six").await;
+    say_text(&chat, bob, cid, "The train is late").await;
+    say_text(&chat, ann, ann, "A note on trains").await;
+    let room = make_room(&chat, bob, vec![cid]).await;
+    say(&chat, cid, Destination::Conversation(room), Content::text("Which train?")).await;
+    assert_eq!(texts(&chat, ann, "train").await, ["A note on trains", "The train leaves at six"]);
+    assert_eq!(texts(&chat, ann, "train ").await, ["The train leaves at six"]);
+    assert_eq!(
+        texts(&chat, bob, "TRAIN").await,
+        ["Which train?", "The train is late", "The train leaves at six"]
+    );
+    assert_eq!(texts(&chat, cid, "the train ").await, ["The train is late"]);
+
+    let within = |within| Search { within: Some(within), ..look_for("train") };
+    assert_eq!(search(&chat, bob, within(with(cid))).await.messages.len(), 1);
+    assert_eq!(search(&chat, bob, within(Destination::Conversation(room))).await.messages.len(), 1);
+    let nothing = search(&chat, ann, within(with(cid))).await;
+    assert!(nothing.complete && nothing.messages.is_empty(), "they have never talked");
+    for (foreign, expected) in [
+        (Destination::Conversation(room), "conversation not found"),
+        (Destination::Conversation(ConversationId::from_bytes([7; 12])), "conversation not found"),
+        (Destination::Person(UserKey::Username("nobody".into())), "user not found"),
+    ] {
+        let refused = execute(&chat, ann, Command::Search(within(foreign))).await;
+        assert_eq!(refused.unwrap_err().to_string(), expected);
+    }
+
+    let add = Command::AddMember { room, user: ann };
+    execute(&chat, bob, add).await.unwrap();
+    assert_eq!(texts(&chat, ann, "which").await, ["Which train?"], "what was said before is theirs to read");
+    execute(&chat, bob, Command::SetRole { room, user: ann, role: Role::Moderator }).await.unwrap();
+    execute(&chat, bob, Command::RemoveMember { room, user: ann }).await.unwrap();
+    assert_eq!(texts(&chat, ann, "which").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn deleted_messages_are_left_out_until_they_are_restored() {
+    let chat = Chat::in_memory();
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    let early = say_text(&chat, ann, bob, "deleted before anybody looks").await;
+    execute(&chat, ann, Command::Delete { message: early }).await.unwrap();
+    let late = say_text(&chat, ann, bob, "deleted after somebody has looked").await;
+    assert_eq!(texts(&chat, bob, "deleted").await, ["deleted after somebody has looked"]);
+    execute(&chat, ann, Command::Delete { message: late }).await.unwrap();
+    assert_eq!(texts(&chat, bob, "deleted").await, [""; 0]);
+    for message in [early, late] {
+        execute(&chat, ann, Command::Restore { message }).await.unwrap();
+    }
+    assert_eq!(texts(&chat, bob, "deleted").await.len(), 2);
+}
+
+#[tokio::test]
+async fn names_of_files_are_found_and_addresses_of_images_are_not() {
+    let chat = Chat::in_memory();
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    let file = Content { file_name: Some("Über-Uns.txt".into()), ..Content::text("text of it") };
+    say(&chat, ann, with(bob), file).await;
+    let image = Content { image: Some("https://example.com/uns.png".into()), ..Content::text("") };
+    say(&chat, ann, with(bob), image).await;
+    for asked in ["uber uns", "txt", "text of"] {
+        assert_eq!(texts(&chat, bob, asked).await, ["text of it"], "{asked}");
+    }
+    assert_eq!(texts(&chat, bob, "example").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    let chat = Chat::in_memory().with_codec(Arc::new(StoredCodec));
+    let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
+    let mut sent = Vec::new();
+    for n in 0..250 {
+        sent.push(say_text(&chat, ann, if n % 3 == 0 { bob } else { cid }, "hello").await);
+    }
+    sent.reverse();
+    for limit in [1, 7, 100, 5_000] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = search(&chat, ann, Search { before, limit, ..look_for("hello") }).await;
+            assert!(page.messages.len() <= limit.min(Search::MOST));
+            found.extend(page.messages.iter().map(|view| view.message.id));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, sent, "by {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes() {
+    let chat = Chat::in_memory().with_codec(Arc::new(StoredCodec));
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    let text: Arc<str> = "large    ".repeat((1 << 20) / 8).into();
+    for _ in 0..12 {
+        let file = Content { file_name: Some("large.txt".into()), ..Content::text(text.clone()) };
+        say(&chat, ann, with(bob), file).await;
+    }
+    let first = search(&chat, ann, look_for("large")).await;
+    assert_eq!(first.messages.len(), MOST_BYTES_FOUND / text.len() + 1);
+    let rest = search(&chat, ann, Search { before: first.next, ..look_for("large") }).await;
+    assert_eq!((rest.messages.len(), rest.next), (12 - first.messages.len(), None));
+}
+
+#[tokio::test]
+async fn one_search_indexes_so_much_and_the_next_goes_on() {
+    let chat = Chat::in_memory().with_codec(Arc::new(StoredCodec));
+    let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
+    for n in 0..MOST_INDEXED + 300 {
+        say_text(&chat, ann, bob, if n == 0 { "the first of all" } else { "one of many" }).await;
+    }
+    say_text(&chat, ann, bob, "the last of all").await;
+    say_text(&chat, ann, cid, "elsewhere at last").await;
+    let found = search(&chat, ann, look_for("last")).await;
+    assert!(!found.complete);
+    let texts = |found: &Found| {
+        found.messages.iter().map(|view| view.message.content.text.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&found), ["elsewhere at last"], "where something was said lately is looked at first");
+    assert_eq!(texts(&search(&chat, bob, look_for("first")).await), ["the first of all"]);
+    let found = search(&chat, ann, look_for("last")).await;
+    assert!(found.complete);
+    assert_eq!(texts(&found), ["elsewhere at last", "the last of all"]);
+
+    // And so many bytes.
+    let [dan, eve] = people(&chat, ["dan", "eve"]).await;
+    let long = "word ".repeat(12_000);
+    for _ in 0..MOST_BYTES_INDEXED / long.len() + 10 {
+        say_text(&chat, dan, eve, &long).await;
+    }
+    assert!(!search(&chat, eve, look_for("other")).await.complete);
+    assert!(search(&chat, eve, look_for("other")).await.complete);
+}
+
+#[tokio::test]
+async fn many_searches_at_once_index_everything_once() {
+    let chat = Arc::new(Chat::in_memory());
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    let sent = 3 * BATCH + 7;
+    for n in 0..sent {
+        say_text(&chat, ann, bob, &format!("word number{n} {}", "filling ".repeat(100))).await;
+    }
+    let searches = (0..8).map(|n| {
+        let chat = chat.clone();
+        tokio::spawn(async move { search(&chat, [ann, bob][n % 2], look_for("word")).await.complete })
+    });
+    for searched in searches.collect::<Vec<_>>() {
+        assert!(searched.await.unwrap());
+    }
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let page = search(&chat, ann, Search { before, ..look_for("word") }).await;
+        found.extend(page.messages.iter().map(|view| view.message.seq.0 as usize));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert!(found.into_iter().eq((1..=sent).rev()));
+}
+
+/// Cannot read what has a certain first byte, as if tables were missing or it was damaged.
+struct Forgetful {
+    inner: HuffmanCodec,
+    error: DecodeError,
+}
+
+impl Codec for Forgetful {
+    fn encode(&self, kind: Kind, body: &[u8]) -> Blob {
+        self.inner.encode(kind, body)
+    }
+
+    fn decode(&self, blob: BlobRef<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        let text = self.inner.decode(blob, limit)?;
+        if text.starts_with(b"!") { Err(self.error) } else { Ok(text) }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_in_the_way_and_what_will_be_is_found_then() {
+    for (error, complete) in
+        [(DecodeError::Corrupt, true), (DecodeError::UnknownTables { fingerprint: 7 }, false)]
+    {
+        let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::MemoryStore::new());
+        let codec = || HuffmanCodec::new();
+        let chat = Chat::new(store.clone()).with_codec(Arc::new(Forgetful { inner: codec(), error }));
+        let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
+        say_text(&chat, ann, bob, "before").await;
+        say_text(&chat, ann, bob, "! unreadable").await;
+        say_text(&chat, ann, bob, "after").await;
+        say_text(&chat, ann, cid, "elsewhere").await;
+        let count = async |chat: &Chat, text: &str| search(chat, ann, look_for(text)).await.messages.len();
+        assert_eq!(search(&chat, ann, look_for("before")).await.complete, complete);
+        assert_eq!((count(&chat, "before").await, count(&chat, "elsewhere").await), (1, 1));
+        assert_eq!(count(&chat, "after").await, usize::from(complete));
+        let with_tables = Chat::new(store).with_codec(Arc::new(codec()));
+        assert!(search(&with_tables, ann, look_for("x")).await.complete);
+        assert_eq!(count(&with_tables, "after").await, 1);
+        assert_eq!(count(&with_tables, "unreadable").await, usize::from(!complete));
+    }
+}
+
+#[tokio::test]
+async fn wrong_queries_are_named() {
+    let chat = Chat::in_memory();
+    let [ann] = people(&chat, ["ann"]).await;
+    for (text, expected) in [
+        ("", "query must have a letter or a digit".to_owned()),
+        ("?!", "query must have a letter or a digit".to_owned()),
+        (&"x".repeat(257), "query is larger than 256 bytes".to_owned()),
+        (&"x y z ".repeat(42), String::new()),
+    ] {
+        let answer = execute(&chat, ann, Command::Search(look_for(text))).await;
+        assert_eq!(answer.err().map(|error| error.to_string()).unwrap_or_default(), expected, "{text}");
+    }
+}

@@ -1,0 +1,331 @@
+//! The index that searches go by: which message has which terms, and how far that is known of each conversation.
+//!
+//! Terms are stored in transactions of their own, beside the one task that commits all changes, so that nobody who sends
+//! something waits for them. They touch no document that a change touches: that is why the end of a conversation's index
+//! has a document of its own, and is no field of the conversation.
+//!
+//! Terms are only ever values to be compared with, a beginning of one by a range: nothing of a client is a pattern.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, RawArrayBuf, doc, rawdoc};
+use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
+use mongodb::{ClientSession, Database};
+
+use super::MongoStore;
+use super::collections::{CONVERSATIONS, INDEXED, MEMBERS, MESSAGES, TERMS};
+use super::commit::{commit_transaction, pause};
+use super::documents::{self, Reading, number, object_id};
+use super::faults::Fault;
+use super::reads::{MOST_BYTES_AT_ONCE, MOST_IDS, batch_size, raw};
+use super::transaction::Transaction;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{Position, Seq};
+use crate::search::{Query, Terms, Wanted};
+use crate::store::{Match, SearchIndex, SearchProgress, StoreError, StoredMessage};
+
+#[async_trait]
+impl SearchIndex for MongoStore {
+    async fn search_progress(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<SearchProgress>, StoreError> {
+        self.read(progress(&self.db, conversation)).await
+    }
+
+    async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError> {
+        self.read(progress_of(&self.db, user)).await
+    }
+
+    async fn index(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        terms: Vec<Terms>,
+    ) -> Result<Option<Seq>, StoreError> {
+        self.read(async {
+            let Some(SearchProgress { indexed, .. }) = progress(&self.db, conversation).await? else {
+                return Ok(None);
+            };
+            if indexed != after || terms.is_empty() {
+                return Ok(Some(indexed));
+            }
+            let messages = messages_after(&self.db, conversation, after, terms.len()).await?;
+            if messages.len() < terms.len() {
+                let refused = StoreError::Refused("there are fewer messages than terms".into());
+                return Err(refused.into());
+            }
+            let batch = Batch { conversation, after, messages, terms: &terms };
+            let mut session = self.client.start_session().causal_consistency(false).await?;
+            batch.store(&self.db, &mut session).await?;
+            // It ends where this batch or somebody else's has left it.
+            Ok(progress(&self.db, conversation).await?.map(|progress| progress.indexed))
+        })
+        .await
+    }
+
+    async fn search(
+        &self,
+        conversations: &[ConversationId],
+        query: &Query,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<Match>, bool), StoreError> {
+        self.read(search(&self.db, conversations, query, before, limit)).await
+    }
+}
+
+/// Terms of messages that follow each other.
+struct Batch<'a> {
+    conversation: ConversationId,
+    after: Seq,
+    /// Ids and positions.
+    messages: Vec<(ObjectId, i64)>,
+    terms: &'a [Terms],
+}
+
+impl Batch<'_> {
+    /// Stores them, unless somebody else has; again while another transaction is in the way. Whoever calls this sets a
+    /// limit.
+    async fn store(&self, db: &Database, session: &mut ClientSession) -> Result<(), Fault> {
+        let mut attempt = 0;
+        loop {
+            let fault = match self.attempt(db, session).await {
+                Ok(true) => return Ok(()),
+                // The condition in it was not met, or the document it would have made was there.
+                Ok(false) | Err(Fault::Duplicate) => {
+                    let _ = session.abort_transaction().await;
+                    return Ok(());
+                }
+                Err(fault) => fault,
+            };
+            let _ = session.abort_transaction().await;
+            if !fault.is_transient() {
+                return Err(fault);
+            }
+            // If it was committed after all, the next attempt finds that somebody was faster.
+            tokio::time::sleep(pause(attempt, &fault)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Answers whether the index ended where these terms begin.
+    async fn attempt(&self, db: &Database, session: &mut ClientSession) -> Result<bool, Fault> {
+        let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+        let begin = session.start_transaction();
+        begin.read_concern(ReadConcern::snapshot()).write_concern(durable).await?;
+        let mut transaction = Transaction { db, session };
+        let end = self.after.0 as usize + self.terms.len();
+        let statement = rawdoc! {
+            "q": { "_id": object_id(self.conversation.as_bytes()), "seq": i64::from(self.after.0) },
+            "u": { "$set": { "seq": number(end as u64) } },
+            "upsert": self.after == Seq(0),
+        };
+        let mut statements = RawArrayBuf::new();
+        statements.push(statement);
+        let reply = transaction.command(rawdoc! { "update": INDEXED, "updates": statements }).await?;
+        if Reading::new(INDEXED, &reply).int("n")? != 1 {
+            return Ok(false);
+        }
+        let mut list = RawArrayBuf::new();
+        for ((id, position), terms) in self.messages.iter().zip(self.terms) {
+            if terms.is_empty() {
+                continue;
+            }
+            let mut texts = RawArrayBuf::new();
+            terms.iter().for_each(|term| texts.push(term));
+            list.push(rawdoc! {
+                "_id": *id,
+                "conversation": object_id(self.conversation.as_bytes()),
+                "position": *position,
+                "terms": texts,
+            });
+        }
+        if !list.is_empty() {
+            transaction.command(rawdoc! { "insert": TERMS, "documents": list }).await?;
+        }
+        commit_transaction(session).await?;
+        Ok(true)
+    }
+}
+
+async fn progress(db: &Database, id: ConversationId) -> Result<Option<SearchProgress>, Fault> {
+    let this = || doc! { "_id": object_id(id.as_bytes()) };
+    // First: the index never goes beyond what is read later.
+    let indexed = raw(db, INDEXED).find_one(this()).await?;
+    let indexed = indexed.map(|doc| read_indexed(&doc)).transpose()?.map_or(Seq(0), |(_, seq)| seq);
+    let Some(doc) = raw(db, CONVERSATIONS).find_one(this()).await? else { return Ok(None) };
+    let (conversation, last) = documents::read_end(&doc)?;
+    Ok(Some(SearchProgress { conversation, indexed, last }))
+}
+
+fn read_indexed(doc: &mongodb::bson::RawDocument) -> Result<(ConversationId, Seq), StoreError> {
+    let fields = Reading::new("end of an index", doc);
+    let seq = u32::try_from(fields.int("seq")?).map_err(|_| fields.corrupt("seq"))?;
+    Ok((ConversationId::from_bytes(fields.id("_id")?), Seq(seq)))
+}
+
+async fn progress_of(db: &Database, user: UserId) -> Result<Vec<SearchProgress>, Fault> {
+    let mut ids: Vec<Bson> = Vec::new();
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    while cursor.advance().await? {
+        ids.push(object_id(documents::read_member(cursor.current())?.0.as_bytes()).into());
+    }
+    let mut indexed = HashMap::new();
+    let mut cursor = raw(db, INDEXED).find(doc! { "_id": { "$in": ids.clone() } }).await?;
+    while cursor.advance().await? {
+        indexed.extend([read_indexed(cursor.current())?]);
+    }
+    let spoken_in = doc! { "_id": { "$in": ids }, "last_seq": { "$gt": 0_i64 } };
+    let mut cursor = raw(db, CONVERSATIONS).find(spoken_in).sort(doc! { "latest": -1 }).await?;
+    let mut progress = Vec::new();
+    while cursor.advance().await? {
+        let (conversation, last) = documents::read_end(cursor.current())?;
+        let indexed = indexed.get(&conversation).copied().unwrap_or_default();
+        progress.push(SearchProgress { conversation, indexed, last });
+    }
+    Ok(progress)
+}
+
+/// The ids and positions of the messages that follow a place, so many of them.
+async fn messages_after(
+    db: &Database,
+    conversation: ConversationId,
+    after: Seq,
+    count: usize,
+) -> Result<Vec<(ObjectId, i64)>, Fault> {
+    let last = i64::from(after.0).saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+    let filter = doc! {
+        "conversation": object_id(conversation.as_bytes()),
+        "seq": { "$gt": i64::from(after.0), "$lte": last },
+    };
+    let messages = raw(db, MESSAGES);
+    let find = messages.find(filter).sort(doc! { "conversation": 1, "seq": 1 });
+    let mut cursor = find.projection(doc! { "position": 1 }).batch_size(batch_size(count)).await?;
+    let mut found = Vec::with_capacity(count);
+    while cursor.advance().await? {
+        let fields = Reading::new("message", cursor.current());
+        found.push((ObjectId::from_bytes(fields.id("_id")?), fields.int("position")?));
+    }
+    Ok(found)
+}
+
+async fn search(
+    db: &Database,
+    conversations: &[ConversationId],
+    query: &Query,
+    before: Option<Position>,
+    limit: usize,
+) -> Result<(Vec<Match>, bool), Fault> {
+    /// Most messages that are looked at before it is seen which of them are deleted.
+    const STEP: usize = 1_000;
+    let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
+    let terms = raw(db, TERMS);
+    let mut before = before.map(|before| number(before.0));
+    let mut matches = Vec::new();
+    let mut bytes = 0;
+    loop {
+        // One more than wanted tells that there are more.
+        let step = (limit - matches.len()).saturating_add(1).min(STEP);
+        let mut filter = match ids.as_slice() {
+            [id] => doc! { "conversation": *id },
+            ids => doc! { "conversation": { "$in": ids } },
+        };
+        filter.insert("$and", conditions(query));
+        if let Some(before) = before {
+            filter.insert("position", doc! { "$lt": before });
+        }
+        let find = terms.find(filter).sort(doc! { "position": -1 }).limit(step as i64);
+        let mut cursor = find.projection(doc! { "position": 1 }).batch_size(batch_size(step)).await?;
+        let mut found = Vec::with_capacity(step);
+        while cursor.advance().await? {
+            let fields = Reading::new("terms", cursor.current());
+            found.push((MessageId::from_bytes(fields.id("_id")?), fields.int("position")?));
+        }
+        for some in found.chunks(MOST_IDS) {
+            let mut messages = undeleted(db, some).await?;
+            for (id, position) in some {
+                let Some(message) = messages.remove(id) else { continue };
+                if matches.len() == limit || (bytes > MOST_BYTES_AT_ONCE && !matches.is_empty()) {
+                    return Ok((matches, true));
+                }
+                bytes += message.body.bytes.len();
+                matches.push(Match { position: Position(position.unsigned_abs()), message });
+            }
+        }
+        if found.len() < step {
+            return Ok((matches, false));
+        }
+        before = found.last().map(|(_, position)| *position);
+    }
+}
+
+/// One condition for each of the terms. The index serves one of them, and the longest is most likely the rarest.
+fn conditions(query: &Query) -> Vec<Document> {
+    let mut wanted: Vec<&Wanted> = query.wanted().iter().collect();
+    wanted.sort_by_key(|wanted| (wanted.is_prefix, std::cmp::Reverse(wanted.term.len())));
+    wanted.into_iter().map(condition).collect()
+}
+
+fn condition(wanted: &Wanted) -> Document {
+    let term = wanted.term.as_str();
+    if !wanted.is_prefix {
+        return doc! { "terms": { "$eq": term } };
+    }
+    let mut range = doc! { "$gte": term };
+    if let Some(end) = after_all_that_begin_with(term) {
+        range.insert("$lt", end);
+    }
+    // One and the same term must be in the range.
+    doc! { "terms": { "$elemMatch": range } }
+}
+
+/// The first text, in the order of bytes, behind all texts that begin with this one; none if there is none.
+fn after_all_that_begin_with(text: &str) -> Option<String> {
+    let mut text = text.to_owned();
+    while let Some(last) = text.pop() {
+        // The surrogates between them are no characters.
+        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+async fn undeleted(
+    db: &Database,
+    found: &[(MessageId, i64)],
+) -> Result<HashMap<MessageId, StoredMessage>, Fault> {
+    let ids: Vec<_> = found.iter().map(|(id, _)| object_id(id.as_bytes())).collect();
+    let filter = doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } };
+    let mut cursor = raw(db, MESSAGES).find(filter).await?;
+    let mut messages = HashMap::new();
+    while cursor.advance().await? {
+        let message = documents::read_message(cursor.current())?.message;
+        messages.insert(message.id, message);
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_a_range() {
+        for (text, end) in [
+            ("ab", Some("ac")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("é", Some("ê")),
+            ("\u{7f}", Some("\u{80}")),
+            ("\u{10ffff}", None),
+        ] {
+            assert_eq!(after_all_that_begin_with(text).as_deref(), end, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The index that searches go by: one FTS5 table without the texts, with nothing but which term is in which row.
+//!
+//! The rowid is the message's place. Every term is stored with its conversation's key in front, so that each conversation
+//! has terms of its own: a search reads what is in the conversations it is about, however many others there are, and a
+//! beginning of a word is looked up among the words of one conversation.
+
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::SqliteStore;
+use super::ops::Writing;
+use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
+use crate::id::{ConversationId, UserId};
+use crate::model::{Position, Seq};
+use crate::search::{Query, Terms};
+use crate::store::{Match, SearchIndex, SearchProgress, StoreError};
+
+#[async_trait]
+impl SearchIndex for SqliteStore {
+    async fn search_progress(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<SearchProgress>, StoreError> {
+        self.read(|db| progress(db, conversation))
+    }
+
+    async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError> {
+        self.read_long(move |db| progress_of(db, user)).await
+    }
+
+    async fn index(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        terms: Vec<Terms>,
+    ) -> Result<Option<Seq>, StoreError> {
+        let indexed = self.writer.write(move |writing| writing.index(conversation, after, &terms)).await?;
+        match indexed {
+            Some(Indexed::UpTo(seq)) => Ok(Some(seq)),
+            Some(Indexed::TooMany) => Err(StoreError::Refused("there are fewer messages than terms".into())),
+            None => Ok(None),
+        }
+    }
+
+    async fn search(
+        &self,
+        conversations: &[ConversationId],
+        query: &Query,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<Match>, bool), StoreError> {
+        let (conversations, query) = (conversations.to_vec(), query.clone());
+        self.read_long(move |db| search(db, &conversations, &query, before, limit)).await
+    }
+}
+
+/// What came of a batch of terms.
+pub(super) enum Indexed {
+    /// The index ends here now.
+    UpTo(Seq),
+    /// There are fewer messages; nothing has changed.
+    TooMany,
+}
+
+impl Writing<'_> {
+    fn index(
+        &mut self,
+        id: ConversationId,
+        after: Seq,
+        terms: &[Terms],
+    ) -> rusqlite::Result<Option<Indexed>> {
+        let Some((key, last)) = self.end_of(id)? else { return Ok(None) };
+        let db = self.db();
+        let sql = "SELECT indexed_seq FROM conversations WHERE key = ?";
+        let indexed = Seq(db.prepare_cached(sql)?.query_row([key], |row| row.get(0))?);
+        if indexed != after {
+            return Ok(Some(Indexed::UpTo(indexed)));
+        }
+        let Some(end) = u32::try_from(terms.len()).ok().filter(|more| *more <= last - after.0) else {
+            return Ok(Some(Indexed::TooMany));
+        };
+        let end = Seq(after.0 + end);
+        let mut insert = db.prepare_cached("INSERT INTO message_terms (rowid, terms) VALUES (?, ?)")?;
+        let mut tokens = String::new();
+        for (terms, seq) in terms.iter().zip(after.0 + 1..).filter(|(terms, _)| !terms.is_empty()) {
+            tokens.clear();
+            for term in terms.iter() {
+                push_token(&mut tokens, key, term);
+                tokens.push(' ');
+            }
+            insert.execute(params![place(key, seq), tokens])?;
+        }
+        let sql = "UPDATE conversations SET indexed_seq = ? WHERE key = ?";
+        db.prepare_cached(sql)?.execute(params![end.0, key])?;
+        Ok(Some(Indexed::UpTo(end)))
+    }
+}
+
+/// Adds a term of a conversation as one token for the table's tokenizer, for which lower-case letters and digits of ASCII,
+/// the underscore, and everything beyond ASCII are parts of a token. Those that [`Terms::of`] makes are so already; in
+/// others what is not is written as an underscore and two digits, so that different terms stay different and one that
+/// begins another one still does. Keys end with a letter that is no digit of theirs.
+fn push_token(tokens: &mut String, key: i64, term: &str) {
+    // Writing to a string cannot fail.
+    let _ = write!(tokens, "{key:x}z");
+    for c in term.chars() {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() || !c.is_ascii() {
+            tokens.push(c);
+        } else {
+            let _ = write!(tokens, "_{:02x}", u32::from(c));
+        }
+    }
+}
+
+/// The query in FTS5's words.
+fn expression(key: i64, query: &Query) -> String {
+    let mut expression = String::new();
+    for wanted in query.wanted() {
+        if !expression.is_empty() {
+            expression.push_str(" AND ");
+        }
+        // No token has a quotation mark in it.
+        expression.push('"');
+        push_token(&mut expression, key, &wanted.term);
+        expression.push_str(if wanted.is_prefix { "\" *" } else { "\"" });
+    }
+    expression
+}
+
+fn progress(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<SearchProgress>> {
+    let sql = "SELECT indexed_seq, (
+            SELECT max(place) FROM messages WHERE place BETWEEN key << 32 AND (key << 32) + 4294967295
+        ) FROM conversations WHERE id = ?";
+    let mut select = db.prepare_cached(sql)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let last = row.get::<_, Option<i64>>(1)?.map_or(0, seq_of);
+        Ok(SearchProgress { conversation: id, indexed: Seq(row.get(0)?), last: Seq(last) })
+    };
+    select.query_row([id.as_bytes()], row).optional()
+}
+
+fn progress_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<SearchProgress>> {
+    let sql = "SELECT spoken.id, spoken.indexed_seq, spoken.last FROM (
+            SELECT c.id, c.indexed_seq, (
+                SELECT max(place) FROM messages WHERE place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295
+            ) AS last
+            FROM members JOIN conversations c ON c.key = members.conversation WHERE members.user = ?
+        ) AS spoken JOIN messages m ON m.place = spoken.last ORDER BY m.position DESC";
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map([user.as_bytes()], |row| {
+        Ok(SearchProgress {
+            conversation: ConversationId::from_bytes(row.get(0)?),
+            indexed: Seq(row.get(1)?),
+            last: Seq(seq_of(row.get(2)?)),
+        })
+    })?;
+    rows.collect()
+}
+
+/// A conversation in which something was said.
+struct Spoken {
+    id: ConversationId,
+    key: i64,
+    last: u32,
+    /// Of its last message.
+    newest: i64,
+}
+
+/// A message that may be among the newest.
+struct Candidate {
+    position: i64,
+    place: i64,
+    /// Its conversation among those that are searched.
+    which: usize,
+}
+
+fn search(
+    db: &Connection,
+    ids: &[ConversationId],
+    query: &Query,
+    before: Option<Position>,
+    limit: usize,
+) -> rusqlite::Result<(Vec<Match>, bool)> {
+    // All of it in one view.
+    let db = &*db.unchecked_transaction()?;
+    let before = before.map_or(i64::MAX, |before| i64::try_from(before.0).unwrap_or(i64::MAX));
+    let mut spoken = Vec::new();
+    for id in ids {
+        spoken.extend(spoken_in(db, *id)?);
+    }
+    spoken.sort_unstable_by_key(|spoken| std::cmp::Reverse(spoken.newest));
+
+    // One more than wanted tells that there are more. The newest first.
+    let most = limit.saturating_add(1);
+    let mut best: Vec<Candidate> = Vec::new();
+    let mut look = db.prepare_cached("SELECT position, deleted_at IS NULL FROM messages WHERE place = ?")?;
+    for (which, conversation) in spoken.iter().enumerate() {
+        // Where all that is said is older than what was found, nothing can be better, nor in those that follow.
+        if best.len() == most && best.last().is_some_and(|worst| worst.position > conversation.newest) {
+            break;
+        }
+        let end = end_before(&mut look, conversation, before)?;
+        let mut select = db.prepare_cached(
+            "SELECT rowid FROM message_terms WHERE message_terms MATCH ? AND rowid <= ? ORDER BY rowid DESC",
+        )?;
+        let expression = expression(conversation.key, query);
+        let mut rows = select.query(params![expression, place(conversation.key, end)])?;
+        while let Some(row) = rows.next()? {
+            let place = row.get(0)?;
+            let (position, is_there) = looked_up(&mut look, place)?;
+            if best.len() == most && best.last().is_some_and(|worst| worst.position > position) {
+                break;
+            }
+            if is_there {
+                let at = best.partition_point(|other| other.position > position);
+                best.insert(at, Candidate { position, place, which });
+                best.truncate(most);
+            }
+        }
+    }
+
+    let (mut matches, mut bytes) = (Vec::with_capacity(limit.min(best.len())), 0);
+    for Candidate { position, place, which } in &best {
+        if matches.len() == limit || bytes > MOST_BYTES_AT_ONCE {
+            return Ok((matches, true));
+        }
+        let message = rows::message_of(db, *place, spoken[*which].id)?;
+        bytes += message.body.bytes.len();
+        matches.push(Match { position: Position(position.unsigned_abs()), message });
+    }
+    Ok((matches, false))
+}
+
+fn spoken_in(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<Spoken>> {
+    let sql = "SELECT c.key, m.place, m.position FROM conversations c JOIN messages m ON m.place = (
+            SELECT max(place) FROM messages WHERE place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295
+        ) WHERE c.id = ?";
+    let mut select = db.prepare_cached(sql)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(Spoken { id, key: row.get(0)?, last: seq_of(row.get(1)?), newest: row.get(2)? })
+    };
+    select.query_row([id.as_bytes()], row).optional()
+}
+
+fn looked_up(look: &mut CachedStatement<'_>, place: i64) -> rusqlite::Result<(i64, bool)> {
+    look.query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The last message of a conversation before a position. Positions ascend with the places, which have no gaps.
+fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> rusqlite::Result<u32> {
+    let (mut low, mut high) = (0, spoken.last);
+    if spoken.newest < before {
+        return Ok(high);
+    }
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if looked_up(look, place(spoken.key, middle))?.0 < before {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(key: i64, term: &str) -> String {
+        let mut token = String::new();
+        push_token(&mut token, key, term);
+        token
+    }
+
+    #[test]
+    fn what_terms_are_made_of_stays_as_it_is() {
+        assert_eq!(token(0x1f, "été2"), "1fzété2");
+        assert_eq!(token(1, "a_\"*\0Z"), "1za_5f_22_2a_00_5a");
+    }
+}

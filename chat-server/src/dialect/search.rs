@@ -1,0 +1,159 @@
+//! Searching, for people who write their own client or extend an old one. The same in every dialect.
+//!
+//! ```text
+//! GET /api/search?q=station+tick                 {"messages":[{…}],"next":"41","complete":true}
+//! GET /api/search?q=station&roomId=…&limit=20&before=41
+//! socket > search {"q":"station tick"} (ack)     {"ok":true,"success":true,"messages":[{…}],"next":null,"complete":true}
+//! ```
+//! The messages are those of [`super::sync`], the newest first. `next` is what to pass as `before` for the next page, null
+//! when there is none. `complete` is false when there was more to look at than one search does: the same search goes on
+//! with it when it is made again. `roomId` or `userId` say in which conversation, or with whom; without either it is all
+//! one's own.
+
+use chat_core::command::{Command, Destination};
+use chat_core::model::{Position, UserKey};
+use chat_core::search::{Found, Search};
+use serde::{Deserialize, Serialize};
+
+use super::sync::{MessageObject, message};
+use super::wire::{Call, Count, DecodeError, Text};
+
+/// The event, in every dialect.
+pub(crate) const EVENT: &str = "search";
+/// Messages in one answer, when nothing else is asked for.
+const USUALLY: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Form<'a> {
+    #[serde(borrow, default)]
+    q: Text<'a>,
+    #[serde(borrow, default)]
+    room_id: Text<'a>,
+    #[serde(borrow, default)]
+    user_id: Text<'a>,
+    #[serde(borrow, default)]
+    before: Text<'a>,
+    #[serde(default)]
+    limit: Count,
+}
+
+/// What is asked for, as it was written.
+#[derive(Default)]
+pub(crate) struct Parameters<'a> {
+    pub(crate) q: Option<&'a str>,
+    pub(crate) room_id: Option<&'a str>,
+    pub(crate) user_id: Option<&'a str>,
+    pub(crate) before: Option<&'a str>,
+    pub(crate) limit: Option<u64>,
+}
+
+/// What an event that a dialect does not know asks for.
+pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    if call.event != EVENT {
+        return Err(DecodeError::UnknownEvent);
+    }
+    let form: Form<'_> = call.object()?;
+    let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
+    let (user_id, before) = (form.user_id.optional("userId")?, form.before.optional("before")?);
+    command(&Parameters {
+        q: Some(&q),
+        room_id: room_id.as_deref(),
+        user_id: user_id.as_deref(),
+        before: before.as_deref(),
+        limit: form.limit.optional("limit")?,
+    })
+}
+
+/// The command for these parameters.
+pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Command, DecodeError> {
+    let wrong = |field, expected| DecodeError::WrongType { field, expected };
+    let text = parameters.q.ok_or(DecodeError::Missing("q"))?.to_owned();
+    let not_an_id = |field| wrong(field, "an id of 24 hexadecimal digits");
+    let within = match (parameters.room_id, parameters.user_id) {
+        (Some(_), Some(_)) => return Err(wrong("userId", "left out where roomId is given")),
+        (Some(room), None) => Some(Destination::Conversation(room.parse().map_err(|_| not_an_id("roomId"))?)),
+        (None, Some(user)) => {
+            Some(Destination::Person(UserKey::Id(user.parse().map_err(|_| not_an_id("userId"))?)))
+        }
+        (None, None) => None,
+    };
+    let not_a_position = || wrong("before", "a position as it was told, in digits");
+    let before = match parameters.before {
+        Some(before) if before.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Position(before.parse().map_err(|_| not_a_position())?))
+        }
+        Some(_) => return Err(not_a_position()),
+        None => None,
+    };
+    let limit = parameters.limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(Search::MOST));
+    if limit == 0 {
+        return Err(wrong("limit", "a whole number from 1"));
+    }
+    Ok(Command::Search(Search { text, within, before, limit: limit.min(Search::MOST) }))
+}
+
+/// The answer.
+pub(crate) fn answer(found: &Found) -> impl Serialize {
+    FoundObject {
+        messages: found.messages.iter().map(|view| message(&view.message)).collect(),
+        next: found.next.map(|next| next.0.to_string()),
+        complete: found.complete,
+    }
+}
+
+#[derive(Serialize)]
+struct FoundObject<'a> {
+    messages: Vec<MessageObject<'a>>,
+    next: Option<String>,
+    complete: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(packet: &str) -> Result<Search, String> {
+        match decode(&Call::parse(packet).unwrap()) {
+            Ok(Command::Search(search)) => Ok(search),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn parameters_are_not_guessed() {
+        let plain = Search { text: "a b ".into(), within: None, before: None, limit: USUALLY };
+        assert_eq!(decoded(r#"["search",{"q":"a b "}]"#), Ok(plain.clone()));
+        assert_eq!(
+            decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),
+            Ok(Search { before: Some(Position(7)), limit: Search::MOST, ..plain })
+        );
+        let id = "0123456789abcdef01234567";
+        let within =
+            |field: &str| decoded(&format!(r#"["search",{{"q":"a","{field}":"{id}"}}]"#)).unwrap().within;
+        assert_eq!(within("roomId"), Some(Destination::Conversation(id.parse().unwrap())));
+        assert_eq!(within("userId"), Some(Destination::Person(UserKey::Id(id.parse().unwrap()))));
+        for (fields, problem) in [
+            ("", "q is missing"),
+            (r#""q":null"#, "q is missing"),
+            (r#""q":{"$gt":""}"#, "q must be a string"),
+            (r#""q":["a"]"#, "q must be a string"),
+            (r#""q":"a","roomId":{"$gt":""}"#, "roomId must be a string"),
+            (r#""q":"a","roomId":"x""#, "roomId must be an id of 24 hexadecimal digits"),
+            (r#""q":"a","userId":{"$gt":""}"#, "userId must be a string"),
+            (r#""q":"a","userId":"ann""#, "userId must be an id of 24 hexadecimal digits"),
+            (r#""q":"a","roomId":"x","userId":"y""#, "userId must be left out where roomId is given"),
+            (r#""q":"a","before":{"$gt":""}"#, "before must be a string"),
+            (r#""q":"a","before":"-1""#, "before must be a position as it was told, in digits"),
+            (r#""q":"a","before":7"#, "before must be a string"),
+            (r#""q":"a","limit":0"#, "limit must be a whole number from 1"),
+            (r#""q":"a","limit":{"$gt":""}"#, "limit must be a whole number"),
+        ] {
+            assert_eq!(decoded(&format!(r#"["search",{{{fields}}}]"#)).unwrap_err(), problem, "{fields}");
+        }
+        assert_eq!(decoded(r#"["search"]"#).unwrap_err(), "the payload must be an object");
+        assert_eq!(decoded(r#"["search","a"]"#).unwrap_err(), "the payload must be an object");
+        assert_eq!(decoded(r#"["other"]"#).unwrap_err(), "unknown event");
+    }
+}

@@ -1,0 +1,42 @@
+//! `GET /api/search`; see [`crate::dialect::search`].
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use chat_core::command::Reply;
+
+use super::{HttpError, caller, json};
+use crate::app::App;
+use crate::dialect::search::{self, Parameters};
+
+/// Messages with these words.
+pub(super) async fn search(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    // The rejection quotes nothing that was asked for, but is not JSON.
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri)
+        .map_err(|_| HttpError::bad_request("the parameters cannot be read"))?;
+    let parameter = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let limit = match parameter("limit") {
+        Some(limit) => {
+            Some(limit.parse().map_err(|_| HttpError::bad_request("limit must be a whole number from 1"))?)
+        }
+        None => None,
+    };
+    let command = search::command(&Parameters {
+        q: parameter("q"),
+        room_id: parameter("roomId"),
+        user_id: parameter("userId"),
+        before: parameter("before"),
+        limit,
+    })?;
+    let Reply::Found(found) = app.dispatch(caller.user.id, command).await? else {
+        return Err(HttpError::internal());
+    };
+    Ok(json(StatusCode::OK, &search::answer(&found)))
+}
