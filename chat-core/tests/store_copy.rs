@@ -86,6 +86,19 @@ async fn only_an_empty_database_is_filled() {
     copy(&folder.path(), &scratch).await.expect("a copy");
     let error = copy(&folder.path(), &scratch).await.expect_err("there is something in it now");
     assert!(matches!(&error, StoreError::Refused(problem) if problem.contains("not empty")), "{error}");
+    // What is left when somebody drops all collections but the counter.
+    let half_dropped = scratch.database().await;
+    for name in half_dropped.list_collection_names().await.expect("its collections") {
+        if name != "chat_counters" {
+            half_dropped
+                .collection::<mongodb::bson::Document>(&name)
+                .drop()
+                .await
+                .expect("it can be dropped");
+        }
+    }
+    let error = copy(&folder.path(), &scratch).await.expect_err("the log has begun");
+    assert!(matches!(&error, StoreError::Refused(problem) if problem.contains("not empty")), "{error}");
     let nowhere = folder.path().with_extension("missing");
     assert!(matches!(SqliteExport::open(&nowhere), Err(StoreError::Refused(_))));
     assert!(!nowhere.exists(), "nothing is made of what is not there");

@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     Restored,
     /// A profile changed.
     Profile,
+    /// A read mark moved.
+    Read,
     /// Something that no page is told of.
     Silent,
 }
@@ -134,6 +136,7 @@ impl Disk {
                 Event::MessageDeleted(view) => (Kind::Deleted, Some(view)),
                 Event::MessageRestored(view) => (Kind::Restored, Some(view)),
                 Event::ProfileUpdated(_) => (Kind::Profile, None),
+                Event::MessagesRead { .. } => (Kind::Read, None),
                 _ => (Kind::Silent, None),
             };
             let message = view.map(|view| Said {

@@ -70,6 +70,7 @@ impl View {
             "messageDeleted" => entry.kind == Kind::Deleted,
             "messageRestored" => entry.kind == Kind::Restored,
             "userUpdated" => entry.kind == Kind::Profile,
+            "messagesRead" => entry.kind == Kind::Read,
             _ => false,
         };
         let said = entry.message.as_ref();
@@ -95,7 +96,7 @@ impl View {
         match kind {
             Kind::Sent | Kind::Restored => drop(self.shown.insert(said.token.clone(), said)),
             Kind::Deleted => drop(self.shown.remove(&said.token)),
-            Kind::Profile | Kind::Silent => {}
+            Kind::Profile | Kind::Read | Kind::Silent => {}
         }
     }
 
@@ -150,7 +151,7 @@ impl View {
                 (Kind::Sent, _) | (Kind::Restored, Family::Push) => drop(expected.insert(&said.token, said)),
                 (Kind::Deleted, _) => drop(expected.remove(&said.token)),
                 // `camel` has no word for it: who came while it was deleted sees it when the page is loaded again.
-                (Kind::Restored, Family::Camel) | (Kind::Profile | Kind::Silent, _) => {}
+                (Kind::Restored, Family::Camel) | (Kind::Profile | Kind::Read | Kind::Silent, _) => {}
             }
         }
         if let Some(token) = expected.keys().find(|token| !self.shown.contains_key(**token)) {
@@ -184,6 +185,7 @@ impl Entry {
             Kind::Restored => direct && family == Family::Push,
             // Deletions are told in rooms too.
             Kind::Deleted | Kind::Profile => family == Family::Push,
+            Kind::Read => true,
             Kind::Silent => false,
         }
     }

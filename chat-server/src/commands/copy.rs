@@ -51,6 +51,6 @@ impl Copy {
 fn said(copied: &Copied) -> String {
     let Copied { users, conversations, messages, .. } = copied;
     format!(
-        "Copied {users} accounts, {conversations} conversations and {messages} messages. The SQLite file is unchanged."
+        "Copied {users} accounts, {conversations} conversations and {messages} messages. They are still in the file, too."
     )
 }

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 
 use super::wire::{Call, Count, DecodeError, Failure, Flag, Text, client_id};
-use super::{Ack, Dialect, Frame, Frames, Mark, To, raw};
+use super::{Ack, Dialect, Frame, Frames, Mark, To, raw, read};
 use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
 use crate::http::{Address, Body, HttpError, bearer, json};
@@ -132,6 +132,7 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         Event::MessageSent(view) if view.recipient.is_some() => {
             smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
         }
+        Event::MessagesRead { conversation, user, seq } => read::told(conversation, user, *seq, mark),
         Event::MessageSent(_)
         | Event::MessageDeleted(_)
         | Event::MessageRestored(_)
@@ -139,7 +140,6 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. }
-        | Event::MessagesRead { .. }
         | Event::ProfileUpdated(_)
         | Event::UserRegistered(_)
         | Event::TypingChanged { .. } => Frames::new(),

@@ -23,7 +23,7 @@ use serde::ser::Serializer;
 use smallvec::smallvec;
 
 use super::wire::{Call, DecodeError, Failure, Text, UserObject};
-use super::{Ack, Dialect, Frame, Frames, Mark, To};
+use super::{Ack, Dialect, Frame, Frames, Mark, To, read};
 
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
@@ -101,11 +101,11 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
             let typing = UserTyping { user_id: id.as_str(), typing: *typing };
             smallvec![(To::All, mark.frame("userTyping", &typing))]
         }
+        Event::MessagesRead { conversation, user, seq } => read::told(conversation, user, *seq, mark),
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. }
-        | Event::MessagesRead { .. } => Frames::new(),
+        | Event::RoleChanged { .. } => Frames::new(),
     }
 }
 

@@ -10,14 +10,17 @@
 //! ```
 //! A read mark says up to which message somebody has read; it only moves forward. `seq` in the answer is where it is now.
 //! With nobody one has talked to yet, `roomId` is null and `seq` 0. In rooms `unread` has their name and no `userId` or
-//! `username`. Everybody in the conversation finds `messagesRead` in the log (see [`super::sync`]). The pages of the
-//! families are told nothing of marks. The same in every dialect.
+//! `username`. Everybody in the conversation is told `messagesRead {"roomId":"…","userId":"…","seq":7}`, with its position,
+//! and finds it in the log (see [`super::sync`]). The pages of the families know nothing of it: as none of them moves a mark,
+//! it costs them nothing. The same in every dialect.
 
 use chat_core::command::{Command, Destination, ReadMark, ReadUpTo, Unread};
-use chat_core::model::{ConversationKind, Seq, UserKey};
+use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
 use serde::{Deserialize, Serialize};
+use smallvec::smallvec;
 
 use super::wire::{Call, Count, DecodeError, Text};
+use super::{Frames, Mark, To};
 
 /// The event that moves a mark, and the one that answers it, in every dialect.
 pub(crate) const READ: &str = "read";
@@ -106,6 +109,12 @@ pub(crate) fn list(limit: Option<u64>) -> Result<Command, DecodeError> {
     Ok(Command::ListUnread { limit: limit.min(MOST) })
 }
 
+/// What all members are told of a mark.
+pub(super) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: Mark) -> Frames {
+    let told = Told { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 };
+    smallvec![(To::All, mark.frame("messagesRead", &told))]
+}
+
 /// Where the mark is.
 pub(crate) fn marked(mark: Option<&ReadMark>) -> impl Serialize {
     Marked {
@@ -117,6 +126,14 @@ pub(crate) fn marked(mark: Option<&ReadMark>) -> impl Serialize {
 /// What is unread.
 pub(crate) fn listed(unread: &[Unread]) -> impl Serialize {
     UnreadList { unread: unread.iter().map(object).collect() }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    room_id: String,
+    user_id: String,
+    seq: u32,
 }
 
 #[derive(Serialize)]
@@ -150,7 +167,7 @@ fn object(unread: &Unread) -> UnreadObject<'_> {
     UnreadObject {
         room_id: unread.conversation.id.to_string(),
         user_id: other.map(|other| other.id.to_string()),
-        username: other.map(chat_core::model::User::handle),
+        username: other.map(User::handle),
         name: match &unread.conversation.kind {
             ConversationKind::Direct { .. } => other.map_or("", |other| &other.full_name),
             ConversationKind::Room(room) => &room.name,

@@ -89,7 +89,7 @@ impl<'a> MongoImport<'a> {
     }
 
     async fn mark(&self) -> Result<(), Fault> {
-        for collection in [USERS, CONVERSATIONS, MESSAGES, TERMS, INDEXED, LOG, REVOKED_TOKENS] {
+        for collection in [USERS, CONVERSATIONS, MEMBERS, MESSAGES, TERMS, INDEXED, LOG, REVOKED_TOKENS] {
             if self.db.collection::<Document>(collection).find_one(doc! {}).await?.is_some() {
                 let problem =
                     format!("MongoDB: the database is not empty: there is something in {collection}");
@@ -98,7 +98,11 @@ impl<'a> MongoImport<'a> {
         }
         let mark = doc! { "$set": { "importing": true } };
         let counters = self.db.collection::<Document>(COUNTERS);
-        counters.update_one(doc! { "_id": "log", "position": 0 }, mark).await?;
+        let marked = counters.update_one(doc! { "_id": "log", "position": 0 }, mark).await?;
+        if marked.matched_count == 0 {
+            let problem = "MongoDB: the database is not empty: its log has begun, or a server is using it";
+            return Err(StoreError::Refused(problem.into()).into());
+        }
         Ok(())
     }
 
