@@ -41,6 +41,7 @@ pub mod secret;
 pub mod session;
 pub mod sessions;
 pub mod transport;
+mod turns;
 
 use std::future::Future;
 use std::sync::Arc;
