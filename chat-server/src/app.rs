@@ -33,9 +33,9 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
+use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
 use crate::sessions::Sessions;
-use crate::turns::Turns;
 
 /// The server's parts.
 pub struct App {
@@ -61,7 +61,7 @@ pub struct App {
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Turns for reading on in the log, and for counting what is unread.
-    syncs: Turns,
+    syncs: ReadTurns,
     /// Turns for searching.
     searching: Semaphore,
     /// The log is complete after this position, as far as is known here.
@@ -178,7 +178,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
-            syncs: Turns::new(4, MOST_WAITING),
+            syncs: ReadTurns::new(4, MOST_WAITING),
             searching: Semaphore::new(2),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,

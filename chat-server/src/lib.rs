@@ -36,12 +36,12 @@ pub mod http;
 pub mod mail;
 pub mod media;
 pub mod presence;
+mod read_turns;
 mod recovery;
 pub mod secret;
 pub mod session;
 pub mod sessions;
 pub mod transport;
-mod turns;
 
 use std::future::Future;
 use std::sync::Arc;

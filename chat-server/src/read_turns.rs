@@ -5,12 +5,12 @@ use chat_core::store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Hands out turns in the order in which they are asked for.
-pub(crate) struct Turns {
+pub(crate) struct ReadTurns {
     turns: Semaphore,
     waiting: Semaphore,
 }
 
-impl Turns {
+impl ReadTurns {
     /// So many have a turn at once, and so many more may wait for one.
     pub(crate) fn new(at_once: usize, most_waiting: usize) -> Self {
         Self { turns: Semaphore::new(at_once), waiting: Semaphore::new(most_waiting) }
@@ -44,7 +44,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_wait_in_order_and_the_rest_is_refused() {
-        let turns = Turns::new(1, 2);
+        let turns = ReadTurns::new(1, 2);
         let first = turns.next().await.unwrap();
         let (mut second, mut third) = (pin!(turns.next()), pin!(turns.next()));
         poll_fn(|cx| {
