@@ -40,12 +40,12 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::ConversationId;
 use chat_core::model::{
-    ClientId, Member, NewUser, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, User, UserKey,
-    Visibility,
+    ClientId, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, Tombstone,
+    User, UserKey, Visibility,
 };
 use chat_core::store::{
     Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
-    UnreadCount,
+    UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UnreadCount,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all, poll_fn};
@@ -376,6 +376,130 @@ async fn a_spoilt_document_is_named() {
         store.changes_after(Position(1), 9).await,
         Ok(Some(changes)) if matches!(&changes[..], [LoggedChange { change: Change::MessageSent(_), .. }])
     ));
+}
+
+/// What cannot be read in the log is passed over alone, be it damaged or from a newer version: neither what comes before it
+/// nor what comes after it is lost, whichever of the two collections either is in.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn an_entry_that_cannot_be_read_ends_the_list_before_it() {
+    let spoilt = [
+        (4, "chat_log", doc! { "_id": 4_i64 }, doc! { "kind": "of_a_newer_version" }),
+        (4, "chat_log", doc! { "_id": 4_i64 }, doc! { "user": "somebody" }),
+        (3, "chat_messages", doc! { "position": 3_i64 }, doc! { "sender": "somebody" }),
+        (3, "chat_messages", doc! { "position": 3_i64 }, doc! { "position": 3.0 }),
+        (5, "chat_messages", doc! { "position": 5_i64 }, doc! { "body": "spoilt" }),
+        (6, "chat_log", doc! { "_id": 6_i64 }, doc! { "message": object_id(&person(9)) }),
+    ];
+    for (position, collection, which, spoil) in spoilt {
+        let scratch = Scratch::new();
+        let store = scratch.open().await;
+        let conversation = Load::conversation(&*store).await;
+        let at = Timestamp::from_millis(1);
+        for n in 0..3 {
+            store.append(message(conversation, 0, n)).await.expect("a message");
+        }
+        store.mark_read(conversation, person(1), None, at).await.expect("a mark");
+        store.append(message(conversation, 0, 3)).await.expect("a message");
+        let deleted = Some(Tombstone { at, by: person(0) });
+        store.set_deleted(message(conversation, 0, 3).id, deleted, at).await.expect("a deletion");
+        store.append(message(conversation, 0, 4)).await.expect("a message");
+        let read = async |after, most| match store.changes_after(Position(after), most).await {
+            Ok(Some(changes)) => Ok(changes.iter().map(|logged| logged.position.0).collect::<Vec<_>>()),
+            Ok(None) => panic!("nothing was forgotten"),
+            Err(error) => Err(error),
+        };
+        assert_eq!(read(0, 9).await.expect("the log"), [1, 2, 3, 4, 5, 6, 7], "before it is spoilt");
+
+        let collection = scratch.database().await.collection::<Document>(collection);
+        collection.update_one(which, doc! { "$set": &spoil }).await.expect("a change");
+        // The deletion of a message that cannot be read cannot be read either.
+        let unreadable = |at| at == position || (position == 5 && at == 6);
+        for after in 0..7 {
+            for most in [1, 2, 9] {
+                let rest = (after + 1..=7).take(most).take_while(|at| !unreadable(*at));
+                let readable: Vec<u64> = rest.collect();
+                match read(after, most).await {
+                    Ok(found) if !readable.is_empty() => {
+                        assert_eq!(found, readable, "{most} after {after}, {spoil}");
+                    }
+                    Err(StoreError::Corrupt { .. }) if readable.is_empty() => {}
+                    other => panic!("{most} after {after}, {spoil}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// Where nothing was said since there are marks, whoever has none of their own costs nothing: no message is looked at.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn what_is_read_without_a_mark_is_not_looked_at() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let conversation = Load::conversation(&*store).await;
+    for n in 0..2 {
+        store.append(message(conversation, 0, n)).await.expect("a message");
+    }
+    let database = scratch.database().await;
+    let (of_all, of) = (|| doc! {}, |name: &str| database.collection::<Document>(name));
+    of("chat_members").update_many(of_all(), doc! { "$unset": { "read_seq": "" } }).await.expect("a change");
+    let up_to = doc! { "$set": { "read_up_to": 2_i64 } };
+    of("chat_counters").update_one(of_all(), up_to).await.expect("a change");
+    // Whoever looks at this message stumbles.
+    let spoil = doc! { "$set": { "seq": 2.0 } };
+    of("chat_messages").update_one(doc! { "seq": 2_i64 }, spoil).await.expect("a change");
+    assert_eq!(store.unread(person(1), 9).await.expect("a count"), []);
+
+    // What was said since and deleted is no reason to look either.
+    let third = message(conversation, 0, 2);
+    store.append(third.clone()).await.expect("a message");
+    assert!(
+        matches!(store.unread(person(1), 9).await, Err(StoreError::Corrupt { .. })),
+        "now it is looked at"
+    );
+    let at = Timestamp::from_millis(1);
+    let deleted = Some(Tombstone { at, by: person(0) });
+    of("chat_messages")
+        .update_one(doc! { "seq": 2.0 }, doc! { "$set": { "seq": 2_i64 } })
+        .await
+        .expect("a change");
+    store.set_deleted(third.id, deleted, at).await.expect("a deletion");
+    let spoil = doc! { "$set": { "seq": 2.0 } };
+    of("chat_messages").update_one(doc! { "seq": 2_i64 }, spoil).await.expect("a change");
+    assert_eq!(store.unread(person(1), 9).await.expect("a count"), []);
+}
+
+/// However many conversations somebody has never read, one list costs only so much.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn only_so_many_messages_are_looked_at_in_all() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let bound = UNREAD_LOOKED_AT_IN_ALL / UNREAD_LOOKED_AT;
+    let conversations = 2 * bound;
+    for n in 1..=conversations {
+        let (pair, at) = (Pair::new(person(0), person(n)), Timestamp::from_millis(0));
+        let mut id = [0; 12];
+        id[8..].copy_from_slice(&n.to_be_bytes());
+        let direct =
+            store.open_direct(pair, ConversationId::from_bytes(id), at).await.expect("a conversation");
+        store.append(message(direct.id, n, n)).await.expect("a message");
+    }
+    assert_eq!(store.unread(person(0), usize::MAX).await.expect("a count").len() as u32, conversations);
+
+    // As if there were as many messages in each as are looked at.
+    let last = i64::from(UNREAD_LOOKED_AT);
+    let database = scratch.database().await;
+    for name in ["chat_conversations", "chat_messages"] {
+        let field = if name == "chat_messages" { "seq" } else { "last_seq" };
+        let set = doc! { "$set": { field: last } };
+        database.collection::<Document>(name).update_many(doc! {}, set).await.expect("a change");
+    }
+    let found = store.unread(person(0), usize::MAX).await.expect("a count");
+    assert_eq!(found.len() as u32, bound);
+    assert!(found.iter().all(|count| count.unread == 1 && count.last_seq == Seq(UNREAD_LOOKED_AT)));
+    assert_eq!(store.unread(person(0), 3).await.expect("a count"), found[..3]);
 }
 
 /// Closing leaves nothing behind that runs on.

@@ -33,6 +33,7 @@ use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
+use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
 use crate::sessions::Sessions;
 
@@ -60,7 +61,7 @@ pub struct App {
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Turns for reading on in the log, and for counting what is unread.
-    syncs: Semaphore,
+    syncs: ReadTurns,
     /// Turns for searching.
     searching: Semaphore,
     /// The log is complete after this position, as far as is known here.
@@ -97,6 +98,9 @@ pub(crate) enum Dispatched<'a> {
 }
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Most requests that wait for their turn to read much; more are told to come back.
+const MOST_WAITING: usize = 1_000;
 
 impl App {
     /// Most people in one list.
@@ -174,7 +178,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
-            syncs: Semaphore::new(4),
+            syncs: ReadTurns::new(4, MOST_WAITING),
             searching: Semaphore::new(2),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
@@ -244,9 +248,16 @@ impl App {
             self.searches.count(user, now);
         }
         let _turn = match command {
-            // It may read much, and its answer may be large. Fails only if somebody closes it, which nobody does.
-            Command::Sync { .. } | Command::ListUnread { .. } => self.syncs.acquire().await.ok(),
-            // It may have to index much first.
+            // It may read much, and its answer may be large.
+            Command::Sync { .. } | Command::ListUnread { .. } => match self.syncs.next().await {
+                Ok(turn) => Some(turn),
+                // Nothing was changed, and the store is well: nothing to look for, and no fault.
+                Err(error) => {
+                    tracing::warn!(user.id = %user, "too many read on in the log at once: one was refused");
+                    return Dispatched::Done(Err(error));
+                }
+            },
+            // It may have to index much first. Fails only if somebody closes it, which nobody does.
             Command::Search(_) => self.searching.acquire().await.ok(),
             _ => None,
         };
@@ -512,4 +523,51 @@ fn http_client() -> Result<reqwest::Client, ConfigError> {
 
 fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Variable { variable, problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use chat_core::model::Position;
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::config::Options;
+
+    #[tokio::test]
+    async fn reading_much_takes_a_turn_and_too_many_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Options::command().mut_args(|arg| arg.env(None));
+        let arguments = ["chat-server", "--data-dir", folder.path().to_str().unwrap()];
+        let options = Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap();
+        let app = App::over(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
+        let user = UserId::from_bytes([7; 12]);
+        let asked = |n: usize| match n % 2 {
+            0 => app.start(user, Command::Sync { since: Some(Position(0)), limit: 1 }),
+            _ => app.start(user, Command::ListUnread { limit: 1 }),
+        };
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            turns.push(app.syncs.next().await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..MOST_WAITING).map(|n| Box::pin(asked(n))).collect();
+        poll_fn(|cx| {
+            assert!(waiting.iter_mut().all(|asked| asked.as_mut().poll(cx).is_pending()));
+            Poll::Ready(())
+        })
+        .await;
+        for n in 0..2 {
+            let Dispatched::Done(Err(error)) = asked(n).await else { panic!("there is no place left") };
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+        }
+        drop(turns);
+        for asked in waiting {
+            assert!(matches!(asked.await, Dispatched::Done(Ok(Reply::Changes(_) | Reply::Unread(_)))));
+        }
+        for n in 0..2 {
+            assert!(matches!(asked(n).await, Dispatched::Done(Ok(_))), "nobody waits any more");
+        }
+    }
 }

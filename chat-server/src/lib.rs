@@ -36,6 +36,7 @@ pub mod http;
 pub mod mail;
 pub mod media;
 pub mod presence;
+mod read_turns;
 mod recovery;
 pub mod secret;
 pub mod session;

@@ -56,7 +56,7 @@ pub use copy::{Copied, copy_to_mongodb};
 pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use mongodb::MongoStore;
-pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_MOST, UnreadCount};
+pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UNREAD_MOST, UnreadCount};
 pub use search::{Match, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
@@ -305,6 +305,9 @@ pub trait ChangeLog: Send + Sync {
     /// The changes after a position in the order of positions, at most `limit`; none when some of them have been
     /// forgotten. Messages, rooms and users come as they are now, not as they were. A driver may end early, though not
     /// before the first change, when the bodies take more than 16 MiB.
+    ///
+    /// The list ends before a change that cannot be read, because it is damaged or of a kind that only a newer version
+    /// knows. Only the very first one is an error, so that whoever passes over it loses nothing else.
     async fn changes_after(
         &self,
         position: Position,

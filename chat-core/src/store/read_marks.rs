@@ -17,6 +17,10 @@ pub const UNREAD_MOST: u32 = 1_000;
 /// its cost bounded also for somebody who says much and never reads: what is passed over is their own or deleted.
 pub const UNREAD_LOOKED_AT: u32 = 2_000;
 
+/// So many messages in all are looked at for one list of what is unread; a driver may end the list where they are spent.
+/// Without this, a thousand conversations that somebody has never read would keep a database busy for seconds.
+pub const UNREAD_LOOKED_AT_IN_ALL: u32 = 50_000;
+
 /// Read marks.
 ///
 /// # Guarantees
@@ -43,7 +47,9 @@ pub trait ReadMarkStore: Send + Sync {
     ///
     /// Unread are the messages of others after the mark that are not deleted; a restored one is unread again. (The
     /// distance from the mark to the last message would count one's own and deleted ones.) At most [`UNREAD_MOST`] are
-    /// counted, among the last [`UNREAD_LOOKED_AT`] messages of each conversation. Notes to oneself are never unread.
+    /// counted, among the last [`UNREAD_LOOKED_AT`] messages of each conversation. Notes to oneself are never unread. A
+    /// driver may end the list early when [`UNREAD_LOOKED_AT_IN_ALL`] messages have been looked at, also where nothing was
+    /// found in them.
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError>;
 }
 
@@ -63,4 +69,26 @@ pub struct UnreadCount {
 /// After which seq messages are counted, given the mark and the last message.
 pub(super) fn counted_after(read: Seq, last: Seq) -> Seq {
     read.max(Seq(last.0.saturating_sub(UNREAD_LOOKED_AT)))
+}
+
+/// How many messages may still be looked at for one list.
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
+pub(super) struct LookingAt {
+    left: u32,
+}
+
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
+impl LookingAt {
+    pub(super) fn new() -> Self {
+        Self { left: UNREAD_LOOKED_AT_IN_ALL }
+    }
+
+    /// Whether those of this conversation may be looked at; then they count.
+    pub(super) fn may(&mut self, read: Seq, last: Seq) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left = self.left.saturating_sub(last.0.saturating_sub(counted_after(read, last).0));
+        true
+    }
 }

@@ -63,9 +63,13 @@
 //! # Databases from before there were read marks
 //! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
 //! was said before that is read, for all members who have no mark of their own yet. The number of the layout stays the
-//! same, since every field means what it did. Nodes of both kinds may run at the same time while a cluster is upgraded:
-//! the older ones pass over marks in the log, with an error in theirs, and members whom they let into a room have their
-//! mark where everybody else's was when the first newer node came.
+//! same, since every field means what it did.
+//!
+//! Nodes from before there were marks must be stopped before a newer one is started: an entry that such a node does not
+//! know ends what it reads of the log with an error, and with it what else it read at once, so that its clients would lose
+//! messages. From this version on a node passes over an entry that it does not know, and over that one alone, with an error
+//! in its log. (Members whom an older node has let into a room have their mark where everybody else's was when the first
+//! newer node came.)
 
 mod changes;
 mod collections;
@@ -78,6 +82,7 @@ mod import;
 mod reads;
 mod search;
 mod transaction;
+mod unread;
 mod writer;
 mod writing;
 
@@ -273,7 +278,7 @@ impl ReadMarkStore for MongoStore {
     }
 
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
-        self.read(reads::unread(&self.db, user, limit)).await
+        self.read(unread::unread(&self.db, user, limit)).await
     }
 }
 

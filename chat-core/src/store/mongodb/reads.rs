@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, doc};
+use mongodb::bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::FindOptions;
 use mongodb::{Collection, Database};
 
@@ -16,12 +16,8 @@ use super::transaction::pair_of;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, Seq, User, UserKey};
-use crate::store::read_marks::counted_after;
-use crate::store::{Change, LoggedChange, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
-
-/// The unread messages of so many conversations are counted at once.
-const COUNTED_AT_ONCE: usize = 20;
+use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window that holds more bytes of bodies than this ends early.
 pub(super) const MOST_BYTES_AT_ONCE: usize = 16 << 20;
@@ -131,108 +127,6 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
     Ok(partners)
 }
 
-/// A conversation in which something may be unread, and the messages that are looked at.
-struct Candidate {
-    id: ConversationId,
-    read: Seq,
-    last: Seq,
-}
-
-pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<Vec<UnreadCount>, Fault> {
-    if most == 0 {
-        return Ok(Vec::new());
-    }
-    let candidates = candidates(db, user).await?;
-    let mut found = Vec::new();
-    for some in candidates.chunks(COUNTED_AT_ONCE.min(most)) {
-        let counts = count_unread(db, user, some).await?;
-        for Candidate { id, read, last } in some {
-            let Some(unread) = counts.get(id) else { continue };
-            let unread = u32::try_from(*unread).unwrap_or(UNREAD_MOST).min(UNREAD_MOST);
-            found.push(UnreadCount { conversation: *id, last_seq: *last, read_seq: *read, unread });
-            if found.len() == most {
-                return Ok(found);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// In the order of the latest messages. The marks are read first: none is beyond the last message.
-async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault> {
-    let mut marks = HashMap::new();
-    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
-    while cursor.advance().await? {
-        let (id, _, mark) = documents::read_mark(cursor.current())?;
-        marks.insert(id, mark);
-    }
-    let ids: Vec<_> = marks.keys().map(|id| object_id(id.as_bytes())).collect();
-    let filter = doc! { "_id": { "$in": ids }, "latest": { "$exists": true } };
-    let conversations = raw(db, CONVERSATIONS);
-    let mut cursor = conversations.find(filter).sort(doc! { "latest": -1 }).batch_size(10_000).await?;
-    let mut ends = Vec::new();
-    while cursor.advance().await? {
-        let (id, last) = documents::read_end(cursor.current())?;
-        let pair = pair_of(&documents::read_conversation(cursor.current())?);
-        // Notes to oneself are read.
-        if pair.is_none_or(|pair| pair.other(user) != Some(user)) {
-            ends.push((id, last));
-        }
-    }
-    let mut candidates = Vec::new();
-    let mut read_up_to = None;
-    for (id, last) in ends {
-        let read = match marks.get(&id).copied().flatten() {
-            Some(mark) => mark,
-            None => {
-                let position = match read_up_to {
-                    Some(position) => position,
-                    None => *read_up_to.insert(counter_field(db, "read_up_to").await?),
-                };
-                let found = raw(db, MESSAGES)
-                    .find_one(documents::read_without_mark(id, last, position))
-                    .sort(doc! { "conversation": -1, "seq": -1 })
-                    .projection(doc! { "seq": 1 })
-                    .await?;
-                found.map_or(Ok(counted_after(Seq(0), last)), |doc| documents::read_seq(&doc))?
-            }
-        };
-        if read < last {
-            candidates.push(Candidate { id, read, last });
-        }
-    }
-    Ok(candidates)
-}
-
-/// How many messages of these conversations are unread, where there are any.
-async fn count_unread(
-    db: &Database,
-    user: UserId,
-    candidates: &[Candidate],
-) -> Result<HashMap<ConversationId, i64>, Fault> {
-    let unread = |Candidate { id, read, last }: &Candidate| {
-        doc! {
-            "conversation": object_id(id.as_bytes()),
-            "seq": { "$gt": i64::from(counted_after(*read, *last).0), "$lte": i64::from(last.0) },
-            "sender": { "$ne": object_id(user.as_bytes()) },
-            "deleted_at": { "$exists": false },
-        }
-    };
-    let any: Vec<_> = candidates.iter().map(unread).collect();
-    let count = [
-        doc! { "$match": { "$or": any } },
-        doc! { "$group": { "_id": "$conversation", "unread": { "$sum": 1 } } },
-    ];
-    let messages = raw(db, MESSAGES);
-    let mut cursor = messages.aggregate(count).with_type::<RawDocumentBuf>().await?;
-    let mut counts = HashMap::new();
-    while cursor.advance().await? {
-        let fields = Reading::new("count", cursor.current());
-        counts.insert(ConversationId::from_bytes(fields.id("_id")?), fields.int("unread")?);
-    }
-    Ok(counts)
-}
-
 pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<StoredMessage>, Fault> {
     let found = raw(db, MESSAGES).find_one(doc! { "_id": object_id(id.as_bytes()) }).await?;
     Ok(found.map(|doc| documents::read_message(&doc)).transpose()?.map(|found| found.message))
@@ -284,7 +178,7 @@ pub(super) async fn last_position(db: &Database) -> Result<Position, Fault> {
     counter_field(db, "position").await
 }
 
-async fn counter_field(db: &Database, field: &'static str) -> Result<Position, Fault> {
+pub(super) async fn counter_field(db: &Database, field: &'static str) -> Result<Position, Fault> {
     let counters = raw(db, COUNTERS);
     let found = counters.find_one(doc! { "_id": "log" }).projection(doc! { field: 1 }).await?;
     let doc = found.ok_or_else(|| StoreError::Corrupt { what: "counter", id: "log".into() })?;
@@ -341,14 +235,16 @@ pub(super) async fn changes_after(
     position: Position,
     most: usize,
 ) -> Result<Option<Vec<LoggedChange>>, Fault> {
-    let logged = if most == 0 { Vec::new() } else { logged_after(db, position, most).await? };
+    let logged = if most == 0 { Ok(Vec::new()) } else { logged_after(db, position, most).await };
     // Asked for last: what was forgotten while the log was read is missing in it.
     if position < log_begin(db).await? {
         return Ok(None);
     }
-    with_messages(db, logged).await.map(Some)
+    with_messages(db, logged?).await.map(Some)
 }
 
+/// The log after a position, without gaps: up to the first entry that cannot be read, which is an error only where nothing
+/// comes before it. Whoever asks for one entry at a time learns so which one it is, and loses no other.
 async fn logged_after(
     db: &Database,
     position: Position,
@@ -357,31 +253,66 @@ async fn logged_after(
     let after = doc! { "$gt": number(position.0) };
     let size = batch_size(most);
     let (messages, log) = (raw(db, MESSAGES), raw(db, LOG));
+    let first = Position(position.0.saturating_add(1));
+    let (mut logged, mut bytes, mut unreadable) = (Vec::new(), 0, None);
+
     let sent = messages.find(doc! { "position": after.clone() }).sort(doc! { "position": 1 });
     let mut sent = sent.limit(limit(most)).batch_size(size).await?;
-    let (mut logged, mut bytes) = (Vec::new(), 0);
+    let mut last = position;
     // Where this ends early there is a gap.
     while bytes <= MOST_BYTES_AT_ONCE && sent.advance().await? {
-        let found = documents::read_message(sent.current())?;
-        bytes += found.message.body.bytes.len();
-        logged.push((found.position, Logged::Sent(found.message)));
+        match documents::read_message(sent.current()) {
+            Ok(found) => {
+                last = found.position;
+                bytes += found.message.body.bytes.len();
+                logged.push((found.position, Logged::Sent(found.message)));
+            }
+            Err(error) => {
+                let at = position_of(sent.current(), "position", last);
+                unreadable = (at == first).then_some(error);
+                break;
+            }
+        }
     }
+
     let others = log.find(doc! { "_id": after }).sort(doc! { "_id": 1 });
     let mut others = others.limit(limit(most)).batch_size(size).await?;
+    let mut last = position;
     while others.advance().await? {
-        let entry = documents::read_entry(others.current())?;
-        logged.push((entry.position, Logged::Other(entry)));
+        match documents::read_entry(others.current()) {
+            Ok(entry) => {
+                last = entry.position;
+                logged.push((entry.position, Logged::Other(entry)));
+            }
+            Err(error) => {
+                let at = position_of(others.current(), "_id", last);
+                unreadable = unreadable.or((at == first).then_some(error));
+                break;
+            }
+        }
     }
+
     logged.sort_unstable_by_key(|(position, _)| *position);
     // Between the two reads something may have been committed of which only the second one shows its part: positions
     // have no gaps, so a gap is where this reader has to stop.
-    let next = (position.0.saturating_add(1)..).map(Position);
+    let next = (first.0..).map(Position);
     let whole = logged.iter().zip(next).take(most).take_while(|((found, _), next)| found == next).count();
     logged.truncate(whole);
-    Ok(logged)
+    match unreadable {
+        Some(error) if logged.is_empty() => Err(error.into()),
+        _ => Ok(logged),
+    }
 }
 
-/// Adds the messages that entries of the log are about; ends early when they are too large.
+/// Where in the log a document stands that cannot be read. If not even that can be read of it, it is taken for the next
+/// one after the `last` that could.
+fn position_of(doc: &RawDocument, field: &'static str, last: Position) -> Position {
+    let position = Reading::new("log entry", doc).int(field);
+    position.map_or(Position(last.0.saturating_add(1)), |position| Position(position.unsigned_abs()))
+}
+
+/// Adds the messages that entries of the log are about; ends early when they are too large, and before an entry that
+/// cannot be read, unless it is the first.
 async fn with_messages(
     db: &Database,
     mut logged: Vec<(Position, Logged)>,
@@ -404,22 +335,28 @@ async fn with_messages(
         let some: Vec<_> = some.iter().map(|(_, id)| object_id(id.as_bytes())).collect();
         let mut cursor = raw(db, MESSAGES).find(doc! { "_id": { "$in": some } }).await?;
         while cursor.advance().await? {
-            let message = documents::read_message(cursor.current())?.message;
-            bytes += message.body.bytes.len();
-            messages.insert(message.id, message);
+            // One that cannot be read is missed by its entry.
+            let Ok(found) = documents::read_message(cursor.current()) else { continue };
+            bytes += found.message.body.bytes.len();
+            messages.insert(found.message.id, found.message);
         }
     }
-    let change = |(position, logged)| {
+    let mut changes = Vec::with_capacity(logged.len());
+    for (position, logged) in logged {
         let change = match logged {
             // All entries of a list show a message in the same state: the one read last.
             Logged::Sent(message) => {
                 Change::MessageSent(messages.get(&message.id).cloned().unwrap_or(message))
             }
-            Logged::Other(entry) => read_change(&entry, &messages)?,
+            Logged::Other(entry) => match read_change(&entry, &messages) {
+                Ok(change) => change,
+                Err(error) if changes.is_empty() => return Err(error.into()),
+                Err(_) => break,
+            },
         };
-        Ok(LoggedChange { position, change })
-    };
-    logged.into_iter().map(change).collect()
+        changes.push(LoggedChange { position, change });
+    }
+    Ok(changes)
 }
 
 fn read_change(entry: &Entry, messages: &HashMap<MessageId, StoredMessage>) -> Result<Change, StoreError> {

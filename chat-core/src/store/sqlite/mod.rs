@@ -450,6 +450,10 @@ fn fault(error: &rusqlite::Error) -> StoreError {
         rusqlite::Error::FromSqlConversionFailure(column, _, what) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: {what}") }
         }
+        // Trying again does not help, so it must not pass for a database that is away.
+        rusqlite::Error::InvalidColumnType(column, _, kind) => {
+            StoreError::Corrupt { what: "row", id: format!("column {column}: of type {kind}") }
+        }
         error => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Corrupt { what: "database file", id: error.to_string() }

@@ -3,6 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::fault;
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::history::Window;
@@ -11,7 +12,7 @@ use crate::model::{
     Conversation, ConversationKind, Member, Pair, PasswordHash, Position, Role, RoomInfo, Seq, Tombstone,
     User, UserKey, Visibility,
 };
-use crate::store::{Change, LoggedChange, StoredMessage};
+use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// `log.kind`. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -341,18 +342,28 @@ pub(super) fn changes_after(
     let after = i64::try_from(position.0).unwrap_or(i64::MAX);
     let mut rows = select.query(params![after, limit as i64])?;
     let (mut changes, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        if bytes > MOST_BYTES_AT_ONCE {
-            break;
+    while bytes <= MOST_BYTES_AT_ONCE {
+        let next = rows.next().and_then(|row| row.map(|row| read_change(db, row)).transpose());
+        match next {
+            Ok(Some(change)) => {
+                bytes += body_bytes(&change.change);
+                changes.push(change);
+            }
+            Ok(None) => break,
+            // It is an error when somebody asks for it first; what comes before it is not lost with it.
+            Err(error) if !changes.is_empty() && matches!(fault(&error), StoreError::Corrupt { .. }) => break,
+            Err(error) => return Err(error),
         }
-        let room = || row.get(3).map(ConversationId::from_bytes);
-        let user = || row.get(4).map(UserId::from_bytes);
-        let mut message = || {
-            let message = message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"))?;
-            bytes += message.body.bytes.len();
-            Ok::<_, rusqlite::Error>(message)
-        };
-        let change = match Kind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))? {
+    }
+    Ok(Some(changes))
+}
+
+fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<LoggedChange> {
+    let room = || row.get(3).map(ConversationId::from_bytes);
+    let user = || row.get(4).map(UserId::from_bytes);
+    let message = || message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"));
+    let read = || {
+        Ok(match Kind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))? {
             Kind::MessageSent => Change::MessageSent(message()?),
             Kind::MessageDeleted => Change::MessageDeleted(message()?),
             Kind::MessageRestored => Change::MessageRestored(message()?),
@@ -369,10 +380,28 @@ pub(super) fn changes_after(
                 let seq = Seq(seq_of(row.get(2)?));
                 Change::ReadMarked { conversation: room()?, user: user()?, seq }
             }
-        };
-        changes.push(LoggedChange { position: read_position(row.get(0)?), change });
+        })
+    };
+    let change = read().map_err(|error| match error {
+        // In what is read, unlike in what is written, this is nobody's request.
+        rusqlite::Error::IntegralValueOutOfRange(column, _) => unreadable(column, "number"),
+        error => error,
+    })?;
+    Ok(LoggedChange { position: read_position(row.get(0)?), change })
+}
+
+fn body_bytes(change: &Change) -> usize {
+    match change {
+        Change::MessageSent(message) | Change::MessageDeleted(message) | Change::MessageRestored(message) => {
+            message.body.bytes.len()
+        }
+        Change::RoomCreated { .. }
+        | Change::MemberAdded { .. }
+        | Change::MemberRemoved { .. }
+        | Change::RoleChanged { .. }
+        | Change::ProfileUpdated { .. }
+        | Change::ReadMarked { .. } => 0,
     }
-    Ok(Some(changes))
 }
 
 fn read_position(position: i64) -> Position {
@@ -381,4 +410,73 @@ fn read_position(position: i64) -> Position {
 
 pub(super) fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, format!("unknown {what}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteOptions;
+    use crate::store::{ChangeLog, MessageStore, NewMessage, ReadMarkStore, RoomStore, SqliteStore};
+
+    const ANN: UserId = UserId::from_bytes([7; 12]);
+    const BOB: UserId = UserId::from_bytes([8; 12]);
+    const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
+    const NOW: Timestamp = Timestamp::from_millis(1);
+
+    fn message(n: u8) -> NewMessage {
+        NewMessage {
+            id: MessageId::from_bytes([n; 12]),
+            conversation: ROOM,
+            sender: ANN,
+            body: Blob { encoding: Encoding::Stored, bytes: vec![n] },
+            file_name: None,
+            image: None,
+            client_id: None,
+            fingerprint: None,
+            at: NOW,
+        }
+    }
+
+    /// What cannot be read is passed over alone: neither what comes before it nor what comes after it is lost.
+    #[tokio::test]
+    async fn an_entry_that_cannot_be_read_ends_the_list_before_it() {
+        for spoil in [
+            "UPDATE log SET kind = 99 WHERE position = 4",
+            "UPDATE log SET kind = 999 WHERE position = 4",
+            "UPDATE log SET user = NULL WHERE position = 4",
+            "UPDATE log SET kind = 1, place = NULL WHERE position = 4",
+            "UPDATE log SET kind = 1, place = 4294967300 WHERE position = 4;
+             UPDATE messages SET encoding = 99 WHERE position = 5;
+             UPDATE log SET kind = 8, user = x'070707070707070707070707' WHERE position = 5",
+            "UPDATE log SET kind = 1, place = 4294967396 WHERE position = 4",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chat.db");
+            let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+            store.open_direct(Pair::new(ANN, BOB), ROOM, NOW).await.unwrap();
+            for n in 1..=3 {
+                store.append(message(n)).await.unwrap();
+            }
+            store.mark_read(ROOM, BOB, None, NOW).await.unwrap();
+            store.append(message(4)).await.unwrap();
+            let read = async |after, limit| {
+                let read = store.changes_after(Position(after), limit).await;
+                read.map(|changes| {
+                    changes.unwrap().iter().map(|logged| logged.position.0).collect::<Vec<_>>()
+                })
+            };
+            assert_eq!(read(0, 9).await.unwrap(), [1, 2, 3, 4, 5], "before it is spoilt");
+            Connection::open(&path).unwrap().execute_batch(spoil).unwrap();
+            for limit in [9, 300] {
+                assert_eq!(read(0, limit).await.unwrap(), [1, 2, 3], "{spoil}");
+                assert_eq!(read(2, limit).await.unwrap(), [3], "{spoil}");
+                let first = read(3, limit).await;
+                assert!(matches!(first, Err(StoreError::Corrupt { .. })), "{spoil}: {first:?}");
+                assert_eq!(read(4, limit).await.unwrap(), [5], "{spoil}");
+            }
+            let alone = read(3, 1).await;
+            assert!(matches!(alone, Err(StoreError::Corrupt { .. })), "{spoil}: {alone:?}");
+            assert_eq!(read(2, 1).await.unwrap(), [3], "{spoil}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::place;
 use crate::id::{ConversationId, UserId};
 use crate::model::Seq;
-use crate::store::read_marks::counted_after;
+use crate::store::read_marks::{LookingAt, counted_after};
 use crate::store::{UNREAD_MOST, UnreadCount};
 
 /// Notes to oneself are the pair of equal halves.
@@ -53,9 +53,10 @@ pub(super) fn unread(db: &Connection, user: UserId, limit: usize) -> rusqlite::R
     let mut candidates = candidates(&reading, user)?;
     candidates.sort_unstable_by_key(|candidate| Reverse(candidate.latest));
     let mut count = reading.prepare_cached(COUNT)?;
-    let mut found = Vec::new();
+    let (mut found, mut looking_at) = (Vec::new(), LookingAt::new());
     for Candidate { id, read, last, from, to, .. } in candidates {
-        if found.len() == limit {
+        // There is one thread for long reads, for everybody.
+        if found.len() == limit || !looking_at.may(read, last) {
             break;
         }
         let unread: u32 = count.query_row(params![from, to, user.as_bytes()], |row| row.get(0))?;
@@ -80,4 +81,44 @@ fn candidates(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Candidate>>
         }
     }
     Ok(candidates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteOptions;
+    use crate::store::{ReadMarkStore, SqliteStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL};
+
+    const ANN: UserId = UserId::from_bytes([7; 12]);
+    const BOB: UserId = UserId::from_bytes([8; 12]);
+
+    /// However many conversations somebody has never read, and whoever spoke in them, one list costs only so much.
+    #[tokio::test]
+    async fn only_so_many_messages_are_looked_at_in_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+        let db = Connection::open(&path).unwrap();
+        let bound = i64::from(UNREAD_LOOKED_AT_IN_ALL / UNREAD_LOOKED_AT);
+        // The conversations of the latest messages come first. Bob is in all of them, and silent in those of even keys.
+        for key in 1..=2 * bound {
+            let mut id = [0; 12];
+            id[4..].copy_from_slice(&key.to_be_bytes());
+            let sql =
+                "INSERT INTO conversations (key, id, name, visibility, created_at) VALUES (?, ?, 'r', 0, 1)";
+            db.execute(sql, params![key, id]).unwrap();
+            let sql = "INSERT INTO members (conversation, user, role, joined_at) VALUES (?, ?, 0, 1)";
+            db.execute(sql, params![key, BOB.as_bytes()]).unwrap();
+            let sql =
+                "INSERT INTO messages (place, id, position, sender, encoding, body, created_at, updated_at)
+                VALUES (?, ?, ?, ?, 0, x'', 1, 1)";
+            let sender = if key % 2 == 0 { ANN } else { BOB };
+            let at = place(key, UNREAD_LOOKED_AT);
+            db.execute(sql, params![at, id, key, sender.as_bytes()]).unwrap();
+        }
+        let found = store.unread(BOB, usize::MAX).await.unwrap();
+        assert_eq!(found.len() as i64, bound / 2 + bound % 2);
+        assert!(found.iter().all(|count| count.unread == 1), "{found:?}");
+        assert_eq!(store.unread(BOB, 2).await.unwrap(), found[..2]);
+    }
 }

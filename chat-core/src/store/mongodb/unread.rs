@@ -1,0 +1,168 @@
+//! Counting what is unread.
+//!
+//! Who has sent a message, and whether it is deleted, stands in no index, so the messages that are looked at are read
+//! whole, bodies and all. An index that held the sender would be one more of all messages, which every send would pay for,
+//! with or without anybody who ever asks what is unread; and without the sender a shorter one, of deleted messages, is of no
+//! use. So what is bounded is how much is read: the messages of each conversation, those of all of them together
+//! ([`UNREAD_LOOKED_AT_IN_ALL`](crate::store::UNREAD_LOOKED_AT_IN_ALL)), and the server's time.
+
+use std::collections::HashMap;
+
+use futures_util::future::try_join_all;
+use mongodb::Database;
+use mongodb::bson::{RawDocumentBuf, doc};
+
+use super::PATIENCE;
+use super::collections::{CONVERSATIONS, MEMBERS, MESSAGES};
+use super::documents::{self, Reading, object_id};
+use super::faults::Fault;
+use super::reads::{counter_field, raw};
+use super::transaction::pair_of;
+use crate::id::{ConversationId, UserId};
+use crate::model::{Position, Seq};
+use crate::store::read_marks::{LookingAt, counted_after};
+use crate::store::{UNREAD_MOST, UnreadCount};
+
+/// The unread messages of so many conversations are counted at once.
+const COUNTED_AT_ONCE: usize = 20;
+
+/// A conversation in which something may be unread.
+#[derive(Clone, Copy)]
+struct Candidate {
+    id: ConversationId,
+    mark: Mark,
+    last: Seq,
+}
+
+/// How far somebody has read.
+#[derive(Clone, Copy)]
+enum Mark {
+    At(Seq),
+    /// They have no mark yet: up to the last message that was sent up to this position.
+    UpTo(Position),
+}
+
+/// The messages of a conversation that are looked at.
+struct Looked {
+    id: ConversationId,
+    read: Seq,
+    last: Seq,
+}
+
+pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<Vec<UnreadCount>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let candidates = candidates(db, user).await?;
+    let (mut found, mut looking_at) = (Vec::new(), LookingAt::new());
+    for some in candidates.chunks(COUNTED_AT_ONCE.min(most)) {
+        let mut looked = try_join_all(some.iter().map(|candidate| look_at(db, *candidate))).await?;
+        looked.retain(|Looked { read, last, .. }| read < last);
+        let may = looked.iter().take_while(|Looked { read, last, .. }| looking_at.may(*read, *last)).count();
+        let is_end = may < looked.len();
+        looked.truncate(may);
+        if !looked.is_empty() {
+            let counts = count(db, user, &looked).await?;
+            for Looked { id, read, last } in looked {
+                let Some(unread) = counts.get(&id) else { continue };
+                let unread = u32::try_from(*unread).unwrap_or(UNREAD_MOST).min(UNREAD_MOST);
+                found.push(UnreadCount { conversation: id, last_seq: last, read_seq: read, unread });
+                if found.len() == most {
+                    return Ok(found);
+                }
+            }
+        }
+        if is_end {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// In the order of the latest messages. The marks are read first: none is beyond the last message.
+async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault> {
+    let mut marks = HashMap::new();
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    while cursor.advance().await? {
+        let (id, _, mark) = documents::read_mark(cursor.current())?;
+        marks.insert(id, mark);
+    }
+    let read_up_to = match marks.values().any(Option::is_none) {
+        true => counter_field(db, "read_up_to").await?,
+        false => Position(0),
+    };
+    let ids: Vec<_> = marks.keys().map(|id| object_id(id.as_bytes())).collect();
+    let filter = doc! { "_id": { "$in": ids }, "latest": { "$exists": true } };
+    let conversations = raw(db, CONVERSATIONS);
+    let mut cursor = conversations.find(filter).sort(doc! { "latest": -1 }).batch_size(10_000).await?;
+    let mut candidates = Vec::new();
+    while cursor.advance().await? {
+        let (id, last) = documents::read_end(cursor.current())?;
+        let latest = Reading::new("conversation", cursor.current()).int("latest")?;
+        let mark = match marks.get(&id).copied().flatten() {
+            Some(mark) => Mark::At(mark),
+            None => Mark::UpTo(read_up_to),
+        };
+        let is_read = match mark {
+            Mark::At(mark) => mark >= last,
+            // What came after it is deleted, if there is anything.
+            Mark::UpTo(position) => latest.unsigned_abs() <= position.0,
+        };
+        if is_read {
+            continue;
+        }
+        let pair = pair_of(&documents::read_conversation(cursor.current())?);
+        // Notes to oneself are read.
+        if pair.is_none_or(|pair| pair.other(user) != Some(user)) {
+            candidates.push(Candidate { id, mark, last });
+        }
+    }
+    Ok(candidates)
+}
+
+async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Result<Looked, Fault> {
+    let read = match mark {
+        Mark::At(read) => read,
+        Mark::UpTo(position) => {
+            let found = raw(db, MESSAGES)
+                .find_one(documents::read_without_mark(id, last, position))
+                .sort(doc! { "conversation": -1, "seq": -1 })
+                .projection(doc! { "seq": 1 })
+                .max_time(PATIENCE)
+                .await?;
+            found.map_or(Ok(counted_after(Seq(0), last)), |doc| documents::read_seq(&doc))?
+        }
+    };
+    Ok(Looked { id, read, last })
+}
+
+/// How many messages of these conversations are unread, where there are any.
+async fn count(
+    db: &Database,
+    user: UserId,
+    looked: &[Looked],
+) -> Result<HashMap<ConversationId, i64>, Fault> {
+    let unread = |Looked { id, read, last }: &Looked| {
+        doc! {
+            "conversation": object_id(id.as_bytes()),
+            "seq": { "$gt": i64::from(counted_after(*read, *last).0), "$lte": i64::from(last.0) },
+            "sender": { "$ne": object_id(user.as_bytes()) },
+            "deleted_at": { "$exists": false },
+        }
+    };
+    let any: Vec<_> = looked.iter().map(unread).collect();
+    let count = [
+        doc! { "$match": { "$or": any } },
+        doc! { "$group": { "_id": "$conversation", "unread": { "$sum": 1 } } },
+    ];
+    let messages = raw(db, MESSAGES);
+    // Nobody waits any longer, so the server should not work any longer either.
+    let counting = messages.aggregate(count).max_time(PATIENCE);
+    let mut cursor = counting.with_type::<RawDocumentBuf>().await?;
+    let mut counts = HashMap::new();
+    while cursor.advance().await? {
+        let fields = Reading::new("count", cursor.current());
+        counts.insert(ConversationId::from_bytes(fields.id("_id")?), fields.int("unread")?);
+    }
+    Ok(counts)
+}
