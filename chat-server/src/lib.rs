@@ -37,6 +37,7 @@ pub mod mail;
 pub mod media;
 pub mod presence;
 mod recovery;
+mod searching;
 pub mod secret;
 pub mod session;
 pub mod sessions;
