@@ -579,3 +579,6 @@ fn http_client() -> Result<reqwest::Client, ConfigError> {
 fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Variable { variable, problem: problem.to_string() }
 }
+
+#[cfg(test)]
+mod tests;
