@@ -19,7 +19,8 @@
 //!    together with them: of a run of these every two neighbours are a term, and the last character alone, so that every
 //!    character begins one. What is found so has all pairs of what was looked for, nearly always side by side.
 //!
-//! Of one message the first [`Terms::MOST`] different terms count, out of the first [`Terms::MOST_TEXT`] bytes of its text.
+//! Of one message the first [`Terms::MOST`] different terms count, out of the first [`Terms::MOST_TEXT`] bytes of its text,
+//! and of these no more than [`Terms::MOST_CHARS`] characters after decomposition: `ﷺ` alone becomes 18.
 //!
 //! # When
 //! Nothing of this happens when a message is sent, for most conversations are never searched. A search first brings the
@@ -73,13 +74,14 @@ impl fmt::Debug for Search {
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// The messages, the newest first, over all conversations: in the order in which they were committed.
+    /// The messages, the newest first, over all conversations: in the order in which they were committed. There may be
+    /// fewer than asked for, or none, and more to come: what is damaged and cannot be read is left out.
     pub messages: Vec<MessageView>,
     /// Where the next page begins ([`Search::before`]); none when there are no more. Pages do not shift while messages
     /// arrive.
     pub next: Option<Position>,
-    /// Whether everything there is was looked at. One search brings only so many messages into the index; where there
-    /// are more this is false, and the same search goes on with them when it is made again. Meanwhile the older messages
+    /// Whether everything there is was looked at. One search brings only so much into the index (20,000 messages, 32 MiB of
+    /// texts, 100 batches of one conversation each); where there is more this is false, and the same search goes on with them when it is made again. Meanwhile the older messages
     /// of each conversation are found, for they are indexed in their order, and of several conversations those in which
     /// something was said lately come first. What is indexed later may belong on pages that were read already.
     pub complete: bool,
@@ -95,7 +97,9 @@ impl Terms {
     /// Most terms of one message.
     pub const MOST: usize = 4_096;
     /// So many bytes at the beginning of a text are looked at.
-    pub const MOST_TEXT: usize = 1 << 20;
+    pub const MOST_TEXT: usize = 256 << 10;
+    /// And so many characters of what it is decomposed into (NFKD).
+    pub const MOST_CHARS: usize = 128 << 10;
 
     /// The terms of a message of this text and file name.
     pub fn of(text: &str, file_name: Option<&str>) -> Self {
@@ -105,7 +109,7 @@ impl Terms {
             each_run(text, |run, _| {
                 match run {
                     Run::Word(word) => {
-                        terms.insert(cut(word).to_owned());
+                        add(cut(word), &mut terms);
                     }
                     Run::Unspaced(run) => {
                         // The last character is followed by no other.
@@ -114,7 +118,7 @@ impl Terms {
                             if terms.len() == Self::MOST {
                                 break;
                             }
-                            terms.insert(term.to_owned());
+                            add(term, &mut terms);
                         }
                     }
                 }
@@ -239,6 +243,13 @@ impl Query {
     /// Whether a message with these terms is found.
     pub fn finds(&self, terms: &Terms) -> bool {
         self.0.iter().all(|wanted| wanted.is_among(terms))
+    }
+}
+
+/// Most words are there already, in a text that is long.
+fn add(term: &str, terms: &mut BTreeSet<String>) {
+    if !terms.contains(term) {
+        terms.insert(term.to_owned());
     }
 }
 

@@ -114,6 +114,12 @@ impl Announcer {
         }
     }
 
+    /// Whether something has failed that may have been stored.
+    #[cfg(test)]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.0.order.lock().doubtful > 0
+    }
+
     /// Somebody says that the log goes up to here. What has not been announced of it is read.
     pub(crate) fn hear(&self, position: Position) {
         let mut order = self.0.order.lock();

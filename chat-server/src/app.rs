@@ -19,7 +19,6 @@ use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
 use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
@@ -35,6 +34,7 @@ use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
 use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
+use crate::searching::{PersonsTurn, Turns};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -63,7 +63,7 @@ pub struct App {
     /// Turns for reading on in the log, and for counting what is unread.
     syncs: ReadTurns,
     /// Turns for searching.
-    searching: Semaphore,
+    searching: Turns,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
@@ -179,7 +179,7 @@ impl App {
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             syncs: ReadTurns::new(4, MOST_WAITING),
-            searching: Semaphore::new(2),
+            searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
@@ -213,8 +213,59 @@ impl App {
     /// events and HTTP requests all end here, and failures are logged here and nowhere else.
     ///
     /// # Errors
-    /// When it was refused or could not be stored.
+    /// When it was refused or could not be stored. A search is [`Error::RateLimited`] while this person has another one
+    /// made.
     pub async fn dispatch(self: &Arc<Self>, user: UserId, command: Command) -> Result<Reply, Error> {
+        if matches!(command, Command::Search(_)) {
+            let searched = self.search_unless_busy(user, command).await;
+            return searched.unwrap_or_else(|| self.refused(user, Error::RateLimited, true));
+        }
+        self.carry_out(user, command).await
+    }
+
+    /// A search; none while another one is made for this person, or waits.
+    pub(crate) async fn search_unless_busy(
+        self: &Arc<Self>,
+        user: UserId,
+        command: Command,
+    ) -> Option<Result<Reply, Error>> {
+        let turn = self.searching.try_of(user)?;
+        Some(self.search(turn, user, command).await)
+    }
+
+    /// A search, once no other is made for this person.
+    pub(crate) async fn search_in_turn(
+        self: &Arc<Self>,
+        user: UserId,
+        command: Command,
+    ) -> Result<Reply, Error> {
+        let turn = self.searching.of(user).await;
+        self.search(turn, user, command).await
+    }
+
+    async fn search(
+        self: &Arc<Self>,
+        turn: PersonsTurn,
+        user: UserId,
+        command: Command,
+    ) -> Result<Reply, Error> {
+        let now = self.chat.now();
+        if self.searches.check(&user, now).is_err() {
+            return self.refused(user, Error::RateLimited, true);
+        }
+        self.searches.count(user, now);
+        // A request that hangs up waits no more; a search that was begun is made to its end.
+        let turn = self.searching.among_all(turn).await;
+        let app = self.clone();
+        let searching = async move {
+            let reply = app.carry_out(user, command).await;
+            drop(turn);
+            reply
+        };
+        to_the_end(searching).await.unwrap_or_else(not_carried_out)
+    }
+
+    async fn carry_out(self: &Arc<Self>, user: UserId, command: Command) -> Result<Reply, Error> {
         let app = self.clone();
         to_the_end(async move {
             match app.start(user, command).await {
@@ -223,12 +274,11 @@ impl App {
             }
         })
         .await
-        .unwrap_or_else(|| {
-            Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
-        })
+        .unwrap_or_else(not_carried_out)
     }
 
-    /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once.
+    /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once. Not for
+    /// searches, which have turns.
     pub(crate) async fn start(&self, user: UserId, command: Command) -> Dispatched<'_> {
         if matches!(command, Command::Send { .. }) {
             let now = self.chat.now();
@@ -240,13 +290,6 @@ impl App {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
-        if matches!(command, Command::Search(_)) {
-            let now = self.chat.now();
-            if self.searches.check(&user, now).is_err() {
-                return Dispatched::Done(self.finish(user, Err(Error::RateLimited)));
-            }
-            self.searches.count(user, now);
-        }
         let _turn = match command {
             // It may read much, and its answer may be large.
             Command::Sync { .. } | Command::ListUnread { .. } => match self.syncs.next().await {
@@ -257,14 +300,13 @@ impl App {
                     return Dispatched::Done(Err(error));
                 }
             },
-            // It may have to index much first. Fails only if somebody closes it, which nobody does.
-            Command::Search(_) => self.searching.acquire().await.ok(),
             _ => None,
         };
+        let only_reads = only_reads(&command);
         match self.chat.start(&Actor { user }, command).await {
             Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
             Ok(Started::Done(outcome)) => Dispatched::Done(self.finish(user, Ok(outcome))),
-            Err(error) => Dispatched::Done(self.finish(user, Err(error))),
+            Err(error) => Dispatched::Done(self.refused(user, error, only_reads)),
         }
     }
 
@@ -275,19 +317,25 @@ impl App {
                 self.announce(outcome.deliveries);
                 Ok(outcome.reply)
             }
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::Internal | ErrorKind::Unavailable => {
-                        tracing::error!(user.id = %user, %error, "a command could not be carried out");
-                        self.announcer.doubt();
-                    }
-                    _ => {
-                        tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");
-                    }
+            Err(error) => self.refused(user, error, false),
+        }
+    }
+
+    /// Logs why a command was not carried out. Where it may have changed something all the same, others must be told of
+    /// it, so it is looked for.
+    fn refused(&self, user: UserId, error: Error, only_reads: bool) -> Result<Reply, Error> {
+        match error.kind() {
+            ErrorKind::Internal | ErrorKind::Unavailable => {
+                tracing::error!(user.id = %user, %error, "a command could not be carried out");
+                if !only_reads {
+                    self.announcer.doubt();
                 }
-                Err(error)
+            }
+            _ => {
+                tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");
             }
         }
+        Err(error)
     }
 
     fn announce(&self, deliveries: Vec<Delivery>) {
@@ -487,6 +535,23 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
     tokio::spawn(work).await.ok()
 }
 
+fn not_carried_out() -> Result<Reply, Error> {
+    Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
+}
+
+/// Whether a command makes no change that anybody is told of.
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::History { .. }
+            | Command::ListUnread { .. }
+            | Command::ListUsers { .. }
+            | Command::ListChatPartners { .. }
+            | Command::Sync { .. }
+            | Command::Search(_)
+    )
+}
+
 /// Where images go, and the folder they are served from if it is one of ours.
 type MediaParts = (Arc<dyn MediaStore>, Option<Arc<DiskMedia>>);
 
@@ -526,48 +591,4 @@ fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigEr
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-    use std::task::Poll;
-
-    use chat_core::model::Position;
-    use clap::{CommandFactory, FromArgMatches};
-
-    use super::*;
-    use crate::config::Options;
-
-    #[tokio::test]
-    async fn reading_much_takes_a_turn_and_too_many_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let command = Options::command().mut_args(|arg| arg.env(None));
-        let arguments = ["chat-server", "--data-dir", folder.path().to_str().unwrap()];
-        let options = Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap();
-        let app = App::over(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
-        let user = UserId::from_bytes([7; 12]);
-        let asked = |n: usize| match n % 2 {
-            0 => app.start(user, Command::Sync { since: Some(Position(0)), limit: 1 }),
-            _ => app.start(user, Command::ListUnread { limit: 1 }),
-        };
-        let mut turns = Vec::new();
-        for _ in 0..4 {
-            turns.push(app.syncs.next().await.unwrap());
-        }
-        let mut waiting: Vec<_> = (0..MOST_WAITING).map(|n| Box::pin(asked(n))).collect();
-        poll_fn(|cx| {
-            assert!(waiting.iter_mut().all(|asked| asked.as_mut().poll(cx).is_pending()));
-            Poll::Ready(())
-        })
-        .await;
-        for n in 0..2 {
-            let Dispatched::Done(Err(error)) = asked(n).await else { panic!("there is no place left") };
-            assert_eq!(error.kind(), ErrorKind::Unavailable);
-        }
-        drop(turns);
-        for asked in waiting {
-            assert!(matches!(asked.await, Dispatched::Done(Ok(Reply::Changes(_) | Reply::Unread(_)))));
-        }
-        for n in 0..2 {
-            assert!(matches!(asked(n).await, Dispatched::Done(Ok(_))), "nobody waits any more");
-        }
-    }
-}
+mod tests;

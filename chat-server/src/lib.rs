@@ -38,6 +38,7 @@ pub mod media;
 pub mod presence;
 mod read_turns;
 mod recovery;
+mod searching;
 pub mod secret;
 pub mod session;
 pub mod sessions;

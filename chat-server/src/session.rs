@@ -3,8 +3,8 @@
 //!
 //! **Order.** socketioxide starts a task per event, and such tasks overtake each other. Our handler is synchronous and
 //! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
-//! something in the inbox, so an idle connection costs no task of its own. Only a search, which may take long, runs beside
-//! what follows it.
+//! something in the inbox, so an idle connection costs no task of its own. Only searches, which may take long, are made beside
+//! what follows them, one after the other; while one is made only the latest waits.
 //!
 //! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
 //! before them; see `recovery`.
@@ -13,6 +13,8 @@
 //! on, announced changes pass it by, and as soon as its client has taken what waits it is told them from the log (see
 //! `recovery`). A client that takes nothing at all for as long as the stall timeout is cut, and so is one for which an
 //! answer finds no room, since answers are in no log: it reconnects by itself and is told what it missed.
+
+mod searches;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -36,8 +38,8 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
-use tokio::sync::Semaphore;
 
+use self::searches::Searches;
 use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
@@ -73,8 +75,7 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
-    /// The turn to search: there is one on each connection.
-    searching: Arc<Semaphore>,
+    searches: Mutex<Searches<Command, Option<Ack>>>,
     /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
     most_untold: usize,
     /// It is cut; nothing more is sent.
@@ -167,7 +168,7 @@ impl Session {
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
-            searching: Arc::new(Semaphore::new(1)),
+            searches: Mutex::default(),
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
@@ -377,7 +378,7 @@ impl Session {
 
     /// Whether nothing of it is waiting or being worked off.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.inbox.lock().busy && self.searching.available_permits() > 0
+        !self.inbox.lock().busy && self.searches.lock().is_idle()
     }
 
     pub(crate) fn close_inbox(&self) {
@@ -397,9 +398,7 @@ impl Session {
             {
                 inbox.closed = true;
                 drop(inbox);
-                self.refuse(None, &Failure { code: "overloaded", message: "too many events at once".into() });
-                self.disconnect();
-                return;
+                return self.overloaded();
             }
             inbox.bytes += size;
             inbox.waiting.push_back(item);
@@ -451,7 +450,7 @@ impl Session {
                 self.finish_all(app, &mut under_way).await;
             }
             if matches!(command, Command::Search(_)) {
-                self.search(app, command, ack).await;
+                self.search(app, command, ack);
                 continue;
             }
             match app.start(self.user, command).await {
@@ -462,19 +461,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
-    /// nothing. The next search waits for this one.
-    async fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
-        // Fails only if somebody closes it, which nobody does.
-        let Ok(turn) = self.searching.clone().acquire_owned().await else { return };
-        let (session, app) = (self.clone(), app.clone());
-        tokio::spawn(async move {
-            let reply = app.dispatch(session.user, command).await;
-            session.answer(reply, ack);
-            drop(turn);
-        });
     }
 
     fn next(&self, under_way: usize) -> Next {
@@ -502,6 +488,11 @@ impl Session {
         let Some(UnderWay { storing, ack }) = under_way.pop_front() else { return };
         let outcome = storing.await;
         self.answer(app.finish(self.user, outcome), ack);
+    }
+
+    fn overloaded(self: &Arc<Self>) {
+        self.refuse(None, &Failure { code: "overloaded", message: "too many events at once".into() });
+        self.disconnect();
     }
 
     fn panicked(self: &Arc<Self>) {

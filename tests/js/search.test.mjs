@@ -248,21 +248,53 @@ test('searches are limited per person, and messages are not held up by it', asyn
   assert.equal((await rest(bert.token, { q: 'still' })).messages.length, 1, 'others go on');
 });
 
-test('what follows a search does not wait for it', async () => {
+/** A conversation of which the first search takes long. */
+async function withMuchToIndex() {
   await server.finish();
   // Nothing but the search takes long.
-  server = await startServer({ CHAT_CODEC: 'none' });
-  const { carl, dora } = await four();
+  server = await startServer({ CHAT_CODEC: 'none', CHAT_SEARCH_LIMIT: '0' });
+  const people = await four();
   let n = 0;
   const long = () => Array.from({ length: 7_000 }, () => `w${(n++).toString(36)}`).join(' ');
-  for (let i = 0; i < 200; i++) assertAccepted(await camel.sayAcked(carl.socket, dora.name, long()));
+  for (let i = 0; i < 150; i++) assertAccepted(await camel.sayAcked(people.carl.socket, people.dora.name, long()));
+  return people;
+}
+
+test('what follows searches does not wait for them; only the latest waits', async () => {
+  const { carl, dora } = await withMuchToIndex();
   const order = [];
-  const searching = ask(carl.socket, 'search', { q: 'w1 ' }).then((ack) => order.push(ack));
-  order.push(await camel.sayAcked(carl.socket, dora.name, text('in between')));
-  await searching;
-  order.forEach(assertAccepted);
-  assert.ok(order[0].message, 'the message is answered first');
-  assert.equal(order[1].messages.length, 1);
+  const asked = (name, asking) => asking.then((ack) => order.push([name, ack]));
+  const all = ['w1 ', 'w2 ', 'w3 ', 'w4 '].map((q) => asked(q, ask(carl.socket, 'search', { q })));
+  all.push(asked('message', camel.sayAcked(carl.socket, dora.name, text('in between'))));
+  await Promise.all(all);
+  assert.deepEqual(order.map(([name]) => name), ['message', 'w1 ', 'w2 ', 'w3 ', 'w4 ']);
+  const acks = Object.fromEntries(order);
+  for (const made of ['message', 'w1 ', 'w4 ']) assertAccepted(acks[made]);
+  for (const made of ['w1 ', 'w4 ']) assert.equal(acks[made].messages.length, 1);
+  for (const replaced of ['w2 ', 'w3 ']) {
+    assertRefused(acks[replaced], replaced);
+    const { code, message } = acks[replaced].error;
+    assert.deepEqual([code, message], ['rate_limited', 'a newer search has taken its place']);
+  }
+});
+
+test('a person makes one search at a time, and others do not wait for it', async () => {
+  const { anna, bert, carl, dora } = await withMuchToIndex();
+  await anna.send(bert, text('raccoon'));
+  const phone = await camel.enter(server, carl);
+  const order = [];
+  const first = ask(carl.socket, 'search', { q: 'w1 ' }).then((ack) => order.push(['first', ack]));
+  // Messages are answered behind the searches that were taken before them.
+  assertAccepted(await camel.sayAcked(carl.socket, dora.name, text('the search was taken')));
+  const second = ask(phone, 'search', { q: 'w2 ' }).then((ack) => order.push(['second', ack]));
+  const refused = await camel.get(server, '/api/search?q=w3', carl.token);
+  assert.deepEqual([refused.status, refused.headers['retry-after'] ?? refused.headers.get?.('retry-after')], [429, '1']);
+  assert.equal((await rest(bert.token, { q: 'raccoon' })).messages.length, 1);
+  assert.deepEqual(order, [], 'it is still being made');
+  await Promise.all([first, second]);
+  assert.deepEqual(order.map(([name]) => name), ['first', 'second']);
+  for (const [, ack] of order) assert.equal(ack.messages.length, 1);
+  assert.equal((await rest(carl.token, { q: 'w3 ' })).messages.length, 1);
 });
 
 test('what was said before a restart is found, indexed or not', async () => {

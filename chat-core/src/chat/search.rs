@@ -3,10 +3,10 @@
 use super::Chat;
 use crate::codec::DecodeError;
 use crate::command::Destination;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::history::Window;
 use crate::id::UserId;
-use crate::model::{Pair, Seq};
+use crate::model::{MessageView, Pair, Seq};
 use crate::policy;
 use crate::search::{Found, Query, Search, Terms};
 use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
@@ -15,6 +15,12 @@ use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
 const MOST_INDEXED: usize = 20_000;
 /// And about so many bytes of texts; one message always has room.
 const MOST_BYTES_INDEXED: usize = 32 << 20;
+/// And in at most so many batches, each of which is a commit: there may be many conversations with a few messages each, or
+/// many messages with thousands of terms.
+const MOST_BATCHES: usize = 100;
+/// So many messages are read at once: some batches of short ones. A read of so many counts as long, so that no executor
+/// waits for it.
+const READ: usize = 2 * BATCH;
 /// So many messages go into the index at once. Whoever sends something meanwhile waits for no more than one such batch.
 const BATCH: usize = 256;
 /// And about so many terms: those of short messages by far, and of a few that are long.
@@ -30,16 +36,30 @@ const MOST_BYTES_DECODED: usize = 256 << 20;
 struct Budget {
     messages: usize,
     bytes: usize,
+    batches: usize,
+    /// Bytes since others had their turn.
+    since_turn: usize,
+}
+
+/// What came of bringing a conversation's index up to date.
+enum Brought {
+    /// All is in it.
+    UpToDate,
+    /// What follows cannot be read for now.
+    Stuck,
+    /// No more is done for this search.
+    Spent,
 }
 
 impl Budget {
     fn is_spent(&self) -> bool {
-        self.messages == 0 || self.bytes == 0
+        self.messages == 0 || self.bytes == 0 || self.batches == 0
     }
 
     fn spend(&mut self, bytes: usize) {
         self.messages -= 1;
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.since_turn += bytes;
     }
 }
 
@@ -59,19 +79,32 @@ impl Chat {
         let limit = search.limit.min(Search::MOST);
         let (matches, more) = self.store.search(&conversations, &query, search.before, limit).await?;
         let mut found = Found { complete, ..Found::default() };
-        let (count, mut last, mut bytes) = (matches.len(), search.before, 0);
+        let (count, mut last, mut looked_at, mut bytes) = (matches.len(), search.before, 0, 0);
         for Match { position, message } in matches {
             if bytes > MOST_BYTES_FOUND {
                 break;
             }
-            let conversation = self.directory.conversation(message.conversation).await?;
-            let view = self.view(message, &conversation).await?;
-            bytes += view.message.content.text.len();
-            last = Some(position);
-            found.messages.push(view);
+            (last, looked_at) = (Some(position), looked_at + 1);
+            let id = message.id;
+            match self.view_of_match(message).await {
+                Ok(view) => {
+                    bytes += view.message.content.text.len();
+                    found.messages.push(view);
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                // It could be read when it was indexed. It must not hide all the others.
+                Err(error) => {
+                    tracing::warn!(message.id = %id, %error, "a message that was found cannot be read");
+                }
+            }
         }
-        found.next = last.filter(|_| more || found.messages.len() < count);
+        found.next = last.filter(|_| more || looked_at < count);
         Ok(found)
+    }
+
+    async fn view_of_match(&self, message: StoredMessage) -> Result<MessageView, Error> {
+        let conversation = self.directory.conversation(message.conversation).await?;
+        self.view(message, &conversation).await
     }
 
     /// The one conversation that is asked about; none with a person nobody has talked to yet.
@@ -94,82 +127,114 @@ impl Chat {
 
     /// Brings what is missing into the index, as far as one search does. Answers whether that was all.
     async fn bring_up_to_date(&self, progress: &[SearchProgress]) -> Result<bool, Error> {
-        let mut budget = Budget { messages: MOST_INDEXED, bytes: MOST_BYTES_INDEXED };
+        let mut budget = Budget {
+            messages: MOST_INDEXED,
+            bytes: MOST_BYTES_INDEXED,
+            batches: MOST_BATCHES,
+            since_turn: 0,
+        };
         let mut complete = true;
         for progress in progress {
-            let mut at = progress.indexed;
-            while at < progress.last {
-                if budget.is_spent() {
+            match self.bring_one_up_to_date(progress, &mut budget).await {
+                Ok(Brought::UpToDate) => {}
+                // The other conversations can be read.
+                Ok(Brought::Stuck) => complete = false,
+                Ok(Brought::Spent) => return Ok(false),
+                // Something is in the way of storing, which need not be in the way of finding what is there.
+                Err(Error::Store(error @ StoreError::Unavailable(_))) => {
+                    tracing::warn!(%error, "the index for searches could not be brought up to date");
                     return Ok(false);
                 }
-                match self.index_some(progress, at, &mut budget).await {
-                    Ok(Some(end)) if end > at => at = end,
-                    // Something is in the way of storing, which need not be in the way of finding what is there.
-                    Err(Error::Store(error @ StoreError::Unavailable(_))) => {
-                        tracing::warn!(%error, "the index for searches could not be brought up to date");
-                        return Ok(false);
-                    }
-                    Err(error) => return Err(error),
-                    // What follows cannot be read for now; the other conversations can.
-                    Ok(_) => {
-                        complete = false;
-                        break;
-                    }
-                }
+                Err(error) => return Err(error),
             }
         }
         Ok(complete)
     }
 
-    /// Brings the next messages of a conversation into the index. Answers where it ends then; none when they cannot be
-    /// read for now.
-    async fn index_some(
+    async fn bring_one_up_to_date(
         &self,
         progress: &SearchProgress,
-        at: Seq,
         budget: &mut Budget,
-    ) -> Result<Option<Seq>, Error> {
-        let window = Window::After { seq: at, limit: BATCH.min(budget.messages) };
-        let (messages, _) = self.store.history(progress.conversation, window, true).await?;
-        let (mut batch, mut count, mut since_turn) = (Vec::with_capacity(messages.len()), 0, 0);
-        for message in &messages {
+    ) -> Result<Brought, Error> {
+        let mut at = progress.indexed;
+        while at < progress.last {
+            if budget.is_spent() {
+                return Ok(Brought::Spent);
+            }
+            let window = Window::After { seq: at, limit: READ };
+            let (messages, _) = self.store.history(progress.conversation, window, true).await?;
+            let mut unread = messages.as_slice();
+            if unread.is_empty() {
+                return Ok(Brought::Stuck);
+            }
+            // What was read goes into the index before more is read.
+            while !unread.is_empty() {
+                if budget.is_spent() {
+                    return Ok(Brought::Spent);
+                }
+                let batch = self.next_batch(unread, budget).await;
+                if batch.is_empty() {
+                    return Ok(Brought::Stuck);
+                }
+                let count = batch.len();
+                let expected = Seq(at.0 + count as u32);
+                match self.store.index(progress.conversation, at, batch).await? {
+                    Some(end) if end == expected => (at, unread) = (end, &unread[count..]),
+                    // Somebody else has gone on with it.
+                    Some(end) if end > at => {
+                        at = end;
+                        break;
+                    }
+                    _ => return Ok(Brought::Stuck),
+                }
+            }
+        }
+        Ok(Brought::UpToDate)
+    }
+
+    /// The terms of the first of these messages: as many as go into the index at once, up to the first that cannot be read
+    /// for now.
+    async fn next_batch(&self, messages: &[StoredMessage], budget: &mut Budget) -> Vec<Terms> {
+        let (mut batch, mut count) = (Vec::new(), 0);
+        budget.batches -= 1;
+        for message in messages.iter().take(BATCH) {
             let Some((terms, bytes)) = self.terms(message) else { break };
             count += terms.len();
             batch.push(terms);
             budget.spend(bytes);
-            since_turn += bytes;
-            if since_turn >= TURN_BYTES {
-                since_turn = 0;
+            if budget.since_turn >= TURN_BYTES {
+                budget.since_turn = 0;
                 take_turns().await;
             }
-            if budget.is_spent() || count >= BATCH_TERMS {
+            if budget.messages == 0 || budget.bytes == 0 || count >= BATCH_TERMS {
                 break;
             }
         }
-        if batch.is_empty() {
-            return Ok(None);
-        }
-        Ok(self.store.index(progress.conversation, at, batch).await?)
+        batch
     }
 
     /// The terms of a message, and the bytes of its text. None when the tables by which it can be read are missing, or a
-    /// later version has written it: once they are there it can be found. What nobody will ever be able to read can be found by its file name, and must not
-    /// be in the way of what follows.
+    /// later version has written it: once they are there it can be found. What nobody will ever be able to read has no
+    /// terms, since it cannot be shown, and must not be in the way of what follows.
     fn terms(&self, message: &StoredMessage) -> Option<(Terms, usize)> {
-        let text = match self.codec.decode((&message.body).into(), MOST_BYTES_DECODED) {
-            Ok(text) => text,
-            Err(error @ (DecodeError::UnknownTables { .. } | DecodeError::UnknownFrame { .. })) => {
-                tracing::warn!(message.id = %message.id, %error, "a message cannot be searched");
-                return None;
+        let unreadable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(message.id = %message.id, %error, "a message cannot be searched");
+        };
+        let decoded = self.codec.decode((&message.body).into(), MOST_BYTES_DECODED);
+        let text = match decoded.map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => {
+                unreadable(&"it is not UTF-8");
+                return Some((Terms::default(), 0));
             }
             Err(error) => {
-                tracing::warn!(message.id = %message.id, %error, "a message cannot be searched");
-                Vec::new()
+                unreadable(&error);
+                let may_be_read_later =
+                    matches!(error, DecodeError::UnknownTables { .. } | DecodeError::UnknownFrame { .. });
+                return (!may_be_read_later).then(|| (Terms::default(), 0));
             }
         };
-        let bytes = text.len();
-        let text = String::from_utf8_lossy(&text);
-        Some((Terms::of(&text, message.file_name.as_deref()), bytes))
+        Some((Terms::of(&text, message.file_name.as_deref()), text.len()))
     }
 }
 

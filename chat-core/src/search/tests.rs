@@ -95,6 +95,11 @@ fn sizes_are_bounded() {
     assert_eq!(terms(&unspaced).len(), Terms::MOST);
     let late = " ".repeat(Terms::MOST_TEXT) + "late";
     assert!(terms(&late).is_empty());
+    // A short text that becomes a long one.
+    let grows = |count: usize| terms(&("\u{fdfa}".repeat(count) + " late")).contains(&"late".to_owned());
+    assert!(grows(Terms::MOST_CHARS / 18 - 1) && !grows(Terms::MOST_CHARS / 18 + 1));
+    // Also when nothing of it is left.
+    assert!(terms(&("\u{344}".repeat(Terms::MOST_CHARS / 2) + " late")).is_empty());
 
     let refused = |text: &str| Query::parse(text).unwrap_err().to_string();
     assert_eq!(refused(&"a".repeat(257)), "query is larger than 256 bytes");

@@ -3,6 +3,8 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
+use super::Terms;
+
 /// A part of a text between which and the next one there is a boundary.
 pub(super) enum Run<'a> {
     /// A word.
@@ -115,9 +117,14 @@ fn is_unspaced(c: char) -> bool {
     )
 }
 
-/// The text in the form in which letters are compared.
+/// The text in the form in which letters are compared. Its length is bounded before marks are left out: a text may be
+/// nothing but marks.
 fn folded(text: &str) -> impl Iterator<Item = char> {
-    text.nfkd().filter(|c| !is_accent(*c)).nfc().flat_map(|c| Folded::of(c).0.into_iter().flatten())
+    text.nfkd()
+        .take(Terms::MOST_CHARS)
+        .filter(|c| !is_accent(*c))
+        .nfc()
+        .flat_map(|c| Folded::of(c).0.into_iter().flatten())
 }
 
 /// Classes below 10 are those of signs that make another letter (nukta, the voicing of kana, virama); 0 are vowels.

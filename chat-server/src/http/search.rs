@@ -1,6 +1,7 @@
 //! `GET /api/search`; see [`crate::dialect::search`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -10,6 +11,9 @@ use chat_core::command::Reply;
 use super::{HttpError, caller, json};
 use crate::app::App;
 use crate::dialect::search::{self, Parameters};
+
+/// When it is worth trying again while another search of the same person is made.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// Messages with these words.
 pub(super) async fn search(
@@ -35,7 +39,8 @@ pub(super) async fn search(
         before: parameter("before"),
         limit,
     })?;
-    let Reply::Found(found) = app.dispatch(caller.user.id, command).await? else {
+    let searched = app.search_unless_busy(caller.user.id, command).await;
+    let Reply::Found(found) = searched.ok_or_else(|| HttpError::too_many(BUSY))?? else {
         return Err(HttpError::internal());
     };
     Ok(json(StatusCode::OK, &search::answer(&found)))

@@ -6,6 +6,7 @@ use crate::codec::{Blob, BlobRef, Codec, HuffmanCodec, Kind, StoredCodec};
 use crate::command::{Actor, Command, Reply};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Content, PasswordHash, Role, UserKey, Visibility};
+use crate::store::MemoryStore;
 
 async fn person(chat: &Chat, name: &str) -> UserId {
     let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
@@ -203,6 +204,53 @@ async fn one_search_indexes_so_much_and_the_next_goes_on() {
 }
 
 #[tokio::test]
+async fn one_search_makes_so_many_batches() {
+    let chat = Chat::in_memory();
+    let ann = person(&chat, "ann").await;
+    let rooms = 2 * MOST_BATCHES + 10;
+    for n in 0..rooms {
+        let room = make_room(&chat, ann, vec![]).await;
+        say(&chat, ann, Destination::Conversation(room), Content::text(format!("room r{n} "))).await;
+    }
+    // Where something was said lately is looked at first.
+    for (known, complete) in [(MOST_BATCHES, false), (2 * MOST_BATCHES, false), (rooms, true)] {
+        assert_eq!(search(&chat, ann, look_for(&format!("r{}", rooms - known))).await.complete, complete);
+        let last = search_index(&chat, ann).await;
+        assert_eq!(last, known);
+    }
+}
+
+/// Few messages with many terms go into the index at once, but what was read for it is used up.
+#[tokio::test]
+async fn messages_with_many_terms_are_read_once() {
+    let store = Arc::new(MemoryStore::new());
+    let chat = Chat::new(store.clone());
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    let sent = READ + READ / 2;
+    let many = BATCH_TERMS / 100;
+    for n in 0..sent {
+        let text = (0..many).fold(String::new(), |text, word| text + &format!("{n}w{word} "));
+        say_text(&chat, ann, bob, &text).await;
+    }
+    let found = search(&chat, ann, look_for(&format!("{}w1 ", sent - 1))).await;
+    assert!(found.complete && found.messages.len() == 1);
+    let reads = store.histories.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(reads, 2, "for {} batches", sent * many / BATCH_TERMS);
+}
+
+/// No executor waits for what is read.
+#[test]
+fn reading_for_the_index_is_a_long_read() {
+    const { assert!(READ > crate::store::sqlite::LongReads::FROM) };
+}
+
+/// How many conversations of somebody are indexed to their end.
+async fn search_index(chat: &Chat, user: UserId) -> usize {
+    let progress = chat.store().search_progress_of(user).await.unwrap();
+    progress.into_iter().filter(|progress| progress.indexed == progress.last).count()
+}
+
+#[tokio::test]
 async fn many_searches_at_once_index_everything_once() {
     let chat = Arc::new(Chat::in_memory());
     let [ann, bob] = people(&chat, ["ann", "bob"]).await;
@@ -251,7 +299,7 @@ async fn what_cannot_be_read_is_not_in_the_way_and_what_will_be_is_found_then() 
     for (error, complete) in
         [(DecodeError::Corrupt, true), (DecodeError::UnknownTables { fingerprint: 7 }, false)]
     {
-        let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::MemoryStore::new());
+        let store: Arc<dyn crate::store::Store> = Arc::new(MemoryStore::new());
         let codec = || HuffmanCodec::new();
         let chat = Chat::new(store.clone()).with_codec(Arc::new(Forgetful { inner: codec(), error }));
         let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
@@ -268,6 +316,36 @@ async fn what_cannot_be_read_is_not_in_the_way_and_what_will_be_is_found_then() 
         assert_eq!(count(&with_tables, "after").await, 1);
         assert_eq!(count(&with_tables, "unreadable").await, usize::from(!complete));
     }
+}
+
+/// What was indexed and cannot be read any more is passed over, also where a page has nothing else.
+#[tokio::test]
+async fn what_is_found_and_cannot_be_read_hides_nothing() {
+    let store: Arc<dyn crate::store::Store> = Arc::new(MemoryStore::new());
+    let before = Chat::new(store.clone()).with_codec(Arc::new(HuffmanCodec::new()));
+    let [ann, bob] = people(&before, ["ann", "bob"]).await;
+    let named = |text: &str| Content { file_name: Some("word.txt".into()), ..Content::text(text) };
+    for text in ["word 1", "! word 2", "word 3", "! word 4", "! word 5"] {
+        say(&before, ann, with(bob), named(text)).await;
+    }
+    let all = ["! word 5", "! word 4", "word 3", "! word 2", "word 1"];
+    assert_eq!(texts(&before, ann, "word").await, all);
+    let damaged = Forgetful { inner: HuffmanCodec::new(), error: DecodeError::Corrupt };
+    let chat = Chat::new(store).with_codec(Arc::new(damaged));
+    assert_eq!(texts(&chat, ann, "word").await, ["word 3", "word 1"]);
+    let (mut pages, mut before) = (Vec::new(), None);
+    loop {
+        let page = search(&chat, ann, Search { before, limit: 2, ..look_for("word") }).await;
+        pages.push(page.messages.iter().map(|view| view.message.seq.0).collect::<Vec<_>>());
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![], vec![3], vec![1]]);
+    // What was damaged before it was indexed has no terms, not even its file's name.
+    say(&chat, ann, with(bob), named("! word 6")).await;
+    assert_eq!(texts(&chat, ann, "txt").await, ["word 3", "word 1"]);
 }
 
 #[tokio::test]

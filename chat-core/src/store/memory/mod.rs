@@ -32,6 +32,9 @@ use crate::model::{
 pub struct MemoryStore {
     // One lock around everything is what makes every method atomic and every position visible in order.
     state: Mutex<State>,
+    /// How often a history was read.
+    #[cfg(test)]
+    pub(crate) histories: std::sync::atomic::AtomicUsize,
 }
 
 impl MemoryStore {
@@ -328,6 +331,8 @@ impl MessageStore for MemoryStore {
         include_deleted: bool,
     ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         let state = self.open()?;
+        #[cfg(test)]
+        self.histories.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let room = state.rooms.get(&conversation);
         Ok(room.map(|room| room.window(window, include_deleted)).unwrap_or_default())
     }

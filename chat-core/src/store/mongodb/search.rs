@@ -6,21 +6,23 @@
 //!
 //! Terms are only ever values to be compared with, a beginning of one by a range: nothing of a client is a pattern.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawArrayBuf, doc, rawdoc};
 use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use mongodb::{ClientSession, Database};
+use tokio::time::{Instant, timeout_at};
 
-use super::MongoStore;
 use super::collections::{CONVERSATIONS, INDEXED, MEMBERS, MESSAGES, TERMS};
 use super::commit::{commit_transaction, pause};
 use super::documents::{self, Reading, number, object_id};
 use super::faults::Fault;
 use super::reads::{MOST_BYTES_AT_ONCE, MOST_IDS, batch_size, raw};
 use super::transaction::Transaction;
+use super::{MongoStore, PATIENCE};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Query, Terms, Wanted};
@@ -76,6 +78,9 @@ impl SearchIndex for MongoStore {
         self.read(search(&self.db, conversations, query, before, limit)).await
     }
 }
+
+/// So long before patience is over, what was found so far is answered.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Terms of messages that follow each other.
 struct Batch<'a> {
@@ -212,54 +217,102 @@ async fn messages_after(
     Ok(found)
 }
 
+/// Most messages that are looked at before it is seen which of them are deleted.
+const STEP: usize = 1_000;
+
+/// How many messages are looked at after so many, of which too many were deleted. Every round sorts all matches again, so
+/// the rounds must be few.
+fn step_after(step: usize) -> usize {
+    step.saturating_mul(8).min(STEP)
+}
+
 async fn search(
     db: &Database,
     conversations: &[ConversationId],
     query: &Query,
-    before: Option<Position>,
+    mut before: Option<Position>,
     limit: usize,
 ) -> Result<(Vec<Match>, bool), Fault> {
-    /// Most messages that are looked at before it is seen which of them are deleted.
-    const STEP: usize = 1_000;
     let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
-    let terms = raw(db, TERMS);
-    let mut before = before.map(|before| number(before.0));
-    let mut matches = Vec::new();
-    let mut bytes = 0;
+    // What was found is answered before whoever asks gives up.
+    let deadline = Instant::now() + PATIENCE - LAST_MOMENT;
+    // One more than wanted tells that there are more.
+    let mut step = limit.saturating_add(1).min(STEP);
+    let (mut matches, mut bytes) = (Vec::new(), 0);
     loop {
-        // One more than wanted tells that there are more.
-        let step = (limit - matches.len()).saturating_add(1).min(STEP);
-        let mut filter = match ids.as_slice() {
-            [id] => doc! { "conversation": *id },
-            ids => doc! { "conversation": { "$in": ids } },
+        let looking = look_behind(db, &ids, query, before, step);
+        let Some(found) = while_something_is_missing(deadline, !matches.is_empty(), looking).await? else {
+            return Ok((matches, true));
         };
-        filter.insert("$and", conditions(query));
-        if let Some(before) = before {
-            filter.insert("position", doc! { "$lt": before });
-        }
-        let find = terms.find(filter).sort(doc! { "position": -1 }).limit(step as i64);
-        let mut cursor = find.projection(doc! { "position": 1 }).batch_size(batch_size(step)).await?;
-        let mut found = Vec::with_capacity(step);
-        while cursor.advance().await? {
-            let fields = Reading::new("terms", cursor.current());
-            found.push((MessageId::from_bytes(fields.id("_id")?), fields.int("position")?));
-        }
-        for some in found.chunks(MOST_IDS) {
-            let mut messages = undeleted(db, some).await?;
+        let missing = (limit - matches.len()).saturating_add(1);
+        let looking = candidates(db, &found, missing);
+        let Some(candidates) = while_something_is_missing(deadline, !matches.is_empty(), looking).await?
+        else {
+            return Ok((matches, true));
+        };
+        for some in candidates.chunks(missing.min(MOST_IDS)) {
+            let looking = undeleted(db, some);
+            let Some(mut messages) =
+                while_something_is_missing(deadline, !matches.is_empty(), looking).await?
+            else {
+                return Ok((matches, true));
+            };
             for (id, position) in some {
                 let Some(message) = messages.remove(id) else { continue };
                 if matches.len() == limit || (bytes > MOST_BYTES_AT_ONCE && !matches.is_empty()) {
                     return Ok((matches, true));
                 }
                 bytes += message.body.bytes.len();
-                matches.push(Match { position: Position(position.unsigned_abs()), message });
+                matches.push(Match { position: *position, message });
             }
         }
         if found.len() < step {
             return Ok((matches, false));
         }
         before = found.last().map(|(_, position)| *position);
+        step = step_after(step);
     }
+}
+
+/// Waits for a part of an answer; none when time is up and there is something to answer. When there is nothing, whoever
+/// asks decides how long to wait.
+async fn while_something_is_missing<T>(
+    deadline: Instant,
+    has_something: bool,
+    part: impl Future<Output = Result<T, Fault>>,
+) -> Result<Option<T>, Fault> {
+    if !has_something {
+        return part.await.map(Some);
+    }
+    timeout_at(deadline, part).await.map_or(Ok(None), |part| part.map(Some))
+}
+
+/// The last messages before a position that have what is wanted, deleted or not.
+async fn look_behind(
+    db: &Database,
+    conversations: &[ObjectId],
+    query: &Query,
+    before: Option<Position>,
+    count: usize,
+) -> Result<Vec<(MessageId, Position)>, Fault> {
+    let mut filter = match conversations {
+        [id] => doc! { "conversation": *id },
+        ids => doc! { "conversation": { "$in": ids } },
+    };
+    filter.insert("$and", conditions(query));
+    if let Some(before) = before {
+        filter.insert("position", doc! { "$lt": number(before.0) });
+    }
+    let terms = raw(db, TERMS);
+    let find = terms.find(filter).sort(doc! { "position": -1 }).limit(count as i64);
+    let mut cursor = find.projection(doc! { "position": 1 }).batch_size(batch_size(count)).await?;
+    let mut found = Vec::with_capacity(count);
+    while cursor.advance().await? {
+        let fields = Reading::new("terms", cursor.current());
+        let position = Position(fields.int("position")?.unsigned_abs());
+        found.push((MessageId::from_bytes(fields.id("_id")?), position));
+    }
+    Ok(found)
 }
 
 /// One condition for each of the terms. The index serves one of them, and the longest is most likely the rarest.
@@ -296,13 +349,36 @@ fn after_all_that_begin_with(text: &str) -> Option<String> {
     None
 }
 
+/// Those of what was found whose messages are worth reading. Where there are many more than are missing, which of them are
+/// deleted is asked first, so that not all their bodies are read.
+async fn candidates(
+    db: &Database,
+    found: &[(MessageId, Position)],
+    missing: usize,
+) -> Result<Vec<(MessageId, Position)>, Fault> {
+    if found.len() <= missing {
+        return Ok(found.to_vec());
+    }
+    let mut there = HashSet::new();
+    let messages = raw(db, MESSAGES);
+    let find = messages.find(not_deleted(found)).projection(doc! { "_id": 1 });
+    let mut cursor = find.batch_size(batch_size(found.len())).await?;
+    while cursor.advance().await? {
+        there.insert(MessageId::from_bytes(Reading::new("message", cursor.current()).id("_id")?));
+    }
+    Ok(found.iter().filter(|(id, _)| there.contains(id)).copied().collect())
+}
+
+fn not_deleted(found: &[(MessageId, Position)]) -> Document {
+    let ids: Vec<_> = found.iter().map(|(id, _)| object_id(id.as_bytes())).collect();
+    doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } }
+}
+
 async fn undeleted(
     db: &Database,
-    found: &[(MessageId, i64)],
+    found: &[(MessageId, Position)],
 ) -> Result<HashMap<MessageId, StoredMessage>, Fault> {
-    let ids: Vec<_> = found.iter().map(|(id, _)| object_id(id.as_bytes())).collect();
-    let filter = doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } };
-    let mut cursor = raw(db, MESSAGES).find(filter).await?;
+    let mut cursor = raw(db, MESSAGES).find(not_deleted(found)).await?;
     let mut messages = HashMap::new();
     while cursor.advance().await? {
         let message = documents::read_message(cursor.current())?.message;
@@ -313,7 +389,33 @@ async fn undeleted(
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
     use super::*;
+
+    #[test]
+    fn rounds_are_few() {
+        // A thousand deleted messages before the one that is wanted.
+        let (mut looked_at, mut step, mut rounds) = (0, 2, 0);
+        while looked_at <= STEP {
+            (looked_at, step, rounds) = (looked_at + step, step_after(step), rounds + 1);
+        }
+        assert!(rounds <= 5, "{rounds}");
+        assert_eq!((step_after(STEP), step_after(usize::MAX)), (STEP, STEP));
+    }
+
+    #[tokio::test]
+    async fn what_was_found_is_answered_before_patience_ends() {
+        let now = Instant::now();
+        let part =
+            |has_something| while_something_is_missing(now, has_something, pending::<Result<(), Fault>>());
+        assert!(matches!(part(true).await, Ok(None)));
+        assert!(part(false).now_or_never().is_none(), "nothing is no answer");
+        let there = while_something_is_missing(now, true, ready(Ok::<_, Fault>(7)));
+        assert!(matches!(there.await, Ok(Some(7))));
+    }
 
     #[test]
     fn a_beginning_is_a_range() {

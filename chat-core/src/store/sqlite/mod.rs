@@ -374,13 +374,13 @@ impl ChangeLog for SqliteStore {
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The thread for reads that may take long, so that they do not hold up an executor's thread.
-struct LongReads {
+pub(crate) struct LongReads {
     queue: std::sync::mpsc::Sender<Read>,
 }
 
 impl LongReads {
     /// Reads of more rows than this go to the thread.
-    const FROM: usize = 256;
+    pub(crate) const FROM: usize = 256;
 
     fn start(db: Connection) -> Result<Self, StoreError> {
         let (queue, reads) = std::sync::mpsc::channel::<Read>();

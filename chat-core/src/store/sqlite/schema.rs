@@ -245,9 +245,9 @@ mod tests {
         assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
     }
 
-    /// Whether a message is unread is seen without its body, and without looking at what was read.
+    /// Whether a message is unread or may be found is seen without its body, and without looking at what was read.
     #[test]
-    fn counting_reads_no_bodies_and_no_history() {
+    fn counting_and_searching_read_no_bodies_and_no_history() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chat.db");
         file_of_version(&path, STEPS.len());
@@ -258,7 +258,15 @@ mod tests {
             let rows = explain.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3)).unwrap();
             rows.collect::<Result<_, _>>().unwrap()
         };
-        for sql in crate::store::sqlite::unread::STATEMENTS {
+        let (counting, searching) =
+            (crate::store::sqlite::unread::STATEMENTS, crate::store::sqlite::search::STATEMENTS);
+        for sql in counting.into_iter().chain(searching) {
+            // It stands behind the body.
+            assert_eq!(
+                sql.matches("deleted_at").count(),
+                sql.matches("INDEXED BY messages_deleted").count(),
+                "{sql}"
+            );
             let plan = plan(sql);
             let scans = plan.iter().filter(|step| step.starts_with("SCAN") && *step != "SCAN CONSTANT ROW");
             assert_eq!(scans.collect::<Vec<_>>(), Vec::<&String>::new(), "{sql}: {plan:#?}");

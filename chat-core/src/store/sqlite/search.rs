@@ -159,6 +159,16 @@ fn progress_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<SearchProg
     rows.collect()
 }
 
+/// The position stands before the body, which may fill thousands of pages; whether a message is deleted stands behind it,
+/// so that is looked for in the index of deleted messages.
+const POSITION: &str = "SELECT position FROM messages WHERE place = ?";
+const IS_DELETED: &str = "SELECT EXISTS (
+        SELECT 1 FROM messages INDEXED BY messages_deleted WHERE place = ? AND deleted_at IS NOT NULL
+    )";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 2] = [POSITION, IS_DELETED];
+
 /// A conversation in which something was said.
 struct Spoken {
     id: ConversationId,
@@ -195,7 +205,7 @@ fn search(
     // One more than wanted tells that there are more. The newest first.
     let most = limit.saturating_add(1);
     let mut best: Vec<Candidate> = Vec::new();
-    let mut look = db.prepare_cached("SELECT position, deleted_at IS NULL FROM messages WHERE place = ?")?;
+    let (mut look, mut is_deleted) = (db.prepare_cached(POSITION)?, db.prepare_cached(IS_DELETED)?);
     for (which, conversation) in spoken.iter().enumerate() {
         // Where all that is said is older than what was found, nothing can be better, nor in those that follow.
         if best.len() == most && best.last().is_some_and(|worst| worst.position > conversation.newest) {
@@ -209,11 +219,11 @@ fn search(
         let mut rows = select.query(params![expression, place(conversation.key, end)])?;
         while let Some(row) = rows.next()? {
             let place = row.get(0)?;
-            let (position, is_there) = looked_up(&mut look, place)?;
+            let position = looked_up(&mut look, place)?;
             if best.len() == most && best.last().is_some_and(|worst| worst.position > position) {
                 break;
             }
-            if is_there {
+            if !is_deleted.query_row([place], |row| row.get::<_, bool>(0))? {
                 let at = best.partition_point(|other| other.position > position);
                 best.insert(at, Candidate { position, place, which });
                 best.truncate(most);
@@ -244,8 +254,9 @@ fn spoken_in(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<Spo
     select.query_row([id.as_bytes()], row).optional()
 }
 
-fn looked_up(look: &mut CachedStatement<'_>, place: i64) -> rusqlite::Result<(i64, bool)> {
-    look.query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))
+/// The position of a message.
+fn looked_up(look: &mut CachedStatement<'_>, place: i64) -> rusqlite::Result<i64> {
+    look.query_row([place], |row| row.get(0))
 }
 
 /// The last message of a conversation before a position. Positions ascend with the places, which have no gaps.
@@ -256,7 +267,7 @@ fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> r
     }
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        if looked_up(look, place(spoken.key, middle))?.0 < before {
+        if looked_up(look, place(spoken.key, middle))? < before {
             low = middle;
         } else {
             high = middle - 1;

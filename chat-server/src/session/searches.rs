@@ -1,0 +1,144 @@
+//! The searches of one connection: one is made, and the latest waits for it. Whoever searches while they type has no use for
+//! what lies between, so a newer one takes the place of the one that waits.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use chat_core::command::Command;
+use chat_core::error::ErrorKind;
+use futures_util::FutureExt;
+
+use super::{Ack, Session};
+use crate::app::App;
+use crate::dialect::wire::Failure;
+
+impl Session {
+    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
+    /// nothing.
+    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
+        let asked = self.searches.lock().ask(command, ack);
+        match asked {
+            Asked::Begin(command, ack) => {
+                let (session, app) = (self.clone(), app.clone());
+                tokio::spawn(async move {
+                    let searching = session.clone().make_searches(&app, command, ack);
+                    if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
+                        session.panicked();
+                    }
+                });
+            }
+            Asked::Waits => {}
+            Asked::TooMany => self.overloaded(),
+        }
+    }
+
+    /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
+    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut command: Command, mut ack: Option<Ack>) {
+        loop {
+            // Whoever has gone has no use for it.
+            if !self.is_over() {
+                let reply = app.search_in_turn(self.user, command).await;
+                self.answer(reply, ack);
+            }
+            let due = self.searches.lock().next();
+            for ack in due.replaced {
+                let message = "a newer search has taken its place".into();
+                self.refuse(ack, &Failure { code: ErrorKind::RateLimited.code(), message });
+            }
+            let Some(next) = due.search else { return };
+            (command, ack) = next;
+        }
+    }
+}
+
+/// Most searches that were replaced and wait for their answer.
+const MOST_REPLACED: usize = 4_096;
+
+/// Searches, and where their answers go. Of those that were replaced only that is kept.
+pub(super) struct Searches<T, A> {
+    is_busy: bool,
+    waiting: Option<(T, A)>,
+    replaced: Vec<A>,
+}
+
+/// What becomes of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked<T, A> {
+    /// It is to be made now, and then what is due.
+    Begin(T, A),
+    /// It waits for the one before it.
+    Waits,
+    /// There were too many; it was not taken.
+    TooMany,
+}
+
+/// What is to be done next, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Due<T, A> {
+    /// These were replaced by newer ones, and are answered so.
+    pub(super) replaced: Vec<A>,
+    /// This one is to be made. None when nothing waits: whoever worked at it has ended.
+    pub(super) search: Option<(T, A)>,
+}
+
+impl<T, A> Default for Searches<T, A> {
+    fn default() -> Self {
+        Self { is_busy: false, waiting: None, replaced: Vec::new() }
+    }
+}
+
+impl<T, A> Searches<T, A> {
+    /// Whether nothing waits or is being made.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_busy
+    }
+
+    pub(super) fn ask(&mut self, search: T, answer: A) -> Asked<T, A> {
+        if !std::mem::replace(&mut self.is_busy, true) {
+            return Asked::Begin(search, answer);
+        }
+        if self.replaced.len() == MOST_REPLACED {
+            return Asked::TooMany;
+        }
+        // Answers come in the order of asking, so it is not told before the one that is being made is answered.
+        let replaced = self.waiting.replace((search, answer));
+        self.replaced.extend(replaced.map(|(_, answer)| answer));
+        Asked::Waits
+    }
+
+    /// What is due after a search was made.
+    pub(super) fn next(&mut self) -> Due<T, A> {
+        let search = self.waiting.take();
+        self.is_busy = search.is_some();
+        Due { replaced: std::mem::take(&mut self.replaced), search }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_made_and_the_latest_waits() {
+        let mut searches = Searches::default();
+        assert_eq!(searches.ask("a", 1), Asked::Begin("a", 1));
+        let more = [("b", 2), ("c", 3), ("d", 4)];
+        assert!(more.into_iter().all(|(search, answer)| searches.ask(search, answer) == Asked::Waits));
+        assert_eq!(searches.next(), Due { replaced: vec![2, 3], search: Some(("d", 4)) });
+        assert!(!searches.is_idle());
+        assert_eq!(searches.next(), Due { replaced: vec![], search: None });
+        assert!(searches.is_idle());
+        assert_eq!(searches.ask("e", 5), Asked::Begin("e", 5));
+    }
+
+    #[test]
+    fn so_many_wait_for_an_answer() {
+        let mut searches = Searches::default();
+        for n in 0..MOST_REPLACED + 2 {
+            assert_ne!(searches.ask((), n), Asked::TooMany);
+        }
+        assert_eq!(searches.ask((), 0), Asked::TooMany);
+        let due = searches.next();
+        assert_eq!((due.replaced.len(), due.search), (MOST_REPLACED, Some(((), MOST_REPLACED + 1))));
+    }
+}
