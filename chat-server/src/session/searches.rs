@@ -57,7 +57,8 @@ const MOST_REPLACED: usize = 4_096;
 /// Searches, and where their answers go. Of those that were replaced only that is kept.
 pub(super) struct Searches<T, A> {
     is_busy: bool,
-    waiting: Option<(T, A)>,
+    // In a box, because every connection has one of these and next to none searches.
+    waiting: Option<Box<(T, A)>>,
     replaced: Vec<A>,
 }
 
@@ -101,14 +102,14 @@ impl<T, A> Searches<T, A> {
             return Asked::TooMany;
         }
         // Answers come in the order of asking, so it is not told before the one that is being made is answered.
-        let replaced = self.waiting.replace((search, answer));
-        self.replaced.extend(replaced.map(|(_, answer)| answer));
+        let replaced = self.waiting.replace(Box::new((search, answer)));
+        self.replaced.extend(replaced.map(|replaced| replaced.1));
         Asked::Waits
     }
 
     /// What is due after a search was made.
     pub(super) fn next(&mut self) -> Due<T, A> {
-        let search = self.waiting.take();
+        let search = self.waiting.take().map(|waiting| *waiting);
         self.is_busy = search.is_some();
         Due { replaced: std::mem::take(&mut self.replaced), search }
     }

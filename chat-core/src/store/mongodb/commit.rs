@@ -28,8 +28,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::PATIENCE;
 use super::collections::COUNTERS;
-use super::documents::{Reading, number};
+use super::documents::number;
 use super::faults::Fault;
+use super::fields::Reading;
 use super::transaction::Transaction;
 use super::writer::Job;
 use super::writing::{Needs, Writing};

@@ -77,6 +77,7 @@ mod commit;
 mod connect;
 mod documents;
 mod faults;
+mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
 mod reads;

@@ -10,8 +10,9 @@ use mongodb::{Collection, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::commit::read_counter;
-use super::documents::{self, Entry, Kind, Reading, folded, number, object_id};
+use super::documents::{self, Entry, Kind, folded, number, object_id};
 use super::faults::Fault;
+use super::fields::Reading;
 use super::transaction::pair_of;
 use crate::clock::Timestamp;
 use crate::history::Window;

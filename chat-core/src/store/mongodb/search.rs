@@ -18,8 +18,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::collections::{CONVERSATIONS, INDEXED, MEMBERS, MESSAGES, TERMS};
 use super::commit::{commit_transaction, pause};
-use super::documents::{self, Reading, number, object_id};
+use super::documents::{self, number, object_id};
 use super::faults::Fault;
+use super::fields::Reading;
 use super::reads::{MOST_BYTES_AT_ONCE, MOST_IDS, batch_size, raw};
 use super::transaction::Transaction;
 use super::{MongoStore, PATIENCE};

@@ -7,8 +7,9 @@ use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
-use super::documents::{self, Reading, any_of_bytes, any_of_ids, number, object_id};
+use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault};
+use super::fields::Reading;
 use super::writing::{Needs, Room, Writing};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Pair, Seq};

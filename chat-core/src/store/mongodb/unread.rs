@@ -14,8 +14,9 @@ use mongodb::bson::{RawDocumentBuf, doc};
 
 use super::PATIENCE;
 use super::collections::{CONVERSATIONS, MEMBERS, MESSAGES};
-use super::documents::{self, Reading, object_id};
+use super::documents::{self, object_id};
 use super::faults::Fault;
+use super::fields::Reading;
 use super::reads::{counter_field, raw};
 use super::transaction::pair_of;
 use crate::id::{ConversationId, UserId};
