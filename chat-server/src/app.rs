@@ -220,7 +220,8 @@ impl App {
             let searched = self.search_unless_busy(user, command).await;
             return searched.unwrap_or_else(|| self.refused(user, Error::RateLimited, true));
         }
-        self.carry_out(user, command).await
+        let app = self.clone();
+        to_the_end(async move { app.carry_out(user, command).await }).await.unwrap_or_else(not_carried_out)
     }
 
     /// A search; none while another one is made for this person, or waits.
@@ -265,16 +266,11 @@ impl App {
         to_the_end(searching).await.unwrap_or_else(not_carried_out)
     }
 
-    async fn carry_out(self: &Arc<Self>, user: UserId, command: Command) -> Result<Reply, Error> {
-        let app = self.clone();
-        to_the_end(async move {
-            match app.start(user, command).await {
-                Dispatched::Done(reply) => reply,
-                Dispatched::Storing(storing) => app.finish(user, storing.await),
-            }
-        })
-        .await
-        .unwrap_or_else(not_carried_out)
+    async fn carry_out(&self, user: UserId, command: Command) -> Result<Reply, Error> {
+        match self.start(user, command).await {
+            Dispatched::Done(reply) => reply,
+            Dispatched::Storing(storing) => self.finish(user, storing.await),
+        }
     }
 
     /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once. Not for

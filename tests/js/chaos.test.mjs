@@ -10,7 +10,7 @@ import { gather } from './support/talkers.mjs';
 import { DOWN, UP, startProxy } from './support/proxy.mjs';
 import { random } from './support/random.mjs';
 import { startServer } from './support/server.mjs';
-import { closeSockets } from './support/wait.mjs';
+import { closeSockets, leaveSockets } from './support/wait.mjs';
 
 const PAIRS = 10;
 const FAULTS = 24;
@@ -22,10 +22,7 @@ afterEach(async () => {
   await proxy?.close();
   await server?.finish();
 });
-after(() => {
-  closeSockets();
-  setTimeout(() => process.exit(), 2_000).unref();
-});
+after(leaveSockets);
 
 test('a crowd under random faults: all of it, once, in order', async (t) => {
   const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 32));

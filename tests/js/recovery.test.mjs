@@ -12,7 +12,7 @@ import { text } from './support/names.mjs';
 import { startProxy } from './support/proxy.mjs';
 import * as push from './support/push.mjs';
 import { startServer } from './support/server.mjs';
-import { closeSockets, connect, once, until } from './support/wait.mjs';
+import { closeSockets, connect, leaveSockets, once, until } from './support/wait.mjs';
 
 let server;
 let proxy;
@@ -28,11 +28,7 @@ afterEach(async () => {
   await proxy.close();
   await server.finish();
 });
-after(() => {
-  closeSockets();
-  // A client that was cut in the middle of its upgrade to WebSocket may never settle, and would keep this process alive.
-  setTimeout(() => process.exit(), 2_000).unref();
-});
+after(leaveSockets);
 
 /** The first clients that can be told what they missed, and the latest. */
 const CLIENTS = { 4.8: io, 4.6: io46 };

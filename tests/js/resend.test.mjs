@@ -12,7 +12,7 @@ import { text } from './support/names.mjs';
 import { DOWN, startProxy } from './support/proxy.mjs';
 import * as push from './support/push.mjs';
 import { startServer } from './support/server.mjs';
-import { assertAccepted, closeSockets, once, until, within } from './support/wait.mjs';
+import { assertAccepted, closeSockets, leaveSockets, once, until, within } from './support/wait.mjs';
 
 let server;
 let proxy;
@@ -25,11 +25,7 @@ afterEach(async () => {
   await proxy.close();
   await server.finish();
 });
-after(() => {
-  closeSockets();
-  // The timers of `ackTimeout` would keep this process alive.
-  setTimeout(() => process.exit(), 2_000).unref();
-});
+after(leaveSockets);
 
 /** Anna's page behind the proxy, with the client's own re-sending, and Bert's, which sees what was stored. */
 async function camels(client, options) {

@@ -10,7 +10,7 @@ import { io as io46 } from 'socket.io-client-4.6';
 import { gather } from './support/talkers.mjs';
 import { startServer } from './support/server.mjs';
 import { startSupervisor } from './support/supervisor.mjs';
-import { closeSockets, until } from './support/wait.mjs';
+import { closeSockets, leaveSockets, until } from './support/wait.mjs';
 
 let server;
 let supervisor;
@@ -20,11 +20,7 @@ afterEach(async () => {
   await supervisor?.close();
   [server, supervisor] = [];
 });
-after(() => {
-  closeSockets();
-  // The timers of `ackTimeout` would keep this process alive.
-  setTimeout(() => process.exit(), 2_000).unref();
-});
+after(leaveSockets);
 
 /** Asks all the time, each time on a connection of its own, and counts what becomes of it. */
 class Prober {

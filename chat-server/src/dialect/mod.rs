@@ -10,6 +10,7 @@
 //! 3. A folder of transcripts, `tests/transcripts/NAME/`.
 
 pub mod camel;
+mod parameters;
 pub mod push;
 pub mod read;
 pub mod search;

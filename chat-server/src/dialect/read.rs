@@ -14,11 +14,12 @@
 //! and finds it in the log (see [`super::sync`]). The pages of the families know nothing of it: as none of them moves a mark,
 //! it costs them nothing. The same in every dialect.
 
-use chat_core::command::{Command, Destination, ReadMark, ReadUpTo, Unread};
-use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
+use chat_core::command::{Command, ReadMark, ReadUpTo, Unread};
+use chat_core::model::{Conversation, ConversationKind, Seq, User};
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
+use super::parameters::{self, place};
 use super::wire::{Call, Count, DecodeError, Text};
 use super::{Frames, Mark, To};
 
@@ -65,24 +66,10 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
 
 /// The command that moves a mark.
 pub(crate) fn mark(form: Form<'_>) -> Result<Command, DecodeError> {
-    let room = form.room_id.optional("roomId")?.map(|id| {
-        let id =
-            id.parse().map_err(|_| DecodeError::WrongType { field: "roomId", expected: "a room's id" })?;
-        Ok(Destination::Conversation(id))
-    });
-    let person = form.user_id.optional("userId")?.map(|id| {
-        let id =
-            id.parse().map_err(|_| DecodeError::WrongType { field: "userId", expected: "a user's id" })?;
-        Ok(Destination::Person(UserKey::Id(id)))
-    });
+    let (room, person) = (form.room_id.optional("roomId")?, form.user_id.optional("userId")?);
     let named = form.username.optional("username")?;
-    let named = named.map(|name| Ok(Destination::Person(UserKey::Username(name.into_owned()))));
-    let mut places = [room, person, named].into_iter().flatten();
-    let of = places.next().ok_or(DecodeError::Missing("roomId, userId or username"))??;
-    if places.next().is_some() {
-        let expected = "given once, and not twice";
-        return Err(DecodeError::WrongType { field: "one of roomId, userId and username", expected });
-    }
+    let of = place(room.as_deref(), person.as_deref(), named.as_deref())?
+        .ok_or(DecodeError::Missing("roomId, userId or username"))?;
     let message = form.message_id.optional("messageId")?.map(|id| {
         id.parse().map_err(|_| DecodeError::WrongType { field: "messageId", expected: "a message's id" })
     });
@@ -102,11 +89,7 @@ pub(crate) fn mark(form: Form<'_>) -> Result<Command, DecodeError> {
 
 /// The command that asks for what is unread.
 pub(crate) fn list(limit: Option<u64>) -> Result<Command, DecodeError> {
-    let limit = limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(MOST));
-    if limit == 0 {
-        return Err(DecodeError::WrongType { field: "limit", expected: "a whole number from 1" });
-    }
-    Ok(Command::ListUnread { limit: limit.min(MOST) })
+    Ok(Command::ListUnread { limit: parameters::limit(limit, USUALLY, MOST)? })
 }
 
 /// What all members are told of a mark.
@@ -180,6 +163,9 @@ fn object(unread: &Unread) -> UnreadObject<'_> {
 
 #[cfg(test)]
 mod tests {
+    use chat_core::command::Destination;
+    use chat_core::model::UserKey;
+
     use super::*;
 
     const ID: &str = "65a1b2c3d4e5f60718293a4b";

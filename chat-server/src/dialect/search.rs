@@ -7,14 +7,14 @@
 //! ```
 //! The messages are those of [`super::sync`], the newest first. `next` is what to pass as `before` for the next page, null
 //! when there is none. `complete` is false when there was more to look at than one search does: the same search goes on
-//! with it when it is made again. `roomId` or `userId` say in which conversation, or with whom; without either it is all
-//! one's own.
+//! with it when it is made again. `roomId`, `userId` or `username` say in which conversation, or with whom; without it is
+//! all one's own.
 
-use chat_core::command::{Command, Destination};
-use chat_core::model::{Position, UserKey};
+use chat_core::command::Command;
 use chat_core::search::{Found, Search};
 use serde::{Deserialize, Serialize};
 
+use super::parameters::{self, place, position};
 use super::sync::{MessageObject, message};
 use super::wire::{Call, Count, DecodeError, Text};
 
@@ -33,6 +33,8 @@ struct Form<'a> {
     #[serde(borrow, default)]
     user_id: Text<'a>,
     #[serde(borrow, default)]
+    username: Text<'a>,
+    #[serde(borrow, default)]
     before: Text<'a>,
     #[serde(default)]
     limit: Count,
@@ -44,6 +46,7 @@ pub(crate) struct Parameters<'a> {
     pub(crate) q: Option<&'a str>,
     pub(crate) room_id: Option<&'a str>,
     pub(crate) user_id: Option<&'a str>,
+    pub(crate) username: Option<&'a str>,
     pub(crate) before: Option<&'a str>,
     pub(crate) limit: Option<u64>,
 }
@@ -55,11 +58,13 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     }
     let form: Form<'_> = call.object()?;
     let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
-    let (user_id, before) = (form.user_id.optional("userId")?, form.before.optional("before")?);
+    let (user_id, username) = (form.user_id.optional("userId")?, form.username.optional("username")?);
+    let before = form.before.optional("before")?;
     command(&Parameters {
         q: Some(&q),
         room_id: room_id.as_deref(),
         user_id: user_id.as_deref(),
+        username: username.as_deref(),
         before: before.as_deref(),
         limit: form.limit.optional("limit")?,
     })
@@ -67,30 +72,13 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
 
 /// The command for these parameters.
 pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Command, DecodeError> {
-    let wrong = |field, expected| DecodeError::WrongType { field, expected };
-    let text = parameters.q.ok_or(DecodeError::Missing("q"))?.to_owned();
-    let not_an_id = |field| wrong(field, "an id of 24 hexadecimal digits");
-    let within = match (parameters.room_id, parameters.user_id) {
-        (Some(_), Some(_)) => return Err(wrong("userId", "left out where roomId is given")),
-        (Some(room), None) => Some(Destination::Conversation(room.parse().map_err(|_| not_an_id("roomId"))?)),
-        (None, Some(user)) => {
-            Some(Destination::Person(UserKey::Id(user.parse().map_err(|_| not_an_id("userId"))?)))
-        }
-        (None, None) => None,
-    };
-    let not_a_position = || wrong("before", "a position as it was told, in digits");
-    let before = match parameters.before {
-        Some(before) if before.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(Position(before.parse().map_err(|_| not_a_position())?))
-        }
-        Some(_) => return Err(not_a_position()),
-        None => None,
-    };
-    let limit = parameters.limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(Search::MOST));
-    if limit == 0 {
-        return Err(wrong("limit", "a whole number from 1"));
-    }
-    Ok(Command::Search(Search { text, within, before, limit: limit.min(Search::MOST) }))
+    let Parameters { q, room_id, user_id, username, before, limit } = *parameters;
+    Ok(Command::Search(Search {
+        text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
+        within: place(room_id, user_id, username)?,
+        before: position("before", before)?,
+        limit: parameters::limit(limit, USUALLY, Search::MOST)?,
+    }))
 }
 
 /// The answer.
@@ -111,6 +99,9 @@ struct FoundObject<'a> {
 
 #[cfg(test)]
 mod tests {
+    use chat_core::command::Destination;
+    use chat_core::model::{Position, UserKey};
+
     use super::*;
 
     fn decoded(packet: &str) -> Result<Search, String> {
@@ -134,16 +125,22 @@ mod tests {
             |field: &str| decoded(&format!(r#"["search",{{"q":"a","{field}":"{id}"}}]"#)).unwrap().within;
         assert_eq!(within("roomId"), Some(Destination::Conversation(id.parse().unwrap())));
         assert_eq!(within("userId"), Some(Destination::Person(UserKey::Id(id.parse().unwrap()))));
+        let named = decoded(r#"["search",{"q":"a","username":"ann"}]"#).unwrap().within;
+        assert_eq!(named, Some(Destination::Person(UserKey::Username("ann".into()))));
         for (fields, problem) in [
             ("", "q is missing"),
             (r#""q":null"#, "q is missing"),
             (r#""q":{"$gt":""}"#, "q must be a string"),
             (r#""q":["a"]"#, "q must be a string"),
             (r#""q":"a","roomId":{"$gt":""}"#, "roomId must be a string"),
-            (r#""q":"a","roomId":"x""#, "roomId must be an id of 24 hexadecimal digits"),
+            (r#""q":"a","roomId":"x""#, "roomId must be a room's id"),
             (r#""q":"a","userId":{"$gt":""}"#, "userId must be a string"),
-            (r#""q":"a","userId":"ann""#, "userId must be an id of 24 hexadecimal digits"),
-            (r#""q":"a","roomId":"x","userId":"y""#, "userId must be left out where roomId is given"),
+            (r#""q":"a","userId":"ann""#, "userId must be a user's id"),
+            (
+                r#""q":"a","userId":"0123456789abcdef01234567","username":"ann""#,
+                "one of roomId, userId and username must be given once, and not twice",
+            ),
+            (r#""q":"a","username":{"$gt":""}"#, "username must be a string"),
             (r#""q":"a","before":{"$gt":""}"#, "before must be a string"),
             (r#""q":"a","before":"-1""#, "before must be a position as it was told, in digits"),
             (r#""q":"a","before":7"#, "before must be a string"),

@@ -13,9 +13,10 @@
 use chat_core::command::{Changes, Command};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
+use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visibility};
 use serde::{Deserialize, Serialize};
 
+use super::parameters::{self, position};
 use super::wire::{Call, Count, DecodeError, Text};
 
 /// The event, and the one that answers it, in every dialect.
@@ -47,19 +48,8 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
 
 /// The command for these parameters.
 pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<Command, DecodeError> {
-    let wrong = DecodeError::WrongType { field: "since", expected: "a position as it was told, in digits" };
-    let since = match since {
-        Some(since) if since.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(Position(since.parse().map_err(|_| wrong)?))
-        }
-        Some(_) => return Err(wrong),
-        None => None,
-    };
-    let limit = limit.map_or(USUALLY, |limit| usize::try_from(limit).unwrap_or(MOST));
-    if limit == 0 {
-        return Err(DecodeError::WrongType { field: "limit", expected: "a whole number from 1" });
-    }
-    Ok(Command::Sync { since, limit: limit.min(MOST) })
+    let since = position("since", since)?;
+    Ok(Command::Sync { since, limit: parameters::limit(limit, USUALLY, MOST)? })
 }
 
 /// The answer, for the person who asked.

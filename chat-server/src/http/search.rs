@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use chat_core::command::Reply;
 
-use super::{HttpError, caller, json};
+use super::{HttpError, caller, json, limit};
 use crate::app::App;
 use crate::dialect::search::{self, Parameters};
 
@@ -26,18 +26,13 @@ pub(super) async fn search(
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri)
         .map_err(|_| HttpError::bad_request("the parameters cannot be read"))?;
     let parameter = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let limit = match parameter("limit") {
-        Some(limit) => {
-            Some(limit.parse().map_err(|_| HttpError::bad_request("limit must be a whole number from 1"))?)
-        }
-        None => None,
-    };
     let command = search::command(&Parameters {
         q: parameter("q"),
         room_id: parameter("roomId"),
         user_id: parameter("userId"),
+        username: parameter("username"),
         before: parameter("before"),
-        limit,
+        limit: limit(uri.query())?,
     })?;
     let searched = app.search_unless_busy(caller.user.id, command).await;
     let Reply::Found(found) = searched.ok_or_else(|| HttpError::too_many(BUSY))?? else {

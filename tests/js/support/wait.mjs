@@ -97,6 +97,15 @@ export function closeSockets() {
   open.clear();
 }
 
+/**
+ * The same at the end of a file whose clients may keep the process alive: one that was cut in the middle of its upgrade to
+ * WebSocket may never settle, and the timers of `ackTimeout` go on.
+ */
+export function leaveSockets() {
+  closeSockets();
+  setTimeout(() => process.exit(), 2_000).unref();
+}
+
 /** What every refused event with an ack callback is answered. */
 export function assertRefused(ack, what) {
   const about = `${what}: ${JSON.stringify(ack)?.slice(0, 300)}`;
