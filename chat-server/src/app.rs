@@ -98,6 +98,8 @@ pub(crate) enum Dispatched<'a> {
 }
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// The time in which searches are counted.
+const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Most requests that wait for their turn to read much; more are told to come back.
 const MOST_WAITING: usize = 1_000;
@@ -190,7 +192,7 @@ impl App {
             log_ins_of_address: Limiter::new(config.auth.login_address_limit, WINDOW),
             sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
-            searches: Limiter::new(config.search_limit, Duration::from_secs(60)),
+            searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
             draining: AtomicBool::new(false),
             tasks: Mutex::default(),
@@ -255,6 +257,11 @@ impl App {
             return self.refused(user, Error::RateLimited, true);
         }
         self.searches.count(user, now);
+        let limit = (self.config.search_limit, SEARCHES_WITHIN);
+        if self.count_everywhere("searches", &user.to_string(), Attempt::new(), limit).await.is_err() {
+            self.searches.uncount(&user, now);
+            return self.refused(user, Error::RateLimited, true);
+        }
         // A request that hangs up waits no more; a search that was begun is made to its end.
         let turn = self.searching.among_all(turn).await;
         let app = self.clone();

@@ -70,7 +70,7 @@ pub struct Options {
     /// Messages a person may send in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
     pub message_limit: u32,
-    /// Searches of a person in a minute before they are refused, at each node; 0: no limit
+    /// Searches of a person in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_SEARCH_LIMIT", default_value_t = 120)]
     pub search_limit: u32,
 

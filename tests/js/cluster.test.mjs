@@ -16,7 +16,7 @@ const AT_ONCE = 900;
 
 let nodes;
 before(async () => {
-  nodes = await startNodes({ CHAT_LOGIN_LIMIT: '6', CHAT_MESSAGE_LIMIT: '40' });
+  nodes = await startNodes({ CHAT_LOGIN_LIMIT: '6', CHAT_MESSAGE_LIMIT: '40', CHAT_SEARCH_LIMIT: '5' });
 });
 after(() => nodes?.finish());
 
@@ -144,6 +144,14 @@ test('failed log-ins are counted together', async () => {
   assert.equal((await browsers[1].post('/auth/login', { email: anna.email, password: anna.password })).status, 429);
   const other = await push.signup(nodes.a, 'other');
   assert.equal((await other.elsewhere()).id, other.id, 'others can log in');
+});
+
+test('searches count together', async () => {
+  const anna = await push.signup(nodes.a, 'anna');
+  const browsers = [anna, at(nodes.b, anna)];
+  const statuses = [];
+  for (let i = 0; i < 8; i++) statuses.push((await browsers[i % 2].get('/search', { params: { q: 'word' } })).status);
+  assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
 });
 
 test('messages are counted together', async () => {
