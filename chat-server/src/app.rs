@@ -1,8 +1,8 @@
 //! What every request and every socket shares, and the one funnel through which all commands go.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::chat::{Registration, Started};
@@ -31,6 +31,7 @@ use crate::config::{Config, ConfigError, StoreConfig};
 use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
+use crate::memory::{Memory, Owner};
 use crate::presence::Presence;
 use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
@@ -51,6 +52,8 @@ pub struct App {
     pub presence: Presence,
     /// Every connection.
     pub sessions: Arc<Sessions>,
+    /// What is held for others.
+    pub memory: Arc<Memory>,
     /// Where images go.
     pub media: Arc<dyn MediaStore>,
     /// The folder of images that is served from here, if they are kept here.
@@ -195,6 +198,7 @@ impl App {
             searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
             draining: AtomicBool::new(false),
+            memory: Memory::new(config.memory_limit),
             tasks: Mutex::default(),
             config,
             chat,
@@ -205,6 +209,10 @@ impl App {
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        {
+            let sessions = Arc::downgrade(&app.sessions);
+            app.memory.on_cut(move |owner| cut_sessions(&sessions, owner));
+        }
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -466,6 +474,11 @@ impl App {
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
+    /// Runs something for as long as this lives.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().spawn(task);
+    }
+
     /// Has other nodes told something, if there may be any.
     pub(crate) fn outbox(&self, tell: impl FnOnce(&Outbox)) {
         if let Some(cluster) = &self.cluster {
@@ -540,6 +553,17 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 
 fn not_carried_out() -> Result<Reply, Error> {
     Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
+}
+
+/// Ends the connections of somebody for whom too much is held. Not here and now: whoever has asked for more may hold the
+/// registry of connections.
+fn cut_sessions(sessions: &Weak<Sessions>, owner: Owner) {
+    let (Owner::User(user), Some(sessions)) = (owner, sessions.upgrade()) else { return };
+    tokio::spawn(async move {
+        let mut theirs = Vec::new();
+        sessions.for_user(user, &mut |session| theirs.push(session.clone()));
+        theirs.iter().for_each(|session| session.cut("too much is held for its owner"));
+    });
 }
 
 /// Whether a command makes no change that anybody is told of.

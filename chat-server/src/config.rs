@@ -23,6 +23,7 @@ pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
 pub use self::store::StoreConfig;
 use crate::dialect::{self, Dialect};
+use crate::memory;
 use crate::secret::Secret;
 
 /// The flags and variables, as they are given.
@@ -139,6 +140,18 @@ pub struct Options {
     /// Milliseconds a connection may refuse to take what is written to it
     #[arg(long, env = "CHAT_STALL_TIMEOUT", default_value_t = 8_000)]
     pub stall_timeout: u64,
+    /// Most connections at once, those in reserve for health checks not counted. Unset: what the limit of open files
+    /// allows
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS")]
+    pub max_connections: Option<usize>,
+    /// Most connections, and most sessions, of one address that nobody has logged in to. Unset: half of what all
+    /// addresses together may have
+    #[arg(long, env = "CHAT_ADDRESS_LIMIT")]
+    pub address_limit: Option<usize>,
+    /// Memory for what is held for clients, such as `512M` or `2G`: when it is used up, whoever holds the most is cut.
+    /// Unset: half of what the control group, the limits of the process or the machine allow
+    #[arg(long, env = "CHAT_MEMORY_LIMIT", value_name = "BYTES")]
+    pub memory_limit: Option<String>,
     /// Threads that serve connections; unset: one less than there are cores
     #[arg(long, env = "CHAT_THREADS")]
     pub threads: Option<usize>,
@@ -237,6 +250,8 @@ pub struct Config {
     pub default_dialect: &'static Dialect,
     /// A built frontend, if there is one.
     pub static_dir: Option<PathBuf>,
+    /// Most bytes that are held for clients.
+    pub memory_limit: usize,
     /// Connections.
     pub transport: TransportConfig,
     /// Cloudinary, if it is to be used.
@@ -275,6 +290,12 @@ pub struct TransportConfig {
     pub max_packet: usize,
     /// Most packets that wait for one connection.
     pub max_queue: usize,
+    /// See [`Options::max_connections`].
+    pub max_connections: Option<usize>,
+    /// Most Socket.IO sessions of which it is not known yet whose they are.
+    pub max_unauthenticated: usize,
+    /// See [`Options::address_limit`].
+    pub max_per_address: Option<usize>,
     /// Most bytes that wait for a client before changes are held back; one change always has room.
     pub max_untold: usize,
 }
@@ -334,8 +355,10 @@ impl Config {
         if options.static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
             return Err(wrong("CHAT_STATIC_DIR", "is not a folder"));
         }
+        let memory_limit = memory_limit(options.memory_limit.as_deref())?;
         Ok(Self {
             production,
+            memory_limit,
             origins: origins(&options.client_url, production)?,
             public_url: options.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
             client_url: options.client_url.iter().find(|url| url.contains("://")).cloned(),
@@ -369,12 +392,45 @@ impl Config {
                 // A text file of 10 MB, with room for JSON's escapes.
                 max_packet: 16 << 20,
                 max_queue: 1024,
+                max_connections: positive("CHAT_MAX_CONNECTIONS", options.max_connections)?,
+                max_unauthenticated: (memory_limit / UNAUTHENTICATED_SHARE / UNAUTHENTICATED_BYTES)
+                    .clamp(1_000, 20_000),
+                max_per_address: positive("CHAT_ADDRESS_LIMIT", options.address_limit)?,
                 max_untold: 1 << 20,
             },
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,
         })
     }
+}
+
+/// A session that nobody has logged in to costs about so much.
+const UNAUTHENTICATED_BYTES: usize = 10 << 10;
+
+/// All of them together may cost this part of the memory limit.
+const UNAUTHENTICATED_SHARE: usize = 8;
+
+/// A number of bytes, perhaps with `K`, `M` or `G` behind it for powers of 1,024.
+fn memory_limit(value: Option<&str>) -> Result<usize, ConfigError> {
+    let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+        return Ok(memory::default_limit());
+    };
+    let problem = || wrong("CHAT_MEMORY_LIMIT", "must be a number of bytes from 64M on, such as 512M or 2G");
+    let (digits, shift) = match value.as_bytes().last() {
+        Some(b'k' | b'K') => (&value[..value.len() - 1], 10),
+        Some(b'm' | b'M') => (&value[..value.len() - 1], 20),
+        Some(b'g' | b'G') => (&value[..value.len() - 1], 30),
+        _ => (value, 0),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes >= memory::MIN_LIMIT).ok_or_else(problem)
+}
+
+fn positive(variable: &'static str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {
+    if value == Some(0) {
+        return Err(wrong(variable, "must be at least 1"));
+    }
+    Ok(value)
 }
 
 /// Makes a folder that only its owner can look into: hashes, messages and the secret are kept there.

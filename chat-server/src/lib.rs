@@ -35,6 +35,7 @@ pub mod dialect;
 pub mod http;
 pub mod mail;
 pub mod media;
+pub mod memory;
 pub mod presence;
 mod read_turns;
 mod recovery;
@@ -75,7 +76,8 @@ pub async fn serve(
         tracing::info!(%address, "listening");
     }
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(transport::serve_connections(listener, chat.router(), stop.clone()));
+    let serving = transport::serve_connections(listener, chat.router(), &chat.app.config, stop.clone());
+    let serving = tokio::spawn(serving);
     shutdown.await;
     tracing::info!(connections = chat.app.sessions.len(), "shutting down");
     chat.app.start_draining();

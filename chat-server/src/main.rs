@@ -41,6 +41,9 @@ fn main() -> std::process::ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    if let Err(error) = chat_server::transport::raise_open_files_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let config = Config::check(options)?;
     // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
     let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));

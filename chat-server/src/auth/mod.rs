@@ -86,6 +86,8 @@ impl Authenticator {
                 return Err(AuthError::Invalid);
             }
         }
+        // A request's connection counts as somebody's from now on; see `transport::Connection`.
+        crate::transport::Connection::set_current_known();
         Ok(Authenticated { user, identity })
     }
 

@@ -19,8 +19,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-use super::HttpError;
+use super::{Address, HttpError, accounted};
 use crate::app::App;
+use crate::memory::Owner;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -32,6 +33,16 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let cors = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.config.origins.allow(origin)));
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let owner = Owner::Address(Address::of_request(&request, app.config.trust_proxy).0);
+    // Long polling accounts for what it takes by account.
+    let is_polling = path.starts_with("/socket.io");
+    let (request, received) = match is_polling {
+        true => (request, None),
+        false => {
+            let (request, received) = accounted::request(&app.memory, owner, request);
+            (request, Some(received))
+        }
+    };
 
     let response =
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
@@ -43,7 +54,12 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
             })
         };
 
-    let mut response = json_error(response);
+    let response = match &received {
+        Some(received) => received.answer(response),
+        None => response,
+    };
+    drop(received);
+    let mut response = json_error(accounted::response(&app.memory, owner, response));
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = cors {

@@ -1,6 +1,7 @@
 //! HTTP: what every route shares. Bodies are read and errors answered so that any frontend can show them: every
 //! error, whatever its cause, is JSON with a `message`.
 
+mod accounted;
 mod caller;
 pub mod cookie;
 mod edge;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use chat_core::error::{Error, ErrorKind};
@@ -35,6 +36,9 @@ use crate::dialect::wire::{self, DecodeError, Failure};
 
 /// Most bytes of a JSON body: 10 MB as the original backends count them.
 pub const MOST_BODY_BYTES: usize = 10 << 20;
+
+/// When it is worth trying again after the server was too busy.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// An answer in JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -106,6 +110,11 @@ impl HttpError {
     /// 500. What went wrong was logged where it did.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    }
+
+    /// 503: not now, but perhaps so much later.
+    pub fn unavailable(message: &str, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
     /// The domain's error behind it, for routes that have words of their own for it.
@@ -245,10 +254,19 @@ pub struct Address(pub IpAddr);
 impl Address {
     /// Reads it from a request's parts.
     pub fn of(parts: &Parts, trust_proxy: usize) -> Self {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Self::read(&parts.headers, &parts.extensions, trust_proxy)
+    }
+
+    /// Reads it from a request.
+    pub fn of_request(request: &Request, trust_proxy: usize) -> Self {
+        Self::read(request.headers(), request.extensions(), trust_proxy)
+    }
+
+    fn read(headers: &HeaderMap, extensions: &Extensions, trust_proxy: usize) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let forwarded =
-            parts.headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+            headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
         let hops: Vec<_> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // Each trusted proxy has appended whom it heard from; what stands before that is hearsay.
         let client = trust_proxy.checked_sub(1).and_then(|nth| hops.iter().rev().nth(nth));
@@ -257,7 +275,7 @@ impl Address {
 }
 
 /// What limits count as one address: of IPv6 the /64 that one customer has to themselves (RFC 6177).
-fn one_customer(address: IpAddr) -> IpAddr {
+pub(crate) fn one_customer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         address => address,

@@ -37,7 +37,6 @@ use std::time::Duration;
 use chat_core::error::ErrorKind;
 use chat_core::model::Position;
 use chat_core::store::StoreError;
-use serde_json::Value as Json;
 
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::pid::Pids;
@@ -47,6 +46,7 @@ use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::Dialect;
 use crate::session::Session;
+use crate::transport::{ConnectPayload, Field};
 
 /// Where a session begins.
 pub(crate) struct Start {
@@ -80,22 +80,21 @@ const ATTEMPTS: u32 = 5;
 /// When the store cannot tell at the moment how far the log goes.
 pub(crate) async fn start(
     app: &App,
-    auth: Option<&Json>,
+    payload: &ConnectPayload,
     caller: &Authenticated,
     dialect: &'static Dialect,
 ) -> Result<Start, StoreError> {
     let now = app.chat.now();
     let announced = app.announcer.position();
-    let text = |name| auth.and_then(|auth| auth.get(name)).and_then(Json::as_str);
-    let known = text("pid").and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
+    let pid = payload.pid.text();
+    let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
     if let Some((pid, began_at)) = known {
         // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
         // that of its session before.
-        let position = match auth.and_then(|auth| auth.get("offset")) {
-            None | Some(Json::Null) => Some(began_at),
-            Some(offset) => {
-                offset.as_str().and_then(|offset| offset.parse().ok()).map(|at| began_at.max(Position(at)))
-            }
+        let position = match &payload.offset {
+            Field::Missing => Some(began_at),
+            Field::Text(offset) => offset.parse().ok().map(|at| began_at.max(Position(at))),
+            Field::Other => None,
         };
         if let Some(position) = position
             && (position <= announced || exists(app, position).await?)

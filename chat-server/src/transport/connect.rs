@@ -11,14 +11,15 @@ use chat_core::id::UserId;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::Sid;
 use tokio::time::Instant;
 
-use super::endpoint::{Handshake, HandshakeSlot};
+use super::admission::{Admission, Admissions};
+use super::connect_payload::ConnectPayload;
+use super::endpoint::{Gate, Handshake, HandshakeSlot};
 use super::guard::Wires;
 use super::wire::Wire;
 use crate::app::App;
@@ -123,22 +124,25 @@ impl Polling {
 
 /// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
 /// handlers. It is made here and now, so that no first connection finds it missing.
-pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Polling) {
+pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
     let arriving = Arriving::default();
     let next_id = Arc::new(AtomicU64::new(1));
+    let (wires, admissions) = (&gate.wires, &gate.admissions);
 
     let check = {
         let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
-        let arriving = arriving.clone();
-        move |socket: SocketRef, TryData(auth): TryData<Json>| {
+        let (arriving, admissions) = (arriving.clone(), admissions.clone());
+        move |socket: SocketRef, TryData(payload): TryData<ConnectPayload>| {
             let (app, wires, polling, arriving) =
                 (app.clone(), wires.clone(), polling.clone(), arriving.clone());
+            let admissions = admissions.clone();
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
+                let payload = payload.unwrap_or_default();
                 let arrived = match app.upgrade() {
                     Some(app) => {
-                        let arrival =
-                            arrive(&app, id, socket.clone(), auth.ok(), wires.clone(), polling, &arriving);
+                        let parts = (wires.clone(), polling, admissions.clone());
+                        let arrival = arrive(&app, id, socket.clone(), &payload, parts, &arriving);
                         // A panic here would leave the client waiting for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                             tracing::error!("authenticating a connection panicked");
@@ -147,12 +151,15 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
                     }
                     None => Err(NotLetIn::OurFault),
                 };
-                arrived.map_err(|refusal| match refusal {
-                    NotLetIn::Refused(why) => why,
-                    NotLetIn::OurFault => {
-                        // A client that reads a refusal stays away for good. One whose connection breaks comes back.
-                        wires.break_off(&socket);
-                        "internal error"
+                arrived.map_err(|refusal| {
+                    leave(&admissions, &socket);
+                    match refusal {
+                        NotLetIn::Refused(why) => why,
+                        NotLetIn::OurFault => {
+                            // A client that reads a refusal stays away for good. One whose connection breaks comes back.
+                            wires.break_off(&socket);
+                            "internal error"
+                        }
                     }
                 })
             }
@@ -198,18 +205,20 @@ async fn arrive(
     app: &Arc<App>,
     id: SessionId,
     socket: SocketRef,
-    auth: Option<Json>,
-    wires: Wires,
-    polling: Polling,
+    payload: &ConnectPayload,
+    (wires, polling, admissions): (Wires, Polling, Arc<Admissions>),
     arriving: &Arriving,
 ) -> Result<(), NotLetIn> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
-    let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
-    let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
+    let (caller, dialect) = authenticate(app, payload, &handshake).await?;
+    let start = recovery::start(app, payload, &caller, dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
         return Err(NotLetIn::Refused("too many connections"));
+    }
+    if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
+        admission.set_known();
     }
     polling.tell_pid(&socket, &wires, &start.pid);
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
@@ -221,6 +230,7 @@ async fn arrive(
         socket.on_disconnect(move |socket: SocketRef| {
             arriving.lock().remove(&socket.id);
             polling.end(&socket, &wires);
+            leave(&admissions, &socket);
             if let (Some(session), Some(app)) = (session.upgrade(), app.upgrade()) {
                 end(&app, &session);
             }
@@ -236,6 +246,13 @@ async fn arrive(
     Ok(())
 }
 
+/// The client of a socket was refused or has left: nothing is left for it to do here.
+fn leave(admissions: &Admissions, socket: &SocketRef) {
+    if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
+        admissions.leave(admission);
+    }
+}
+
 impl NotLetIn {
     fn our_fault(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a connection could not be let in");
@@ -246,11 +263,10 @@ impl NotLetIn {
 /// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
 async fn authenticate(
     app: &App,
-    auth: Option<&Json>,
+    payload: &ConnectPayload,
     handshake: &Handshake,
 ) -> Result<(Authenticated, &'static Dialect), NotLetIn> {
-    let given = auth.and_then(|auth| auth.get("token")).and_then(Json::as_str);
-    let given = given.map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
+    let given = payload.token.text().map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
     let tokens = given.into_iter().chain(handshake.bearer.as_deref()).map(|token| (token, false));
     let cookies = handshake.cookies.iter().map(|token| (token.as_str(), true));
     for (token, is_cookie) in tokens.chain(cookies) {

@@ -1,21 +1,20 @@
 //! `/socket.io/`: polling requests go to socketioxide as they are, upgrades are answered here.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::Limited;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
@@ -25,30 +24,43 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
+use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::{self, Polling};
+use super::connections::Connection;
 use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
-use super::wire::{Wire, with_pid};
+use super::http_stream::HttpStream;
+use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+use super::wire::Wire;
 use crate::app::App;
-use crate::http::HttpError;
+use crate::http::{Address, HttpError};
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
 /// when a websocket takes over. Requests are limited here, and clients are told the true limit.
-const ENGINE_MAX_PAYLOAD: u64 = 1 << 40;
+pub(super) const ENGINE_MAX_PAYLOAD: u64 = 1 << 40;
 
-/// How long a client may take from opening a connection to saying who it is.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) type Engine = SocketIoService<NotSocketIo>;
 
-type Engine = SocketIoService<NotSocketIo>;
+/// How often it is looked which sessions are due.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The Socket.IO endpoint, to be put at `/socket.io/`.
 #[derive(Clone)]
 pub struct SocketIoEndpoint {
-    engine: Engine,
+    pub(super) gate: Gate,
     io: SocketIo,
-    app: Arc<App>,
-    wires: Wires,
-    polling: Polling,
+    pub(super) app: Arc<App>,
+    pub(super) polling: Polling,
+    /// How many sessions there are of which it is not known whose they are.
+    unauthenticated: Arc<Unauthenticated>,
+}
+
+/// What is needed to end a session.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) engine: Engine,
+    pub(super) wires: Wires,
+    pub(super) admissions: Arc<Admissions>,
 }
 
 /// What a connection keeps of the request that opened it. The request itself is not kept: its headers and address are
@@ -71,14 +83,33 @@ impl SocketIoEndpoint {
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
             .max_payload(ENGINE_MAX_PAYLOAD)
-            .connect_timeout(CONNECT_TIMEOUT)
+            // Of Engine.IO 4 only, and for who is refused not again: `sweep` sees to all of them. Shorter must it not be.
+            .connect_timeout(HANDSHAKE_TIMEOUT)
             .max_buffer_size(config.max_queue)
             .ws_max_message_size(config.max_packet)
             .ws_max_frame_size(config.max_packet)
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
-        connect::let_in(&io, app, &wires, &polling);
-        Self { engine, io, app: app.clone(), wires, polling }
+        let gate = Gate { engine, wires, admissions: Arc::default() };
+        connect::let_in(&io, app, &gate, &polling);
+        app.spawn(sweep(Arc::downgrade(app), gate.clone()));
+        let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated);
+        let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
+        Self { gate, io, app: app.clone(), polling, unauthenticated }
+    }
+
+    /// Lets somebody open a session who has not said who they are.
+    pub(super) fn admit(&self, parts: &Parts, wire: Weak<Wire>) -> Result<Arc<Admission>, HttpError> {
+        let address = Address::of(parts, self.app.config.trust_proxy);
+        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), None) else {
+            tracing::debug!("too many sessions that nobody has logged in to: one was refused");
+            return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
+        };
+        let connection = parts.extensions.get::<Arc<Connection>>().cloned();
+        let connection = connection.filter(|_| wire.strong_count() > 0);
+        let admission = Admission::new(permit, wire, connection);
+        self.gate.admissions.watch(&admission);
+        Ok(admission)
     }
 
     /// Answers a request.
@@ -102,63 +133,6 @@ impl SocketIoEndpoint {
         self.io.close().await;
     }
 
-    async fn poll(self, request: Request) -> Response {
-        let (parts, body) = request.into_parts();
-        let sid = sid(&parts.uri);
-        let wires = self.wires.clone();
-        let is_doomed = || sid.is_some_and(|sid| wires.is_doomed(sid));
-        if is_doomed() {
-            return unknown_session();
-        }
-        let most = self.app.config.transport.max_packet;
-        let too_large =
-            || HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the payload is too large").into_response();
-        let declared =
-            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > most) {
-            return too_large();
-        }
-        let mut small = Request::new(match parts.method {
-            Method::POST => Body::new(Limited::new(body, most)),
-            _ => body,
-        });
-        let fetches = parts.method == Method::GET;
-        *small.method_mut() = parts.method;
-        *small.uri_mut() = copied(&parts.uri);
-        for name in [CONTENT_TYPE, CONTENT_LENGTH] {
-            let value =
-                parts.headers.get(&name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-            if let Some(value) = value {
-                small.headers_mut().insert(name, value);
-            }
-        }
-        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
-        let Ok(response) = self.engine.clone().oneshot(small).await;
-        if is_doomed() {
-            // Doomed while this poll was waiting: what it was answered must not be read any more.
-            return unknown_session();
-        }
-        // An answer of one byte is a NOOP: what waited is still there.
-        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
-        if let Some(sid) = sid
-            && fetches
-            && response.status() == StatusCode::OK
-            && !is_noop
-        {
-            self.polling.fetched(sid);
-        }
-        match sid {
-            Some(sid) => match self.polling.pid(sid) {
-                Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
-                None => response.map(Body::new),
-            },
-            None => {
-                let node = self.app.config.node.as_deref();
-                introduce(response.map(Body::new), most, node).await
-            }
-        }
-    }
-
     fn upgrade(mut self, mut request: Request) -> Response {
         let headers = request.headers();
         let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
@@ -175,36 +149,60 @@ impl SocketIoEndpoint {
         };
         let mut small = axum::http::Request::new(());
         *small.uri_mut() = copied(request.uri());
-        let sid = sid(request.uri()).map(str::to_owned);
-        if sid.as_deref().is_some_and(|sid| self.wires.is_doomed(sid)) {
-            return HttpError::bad_request("Session ID unknown").into_response();
-        }
+        let (parts, _) = request.into_parts();
+        let sid = sid(&parts.uri).map(str::to_owned);
         let wire = Arc::new(if sid.is_none() { Wire::new() } else { Wire::upgrade() });
+        let admission = match &sid {
+            None => match self.admit(&parts, Arc::downgrade(&wire)) {
+                Ok(admission) => admission,
+                Err(refused) => return refused.into_response(),
+            },
+            Some(sid) => {
+                let found = self.gate.admissions.find(sid).filter(|_| !self.gate.wires.is_doomed(sid));
+                let Some(admission) = found else {
+                    return HttpError::bad_request("Session ID unknown").into_response();
+                };
+                if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+                    admission.carried_by(connection.clone());
+                }
+                admission
+            }
+        };
         if sid.is_none() {
-            small.extensions_mut().insert(handshake(request.headers(), &self.app));
+            small.extensions_mut().insert(handshake(&parts.headers, &self.app));
             small.extensions_mut().insert(wire.clone());
+            small.extensions_mut().insert(admission.clone());
         }
         let accept = accept_key(key.as_bytes());
-        drop(request);
+        drop(parts);
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let takeover = sid.map(|sid| {
                 let (polling, takes_over) = (self.polling.clone(), wire.clone());
                 let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
-                Upgrade::new(&self.wires, sid, &wire, on_upgraded)
+                Upgrade::new(&self.gate.wires, sid, &wire, on_upgraded)
             });
             let patience = self.app.config.transport.stall_timeout;
-            // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise.
+            // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise. What was read already is
+            // copied: even an empty slice would keep all of the HTTP server's read buffer.
+            let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
+                Ok(parts) => {
+                    let (stream, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
+                    let stream = Guarded::new(stream, early, wire, patience, takeover, admission);
+                    return self.hand_over(stream, small);
+                }
+                Err(upgraded) => upgraded,
+            };
             match upgraded.downcast::<TokioIo<TcpStream>>() {
                 Ok(parts) => {
-                    // A copy: even an empty slice would keep all of the HTTP server's read buffer.
-                    let early = Bytes::copy_from_slice(&parts.read_buf);
-                    let stream = parts.io.into_inner();
-                    self.hand_over(Guarded::new(stream, early, wire, patience, takeover), small);
+                    let (stream, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
+                    let stream = Guarded::new(stream, early, wire, patience, takeover, admission);
+                    self.hand_over(stream, small);
                 }
                 Err(upgraded) => {
                     let stream: TokioIo<Upgraded> = TokioIo::new(upgraded);
-                    self.hand_over(Guarded::new(stream, Bytes::new(), wire, patience, takeover), small);
+                    let stream = Guarded::new(stream, Bytes::new(), wire, patience, takeover, admission);
+                    self.hand_over(stream, small);
                 }
             }
         });
@@ -221,62 +219,52 @@ impl SocketIoEndpoint {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // Refused when the query is none of Engine.IO's; dropping the stream is then the answer.
-        drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(&mut self.engine, (stream, request)));
+        drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(
+            &mut self.gate.engine,
+            (stream, request),
+        ));
     }
 }
 
-fn unknown_session() -> Response {
-    let body = serde_json::json!({ "code": 1, "message": "Session ID unknown" });
-    HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
-}
-
-/// Writes into the answer that opens a session what clients are to know: the true limit, by which they split what they
-/// send, and the node.
-async fn introduce(response: Response, most: usize, node: Option<&str>) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // The answer is a few hundred bytes of our own.
-    let Ok(body) = axum::body::to_bytes(body, 64 << 10).await else {
-        return HttpError::internal().into_response();
-    };
-    let Ok(text) = std::str::from_utf8(&body) else { return Response::from_parts(parts, Body::from(body)) };
-    let mut text = Cow::from(text);
-    // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
-    if text.starts_with('0') {
-        let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
-        text = text.replacen(&told, &format!("\"maxPayload\":{most}"), 1).into();
-    }
-    if let Some(marked) = node.and_then(|node| affinity::marked(&text, node)) {
-        text = marked.into();
-    }
-    parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(text.into_owned()))
-}
-
-/// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
-async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // It is the first thing that a session is sent, so what was gathered with it is little.
-    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return HttpError::internal().into_response();
-    };
-    // Packets of one answer are parted by this character (Engine.IO protocol 4, "Payload").
-    const SEPARATOR: char = '\u{1e}';
-    let answer = |packet: &str| with_pid(packet.as_bytes(), pid);
-    let body = match std::str::from_utf8(&body) {
-        Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {
-            polling.forget_pid(sid);
-            let packets =
-                text.split(SEPARATOR).map(|packet| answer(packet).map_or(packet.into(), Cow::Owned));
-            let packets: Vec<Cow<'_, str>> = packets.collect();
-            parts.headers.remove(CONTENT_LENGTH);
-            Bytes::from(packets.join("\u{1e}"))
+impl Gate {
+    /// Ends a session, whatever its client does. One that began with long polling is closed by a packet of its own.
+    pub(super) fn end(&self, admission: &Admission) {
+        if let Some(wire) = admission.wire() {
+            return wire.kill();
         }
-        _ => body,
-    };
-    Response::from_parts(parts, Body::from(body))
+        let Some(sid) = admission.sid() else { return };
+        if let Some(wire) = self.wires.of_session(sid) {
+            wire.kill();
+        }
+        self.wires.doom_session(sid);
+        let mut close = Request::new(Body::from("1"));
+        *close.method_mut() = Method::POST;
+        let uri = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+        *close.uri_mut() = uri.parse().unwrap_or_default();
+        let (engine, wires, sid) = (self.engine.clone(), self.wires.clone(), sid.to_owned());
+        tokio::spawn(async move {
+            // Nothing is known of it any more if it has ended already.
+            let Ok(_) = engine.oneshot(close).await;
+            wires.forget(&sid);
+        });
+    }
 }
 
-fn sid(uri: &Uri) -> Option<&str> {
+/// Ends the sessions that are due, for as long as the server runs.
+async fn sweep(app: Weak<App>, gate: Gate) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if app.strong_count() == 0 {
+            return;
+        }
+        for admission in gate.admissions.due() {
+            tracing::debug!("a session ends that nobody has logged in to, or that its client has left");
+            gate.end(&admission);
+        }
+    }
+}
+
+pub(super) fn sid(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))
 }
 
@@ -293,13 +281,13 @@ fn accept_key(key: &[u8]) -> HeaderValue {
 }
 
 /// The same address in memory of its own.
-fn copied(uri: &Uri) -> Uri {
+pub(super) fn copied(uri: &Uri) -> Uri {
     let path = uri.path_and_query().map_or("/socket.io/", |path| path.as_str());
     let path = if path.starts_with("/socket.io?") { path.replacen('?', "/?", 1) } else { path.to_owned() };
     path.parse().unwrap_or_default()
 }
 
-fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
+pub(super) fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
     let foreign = crate::http::is_foreign(headers, &app.config.origins);
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
@@ -311,7 +299,7 @@ fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
 #[derive(Debug, Clone, Copy)]
-struct NotSocketIo;
+pub(super) struct NotSocketIo;
 
 impl Service<Request> for NotSocketIo {
     type Response = Response;

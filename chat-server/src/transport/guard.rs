@@ -20,6 +20,8 @@ use socketioxide::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::admission::Admission;
+use super::frames::FrameScanner;
 use super::wire::Wire;
 
 /// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
@@ -32,6 +34,9 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Looks for the end of long polling in what is read.
     upgrade: Option<Upgrade>,
+    /// What the client may send.
+    admission: Arc<Admission>,
+    scanner: FrameScanner,
 }
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
@@ -41,8 +46,10 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         wire: Arc<Wire>,
         patience: Duration,
         upgrade: Option<Upgrade>,
+        admission: Arc<Admission>,
     ) -> Self {
-        Self { stream, early, wire, patience, stalled: None, upgrade }
+        let scanner = FrameScanner::default();
+        Self { stream, early, wire, patience, stalled: None, upgrade, admission, scanner }
     }
 
     /// Sends what waits, as far as the peer takes it; true when nothing waits any more.
@@ -95,8 +102,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
             return Poll::Pending;
         }
+        let read = &buf.filled()[before..];
+        let admission = &this.admission;
+        let screened =
+            this.scanner.scan(read, |frame| admission.frame(frame.length, frame.head(), frame.is_binary()));
+        if screened.is_err() {
+            tracing::debug!("a connection sends more than it may");
+            this.wire.kill();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if let Some(upgrade) = &mut this.upgrade {
-            upgrade.look(&buf.filled()[before..], &this.wire);
+            upgrade.look(read, &this.wire);
         }
         Poll::Ready(Ok(()))
     }
@@ -171,6 +187,16 @@ impl Wires {
             doomed.retain(|_, since| since.elapsed() < DOOM);
         }
         doomed.insert(socket.id.to_string(), Instant::now());
+    }
+
+    /// The same by the id of the session.
+    pub(super) fn doom_session(&self, sid: &str) {
+        self.0.lock().doomed.insert(sid.to_owned(), Instant::now());
+    }
+
+    /// The websocket that has taken over, or is about to take over, a session of long polling.
+    pub(super) fn of_session(&self, sid: &str) -> Option<Arc<Wire>> {
+        self.0.lock().taking_over.get(sid).cloned()
     }
 
     /// Breaks the transport under a socket that is not let in at the moment, so that its client tries again by itself.
@@ -267,13 +293,17 @@ fn says_upgrade(mut frames: &[u8]) -> bool {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
     use super::*;
 
     fn guarded(capacity: usize) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Wire>) {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let wire = Arc::new(Wire::new());
         let early = bytes::Bytes::from_static(b"early");
-        (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None), theirs, wire)
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
+        let permit = unauthenticated.acquire(None, None).unwrap();
+        let admission = Admission::new(permit, Arc::downgrade(&wire), None);
+        (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None, admission), theirs, wire)
     }
 
     #[tokio::test]

@@ -4,14 +4,26 @@
 //! That gives us a deadline for writes, a way to cut a connection whose client has stopped reading, connections that pin
 //! none of the HTTP server's buffers, and a lane of our own for events ([`wire`]).
 
+mod admission;
 mod affinity;
 mod connect;
+mod connect_payload;
+mod connections;
 mod endpoint;
+mod frames;
 pub mod guard;
+mod http_stream;
+pub mod payload;
+mod polling;
 mod serve;
+mod unauthenticated;
 pub mod wire;
 
+pub use self::admission::MAX_UNAUTHENTICATED_BYTES;
 pub(crate) use self::connect::{end, end_all, store_last_seen};
+pub(crate) use self::connect_payload::{ConnectPayload, Field};
+pub(crate) use self::connections::Connection;
+pub use self::connections::raise_open_files_limit;
 pub use self::endpoint::SocketIoEndpoint;
 pub use self::guard::Wires;
 pub(crate) use self::serve::serve_connections;

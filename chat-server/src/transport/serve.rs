@@ -1,4 +1,5 @@
-//! Accepting connections: our own loop, so that small packets leave at once and everything ends in order.
+//! Accepting connections: our own loop, so that small packets leave at once, everything ends in order, and nobody holds
+//! more connections than is good for the others (see [`super::connections`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +17,44 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long a client may take to send the head of a request.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+use super::connections::{Connections, default_max_connections};
+use super::http_stream::HttpStream;
+use crate::config::Config;
+
+/// How long a client may take to send the head of a request, and how long a connection stays open between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most bytes of a request's head; also of what is read ahead of a body at once.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
 /// most likely sent it already, and would be told by a reset that it was not answered.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
+/// Refused connections are logged once in this time.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// Accepts and serves until `stop`, then lets requests under way finish. Returns when none is left.
-pub(crate) async fn serve_connections(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(crate) fn serve_connections(
+    listener: TcpListener,
+    router: Router,
+    config: &Config,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let max = config.transport.max_connections.unwrap_or_else(default_max_connections);
+    let connections = Connections::new(max, config.transport.max_per_address, config.trust_proxy > 0);
+    accept_and_serve(listener, router, connections, config.transport.stall_timeout, stop)
+}
+
+async fn accept_and_serve(
+    listener: TcpListener,
+    router: Router,
+    counted: Arc<Connections>,
+    stall_timeout: Duration,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
+    let mut refused = Refused::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -34,6 +63,11 @@ pub(crate) async fn serve_connections(listener: TcpListener, router: Router, sto
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(connection) = counted.accept(peer.ip()) else {
+                    refused.one_more(counted.open());
+                    continue;
+                };
+                let stream = HttpStream::new(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
             Err(error) => {
@@ -47,20 +81,53 @@ pub(crate) async fn serve_connections(listener: TcpListener, router: Router, sto
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+/// Refused connections since they were logged last.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    logged: Option<tokio::time::Instant>,
+}
+
+impl Refused {
+    fn one_more(&mut self, open: usize) {
+        self.count += 1;
+        if self.logged.is_none_or(|logged| logged.elapsed() >= WARN_EVERY) {
+            tracing::warn!(refused = self.count, open, "too many connections: some were refused");
+            *self = Self { count: 0, logged: Some(tokio::time::Instant::now()) };
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: HttpStream<TcpStream>,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) {
     // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
+    let _ = stream.get_ref().set_nodelay(true);
+    let connection = stream.connection().clone();
+    let leave = connection.leave().clone();
     let asked = Arc::new(Notify::new());
     let asks = asked.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         asks.notify_one();
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(axum::body::Body::new))
+        request.extensions_mut().insert(connection.clone());
+        let busy = connection.leave().busy();
+        let answering = router.clone().oneshot(request.map(axum::body::Body::new));
+        let answering = connection.clone().scope(answering);
+        async move {
+            let answer = answering.await;
+            drop(busy);
+            answer
+        }
     });
-    let mut connection = std::pin::pin!(
+    let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );
@@ -69,10 +136,12 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, s
         let _ = tokio::time::timeout(LAST_PATIENCE, asked.notified()).await;
     };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = serving.as_mut() => ended,
+        // Somebody else needs the room, and this connection does nothing.
+        () = leave.asked() => return,
         () = end => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     if let Err(error) = ended {

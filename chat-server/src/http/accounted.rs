@@ -1,0 +1,211 @@
+//! Bodies of requests and answers, accounted for in the process's [`Memory`](crate::memory::Memory).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
+
+use super::HttpError;
+use crate::memory::{Memory, OutOfMemory, Owner, Reservation};
+
+/// Smaller bodies are not worth accounting for.
+const MIN_ACCOUNTED: usize = 64 << 10;
+
+/// An answer is given to the connection in pieces of so many bytes, so that what is accounted for is what waits.
+const PIECE: usize = 64 << 10;
+
+/// What is held of a request's body, until the request is answered.
+pub(super) struct RequestMemory(Arc<Mutex<Received>>);
+
+struct Received {
+    reservation: Reservation,
+    bytes: usize,
+    refused: bool,
+}
+
+/// Accounts for the body of a request as it comes. What is answered is to be kept until the request is answered.
+pub(super) fn request(memory: &Arc<Memory>, owner: Owner, request: Request) -> (Request, RequestMemory) {
+    let received = Received { reservation: memory.begin(owner), bytes: 0, refused: false };
+    let received = Arc::new(Mutex::new(received));
+    let accounted = received.clone();
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            return body;
+        }
+        Body::new(Accounted { body, received: accounted })
+    });
+    (request, RequestMemory(received))
+}
+
+impl RequestMemory {
+    /// The answer, or in its place that there was no room for the body.
+    pub(super) fn answer(&self, response: Response) -> Response {
+        if self.0.lock().refused { out_of_memory() } else { response }
+    }
+}
+
+fn out_of_memory() -> Response {
+    HttpError::unavailable("The server is busy. Please try again later.", super::BUSY).into_response()
+}
+
+/// Accounts for the body of an answer until it is sent; one for which there is no room becomes an error.
+pub(super) fn response(memory: &Arc<Memory>, owner: Owner, response: Response) -> Response {
+    let Some(size) = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
+        return response;
+    };
+    if size < MIN_ACCOUNTED {
+        return response;
+    }
+    match memory.reserve(owner, size) {
+        Ok(reservation) => response.map(|body| Body::new(Answer { body, piece: Bytes::new(), reservation })),
+        Err(OutOfMemory) => out_of_memory(),
+    }
+}
+
+/// The body of a request.
+struct Accounted {
+    body: Body,
+    received: Arc<Mutex<Received>>,
+}
+
+impl HttpBody for Accounted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+        let mut received = self.received.lock();
+        received.bytes += frame.data_ref().map_or(0, Bytes::len);
+        if received.bytes >= MIN_ACCOUNTED {
+            let bytes = received.bytes;
+            if let Err(refused) = received.reservation.set(bytes) {
+                received.refused = true;
+                return Poll::Ready(Some(Err(axum::Error::new(refused))));
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer.
+struct Answer {
+    body: Body,
+    /// What of its last frame was not given away yet.
+    piece: Bytes,
+    reservation: Reservation,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.reservation.is_cut() {
+            return Poll::Ready(Some(Err(axum::Error::new(OutOfMemory))));
+        }
+        while self.piece.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let some = self.piece.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(some)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.piece.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.body.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(rest + self.piece.len() as u64),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner::Address([10, 0, 0, 1].into())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_held_until_it_is_sent() {
+        let memory = Memory::new(1 << 20);
+        let whole = vec![7; 3 * PIECE + 5];
+        let answer = response(&memory, owner(), Response::new(Body::from(whole.clone())));
+        assert_eq!(memory.held(), whole.len());
+        let mut body = answer.into_body();
+        assert_eq!(body.size_hint().exact(), Some(whole.len() as u64));
+        let mut sent = Vec::new();
+        while let Some(frame) = body.frame().await {
+            assert_eq!(memory.held(), whole.len());
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= PIECE);
+            sent.extend(piece);
+        }
+        assert_eq!(sent, whole);
+        drop(body);
+        assert_eq!(memory.held(), 0);
+        let small = response(&memory, owner(), Response::new(Body::from("small")));
+        assert_eq!((memory.held(), small.status().as_u16()), (0, 200));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_room_is_an_error_and_one_of_who_is_cut_breaks_off() {
+        let memory = Memory::new(1 << 20);
+        let large = |bytes| response(&memory, owner(), Response::new(Body::from(vec![7; bytes])));
+        assert_eq!(large((1 << 20) + 1).status(), 503);
+        let mut first = large(1 << 19).into_body();
+        first.frame().await.unwrap().unwrap();
+        let other = memory.reserve(Owner::Address([10, 0, 0, 2].into()), 1 << 19).unwrap();
+        let _more = memory.reserve(Owner::Address([10, 0, 0, 3].into()), 1 << 18).unwrap();
+        assert!(other.is_cut() ^ first.frame().await.unwrap().is_err(), "one of both");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_until_its_request_is_answered() {
+        let memory = Memory::new(1 << 20);
+        let (received, held) = request(&memory, owner(), Request::new(Body::from(vec![7; 100_000])));
+        assert_eq!(memory.held(), 0);
+        let bytes = received.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!((bytes.len(), memory.held()), (100_000, 100_000));
+        assert_eq!(held.answer(Response::new(Body::empty())).status(), 200);
+        drop(held);
+        assert_eq!(memory.held(), 0);
+
+        let (received, held) = request(&memory, owner(), Request::new(Body::from(vec![7; 2 << 20])));
+        assert!(received.into_body().collect().await.is_err());
+        assert_eq!(held.answer(HttpError::bad_request("?").into_response()).status(), 503);
+    }
+}

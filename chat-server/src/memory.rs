@@ -1,0 +1,309 @@
+//! A budget for what this process holds for others: bodies that are being received, answers and events that were not taken
+//! yet, events that wait to be worked off.
+//!
+//! Every part of the server has bounds of its own, but their sum over all clients has none. So whatever is large is
+//! accounted for here, by owner: an account, or an address while nobody is known. When the sum passes the limit, the owner
+//! who holds the most is cut, with all that is held for them, and others go on. What is small is not accounted for; the
+//! default limit leaves room for it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use chat_core::id::UserId;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// For whom something is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// An account.
+    User(UserId),
+    /// Somebody at this address.
+    Address(IpAddr),
+}
+
+/// The budget of the process.
+pub struct Memory {
+    limit: usize,
+    held: Mutex<Held>,
+    on_cut: OnceLock<OnCut>,
+}
+
+/// Called when an owner is cut, without a lock, by whoever has asked for more. It must not wait.
+type OnCut = Box<dyn Fn(Owner) + Send + Sync>;
+
+#[derive(Default)]
+struct Held {
+    bytes: usize,
+    /// What of it is held for owners who were cut, and is about to be let go.
+    leaving: usize,
+    owners: HashMap<Owner, Holding>,
+}
+
+struct Holding {
+    bytes: usize,
+    reservations: usize,
+    cut: CancellationToken,
+}
+
+/// There is no room: the owner holds more than anybody else, or was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server has no memory left for this")]
+pub struct OutOfMemory;
+
+/// Bytes that are held for an owner, until this is dropped.
+pub struct Reservation {
+    memory: Arc<Memory>,
+    owner: Owner,
+    bytes: usize,
+    cut: CancellationToken,
+}
+
+impl Memory {
+    /// A budget of so many bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, held: Mutex::default(), on_cut: OnceLock::new() })
+    }
+
+    /// How much may be held.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How much is held.
+    pub fn held(&self) -> usize {
+        self.held.lock().bytes
+    }
+
+    /// Has `on_cut` called with everybody who is cut. Only the first call counts.
+    pub(crate) fn on_cut(&self, on_cut: impl Fn(Owner) + Send + Sync + 'static) {
+        let _ = self.on_cut.set(Box::new(on_cut));
+    }
+
+    fn tell_cut(&self, owner: Owner) {
+        if let Some(on_cut) = self.on_cut.get() {
+            on_cut(owner);
+        }
+    }
+
+    /// A reservation of no bytes yet.
+    pub fn begin(self: &Arc<Self>, owner: Owner) -> Reservation {
+        let mut held = self.held.lock();
+        let holding = held.owners.entry(owner).or_insert_with(|| Holding {
+            bytes: 0,
+            reservations: 0,
+            cut: CancellationToken::new(),
+        });
+        holding.reservations += 1;
+        Reservation { memory: self.clone(), owner, bytes: 0, cut: holding.cut.clone() }
+    }
+
+    /// A reservation of so many bytes.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn reserve(self: &Arc<Self>, owner: Owner, bytes: usize) -> Result<Reservation, OutOfMemory> {
+        let mut reservation = self.begin(owner);
+        reservation.set(bytes)?;
+        Ok(reservation)
+    }
+}
+
+impl Held {
+    /// Cuts whoever holds the most, unless that is `asking`, who would hold `wanted`. Answers who was cut.
+    fn cut_greediest(&mut self, asking: Owner, wanted: usize) -> Option<Owner> {
+        let others = self.owners.iter_mut().filter(|(owner, it)| **owner != asking && !it.cut.is_cancelled());
+        let (owner, greediest) = others.max_by_key(|(owner, holding)| (holding.bytes, **owner))?;
+        if greediest.bytes < wanted {
+            return None;
+        }
+        greediest.cut.cancel();
+        self.leaving += greediest.bytes;
+        let owner = *owner;
+        let who = match owner {
+            Owner::User(user) => user.to_string(),
+            Owner::Address(address) => address.to_string(),
+        };
+        tracing::warn!(
+            who,
+            bytes = greediest.bytes,
+            "the memory limit is reached: who holds the most is cut"
+        );
+        Some(owner)
+    }
+
+    /// Holds `after` bytes for somebody in the place of `before`.
+    fn change(&mut self, owner: Owner, before: usize, after: usize) {
+        let Some(own) = self.owners.get_mut(&owner) else { return };
+        own.bytes = own.bytes + after - before;
+        self.bytes = self.bytes + after - before;
+        if own.cut.is_cancelled() {
+            self.leaving = self.leaving + after - before;
+        }
+    }
+}
+
+impl Reservation {
+    /// Changes how many bytes are held. Less is always possible.
+    ///
+    /// # Errors
+    /// When the limit is passed, and nobody else holds more than this owner; or the owner was cut. What was held until then
+    /// stays held.
+    pub fn set(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        let mut cut = Vec::new();
+        let set = self.set_by_cutting(bytes, &mut cut);
+        for owner in cut {
+            self.memory.tell_cut(owner);
+        }
+        set
+    }
+
+    fn set_by_cutting(&mut self, bytes: usize, cut: &mut Vec<Owner>) -> Result<(), OutOfMemory> {
+        let mut held = self.memory.held.lock();
+        if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
+            if self.cut.is_cancelled() {
+                return Err(OutOfMemory);
+            }
+            let wanted = held.owners.get(&self.owner).map_or(0, |own| own.bytes) + more;
+            // What is about to be let go is not waited for: the default limit leaves room for it.
+            while held.bytes - held.leaving + more > self.memory.limit {
+                cut.push(held.cut_greediest(self.owner, wanted).ok_or(OutOfMemory)?);
+            }
+        }
+        held.change(self.owner, self.bytes, bytes);
+        drop(held);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// How many bytes are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the owner was cut: everything that is held for them is to be let go.
+    pub fn is_cut(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+
+    /// Cancelled when the owner is cut.
+    pub fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut held = self.memory.held.lock();
+        held.change(self.owner, self.bytes, 0);
+        if let Some(own) = held.owners.get_mut(&self.owner) {
+            own.reservations -= 1;
+            // Who was cut begins afresh when all of it has been let go.
+            if own.reservations == 0 {
+                held.owners.remove(&self.owner);
+            }
+        }
+    }
+}
+
+/// The limit where none is configured: half of what this process may use, by its control group, its own limits or the
+/// machine.
+pub fn default_limit() -> usize {
+    let usable = [control_group(), process_limit(), machine()].into_iter().flatten().min();
+    (usable.unwrap_or(1 << 30) / 2).max(MIN_LIMIT)
+}
+
+/// With less not even one large message could be received.
+pub const MIN_LIMIT: usize = 64 << 20;
+
+/// The limit of the process's control group (cgroup v2, or v1), as it is seen from inside.
+fn control_group() -> Option<usize> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
+    let files = [
+        format!("/sys/fs/cgroup{own}/memory.max"),
+        "/sys/fs/cgroup/memory.max".to_owned(),
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned(),
+    ];
+    // "max" is no number, and version 1 says so with one that is larger than any memory.
+    files.iter().find_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
+}
+
+fn process_limit() -> Option<usize> {
+    use rustix::process::{Resource, getrlimit};
+    let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
+    limits.into_iter().flatten().min().and_then(|limit| usize::try_from(limit).ok())
+}
+
+fn machine() -> Option<usize> {
+    let memory = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(total.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(nr: u8) -> Owner {
+        Owner::User(UserId::from_bytes([nr; 12]))
+    }
+
+    #[test]
+    fn who_holds_the_most_is_cut_and_others_go_on() {
+        let memory = Memory::new(100);
+        let mut greedy = memory.reserve(user(1), 50).unwrap();
+        let also_greedy = memory.reserve(user(1), 20).unwrap();
+        let mut modest = memory.reserve(user(2), 20).unwrap();
+        assert_eq!(greedy.set(61), Err(OutOfMemory), "nobody else holds as much");
+        assert_eq!((greedy.bytes(), memory.held()), (50, 90));
+        modest.set(40).unwrap();
+        assert!(greedy.is_cut() && also_greedy.is_cut() && !modest.is_cut());
+        assert_eq!(greedy.set(55), Err(OutOfMemory));
+        greedy.set(10).unwrap();
+        drop((greedy, also_greedy));
+        assert_eq!(memory.held(), 40);
+        let again = memory.reserve(user(1), 40).unwrap();
+        assert!(!again.is_cut(), "they begin afresh");
+        drop((again, modest));
+        assert!(memory.held.lock().owners.is_empty(), "nobody is remembered");
+    }
+
+    #[test]
+    fn who_is_cut_is_told() {
+        let memory = Memory::new(100);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = told.clone();
+        memory.on_cut(move |owner| telling.lock().push(owner));
+        let greedy = memory.reserve(user(1), 80).unwrap();
+        let modest = memory.reserve(user(2), 30).unwrap();
+        assert_eq!(*told.lock(), [user(1)]);
+        drop((greedy, modest));
+    }
+
+    #[test]
+    fn one_request_that_is_too_large_cuts_nobody() {
+        let memory = Memory::new(100);
+        let modest = memory.reserve(user(2), 40).unwrap();
+        assert!(memory.reserve(user(1), 101).is_err());
+        assert!(memory.reserve(user(1), 61).is_err(), "they would hold more than the other");
+        assert!(!modest.is_cut());
+        assert_eq!(memory.held(), 40);
+    }
+
+    #[test]
+    fn what_is_let_go_at_once_is_not_waited_for() {
+        let memory = Memory::new(100);
+        let held: Vec<_> = (1..=10).map(|nr| memory.reserve(user(nr), 10).unwrap()).collect();
+        let mut newcomer = memory.begin(user(11));
+        newcomer.set(5).unwrap();
+        newcomer.set(9).unwrap();
+        assert_eq!(held.iter().filter(|it| it.is_cut()).count(), 1, "one is enough");
+    }
+
+    #[test]
+    fn a_limit_is_always_found() {
+        assert!(default_limit() >= MIN_LIMIT);
+    }
+}

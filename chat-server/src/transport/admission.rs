@@ -1,0 +1,364 @@
+//! What one Socket.IO session may do before it is known whose it is, and how sessions end that nobody needs.
+//!
+//! An [`Admission`] is made with each Engine.IO session and lives as long. Until its client has said who it is, it may send
+//! few bytes and few packets and has [`HANDSHAKE_TIMEOUT`] for all of it. A client that is refused, or has left the one
+//! namespace there is, has [`LEAVE_TIMEOUT`] to read what it was told; then its connection ends, however well it goes on
+//! answering heartbeats.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::connections::Connection;
+use super::payload::{PacketBudget, PayloadError};
+use super::unauthenticated::Permit;
+use super::wire::Wire;
+
+/// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long a session lives on whose client has nothing more to do here.
+pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most bytes of one request or frame before it is known whose session it is.
+pub const MAX_UNAUTHENTICATED_BYTES: usize = 16 << 10;
+
+/// Most bytes of all of them together.
+const MAX_UNAUTHENTICATED_BYTES_IN_ALL: usize = 2 * MAX_UNAUTHENTICATED_BYTES;
+
+/// What may come before it is known whose session it is: the CONNECT, perhaps one for a namespace that does not exist, and
+/// the heartbeats of 45 seconds.
+const UNAUTHENTICATED_PACKETS: PacketBudget = PacketBudget { packets: 32, connects: 2, binaries: 0 };
+
+/// Most CONNECT packets of a whole session that is known.
+const MAX_CONNECTS: u32 = 16;
+
+/// Most packets of one request of a session that is known: more do not fit into its inbox.
+const MAX_PACKETS_AT_ONCE: u32 = 4_096;
+
+/// Most binary packets of one request or one second of a session that is known. No dialect has any.
+const MAX_BINARIES: u32 = 64;
+
+/// The state of one session.
+pub(crate) struct Admission {
+    opened: Instant,
+    /// The id by which long polling knows it, and where it is found by that.
+    sid: OnceLock<(Box<str>, Weak<Admissions>)>,
+    /// The websocket that opened it, if one did.
+    wire: Weak<Wire>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    /// Before it is known: bytes that may still come.
+    bytes: usize,
+    packets: PacketBudget,
+    /// Given back when it is known.
+    permit: Option<Permit>,
+    /// The connection of a websocket, which is known as soon as its session is.
+    connection: Option<Arc<Connection>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Unknown,
+    Known,
+    Leaving(Instant),
+}
+
+/// Who sends what must not be: the session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OverBudget;
+
+impl Admission {
+    pub(super) fn new(permit: Permit, wire: Weak<Wire>, connection: Option<Arc<Connection>>) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Unknown,
+            bytes: MAX_UNAUTHENTICATED_BYTES_IN_ALL,
+            packets: UNAUTHENTICATED_PACKETS,
+            permit: Some(permit),
+            connection,
+        };
+        Arc::new(Self { opened: Instant::now(), sid: OnceLock::new(), wire, state: Mutex::new(state) })
+    }
+
+    /// The id by which long polling knows it.
+    pub(super) fn sid(&self) -> Option<&str> {
+        self.sid.get().map(|(sid, _)| &**sid)
+    }
+
+    /// A websocket on this connection carries the session.
+    pub(super) fn carried_by(&self, connection: Arc<Connection>) {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Known => connection.set_known(),
+            Phase::Unknown | Phase::Leaving(_) => state.connection = Some(connection),
+        }
+    }
+
+    pub(super) fn wire(&self) -> Option<Arc<Wire>> {
+        self.wire.upgrade()
+    }
+
+    /// It is known from now on whose session it is.
+    pub(super) fn set_known(&self) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Unknown {
+            return;
+        }
+        state.phase = Phase::Known;
+        state.packets.connects = MAX_CONNECTS;
+        state.permit = None;
+        if let Some(connection) = state.connection.take() {
+            connection.set_known();
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.state.lock().phase == Phase::Known
+    }
+
+    /// The client was refused or has left. Answers whether that is news.
+    pub(super) fn leave(&self) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Leaving(_)) {
+            return false;
+        }
+        state.phase = Phase::Leaving(Instant::now());
+        true
+    }
+
+    /// Whether the session is to end now.
+    pub(super) fn is_due(&self) -> bool {
+        match self.state.lock().phase {
+            Phase::Unknown => self.opened.elapsed() >= HANDSHAKE_TIMEOUT,
+            Phase::Leaving(since) => since.elapsed() >= LEAVE_TIMEOUT,
+            Phase::Known => false,
+        }
+    }
+
+    /// Most bytes of the next request of long polling, of which at most `most` are allowed at all.
+    pub(super) fn request_limit(&self, most: usize) -> usize {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Known => most,
+            Phase::Unknown | Phase::Leaving(_) => state.bytes.min(MAX_UNAUTHENTICATED_BYTES).min(most),
+        }
+    }
+
+    /// Takes a request of so many bytes into account, and answers what it may hold. [`Self::spent`] is told what is left.
+    pub(super) fn begin_request(&self, bytes: usize) -> PacketBudget {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Known {
+            state.packets.packets = MAX_PACKETS_AT_ONCE;
+            state.packets.binaries = MAX_BINARIES;
+        } else {
+            state.bytes = state.bytes.saturating_sub(bytes);
+        }
+        state.packets
+    }
+
+    /// What a request has left of its budget.
+    pub(super) fn spent(&self, left: PacketBudget) {
+        let mut state = self.state.lock();
+        state.packets.connects = state.packets.connects.min(left.connects);
+        if state.phase != Phase::Known {
+            state.packets = left;
+        }
+    }
+
+    /// Takes a frame of a websocket into account; `binary` tells that it holds binary data.
+    ///
+    /// # Errors
+    /// When it is one too many or too large.
+    pub(super) fn frame(&self, length: u64, head: &[u8], binary: bool) -> Result<(), OverBudget> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Known {
+            let is_connect = head.starts_with(b"40");
+            if is_connect {
+                state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
+            }
+            return Ok(());
+        }
+        let length = usize::try_from(length).map_err(|_| OverBudget)?;
+        if length > MAX_UNAUTHENTICATED_BYTES {
+            return Err(OverBudget);
+        }
+        state.bytes = state.bytes.checked_sub(length).ok_or(OverBudget)?;
+        let spent: Result<(), PayloadError> =
+            if binary { state.packets.spend_binary() } else { state.packets.spend(head) };
+        spent.map_err(|_| OverBudget)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let Some((sid, admissions)) = self.sid.get() else { return };
+        if let Some(admissions) = admissions.upgrade() {
+            admissions.polling.lock().remove(sid);
+        }
+    }
+}
+
+/// The sessions whose end is not left to their clients: those that are not known yet, and those that are leaving. Those
+/// that began with long polling are found here by their ids, too.
+#[derive(Default)]
+pub(crate) struct Admissions {
+    watched: Mutex<Vec<Weak<Admission>>>,
+    polling: Mutex<HashMap<Box<str>, Weak<Admission>>>,
+}
+
+impl Admissions {
+    /// Notes the id by which long polling knows a session.
+    pub(super) fn register(self: &Arc<Self>, sid: &str, admission: &Arc<Admission>) {
+        if admission.sid.set((sid.into(), Arc::downgrade(self))).is_ok() {
+            self.polling.lock().insert(sid.into(), Arc::downgrade(admission));
+        }
+    }
+
+    /// The session that long polling knows by this id, if it lives.
+    pub(super) fn find(&self, sid: &str) -> Option<Arc<Admission>> {
+        self.polling.lock().get(sid)?.upgrade()
+    }
+
+    pub(super) fn watch(&self, admission: &Arc<Admission>) {
+        self.watched.lock().push(Arc::downgrade(admission));
+    }
+
+    /// The client was refused or has left.
+    pub(super) fn leave(&self, admission: &Arc<Admission>) {
+        // Who was not known is watched already.
+        let was_known = admission.is_known();
+        if admission.leave() && was_known {
+            self.watch(admission);
+        }
+    }
+
+    /// Takes out those that are to end now, and forgets those that are known or have ended.
+    pub(super) fn due(&self) -> Vec<Arc<Admission>> {
+        let mut due = Vec::new();
+        self.watched.lock().retain(|admission| {
+            let Some(admission) = admission.upgrade() else { return false };
+            if admission.is_due() {
+                due.push(admission);
+                return false;
+            }
+            !admission.is_known()
+        });
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+    use super::*;
+
+    fn admission() -> (Arc<Unauthenticated>, Arc<Admission>) {
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
+        let permit = unauthenticated.acquire(None, None).unwrap();
+        (unauthenticated, Admission::new(permit, Weak::new(), None))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_ends_after_the_handshake_timeout() {
+        let (unauthenticated, admission) = admission();
+        let admissions = Admissions::default();
+        admissions.watch(&admission);
+        tokio::time::advance(HANDSHAKE_TIMEOUT - Duration::from_millis(1)).await;
+        assert!(admissions.due().is_empty());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(admissions.due().len(), 1);
+        assert!(admissions.due().is_empty(), "once");
+        assert_eq!(unauthenticated.len(), 1, "it is here as long as it lives");
+        drop(admission);
+        assert_eq!(unauthenticated.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_known_stays_until_it_leaves() {
+        let (unauthenticated, admission) = admission();
+        let admissions = Admissions::default();
+        admissions.watch(&admission);
+        admission.set_known();
+        assert_eq!(unauthenticated.len(), 0);
+        tokio::time::advance(10 * HANDSHAKE_TIMEOUT).await;
+        assert!(admissions.due().is_empty());
+        admissions.leave(&admission);
+        admissions.leave(&admission);
+        assert!(admissions.due().is_empty());
+        tokio::time::advance(LEAVE_TIMEOUT).await;
+        assert_eq!(admissions.due().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_ends_soon() {
+        let (_unauthenticated, admission) = admission();
+        let admissions = Admissions::default();
+        admissions.watch(&admission);
+        admissions.leave(&admission);
+        tokio::time::advance(LEAVE_TIMEOUT).await;
+        assert_eq!(admissions.due().len(), 1);
+        admission.set_known();
+        assert!(!admission.is_known(), "it is too late");
+    }
+
+    #[test]
+    fn long_polling_finds_its_sessions_as_long_as_they_live() {
+        let (_all, one) = admission();
+        let admissions = Arc::new(Admissions::default());
+        admissions.register("a", &one);
+        assert!(Arc::ptr_eq(&admissions.find("a").unwrap(), &one) && one.sid() == Some("a"));
+        assert!(admissions.find("b").is_none());
+        drop(one);
+        assert!(admissions.find("a").is_none() && admissions.polling.lock().is_empty());
+    }
+
+    #[test]
+    fn frames_are_few_and_small_until_it_is_known_whose_they_are() {
+        let text = |admission: &Admission, length, head: &[u8]| admission.frame(length, head, false);
+        let (_all, one) = admission();
+        assert_eq!(text(&one, MAX_UNAUTHENTICATED_BYTES as u64 + 1, b"40"), Err(OverBudget));
+        let (_all, one) = admission();
+        assert!(text(&one, MAX_UNAUTHENTICATED_BYTES as u64, b"40").is_ok());
+        assert!(text(&one, MAX_UNAUTHENTICATED_BYTES as u64, b"40").is_ok());
+        assert_eq!(text(&one, 1, b"3"), Err(OverBudget), "all together");
+        let (_all, one) = admission();
+        assert!((0..2).all(|_| text(&one, 2, b"40").is_ok()));
+        assert_eq!(text(&one, 2, b"40"), Err(OverBudget), "CONNECT packets");
+        let (_all, one) = admission();
+        assert!((0..32).all(|_| text(&one, 1, b"3").is_ok()));
+        assert_eq!(text(&one, 1, b"3"), Err(OverBudget), "packets");
+        let (_all, one) = admission();
+        assert_eq!(one.frame(1, b"x", true), Err(OverBudget), "binary data");
+        one.set_known();
+        assert!((0..10_000).all(|_| one.frame(1 << 20, b"42", false).is_ok()));
+        assert!((0..MAX_CONNECTS).all(|_| text(&one, 2, b"40").is_ok()));
+        assert_eq!(text(&one, 2, b"40"), Err(OverBudget), "each costs a task, also of who is known");
+    }
+
+    #[test]
+    fn requests_are_small_until_it_is_known_whose_they_are() {
+        let (_all, one) = admission();
+        assert_eq!(one.request_limit(1 << 24), MAX_UNAUTHENTICATED_BYTES);
+        let mut left = one.begin_request(MAX_UNAUTHENTICATED_BYTES);
+        left.spend(b"40").unwrap();
+        one.spent(left);
+        one.begin_request(MAX_UNAUTHENTICATED_BYTES - 10);
+        assert_eq!(one.request_limit(1 << 24), 10);
+        assert_eq!(one.begin_request(1).connects, UNAUTHENTICATED_PACKETS.connects - 1);
+        one.set_known();
+        assert_eq!(one.request_limit(1 << 24), 1 << 24);
+        for _ in 0..3 {
+            let mut left = one.begin_request(1 << 20);
+            assert_eq!(left.packets, MAX_PACKETS_AT_ONCE);
+            left.spend(b"40").unwrap();
+            one.spent(left);
+        }
+        assert_eq!(one.begin_request(0).connects, MAX_CONNECTS - 3);
+    }
+}

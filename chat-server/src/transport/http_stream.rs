@@ -1,0 +1,125 @@
+//! The stream of an HTTP connection: fails when its peer does not take what is written to it.
+//!
+//! Answers wait in memory until they are read. Without a deadline whoever asks for much and reads nothing could have any
+//! amount of it held for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::connections::Connection;
+
+/// A TCP stream with a deadline for writing: it fails when for so long nothing of what waits could be written.
+pub(super) struct HttpStream<S = TcpStream> {
+    stream: S,
+    /// Here for as long as the stream is open.
+    connection: Arc<Connection>,
+    stall_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> HttpStream<S> {
+    pub(super) fn new(stream: S, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
+        Self { stream, connection, stall_timeout, stalled: None }
+    }
+
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = self.stall_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for HttpStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for HttpStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::super::connections::Connections;
+    use super::*;
+
+    fn stream(capacity: usize) -> (HttpStream<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(capacity);
+        let connection = Connections::new(100, None, true).accept([127, 0, 0, 1].into()).unwrap();
+        (HttpStream::new(ours, connection, Duration::from_secs(8)), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_is_given_up() {
+        let (mut ours, _theirs) = stream(4);
+        let started = Instant::now();
+        let error = ours.write_all(b"more than fits").await.unwrap_err();
+        assert_eq!((error.kind(), started.elapsed().as_secs()), (io::ErrorKind::TimedOut, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_read_slowly_is_not() {
+        let (mut ours, mut theirs) = stream(4);
+        let writing = tokio::spawn(async move { ours.write_all(&[7; 40]).await });
+        let mut four = [0; 4];
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            theirs.read_exact(&mut four).await.unwrap();
+        }
+        writing.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,275 @@
+//! The bodies of long-polling requests: taken apart in linear time and within bounds before the engine sees them.
+//!
+//! engineioxide decodes a payload of Engine.IO 3 in quadratic time, and turns every CONNECT packet of a payload into a task
+//! however many there are. So each payload is read here first: its packets are counted against a [`PacketBudget`], and one
+//! of Engine.IO 3 is handed on in the form of Engine.IO 4, which the engine decodes in linear time.
+//!
+//! The forms are those of the [Engine.IO protocol](https://github.com/socketio/engine.io-protocol), version 4 ("Payload")
+//! and version 3 ("Payload", with and without binary support).
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+
+/// Parts the packets of an Engine.IO 4 payload.
+const SEPARATOR: u8 = 0x1e;
+
+/// Most digits of a packet's length in Engine.IO 3.
+const MAX_LENGTH_DIGITS: usize = 9;
+
+/// How a payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Packets parted by U+001E.
+    V4,
+    /// Each packet behind its length in UTF-16 code units and a colon.
+    V3Text,
+    /// Each packet behind its kind, its length in bytes and 0xFF.
+    V3Binary,
+}
+
+/// Why a payload is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// It is not written as the protocol says.
+    #[error("the payload is malformed: {0}")]
+    Malformed(&'static str),
+    /// It holds more than its sender may send.
+    #[error("the payload holds too many packets")]
+    TooMany,
+}
+
+/// How many packets may still come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketBudget {
+    /// Packets of any kind.
+    pub packets: u32,
+    /// Of these, CONNECT packets: each costs a task.
+    pub connects: u32,
+    /// Of these, binary ones.
+    pub binaries: u32,
+}
+
+impl PacketBudget {
+    /// Takes one packet into account, of which at least the first two bytes are given if it has so many.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub fn spend(&mut self, head: &[u8]) -> Result<(), PayloadError> {
+        let take = |left: &mut u32| {
+            *left = left.checked_sub(1).ok_or(PayloadError::TooMany)?;
+            Ok(())
+        };
+        take(&mut self.packets)?;
+        match head {
+            [b'4', b'0', ..] => take(&mut self.connects),
+            [b'b', ..] => take(&mut self.binaries),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one binary frame of a websocket into account.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub fn spend_binary(&mut self) -> Result<(), PayloadError> {
+        self.spend(b"b")
+    }
+}
+
+/// Reads a payload to its end and answers the same packets in the form of Engine.IO 4. Takes time and memory in
+/// proportion to its size.
+///
+/// # Errors
+/// When it is malformed, or holds more packets than the budget has left; what was counted until then stays counted.
+pub fn as_v4(body: Bytes, encoding: Encoding, budget: &mut PacketBudget) -> Result<Bytes, PayloadError> {
+    match encoding {
+        Encoding::V4 => {
+            body.split(|byte| *byte == SEPARATOR).try_for_each(|packet| budget.spend(packet))?;
+            Ok(body)
+        }
+        Encoding::V3Text => {
+            let text = std::str::from_utf8(&body).map_err(|_| PayloadError::Malformed("it is not UTF-8"))?;
+            from_v3_text(text, budget).map(Bytes::from)
+        }
+        Encoding::V3Binary => from_v3_binary(&body, budget).map(Bytes::from),
+    }
+}
+
+fn from_v3_text(mut text: &str, budget: &mut PacketBudget) -> Result<Vec<u8>, PayloadError> {
+    let mut packets = Packets::with_capacity(text.len());
+    while !text.is_empty() {
+        let digits = text.bytes().take(MAX_LENGTH_DIGITS + 1).position(|byte| byte == b':');
+        let (length, rest) = digits
+            .and_then(|digits| Some((text[..digits].parse().ok()?, &text[digits + 1..])))
+            .ok_or(PayloadError::Malformed("a packet has no length"))?;
+        let (packet, behind) = split_at_utf16(rest, length)?;
+        packets.push(packet.as_bytes(), budget)?;
+        text = behind;
+    }
+    Ok(packets.0)
+}
+
+/// Splits a text behind so many UTF-16 code units, which is what JavaScript counts.
+fn split_at_utf16(text: &str, length: usize) -> Result<(&str, &str), PayloadError> {
+    let mut left = length;
+    for (at, character) in text.char_indices() {
+        if left == 0 {
+            return Ok(text.split_at(at));
+        }
+        left = left
+            .checked_sub(character.len_utf16())
+            .ok_or(PayloadError::Malformed("a packet ends inside a character"))?;
+    }
+    if left > 0 {
+        return Err(PayloadError::Malformed("a packet is shorter than it says"));
+    }
+    Ok((text, ""))
+}
+
+fn from_v3_binary(mut bytes: &[u8], budget: &mut PacketBudget) -> Result<Vec<u8>, PayloadError> {
+    let mut packets = Packets::with_capacity(bytes.len());
+    while let Some((&kind, rest)) = bytes.split_first() {
+        let digits = rest.iter().take(MAX_LENGTH_DIGITS + 1).position(|byte| *byte == 0xff);
+        let digits = digits.ok_or(PayloadError::Malformed("a packet has no length"))?;
+        let mut length = 0_usize;
+        for digit in &rest[..digits] {
+            if *digit > 9 {
+                return Err(PayloadError::Malformed("a length is not a number"));
+            }
+            length = length * 10 + usize::from(*digit);
+        }
+        let packet = rest[digits + 1..].get(..length);
+        let packet = packet.ok_or(PayloadError::Malformed("a packet is shorter than it says"))?;
+        match kind {
+            0 => packets.push(packet, budget)?,
+            1 => {
+                // The first byte says that it is a message, as every binary packet is.
+                let data = packet.get(1..).ok_or(PayloadError::Malformed("a packet is empty"))?;
+                packets.push(format!("b{}", BASE64_STANDARD.encode(data)).as_bytes(), budget)?;
+            }
+            _ => return Err(PayloadError::Malformed("a packet is of an unknown kind")),
+        }
+        bytes = &rest[digits + 1 + length..];
+    }
+    Ok(packets.0)
+}
+
+/// Packets in the form of Engine.IO 4.
+struct Packets(Vec<u8>);
+
+impl Packets {
+    fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    fn push(&mut self, packet: &[u8], budget: &mut PacketBudget) -> Result<(), PayloadError> {
+        if packet.is_empty() {
+            return Err(PayloadError::Malformed("a packet is empty"));
+        }
+        if packet.contains(&SEPARATOR) {
+            // No client writes it: JSON has an escape for it. Here it would make two packets of one.
+            return Err(PayloadError::Malformed("a packet holds U+001E"));
+        }
+        // Engine.IO 3 writes the kind of packet that it is behind the `b`, Engine.IO 4 does not.
+        let base64 = packet.strip_prefix(b"b4");
+        budget.spend(packet)?;
+        if !self.0.is_empty() {
+            self.0.push(SEPARATOR);
+        }
+        match base64 {
+            Some(base64) => {
+                self.0.push(b'b');
+                self.0.extend_from_slice(base64);
+            }
+            None => self.0.extend_from_slice(packet),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLENTY: PacketBudget =
+        PacketBudget { packets: 1_000_000, connects: 1_000_000, binaries: 1_000_000 };
+
+    fn v4(body: impl Into<Vec<u8>>, encoding: Encoding) -> Result<String, PayloadError> {
+        let read = as_v4(Bytes::from(body.into()), encoding, &mut PLENTY.clone());
+        read.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn packets_of_engine_io_3_are_handed_on_as_those_of_4() {
+        for (text, expected) in [
+            ("", ""),
+            ("2:40", "40"),
+            ("1:26:2probe5:4hell", "2\u{1e}2probe\u{1e}4hell"),
+            // One letter beyond the first plane counts twice, as in JavaScript.
+            ("4:4é€x5:4😀😀", "4é€x\u{1e}4😀😀"),
+            ("6:b4AQID", "bAQID"),
+        ] {
+            assert_eq!(v4(text, Encoding::V3Text).as_deref(), Ok(expected), "{text}");
+        }
+        let binary = [&[0, 3, 0xff][..], b"4hi", &[1, 4, 0xff, 4, 1, 2, 3], &[0, 1, 0, 0xff], b"4123456789"];
+        assert_eq!(v4(binary.concat(), Encoding::V3Binary).as_deref(), Ok("4hi\u{1e}bAQID\u{1e}4123456789"));
+        assert_eq!(v4("40\u{1e}41", Encoding::V4).as_deref(), Ok("40\u{1e}41"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for text in
+            ["x", ":", "0:", "2:4", "-1:4", "99999999999:4", "2:4😀", "3:4\u{1e}4", "2:40x", "4", "+2:40x"]
+        {
+            assert!(v4(text, Encoding::V3Text).is_err(), "{text}");
+        }
+        for bytes in [
+            &[0][..],
+            &[0, 1],
+            &[0, 0xff],
+            &[0, 2, 0xff, b'4'],
+            &[2, 1, 0xff, b'4'],
+            &[0, 10, 0xff],
+            &[1, 0, 0xff],
+        ] {
+            assert!(v4(bytes, Encoding::V3Binary).is_err(), "{bytes:?}");
+        }
+        let not_utf8 = as_v4(Bytes::from_static(b"2:4\xff"), Encoding::V3Text, &mut PLENTY.clone());
+        assert!(not_utf8.is_err());
+    }
+
+    #[test]
+    fn packets_are_counted_by_kind() {
+        let budget = PacketBudget { packets: 5, connects: 1, binaries: 1 };
+        let count = |body: &'static str, encoding| {
+            as_v4(Bytes::from_static(body.as_bytes()), encoding, &mut budget.clone()).map(drop)
+        };
+        let separated = |packets: &[&str]| packets.join("\u{1e}");
+        for (packets, good) in [
+            (&["40", "3", "3", "42[]", "bAQID"][..], true),
+            (&["3", "3", "3", "3", "3", "3"], false),
+            (&["40", "40"], false),
+            (&["40", "40/admin,"], false),
+            (&["bAQ==", "bAQ=="], false),
+        ] {
+            let mut left = budget;
+            let body = Bytes::from(separated(packets));
+            assert_eq!(as_v4(body, Encoding::V4, &mut left).is_ok(), good, "{packets:?}");
+        }
+        assert_eq!(count("2:402:40", Encoding::V3Text), Err(PayloadError::TooMany));
+        assert_eq!(count("4:b4AQ4:b4AQ", Encoding::V3Text), Err(PayloadError::TooMany));
+    }
+
+    /// The time is that of the packets, not of their square: a payload that took minutes takes no time to speak of.
+    #[test]
+    fn many_packets_cost_what_their_bytes_cost() {
+        let body = "2:4é".repeat(1 << 20);
+        let mut budget = PacketBudget { packets: 1 << 20, connects: 0, binaries: 0 };
+        let read = as_v4(Bytes::from(body), Encoding::V3Text, &mut budget).unwrap();
+        assert_eq!((read.len(), budget.packets), (4 * (1 << 20) - 1, 0));
+        let mut too_few = PacketBudget { packets: (1 << 20) - 1, connects: 0, binaries: 0 };
+        let again = Bytes::from("2:4é".repeat(1 << 20));
+        assert_eq!(as_v4(again, Encoding::V3Text, &mut too_few), Err(PayloadError::TooMany));
+    }
+}

@@ -1,0 +1,258 @@
+//! Long polling: every request is read here, within bounds, and handed to the engine in a form that costs it little.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use super::admission::{Admission, HANDSHAKE_TIMEOUT};
+use super::affinity;
+use super::connect::Polling;
+use super::connections::Connection;
+use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid};
+use super::payload::{self, Encoding};
+use super::wire::with_pid;
+use crate::http::HttpError;
+
+/// How long a client may pause while it sends a body.
+const BODY_PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the whole body may take, besides the time that its bytes take at [`MIN_BODY_RATE`].
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same for somebody who is not known yet, whatever the size.
+const UNAUTHENTICATED_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a body that must come in a second, on the whole.
+const MIN_BODY_RATE: usize = 16 << 10;
+
+impl SocketIoEndpoint {
+    pub(super) async fn poll(self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        if query(&parts.uri, "transport") != Some("polling") {
+            return engine_error(0, "Transport unknown");
+        }
+        match (sid(&parts.uri), &parts.method) {
+            (None, &Method::GET) => self.open(&parts).await,
+            (Some(sid), &Method::GET | &Method::POST) => {
+                let wires = self.gate.wires.clone();
+                let found = self.gate.admissions.find(sid).filter(|_| !wires.is_doomed(sid));
+                let Some(admission) = found else { return unknown_session() };
+                if admission.is_known() {
+                    Connection::set_current_known();
+                }
+                let sid = sid.to_owned();
+                let response = match parts.method {
+                    Method::POST => self.receive(&parts, body, &admission).await,
+                    _ => self.fetch(&parts, &sid).await,
+                };
+                // Doomed while this request was waiting: what it was answered must not be read any more.
+                if wires.is_doomed(&sid) { unknown_session() } else { response }
+            }
+            (None, _) => engine_error(2, "Bad handshake method"),
+            _ => engine_error(3, "Bad request"),
+        }
+    }
+
+    /// Opens a session.
+    async fn open(&self, parts: &Parts) -> Response {
+        let admission = match self.admit(parts, Weak::new()) {
+            Ok(admission) => admission,
+            Err(refused) => return refused.into_response(),
+        };
+        let mut small = small(parts, Body::empty());
+        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(admission.clone());
+        let Ok(response) = self.gate.engine.clone().oneshot(small).await;
+        self.introduce(response.map(Body::new), &admission).await
+    }
+
+    /// Answers with what waits for the client.
+    async fn fetch(&self, parts: &Parts, sid: &str) -> Response {
+        let Ok(response) = self.gate.engine.clone().oneshot(small(parts, Body::empty())).await;
+        // An answer of one byte is a NOOP: what waited is still there.
+        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
+        if response.status() == StatusCode::OK && !is_noop {
+            self.polling.fetched(sid);
+        }
+        match self.polling.pid(sid) {
+            Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
+            None => response.map(Body::new),
+        }
+    }
+
+    /// Takes what the client sends.
+    async fn receive(&self, parts: &Parts, body: Body, admission: &Arc<Admission>) -> Response {
+        let most = admission.request_limit(self.app.config.transport.max_packet);
+        let declared =
+            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let read = match declared {
+            Some(length) if length > most => Err(too_large()),
+            _ => read_body(body, admission, most).await,
+        };
+        let read = read.and_then(|bytes| {
+            let mut budget = admission.begin_request(bytes.len());
+            let payload = payload::as_v4(bytes, encoding(parts), &mut budget);
+            admission.spent(budget);
+            payload.map_err(|error| {
+                tracing::debug!(%error, "a payload of long polling was refused");
+                engine_error(3, "Bad request")
+            })
+        });
+        let payload = match read {
+            Ok(payload) => payload,
+            Err(refused) => {
+                // Who is known may have sent a message that is too large; everybody else has nothing to say any more.
+                if !admission.is_known() || refused.status() == StatusCode::BAD_REQUEST {
+                    self.gate.end(admission);
+                }
+                return refused;
+            }
+        };
+        let mut small = small(parts, Body::from(payload));
+        *small.uri_mut() = as_v4_uri(small.uri());
+        let Ok(response) = self.gate.engine.clone().oneshot(small).await;
+        response.map(Body::new)
+    }
+
+    /// Writes into the answer that opens a session what clients are to know: the true limit, by which they split what they
+    /// send, and the node.
+    async fn introduce(&self, response: Response, admission: &Arc<Admission>) -> Response {
+        let (mut parts, body) = response.into_parts();
+        // The answer is a few hundred bytes of our own.
+        let Ok(body) = axum::body::to_bytes(body, 64 << 10).await else {
+            return HttpError::internal().into_response();
+        };
+        let Ok(text) = std::str::from_utf8(&body) else {
+            return Response::from_parts(parts, Body::from(body));
+        };
+        let given = text.split_once(r#""sid":""#).and_then(|(_, rest)| rest.split_once('"'));
+        if let Some((sid, _)) = given {
+            self.gate.admissions.register(sid, admission);
+        }
+        let mut text = Cow::from(text);
+        // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
+        if text.starts_with('0') {
+            let most = self.app.config.transport.max_packet;
+            let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
+            text = text.replacen(&told, &format!("\"maxPayload\":{most}"), 1).into();
+        }
+        let node = self.app.config.node.as_deref();
+        if let Some(marked) = node.and_then(|node| affinity::marked(&text, node)) {
+            text = marked.into();
+        }
+        parts.headers.remove(CONTENT_LENGTH);
+        Response::from_parts(parts, Body::from(text.into_owned()))
+    }
+}
+
+/// Reads a body of at most `most` bytes, which must not come too slowly.
+async fn read_body(mut body: Body, admission: &Admission, most: usize) -> Result<Bytes, Response> {
+    let started = Instant::now();
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    let slow = || HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly").into_response();
+    loop {
+        let received = first.len() + rest.len();
+        let whole = match admission.is_known() {
+            true => BODY_TIMEOUT + Duration::from_secs((received / MIN_BODY_RATE) as u64),
+            false => UNAUTHENTICATED_BODY_TIMEOUT.min(HANDSHAKE_TIMEOUT),
+        };
+        let left = whole.checked_sub(started.elapsed()).ok_or_else(slow)?;
+        let next = tokio::time::timeout(left.min(BODY_PAUSE_TIMEOUT), body.frame());
+        let Some(frame) = next.await.map_err(|_| slow())? else { break };
+        let Ok(frame) = frame else { return Err(engine_error(3, "Bad request")) };
+        let Ok(data) = frame.into_data() else { continue };
+        if received + data.len() > most {
+            return Err(too_large());
+        }
+        if received == 0 {
+            first = data;
+            continue;
+        }
+        if !first.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// What the engine needs of a request. The rest is not kept: it would pin the HTTP server's read buffer.
+fn small(parts: &Parts, body: Body) -> Request {
+    let mut small = Request::new(body);
+    *small.method_mut() = parts.method.clone();
+    *small.uri_mut() = copied(&parts.uri);
+    small
+}
+
+/// How the payload of a request is written.
+fn encoding(parts: &Parts) -> Encoding {
+    if query(&parts.uri, "EIO") != Some("3") {
+        return Encoding::V4;
+    }
+    let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    if kind == Some(b"application/octet-stream") { Encoding::V3Binary } else { Encoding::V3Text }
+}
+
+/// The same address, for a payload of Engine.IO 4.
+fn as_v4_uri(uri: &Uri) -> Uri {
+    let Some((path, query)) = uri.path_and_query().and_then(|path| path.as_str().split_once('?')) else {
+        return uri.clone();
+    };
+    let pairs = query.split('&').map(|pair| if pair.starts_with("EIO=") { "EIO=4" } else { pair });
+    let query: Vec<_> = pairs.collect();
+    format!("{path}?{}", query.join("&")).parse().unwrap_or_default()
+}
+
+/// A parameter as the engine reads it: the first that begins so, without escapes.
+fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn too_large() -> Response {
+    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the payload is too large").into_response()
+}
+
+fn unknown_session() -> Response {
+    engine_error(1, "Session ID unknown")
+}
+
+/// An error of Engine.IO, by its code in the reference implementation.
+fn engine_error(code: u8, message: &str) -> Response {
+    let body = serde_json::json!({ "code": code, "message": message });
+    HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
+}
+
+/// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
+async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is the first thing that a session is sent, so what was gathered with it is little.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return HttpError::internal().into_response();
+    };
+    // Packets of one answer are parted by this character (Engine.IO protocol 4, "Payload").
+    const SEPARATOR: char = '\u{1e}';
+    let answer = |packet: &str| with_pid(packet.as_bytes(), pid);
+    let body = match std::str::from_utf8(&body) {
+        Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {
+            polling.forget_pid(sid);
+            let packets =
+                text.split(SEPARATOR).map(|packet| answer(packet).map_or(packet.into(), Cow::Owned));
+            let packets: Vec<Cow<'_, str>> = packets.collect();
+            parts.headers.remove(CONTENT_LENGTH);
+            Bytes::from(packets.join("\u{1e}"))
+        }
+        _ => body,
+    };
+    Response::from_parts(parts, Body::from(body))
+}

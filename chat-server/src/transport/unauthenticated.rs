@@ -1,0 +1,293 @@
+//! How many may be here of whom it is not known yet who they are: connections, and Socket.IO sessions.
+//!
+//! They are counted by address, by the network around it (of IPv6 the /48 that one site has), and all together. A permit is
+//! given back when its holder is known, or gone. Where there are too many, the oldest that does nothing makes room, if it
+//! can be asked to leave; otherwise the newcomer is refused. So somebody who only opens connections pushes out their own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Most permits of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnauthenticatedLimits {
+    /// Of all together.
+    pub(super) all: usize,
+    /// Of one address; of IPv6 one /64.
+    pub(super) address: usize,
+    /// Of one IPv6 /48.
+    pub(super) site: usize,
+}
+
+impl UnauthenticatedLimits {
+    /// Limits for so many of all: half for an address, three quarters for a site. Never none.
+    pub(super) fn shared_by(all: usize) -> Self {
+        let all = all.max(4);
+        Self { all, address: all / 2, site: all / 4 * 3 }
+    }
+
+    /// The same with so many for an address, if that is given.
+    pub(super) fn with_address(self, address: Option<usize>) -> Self {
+        let Some(address) = address else { return self };
+        Self { address: address.max(1), site: self.site.max(address), ..self }
+    }
+}
+
+/// Counts who is here without being known.
+pub(super) struct Unauthenticated {
+    limits: UnauthenticatedLimits,
+    present: Mutex<Present>,
+}
+
+#[derive(Default)]
+struct Present {
+    next: u64,
+    /// In the order in which they came.
+    all: BTreeMap<u64, Holder>,
+    by_address: HashMap<IpAddr, BTreeSet<u64>>,
+    by_site: HashMap<IpAddr, usize>,
+}
+
+struct Holder {
+    address: IpAddr,
+    leave: Option<Arc<Leave>>,
+}
+
+/// How a holder is asked to leave.
+#[derive(Debug, Default)]
+pub(super) struct Leave {
+    asked: AtomicBool,
+    notify: Notify,
+    busy: AtomicU32,
+}
+
+/// There are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+/// The right to be here unknown, until it is dropped.
+pub(super) struct Permit {
+    unauthenticated: Arc<Unauthenticated>,
+    number: u64,
+}
+
+/// Most of the oldest that are looked at for one that can leave.
+const MAX_LOOKED_AT: usize = 64;
+
+impl Unauthenticated {
+    /// Nobody is here yet.
+    pub(super) fn new(limits: UnauthenticatedLimits) -> Arc<Self> {
+        Arc::new(Self { limits, present: Mutex::default() })
+    }
+
+    /// How many are here.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.present.lock().all.len()
+    }
+
+    /// A permit for somebody from this address. An address of none is limited by all together only. Without `leave` the
+    /// holder stays until the permit is dropped.
+    ///
+    /// # Errors
+    /// When there are too many and none of them can leave.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        leave: Option<Arc<Leave>>,
+    ) -> Result<Permit, TooMany> {
+        let address = address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let limited = !address.is_unspecified();
+        let mut present = self.present.lock();
+        if limited && present.of_address(address) >= self.limits.address {
+            present.evict_from(|holder| holder == address)?;
+        }
+        let site = site(address);
+        if limited && present.by_site.get(&site).copied().unwrap_or(0) >= self.site_limit(address) {
+            present.evict_from(|holder| self::site(holder) == site)?;
+        }
+        if present.all.len() >= self.limits.all {
+            present.evict_from(|_| true)?;
+        }
+        let number = present.next;
+        present.next += 1;
+        present.all.insert(number, Holder { address, leave });
+        present.by_address.entry(address).or_default().insert(number);
+        *present.by_site.entry(site).or_default() += 1;
+        Ok(Permit { unauthenticated: self.clone(), number })
+    }
+
+    /// Asks the oldest that does nothing to leave; answers whether there was one.
+    pub(super) fn evict_one(&self) -> bool {
+        self.present.lock().evict_from(|_| true).is_ok()
+    }
+
+    fn site_limit(&self, address: IpAddr) -> usize {
+        if address.is_ipv6() { self.limits.site } else { self.limits.address }
+    }
+}
+
+impl Present {
+    fn of_address(&self, address: IpAddr) -> usize {
+        self.by_address.get(&address).map_or(0, BTreeSet::len)
+    }
+
+    fn evict_from(&mut self, concerns: impl Fn(IpAddr) -> bool) -> Result<(), TooMany> {
+        let mut oldest = self.all.iter().filter(|(_, holder)| concerns(holder.address)).take(MAX_LOOKED_AT);
+        let number = oldest.find_map(|(number, holder)| {
+            let leave = holder.leave.as_ref().filter(|leave| leave.busy.load(Ordering::Relaxed) == 0)?;
+            leave.ask();
+            Some(*number)
+        });
+        self.remove(number.ok_or(TooMany)?);
+        Ok(())
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(holder) = self.all.remove(&number) else { return };
+        if let Some(numbers) = self.by_address.get_mut(&holder.address) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.by_address.remove(&holder.address);
+            }
+        }
+        let site = site(holder.address);
+        if let Some(count) = self.by_site.get_mut(&site) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_site.remove(&site);
+            }
+        }
+    }
+}
+
+/// The network of one site: of IPv6 a /48 (RFC 6177), of IPv4 the address itself.
+fn site(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+impl Leave {
+    fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Whether it was asked.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is asked. One at a time may wait.
+    pub(super) async fn asked(&self) {
+        while !self.is_asked() {
+            self.notify.notified().await;
+        }
+    }
+
+    /// It does something, until what is answered is dropped.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+}
+
+/// See [`Leave::busy`].
+pub(super) struct Busy(Arc<Leave>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.unauthenticated.present.lock().remove(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn limits(all: usize, address: usize, site: usize) -> Arc<Unauthenticated> {
+        Unauthenticated::new(UnauthenticatedLimits { all, address, site })
+    }
+
+    #[test]
+    fn each_address_has_its_share_and_gets_it_back() {
+        let unauthenticated = limits(5, 2, 3);
+        let from = |text: &str| unauthenticated.acquire(address(text), None);
+        let first = from("10.0.0.1").unwrap();
+        let second = from("10.0.0.1").unwrap();
+        assert_eq!(from("10.0.0.1").err(), Some(TooMany));
+        drop(first);
+        let third = from("10.0.0.1").unwrap();
+        let others: Vec<_> = (2..5).map(|nr| from(&format!("10.0.0.{nr}")).unwrap()).collect();
+        assert_eq!(from("10.0.0.9").err(), Some(TooMany), "all together");
+        drop((second, third, others));
+        assert_eq!(unauthenticated.len(), 0);
+        let present = unauthenticated.present.lock();
+        assert!(present.by_address.is_empty() && present.by_site.is_empty(), "nobody is remembered");
+    }
+
+    #[test]
+    fn a_site_of_ipv6_has_a_looser_limit_than_each_of_its_networks() {
+        let unauthenticated = limits(100, 2, 3);
+        let from = |text: &str| unauthenticated.acquire(address(text), None);
+        let held: Vec<_> =
+            ["2001:db8:1:1::", "2001:db8:1:1::", "2001:db8:1:2::"].map(|text| from(text).unwrap()).into();
+        assert!(from("2001:db8:1:1::").is_err());
+        assert!(from("2001:db8:1:3::").is_err(), "the site");
+        assert!(from("2001:db8:2:1::").is_ok(), "another site");
+        drop(held);
+        assert!(from("2001:db8:1:3::").is_ok());
+    }
+
+    #[test]
+    fn the_oldest_that_does_nothing_makes_room() {
+        let unauthenticated = limits(10, 2, 10);
+        let leaves: Vec<_> = (0..4).map(|_| Arc::new(Leave::default())).collect();
+        let from = |nr: usize| unauthenticated.acquire(address("10.0.0.1"), Some(leaves[nr].clone()));
+        let (first, second) = (from(0).unwrap(), from(1).unwrap());
+        let busy = leaves[0].busy();
+        let third = from(2).unwrap();
+        assert!(!leaves[0].is_asked() && leaves[1].is_asked() && !leaves[2].is_asked());
+        assert!(leaves[1].asked().now_or_never().is_some());
+        // What was asked to leave is counted no more, and its end changes nothing.
+        drop(second);
+        assert_eq!(unauthenticated.len(), 2);
+        let also_busy = leaves[2].busy();
+        assert_eq!(from(3).err(), Some(TooMany), "both do something");
+        drop((busy, also_busy));
+        let fourth = from(3).unwrap();
+        assert!(leaves[0].is_asked());
+        drop((first, third, fourth));
+        assert_eq!(unauthenticated.len(), 0);
+    }
+
+    #[test]
+    fn without_an_address_only_the_sum_counts() {
+        let unauthenticated = limits(3, 1, 1);
+        let held: Vec<_> = (0..3).map(|_| unauthenticated.acquire(None, None).unwrap()).collect();
+        assert!(unauthenticated.acquire(None, None).is_err());
+        assert!(!unauthenticated.evict_one(), "none of them can leave");
+        drop(held);
+    }
+}
