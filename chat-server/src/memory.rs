@@ -53,6 +53,7 @@ struct Holding {
 pub struct OutOfMemory;
 
 /// Bytes that are held for an owner, until this is dropped.
+#[must_use]
 pub struct Reservation {
     memory: Arc<Memory>,
     owner: Owner,
@@ -190,6 +191,12 @@ impl Reservation {
     /// Cancelled when the owner is cut.
     pub fn cut(&self) -> &CancellationToken {
         &self.cut
+    }
+}
+
+impl std::fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reservation({} bytes)", self.bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use super::connections::Connection;
 use super::payload::{PacketBudget, PayloadError};
 use super::unauthenticated::Permit;
 use super::wire::Wire;
+use crate::memory::{Memory, OutOfMemory, Owner, Reservation};
 
 /// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -42,9 +44,13 @@ const MAX_PACKETS_AT_ONCE: u32 = 4_096;
 /// Most binary packets of one request or one second of a session that is known. No dialect has any.
 const MAX_BINARIES: u32 = 64;
 
+/// Less is not worth accounting for.
+pub(super) const MIN_ACCOUNTED: usize = 64 << 10;
+
 /// The state of one session.
 pub(crate) struct Admission {
     opened: Instant,
+    memory: Arc<Memory>,
     /// The id by which long polling knows it, and where it is found by that.
     sid: OnceLock<(Box<str>, Weak<Admissions>)>,
     /// The websocket that opened it, if one did.
@@ -54,6 +60,8 @@ pub(crate) struct Admission {
 
 struct State {
     phase: Phase,
+    /// Who pays for what is held.
+    owner: Owner,
     /// Before it is known: bytes that may still come.
     bytes: usize,
     packets: PacketBudget,
@@ -68,6 +76,7 @@ enum Phase {
     Unknown,
     Known,
     Leaving(Instant),
+    Ended,
 }
 
 /// Who sends what must not be: the session ends.
@@ -75,15 +84,29 @@ enum Phase {
 pub(super) struct OverBudget;
 
 impl Admission {
-    pub(super) fn new(permit: Permit, wire: Weak<Wire>, connection: Option<Arc<Connection>>) -> Arc<Self> {
+    pub(super) fn new(
+        permit: Permit,
+        (memory, owner): (Arc<Memory>, Owner),
+        wire: Weak<Wire>,
+        connection: Option<Arc<Connection>>,
+    ) -> Arc<Self> {
         let state = State {
             phase: Phase::Unknown,
+            owner,
             bytes: MAX_UNAUTHENTICATED_BYTES_IN_ALL,
             packets: UNAUTHENTICATED_PACKETS,
             permit: Some(permit),
             connection,
         };
-        Arc::new(Self { opened: Instant::now(), sid: OnceLock::new(), wire, state: Mutex::new(state) })
+        let state = Mutex::new(state);
+        Arc::new(Self { opened: Instant::now(), memory, sid: OnceLock::new(), wire, state })
+    }
+
+    /// One of somebody at an unknown address, with memory enough.
+    #[cfg(test)]
+    pub(super) fn for_tests(permit: Permit, wire: Weak<Wire>) -> Arc<Self> {
+        let owner = Owner::Address([127, 0, 0, 1].into());
+        Self::new(permit, (Memory::new(1 << 30), owner), wire, None)
     }
 
     /// The id by which long polling knows it.
@@ -96,7 +119,7 @@ impl Admission {
         let mut state = self.state.lock();
         match state.phase {
             Phase::Known => connection.set_known(),
-            Phase::Unknown | Phase::Leaving(_) => state.connection = Some(connection),
+            Phase::Unknown | Phase::Leaving(_) | Phase::Ended => state.connection = Some(connection),
         }
     }
 
@@ -105,17 +128,30 @@ impl Admission {
     }
 
     /// It is known from now on whose session it is.
-    pub(super) fn set_known(&self) {
+    pub(super) fn set_known(&self, user: UserId) {
         let mut state = self.state.lock();
         if state.phase != Phase::Unknown {
             return;
         }
         state.phase = Phase::Known;
+        state.owner = Owner::User(user);
         state.packets.connects = MAX_CONNECTS;
         state.permit = None;
         if let Some(connection) = state.connection.take() {
             connection.set_known();
         }
+    }
+
+    /// Reserves memory for what is held of the session, if it is worth it.
+    ///
+    /// # Errors
+    /// When there is none left: the session is to end.
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Option<Reservation>, OutOfMemory> {
+        if bytes < MIN_ACCOUNTED {
+            return Ok(None);
+        }
+        let owner = self.state.lock().owner;
+        self.memory.reserve(owner, bytes).map(Some)
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -125,11 +161,20 @@ impl Admission {
     /// The client was refused or has left. Answers whether that is news.
     pub(super) fn leave(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Leaving(_)) {
+        if matches!(state.phase, Phase::Leaving(_) | Phase::Ended) {
             return false;
         }
         state.phase = Phase::Leaving(Instant::now());
         true
+    }
+
+    /// The session has been ended: nothing more is taken from its client.
+    pub(super) fn set_ended(&self) {
+        self.state.lock().phase = Phase::Ended;
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.state.lock().phase == Phase::Ended
     }
 
     /// Whether the session is to end now.
@@ -137,7 +182,7 @@ impl Admission {
         match self.state.lock().phase {
             Phase::Unknown => self.opened.elapsed() >= HANDSHAKE_TIMEOUT,
             Phase::Leaving(since) => since.elapsed() >= LEAVE_TIMEOUT,
-            Phase::Known => false,
+            Phase::Known | Phase::Ended => false,
         }
     }
 
@@ -146,7 +191,9 @@ impl Admission {
         let state = self.state.lock();
         match state.phase {
             Phase::Known => most,
-            Phase::Unknown | Phase::Leaving(_) => state.bytes.min(MAX_UNAUTHENTICATED_BYTES).min(most),
+            Phase::Unknown | Phase::Leaving(_) | Phase::Ended => {
+                state.bytes.min(MAX_UNAUTHENTICATED_BYTES).min(most)
+            }
         }
     }
 
@@ -171,17 +218,13 @@ impl Admission {
         }
     }
 
-    /// Takes a frame of a websocket into account; `binary` tells that it holds binary data.
+    /// Takes into account that a frame of so many bytes has begun on a websocket.
     ///
     /// # Errors
-    /// When it is one too many or too large.
-    pub(super) fn frame(&self, length: u64, head: &[u8], binary: bool) -> Result<(), OverBudget> {
+    /// When it is too large.
+    pub(super) fn frame(&self, length: u64) -> Result<(), OverBudget> {
         let mut state = self.state.lock();
         if state.phase == Phase::Known {
-            let is_connect = head.starts_with(b"40");
-            if is_connect {
-                state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
-            }
             return Ok(());
         }
         let length = usize::try_from(length).map_err(|_| OverBudget)?;
@@ -189,6 +232,21 @@ impl Admission {
             return Err(OverBudget);
         }
         state.bytes = state.bytes.checked_sub(length).ok_or(OverBudget)?;
+        Ok(())
+    }
+
+    /// Takes into account what a frame begins with; `binary` tells that it holds binary data.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub(super) fn packet(&self, head: &[u8], binary: bool) -> Result<(), OverBudget> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Known {
+            if head.starts_with(b"40") {
+                state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
+            }
+            return Ok(());
+        }
         let spent: Result<(), PayloadError> =
             if binary { state.packets.spend_binary() } else { state.packets.spend(head) };
         spent.map_err(|_| OverBudget)
@@ -222,7 +280,9 @@ impl Admissions {
 
     /// The session that long polling knows by this id, if it lives.
     pub(super) fn find(&self, sid: &str) -> Option<Arc<Admission>> {
-        self.polling.lock().get(sid)?.upgrade()
+        let admission = self.polling.lock().get(sid)?.upgrade()?;
+        // The engine keeps what it knows of a session for a while.
+        (!admission.is_ended()).then_some(admission)
     }
 
     pub(super) fn watch(&self, admission: &Arc<Admission>) {
@@ -247,7 +307,7 @@ impl Admissions {
                 due.push(admission);
                 return false;
             }
-            !admission.is_known()
+            !admission.is_known() && !admission.is_ended()
         });
         due
     }
@@ -261,8 +321,10 @@ mod tests {
     fn admission() -> (Arc<Unauthenticated>, Arc<Admission>) {
         let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
         let permit = unauthenticated.acquire(None, None).unwrap();
-        (unauthenticated, Admission::new(permit, Weak::new(), None))
+        (unauthenticated, Admission::for_tests(permit, Weak::new()))
     }
+
+    const USER: UserId = UserId::from_bytes([7; 12]);
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_ends_after_the_handshake_timeout() {
@@ -284,7 +346,7 @@ mod tests {
         let (unauthenticated, admission) = admission();
         let admissions = Admissions::default();
         admissions.watch(&admission);
-        admission.set_known();
+        admission.set_known(USER);
         assert_eq!(unauthenticated.len(), 0);
         tokio::time::advance(10 * HANDSHAKE_TIMEOUT).await;
         assert!(admissions.due().is_empty());
@@ -303,7 +365,7 @@ mod tests {
         admissions.leave(&admission);
         tokio::time::advance(LEAVE_TIMEOUT).await;
         assert_eq!(admissions.due().len(), 1);
-        admission.set_known();
+        admission.set_known(USER);
         assert!(!admission.is_known(), "it is too late");
     }
 
@@ -320,7 +382,10 @@ mod tests {
 
     #[test]
     fn frames_are_few_and_small_until_it_is_known_whose_they_are() {
-        let text = |admission: &Admission, length, head: &[u8]| admission.frame(length, head, false);
+        let text = |admission: &Admission, length, head: &[u8]| {
+            admission.frame(length)?;
+            admission.packet(head, false)
+        };
         let (_all, one) = admission();
         assert_eq!(text(&one, MAX_UNAUTHENTICATED_BYTES as u64 + 1, b"40"), Err(OverBudget));
         let (_all, one) = admission();
@@ -334,9 +399,9 @@ mod tests {
         assert!((0..32).all(|_| text(&one, 1, b"3").is_ok()));
         assert_eq!(text(&one, 1, b"3"), Err(OverBudget), "packets");
         let (_all, one) = admission();
-        assert_eq!(one.frame(1, b"x", true), Err(OverBudget), "binary data");
-        one.set_known();
-        assert!((0..10_000).all(|_| one.frame(1 << 20, b"42", false).is_ok()));
+        assert_eq!(one.packet(b"x", true), Err(OverBudget), "binary data");
+        one.set_known(USER);
+        assert!((0..10_000).all(|_| text(&one, 1 << 20, b"42").is_ok()));
         assert!((0..MAX_CONNECTS).all(|_| text(&one, 2, b"40").is_ok()));
         assert_eq!(text(&one, 2, b"40"), Err(OverBudget), "each costs a task, also of who is known");
     }
@@ -351,7 +416,7 @@ mod tests {
         one.begin_request(MAX_UNAUTHENTICATED_BYTES - 10);
         assert_eq!(one.request_limit(1 << 24), 10);
         assert_eq!(one.begin_request(1).connects, UNAUTHENTICATED_PACKETS.connects - 1);
-        one.set_known();
+        one.set_known(USER);
         assert_eq!(one.request_limit(1 << 24), 1 << 24);
         for _ in 0..3 {
             let mut left = one.begin_request(1 << 20);

@@ -218,7 +218,7 @@ async fn arrive(
         return Err(NotLetIn::Refused("too many connections"));
     }
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
-        admission.set_known();
+        admission.set_known(caller.user.id);
     }
     polling.tell_pid(&socket, &wires, &start.pid);
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);

@@ -34,6 +34,7 @@ use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
 use super::wire::Wire;
 use crate::app::App;
 use crate::http::{Address, HttpError};
+use crate::memory::Owner;
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
 /// when a websocket takes over. Requests are limited here, and clients are told the true limit.
@@ -107,7 +108,8 @@ impl SocketIoEndpoint {
         };
         let connection = parts.extensions.get::<Arc<Connection>>().cloned();
         let connection = connection.filter(|_| wire.strong_count() > 0);
-        let admission = Admission::new(permit, wire, connection);
+        let account = (self.app.memory.clone(), Owner::Address(address.0));
+        let admission = Admission::new(permit, account, wire, connection);
         self.gate.admissions.watch(&admission);
         Ok(admission)
     }
@@ -173,6 +175,7 @@ impl SocketIoEndpoint {
             small.extensions_mut().insert(wire.clone());
             small.extensions_mut().insert(admission.clone());
         }
+        wire.set_admission(&admission);
         let accept = accept_key(key.as_bytes());
         drop(parts);
         tokio::spawn(async move {
@@ -229,6 +232,7 @@ impl SocketIoEndpoint {
 impl Gate {
     /// Ends a session, whatever its client does. One that began with long polling is closed by a packet of its own.
     pub(super) fn end(&self, admission: &Admission) {
+        admission.set_ended();
         if let Some(wire) = admission.wire() {
             return wire.kill();
         }

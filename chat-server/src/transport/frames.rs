@@ -1,26 +1,23 @@
 //! Where the frames of a websocket begin in what is read (RFC 6455, section 5.2), so that they can be counted before anybody
 //! takes them apart. Payloads are passed over without being looked at, but for their first two bytes.
 
-/// The begin of a client's frame.
+/// What is told of a client's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FrameStart {
-    /// What kind of frame: 0 goes on with the one before, 1 is text, 2 binary, 8 and above control frames.
-    pub(super) opcode: u8,
-    /// Bytes of its payload.
-    pub(super) length: u64,
-    head: [u8; 2],
-}
-
-impl FrameStart {
-    /// Whether it begins a message of binary data.
-    pub(super) fn is_binary(&self) -> bool {
-        self.opcode == 2
-    }
-
-    /// The first two bytes of the payload, or less if it has less.
-    pub(super) fn head(&self) -> &[u8] {
-        &self.head[..self.length.min(2) as usize]
-    }
+pub(super) enum Seen {
+    /// Its head says that so many bytes of payload follow. Nothing of them need have come.
+    Begin {
+        /// Bytes of the payload.
+        length: u64,
+    },
+    /// Its payload begins so.
+    Payload {
+        /// Whether it begins a message of binary data.
+        is_binary: bool,
+        /// The first two bytes; of less there are `available`.
+        head: [u8; 2],
+        /// How many of them there are.
+        available: usize,
+    },
 }
 
 /// Follows a stream of frames.
@@ -29,22 +26,27 @@ pub(super) struct FrameScanner {
     /// What was read of the head, and the first two bytes of the payload behind it.
     head: [u8; MAX_HEAD],
     read: u8,
+    /// The length was told.
+    has_begun: bool,
     /// Bytes to come of a payload whose begin was told.
     left: u64,
 }
+
+/// The opcode of binary data.
+const BINARY: u8 = 2;
 
 /// Two bytes, a length of eight, a mask of four, and two bytes of the payload.
 const MAX_HEAD: usize = 16;
 
 impl FrameScanner {
-    /// Takes what was read, and calls for every frame as soon as its begin is known.
+    /// Takes what was read, and calls for every frame: when its length is known, and when its payload has begun.
     ///
     /// # Errors
     /// What `each` fails with.
     pub(super) fn scan<E>(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(FrameStart) -> Result<(), E>,
+        mut each: impl FnMut(Seen) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -53,21 +55,43 @@ impl FrameScanner {
                 bytes = &bytes[passed as usize..];
                 continue;
             }
-            let wanted = self.wanted();
-            let some = bytes.len().min(wanted - usize::from(self.read));
+            let some = bytes.len().min(self.wanted() - usize::from(self.read));
             self.head[usize::from(self.read)..][..some].copy_from_slice(&bytes[..some]);
             self.read += some as u8;
             bytes = &bytes[some..];
-            // What is wanted grows as more of the head is known.
-            if usize::from(self.read) < self.wanted() {
-                continue;
-            }
-            let start = self.start();
-            self.left = start.length - start.head().len() as u64;
-            self.read = 0;
-            each(start)?;
+            self.look(&mut each)?;
         }
         Ok(())
+    }
+
+    /// Tells what has become known.
+    fn look<E>(&mut self, each: &mut impl FnMut(Seen) -> Result<(), E>) -> Result<(), E> {
+        let read = usize::from(self.read);
+        if read < 2 || read < self.length().0 {
+            return Ok(());
+        }
+        let (behind_length, length) = self.length();
+        if !std::mem::replace(&mut self.has_begun, true) {
+            each(Seen::Begin { length })?;
+        }
+        if read < self.wanted() {
+            return Ok(());
+        }
+        let payload = behind_length + self.mask_length();
+        let available = length.min(2) as usize;
+        let mut head = [0; 2];
+        for (at, byte) in head.iter_mut().enumerate().take(available) {
+            let mask = if self.mask_length() == 4 { self.head[behind_length + at] } else { 0 };
+            *byte = self.head[payload + at] ^ mask;
+        }
+        let is_binary = self.head[0] & 0x0f == BINARY;
+        (self.left, self.read, self.has_begun) = (length - available as u64, 0, false);
+        each(Seen::Payload { is_binary, head, available })
+    }
+
+    /// Whether a frame whose length was told has not come to its end.
+    pub(super) fn is_inside(&self) -> bool {
+        self.left > 0 || self.has_begun
     }
 
     fn length(&self) -> (usize, u64) {
@@ -96,17 +120,6 @@ impl FrameScanner {
             return behind_length;
         }
         behind_length + self.mask_length() + length.min(2) as usize
-    }
-
-    fn start(&self) -> FrameStart {
-        let (behind_length, length) = self.length();
-        let payload = behind_length + self.mask_length();
-        let mut head = [0; 2];
-        for (at, byte) in head.iter_mut().enumerate().take(length.min(2) as usize) {
-            let mask = if self.mask_length() == 4 { self.head[behind_length + at] } else { 0 };
-            *byte = self.head[payload + at] ^ mask;
-        }
-        FrameStart { opcode: self.head[0] & 0x0f, length, head }
     }
 }
 
@@ -142,8 +155,13 @@ mod tests {
             let (mut scanner, mut found) = (FrameScanner::default(), Vec::new());
             for bytes in stream.chunks(piece) {
                 scanner
-                    .scan(bytes, |start| {
-                        found.push((start.length, start.head().to_vec()));
+                    .scan(bytes, |seen| {
+                        match seen {
+                            Seen::Begin { length } => found.push((length, Vec::new())),
+                            Seen::Payload { head, available, .. } => {
+                                found.last_mut().unwrap().1.extend(&head[..available]);
+                            }
+                        }
                         Ok::<_, ()>(())
                     })
                     .unwrap();
@@ -160,24 +178,29 @@ mod tests {
     fn kinds_are_told_and_errors_end_it() {
         let stream = [masked(2, b"\x01\x02"), masked(9, b""), masked(0, b"more")].concat();
         let mut kinds = Vec::new();
-        let ended = FrameScanner::default().scan(&stream, |start| {
-            kinds.push(start.opcode);
+        let ended = FrameScanner::default().scan(&stream, |seen| {
+            if let Seen::Payload { is_binary, .. } = seen {
+                kinds.push(is_binary);
+            }
             if kinds.len() == 2 { Err("enough") } else { Ok(()) }
         });
-        assert_eq!((kinds, ended), (vec![2, 9], Err("enough")));
+        assert_eq!((kinds, ended), (vec![true, false], Err("enough")));
     }
 
     #[test]
-    fn a_begin_is_told_before_the_payload_has_come() {
+    fn a_length_is_told_before_anything_of_the_payload_has_come() {
         let frame = masked(1, &[b'4'; 1_000_000]);
-        let mut told = None;
-        let mut scanner = FrameScanner::default();
-        scanner
-            .scan(&frame[..16], |start| {
-                told = Some(start.length);
-                Ok::<_, ()>(())
-            })
-            .unwrap();
-        assert_eq!(told, Some(1_000_000));
+        let (mut scanner, mut told) = (FrameScanner::default(), None);
+        for end in 0..=10 {
+            assert_eq!(told, None, "{end} bytes");
+            scanner
+                .scan(&frame[end.max(1) - 1..end], |seen| {
+                    told = Some(seen);
+                    Ok::<_, ()>(())
+                })
+                .unwrap();
+        }
+        assert_eq!(told, Some(Seen::Begin { length: 1_000_000 }));
+        assert!(scanner.is_inside());
     }
 }

@@ -20,9 +20,10 @@ use socketioxide::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::admission::Admission;
-use super::frames::FrameScanner;
+use super::admission::{Admission, OverBudget};
+use super::frames::{FrameScanner, Seen};
 use super::wire::Wire;
+use crate::memory::Reservation;
 
 /// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
 pub struct Guarded<S: AsyncWrite + Unpin> {
@@ -37,6 +38,8 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
     /// What the client may send.
     admission: Arc<Admission>,
     scanner: FrameScanner,
+    /// Memory for the large frame that is being received.
+    frame: Option<Box<Reservation>>,
 }
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
@@ -49,7 +52,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         admission: Arc<Admission>,
     ) -> Self {
         let scanner = FrameScanner::default();
-        Self { stream, early, wire, patience, stalled: None, upgrade, admission, scanner }
+        Self { stream, early, wire, patience, stalled: None, upgrade, admission, scanner, frame: None }
     }
 
     /// Sends what waits, as far as the peer takes it; true when nothing waits any more.
@@ -64,6 +67,29 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
             self.stalled = None;
         }
         Ok(drained.all)
+    }
+
+    /// Looks whether the client may send what was read.
+    fn screen(&mut self, read: &[u8]) -> io::Result<()> {
+        let (admission, reserved) = (&self.admission, &mut self.frame);
+        let screened = self.scanner.scan(read, |seen| match seen {
+            Seen::Begin { length } => {
+                admission.frame(length)?;
+                // The websocket library makes room for the whole frame at once.
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                *reserved = admission.reserve(length).map_err(|_| OverBudget)?.map(Box::new);
+                Ok(())
+            }
+            Seen::Payload { is_binary, head, available } => admission.packet(&head[..available], is_binary),
+        });
+        if !self.scanner.is_inside() {
+            self.frame = None;
+        }
+        screened.map_err(|OverBudget| {
+            tracing::debug!("a connection sends more than it may");
+            self.wire.kill();
+            io::ErrorKind::ConnectionAborted.into()
+        })
     }
 
     /// Looks at the clock while something waits.
@@ -103,14 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
             return Poll::Pending;
         }
         let read = &buf.filled()[before..];
-        let admission = &this.admission;
-        let screened =
-            this.scanner.scan(read, |frame| admission.frame(frame.length, frame.head(), frame.is_binary()));
-        if screened.is_err() {
-            tracing::debug!("a connection sends more than it may");
-            this.wire.kill();
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
+        this.screen(read)?;
         if let Some(upgrade) = &mut this.upgrade {
             upgrade.look(read, &this.wire);
         }
@@ -302,7 +321,7 @@ mod tests {
         let early = bytes::Bytes::from_static(b"early");
         let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
         let permit = unauthenticated.acquire(None, None).unwrap();
-        let admission = Admission::new(permit, Arc::downgrade(&wire), None);
+        let admission = Admission::for_tests(permit, Arc::downgrade(&wire));
         (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None, admission), theirs, wire)
     }
 

@@ -23,6 +23,7 @@ use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, s
 use super::payload::{self, Encoding};
 use super::wire::with_pid;
 use crate::http::HttpError;
+use crate::memory::{OutOfMemory, Reservation};
 
 /// How long a client may pause while it sends a body.
 const BODY_PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -96,9 +97,11 @@ impl SocketIoEndpoint {
         let most = admission.request_limit(self.app.config.transport.max_packet);
         let declared =
             parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        // Held until the engine has passed the packets on: from then on their connection's inbox accounts for them.
+        let mut reservation = None;
         let read = match declared {
             Some(length) if length > most => Err(too_large()),
-            _ => read_body(body, admission, most).await,
+            _ => read_body(body, admission, most, &mut reservation).await,
         };
         let read = read.and_then(|bytes| {
             let mut budget = admission.begin_request(bytes.len());
@@ -122,6 +125,7 @@ impl SocketIoEndpoint {
         let mut small = small(parts, Body::from(payload));
         *small.uri_mut() = as_v4_uri(small.uri());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;
+        drop(reservation);
         response.map(Body::new)
     }
 
@@ -157,7 +161,12 @@ impl SocketIoEndpoint {
 }
 
 /// Reads a body of at most `most` bytes, which must not come too slowly.
-async fn read_body(mut body: Body, admission: &Admission, most: usize) -> Result<Bytes, Response> {
+async fn read_body(
+    mut body: Body,
+    admission: &Admission,
+    most: usize,
+    reservation: &mut Option<Reservation>,
+) -> Result<Bytes, Response> {
     let started = Instant::now();
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     let slow = || HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly").into_response();
@@ -170,10 +179,20 @@ async fn read_body(mut body: Body, admission: &Admission, most: usize) -> Result
         let left = whole.checked_sub(started.elapsed()).ok_or_else(slow)?;
         let next = tokio::time::timeout(left.min(BODY_PAUSE_TIMEOUT), body.frame());
         let Some(frame) = next.await.map_err(|_| slow())? else { break };
+        if admission.is_ended() {
+            return Err(unknown_session());
+        }
         let Ok(frame) = frame else { return Err(engine_error(3, "Bad request")) };
         let Ok(data) = frame.into_data() else { continue };
         if received + data.len() > most {
             return Err(too_large());
+        }
+        let reserved = match reservation {
+            Some(reservation) => reservation.set(received + data.len()),
+            None => admission.reserve(received + data.len()).map(|reserved| *reservation = reserved),
+        };
+        if let Err(OutOfMemory) = reserved {
+            return Err(HttpError::unavailable("the server is busy", BODY_PAUSE_TIMEOUT).into_response());
         }
         if received == 0 {
             first = data;

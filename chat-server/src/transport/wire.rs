@@ -12,15 +12,19 @@
 //! here). What is sent before that is held.
 //!
 //! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
-//! is refused, and the caller waits or cuts the connection. A client that takes nothing for as long as the stall timeout
+//! is refused, and the caller waits or cuts the connection. Much of it is accounted for in the server's memory. A client that takes nothing for as long as the stall timeout
 //! is cut too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::admission::{Admission, MIN_ACCOUNTED};
+use crate::memory::{OutOfMemory, Reservation};
 
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
@@ -38,6 +42,8 @@ pub struct Wire {
     /// Told whenever less waits than before, and at the end.
     taken: Notify,
     out: Mutex<Out>,
+    /// Whose memory it uses. Not owned: the session that it carries owns both.
+    admission: OnceLock<Weak<Admission>>,
 }
 
 /// A Socket.IO CONNECT answer begins like this; the session id follows.
@@ -52,6 +58,8 @@ struct Out {
     lane: Lane,
     /// What the CONNECT answer still has to be given.
     pid: Option<Box<str>>,
+    /// Memory for what waits, while it is much.
+    reservation: Option<Box<Reservation>>,
 }
 
 #[derive(Debug)]
@@ -92,8 +100,43 @@ impl Wire {
             upgraded: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             taken: Notify::new(),
-            out: Mutex::new(Out { unsent: BytesMut::new(), latest: None, lane, pid: None }),
+            out: Mutex::new(Out {
+                unsent: BytesMut::new(),
+                latest: None,
+                lane,
+                pid: None,
+                reservation: None,
+            }),
+            admission: OnceLock::new(),
         }
+    }
+
+    /// What waits here is accounted for as this session's.
+    pub(super) fn set_admission(&self, admission: &Arc<Admission>) {
+        let _ = self.admission.set(Arc::downgrade(admission));
+    }
+
+    /// Accounts for so many bytes that wait.
+    fn reserve(&self, out: &mut Out, bytes: usize) -> Result<(), Full> {
+        if bytes < MIN_ACCOUNTED {
+            return Ok(());
+        }
+        let reserved = match &mut out.reservation {
+            Some(reservation) if reservation.bytes() >= bytes => Ok(()),
+            // In steps, so that not every event asks.
+            Some(reservation) => reservation.set(bytes + MIN_ACCOUNTED),
+            None => {
+                let Some(admission) = self.admission.get().and_then(Weak::upgrade) else { return Ok(()) };
+                admission.reserve(bytes + MIN_ACCOUNTED).map(|reserved| {
+                    out.reservation = reserved.map(Box::new);
+                })
+            }
+        };
+        reserved.map_err(|OutOfMemory| {
+            // Whoever holds so much is cut, and told what was missed when they come back.
+            self.kill();
+            Full
+        })
     }
 
     /// From now on reading and writing fail, and whoever waits for either is woken.
@@ -163,9 +206,11 @@ impl Wire {
         match &mut out.lane {
             Lane::Open => {
                 let was_empty = out.unsent.is_empty();
-                if !was_empty && out.unsent.len() + frame.len() > most {
+                let waiting = out.unsent.len() + frame.len();
+                if !was_empty && waiting > most {
                     return Err(Full);
                 }
+                self.reserve(out, waiting)?;
                 out.unsent.extend_from_slice(frame);
                 if was_empty {
                     self.reader.wake();
@@ -234,6 +279,7 @@ impl Wire {
         }
         // Most connections are idle most of the time, and keep no buffer meanwhile.
         out.unsent = BytesMut::new();
+        out.reservation = None;
         if progress {
             self.taken.notify_waiters();
         }

@@ -4,13 +4,13 @@ import http from 'node:http';
 
 import { LIMIT, within } from './wait.mjs';
 
-/** One request on a connection of its own. `json` is undefined when the body is not JSON. */
-export function request(server, { method = 'GET', path = '/', headers = {}, body } = {}) {
+/** One request, on a connection of its own unless an `agent` is given. `json` is undefined when the body is not JSON. */
+export function request(server, { method = 'GET', path = '/', headers = {}, body, agent = false, localAddress } = {}) {
   const bytes = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   const json = bytes !== undefined && bytes !== body ? { 'content-type': 'application/json' } : {};
   const length = bytes === undefined ? {} : { 'content-length': Buffer.byteLength(bytes) };
   const answer = new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: server.port, method, path, agent: false };
+    const options = { host: '127.0.0.1', port: server.port, method, path, agent, localAddress };
     const outgoing = http.request({ ...options, headers: { ...length, ...json, ...headers } }, (incoming) => {
       const chunks = [];
       incoming.on('data', (chunk) => chunks.push(chunk));

@@ -40,18 +40,19 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 /**
  * Starts a server. `env` adds to or (with `undefined`) removes from its environment; with a `supervisor` it listens on
- * that one's socket.
+ * that one's socket; `ulimits` are options of the shell's `ulimit` that it is to run under.
  */
-export async function startServer(env = {}, supervisor) {
+export async function startServer(env = {}, supervisor, ulimits = []) {
   assert.ok(existsSync(binary), `there is no server to test at ${binary}: run "cargo build -p chat-server"`);
-  const server = new Server(supervisor?.port ?? (await freePort()), env, supervisor);
+  const server = new Server(supervisor?.port ?? (await freePort()), env, supervisor, ulimits);
   await server.launch();
   return server;
 }
 
 class Server {
-  constructor(port, env, supervisor) {
+  constructor(port, env, supervisor, ulimits) {
     this.port = port;
+    this.ulimits = ulimits;
     this.supervisor = supervisor;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = mkdtempSync(path.join(os.tmpdir(), 'chat-e2e-'));
@@ -80,7 +81,10 @@ class Server {
     const surroundings = { env: this.env, cwd: this.dataDir };
     const child = this.supervisor
       ? this.supervisor.spawn(binary, surroundings)
-      : spawn(binary, [], { ...surroundings, stdio: ['ignore', 'pipe', 'pipe'] });
+      : spawn('/bin/sh', ['-c', [...this.ulimits.map((limit) => `ulimit ${limit}`), 'exec "$0"'].join(' && '), binary], {
+          ...surroundings,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
     this.child = child;
     running.add(child);
     for (const output of [child.stdout, child.stderr]) {

@@ -1,0 +1,194 @@
+// Strangers and greedy accounts against a server that has 512 MB of memory and 1,024 open files, while a hundred ordinary
+// clients talk: it lives, its memory stays within bounds, nobody of the hundred is cut, and nothing they say is lost.
+//
+// How much slower the hundred are answered meanwhile is measured in `benches/compare`, not here.
+
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { after, before, describe, test } from 'node:test';
+
+import * as camel from './support/camel.mjs';
+import { openCrowd } from './support/crowd.mjs';
+import {
+  MIB,
+  RawConnection,
+  SEPARATOR,
+  frame,
+  localAddress,
+  nextAddress,
+  openPolling,
+  post,
+  postHead,
+  rawWebSocket,
+} from './support/hostile.mjs';
+import { request } from './support/http.mjs';
+import { startServer } from './support/server.mjs';
+import { closeSockets } from './support/wait.mjs';
+
+const MEMORY_MIB = 512;
+/** How long a connection may live that has nothing to say: 45 s from its begin, and a moment to be noticed. */
+const HANDSHAKE_MS = 50_000;
+
+let server;
+let crowd;
+let connections = [];
+
+before(async () => {
+  const env = { CHAT_SIGNUP_LIMIT: '0', CHAT_LOGIN_ADDRESS_LIMIT: '0' };
+  server = await startServer(env, undefined, [`-d ${MEMORY_MIB * 1024}`, '-n 1024']);
+  crowd = await openCrowd(server, 100);
+});
+after(async () => {
+  closeSockets();
+  await server?.finish();
+});
+
+/** An attack, after which the server is asked how it is. */
+function attack(name, work) {
+  test(name, async () => {
+    const acknowledged = crowd.acknowledged;
+    nextAddress();
+    try {
+      await work();
+      assert.equal((await request(server, { path: '/healthz' })).status, 200);
+      const { peak } = server.memory();
+      assert.ok(peak < MEMORY_MIB - 100, `${peak.toFixed()} MiB of memory were used`);
+      const newcomer = await camel.enter(server, await camel.register(server, 'newcomer'));
+      newcomer.disconnect();
+      assert.ok(crowd.acknowledged > acknowledged, 'the others went on talking');
+      console.log(`      ${name}: peak ${peak.toFixed()} MiB, p99 of the others ${crowd.p99().toFixed()} ms`);
+    } finally {
+      connections.splice(0).forEach((connection) => connection.destroy());
+    }
+  });
+}
+
+const raw = () => {
+  const connection = new RawConnection(server);
+  connections.push(connection);
+  return connection;
+};
+const rawSocket = async (version) => {
+  const connection = await rawWebSocket(server, version);
+  connections.push(connection);
+  return connection;
+};
+
+describe('before anybody is known', () => {
+  attack('a payload of Engine.IO 3 with many packets is not decoded in quadratic time', async () => {
+    for (const packets of [1_000, 160_000, 3_000_000]) {
+      const session = await openPolling(server, 3);
+      assert.ok([0, 400, 413].includes(await post(server, session, '2:4é'.repeat(packets))), `${packets} packets`);
+      assert.equal(await post(server, session, '2:40'), 400, 'its session is over');
+    }
+  });
+
+  attack('a payload of many CONNECT packets starts few tasks', async () => {
+    for (const packets of [100, 1_000, 1_000_000, 5_000_000]) {
+      const session = await openPolling(server);
+      const status = await post(server, session, Array(packets).fill('40').join(SEPARATOR));
+      assert.ok([0, 400, 413].includes(status), `${packets} packets: ${status}`);
+    }
+    const socket = await rawSocket();
+    for (let i = 0; i < 1_000; i++) socket.say(frame('40'));
+    await socket.end();
+  });
+
+  attack('a CONNECT with a large or deep payload is refused', async () => {
+    const tree = (bytes) => `40{"token":"x","a":[${'{"":0},'.repeat(bytes / 7)}0]}`;
+    const deep = `40{"a":${'['.repeat(7_000)}${']'.repeat(7_000)}}`;
+    for (const packet of [tree(15 * MIB), tree(17 * 1024)]) {
+      const status = await post(server, await openPolling(server), packet);
+      assert.ok([0, 400, 413].includes(status), `${packet.length} bytes: ${status}`);
+      const socket = await rawSocket();
+      socket.say(frame(packet));
+      await socket.end();
+    }
+    // Small enough to be read, it is only nobody's token.
+    for (const packet of [tree(15 * 1024), deep]) {
+      const session = await openPolling(server);
+      assert.equal(await post(server, session, packet), 200);
+      await refused(session);
+    }
+  });
+
+  /** Polls until the refusal has come. */
+  async function refused(session) {
+    for (;;) {
+      const { status, text } = await request(server, session);
+      assert.equal(status, 200, text);
+      if (text.includes('44{"message"')) return;
+      assert.match(text, /^(2|6)?/);
+    }
+  }
+
+  attack('bodies that never end are given up', async () => {
+    const session = await openPolling(server);
+    const stuck = [];
+    for (let i = 0; i < 50; i++) stuck.push(raw().say(postHead(session.path, 16_000)).say('4'.repeat(15_000)));
+    const other = await openPolling(server);
+    await raw().say(postHead(other.path, 15 * MIB)).end(5_000, 'the refusal of a body that is too large');
+    await raw().say(postHead(other.path, 1_000)).end(5_000, 'the refusal of a body of a session that is over');
+    for (const one of stuck) await one.end();
+  });
+
+  attack('who was refused, or has left, does not stay by answering heartbeats', async () => {
+    const staying = [];
+    for (const version of [3, 4]) {
+      const socket = await rawSocket(version);
+      if (version === 4) socket.say(frame('40{"token":"nobody\'s"}'));
+      staying.push(socket);
+    }
+    const left = await rawSocket();
+    left.say(frame('41'));
+    const binary = await rawSocket();
+    binary.say(frame('451-["x",{"_placeholder":true,"num":0}]'));
+    const beat = setInterval(() => [...staying, left, binary].forEach((socket) => socket.say(frame('2')).say(frame('3'))), 1_000);
+    try {
+      for (const socket of staying) await socket.end(15_000, 'the end of who was refused');
+      for (const socket of [left, binary]) await socket.end(HANDSHAKE_MS, 'the end of who never connects');
+    } finally {
+      clearInterval(beat);
+    }
+  });
+
+  attack('1,100 idle connections keep nobody out', async () => {
+    const idle = Array.from({ length: 1_100 }, raw);
+    await Promise.all(idle.map((connection) => connection.connected));
+    for (let i = 0; i < 20; i++) assert.equal((await request(server, { path: '/healthz' })).status, 200);
+  });
+
+  attack('20,000 long-polling sessions fill nothing', async () => {
+    let opened = 0;
+    const statuses = new Set();
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 32 });
+    const opening = async () => {
+      while (opened++ < 20_000) {
+        const { status } = await request(server, { path: '/socket.io/?EIO=4&transport=polling', agent, localAddress });
+        statuses.add(status);
+      }
+    };
+    await Promise.all(Array.from({ length: 32 }, opening));
+    agent.destroy();
+    assert.deepEqual([...statuses].sort(), [200, 503]);
+  });
+
+  attack('frames that are announced and do not come hold no memory', async () => {
+    const sockets = [];
+    for (let i = 0; i < 50; i++) sockets.push((await rawSocket()).say(frame('4', { declared: 16 * MIB })));
+    for (const socket of sockets) await socket.end();
+    // The same with nothing at all of the payload, so that nothing but the length tells.
+    const silent = (await rawSocket()).say(frame('', { declared: 16 * MIB }));
+    await silent.end();
+  });
+
+  attack('request heads of any size', async () => {
+    for (const head of [`GET /${'x'.repeat(2 * MIB)}`, `GET / HTTP/1.1\r\n${'x: y\r\n'.repeat(200_000)}`, `GET / HTTP/1.1\r\nx: ${'y'.repeat(2 * MIB)}`]) {
+      await raw().say(head).end(HANDSHAKE_MS, 'the refusal of a head');
+    }
+  });
+});
+
+test('nobody was cut, and nothing was lost', async () => {
+  await crowd.finish();
+});
