@@ -28,7 +28,7 @@ use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
-use crate::http::{Address, HttpError};
+use crate::http::{Address, HttpError, Readiness};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::memory::{Memory, Owner};
@@ -78,6 +78,7 @@ pub struct App {
     /// The other nodes, if there may be any.
     cluster: Option<Cluster>,
     draining: AtomicBool,
+    pub(crate) readiness: Readiness,
     /// What runs for as long as this lives.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -198,6 +199,7 @@ impl App {
             searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
             draining: AtomicBool::new(false),
+            readiness: Readiness::default(),
             memory: Memory::new(config.memory_limit),
             tasks: Mutex::default(),
             config,

@@ -7,6 +7,7 @@ pub mod cookie;
 mod edge;
 mod page;
 mod read;
+mod readiness;
 mod router;
 mod search;
 mod sync;
@@ -27,6 +28,7 @@ use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 
 pub use self::caller::caller;
+pub(crate) use self::readiness::Readiness;
 pub use self::router::router;
 use crate::app::App;
 use crate::auth::AuthError;

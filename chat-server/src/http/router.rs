@@ -51,7 +51,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
-    match app.chat.store().check().await {
+    match app.readiness.check(&app.chat).await {
         Ok(()) => {
             // Without the others this node is slower at seeing what they do, and no less of use.
             let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });
