@@ -32,6 +32,8 @@ pub mod auth;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod mail;
 pub mod media;

@@ -1,5 +1,5 @@
-//! Makes the inputs that fuzzing begins with, in the folder `corpus`: blobs of every format, bodies of many kinds, and
-//! table files. Without them a fuzzer would take hours to find what a sound frame looks like.
+//! Makes the inputs that fuzzing begins with, in the folder `corpus`: blobs of every format, bodies of many kinds, table
+//! files, and what clients say. Without them a fuzzer would take hours to find what a sound frame looks like.
 //!
 //! ```text
 //! cargo run --release --example seeds
@@ -52,8 +52,86 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(corpus("decode").join(name), [&[0, 1, 0][..], &frame].concat())?;
         blobs += 1;
     }
-    println!("{bodies} bodies, {blobs} blobs");
+    let said = said_by_clients();
+    for (target, name, input) in &said {
+        fs::create_dir_all(corpus(target))?;
+        fs::write(corpus(target).join(name), input)?;
+    }
+    println!("{bodies} bodies, {blobs} blobs, {} inputs of clients", said.len());
     Ok(())
+}
+
+/// What clients say: for each target, with a name.
+fn said_by_clients() -> Vec<(&'static str, String, Vec<u8>)> {
+    let mut said = Vec::new();
+    let mut add = |target, name: &str, input: Vec<u8>| said.push((target, name.to_owned(), input));
+    // The first byte: the form, and three times the number of packets.
+    add("payload", "v4", [&[240][..], "40{\"token\":\"x\"}\u{1e}3\u{1e}42[\"event\",{}]\u{1e}bAQID".as_bytes()].concat());
+    add("payload", "v3", [&[241][..], "2:4012:42[\"é😀\",{}]6:b4AQID1:3".as_bytes()].concat());
+    add("payload", "v3-binary", vec![242, 0, 3, 0xff, b'4', b'h', b'i', 1, 4, 0xff, 4, 1, 2, 3, 0, 1, 0xff, b'3']);
+    let frames = [frame(1, b"40{}"), frame(1, &[b'x'; 130]), frame(2, b"\x01"), frame(1, b""), frame(8, b"\x03\xe8")];
+    add("frames", "several", [&[3][..], &frames.concat()].concat());
+    for (nr, text) in [
+        r#"{"token":"a.b.c","pid":"QUJD","offset":"17"}"#,
+        r#"{"token":null,"offset":17,"a":[{"":0}]}"#,
+        r#"{"\u0074oken":"\ud83d\ude00","pid":{"$gt":""}}"#,
+    ]
+    .iter()
+    .enumerate()
+    {
+        add("connect", &nr.to_string(), text.as_bytes().to_vec());
+    }
+    add("cookies", "several", b"a=b; jwt=\"x.y.z\";jwt=;jwt; other=\"jwt=q\"".to_vec());
+    let (head, body) = ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", "eyJ1c2VySWQiOiIwNzA3MDcwNzA3MDcwNzA3MDcwNzA3MDcifQ");
+    add("tokens", "forged", format!("{head}.{body}.{}", "A".repeat(43)).into_bytes());
+    add("tokens", "none", format!("eyJhbGciOiJub25lIn0.{body}.").into_bytes());
+    let request = |line: &str, fields: &str, body: &str| {
+        let length = body.len();
+        format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+    };
+    let json = "Content-Type: application/json\r\n";
+    for (nr, input) in [
+        request("GET /healthz", "", ""),
+        request("POST /api/register", json, r#"{"username":"ann","password":"correct horse"}"#),
+        request("POST /api/login", json, r#"{"username":"ann","password":"x"}"#),
+        request("POST /api/auth/signup", json, r#"{"fullName":"A","email":"a@b.cd","password":"correct horse"}"#),
+        request("GET /api/messages/chats", "Cookie: jwt=x.y.z\r\nOrigin: http://localhost:5173\r\n", ""),
+        request("OPTIONS /api/auth/check", "Origin: http://a\r\nAccess-Control-Request-Method: GET\r\n", ""),
+        request("GET /api/search?q=%22a%20b%22&limit=5", "Authorization: Bearer x\r\n", ""),
+        request("GET /media/00112233445566778899aabbccddeeff.png", "Range: bytes=0-\r\n", ""),
+        request("GET /socket.io/?EIO=4&transport=polling&t=x", "", ""),
+        request("GET /socket.io/?EIO=3&transport=polling", "Cookie: jwt=x\r\n", ""),
+        request("POST /socket.io/?EIO=3&transport=polling&sid=AAAAAAAAAAAAAAAA", "", "2:40"),
+        upgrade(4, &[frame(1, b"40{\"token\":\"x\"}"), frame(1, b"42[\"e\"]"), frame(1, b"3")].concat()),
+        upgrade(3, &[frame(1, b"2"), frame(1, b"42[\"e\"]")].concat()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        add("connection", &nr.to_string(), input);
+    }
+    said
+}
+
+/// The upgrade to a websocket, and what is said on it.
+fn upgrade(version: u8, frames: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "GET /socket.io/?EIO={version}&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    [head.as_bytes(), frames].concat()
+}
+
+/// A client's frame, masked with zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        long => frame.extend([0x80 | 126, (long >> 8) as u8, long as u8]),
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
+    frame
 }
 
 /// Bodies that between them make the codecs write every format they have.

@@ -123,6 +123,25 @@ impl FrameScanner {
     }
 }
 
+/// See `fuzz`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct FrameFuzz;
+
+impl FrameFuzz {
+    /// What is told of these bytes when they come in pieces.
+    pub fn scan(bytes: &[u8], piece: usize) -> Vec<String> {
+        let (mut scanner, mut told) = (FrameScanner::default(), Vec::new());
+        for bytes in bytes.chunks(piece.max(1)) {
+            let _ = scanner.scan(bytes, |seen| {
+                told.push(format!("{seen:?}"));
+                Ok::<_, ()>(())
+            });
+        }
+        told
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,5 +25,7 @@ pub(crate) use self::connect_payload::{ConnectPayload, Field};
 pub(crate) use self::connections::Connection;
 pub use self::connections::raise_open_files_limit;
 pub use self::endpoint::SocketIoEndpoint;
+#[doc(hidden)]
+pub use self::frames::FrameFuzz;
 pub use self::guard::Wires;
 pub(crate) use self::serve::serve_connections;
