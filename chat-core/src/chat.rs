@@ -1,6 +1,7 @@
 //! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
 //! told. Nothing here tells them.
 
+mod decoding;
 mod reading;
 mod rooms;
 mod search;
@@ -11,6 +12,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+pub use self::decoding::Work;
+use self::decoding::{Background, Budget};
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
@@ -26,7 +29,7 @@ use crate::model::{
 };
 use crate::policy::{self, Limits};
 use crate::store::{
-    Appended, Change, CreatedUser, LoggedChange, MemoryStore, NewMessage, Store, StoreError, StoredMessage,
+    Appended, Change, CreatedUser, LoggedChange, MemoryStore, NewMessage, Store, StoredMessage,
 };
 
 /// The chat: everything that can be asked of it, over a store.
@@ -37,6 +40,7 @@ pub struct Chat {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     limits: Limits,
+    background: Background,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -86,6 +90,7 @@ impl Chat {
             clock: Arc::new(SystemClock),
             ids: Arc::new(ObjectIds::new()),
             limits: Limits::default(),
+            background: Background::default(),
         }
     }
 
@@ -112,6 +117,12 @@ impl Chat {
     /// With other limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With a place for long computations, such as decoding a large file: `run` must run what it is given soon, on a
+    /// thread that serves nobody else, or drop it. Without one they run on the thread that asks for them.
+    pub fn with_background(self, run: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        Self { background: Background::new(run), ..self }
     }
 
     /// The store below.
@@ -257,8 +268,9 @@ impl Chat {
     }
 
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
-    /// at most `limit`; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile
-    /// ceased to be (a user of a message that cannot be loaded) is an error.
+    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`], though never none because of
+    /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
+    /// user of a message that cannot be loaded) is an error.
     ///
     /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
     /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
@@ -276,8 +288,10 @@ impl Chat {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
         changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
         let mut deliveries = Vec::with_capacity(changes.len());
+        let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
-            deliveries.push(self.delivery(position, change).await?);
+            let Some(delivery) = self.delivery(position, change, &mut budget).await? else { break };
+            deliveries.push(delivery);
         }
         Ok(Some(deliveries))
     }
@@ -396,10 +410,16 @@ impl Chat {
     ) -> Result<History, Error> {
         let Some(conversation) = self.find(actor, of).await? else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
-        let (stored, has_more) = self.store.history(conversation.id, window, include_deleted).await?;
+        let (mut stored, mut has_more) = self.store.history(conversation.id, window, include_deleted).await?;
+        // From the end at which the window begins, so that what finds no room is what the next page begins with.
+        let newest_first = !matches!(window, Window::After { .. });
+        if newest_first {
+            stored.reverse();
+        }
         // A page has few speakers, so each is looked up once.
         let mut people: Vec<(Arc<User>, Option<Arc<User>>)> = Vec::new();
         let mut messages = Vec::with_capacity(stored.len());
+        let mut budget = Budget::new(self.limits.answer_bytes);
         for stored in stored {
             let known = people.iter().find(|(sender, _)| sender.id == stored.sender).cloned();
             let (sender, recipient) = match known {
@@ -411,7 +431,14 @@ impl Chat {
                     (sender, recipient)
                 }
             };
-            messages.push(MessageView { message: self.decode(stored)?, sender, recipient });
+            let Some(message) = self.decode_within(stored, &mut budget).await? else {
+                has_more = true;
+                break;
+            };
+            messages.push(MessageView { message, sender, recipient });
+        }
+        if newest_first {
+            messages.reverse();
         }
         Ok(History { messages, has_more })
     }
@@ -474,41 +501,38 @@ impl Chat {
     async fn view(&self, stored: StoredMessage, conversation: &Conversation) -> Result<MessageView, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        Ok(MessageView { message: self.decode(stored)?, sender, recipient })
+        Ok(MessageView { message: self.decode(stored).await?, sender, recipient })
     }
 
-    fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
-        // With the reason: whoever has forgotten to load their tables must learn which.
-        let corrupt = |reason: &dyn std::fmt::Display| StoreError::Corrupt {
-            what: "message body",
-            id: format!("{}: {reason}", stored.id),
-        };
-        // What was let in may be decoded, however limits were changed since.
-        const LIMIT: usize = 256 << 20;
-        let text = self.codec.decode((&stored.body).into(), LIMIT).map_err(|error| corrupt(&error))?;
-        let text = String::from_utf8(text).map_err(|_| corrupt(&"it is not UTF-8"))?;
-        Ok(Message {
-            id: stored.id,
-            conversation: stored.conversation,
-            seq: stored.seq,
-            sender: stored.sender,
-            content: Content { text: text.into(), file_name: stored.file_name, image: stored.image },
-            created_at: stored.created_at,
-            updated_at: stored.updated_at,
-            deleted: stored.deleted,
-        })
+    /// The same as far as the budget goes; none when it has no room.
+    async fn view_within(
+        &self,
+        stored: StoredMessage,
+        conversation: &Conversation,
+        budget: &mut Budget,
+    ) -> Result<Option<MessageView>, Error> {
+        let sender = self.directory.user(stored.sender).await?;
+        let recipient = self.directory.recipient(conversation, stored.sender).await?;
+        let message = self.decode_within(stored, budget).await?;
+        Ok(message.map(|message| MessageView { message, sender, recipient }))
     }
 
-    async fn delivery(&self, position: Position, change: Change) -> Result<Delivery, Error> {
-        Ok(match change {
+    /// What is told of a change; none when the budget has no room for its message.
+    async fn delivery(
+        &self,
+        position: Position,
+        change: Change,
+        budget: &mut Budget,
+    ) -> Result<Option<Delivery>, Error> {
+        Ok(Some(match change {
             Change::MessageSent(stored) => {
-                self.message_delivery(position, stored, Event::MessageSent).await?
+                return self.message_delivery(position, stored, budget, Event::MessageSent).await;
             }
             Change::MessageDeleted(stored) => {
-                self.message_delivery(position, stored, Event::MessageDeleted).await?
+                return self.message_delivery(position, stored, budget, Event::MessageDeleted).await;
             }
             Change::MessageRestored(stored) => {
-                self.message_delivery(position, stored, Event::MessageRestored).await?
+                return self.message_delivery(position, stored, budget, Event::MessageRestored).await;
             }
             Change::RoomCreated { room, by } => {
                 let room = self.directory.conversation(room).await?;
@@ -534,18 +558,19 @@ impl Chat {
                 audience: Audience::Everyone,
                 event: Event::ProfileUpdated(self.directory.user(user).await?),
             },
-        })
+        }))
     }
 
     async fn message_delivery(
         &self,
         position: Position,
         stored: StoredMessage,
+        budget: &mut Budget,
         event: impl FnOnce(MessageView) -> Event,
-    ) -> Result<Delivery, Error> {
+    ) -> Result<Option<Delivery>, Error> {
         let conversation = self.directory.conversation(stored.conversation).await?;
-        let view = self.view(stored, &conversation).await?;
-        Ok(to_members(position, &conversation, event(view)))
+        let view = self.view_within(stored, &conversation, budget).await?;
+        Ok(view.map(|view| to_members(position, &conversation, event(view))))
     }
 }
 

@@ -232,3 +232,10 @@ pub struct History {
     /// Whether there are more beyond the window's open end.
     pub has_more: bool,
 }
+
+impl History {
+    /// Of a window at the end or before a place: before what the next page is; none when there is none.
+    pub fn next_before(&self) -> Option<Seq> {
+        self.messages.first().filter(|_| self.has_more).map(|view| view.message.seq)
+    }
+}

@@ -1,5 +1,7 @@
 //! What can go wrong, by who must act.
 
+use std::time::Duration;
+
 use crate::store::StoreError;
 
 /// A command was not carried out. All but [`Error::Store`] are the caller's to mend and safe to show.
@@ -41,6 +43,12 @@ pub enum Error {
     /// The person has done this too often lately.
     #[error("Rate limit exceeded. Please try again later.")]
     RateLimited,
+    /// The person has done so much lately that they have to wait.
+    #[error("Rate limit exceeded. Please try again later.")]
+    OverBudget {
+        /// For so long.
+        retry_after: Duration,
+    },
     /// The user name belongs to somebody.
     #[error("this user name is taken")]
     UsernameTaken,
@@ -53,6 +61,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// How long to wait before trying again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::OverBudget { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// What kind of failure it is, for edges that answer by kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -60,7 +76,7 @@ impl Error {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::UserNotFound | Self::ConversationNotFound | Self::MessageNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
-            Self::RateLimited => ErrorKind::RateLimited,
+            Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,
             Self::Store(StoreError::Unavailable(_)) => ErrorKind::Unavailable,
             Self::Store(_) => ErrorKind::Internal,

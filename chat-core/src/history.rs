@@ -3,6 +3,10 @@
 use crate::model::Seq;
 
 /// A window on a history. Cursors are places in the conversation, so pages do not shift while messages arrive.
+///
+/// An answer may hold fewer messages than the window, when their texts take too many bytes
+/// ([`Limits::answer_bytes`](crate::policy::Limits::answer_bytes)): it ends early, away from where the window begins, and says
+/// that there are more. With page numbers those cannot be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
     /// The last `limit` messages.
@@ -35,6 +39,14 @@ pub enum Window {
 }
 
 impl Window {
+    /// The last `limit` messages before a place; without one, those at the end.
+    pub fn before(place: Option<Seq>, limit: usize) -> Self {
+        match place {
+            Some(seq) => Self::Before { seq, limit },
+            None => Self::Latest { limit },
+        }
+    }
+
     /// Most messages one window can hold.
     pub const MAX_LIMIT: usize = 10_000;
 

@@ -15,11 +15,20 @@ pub struct Limits {
     pub file_name_bytes: usize,
     /// Members of a room (default 10,000).
     pub room_members: usize,
+    /// Bytes of decoded texts in one answer: a part of a history or of the log, what a search has found (default 4 MiB).
+    /// What would be more is the next page; a single message always has room.
+    pub answer_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { text_bytes: 64 << 10, file_bytes: 10_000_000, file_name_bytes: 255, room_members: 10_000 }
+        Self {
+            text_bytes: 64 << 10,
+            file_bytes: 10_000_000,
+            file_name_bytes: 255,
+            room_members: 10_000,
+            answer_bytes: 4 << 20,
+        }
     }
 }
 

@@ -29,11 +29,11 @@ use crate::auth::{AuthError, Authenticator};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
 use crate::http::{Address, HttpError, Readiness};
+use crate::limits::{Budgets, Cost, Full, Person, Rates, ReadPermit, ReadSlots, cost};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::memory::{Memory, Owner};
 use crate::presence::Presence;
-use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::sessions::Sessions;
@@ -63,8 +63,10 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
-    /// Turns for reading on in the log, and for counting what is unread.
-    syncs: ReadTurns,
+    /// Who may read.
+    reads: ReadSlots,
+    /// What everybody may still do.
+    pub(crate) budgets: Budgets,
     /// Turns for searching.
     searching: Turns,
     /// The log is complete after this position, as far as is known here.
@@ -105,8 +107,11 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The time in which searches are counted.
 const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Most requests that wait for their turn to read much; more are told to come back.
-const MOST_WAITING: usize = 1_000;
+/// So many read at once, and so many of them for one person.
+const READS_AT_ONCE: (usize, usize) = (8, 2);
+
+/// Most requests that wait for their turn to read, and most of one person; more are told to come back.
+const MOST_WAITING: (usize, usize) = (1_000, 256);
 
 impl App {
     /// Most people in one list.
@@ -171,7 +176,8 @@ impl App {
             tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
-        let chat = Arc::new(chat.with_codec(codec.clone()));
+        let chat = chat.with_codec(codec.clone());
+        let chat = Arc::new(chat.with_background(|work| drop(tokio::task::spawn_blocking(work))));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
@@ -184,7 +190,8 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
-            syncs: ReadTurns::new(4, MOST_WAITING),
+            reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
+            budgets: Budgets::new(Rates::new(config.read_budget, config.change_budget, config.send_budget)),
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
@@ -303,24 +310,58 @@ impl App {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
-        let _turn = match command {
-            // It may read much, and its answer may be large.
-            Command::Sync { .. } | Command::ListUnread { .. } => match self.syncs.next().await {
-                Ok(turn) => Some(turn),
-                // Nothing was changed, and the store is well: nothing to look for, and no fault.
-                Err(error) => {
-                    tracing::warn!(user.id = %user, "too many read on in the log at once: one was refused");
-                    return Dispatched::Done(Err(error));
-                }
-            },
-            _ => None,
+        let (person, price) = (self.budgets.of(user, self.chat.now()), Cost::of(&command));
+        let _permit = match self.admit(user, &person, price, &command).await {
+            Ok(permit) => permit,
+            // Nothing was changed, and the store is well: nothing to look for, and no fault.
+            Err(error) => {
+                let code = error.kind().code();
+                tracing::debug!(user.id = %user, code, "a command was refused before it was looked at");
+                return Dispatched::Done(Err(error));
+            }
         };
-        let only_reads = only_reads(&command);
+        let only_reads = price == Cost::Read;
         match self.chat.start(&Actor { user }, command).await {
             Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
-            Ok(Started::Done(outcome)) => Dispatched::Done(self.finish(user, Ok(outcome))),
+            Ok(Started::Done(outcome)) => {
+                let now = self.chat.now();
+                match price {
+                    Cost::Read => person.has_read(cost::bytes_read(&outcome.reply), now),
+                    Cost::Send(_) | Cost::Change(_) | Cost::Profile => {
+                        person.has_told(cost::of_telling(&outcome.deliveries), now);
+                    }
+                }
+                Dispatched::Done(self.finish(user, Ok(outcome)))
+            }
             Err(error) => Dispatched::Done(self.refused(user, error, only_reads)),
         }
+    }
+
+    /// Waits until this person may have a command carried out; a permit is for one that reads.
+    async fn admit(
+        &self,
+        user: UserId,
+        person: &Person,
+        price: Cost,
+        command: &Command,
+    ) -> Result<Option<ReadPermit>, Error> {
+        let wait = person.admit(price, self.chat.now())?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        // Searches have turns of their own.
+        if price != Cost::Read || matches!(command, Command::Search(_)) {
+            return Ok(None);
+        }
+        let permit = self.reads.acquire(user).await.map_err(|full| match full {
+            Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
+            Full::OfAll => {
+                tracing::warn!(user.id = %user, "too many wait to read: one was refused");
+                Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
+            }
+        })?;
+        person.may_read_on(self.chat.now())?;
+        Ok(Some(permit))
     }
 
     /// Announces what a command has led to.
@@ -566,19 +607,6 @@ fn cut_sessions(sessions: &Weak<Sessions>, owner: Owner) {
         sessions.for_user(user, &mut |session| theirs.push(session.clone()));
         theirs.iter().for_each(|session| session.cut("too much is held for its owner"));
     });
-}
-
-/// Whether a command makes no change that anybody is told of.
-fn only_reads(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::History { .. }
-            | Command::ListUnread { .. }
-            | Command::ListUsers { .. }
-            | Command::ListChatPartners { .. }
-            | Command::Sync { .. }
-            | Command::Search(_)
-    )
 }
 
 /// Where images go, and the folder they are served from if it is one of ours.

@@ -75,6 +75,19 @@ pub struct Options {
     #[arg(long, env = "CHAT_SEARCH_LIMIT", default_value_t = 120)]
     pub search_limit: u32,
 
+    /// Megabytes that a person may read in a minute (histories, lists, searches, what they missed), and four times as much
+    /// at once, before they are slowed and then refused; 0: no limit
+    #[arg(long, env = "CHAT_READ_BUDGET", default_value_t = 60)]
+    pub read_budget: u32,
+    /// Changes a person may make in a minute beside sending (deletions, read marks, typing, rooms) before they are slowed
+    /// and then refused. Profiles and connections have limits of their own, see docs/security.md. 0: none of these limits
+    #[arg(long, env = "CHAT_CHANGE_BUDGET", default_value_t = 1_200)]
+    pub change_budget: u32,
+    /// Megabytes of text and text files that a person may send in a minute, and twice as much at once, before they are
+    /// slowed and then refused; 0: no limit
+    #[arg(long, env = "CHAT_SEND_BUDGET", default_value_t = 200)]
+    pub send_budget: u32,
+
     /// The store: `sqlite:PATH`, `mongodb://…`, `mongodb+srv://…` or `memory:`. Unset: MONGO_URI, or else chat.db in the
     /// data folder
     #[arg(long, env = "CHAT_STORE", hide_env_values = true)]
@@ -123,8 +136,9 @@ pub struct Options {
     #[arg(long, env = "CHAT_STATIC_DIR")]
     pub static_dir: Option<PathBuf>,
 
-    /// Changes that may happen while a client is away for it to go on where it was; after more it loads afresh.
-    /// 0: every client that comes back after a change loads afresh
+    /// Changes that a client may miss while it is away for it to go on where it was; after more it loads afresh. Only what
+    /// its own user is told counts, and of everybody's changes of their profile the last. 0: every client that has missed
+    /// a change loads afresh
     #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 100_000)]
     pub recovery_limit: u64,
     /// Days for which the log of changes is kept at least: whoever was away for longer loads afresh; 0: for ever.
@@ -228,6 +242,12 @@ pub struct Config {
     pub message_limit: u32,
     /// See [`Options::search_limit`].
     pub search_limit: u32,
+    /// See [`Options::read_budget`].
+    pub read_budget: u32,
+    /// See [`Options::change_budget`].
+    pub change_budget: u32,
+    /// See [`Options::send_budget`].
+    pub send_budget: u32,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// What nodes hear each other by.
@@ -373,6 +393,9 @@ impl Config {
             },
             message_limit: options.message_limit,
             search_limit: options.search_limit,
+            read_budget: options.read_budget,
+            change_budget: options.change_budget,
+            send_budget: options.send_budget,
             recovery_limit: options.recovery_limit,
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),

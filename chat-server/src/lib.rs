@@ -35,11 +35,11 @@ pub mod dialect;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
+mod limits;
 pub mod mail;
 pub mod media;
 pub mod memory;
 pub mod presence;
-mod read_turns;
 mod recovery;
 mod searching;
 pub mod secret;

@@ -38,6 +38,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessageParts, MessageHandler};
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
+use tokio::sync::SemaphorePermit;
 
 use self::searches::Searches;
 use crate::announce::Announcer;
@@ -46,6 +47,7 @@ use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
+use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -56,6 +58,8 @@ const MOST_WAITING: usize = 4_096;
 const MOST_UNDER_WAY: usize = 64;
 /// Most bytes of events that wait for one connection; one packet always has room.
 const MOST_WAITING_BYTES: usize = 48 << 20;
+/// While more bytes than this wait for a client, nothing more is read for it.
+const ENOUGH_TO_ANSWER: usize = 4 << 20;
 /// The pause before it is looked again whether a client that polls has fetched what waits.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,6 +80,8 @@ pub struct Session {
     app: Weak<App>,
     inbox: Mutex<Inbox>,
     searches: Mutex<Searches<Command, Option<Ack>>>,
+    /// What all connections of this person have in common.
+    person: Arc<Person>,
     /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
     most_untold: usize,
     /// It is cut; nothing more is sent.
@@ -106,12 +112,16 @@ struct Inbox {
 struct Inbound {
     packet: Value,
     ack: Option<Ack>,
+    /// Counts it among what waits of its person; none before it has been counted.
+    held: Option<Held>,
 }
 
 /// A message that is about to be stored.
 struct UnderWay<'a> {
     storing: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>,
     ack: Option<Ack>,
+    /// Its text is kept until it is stored.
+    _held: Option<Held>,
 }
 
 /// What to do next.
@@ -169,6 +179,7 @@ impl Session {
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
             searches: Mutex::default(),
+            person: app.budgets.of(caller.user.id, app.chat.now()),
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
@@ -276,6 +287,29 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// Waits until there is room for an answer: on this connection, and in what waits for this person over all of theirs.
+    /// Nothing more is read until the permit is dropped, but for one other answer.
+    pub(crate) async fn room_to_answer(&self, app: &App) -> Option<SemaphorePermit<'_>> {
+        self.room(ENOUGH_TO_ANSWER).await;
+        let permit = self.person.answering().await;
+        // A connection that takes nothing is cut after a while, so this ends.
+        while !self.is_over() && app.sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        permit
+    }
+
+    /// About how many bytes wait for the client.
+    pub(crate) fn unsent(&self) -> usize {
+        let outgoing = self.outgoing.lock();
+        outgoing.polled.max(outgoing.wire.as_ref().map_or(0, |wire| wire.unsent()))
+    }
+
+    /// What this person may still do.
+    pub(crate) fn person(&self) -> &Arc<Person> {
+        &self.person
     }
 
     /// A client that polls has fetched what waited for it.
@@ -386,14 +420,16 @@ impl Session {
         inbox.closed = true;
     }
 
-    fn push(self: &Arc<Self>, app: &Arc<App>, item: Inbound) {
+    fn push(self: &Arc<Self>, app: &Arc<App>, mut item: Inbound) {
         let size = item.text().len();
         {
             let mut inbox = self.inbox.lock();
             if inbox.closed {
                 return;
             }
-            if inbox.waiting.len() >= MOST_WAITING
+            item.held = self.person.hold(size);
+            if item.held.is_none()
+                || inbox.waiting.len() >= MOST_WAITING
                 || (inbox.bytes + size > MOST_WAITING_BYTES && !inbox.waiting.is_empty())
             {
                 inbox.closed = true;
@@ -428,12 +464,12 @@ impl Session {
                 Next::Nothing => return,
             };
             if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
-                self.refuse(item.ack, &Failure { code: "expired", message: "the log-in has expired".into() });
+                self.refuse(item.ack, &Failure::new("expired", "the log-in has expired"));
                 self.disconnect();
                 continue;
             }
             let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
-            let Inbound { packet, ack } = item;
+            let Inbound { packet, ack, held } = item;
             // The text of a large file need not be kept twice while it is stored.
             drop(packet);
             let command = match command {
@@ -453,8 +489,13 @@ impl Session {
                 self.search(app, command, ack);
                 continue;
             }
+            // Until the answer is queued, and counts with what waits.
+            let _answering = match Cost::of(&command) {
+                Cost::Read => self.room_to_answer(app).await,
+                Cost::Send(_) | Cost::Change(_) | Cost::Profile => None,
+            };
             match app.start(self.user, command).await {
-                Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack }),
+                Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
                 Dispatched::Done(reply) => {
                     self.finish_all(app, &mut under_way).await;
                     self.answer(reply, ack);
@@ -485,13 +526,13 @@ impl Session {
     }
 
     async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
-        let Some(UnderWay { storing, ack }) = under_way.pop_front() else { return };
+        let Some(UnderWay { storing, ack, _held }) = under_way.pop_front() else { return };
         let outcome = storing.await;
         self.answer(app.finish(self.user, outcome), ack);
     }
 
     fn overloaded(self: &Arc<Self>) {
-        self.refuse(None, &Failure { code: "overloaded", message: "too many events at once".into() });
+        self.refuse(None, &Failure::new("overloaded", "too many events at once"));
         self.disconnect();
     }
 
@@ -576,6 +617,6 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
         let (Some(session), Some(app)) = (self.session.upgrade(), self.app.upgrade()) else { return };
         let sender = AckSender::from_message_parts(&socket, &mut packet, &ack_id);
         let ack = ack_id.zip(sender.ok()).map(|(id, sender)| Ack { id, sender });
-        session.push(&app, Inbound { packet, ack });
+        session.push(&app, Inbound { packet, ack, held: None });
     }
 }

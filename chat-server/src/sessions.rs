@@ -55,6 +55,11 @@ impl Sessions {
         self.0.read().get(&user).map_or(0, SmallVec::len)
     }
 
+    /// About how many bytes wait for a person, over all their connections.
+    pub(crate) fn unsent_to(&self, user: UserId) -> usize {
+        self.0.read().get(&user).map_or(0, |of_one| of_one.iter().map(|session| session.unsent()).sum())
+    }
+
     /// How many connections speak this dialect.
     pub(crate) fn count(&self, dialect: &Dialect) -> usize {
         let mut count = 0;

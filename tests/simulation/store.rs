@@ -22,7 +22,8 @@ use chat_core::model::{
 use chat_core::search::{Query, Terms};
 use chat_core::store::{
     Appended, ChangeLog, CreatedUser, LoggedChange, Match, MemoryStore, MessageStore, NewMessage, NewRoom,
-    ReadMarkStore, RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage, UnreadCount, UserStore,
+    PersonalChanges, ReadMarkStore, RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage,
+    UnreadCount, UserStore,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -569,6 +570,32 @@ impl ChangeLog for Driver {
             changes.retain(|change| !change.position.0.is_multiple_of(5));
         }
         Ok(changes)
+    }
+
+    async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<PersonalChanges>, StoreError> {
+        let read = self.disk.store.changes_for(user, position, limit);
+        let mut told = self.read("changes_for", position.0, read).await?;
+        if self.mutation == Some(Mutation::LogLosesEntries)
+            && let Some(told) = &mut told
+        {
+            told.changes.retain(|change| !change.position.0.is_multiple_of(5));
+        }
+        Ok(told)
+    }
+
+    async fn count_changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let read = self.disk.store.count_changes_for(user, position, limit);
+        self.read("count_changes_for", position.0, read).await
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {

@@ -1,6 +1,7 @@
 //! Searching: first the index is brought up to date, then it is asked.
 
 use super::Chat;
+use super::decoding::{Budget as Room, MAX_DECODED_BYTES, take_turns};
 use crate::codec::DecodeError;
 use crate::command::Destination;
 use crate::error::{Error, ErrorKind};
@@ -27,10 +28,6 @@ const BATCH: usize = 256;
 const BATCH_TERMS: usize = 8 << 10;
 /// After so many bytes of texts others have their turn.
 const TURN_BYTES: usize = 64 << 10;
-/// When the texts that were found take more bytes than this, the page ends; one message always has room.
-const MOST_BYTES_FOUND: usize = 8 << 20;
-/// What was let in may be decoded, however limits were changed since.
-const MOST_BYTES_DECODED: usize = 256 << 20;
 
 /// How much may still be brought into the index.
 struct Budget {
@@ -79,18 +76,17 @@ impl Chat {
         let limit = search.limit.min(Search::MOST);
         let (matches, more) = self.store.search(&conversations, &query, search.before, limit).await?;
         let mut found = Found { complete, ..Found::default() };
-        let (count, mut last, mut looked_at, mut bytes) = (matches.len(), search.before, 0, 0);
+        let (count, mut last, mut looked_at) = (matches.len(), search.before, 0);
+        let mut room = Room::new(self.limits.answer_bytes);
         for Match { position, message } in matches {
-            if bytes > MOST_BYTES_FOUND {
+            let id = message.id;
+            let view = self.view_of_match(message, &mut room).await;
+            if matches!(view, Ok(None)) {
                 break;
             }
             (last, looked_at) = (Some(position), looked_at + 1);
-            let id = message.id;
-            match self.view_of_match(message).await {
-                Ok(view) => {
-                    bytes += view.message.content.text.len();
-                    found.messages.push(view);
-                }
+            match view {
+                Ok(view) => found.messages.extend(view),
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 // It could be read when it was indexed. It must not hide all the others.
                 Err(error) => {
@@ -102,9 +98,13 @@ impl Chat {
         Ok(found)
     }
 
-    async fn view_of_match(&self, message: StoredMessage) -> Result<MessageView, Error> {
+    async fn view_of_match(
+        &self,
+        message: StoredMessage,
+        room: &mut Room,
+    ) -> Result<Option<MessageView>, Error> {
         let conversation = self.directory.conversation(message.conversation).await?;
-        self.view(message, &conversation).await
+        self.view_within(message, &conversation, room).await
     }
 
     /// The one conversation that is asked about; none with a person nobody has talked to yet.
@@ -198,7 +198,7 @@ impl Chat {
         let (mut batch, mut count) = (Vec::new(), 0);
         budget.batches -= 1;
         for message in messages.iter().take(BATCH) {
-            let Some((terms, bytes)) = self.terms(message) else { break };
+            let Some((terms, bytes)) = self.terms(message).await else { break };
             count += terms.len();
             batch.push(terms);
             budget.spend(bytes);
@@ -216,11 +216,12 @@ impl Chat {
     /// The terms of a message, and the bytes of its text. None when the tables by which it can be read are missing, or a
     /// later version has written it: once they are there it can be found. What nobody will ever be able to read has no
     /// terms, since it cannot be shown, and must not be in the way of what follows.
-    fn terms(&self, message: &StoredMessage) -> Option<(Terms, usize)> {
+    async fn terms(&self, message: &StoredMessage) -> Option<(Terms, usize)> {
         let unreadable = |error: &dyn std::fmt::Display| {
             tracing::warn!(message.id = %message.id, %error, "a message cannot be searched");
         };
-        let decoded = self.codec.decode((&message.body).into(), MOST_BYTES_DECODED);
+        let is_file = message.file_name.is_some();
+        let decoded = self.decode_body(&message.body, is_file, MAX_DECODED_BYTES).await;
         let text = match decoded.map(String::from_utf8) {
             Ok(Ok(text)) => text,
             Ok(Err(_)) => {
@@ -236,19 +237,6 @@ impl Chat {
         };
         Some((Terms::of(&text, message.file_name.as_deref()), text.len()))
     }
-}
-
-/// Lets others of the same executor run.
-async fn take_turns() {
-    let mut waited = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -1,43 +1,58 @@
 //! Reading on in the log, for clients that keep a copy of what they are told.
 
 use super::Chat;
+use super::decoding::Budget;
 use crate::command::Changes;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Delivery, Event};
-use crate::id::{ConversationId, UserId};
+use crate::event::Delivery;
+use crate::id::UserId;
 use crate::model::Position;
-use crate::store::{Change, LoggedChange};
+use crate::store::{LoggedChange, PersonalChanges};
 
 /// So many changes are read at once.
 const AT_ONCE: usize = 64;
-/// After so many the answer is given, also if nothing was found: whoever asks then asks again.
-const MOST: u64 = 1_000;
-/// When texts take more bytes than this, the answer ends; one change always has room.
-const MOST_BYTES: usize = 8 << 20;
 
 impl Chat {
-    /// As [`Self::changes_after`], only what this person is told, and up to where that was looked for (at most `limit`
-    /// changes of the log, for whomever they are). For one person alone this is cheaper: what is for others is not even decoded.
+    /// As [`Self::changes_after`], only what this person is told, and up to where that is all there is. What is for others
+    /// is not even looked at, so this is cheap for somebody who was away for long; and of each person's changes of their
+    /// profile only the last is told, since it shows what all of them have led to
+    /// ([`ChangeLog::changes_for`](crate::store::ChangeLog::changes_for)).
     ///
     /// # Errors
-    /// As [`Self::changes_after`].
+    /// As [`Self::changes_after`]. Only a change that is the very next of the log is an error; otherwise what comes before
+    /// it is answered.
     pub async fn changes_for(
         &self,
         user: UserId,
         position: Position,
         limit: usize,
     ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
-        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        self.changes_within(user, position, limit, &mut Budget::new(self.limits.answer_bytes)).await
+    }
+
+    async fn changes_within(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+        budget: &mut Budget,
+    ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
+        let Some(mine) = self.store.changes_for(user, position, limit).await? else { return Ok(None) };
+        let PersonalChanges { changes, read_to } = mine;
         changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
-        let (mut deliveries, mut read_to) = (Vec::new(), position);
-        for LoggedChange { position, change } in changes {
-            read_to = position;
-            if let Some(conversation) = for_members_of(&change)
-                && self.directory.conversation(conversation).await?.member(user).is_none()
-            {
-                continue;
-            }
-            let delivery = self.delivery(position, change).await?;
+        let (mut deliveries, mut passed) = (Vec::with_capacity(changes.len()), position);
+        for LoggedChange { position: at, change } in changes {
+            let delivery = match self.delivery(at, change, budget).await {
+                Ok(Some(delivery)) => delivery,
+                Ok(None) => return Ok(Some((deliveries, passed))),
+                // What is in the way is asked for alone the next time.
+                Err(error) if error.kind() != ErrorKind::Unavailable && at.0 - 1 > position.0 => {
+                    return Ok(Some((deliveries, Position(at.0 - 1))));
+                }
+                Err(error) => return Err(error),
+            };
+            passed = at;
+            // Somebody may have left since the list was made.
             if delivery.audience.includes(user) {
                 deliveries.push(delivery);
             }
@@ -56,72 +71,28 @@ impl Chat {
         let reset = Changes { next: last, reset: true, ..Changes::default() };
         let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
         let mut answer = Changes { next: since, ..Changes::default() };
-        let mut bytes = 0;
-        // How many more changes are read one at a time, so that it is known which one cannot be read.
-        let mut singly = 0;
-        while answer.next < last && answer.next.0 - since.0 < MOST && answer.deliveries.len() < limit {
-            // Few when few are wanted: what is read and not answered is read again the next time.
-            let wanted = if singly > 0 { 1 } else { AT_ONCE.min((limit - answer.deliveries.len()).max(8)) };
-            let (mine, read_to) = match self.changes_for(user, answer.next, wanted).await {
+        let mut budget = Budget::new(self.limits.answer_bytes);
+        while answer.next < last && answer.deliveries.len() < limit {
+            let wanted = AT_ONCE.min(limit - answer.deliveries.len());
+            let (mine, read_to) = match self.changes_within(user, answer.next, wanted, &mut budget).await {
                 Ok(Some(read)) => read,
                 Ok(None) => return Ok(reset),
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                Err(_) if singly > 0 => {
+                Err(_) => {
                     // It will never be readable; those behind it must not wait for ever.
                     answer.next.0 += 1;
-                    singly -= 1;
-                    continue;
-                }
-                Err(_) => {
-                    singly = AT_ONCE;
                     continue;
                 }
             };
             if read_to == answer.next {
+                // There is no room for the next one.
                 break;
             }
-            singly = singly.saturating_sub(1);
-            let mut is_full = false;
-            for delivery in mine {
-                is_full = answer.deliveries.len() == limit || bytes > MOST_BYTES;
-                if is_full {
-                    break;
-                }
-                bytes += weight(&delivery);
-                answer.next = delivery.position.unwrap_or(answer.next);
-                answer.deliveries.push(delivery);
-            }
-            if is_full {
-                break;
-            }
+            answer.deliveries.extend(mine);
             answer.next = read_to;
         }
         answer.more = answer.next < last;
         Ok(answer)
-    }
-}
-
-/// The conversation whose members alone are told of a change.
-fn for_members_of(change: &Change) -> Option<ConversationId> {
-    match change {
-        Change::MessageSent(stored) | Change::MessageDeleted(stored) | Change::MessageRestored(stored) => {
-            Some(stored.conversation)
-        }
-        Change::ReadMarked { conversation, .. } => Some(*conversation),
-        Change::RoomCreated { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::RoleChanged { .. }
-        | Change::ProfileUpdated { .. } => None,
-    }
-}
-
-fn weight(delivery: &Delivery) -> usize {
-    match &delivery.event {
-        Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
-            view.message.content.text.len()
-        }
-        _ => 0,
     }
 }
 
@@ -175,10 +146,11 @@ mod tests {
         let chat = Chat::in_memory();
         let [ann, bob, cid] =
             [person(&chat, "ann").await, person(&chat, "bob").await, person(&chat, "cid").await];
-        for n in 0..3 * MOST {
+        const ALL: u64 = 3_000;
+        for n in 0..ALL {
             say(&chat, ann, if n % 100 == 7 { cid } else { bob }, "hello").await;
         }
-        let all: Vec<u64> = (1..=3 * MOST).collect();
+        let all: Vec<u64> = (1..=ALL).collect();
         let cids: Vec<u64> = all.iter().copied().filter(|at| at % 100 == 8).collect();
         for limit in [1, 7, 64, 65, 5_000] {
             assert_eq!(everything(&chat, cid, limit).await.0, cids, "cid, {limit} at once");
@@ -186,7 +158,7 @@ mod tests {
                 assert_eq!(everything(&chat, ann, limit).await.0, all, "ann, {limit} at once");
             }
         }
-        assert!(everything(&chat, cid, 5_000).await.1 >= 3, "an answer is given after {MOST} changes");
+        assert_eq!(everything(&chat, cid, 5_000).await.1, 1, "what is for others is passed over at once");
     }
 
     #[tokio::test]
@@ -199,8 +171,22 @@ mod tests {
             say(&chat, ann, bob, &text).await;
         }
         let first = sync(&chat, bob, 0, 1_000).await;
-        assert!(first.more && first.deliveries.len() <= MOST_BYTES / text.len() + 2);
+        assert!(first.more);
+        assert_eq!(first.deliveries.len(), limits.answer_bytes / text.len());
         assert_eq!(everything(&chat, bob, 1_000).await.0.len(), 300);
+    }
+
+    #[tokio::test]
+    async fn of_many_changes_of_a_profile_the_last_is_told() {
+        let chat = Chat::in_memory();
+        let [ann, bob] = [person(&chat, "ann").await, person(&chat, "bob").await];
+        say(&chat, ann, bob, "hello").await;
+        for n in 0..500 {
+            let patch = crate::model::ProfilePatch { full_name: Some(format!("Ann {n}")), picture: None };
+            chat.execute(&Actor { user: ann }, Command::UpdateProfile(patch)).await.unwrap();
+        }
+        say(&chat, ann, bob, "and").await;
+        assert_eq!(everything(&chat, bob, 1_000).await, (vec![1, 501, 502], 1));
     }
 
     #[tokio::test]

@@ -45,8 +45,8 @@ pub(super) struct CopiedMessage {
 
 #[derive(Clone, Copy)]
 pub(super) enum LogEntry {
-    MessageDeleted(MessageId),
-    MessageRestored(MessageId),
+    MessageDeleted(MessageId, ConversationId),
+    MessageRestored(MessageId, ConversationId),
     RoomCreated { room: ConversationId, by: UserId },
     MemberAdded { room: ConversationId, user: UserId },
     MemberRemoved { room: ConversationId, user: UserId },

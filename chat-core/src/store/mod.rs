@@ -222,7 +222,7 @@ pub trait MessageStore: Send + Sync {
 
     /// A window on a conversation's messages, the oldest first, and whether there are more beyond its open end
     /// (older ones; newer ones for [`Window::After`]). Deleted messages do not count when they are left out. A driver may
-    /// end a window early, with more to come, when its bodies take more than 16 MiB.
+    /// end a window early, with more to come, when its bodies take more than 4 MiB.
     async fn history(
         &self,
         conversation: ConversationId,
@@ -304,7 +304,7 @@ pub trait ChangeLog: Send + Sync {
 
     /// The changes after a position in the order of positions, at most `limit`; none when some of them have been
     /// forgotten. Messages, rooms and users come as they are now, not as they were. A driver may end early, though not
-    /// before the first change, when the bodies take more than 16 MiB.
+    /// before the first change, when the bodies take more than 4 MiB.
     ///
     /// The list ends before a change that cannot be read, because it is damaged or of a kind that only a newer version
     /// knows. Only the very first one is an error, so that whoever passes over it loses nothing else.
@@ -313,6 +313,30 @@ pub trait ChangeLog: Send + Sync {
         position: Position,
         limit: usize,
     ) -> Result<Option<Vec<LoggedChange>>, StoreError>;
+
+    /// The changes after a position of which this person is told, in the order of positions, at most `limit`; none when
+    /// some of the log after the position was forgotten. That is what happened to messages and read marks in the
+    /// conversations of which they are a member now, to rooms of which they are a member now, that they were taken out
+    /// of a room, and of each person's changes of their profile the last one: all of them come as they are now.
+    ///
+    /// A driver must not pass over the changes that are for others one by one: somebody who was away for long asks for a
+    /// few changes out of millions. It may end early as [`Self::changes_after`] does, also before a change that cannot be
+    /// read; only when that is the very next one of the log it is an error.
+    async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<PersonalChanges>, StoreError>;
+
+    /// How many changes [`Self::changes_for`] tells of in all after a position, counted up to `limit`; none when some of
+    /// the log after the position was forgotten. A driver may count some too many.
+    async fn count_changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// Forgets the changes before the first one that was made at `at` or later, but never the last of all, and returns
     /// the new [`Self::log_begin`]. What changed stays as it is; only the log gets shorter.
@@ -333,6 +357,15 @@ pub struct LoggedChange {
     pub position: Position,
     /// What.
     pub change: Change,
+}
+
+/// See [`ChangeLog::changes_for`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonalChanges {
+    /// The changes, in order.
+    pub changes: Vec<LoggedChange>,
+    /// Up to here there are no others for this person: where to go on. Never before the position that was asked for.
+    pub read_to: Position,
 }
 
 /// What changed.

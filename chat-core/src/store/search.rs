@@ -44,7 +44,7 @@ pub trait SearchIndex: Send + Sync {
 
     /// The indexed messages of these conversations (each given once) that have all that the query asks for, are not
     /// deleted, and were sent before a position: the last `limit` of them, the newest first, and whether there are more.
-    /// A driver may end early, with more to come, though not before the first, when the bodies take more than 16 MiB.
+    /// A driver may end early, with more to come, though not before the first, when the bodies take more than 4 MiB.
     async fn search(
         &self,
         conversations: &[ConversationId],

@@ -13,8 +13,8 @@ use chat_core::model::{
 };
 use chat_core::search::{Query, Terms, Wanted};
 use chat_core::store::{
-    Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, SearchProgress, Store, StoreError,
-    StoredMessage, UnreadCount,
+    Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, PersonalChanges, SearchProgress, Store,
+    StoreError, StoredMessage, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -46,6 +46,7 @@ pub(crate) enum Request {
     Unread(UserId, usize),
     LastPosition,
     ChangesAfter(Position, usize),
+    ChangesFor(UserId, Position, usize),
     LogBegin,
     ForgetBefore(Timestamp),
     SearchProgress(ConversationId),
@@ -79,6 +80,7 @@ pub(crate) enum Answer {
     Unread(Vec<UnreadCount>),
     Position(Position),
     Changes(Option<Vec<LoggedChange>>),
+    Mine(Option<PersonalChanges>, Option<u64>),
     SearchProgress(Vec<SearchProgress>),
     Indexed(Option<Seq>),
     Found(Vec<Match>, bool),
@@ -144,6 +146,10 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::LastPosition => Answer::Position(store.last_position().await?),
         Request::ChangesAfter(position, limit) => {
             Answer::Changes(store.changes_after(position, limit).await?)
+        }
+        Request::ChangesFor(user, position, limit) => {
+            let count = store.count_changes_for(user, position, limit as u64).await?;
+            Answer::Mine(store.changes_for(user, position, limit).await?, count)
         }
         Request::LogBegin => Answer::Position(store.log_begin().await?),
         Request::ForgetBefore(at) => Answer::Position(store.forget_before(at).await?),

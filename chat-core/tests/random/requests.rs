@@ -377,7 +377,8 @@ impl Requests {
             95 if self.forgets && self.chance(4) => {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
-            95..99 => Request::ChangesAfter(self.position(), self.limit()),
+            95..97 => Request::ChangesAfter(self.position(), self.limit()),
+            97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
             100..112 => self.index(),
             112..122 => self.search(),

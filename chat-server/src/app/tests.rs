@@ -64,19 +64,43 @@ async fn what_only_reads_leaves_no_doubt_when_it_fails() {
     assert!(app.announcer.is_in_doubt(), "it may have been stored");
 }
 
+fn nth(n: usize) -> UserId {
+    let mut id = [0; 12];
+    id[4..].copy_from_slice(&n.to_be_bytes());
+    UserId::from_bytes(id)
+}
+
+fn history(of: UserId) -> Command {
+    let window = chat_core::history::Window::Latest { limit: 10_000 };
+    Command::History { of: Destination::Person(UserKey::Id(of)), window, include_deleted: false }
+}
+
 #[tokio::test]
-async fn reading_much_takes_a_turn_and_too_many_are_refused() {
+async fn reading_takes_a_turn_and_too_many_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (app, user) = app_of_one(&folder).await;
+    let (app, ann) = app_of_one(&folder).await;
+    let (most, most_of_one) = MOST_WAITING;
     let asked = |n: usize| match n % 2 {
-        0 => app.start(user, Command::Sync { since: Some(Position(0)), limit: 1 }),
-        _ => app.start(user, Command::ListUnread { limit: 1 }),
+        0 => app.start(nth(n), Command::Sync { since: Some(Position(0)), limit: 1 }),
+        _ => app.start(nth(n), Command::ListUnread { limit: 1 }),
     };
     let mut turns = Vec::new();
-    for _ in 0..4 {
-        turns.push(app.syncs.next().await.unwrap());
+    for n in 0..READS_AT_ONCE.0 {
+        turns.push(app.reads.acquire(nth(n)).await.unwrap());
     }
-    let mut waiting: Vec<_> = (0..MOST_WAITING).map(|n| Box::pin(asked(n))).collect();
+    // All of one person first: they must not take the places of others.
+    let of_one = (0..most_of_one).map(|_| Box::pin(app.start(ann, history(ann))));
+    let mut of_one: Vec<_> = of_one.collect();
+    let others = 0..most - most_of_one;
+    let mut waiting: Vec<_> = others.map(|n| Box::pin(asked(n))).collect();
+    poll_fn(|cx| {
+        assert!(of_one.iter_mut().all(|asked| asked.as_mut().poll(cx).is_pending()));
+        Poll::Ready(())
+    })
+    .await;
+    let Dispatched::Done(Err(error)) = app.start(ann, history(ann)).await else { panic!("too many of one") };
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     poll_fn(|cx| {
         assert!(waiting.iter_mut().all(|asked| asked.as_mut().poll(cx).is_pending()));
         Poll::Ready(())
@@ -87,10 +111,64 @@ async fn reading_much_takes_a_turn_and_too_many_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
     drop(turns);
-    for asked in waiting {
-        assert!(matches!(asked.await, Dispatched::Done(Ok(Reply::Changes(_) | Reply::Unread(_)))));
+    let done = futures_util::future::join(
+        futures_util::future::join_all(waiting),
+        futures_util::future::join_all(of_one),
+    );
+    let (others, of_one) = done.await;
+    for reply in others.into_iter().chain(of_one) {
+        assert!(matches!(reply, Dispatched::Done(Ok(_))));
     }
     for n in 0..2 {
         assert!(matches!(asked(n).await, Dispatched::Done(Ok(_))), "nobody waits any more");
     }
+}
+
+/// Twenty connections of one person that ask for large histories again and again do not hold up what others ask for.
+#[tokio::test]
+async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, ann) = app_of_one(&folder).await;
+    let bob = Registration::named("bob", PasswordHash::new("x".to_owned()));
+    let bob = app.chat.register(bob).await.unwrap().user.id;
+    for _ in 0..4 {
+        let content = Content { file_name: Some("a.txt".into()), ..Content::text("a".repeat(1 << 20)) };
+        let to = Destination::Person(UserKey::Id(bob));
+        let send = Command::Send { to, content, client_id: None, fingerprint: None };
+        app.dispatch(ann, send).await.unwrap();
+    }
+    let (mut read, mut refused) = (0, None);
+    while refused.is_none() && read < 1_000 {
+        let replies = futures_util::future::join_all((0..20).map(|_| app.dispatch(ann, history(bob)))).await;
+        for reply in replies {
+            match reply {
+                Ok(Reply::Messages(history)) => read += history.messages.len().min(1),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => refused = refused.or(error.retry_after()),
+            }
+        }
+    }
+    // 240 MB at once, 60 MB a minute, some 4 MB a history.
+    assert!((50..=70).contains(&read), "{read} histories");
+    let wait = refused.expect("it is said when to come back");
+    assert!(wait > crate::limits::MAX_DELAY && wait < Duration::from_secs(60), "{wait:?}");
+    for _ in 0..20 {
+        assert!(matches!(app.dispatch(bob, history(ann)).await, Ok(Reply::Messages(_))), "others may read");
+    }
+    assert!(app.dispatch(ann, note(ann)).await.is_ok(), "and she may speak");
+}
+
+#[tokio::test]
+async fn a_profile_is_changed_a_few_times_and_then_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, ann) = app_of_one(&folder).await;
+    let change = || Command::UpdateProfile(chat_core::model::ProfilePatch::default());
+    for n in 0..20 {
+        assert!(app.dispatch(ann, change()).await.is_ok(), "{n}");
+    }
+    let refused = app.dispatch(ann, change()).await;
+    // The first wait is as good as none, and debt is paid by time.
+    let refused = if refused.is_ok() { app.dispatch(ann, change()).await } else { refused };
+    let wait = refused.unwrap_err().retry_after().unwrap();
+    assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(31), "{wait:?}");
 }

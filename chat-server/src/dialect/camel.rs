@@ -6,7 +6,11 @@
 //! bob < privateMessage (the same)
 //! bob > getMessageHistory {"otherUser":"ann"}
 //! bob < messageHistory [{"text":"hello","sender":"ann",…}]
+//! bob > getMessageHistory {"otherUser":"ann","limit":50,"before":51} (ack)
+//!     {"ok":true,"success":true,"messages":[…],"hasMore":true,"nextBefore":1}
 //! ```
+//! A history holds the latest messages, as many as have room in an answer. Pages that ask with `before` and an
+//! acknowledgement, which none of the family's does, get to the older ones.
 
 use std::sync::Arc;
 
@@ -20,7 +24,7 @@ use chat_core::codec::{self, Kind};
 use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::history::Window;
-use chat_core::model::{Content, Fingerprint, MessageView, User, UserKey};
+use chat_core::model::{Content, Fingerprint, MessageView, Seq, User, UserKey};
 use chat_core::prelude::Error;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -113,15 +117,18 @@ struct GetMessageHistory<'a> {
     other_user: Text<'a>,
     #[serde(default)]
     limit: Count,
+    #[serde(default)]
+    before: Count,
 }
 
 fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
     let form: GetMessageHistory<'_> = call.object()?;
     let other = form.other_user.required("otherUser")?.into_owned();
     let limit = form.limit.optional("limit")?.and_then(|limit| limit.try_into().ok());
+    let before = form.before.optional("before")?.map(|seq| Seq(u32::try_from(seq).unwrap_or(u32::MAX)));
     Ok(Command::History {
         of: Destination::Person(UserKey::Username(other)),
-        window: Window::Latest { limit: limit.unwrap_or(Window::MAX_LIMIT) },
+        window: Window::before(before, limit.unwrap_or(Window::MAX_LIMIT)),
         include_deleted: false,
     })
 }
@@ -163,8 +170,12 @@ fn reply(reply: &Reply) -> Option<Frame> {
 
 fn ack(reply: &Reply) -> Ack {
     match reply {
-        Reply::Messages(history) => Some(("messages", raw(&MessageList(&history.messages)))),
-        Reply::Message(view) => Some(("message", raw(&MessageObject(view)))),
+        Reply::Messages(history) => vec![
+            ("messages", raw(&MessageList(&history.messages))),
+            ("hasMore", raw(&history.has_more)),
+            ("nextBefore", raw(&history.next_before().map(|seq| seq.0))),
+        ],
+        Reply::Message(view) => vec![("message", raw(&MessageObject(view)))],
         Reply::Done
         | Reply::Users(_)
         | Reply::User(_)
@@ -172,7 +183,7 @@ fn ack(reply: &Reply) -> Ack {
         | Reply::Read(_)
         | Reply::Unread(_)
         | Reply::Changes(_)
-        | Reply::Found(_) => None,
+        | Reply::Found(_) => Ack::new(),
     }
 }
 

@@ -166,8 +166,8 @@ impl Frame {
     }
 }
 
-/// The JSON fields of an acknowledgement beyond `ok` and `success`: name and value.
-pub type Ack = Option<(&'static str, Box<RawValue>)>;
+/// The JSON fields of an acknowledgement beyond `ok` and `success`: names and values.
+pub type Ack = Vec<(&'static str, Box<RawValue>)>;
 
 /// Encodes a value of the wire.
 pub fn raw(data: &impl Serialize) -> Box<RawValue> {

@@ -115,7 +115,7 @@ fn reply(_: &Reply) -> Option<Frame> {
 }
 
 fn ack(_: &Reply) -> Ack {
-    None
+    Ack::new()
 }
 
 fn failure(failure: &Failure) -> Frame {

@@ -66,7 +66,7 @@ fn arguments(frame: &Frame) -> Vec<Json> {
 /// A client takes a text at the end of any event for the position it has reached.
 #[tokio::test]
 async fn only_positions_end_an_event_as_a_text() {
-    let (position, failure) = (Position(41), Failure { code: "invalid", message: "text is missing".into() });
+    let (position, failure) = (Position(41), Failure::new("invalid", "text is missing"));
     for dialect in ALL {
         for event in &events().await {
             for (_, frame) in (dialect.outbound)(event, Mark(Some(position))) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use chat_core::error::{Error, ErrorKind};
 use chat_core::model::{ClientId, User};
@@ -112,12 +113,26 @@ pub struct Failure {
     pub code: &'static str,
     /// For people.
     pub message: String,
+    /// How long to wait before trying again, where that is known.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with a stable word for programs and a message for people.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// The same in seconds, rounded up, as it is written in answers.
+    pub fn retry_after_seconds(wait: Duration) -> u64 {
+        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    }
 }
 
 impl From<&DecodeError> for Failure {
     fn from(error: &DecodeError) -> Self {
         let code = if *error == DecodeError::UnknownEvent { "unknown_event" } else { "invalid" };
-        Self { code, message: error.to_string() }
+        Self::new(code, error.to_string())
     }
 }
 
@@ -128,15 +143,18 @@ impl From<&Error> for Failure {
             ErrorKind::Unavailable => "the service is unavailable at the moment".to_owned(),
             _ => error.to_string(),
         };
-        Self { code: error.kind().code(), message }
+        Self { retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
     }
 }
 
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("code", self.code)?;
         map.serialize_entry("message", &self.message)?;
+        if let Some(wait) = self.retry_after {
+            map.serialize_entry("retryAfter", &Self::retry_after_seconds(wait))?;
+        }
         map.end()
     }
 }
@@ -165,7 +183,7 @@ impl Serialize for Acknowledged {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("ok", &true)?;
         map.serialize_entry("success", &true)?;
-        if let Some((name, value)) = &self.0 {
+        for (name, value) in &self.0 {
             map.serialize_entry(name, value)?;
         }
         map.end()

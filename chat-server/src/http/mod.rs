@@ -51,7 +51,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// A parameter of a request's query, as it is there: those that are asked for need no escapes.
-fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
     let pairs = query.unwrap_or_default().split('&');
     pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
@@ -133,7 +133,8 @@ impl From<Error> for HttpError {
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::RateLimited => {
-                return Self { core: Some(error), ..Self::too_many(Duration::from_secs(60)) };
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(60));
+                return Self { core: Some(error), ..Self::too_many(wait) };
             }
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
@@ -176,7 +177,8 @@ impl IntoResponse for HttpError {
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         let mut response = (self.status, [(CONTENT_TYPE, json)], self.body).into_response();
         if let Some(wait) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+            let wait = Failure::retry_after_seconds(wait).max(1);
+            response.headers_mut().insert(RETRY_AFTER, wait.into());
         }
         response
     }

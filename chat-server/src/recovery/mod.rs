@@ -25,6 +25,9 @@
 //! lost for it.
 //!
 //! What a change means for somebody is decided in one place ([`announce::frames`]) for both ways.
+//!
+//! **Whose changes count.** What others do among themselves pushes nobody's session out: only what the person is told counts
+//! towards the limit, and is read. Of the changes of one profile only the last is told, as it shows what all of them led to.
 
 mod cursor;
 mod pid;
@@ -35,6 +38,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::error::ErrorKind;
+use chat_core::id::UserId;
 use chat_core::model::Position;
 use chat_core::store::StoreError;
 
@@ -45,6 +49,7 @@ pub(crate) use self::recent::Recent;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::Dialect;
+use crate::limits::MAX_DELAY;
 use crate::session::Session;
 use crate::transport::{ConnectPayload, Field};
 
@@ -85,6 +90,12 @@ pub(crate) async fn start(
     dialect: &'static Dialect,
 ) -> Result<Start, StoreError> {
     let now = app.chat.now();
+    let person = app.budgets.of(caller.user.id, now);
+    let wait = person.connects(now);
+    if !wait.is_zero() {
+        tracing::debug!(user.id = %caller.user.id, "a connection is held up: there were too many");
+        tokio::time::sleep(wait).await;
+    }
     let announced = app.announcer.position();
     let pid = payload.pid.text();
     let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
@@ -99,13 +110,12 @@ pub(crate) async fn start(
         if let Some(position) = position
             && (position <= announced || exists(app, position).await?)
         {
-            let missed = announced.0.saturating_sub(position.0);
             let is_kept = position.0 >= app.log_begin.load(Ordering::Relaxed);
-            if is_kept && missed <= app.config.recovery_limit {
-                tracing::debug!(user.id = %caller.user.id, missed, "a session goes on");
+            if is_kept && has_missed_little(app, caller.user.id, position, announced).await? {
+                tracing::debug!(user.id = %caller.user.id, "a session goes on");
                 return Ok(Start { pid: pid.to_owned(), position });
             }
-            tracing::debug!(user.id = %caller.user.id, missed, "a session was away for too long to go on");
+            tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
     }
     Ok(Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced })
@@ -125,6 +135,22 @@ pub(crate) async fn shorten_log(app: Weak<App>) {
         }
         tokio::time::sleep(SHORTEN_EVERY).await;
     }
+}
+
+/// Whether a person has missed no more after `position` than is replayed.
+async fn has_missed_little(
+    app: &App,
+    user: UserId,
+    position: Position,
+    announced: Position,
+) -> Result<bool, StoreError> {
+    let limit = app.config.recovery_limit;
+    // Nobody is told of more than has happened.
+    if announced.0.saturating_sub(position.0) <= limit {
+        return Ok(true);
+    }
+    let missed = app.chat.store().count_changes_for(user, position, limit.saturating_add(1)).await?;
+    Ok(missed.is_some_and(|missed| missed <= limit))
 }
 
 /// Whether there is a change at `position`, of which this node may not have heard yet.
@@ -153,15 +179,20 @@ pub(crate) fn resume(app: &Arc<App>, session: &Arc<Session>) {
 }
 
 async fn catch_up(app: &App, session: &Arc<Session>) {
-    let _counted = app.recent.catching_up();
     let mut failures = 0;
     let mut singly = 0;
     while let Err(missing) = session.go_live(&app.announcer) {
         if session.is_over() {
             return;
         }
+        let answering = session.room_to_answer(app).await;
+        // Whoever has read too much lately is not refused here, but has to be patient.
+        let wait = session.person().wait_to_read(app.chat.now()).min(MAX_DELAY);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         let read = match singly {
-            0 if app.recent.is_far(missing) => app.recent.long_after(missing, session.user).await,
+            0 if Recent::is_far(missing) => app.recent.long_after(missing, session.user).await,
             0 => app.recent.after(missing).await,
             _ => app.recent.one_after(missing).await,
         };
@@ -193,15 +224,19 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             }
         };
         (failures, singly) = (0, singly.saturating_sub(1));
-        let Some(told) = tell(session, &read) else {
-            // Whatever the next one's size, it has room when nothing else waits. What was read is not held meanwhile: it
-            // may be much, and some of it may be deleted by then.
-            drop(read);
+        let (bytes, told) = tell(session, &read);
+        session.person().has_read(bytes, app.chat.now());
+        let read_to = read.to();
+        // What was read is not held while its client takes it: it may be much, and some of it may be deleted by then.
+        drop((read, answering));
+        if !told {
+            // Whatever the next one's size, it has room when nothing else waits.
             session.room(0).await;
             continue;
-        };
+        }
         // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
-        session.pass(read.to().unwrap_or(missing.up_to));
+        session.pass(read_to.unwrap_or(missing.up_to));
+        let told = bytes > 0;
         if told && !session.has_wire() {
             // A full queue would leave no room for answers, heartbeats and the change to WebSocket.
             tokio::time::sleep(PAUSE).await;
@@ -213,14 +248,15 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
     }
 }
 
-/// Tells a session what was read, and answers whether that was anything. None when there was no room for all of it.
-fn tell(session: &Session, read: &Read) -> Option<bool> {
-    let mut told = false;
+/// Tells a session what was read. Answers with how many bytes that was, and whether there was room for all of it.
+fn tell(session: &Session, read: &Read) -> (u64, bool) {
+    let mut bytes = 0;
     for (position, frames) in read.of_user(session.user, session.dialect) {
         if !session.replay(position, frames) {
-            return None;
+            return (bytes, false);
         }
-        told |= !frames.is_empty();
+        let mine = frames.iter().filter(|(to, _)| to.includes(session.user));
+        bytes += mine.map(|(_, frame)| frame.packet().len() as u64).sum::<u64>();
     }
-    Some(told)
+    (bytes, true)
 }

@@ -10,7 +10,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chat_core::error::Error;
@@ -27,15 +26,15 @@ use crate::dialect::{self, Dialect, Frames};
 
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
 const LENGTH: u64 = 128;
-/// Most changes read at once when they are not kept.
+/// Most changes read at once when they are not kept; fewer when their texts are large ([`Limits::answer_bytes`]).
+///
+/// [`Limits::answer_bytes`]: chat_core::policy::Limits::answer_bytes
 const AT_ONCE: usize = 64;
 /// Most parts that are kept.
 const MOST_PARTS: usize = 160;
-/// Who has missed more changes than this asks for their own alone, unless a [crowd](CROWD) does.
+/// Who has missed more changes than this asks for their own alone: that takes as long as they are many, however much
+/// happened meanwhile among others.
 const REACH: u64 = MOST_PARTS as u64 * LENGTH / 2;
-/// When more than so many catch up at the same time, what is read for one serves the others: reading the log for each
-/// of a crowd would take them hours.
-const CROWD: usize = 16;
 /// About how many bytes are kept at most.
 const MOST_BYTES: usize = 32 << 20;
 /// Parts with more bytes than this (large files) are not kept.
@@ -52,8 +51,6 @@ pub(crate) struct Recent {
     turns: Semaphore,
     /// For those who were away for long: nobody else waits for what only they want.
     long_turns: Semaphore,
-    /// How many are catching up.
-    behind: AtomicUsize,
     memory: Mutex<Memory>,
 }
 
@@ -61,6 +58,8 @@ pub(crate) struct Recent {
 pub(crate) struct Read {
     changes: Arc<[Arc<Change>]>,
     range: Range<usize>,
+    /// Changes of profiles that are followed by others of the same person, by their places in `changes`.
+    repeated: HashSet<usize>,
     to: Option<Position>,
     withdrawn: Arc<HashSet<MessageId>>,
 }
@@ -85,18 +84,10 @@ struct Memory {
 }
 
 struct Part {
-    changes: Arc<[Arc<Change>]>,
+    /// None when it is too large to be kept.
+    changes: Option<Arc<[Arc<Change>]>>,
     bytes: usize,
     used: u64,
-}
-
-/// See [`Recent::catching_up`].
-pub(crate) struct CatchingUp<'a>(&'a AtomicUsize);
-
-impl Drop for CatchingUp<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Recent {
@@ -105,21 +96,13 @@ impl Recent {
             chat,
             turns: Semaphore::new(READERS),
             long_turns: Semaphore::new(READERS / 2),
-            behind: AtomicUsize::new(0),
             memory: Mutex::default(),
         }
     }
 
-    /// Counts somebody who is catching up, for as long as the answer lives.
-    pub(crate) fn catching_up(&self) -> CatchingUp<'_> {
-        self.behind.fetch_add(1, Ordering::Relaxed);
-        CatchingUp(&self.behind)
-    }
-
     /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
-    pub(crate) fn is_far(&self, missing: Missing) -> bool {
+    pub(crate) fn is_far(missing: Missing) -> bool {
         missing.up_to.0.saturating_sub(missing.after.0) > REACH
-            && self.behind.load(Ordering::Relaxed) <= CROWD
     }
 
     /// Some of the changes that are `missing`, as many as there are at hand. None when some of them were forgotten.
@@ -158,7 +141,7 @@ impl Recent {
                     deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
                 let end = changes.partition_point(|change| change.position <= missing.up_to);
                 let to = (to > position).then_some(to.min(missing.up_to));
-                return Ok(Some(Read { changes, range: 0..end, to, withdrawn }));
+                return Ok(Some(Read { changes, range: 0..end, repeated: HashSet::new(), to, withdrawn }));
             }
         }
     }
@@ -217,7 +200,7 @@ impl Recent {
         let now = memory.now;
         let part = memory.parts.get_mut(&(missing.after.0 / LENGTH))?;
         part.used = now;
-        Read::of(part.changes.clone(), missing, withdrawn)
+        Read::of(part.changes.clone()?, missing, withdrawn)
     }
 
     /// Reads on in the part in which the first of the missing changes is. None when that leads nowhere.
@@ -226,7 +209,12 @@ impl Recent {
         loop {
             let (epoch, known) = {
                 let memory = self.memory.lock();
-                (memory.epoch, memory.parts.get(&number).map(|part| part.changes.clone()))
+                let part = memory.parts.get(&number);
+                if part.is_some_and(|part| part.changes.is_none()) {
+                    // Whoever wants something of it reads just that.
+                    return Ok(None);
+                }
+                (memory.epoch, part.and_then(|part| part.changes.clone()))
             };
             let known = known.as_deref().unwrap_or_default();
             let begin = known.last().map_or(Position(number * LENGTH), |last| last.position);
@@ -242,7 +230,9 @@ impl Recent {
                 continue;
             }
             if bytes <= LARGEST_PART {
-                memory.insert(number, changes.clone(), bytes);
+                memory.insert(number, Some(changes.clone()), bytes);
+            } else {
+                memory.insert(number, None, 0);
             }
             return Ok(Read::of(changes, missing, memory.withdrawn.clone()));
         }
@@ -256,7 +246,13 @@ impl Recent {
             };
             let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
             let Some(withdrawn) = self.withdrawn_since(epoch) else { continue };
-            let nothing = Read { changes: Arc::new([]), range: 0..0, to: None, withdrawn: Arc::default() };
+            let nothing = Read {
+                changes: Arc::new([]),
+                range: 0..0,
+                repeated: HashSet::new(),
+                to: None,
+                withdrawn: Arc::default(),
+            };
             return Ok(Some(Read::of(changes, missing, withdrawn).unwrap_or(nothing)));
         }
     }
@@ -270,7 +266,8 @@ impl Read {
         let from = changes.partition_point(|change| change.position <= missing.after);
         let end = changes.partition_point(|change| change.position <= missing.up_to);
         let to = changes.get(from..end)?.last()?.position;
-        Some(Self { changes, range: from..end, to: Some(to), withdrawn })
+        let repeated = repeated(&changes, from..end);
+        Some(Self { changes, range: from..end, repeated, to: Some(to), withdrawn })
     }
 
     /// How far the log was read, if anything of it was there.
@@ -284,11 +281,25 @@ impl Read {
         user: UserId,
         dialect: &'static Dialect,
     ) -> impl Iterator<Item = (Position, &Frames)> {
-        let theirs = self.changes[self.range.clone()].iter().filter(move |change| {
-            change.delivery.audience.includes(user) && !change.is_withdrawn(&self.withdrawn)
+        let indexed = self.range.clone().zip(&self.changes[self.range.clone()]);
+        let theirs = indexed.filter(move |(index, change)| {
+            change.delivery.audience.includes(user)
+                && !change.is_withdrawn(&self.withdrawn)
+                && !self.repeated.contains(index)
         });
-        theirs.filter_map(move |change| Some((change.position, change.frames(dialect)?)))
+        theirs.filter_map(move |(_, change)| Some((change.position, change.frames(dialect)?)))
     }
+}
+
+/// Which of these changes are of a profile and followed by another one of it: they would all show the same.
+fn repeated(changes: &[Arc<Change>], range: Range<usize>) -> HashSet<usize> {
+    let (mut last, mut repeated) = (HashMap::new(), HashSet::new());
+    for index in range {
+        if let Some(Event::ProfileUpdated(user)) = changes.get(index).map(|change| &change.delivery.event) {
+            repeated.extend(last.insert(user.id, index));
+        }
+    }
+    repeated
 }
 
 impl Change {
@@ -323,7 +334,7 @@ impl Change {
 }
 
 impl Memory {
-    fn insert(&mut self, number: u64, changes: Arc<[Arc<Change>]>, bytes: usize) {
+    fn insert(&mut self, number: u64, changes: Option<Arc<[Arc<Change>]>>, bytes: usize) {
         self.now += 1;
         let part = Part { changes, bytes, used: self.now };
         self.bytes += bytes;
@@ -526,17 +537,57 @@ mod tests {
         assert!(world.told(cid, 0).await.len() < world.told(world.bob, 0).await.len());
     }
 
-    #[tokio::test]
-    async fn a_crowd_reads_together_however_long_it_was_away() {
-        let world = World::new().await;
+    #[test]
+    fn who_was_away_for_long_asks_for_their_own() {
         let missing = |count| Missing { after: Position(7), up_to: Position(7 + count) };
-        let mut crowd: Vec<_> = (0..CROWD).map(|_| world.recent.catching_up()).collect();
-        assert!(world.recent.is_far(missing(REACH + 1)));
-        assert!(!world.recent.is_far(missing(REACH)));
-        crowd.push(world.recent.catching_up());
-        assert!(!world.recent.is_far(missing(REACH + 1)), "one more is a crowd");
-        crowd.pop();
-        assert!(world.recent.is_far(missing(REACH + 1)), "and when they are told, none");
+        assert!(Recent::is_far(missing(REACH + 1)));
+        assert!(!Recent::is_far(missing(REACH)));
+    }
+
+    #[tokio::test]
+    async fn of_many_changes_of_a_profile_the_last_of_each_part_is_told() {
+        let world = World::new().await;
+        let change = async |user, name: &str| {
+            let full_name = Some(name.to_owned());
+            let patch = chat_core::model::ProfilePatch { full_name, picture: None };
+            world.execute(user, Command::UpdateProfile(patch)).await;
+        };
+        for n in 0..LENGTH / 2 - 1 {
+            change(world.ann, &format!("Ann {n}")).await;
+            change(world.bob, &format!("Bob {n}")).await;
+        }
+        world.say(world.bob(), "and").await;
+        change(world.ann, "Ann").await;
+        assert_eq!(world.told(world.bob, 0).await, [LENGTH - 2, LENGTH - 1, LENGTH]);
+        assert_eq!(world.told(world.bob, LENGTH - 4).await, [LENGTH - 2, LENGTH - 1, LENGTH]);
+    }
+
+    /// Files that are stored in a few hundred bytes are read one at a time, and the part in which they are is not read from
+    /// its beginning for each of them.
+    #[tokio::test]
+    async fn what_is_large_when_it_is_decoded_is_read_in_small_parts() {
+        let world = World::new().await;
+        let large: Arc<str> = "x".repeat(3 << 20).into();
+        for n in 0..12 {
+            let file_name = (n % 2 == 0).then(|| "x.txt".to_owned());
+            let text = if file_name.is_some() { large.clone() } else { "small".into() };
+            let content = Content { text, file_name, image: None };
+            let send = Command::Send { to: world.bob(), content, client_id: None, fingerprint: None };
+            world.execute(world.ann, send).await;
+        }
+        let most = world.chat.limits().answer_bytes;
+        let (mut at, mut told) = (Position(0), Vec::new());
+        while let Some(read) = world.recent.after(everything_after(at)).await.unwrap() {
+            let held: usize = read.changes.iter().map(|change| change.weight()).sum();
+            assert!(held < 3 * most + 64 * 1_500, "{held} bytes are held");
+            let push = dialect::find("push").unwrap();
+            told.extend(read.of_user(world.bob, push).map(|(position, _)| position.0));
+            let Some(to) = read.to() else { break };
+            at = to;
+        }
+        assert_eq!(told, (1..=12).collect::<Vec<_>>());
+        let memory = world.recent.memory.lock();
+        assert!(memory.bytes == 0 && memory.parts[&0].changes.is_none(), "it is known to be large");
     }
 
     #[tokio::test]
@@ -555,7 +606,7 @@ mod tests {
         let mut memory = Memory::default();
         for (count, bytes) in [(3 * MOST_PARTS as u64, 1_000), (50, LARGEST_PART), (10, 1)] {
             for number in 0..count {
-                memory.insert(number, Arc::new([]), bytes);
+                memory.insert(number, Some(Arc::new([])), bytes);
                 assert!(memory.bytes <= MOST_BYTES && memory.parts.len() <= MOST_PARTS);
                 assert!(memory.parts.contains_key(&number), "the newest is kept");
                 assert_eq!(memory.bytes, memory.parts.values().map(|part| part.bytes).sum::<usize>());

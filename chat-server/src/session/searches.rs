@@ -37,13 +37,14 @@ impl Session {
         loop {
             // Whoever has gone has no use for it.
             if !self.is_over() {
+                let _answering = self.room_to_answer(app).await;
                 let reply = app.search_in_turn(self.user, command).await;
                 self.answer(reply, ack);
             }
             let due = self.searches.lock().next();
             for ack in due.replaced {
-                let message = "a newer search has taken its place".into();
-                self.refuse(ack, &Failure { code: ErrorKind::RateLimited.code(), message });
+                let message = "a newer search has taken its place";
+                self.refuse(ack, &Failure::new(ErrorKind::RateLimited.code(), message));
             }
             let Some(next) = due.search else { return };
             (command, ack) = next;

@@ -11,8 +11,9 @@ use super::support::{
     message_id, new_message, new_room, new_user, people, room, say, user_id, whole_history, whole_log,
 };
 use crate::history::Window;
+use crate::id::UserId;
 use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
-use crate::store::{Appended, Change, NewMessage, Store, StoreError, StoredMessage};
+use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
 
 async fn message(store: &dyn Store, n: u16) -> StoredMessage {
     store.message(message_id(n)).await.unwrap().expect("the message must be there")
@@ -132,6 +133,142 @@ pub async fn logged_messages_come_as_they_are_now(store: Arc<dyn Store>) {
     }
 }
 
+/// What one person is told, by the list of all changes and by who is where now.
+async fn told(store: &dyn Store, user: UserId) -> Vec<LoggedChange> {
+    let log = whole_log(store).await;
+    let last_of = |who: UserId| {
+        let theirs = log.iter().filter(|entry| entry.change == Change::ProfileUpdated { user: who });
+        theirs.map(|entry| entry.position).max()
+    };
+    let mut told = Vec::new();
+    for entry in &log {
+        let (conversation, is_theirs) = match &entry.change {
+            Change::MessageSent(said) | Change::MessageDeleted(said) | Change::MessageRestored(said) => {
+                (said.conversation, false)
+            }
+            Change::ReadMarked { conversation, .. } => (*conversation, false),
+            Change::RoomCreated { room, .. }
+            | Change::MemberAdded { room, .. }
+            | Change::RoleChanged { room, .. } => (*room, false),
+            Change::MemberRemoved { room, user: who } => (*room, *who == user),
+            Change::ProfileUpdated { user: who } => {
+                told.extend((last_of(*who) == Some(entry.position)).then(|| entry.clone()));
+                continue;
+            }
+        };
+        let conversation = store.conversation(conversation).await.unwrap().expect("a conversation");
+        told.extend((is_theirs || conversation.member(user).is_some()).then(|| entry.clone()));
+    }
+    told
+}
+
+/// Asks for what a person is told in parts of any size, and compares each with what they must be.
+async fn check_told(store: &dyn Store, user: UserId) {
+    let (all, last, begin) =
+        (told(store, user).await, last_position(store).await, store.log_begin().await.unwrap());
+    for after in (begin.0..=last.0).chain([last.0 + 1, u64::MAX]).map(Position) {
+        let rest: Vec<_> = all.iter().filter(|entry| entry.position > after).cloned().collect();
+        // Every length at some places, to be done in time on a slow machine.
+        let lengths = if after.0 % 9 == 0 { [0, rest.len(), rest.len() + 1].as_slice() } else { &[] };
+        for limit in lengths.iter().copied().chain([3, usize::MAX]) {
+            let part = store.changes_for(user, after, limit).await.unwrap().expect("nothing is forgotten");
+            assert_eq!(
+                part.changes,
+                rest[..limit.min(rest.len())],
+                "{user} after {after:?}, {limit} at most"
+            );
+            let (read_to, next) = (part.read_to, rest.get(part.changes.len()).map(|entry| entry.position));
+            assert!(read_to >= after, "{user} after {after:?}: {read_to:?}");
+            assert!(part.changes.last().is_none_or(|last| last.position <= read_to));
+            assert!(next.is_none_or(|next| read_to < next), "{user} after {after:?}: {read_to:?}, {next:?}");
+            if limit > rest.len() {
+                assert_eq!(read_to, last.max(after), "there are no others, up to the end");
+            }
+            let count = store.count_changes_for(user, after, limit as u64).await.unwrap();
+            assert_eq!(count, Some(rest.len().min(limit) as u64), "{user} after {after:?}, up to {limit}");
+        }
+    }
+}
+
+/// A person is told what happened in their conversations and rooms, that they were taken out of others, and of each
+/// profile the last change; in parts of any size, and nothing of what is for others.
+pub async fn a_person_is_told_their_part_of_the_log(store: Arc<dyn Store>) {
+    let [ann, bob, cid, eve] = people(&*store, [1, 2, 3, 4]).await;
+    check_told(&*store, ann).await;
+    let (with_bob, others) = (direct(&*store, 1, ann, bob).await, direct(&*store, 2, cid, eve).await);
+    let notes = direct(&*store, 3, ann, ann).await;
+    let club = room(&*store, 4, cid).await;
+    let profile = async |user, n| {
+        store.update_profile(user, ProfilePatch::default(), at(n)).await.unwrap().unwrap();
+    };
+    for n in 1..=4 {
+        say(&*store, 10 * n, with_bob, if n % 2 == 0 { ann } else { bob }).await;
+        profile(bob, i64::from(n)).await;
+        say(&*store, 10 * n + 1, others, cid).await;
+        say(&*store, 10 * n + 2, club, cid).await;
+        store.mark_read(with_bob, ann, None, at(1)).await.unwrap();
+        store.mark_read(others, eve, None, at(1)).await.unwrap();
+    }
+    profile(ann, 9).await;
+    delete(&*store, message_id(10), ann).await;
+    delete(&*store, message_id(11), ann).await;
+    delete(&*store, message_id(12), ann).await;
+    store.set_deleted(message_id(10), None, at(9)).await.unwrap();
+    say(&*store, 50, notes, ann).await;
+    // In and out, and in again.
+    for (user, stays) in [(ann, false), (bob, true), (eve, false), (eve, true)] {
+        store.set_member(club, member(user, Role::Member, 9)).await.unwrap();
+        store.set_member(club, member(user, Role::Moderator, 9)).await.unwrap();
+        say(
+            &*store,
+            60 + u16::from(stays) + 2 * u16::from(user == eve) + 4 * u16::from(user == bob),
+            club,
+            cid,
+        )
+        .await;
+        store.mark_read(club, user, None, at(9)).await.unwrap();
+        if !stays {
+            store.remove_member(club, user, at(9)).await.unwrap();
+        }
+    }
+    for user in [ann, bob, cid, eve, user_id(9)] {
+        check_told(&*store, user).await;
+    }
+    assert_eq!(told(&*store, ann).await.len(), 4 + 4 + 2 + 2 + 1 + 1, "what is asked for is not nothing");
+}
+
+/// However often a profile was changed, that is one change for everybody.
+pub async fn changes_of_one_profile_count_once(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    let before = append(&*store, new_message(1, conversation, ann)).await.0;
+    for n in 0..50 {
+        store.update_profile(ann, ProfilePatch::default(), at(n)).await.unwrap();
+    }
+    let last = last_position(&*store).await;
+    let told = store.changes_for(bob, before, 3).await.unwrap().unwrap();
+    assert_eq!(told.changes, [LoggedChange { position: last, change: Change::ProfileUpdated { user: ann } }]);
+    assert_eq!(told.read_to, last);
+    assert_eq!(store.count_changes_for(bob, before, 9).await.unwrap(), Some(1));
+    assert_eq!(store.count_changes_for(bob, Position(0), 9).await.unwrap(), Some(2));
+    check_told(&*store, bob).await;
+}
+
+/// Of a log that was shortened a person is told nothing that follows something forgotten.
+pub async fn a_shortened_log_says_so_to_each_person(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    for n in 1..=5 {
+        append(&*store, NewMessage { at: at(100 * i64::from(n)), ..new_message(n, conversation, ann) }).await;
+    }
+    assert_eq!(store.forget_before(at(301)).await.unwrap(), Position(3));
+    for after in 0..3 {
+        assert_eq!(store.changes_for(bob, Position(after), 9).await.unwrap(), None);
+        assert_eq!(store.count_changes_for(bob, Position(after), 9).await.unwrap(), None);
+    }
+    check_told(&*store, bob).await;
+}
+
 /// Forgetting shortens the log at its beginning, up to the first change that is new enough, and nothing else: what is
 /// left can be read, what follows something forgotten is none, and positions go on.
 pub async fn a_shortened_log_says_so(store: Arc<dyn Store>) {
@@ -195,6 +332,8 @@ pub async fn reading_changes_nothing(store: Arc<dyn Store>) {
     store.chat_partners(user_id(9), 9).await.unwrap();
     store.history(conversation_id(9), Window::Page { page: 3, size: 2 }, true).await.unwrap();
     store.changes_after(Position(9), 9).await.unwrap();
+    store.changes_for(ann, Position(0), 9).await.unwrap();
+    store.count_changes_for(ann, Position(0), 9).await.unwrap();
     assert_eq!(everything(&*store).await, before);
 }
 
@@ -235,6 +374,8 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("history", &store.history(conversation, window, true).await);
         assert_unavailable("last_position", &store.last_position().await);
         assert_unavailable("changes_after", &store.changes_after(Position(0), 1).await);
+        assert_unavailable("changes_for", &store.changes_for(ann, Position(0), 1).await);
+        assert_unavailable("count_changes_for", &store.count_changes_for(ann, Position(0), 1).await);
         assert_unavailable("log_begin", &store.log_begin().await);
         assert_unavailable("forget_before", &store.forget_before(at(1)).await);
         assert_unavailable("check", &store.check().await);

@@ -173,6 +173,9 @@ macro_rules! __store_clauses {
             the_log_can_be_read_from_any_position
             logged_messages_come_as_they_are_now
             a_shortened_log_says_so
+            a_person_is_told_their_part_of_the_log
+            changes_of_one_profile_count_once
+            a_shortened_log_says_so_to_each_person
             a_long_log_can_be_shortened
             reading_changes_nothing
             a_message_is_found_by_its_terms

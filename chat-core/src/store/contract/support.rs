@@ -13,7 +13,8 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, Store, StoreError, StoredMessage, UnreadCount,
+    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, Store, StoreError,
+    StoredMessage, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -236,6 +237,7 @@ pub struct Everything {
     conversations: Vec<(Option<Arc<Conversation>>, Vec<StoredMessage>)>,
     chat_partners: Vec<Vec<UserId>>,
     unread: Vec<Vec<UnreadCount>>,
+    told: Vec<Option<PersonalChanges>>,
     last_position: Position,
     log_begin: Position,
     log: Option<Vec<LoggedChange>>,
@@ -257,6 +259,7 @@ impl Everything {
             conversations: Vec::new(),
             chat_partners: Vec::new(),
             unread: Vec::new(),
+            told: Vec::new(),
             last_position: store.last_position().await?,
             log_begin: store.log_begin().await?,
             log: store.changes_after(store.log_begin().await?, usize::MAX).await?,
@@ -267,6 +270,7 @@ impl Everything {
             let known = store.credentials(&UserKey::Id(user.id)).await?;
             seen.chat_partners.push(store.chat_partners(user.id, usize::MAX).await?);
             seen.unread.push(store.unread(user.id, usize::MAX).await?);
+            seen.told.push(store.changes_for(user.id, seen.log_begin, usize::MAX).await?);
             seen.users.push((user, known.map(|(_, hash)| hash)));
         }
         for id in conversations {

@@ -14,7 +14,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use self::state::{Account, Logged, Room, Said, State};
 use super::{
     Appended, Change, ChangeLog, CreatedUser, FINGERPRINT_WINDOW, LoggedChange, MessageStore, NewMessage,
-    NewRoom, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    NewRoom, PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -91,7 +91,7 @@ impl UserStore for MemoryStore {
         let index = state.accounts.len();
         state.account_index.extend([Some(id), username, email].into_iter().flatten().map(|key| (key, index)));
         let user = Arc::new(user);
-        state.accounts.push(Account { user: user.clone(), password_hash });
+        state.accounts.push(Account { user: user.clone(), password_hash, profile: Position(0) });
         Ok(CreatedUser::Created(user))
     }
 
@@ -124,6 +124,7 @@ impl UserStore for MemoryStore {
         }
         now.updated_at = at;
         let position = state.note(at, Logged::Other(Change::ProfileUpdated { user }));
+        state.accounts[index].profile = position;
         Ok(Some((position, state.accounts[index].user.clone())))
     }
 
@@ -394,6 +395,35 @@ impl ChangeLog for MemoryStore {
         let changes: Result<_, StoreError> =
             state.log.range(after..).zip(positions).take(limit).map(entry).collect();
         changes.map(Some)
+    }
+
+    async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<PersonalChanges>, StoreError> {
+        let state = self.open()?;
+        let Some(mine) = state.log_of(user, position) else { return Ok(None) };
+        let mut changes = Vec::new();
+        for (position, logged) in mine.take(limit) {
+            changes.push(LoggedChange { position, change: state.change(logged)? });
+        }
+        let all = state.last_position().max(position);
+        let read_to = changes.last().filter(|_| changes.len() == limit).map_or(all, |last| last.position);
+        let read_to = if limit == 0 { position } else { read_to };
+        Ok(Some(PersonalChanges { changes, read_to }))
+    }
+
+    async fn count_changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let state = self.open()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(state.log_of(user, position).map(|mine| mine.take(limit).count() as u64))
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {

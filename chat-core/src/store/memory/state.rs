@@ -12,7 +12,8 @@ use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Posi
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
-/// Everything there is. No call walks over more of it than the conversations or people it is about.
+/// Everything there is. No call walks over more of it than the conversations, the people, or the part of the log it is
+/// about.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closed: bool,
@@ -36,6 +37,8 @@ pub(super) struct State {
 pub(super) struct Account {
     pub(super) user: Arc<User>,
     pub(super) password_hash: PasswordHash,
+    /// Where the log says that the profile was changed last; 0 when it never was.
+    pub(super) profile: Position,
 }
 
 /// A conversation, direct or not, and what was said in it.
@@ -96,6 +99,38 @@ impl State {
             index: Index::default(),
         });
         Ok(room.conversation.clone())
+    }
+
+    /// The part of the log after a position that a person is told; none when some of it was forgotten.
+    pub(super) fn log_of(
+        &self,
+        user: UserId,
+        after: Position,
+    ) -> Option<impl Iterator<Item = (Position, &Logged)>> {
+        let index = usize::try_from(after.0.checked_sub(self.forgotten)?).unwrap_or(usize::MAX);
+        let mine = self.conversations_of.get(&user);
+        let is_mine = move |room: &ConversationId| mine.is_some_and(|mine| mine.contains(room));
+        let is_told = move |position: Position, logged: &Logged| match logged {
+            Logged::Message(id, _) => self.message_index.get(id).is_some_and(|(room, _)| is_mine(room)),
+            Logged::Other(change) => match change {
+                Change::MessageSent(stored)
+                | Change::MessageDeleted(stored)
+                | Change::MessageRestored(stored) => is_mine(&stored.conversation),
+                Change::RoomCreated { room, .. }
+                | Change::MemberAdded { room, .. }
+                | Change::RoleChanged { room, .. }
+                | Change::ReadMarked { conversation: room, .. } => is_mine(room),
+                Change::MemberRemoved { room, user: who } => *who == user || is_mine(room),
+                Change::ProfileUpdated { user: who } => {
+                    let index = self.account_index.get(&UserKey::Id(*who));
+                    index.is_some_and(|index| self.accounts[*index].profile == position)
+                }
+            },
+        };
+        let log = self.log.range(index.min(self.log.len())..).map(|(_, logged)| logged);
+        let positions = (after.0.saturating_add(1)..).map(Position);
+        let told = log.zip(positions).map(|(logged, position)| (position, logged));
+        Some(told.filter(move |(position, logged)| is_told(*position, logged)))
     }
 
     /// The conversations of a person.

@@ -136,6 +136,7 @@ impl Change for UpdateProfile {
             role: None,
             seq: None,
         });
+        writing.writes.profiles.insert(self.user, position);
         Ok(Some((position, now)))
     }
 }
@@ -388,6 +389,7 @@ impl Change for SetDeleted {
             return Ok(Some((None, before)));
         }
         let now = StoredMessage { deleted, updated_at: at, ..before };
+        let room = Some(now.conversation);
         writing.change_message(now.clone());
         let kind = if deleted.is_some() { Kind::MessageDeleted } else { Kind::MessageRestored };
         let position = writing.log(|position| Entry {
@@ -395,7 +397,7 @@ impl Change for SetDeleted {
             at,
             kind,
             message: Some(id),
-            room: None,
+            room,
             user: None,
             role: None,
             seq: None,

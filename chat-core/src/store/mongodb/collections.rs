@@ -6,6 +6,7 @@
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 
+use super::documents::Kind;
 use super::faults::{self, Fault};
 
 pub(super) const USERS: &str = "chat_users";
@@ -21,7 +22,7 @@ pub(super) const COUNTERS: &str = "chat_counters";
 /// Makes what is not there yet; on a database that is complete this changes nothing.
 pub(super) async fn make(db: &Database) -> Result<(), Fault> {
     // Older servers make no collections inside transactions, so those without an index are made here too.
-    for name in [LOG, COUNTERS, INDEXED] {
+    for name in [COUNTERS, INDEXED] {
         match db.create_collection(name).await {
             Err(error) if faults::code(&error) == Some(faults::NAMESPACE_EXISTS) => {}
             made => made?,
@@ -40,6 +41,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
                 index("place", doc! { "place": 1 }, doc! {}),
                 index("username_folded", doc! { "username_folded": 1 }, unique_if_present()),
                 index("email_folded", doc! { "email_folded": 1 }, unique_if_present()),
+                index("profile", doc! { "profile_position": 1 }, doc! { "sparse": true }),
             ],
         ),
         (CONVERSATIONS, vec![index("pair", doc! { "pair": 1 }, unique_if_present())]),
@@ -55,8 +57,16 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
             vec![
                 index("history", doc! { "conversation": 1, "seq": 1 }, doc! { "unique": true }),
                 index("position", doc! { "position": 1 }, doc! { "unique": true }),
+                index("personal", doc! { "conversation": 1, "position": 1 }, doc! {}),
                 index("send_key", doc! { "send_key": 1 }, unique_if_present()),
                 index("fingerprint", doc! { "fingerprint": 1 }, doc! { "sparse": true }),
+            ],
+        ),
+        (
+            LOG,
+            vec![
+                index("of_room", doc! { "room": 1, "_id": 1 }, doc! {}),
+                index("of_user", doc! { "user": 1, "kind": 1, "_id": 1 }, doc! {}),
             ],
         ),
         (TERMS, vec![index("search", doc! { "conversation": 1, "terms": 1, "position": -1 }, doc! {})]),
@@ -66,4 +76,29 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
         db.run_command(doc! { "createIndexes": collection, "indexes": indexes }).await?;
     }
     Ok(())
+}
+
+/// Notes beside each person where the log says that their profile was changed last, as far as it is not noted yet.
+pub(super) async fn note_profiles(db: &Database) -> Result<(), Fault> {
+    let pipeline = [
+        doc! { "$match": { "kind": Kind::ProfileUpdated.word() } },
+        doc! { "$group": { "_id": "$user", "position": { "$max": "$_id" } } },
+    ];
+    let mut last = db.collection::<Document>(LOG).aggregate(pipeline).await?;
+    let mut updates = Vec::new();
+    loop {
+        let has_more = last.advance().await?;
+        if has_more {
+            let found = Document::try_from(last.current()).map_err(mongodb::error::Error::from)?;
+            // Another node may have noted a later one meanwhile.
+            let note = doc! { "$max": { "profile_position": found.get("position").cloned() } };
+            updates.push(doc! { "q": { "_id": found.get("_id").cloned() }, "u": note });
+        }
+        if updates.len() == 1_000 || (!has_more && !updates.is_empty()) {
+            db.run_command(doc! { "update": USERS, "updates": std::mem::take(&mut updates) }).await?;
+        }
+        if !has_more {
+            return Ok(());
+        }
+    }
 }

@@ -139,6 +139,7 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
         timeout(REGISTRATION, register()).await.unwrap_or_else(|_| Err(still_blocked()))?;
     }
     note_what_is_read(db).await?;
+    note_profiles(db).await?;
     forget_old_writers(db, me).await?;
     Ok(me)
 }
@@ -154,6 +155,19 @@ async fn note_what_is_read(db: &Database) -> Result<(), Fault> {
     let now = doc! { "$set": { "read_up_to": counter.get_i64("position").unwrap_or_default() } };
     let counters = db.collection::<Document>(COUNTERS);
     let noting = async { counters.update_one(first, now).await };
+    timeout(REGISTRATION, noting).await.unwrap_or_else(|_| Err(still_blocked()))?;
+    Ok(())
+}
+
+/// Notes beside each person where their profile was changed last, in a database from before that was noted.
+async fn note_profiles(db: &Database) -> Result<(), Fault> {
+    if read_counter(db).await?.contains_key("profiles_noted") {
+        return Ok(());
+    }
+    timeout(INDEXES, collections::note_profiles(db)).await.unwrap_or(Err(Fault::TimedOut))?;
+    let noted = doc! { "$set": { "profiles_noted": true } };
+    let counters = db.collection::<Document>(COUNTERS);
+    let noting = async { counters.update_one(doc! { "_id": "log" }, noted).await };
     timeout(REGISTRATION, noting).await.unwrap_or_else(|_| Err(still_blocked()))?;
     Ok(())
 }

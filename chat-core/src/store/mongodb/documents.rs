@@ -43,7 +43,7 @@ impl Kind {
         (Self::ReadMarked, "read_marked"),
     ];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
     }
 
@@ -201,12 +201,15 @@ pub(super) fn user_document(new: &NewUser, place: i64) -> RawDocumentBuf {
     doc
 }
 
-/// The statement that brings an account's document up to date.
-pub(super) fn user_update(user: &User) -> RawDocumentBuf {
+/// The statement that brings an account's document up to date; `profile` is where its profile was changed now, if it was.
+pub(super) fn user_update(user: &User, profile: Option<Position>) -> RawDocumentBuf {
     let mut set = rawdoc! { "full_name": user.full_name.as_str(), "picture": user.picture.as_str() };
     append_moment(&mut set, cstr!("updated_at"), user.updated_at);
     if let Some(last_seen) = user.last_seen {
         append_moment(&mut set, cstr!("last_seen"), last_seen);
+    }
+    if let Some(Position(position)) = profile {
+        set.append(cstr!("profile_position"), number(position));
     }
     rawdoc! { "q": { "_id": object_id(user.id.as_bytes()) }, "u": { "$set": set } }
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::MongoStore;
 use super::collections::{
-    CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS,
+    self, CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS,
 };
 use super::documents::{self, Entry, Kind, number};
 use super::faults::Fault;
@@ -80,6 +80,7 @@ impl<'a> MongoImport<'a> {
                 "begin": number(log.begin.0),
                 "batches": (place >> documents::PLACE_BITS) + 1,
             };
+            collections::note_profiles(self.db).await?;
             let counters = self.db.collection::<Document>(COUNTERS);
             let update = doc! { "$set": set, "$unset": { "importing": "" } };
             counters.update_one(doc! { "_id": "log" }, update).await?;
@@ -173,11 +174,11 @@ impl Batch {
 }
 
 fn filled(empty: Entry, entry: LogEntry) -> Entry {
-    let of_message = |kind, message| Entry { kind, message: Some(message), ..empty };
+    let of_message = |kind, message, room| Entry { kind, message: Some(message), room: Some(room), ..empty };
     let of_room = |kind, room, user| Entry { kind, room: Some(room), user: Some(user), ..empty };
     match entry {
-        LogEntry::MessageDeleted(message) => of_message(Kind::MessageDeleted, message),
-        LogEntry::MessageRestored(message) => of_message(Kind::MessageRestored, message),
+        LogEntry::MessageDeleted(message, room) => of_message(Kind::MessageDeleted, message, room),
+        LogEntry::MessageRestored(message, room) => of_message(Kind::MessageRestored, message, room),
         LogEntry::RoomCreated { room, by } => of_room(Kind::RoomCreated, room, by),
         LogEntry::MemberAdded { room, user } => of_room(Kind::MemberAdded, room, user),
         LogEntry::MemberRemoved { room, user } => of_room(Kind::MemberRemoved, room, user),

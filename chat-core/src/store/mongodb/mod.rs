@@ -26,6 +26,7 @@
 //! | | `email`, `email_folded` | the same |
 //! | | `full_name`, `picture`, `password_hash` | |
 //! | | `created_at`, `updated_at`, `last_seen` | |
+//! | | `profile_position` | position of the last change of the profile; missing when there was none |
 //! | `chat_conversations` | `_id`, `created_at` | |
 //! | | `pair` | direct conversations: both user ids, the lower one first, as 24 bytes |
 //! | | `name`, `visibility` | rooms; `public` or `private` |
@@ -48,7 +49,7 @@
 //! | `chat_indexed` | `_id` | a conversation of which messages can be searched for |
 //! | | `seq` | of the last one |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
-//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
 //! | `chat_counters` | `_id` | `log`, the only one |
@@ -57,6 +58,7 @@
 //! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
 //! | | `batches` | how many transactions were committed |
 //! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
+//! | | `profiles_noted` | `profile_position` is there |
 //! | | `version` | of this layout |
 //! | | `importing` | while everything is copied here from another store; missing otherwise |
 //!
@@ -80,6 +82,7 @@ mod faults;
 mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
+mod personal;
 mod reads;
 mod search;
 mod transaction;
@@ -101,8 +104,8 @@ use self::faults::Fault;
 pub(super) use self::import::MongoImport;
 use self::writer::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, ReadMarkStore,
-    RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
+    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -299,6 +302,24 @@ impl ChangeLog for MongoStore {
         limit: usize,
     ) -> Result<Option<Vec<LoggedChange>>, StoreError> {
         self.read(reads::changes_after(&self.db, position, limit)).await
+    }
+
+    async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<PersonalChanges>, StoreError> {
+        self.read(personal::changes_for(&self.db, user, position, limit)).await
+    }
+
+    async fn count_changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        self.read(personal::count(&self.db, user, position, limit)).await
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {

@@ -21,7 +21,7 @@ use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window that holds more bytes of bodies than this ends early.
-pub(super) const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+pub(super) const MOST_BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
 pub(super) const MOST_IDS: usize = 50;
@@ -35,7 +35,7 @@ fn bytes(bytes: &[u8]) -> Bson {
 }
 
 /// A limit in MongoDB's terms, in which 0 stands for none: so a limit of 0 is the caller's to handle.
-fn limit(limit: usize) -> i64 {
+pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -189,7 +189,7 @@ pub(super) async fn counter_field(db: &Database, field: &'static str) -> Result<
 }
 
 /// An entry of the log, or a message that is its own entry.
-enum Logged {
+pub(super) enum Logged {
     Sent(StoredMessage),
     Other(Entry),
 }
@@ -314,7 +314,7 @@ fn position_of(doc: &RawDocument, field: &'static str, last: Position) -> Positi
 
 /// Adds the messages that entries of the log are about; ends early when they are too large, and before an entry that
 /// cannot be read, unless it is the first.
-async fn with_messages(
+pub(super) async fn with_messages(
     db: &Database,
     mut logged: Vec<(Position, Logged)>,
 ) -> Result<Vec<LoggedChange>, Fault> {

@@ -10,7 +10,7 @@ use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKE
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault};
 use super::fields::Reading;
-use super::writing::{Needs, Room, Writing};
+use super::writing::{Needs, Room, Writes, Writing};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Pair, Seq};
 use crate::store::StoreError;
@@ -209,8 +209,10 @@ impl Transaction<'_> {
         self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
-        let changed_users = writing.writes.changed_users.iter().filter_map(|id| writing.users.get(id));
-        self.update(USERS, changed_users.map(documents::user_update)).await?;
+        let Writes { changed_users, profiles, .. } = &writing.writes;
+        let changed_users = changed_users.iter().filter_map(|id| writing.users.get(id));
+        let updates = changed_users.map(|user| documents::user_update(user, profiles.get(&user.id).copied()));
+        self.update(USERS, updates).await?;
         let revocations = std::mem::take(&mut writing.writes.revocations);
         self.update(REVOKED_TOKENS, revocations).await
     }

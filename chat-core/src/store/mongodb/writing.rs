@@ -68,6 +68,8 @@ pub(super) struct Writing {
 pub(super) struct Writes {
     pub(super) users: Vec<RawDocumentBuf>,
     pub(super) changed_users: BTreeSet<UserId>,
+    /// Where the log says that a profile was changed last.
+    pub(super) profiles: HashMap<UserId, Position>,
     pub(super) conversations: Vec<RawDocumentBuf>,
     /// Where conversations end now, and the position of their last message.
     pub(super) ends: BTreeMap<ConversationId, (Seq, Position)>,

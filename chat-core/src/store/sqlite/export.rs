@@ -197,8 +197,8 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
     let entry = match Kind::from_code(row.get(2)?).ok_or_else(|| rows::unreadable(2, "kind"))? {
         // These are their own entries, and were left out by the query.
         Kind::MessageSent => return Err(rows::unreadable(2, "kind")),
-        Kind::MessageDeleted => LogEntry::MessageDeleted(message()?),
-        Kind::MessageRestored => LogEntry::MessageRestored(message()?),
+        Kind::MessageDeleted => LogEntry::MessageDeleted(message()?, room()?),
+        Kind::MessageRestored => LogEntry::MessageRestored(message()?, room()?),
         Kind::RoomCreated => LogEntry::RoomCreated { room: room()?, by: user()? },
         Kind::MemberAdded => LogEntry::MemberAdded { room: room()?, user: user()? },
         Kind::MemberRemoved => LogEntry::MemberRemoved { room: room()?, user: user()? },

@@ -10,9 +10,9 @@
 //! next one together.
 //!
 //! # Threads
-//! One thread writes, one checkpoints, one reads long histories. Short reads run where they are asked for, on a
-//! small pool of connections: they take some 20 µs from the page cache, less than handing them to another thread
-//! and back.
+//! One thread writes, one checkpoints, a few read what is long: histories, lists, counts. So one long read does not hold up
+//! another. Short reads run where they are asked for, on a small pool of connections: they take some 20 µs from the page
+//! cache, less than handing them to another thread and back. In WAL mode nobody who reads holds up the writer.
 //!
 //! # One process
 //! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
@@ -21,6 +21,7 @@
 mod export;
 mod fingerprints;
 mod ops;
+mod personal;
 mod rows;
 mod schema;
 mod search;
@@ -40,8 +41,8 @@ use rusqlite::Connection;
 pub use self::export::SqliteExport;
 use self::worker::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, ReadMarkStore,
-    RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
+    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -135,7 +136,8 @@ impl SqliteStore {
         let lock = lock(path)?;
         let mut db = connect(path, &options)?;
         schema::migrate(&mut db)?;
-        let long_reads = connect(path, &options)?;
+        let long_readers = (0..LongReads::THREADS).map(|_| connect(path, &options));
+        let long_readers = long_readers.collect::<Result<Vec<_>, _>>()?;
         let readers = (0..options.readers.max(1))
             .map(|_| connect(path, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
@@ -143,7 +145,7 @@ impl SqliteStore {
             writer: Writer::start(db, connect(path, &options)?, options.answer_on)?,
             readers,
             next_reader: AtomicUsize::new(0),
-            long_reads: LongReads::start(long_reads)?,
+            long_reads: LongReads::start(long_readers)?,
             closed: AtomicBool::new(false),
             path: path.to_owned(),
             _lock: lock,
@@ -353,6 +355,24 @@ impl ChangeLog for SqliteStore {
         self.read(read)
     }
 
+    async fn changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<PersonalChanges>, StoreError> {
+        self.read_long(move |db| personal::changes_for(db, user, position, limit)).await
+    }
+
+    async fn count_changes_for(
+        &self,
+        user: UserId,
+        position: Position,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        self.read_long(move |db| personal::count(db, user, position, limit)).await
+    }
+
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
         // In steps, so that nobody who sends something waits for long.
         while self.writer.write(move |writing| writing.forget_before(at)).await? {}
@@ -373,21 +393,34 @@ impl ChangeLog for SqliteStore {
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The thread for reads that may take long, so that they do not hold up an executor's thread.
+/// The threads for reads that may take long, so that they do not hold up an executor's thread.
 pub(crate) struct LongReads {
     queue: std::sync::mpsc::Sender<Read>,
 }
 
 impl LongReads {
-    /// Reads of more rows than this go to the thread.
+    /// Reads of more rows than this go to the threads.
     pub(crate) const FROM: usize = 256;
 
-    fn start(db: Connection) -> Result<Self, StoreError> {
+    /// So many are read at once.
+    const THREADS: usize = 2;
+
+    fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
         let (queue, reads) = std::sync::mpsc::channel::<Read>();
-        std::thread::Builder::new()
-            .name("sqlite-reader".into())
-            .spawn(move || reads.into_iter().for_each(|read| read(&db)))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let reads = Arc::new(Mutex::new(reads));
+        for db in connections {
+            let reads = reads.clone();
+            let work = move || {
+                loop {
+                    // The lock is held while waiting for the next one, and not while reading.
+                    let read = reads.lock().recv();
+                    let Ok(read) = read else { return };
+                    read(&db);
+                }
+            };
+            let thread = std::thread::Builder::new().name("sqlite-reader".into());
+            thread.spawn(work).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
         Ok(Self { queue })
     }
 

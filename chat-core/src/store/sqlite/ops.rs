@@ -115,6 +115,8 @@ impl<'a> Writing<'a> {
             return Ok(None);
         }
         let position = self.log(at, Kind::ProfileUpdated, None, None, Some(id), None)?;
+        let mut note = self.db.prepare_cached("UPDATE users SET profile_position = ? WHERE id = ?")?;
+        note.execute(params![position.0 as i64, id.as_bytes()])?;
         let user = rows::user(self.db, &UserKey::Id(id))?;
         Ok(user.map(|(user, _)| (position, user)))
     }
@@ -276,7 +278,7 @@ impl<'a> Writing<'a> {
             place
         ])?;
         let kind = if deleted.is_some() { Kind::MessageDeleted } else { Kind::MessageRestored };
-        let position = self.log(at, kind, Some(place), None, None, None)?;
+        let position = self.log(at, kind, Some(place), Some(before.conversation), None, None)?;
         Ok(Some((Some(position), StoredMessage { deleted, updated_at: at, ..before })))
     }
 

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
-pub(super) const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+pub(super) const MOST_BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Where message `seq` of a conversation lies in the table.
 pub(super) fn place(conversation: i64, seq: u32) -> i64 {
@@ -358,7 +358,7 @@ pub(super) fn changes_after(
     Ok(Some(changes))
 }
 
-fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<LoggedChange> {
+pub(super) fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<LoggedChange> {
     let room = || row.get(3).map(ConversationId::from_bytes);
     let user = || row.get(4).map(UserId::from_bytes);
     let message = || message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"));
@@ -390,7 +390,7 @@ fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<LoggedChange>
     Ok(LoggedChange { position: read_position(row.get(0)?), change })
 }
 
-fn body_bytes(change: &Change) -> usize {
+pub(super) fn body_bytes(change: &Change) -> usize {
     match change {
         Change::MessageSent(message) | Change::MessageDeleted(message) | Change::MessageRestored(message) => {
             message.body.bytes.len()
@@ -404,7 +404,7 @@ fn body_bytes(change: &Change) -> usize {
     }
 }
 
-fn read_position(position: i64) -> Position {
+pub(super) fn read_position(position: i64) -> Position {
     Position(position.unsigned_abs())
 }
 

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -112,6 +112,20 @@ ALTER TABLE conversations ADD COLUMN indexed_seq INTEGER NOT NULL DEFAULT 0; -- 
 CREATE VIRTUAL TABLE message_terms USING fts5 (
     terms, content = '', detail = none, columnsize = 0, tokenize = \"ascii tokenchars '_'\"
 );
+";
+
+/// What a person is told of the log is found without reading what is for others (`personal.rs`). The sending of messages is
+/// not in the index: their conversations have their positions. Where the profile of each person was changed last stands
+/// beside it. Deletions get the room they are in, as all other entries that are about one have it.
+const V5: &str = "
+ALTER TABLE users ADD COLUMN profile_position INTEGER;
+UPDATE users SET profile_position = changed.position
+    FROM (SELECT user, max(position) AS position FROM log WHERE kind = 8 GROUP BY user) AS changed
+    WHERE changed.user = users.id;
+CREATE INDEX users_by_profile ON users (profile_position) WHERE profile_position IS NOT NULL;
+UPDATE log SET room = (SELECT id FROM conversations WHERE key = log.place >> 32) WHERE kind IN (2, 3);
+CREATE INDEX log_by_room ON log (room, position) WHERE room IS NOT NULL;
+CREATE INDEX log_removals ON log (user, position) WHERE kind = 6;
 ";
 
 /// Makes the tables, or brings those of an older version up to date.
@@ -260,7 +274,8 @@ mod tests {
         };
         let (counting, searching) =
             (crate::store::sqlite::unread::STATEMENTS, crate::store::sqlite::search::STATEMENTS);
-        for sql in counting.into_iter().chain(searching) {
+        let personal = crate::store::sqlite::personal::STATEMENTS;
+        for sql in counting.into_iter().chain(searching).chain(personal) {
             // It stands behind the body.
             assert_eq!(
                 sql.matches("deleted_at").count(),

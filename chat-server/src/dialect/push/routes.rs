@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, LINK, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use chat_core::chat::Registration;
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{Command, Destination, History, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
-use chat_core::model::{ClientId, Content, ProfilePatch, User, UserKey};
+use chat_core::model::{ClientId, Content, ProfilePatch, Seq, User, UserKey};
 use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -22,7 +22,7 @@ use super::{DIALECT, MessageObject};
 use crate::app::{App, LogIn};
 use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
-use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json};
+use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter};
 use crate::media::{Media, MediaError, Purpose};
 
 /// Most bytes of an image.
@@ -279,20 +279,44 @@ async fn messages(
     let caller = caller(&app, &headers).await?;
     let nothing: [(); 0] = [];
     let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
-    let pairs = query.as_deref().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let limit = pairs.filter(|(name, _)| *name == "limit").find_map(|(_, value)| value.parse().ok());
-    let window = Window::Latest { limit: limit.unwrap_or(Window::MAX_LIMIT) };
+    let query = query.as_deref();
+    let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok());
+    let before = parameter(query, "before").map(|seq| seq.parse().map(Seq));
+    let before = before.transpose().map_err(|_| HttpError::bad_request("before must be a whole number"))?;
+    let window = Window::before(before, limit.unwrap_or(Window::MAX_LIMIT));
     let of = Destination::Person(UserKey::Id(other));
     let command = Command::History { of, window, include_deleted: false };
     match app.dispatch(caller.user.id, command).await {
         Ok(Reply::Messages(history)) => {
             let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
-            Ok(json(StatusCode::OK, &list))
+            Ok(with_next_page(json(StatusCode::OK, &list), &history, other, limit))
         }
         Ok(_) => Err(HttpError::internal()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Says whether there are older messages, and where: the body is a bare array, so it is said beside it (RFC 8288).
+fn with_next_page(
+    mut response: Response,
+    history: &History,
+    other: UserId,
+    limit: Option<usize>,
+) -> Response {
+    const HAS_MORE: HeaderName = HeaderName::from_static("x-has-more");
+    let headers = response.headers_mut();
+    let has_more = if history.has_more { "true" } else { "false" };
+    headers.insert(HAS_MORE, HeaderValue::from_static(has_more));
+    if let Some(Seq(before)) = history.next_before() {
+        let limit = limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
+        let next = format!("</api/messages/{other}?before={before}{limit}>; rel=\"next\"");
+        headers.extend(HeaderValue::try_from(next).ok().map(|next| (LINK, next)));
+    }
+    // Pages of other origins may read them too.
+    let readable = HeaderValue::from_static("Link, X-Has-More, Retry-After");
+    headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, readable);
+    response
 }
 
 #[derive(serde::Deserialize)]

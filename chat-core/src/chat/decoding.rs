@@ -1,0 +1,145 @@
+//! Decoding bodies, with bounds that count what comes out. What is stored may be a thousand times smaller than what it
+//! decodes to, so neither a number of messages nor their stored size bounds an answer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Chat;
+use crate::codec::{Blob, DecodeError, Encoding};
+use crate::model::{Content, Message};
+use crate::store::{StoreError, StoredMessage};
+
+/// What was let in may be decoded, however limits were changed since.
+pub(super) const MAX_DECODED_BYTES: usize = 256 << 20;
+/// A stored body of more bytes than this takes long to decode, and so may any compressed file.
+const LONG_BYTES: usize = 64 << 10;
+/// After so many decoded bytes others have their turn.
+const TURN_BYTES: usize = 64 << 10;
+
+/// A long computation.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Where long computations run, so that they do not hold up a thread that serves others; see
+/// [`Chat::with_background`]. By default they run where they are asked for.
+#[derive(Clone, Default)]
+pub(super) struct Background(Option<Arc<dyn Fn(Work) + Send + Sync>>);
+
+impl Background {
+    pub(super) fn new(run: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(run)))
+    }
+
+    /// Runs this there. None when it was dropped or has panicked.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let Some(run) = &self.0 else { return Some(work()) };
+        let (reply, answer) = oneshot::channel();
+        run(Box::new(move || drop(reply.send(work()))));
+        answer.await.ok()
+    }
+}
+
+/// How many decoded bytes an answer may still hold. The first message always has room.
+pub(super) struct Budget {
+    left: usize,
+    is_untouched: bool,
+    since_turn: usize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { left: bytes, is_untouched: true, since_turn: 0 }
+    }
+
+    /// How large the next body may be; none when there is no room for any.
+    fn room(&self) -> Option<usize> {
+        match self.is_untouched {
+            true => Some(MAX_DECODED_BYTES),
+            false => (self.left > 0).then_some(self.left),
+        }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.is_untouched = false;
+        self.left = self.left.saturating_sub(bytes);
+        self.since_turn += bytes;
+    }
+}
+
+impl Chat {
+    /// Decodes a message. None when the budget has no room for it; then no more than what was left has been decoded.
+    pub(super) async fn decode_within(
+        &self,
+        stored: StoredMessage,
+        budget: &mut Budget,
+    ) -> Result<Option<Message>, StoreError> {
+        // With the reason: whoever has forgotten to load their tables must learn which.
+        let corrupt = |reason: &dyn fmt::Display| StoreError::Corrupt {
+            what: "message body",
+            id: format!("{}: {reason}", stored.id),
+        };
+        let Some(room) = budget.room() else { return Ok(None) };
+        let text = match self.decode_body(&stored.body, stored.file_name.is_some(), room).await {
+            Ok(text) => text,
+            Err(DecodeError::TooLarge { .. }) if !budget.is_untouched => return Ok(None),
+            Err(error) => return Err(corrupt(&error)),
+        };
+        budget.spend(text.len());
+        if budget.since_turn >= TURN_BYTES {
+            budget.since_turn = 0;
+            take_turns().await;
+        }
+        let text = String::from_utf8(text).map_err(|_| corrupt(&"it is not UTF-8"))?;
+        Ok(Some(Message {
+            id: stored.id,
+            conversation: stored.conversation,
+            seq: stored.seq,
+            sender: stored.sender,
+            content: Content { text: text.into(), file_name: stored.file_name, image: stored.image },
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
+            deleted: stored.deleted,
+        }))
+    }
+
+    /// Decodes a message that stands for itself.
+    pub(super) async fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
+        let id = stored.id;
+        // The first one always has room.
+        let decoded = self.decode_within(stored, &mut Budget::new(0)).await?;
+        decoded.ok_or_else(|| StoreError::Corrupt { what: "message body", id: id.to_string() })
+    }
+
+    /// The bytes of a body, in the background if that may take long.
+    pub(super) async fn decode_body(
+        &self,
+        body: &Blob,
+        is_file: bool,
+        limit: usize,
+    ) -> Result<Vec<u8>, DecodeError> {
+        let is_long = body.bytes.len() > LONG_BYTES || (is_file && body.encoding != Encoding::Stored);
+        if !is_long || self.background.0.is_none() {
+            return self.codec.decode(body.into(), limit);
+        }
+        let (codec, body) = (self.codec.clone(), body.clone());
+        let decoded = self.background.run(move || codec.decode((&body).into(), limit)).await;
+        decoded.unwrap_or(Err(DecodeError::Corrupt))
+    }
+}
+
+/// Lets others of the same executor run.
+pub(super) async fn take_turns() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The part of the log that one person is told, found by their conversations: see the indexes `personal` of the messages
+//! and `of_room`, `of_user` of the log.
+
+use std::collections::BTreeMap;
+
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::collections::{LOG, MEMBERS, MESSAGES, USERS};
+use super::documents::{self, Entry, Kind, number, object_id};
+use super::faults::Fault;
+use super::fields::Reading;
+use super::reads::{self, Logged, MOST_BYTES_AT_ONCE, batch_size, raw};
+use crate::id::{ConversationId, UserId};
+use crate::model::Position;
+use crate::store::{Change, LoggedChange, PersonalChanges};
+
+/// What is found, and up to where that is all there is.
+struct Found {
+    logged: BTreeMap<Position, Logged>,
+    complete_to: Position,
+}
+
+impl Found {
+    /// One of several reads has ended early.
+    fn end(&mut self, at: Position) {
+        self.complete_to = self.complete_to.min(at);
+    }
+}
+
+pub(super) async fn changes_for(
+    db: &Database,
+    user: UserId,
+    position: Position,
+    most: usize,
+) -> Result<Option<PersonalChanges>, Fault> {
+    // What is committed after this is left for later: each of the reads that follow sees everything up to here.
+    let last = reads::last_position(db).await?.max(position);
+    let found = if most == 0 || last == position {
+        let complete_to = if most == 0 { position } else { last };
+        Ok(Found { logged: BTreeMap::new(), complete_to })
+    } else {
+        find(db, user, (position, last), most).await
+    };
+    // Asked for last: what was forgotten while the log was read is missing in it.
+    if position < reads::log_begin(db).await? {
+        return Ok(None);
+    }
+    let Found { mut logged, mut complete_to } = found?;
+    while let Some((at, _)) = logged.last_key_value()
+        && (*at > complete_to || logged.len() > most)
+    {
+        complete_to = complete_to.min(Position(at.0 - 1));
+        logged.pop_last();
+    }
+    if logged.len() == most {
+        complete_to = logged.last_key_value().map_or(complete_to, |(at, _)| *at);
+    }
+    let asked: Vec<_> = logged.into_iter().collect();
+    let (count, first) = (asked.len(), asked.first().map(|(at, _)| *at));
+    let positions: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
+    let changes = match reads::with_messages(db, asked).await {
+        Ok(changes) => changes,
+        // It is an error when it is the next one of all; otherwise it is left for later.
+        Err(Fault::Store(_)) if first.is_some_and(|first| first.0 - 1 > position.0) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let read_to = match positions.get(changes.len()) {
+        Some(next) if changes.len() < count => Position(next.0 - 1),
+        _ => complete_to,
+    };
+    let mine = conversations_of(db, user).await?;
+    let is_told = |logged: &LoggedChange| match &logged.change {
+        // An older entry does not say where its message is.
+        Change::MessageDeleted(stored) | Change::MessageRestored(stored) => {
+            mine.contains(&stored.conversation)
+        }
+        _ => true,
+    };
+    Ok(Some(PersonalChanges { changes: changes.into_iter().filter(is_told).collect(), read_to }))
+}
+
+async fn find(
+    db: &Database,
+    user: UserId,
+    (after, last): (Position, Position),
+    most: usize,
+) -> Result<Found, Fault> {
+    let mine = conversations_of(db, user).await?;
+    let mut found = Found { logged: BTreeMap::new(), complete_to: last };
+
+    let sort = doc! { "position": 1 };
+    let sent = raw(db, MESSAGES);
+    let sent = sent.find(sent_in(&mine, after, last)).sort(sort);
+    let mut sent = sent.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
+    let (mut bytes, mut count, mut read_to) = (0, 0, after);
+    while sent.advance().await? {
+        if bytes > MOST_BYTES_AT_ONCE {
+            found.end(read_to);
+            break;
+        }
+        match documents::read_message(sent.current()) {
+            Ok(message) => {
+                (bytes, count) = (bytes + message.message.body.bytes.len(), count + 1);
+                read_to = message.position;
+                found.logged.insert(message.position, Logged::Sent(message.message));
+            }
+            Err(error) => {
+                let at = Reading::new("message", sent.current()).int("position");
+                let before = at.map_or(read_to, |at| Position(at.unsigned_abs().saturating_sub(1)));
+                if before <= after {
+                    return Err(error.into());
+                }
+                found.end(before);
+                break;
+            }
+        }
+    }
+    if count == most {
+        found.end(read_to);
+    }
+
+    for filter in entries(&mine, user, after, last) {
+        let log = raw(db, LOG);
+        let find = log.find(filter).sort(doc! { "_id": 1 });
+        let mut others = find.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
+        let (mut count, mut read_to) = (0, after);
+        while others.advance().await? {
+            match documents::read_entry(others.current()) {
+                Ok(entry) => {
+                    (count, read_to) = (count + 1, entry.position);
+                    found.logged.insert(entry.position, Logged::Other(entry));
+                }
+                Err(error) => {
+                    let at = Reading::new("log entry", others.current()).int("_id");
+                    let before = at.map_or(read_to, |at| Position(at.unsigned_abs().saturating_sub(1)));
+                    if before <= after {
+                        return Err(error.into());
+                    }
+                    found.end(before);
+                    break;
+                }
+            }
+        }
+        if count == most {
+            found.end(read_to);
+        }
+    }
+
+    let users = raw(db, USERS);
+    let changed = users.find(profiles(after, last)).sort(doc! { "profile_position": 1 });
+    let changed = changed.projection(doc! { "profile_position": 1, "updated_at": 1 });
+    let mut changed = changed.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
+    let (mut count, mut read_to) = (0, after);
+    while changed.advance().await? {
+        let fields = Reading::new("user", changed.current());
+        let position = Position(fields.int("profile_position")?.unsigned_abs());
+        (count, read_to) = (count + 1, position);
+        let entry = Entry {
+            position,
+            at: fields.moment("updated_at")?,
+            kind: Kind::ProfileUpdated,
+            message: None,
+            room: None,
+            user: Some(UserId::from_bytes(fields.id("_id")?)),
+            role: None,
+            seq: None,
+        };
+        found.logged.insert(position, Logged::Other(entry));
+    }
+    if count == most {
+        found.end(read_to);
+    }
+    Ok(found)
+}
+
+pub(super) async fn count(
+    db: &Database,
+    user: UserId,
+    position: Position,
+    most: u64,
+) -> Result<Option<u64>, Fault> {
+    let last = reads::last_position(db).await?.max(position);
+    let mine = conversations_of(db, user).await?;
+    let mut counts = vec![(MESSAGES, sent_in(&mine, position, last)), (USERS, profiles(position, last))];
+    counts.extend(entries(&mine, user, position, last).map(|filter| (LOG, filter)));
+    let mut counted = 0;
+    for (collection, filter) in counts {
+        if counted >= most {
+            break;
+        }
+        let missing = (most - counted).min(i64::MAX as u64);
+        counted += raw(db, collection).count_documents(filter).limit(missing).await?;
+    }
+    if position < reads::log_begin(db).await? {
+        return Ok(None);
+    }
+    Ok(Some(counted.min(most)))
+}
+
+/// The conversations of a person.
+async fn conversations_of(db: &Database, user: UserId) -> Result<Vec<ConversationId>, Fault> {
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
+    let mut mine = Vec::new();
+    while cursor.advance().await? {
+        mine.push(documents::read_member(cursor.current())?.0);
+    }
+    Ok(mine)
+}
+
+fn range(after: Position, last: Position) -> Document {
+    doc! { "$gt": number(after.0), "$lte": number(last.0) }
+}
+
+fn any_of(mine: &[ConversationId]) -> Document {
+    doc! { "$in": mine.iter().map(|id| Bson::from(object_id(id.as_bytes()))).collect::<Vec<_>>() }
+}
+
+fn sent_in(mine: &[ConversationId], after: Position, last: Position) -> Document {
+    doc! { "conversation": any_of(mine), "position": range(after, last) }
+}
+
+fn profiles(after: Position, last: Position) -> Document {
+    doc! { "profile_position": range(after, last) }
+}
+
+/// What is in the log: of their rooms, that they were taken out of others, and older entries that do not say where their
+/// message is.
+fn entries(
+    mine: &[ConversationId],
+    user: UserId,
+    after: Position,
+    last: Position,
+) -> impl Iterator<Item = Document> {
+    let range = || range(after, last);
+    let deletions = [Kind::MessageDeleted.word(), Kind::MessageRestored.word()];
+    let not_mine: Vec<_> = mine.iter().map(|id| Bson::from(object_id(id.as_bytes()))).collect();
+    [
+        doc! { "room": any_of(mine), "_id": range() },
+        doc! {
+            "user": object_id(user.as_bytes()),
+            "kind": Kind::MemberRemoved.word(),
+            "_id": range(),
+            "room": { "$nin": not_mine },
+        },
+        doc! { "room": Bson::Null, "kind": { "$in": deletions.to_vec() }, "_id": range() },
+    ]
+    .into_iter()
+}

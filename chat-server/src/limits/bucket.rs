@@ -1,0 +1,119 @@
+//! A bucket that fills over time and is emptied by what is done.
+//!
+//! The crate `governor` was looked at and does not fit: what reading costs is known only afterwards, and a limiter of its
+//! kind refuses, and forgets, a cost for which there is no room, where this one goes into debt; it also does not tell how
+//! much is left, so that one cannot be slowed before one is refused.
+
+use std::time::Duration;
+
+use chat_core::clock::Timestamp;
+
+/// How large a bucket is and how fast it fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// As much may be done at once.
+    pub(crate) burst: u32,
+    /// So much comes back in a minute; 0: there is no limit.
+    pub(crate) per_minute: u32,
+}
+
+/// Counted in parts of a minute, so that a millisecond brings back a whole number of them.
+const PARTS: i64 = 60_000;
+
+/// What is left. Below zero is debt, at most as much as fits in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
+    left: i64,
+    at: Timestamp,
+}
+
+impl Bucket {
+    pub(super) fn full(rate: Rate, now: Timestamp) -> Self {
+        Self { left: rate.size(), at: now }
+    }
+
+    /// How long until something is left.
+    pub(super) fn wait(&mut self, rate: Rate, now: Timestamp) -> Duration {
+        self.fill(rate, now);
+        if rate.per_minute == 0 || self.left > 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(self.left.unsigned_abs() / u64::from(rate.per_minute) + 1)
+    }
+
+    pub(super) fn spend(&mut self, rate: Rate, now: Timestamp, cost: u64) {
+        self.fill(rate, now);
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX).saturating_mul(PARTS);
+        self.left = self.left.saturating_sub(cost).max(-rate.size());
+    }
+
+    pub(super) fn is_full(&mut self, rate: Rate, now: Timestamp) -> bool {
+        self.fill(rate, now);
+        self.left >= rate.size()
+    }
+
+    fn fill(&mut self, rate: Rate, now: Timestamp) {
+        // A clock that was set back fills nothing.
+        let passed = now.as_millis().saturating_sub(self.at.as_millis());
+        let filled = passed.max(0).saturating_mul(i64::from(rate.per_minute));
+        self.left = self.left.saturating_add(filled).min(rate.size());
+        self.at = now;
+    }
+}
+
+impl Rate {
+    fn size(self) -> i64 {
+        i64::from(self.burst) * PARTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 10, per_minute: 60 };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn what_is_spent_comes_back_over_time() {
+        let mut bucket = Bucket::full(RATE, at(0));
+        bucket.spend(RATE, at(0), 9);
+        assert_eq!(bucket.wait(RATE, at(0)), Duration::ZERO);
+        bucket.spend(RATE, at(0), 1);
+        assert_eq!(bucket.wait(RATE, at(0)), Duration::from_millis(1));
+        bucket.spend(RATE, at(0), 3);
+        assert_eq!(bucket.wait(RATE, at(0)), Duration::from_millis(3_001));
+        assert_eq!(bucket.wait(RATE, at(1_000)), Duration::from_millis(2_001));
+        assert_eq!(bucket.wait(RATE, at(3_001)), Duration::ZERO);
+        assert!(!bucket.is_full(RATE, at(12_999)));
+        assert!(bucket.is_full(RATE, at(13_000)));
+        assert!(bucket.is_full(RATE, at(i64::MAX)), "it does not run over");
+    }
+
+    #[test]
+    fn debt_is_bounded_by_the_size() {
+        let mut bucket = Bucket::full(RATE, at(0));
+        bucket.spend(RATE, at(0), u64::MAX);
+        assert_eq!(bucket.wait(RATE, at(0)), Duration::from_millis(10_001));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_fills_nothing_and_takes_nothing() {
+        let mut bucket = Bucket::full(RATE, at(1_000_000));
+        bucket.spend(RATE, at(1_000_000), 12);
+        assert_eq!(bucket.wait(RATE, at(0)), Duration::from_millis(2_001));
+        assert_eq!(bucket.wait(RATE, at(1_000)), Duration::from_millis(1_001));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let rate = Rate { burst: 0, per_minute: 0 };
+        let mut bucket = Bucket::full(rate, at(0));
+        bucket.spend(rate, at(0), 1_000_000);
+        assert_eq!(bucket.wait(rate, at(0)), Duration::ZERO);
+        assert!(bucket.is_full(rate, at(0)));
+    }
+}

@@ -1,0 +1,240 @@
+//! What one person may do and read, over all their connections and requests of this node.
+//!
+//! Everything a person does is paid from a few buckets that fill over time ([`bucket`]): what is read, by its bytes; what is
+//! changed or told (deleting, typing, reading marks, rooms), by its number; changes of the profile, which everybody is told,
+//! by their number; what is said, by its bytes; connections, by their number. Whoever has spent what they had is first
+//! *slowed*: their next command waits, for two seconds at most, which a page hardly notices. Whoever goes on faster than
+//! that is *refused* with `rate_limited` and told when to try again. The sizes are such that no page meets them.
+//!
+//! Besides, nobody reads more than two things at once ([`slots`]), and what waits in memory for one person is bounded over
+//! all their connections: [`Person::hold`] for what came in, [`Person::answering`] for what goes out.
+
+mod bucket;
+pub(crate) mod cost;
+mod slots;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chat_core::clock::Timestamp;
+use chat_core::error::Error;
+use chat_core::id::UserId;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use self::bucket::Bucket;
+pub(crate) use self::bucket::Rate;
+pub(crate) use self::cost::Cost;
+pub(crate) use self::slots::{Full, ReadPermit, ReadSlots};
+
+/// Longest time by which somebody's command is held up; who would have to wait for longer is refused.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(2);
+/// Longest time by which a connection is held up that comes behind too many others of the same person.
+pub(crate) const MAX_CONNECT_DELAY: Duration = Duration::from_secs(5);
+/// Most bytes of events of one person, over all their connections, that wait or are being stored; one always has room.
+pub(crate) const MAX_INBOX_BYTES: usize = 96 << 20;
+/// While more bytes than this wait for one person, over all their connections, nothing more is read for them.
+pub(crate) const MAX_UNSENT_BYTES: usize = 32 << 20;
+/// Answers that are read and queued for one person at the same time.
+const ANSWERS_AT_ONCE: usize = 2;
+
+/// Changes of a profile: everybody is told of each.
+const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
+/// Connections: each is authenticated, and changes who is online.
+const CONNECTIONS: Rate = Rate { burst: 200, per_minute: 120 };
+
+/// How fast each bucket fills.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rates {
+    reads: Rate,
+    changes: Rate,
+    profiles: Rate,
+    sends: Rate,
+    connections: Rate,
+}
+
+impl Rates {
+    /// By what is configured: megabytes read, changes, and megabytes sent in a minute. 0 is no limit.
+    pub(crate) fn new(read_megabytes: u32, changes: u32, send_megabytes: u32) -> Self {
+        // A page may want as much at once as is read in some minutes.
+        let bytes = |megabytes: u32, minutes: u32| {
+            let per_minute = megabytes.saturating_mul(1_000_000);
+            Rate { burst: per_minute.saturating_mul(minutes), per_minute }
+        };
+        let unless_off = |limit: u32, rate: Rate| match limit {
+            0 => Rate { burst: 0, per_minute: 0 },
+            _ => rate,
+        };
+        Self {
+            reads: bytes(read_megabytes, 4),
+            changes: Rate { burst: changes, per_minute: changes },
+            profiles: unless_off(changes, PROFILES),
+            sends: bytes(send_megabytes, 2),
+            connections: unless_off(changes, CONNECTIONS),
+        }
+    }
+}
+
+/// When so many people are known, those who have gone quiet are dropped.
+const SWEEP_AT: usize = 10_000;
+
+/// What everybody has left.
+pub(crate) struct Budgets {
+    rates: Rates,
+    people: Mutex<People>,
+}
+
+struct People {
+    known: HashMap<UserId, Arc<Person>>,
+    sweep_at: usize,
+}
+
+/// What one person has left, and what waits for them.
+pub(crate) struct Person {
+    rates: Rates,
+    buckets: Mutex<Buckets>,
+    inbox_bytes: AtomicUsize,
+    answers: Semaphore,
+}
+
+struct Buckets {
+    reads: Bucket,
+    changes: Bucket,
+    profiles: Bucket,
+    sends: Bucket,
+    connections: Bucket,
+}
+
+/// Bytes of an event that wait or are being stored, until it is dropped.
+pub(crate) struct Held {
+    person: Arc<Person>,
+    bytes: usize,
+}
+
+impl Budgets {
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self { rates, people: Mutex::new(People { known: HashMap::new(), sweep_at: SWEEP_AT }) }
+    }
+
+    /// What this person has left. Whoever has done nothing lately has all of it.
+    pub(crate) fn of(&self, user: UserId, now: Timestamp) -> Arc<Person> {
+        let mut people = self.people.lock();
+        if let Some(person) = people.known.get(&user) {
+            return person.clone();
+        }
+        if people.known.len() >= people.sweep_at {
+            // Nobody else can get hold of one meanwhile: the lock is held.
+            people.known.retain(|_, person| Arc::strong_count(person) > 1 || !person.is_quiet(now));
+            people.sweep_at = (2 * people.known.len()).max(SWEEP_AT);
+        }
+        let person = Arc::new(Person::new(self.rates, now));
+        people.known.insert(user, person.clone());
+        person
+    }
+}
+
+impl Person {
+    fn new(rates: Rates, now: Timestamp) -> Self {
+        let buckets = Buckets {
+            reads: Bucket::full(rates.reads, now),
+            changes: Bucket::full(rates.changes, now),
+            profiles: Bucket::full(rates.profiles, now),
+            sends: Bucket::full(rates.sends, now),
+            connections: Bucket::full(rates.connections, now),
+        };
+        Self {
+            rates,
+            buckets: Mutex::new(buckets),
+            inbox_bytes: AtomicUsize::new(0),
+            answers: Semaphore::new(ANSWERS_AT_ONCE),
+        }
+    }
+
+    /// Whether nothing is known of them that a new one would not know.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        let (mut buckets, rates) = (self.buckets.lock(), &self.rates);
+        buckets.reads.is_full(rates.reads, now)
+            && buckets.changes.is_full(rates.changes, now)
+            && buckets.profiles.is_full(rates.profiles, now)
+            && buckets.sends.is_full(rates.sends, now)
+            && buckets.connections.is_full(rates.connections, now)
+    }
+
+    /// Takes what a command costs, as far as that is known before, and says for how long it has to wait.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] when that is too long; then nothing was taken.
+    pub(crate) fn admit(&self, cost: Cost, now: Timestamp) -> Result<Duration, Error> {
+        let (mut buckets, rates) = (self.buckets.lock(), &self.rates);
+        let (bucket, rate, price) = match cost {
+            Cost::Read => (&mut buckets.reads, rates.reads, cost::READ),
+            Cost::Send(bytes) => (&mut buckets.sends, rates.sends, bytes),
+            Cost::Change(times) => (&mut buckets.changes, rates.changes, times),
+            Cost::Profile => (&mut buckets.profiles, rates.profiles, 1),
+        };
+        let wait = bucket.wait(rate, now);
+        if wait > MAX_DELAY {
+            return Err(Error::OverBudget { retry_after: wait });
+        }
+        bucket.spend(rate, now, price);
+        Ok(wait)
+    }
+
+    /// Whether somebody who was admitted, and then waited for their turn, has spent too much meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub(crate) fn may_read_on(&self, now: Timestamp) -> Result<(), Error> {
+        match self.wait_to_read(now) {
+            wait if wait > MAX_DELAY => Err(Error::OverBudget { retry_after: wait }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long until something is left to be read.
+    pub(crate) fn wait_to_read(&self, now: Timestamp) -> Duration {
+        self.buckets.lock().reads.wait(self.rates.reads, now)
+    }
+
+    /// Charges what was read.
+    pub(crate) fn has_read(&self, bytes: u64, now: Timestamp) {
+        self.buckets.lock().reads.spend(self.rates.reads, now, bytes);
+    }
+
+    /// Charges what others were told.
+    pub(crate) fn has_told(&self, cost: u64, now: Timestamp) {
+        self.buckets.lock().changes.spend(self.rates.changes, now, cost);
+    }
+
+    /// Charges a connection, and says for how long it has to wait.
+    pub(crate) fn connects(&self, now: Timestamp) -> Duration {
+        let (mut buckets, rate) = (self.buckets.lock(), self.rates.connections);
+        let wait = buckets.connections.wait(rate, now);
+        buckets.connections.spend(rate, now, 1);
+        wait.min(MAX_CONNECT_DELAY)
+    }
+
+    /// Counts an event that waits; none when there is no room for it.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let fits = |held: usize| (held == 0 || held + bytes <= MAX_INBOX_BYTES).then_some(held + bytes);
+        self.inbox_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Held { person: self.clone(), bytes })
+    }
+
+    /// A permit to read and queue an answer.
+    pub(crate) async fn answering(&self) -> Option<SemaphorePermit<'_>> {
+        // Fails only if somebody closes it, which nobody does.
+        self.answers.acquire().await.ok()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.person.inbox_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;
