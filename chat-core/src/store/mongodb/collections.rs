@@ -40,6 +40,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
                 index("place", doc! { "place": 1 }, doc! {}),
                 index("username_folded", doc! { "username_folded": 1 }, unique_if_present()),
                 index("email_folded", doc! { "email_folded": 1 }, unique_if_present()),
+                index("name_key", doc! { "name_key": 1 }, unique_if_present()),
             ],
         ),
         (CONVERSATIONS, vec![index("pair", doc! { "pair": 1 }, unique_if_present())]),

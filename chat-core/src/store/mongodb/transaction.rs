@@ -77,10 +77,13 @@ impl Transaction<'_> {
         if !needs.emails.is_empty() {
             ways.add(rawdoc! { "email_folded": any_of_texts(&needs.emails) });
         }
+        if !needs.name_keys.is_empty() {
+            ways.add(rawdoc! { "name_key": any_of_texts(&needs.name_keys) });
+        }
         let Some(filter) = ways.filter() else { return Ok(()) };
         let command = rawdoc! { "find": USERS, "filter": filter };
         self.find(command, |doc| {
-            writing.know_user(documents::read_user(doc)?.0);
+            writing.know_user(documents::read_account(doc)?);
             Ok(())
         })
         .await
@@ -210,7 +213,9 @@ impl Transaction<'_> {
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
         let changed_users = writing.writes.changed_users.iter().filter_map(|id| writing.users.get(id));
-        self.update(USERS, changed_users.map(documents::user_update)).await?;
+        let changes: Vec<_> =
+            changed_users.map(documents::user_update).chain(writing.password_updates()).collect();
+        self.update(USERS, changes).await?;
         let revocations = std::mem::take(&mut writing.writes.revocations);
         self.update(REVOKED_TOKENS, revocations).await
     }
