@@ -128,7 +128,7 @@ fn person(id: UserId) -> NewUser {
         updated_at: NOW,
         last_seen: None,
     };
-    NewUser { user, password_hash: PasswordHash::new("$2b$…") }
+    NewUser::new(user, PasswordHash::new("$2b$…"))
 }
 
 fn runtime() -> Runtime {

@@ -61,6 +61,24 @@ impl Registration {
     pub fn named(username: impl Into<String>, password_hash: PasswordHash) -> Self {
         Self { username: Some(username.into()), email: None, full_name: String::new(), password_hash }
     }
+
+    /// The same in the form in which it is kept. What looks only at the form itself is refused here, for those who want
+    /// to know before they have a password hashed.
+    ///
+    /// # Errors
+    /// When a field has not the form it must have.
+    pub fn checked(self) -> Result<Self, Error> {
+        let username = self.username.as_deref().map(policy::check_username).transpose()?;
+        let email = self.email.as_deref().map(policy::check_email).transpose()?;
+        let full_name = match (self.full_name.as_str(), &username) {
+            ("", Some(username)) => username.clone(),
+            (full_name, _) => policy::check_display_name("fullName", full_name)?.to_owned(),
+        };
+        if username.is_none() && email.is_none() {
+            return Err(Error::Invalid { field: "username", problem: "is missing" });
+        }
+        Ok(Self { username, email, full_name, password_hash: self.password_hash })
+    }
 }
 
 /// What came of a registration.
@@ -145,38 +163,19 @@ impl Chat {
     /// # Errors
     /// When a field has not the form it must have, or the name or address is taken.
     pub async fn register(&self, registration: Registration) -> Result<Registered, Error> {
-        let username = registration.username.as_deref().map(policy::check_username).transpose()?;
-        let email = registration.email.as_deref().map(policy::check_email).transpose()?;
-        let full_name = match (registration.full_name.as_str(), username) {
-            ("", Some(username)) => username,
-            (full_name, _) => policy::check_display_name("fullName", full_name)?,
-        };
-        if username.is_none() && email.is_none() {
-            return Err(Error::Invalid { field: "username", problem: "is missing" });
-        }
-        // Where people are named by name, an account without a user name is known by its address: nobody may take it.
-        if let Some(name) = username
-            && self.store.user(&UserKey::Email(name.to_owned()).folded()).await?.is_some()
-        {
-            return Err(Error::UsernameTaken);
-        }
-        if let Some(email) = &email
-            && self.store.user(&UserKey::Username(email.clone()).folded()).await?.is_some()
-        {
-            return Err(Error::EmailTaken);
-        }
+        let Registration { username, email, full_name, password_hash } = registration.checked()?;
         let now = self.clock.now();
         let user = User {
             id: UserId::from_bytes(self.ids.next(now)),
-            username: username.map(str::to_owned),
+            username,
             email,
-            full_name: full_name.to_owned(),
+            full_name,
             picture: String::new(),
             created_at: now,
             updated_at: now,
             last_seen: None,
         };
-        match self.store.create_user(NewUser { user, password_hash: registration.password_hash }).await? {
+        match self.store.create_user(NewUser::new(user, password_hash)).await? {
             CreatedUser::Created(user) => {
                 let deliveries = vec![registered(user.clone())];
                 Ok(Registered { user, deliveries })
@@ -191,7 +190,25 @@ impl Chat {
     /// # Errors
     /// When the store fails.
     pub async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, Error> {
-        Ok(self.store.credentials(&key.folded()).await?)
+        let found = self.store.credentials(&key.folded()).await?;
+        match key.canonical() {
+            Some(canonical) if found.is_none() => Ok(self.store.credentials(&canonical).await?),
+            _ => Ok(found),
+        }
+    }
+
+    /// Puts another hash of the same password in the place of one, if it is still there; answers whether it was.
+    /// Nobody is told of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, Error> {
+        Ok(self.store.set_password_hash(user, old, new).await?)
     }
 
     /// Looks a person up.
@@ -384,6 +401,8 @@ impl Chat {
     async fn set_deleted(&self, actor: UserId, id: MessageId, delete: bool) -> Result<Outcome, Error> {
         let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
         let conversation = self.directory.conversation(stored.conversation).await?;
+        // Before the text is decoded: how long that takes would tell a stranger that there is something.
+        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
         let view = self.view(stored, &conversation).await?;
         if delete {
             policy::may_delete(actor, &view.message, &conversation)?;
@@ -591,3 +610,6 @@ fn typing_changed(conversation: Arc<Conversation>, user: Arc<User>, typing: bool
 fn registered(user: Arc<User>) -> Delivery {
     Delivery { position: None, audience: Audience::Everyone, event: Event::UserRegistered(user) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,9 @@ impl Directory {
             user =
                 self.store.user(&UserKey::Email(name.clone())).await?.filter(|user| user.username.is_none());
         }
+        if let (None, Some(canonical)) = (&user, key.canonical()) {
+            user = self.store.user(&canonical).await?;
+        }
         if let Some(user) = &user {
             self.ids.insert(key, user.id);
         }

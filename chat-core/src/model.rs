@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 
@@ -54,6 +56,18 @@ pub enum UserKey {
 }
 
 impl UserKey {
+    /// The key as [`policy`](crate::policy) has names and addresses kept (composed, domains in letters), folded; none
+    /// when that is no other one. What was kept before there were such forms is found by [`Self::folded`] alone, so that
+    /// is asked for first.
+    pub fn canonical(&self) -> Option<Self> {
+        let canonical = match self {
+            Self::Id(_) => return None,
+            Self::Username(name) => Self::Username(name.nfc().collect()).folded(),
+            Self::Email(email) => Self::Email(crate::email::canonical(email)?),
+        };
+        (canonical != self.folded()).then_some(canonical)
+    }
+
     /// The key in the form in which stores compare it: names and addresses in lower case.
     pub fn folded(&self) -> Self {
         match self {
@@ -71,6 +85,17 @@ pub struct NewUser {
     pub user: User,
     /// What the password was hashed to. Opaque here.
     pub password_hash: PasswordHash,
+    /// What others must not have in common with them: see [`policy::name_key`](crate::policy::name_key). Opaque to
+    /// stores.
+    pub name_key: Option<String>,
+}
+
+impl NewUser {
+    /// An account with the key of the name that tells it from all others.
+    pub fn new(user: User, password_hash: PasswordHash) -> Self {
+        let handle = user.username.as_deref().or(user.email.as_deref());
+        Self { name_key: handle.and_then(crate::policy::name_key), user, password_hash }
+    }
 }
 
 /// A hashed password. It shows itself to nobody.

@@ -76,7 +76,7 @@ fn account(n: u32, text: &str) -> NewUser {
         updated_at: now,
         last_seen: None,
     };
-    NewUser { user, password_hash: PasswordHash::new(text) }
+    NewUser { user, password_hash: PasswordHash::new(text), name_key: None }
 }
 
 /// Texts that would be operators, paths or code if they were taken for anything but texts.

@@ -389,6 +389,16 @@ impl UserStore for Driver {
         self.write("update_profile", of, move |disk| now(disk.update_profile(user, patch, at))).await
     }
 
+    async fn set_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let (of, old) = (number(user.as_bytes()), old.clone());
+        self.write("set_password_hash", of, move |disk| now(disk.set_password_hash(user, &old, new))).await
+    }
+
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
         let of = number(user.as_bytes());
         self.write("record_last_seen", of, move |disk| now(disk.record_last_seen(user, at))).await

@@ -88,10 +88,12 @@ pub enum StoreError {
 /// Accounts and log-in tokens.
 ///
 /// # Guarantees
-/// User names and e-mail addresses are unique as [`UserKey::folded`] compares them.
+/// User names and e-mail addresses are unique as [`UserKey::folded`] compares them, and together: where people are named
+/// by name, an account without one is known by its address, so nobody's user name is another's address. A
+/// [`NewUser::name_key`] is unique among those who have one. All of it is decided in one step with making the account.
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// Makes an account, unless its id, name or address is taken.
+    /// Makes an account, unless its id, name, address or key is taken.
     async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError>;
 
     /// Looks a person up.
@@ -111,6 +113,14 @@ pub trait UserStore: Send + Sync {
         at: Timestamp,
     ) -> Result<Option<(Position, Arc<User>)>, StoreError>;
 
+    /// Puts another hash in the place of this one, if it is still there; answers whether it was. Not logged.
+    async fn set_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError>;
+
     /// Notes when a person was last connected. Not logged; unknown people are passed over.
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError>;
 
@@ -126,10 +136,17 @@ pub trait UserStore: Send + Sync {
 pub enum CreatedUser {
     /// The account exists now.
     Created(Arc<User>),
-    /// Somebody has this user name (or, never in practice, this id).
+    /// Somebody has this user name, for a name or an address, or one with the same key (or, never in practice, this id).
     UsernameTaken,
-    /// Somebody has this e-mail address.
+    /// Somebody has this e-mail address, for an address or a name, or, without a user name, one with the same key.
     EmailTaken,
+}
+
+impl CreatedUser {
+    /// What is answered when somebody has the key of a person's name.
+    fn key_taken(user: &User) -> Self {
+        if user.username.is_some() { Self::UsernameTaken } else { Self::EmailTaken }
+    }
 }
 
 /// Conversations and who is in them.

@@ -28,6 +28,8 @@ pub(crate) enum Request {
     Credentials(UserKey),
     Users(usize),
     UpdateProfile(UserId, ProfilePatch, Timestamp),
+    /// The hash that somebody has, if the first is true.
+    SetPasswordHash(UserId, bool, PasswordHash),
     RecordLastSeen(UserId, Timestamp),
     RevokeToken([u8; 32], Timestamp),
     RevokedTokens(Timestamp),
@@ -66,6 +68,7 @@ pub(crate) enum Answer {
     Credentials(Option<(Arc<User>, String)>),
     Users(Vec<Arc<User>>),
     Updated(Option<(Position, Arc<User>)>),
+    Replaced(bool),
     Tokens(Vec<([u8; 32], Timestamp)>),
     Opened(Arc<Conversation>),
     Made(Position, Arc<Conversation>),
@@ -100,7 +103,7 @@ pub(crate) async fn ask(store: &dyn Store, request: &Request) -> Answer {
 async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreError> {
     Ok(match request {
         Request::CreateUser(user, password_hash) => {
-            Answer::Created(store.create_user(NewUser { user: *user, password_hash }).await?)
+            Answer::Created(store.create_user(NewUser::new(*user, password_hash)).await?)
         }
         Request::User(key) => Answer::User(store.user(&key).await?),
         Request::Credentials(key) => {
@@ -110,6 +113,11 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Users(limit) => Answer::Users(store.users(limit).await?),
         Request::UpdateProfile(user, patch, at) => {
             Answer::Updated(store.update_profile(user, patch, at).await?)
+        }
+        Request::SetPasswordHash(user, known, new) => {
+            let found = store.credentials(&UserKey::Id(user)).await?.filter(|_| known);
+            let old = found.map_or(PasswordHash::new("another"), |(_, hash)| hash);
+            Answer::Replaced(store.set_password_hash(user, &old, new).await?)
         }
         Request::RecordLastSeen(user, at) => {
             store.record_last_seen(user, at).await?;

@@ -337,7 +337,8 @@ impl Requests {
                     ProfilePatch { full_name: self.maybe(Self::text), picture: self.maybe(Self::text) };
                 Request::UpdateProfile(self.any_user(), patch, self.moment())
             }
-            15..17 => Request::RecordLastSeen(self.any_user(), self.moment()),
+            15 => Request::SetPasswordHash(self.any_user(), !self.chance(4), PasswordHash::new(self.text())),
+            16 => Request::RecordLastSeen(self.any_user(), self.moment()),
             17..19 => {
                 let until = self.now + self.below(200) as i64 - 50;
                 Request::RevokeToken([self.below(30) as u8; 32], Timestamp::from_millis(until))

@@ -13,7 +13,7 @@ use super::support::{
 };
 use super::support::{say, stored, user_id, username, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
-use crate::model::{Fingerprint, Pair, Position, ProfilePatch, Role, Seq};
+use crate::model::{Fingerprint, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq};
 use crate::store::{Appended, CreatedUser, NewMessage, Store, StoreError};
 
 /// How a store ends.
@@ -125,6 +125,11 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
         let store = open(&path).await;
         let [ann, bob] = people(&*store, [1, 2]).await;
         create(&*store, new_user(3, Some("Žofie"), Some("žofie@example.org"))).await;
+        let keyed =
+            |n: u16| NewUser { name_key: Some("key".into()), ..new_user(n, Some(&format!("n-{n}")), None) };
+        create(&*store, keyed(4)).await;
+        let renewed = PasswordHash::new("renewed");
+        assert!(store.set_password_hash(bob, &hash(bob), renewed.clone()).await.unwrap(), "{end:?}");
         let conversation = direct(&*store, 1, ann, bob).await;
         let first = NewMessage { client_id: Some(client_id("once")), ..new_message(1, conversation, ann) };
         append(&*store, first.clone()).await;
@@ -137,9 +142,13 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
             (new_user(9, Some("žOFIE"), None), CreatedUser::UsernameTaken),
             (new_user(9, None, Some("ŽOFIE@example.org")), CreatedUser::EmailTaken),
             (new_user(3, None, None), CreatedUser::UsernameTaken),
+            (new_user(9, Some("žofie@example.org"), None), CreatedUser::UsernameTaken),
+            (keyed(9), CreatedUser::UsernameTaken),
         ] {
             assert_eq!(store.create_user(new).await.unwrap(), answer, "{end:?}");
         }
+        let (_, kept) = store.credentials(&id(bob)).await.unwrap().expect("credentials must be there");
+        assert!(kept == renewed, "{end:?}: a hash that was replaced stays so");
         assert_eq!(
             direct(&*store, 2, bob, ann).await,
             conversation,

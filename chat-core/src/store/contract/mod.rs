@@ -121,6 +121,9 @@ macro_rules! __store_clauses {
             names_that_differ_are_different
             a_refused_account_changes_nothing
             names_and_addresses_may_be_missing
+            nobodys_name_is_anothers_address
+            keys_of_names_are_given_once
+            a_hash_is_replaced_only_if_it_is_still_there
             users_come_in_the_order_of_their_accounts
             texts_of_people_come_back_as_given
             ids_are_compared_whole
@@ -195,6 +198,7 @@ macro_rules! __store_clauses {
             a_reader_never_sees_a_gap
             a_pair_opened_at_once_is_one_conversation
             a_name_asked_for_at_once_is_given_once
+            what_only_one_may_have_is_given_once
             a_client_id_used_at_once_is_one_message
             a_change_wanted_at_once_is_made_once
             marks_moved_at_once_end_at_the_farthest

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::support::{
     at, client_id, conversation_id, direct, last_position, member, message_id, new_message,
 };
-use super::support::{new_user, people, room, say, user_id, whole_history, whole_log};
-use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
+use super::support::{hash, new_user, people, room, say, user_id, whole_history, whole_log};
+use crate::model::{NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, UserKey};
 use crate::store::{Appended, Change, CreatedUser, NewMessage, Store};
 
 /// Something that runs to its end.
@@ -186,6 +186,57 @@ pub async fn a_name_asked_for_at_once_is_given_once(store: Arc<dyn Store>, spawn
     let users = store.users(usize::MAX).await.unwrap();
     assert_eq!(*made[0], CreatedUser::Created(users[0].clone()));
     assert_eq!(users.len(), 1, "the others get no account");
+}
+
+/// When many want names and addresses that are one another's, or names with one key, at the same time, one of them gets an
+/// account. A hash that many replace at once is replaced by one.
+pub async fn what_only_one_may_have_is_given_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    for round in 0..4 {
+        let ask = |n: u16| {
+            let (store, number) = (store.clone(), 100 + round * TASKS + n);
+            let shared = format!("Shared-{round}@example.org");
+            let (own, own_address) = (format!("name-{number}"), format!("{number}@example.org"));
+            let new = match n % 4 {
+                0 => new_user(number, Some(&shared), None),
+                1 => new_user(number, None, Some(&shared.to_lowercase())),
+                2 => new_user(number, Some(&own), Some(&shared.to_lowercase())),
+                _ => new_user(number, Some(&shared.to_uppercase()), Some(&own_address)),
+            };
+            async move { store.create_user(new).await.expect("asking must work") }
+        };
+        let answers = all(spawn, (0..TASKS).map(ask)).await;
+        let made = answers.iter().filter(|answer| matches!(answer, CreatedUser::Created(_))).count();
+        assert_eq!(made, 1, "name or address, it is one person's: {answers:?}");
+
+        let ask = |n: u16| {
+            let (store, number) = (store.clone(), 500 + round * TASKS + n);
+            let name = format!("keyed-{number}");
+            let new =
+                NewUser { name_key: Some(format!("key-{round}")), ..new_user(number, Some(&name), None) };
+            async move { store.create_user(new).await.expect("asking must work") }
+        };
+        let answers = all(spawn, (0..TASKS).map(ask)).await;
+        let made: Vec<_> = answers
+            .iter()
+            .filter_map(|answer| match answer {
+                CreatedUser::Created(user) => Some(user.id),
+                CreatedUser::UsernameTaken | CreatedUser::EmailTaken => None,
+            })
+            .collect();
+        let [winner] = *made else { panic!("a key is given once: {answers:?}") };
+
+        let replace = |n: u16| {
+            let (store, new) = (store.clone(), PasswordHash::new(format!("hash {round} of {n}")));
+            async move {
+                let replaced = store.set_password_hash(winner, &hash(winner), new.clone()).await;
+                replaced.expect("replacing must work").then_some(new)
+            }
+        };
+        let replaced: Vec<_> = all(spawn, (0..TASKS).map(replace)).await.into_iter().flatten().collect();
+        let [kept] = &*replaced else { panic!("{} have replaced the same hash", replaced.len()) };
+        let found = store.credentials(&UserKey::Id(winner)).await.unwrap();
+        assert!(found.is_some_and(|(_, hash)| hash == *kept), "what was answered is what is kept");
+    }
 }
 
 /// When the same message is sent many times at once, it is stored once, and everybody is answered that one.

@@ -138,10 +138,93 @@ pub async fn names_and_addresses_may_be_missing(store: Arc<dyn Store>) {
     let empty = new_user(20, Some(""), Some(""));
     create(&*store, empty.clone()).await;
     assert_eq!(find(&*store, &username("")).await.as_deref(), Some(&empty.user));
-    // One person's name may be another's address.
-    create(&*store, new_user(21, Some("2@example.org"), Some("name-1"))).await;
-    assert_eq!(find(&*store, &username("name-1")).await.map(|user| user.id), Some(user_id(1)));
-    assert_eq!(find(&*store, &email("name-1")).await.map(|user| user.id), Some(user_id(21)));
+}
+
+/// What is one person's user name is no other person's address, and the other way round; one's own may be the same.
+pub async fn nobodys_name_is_anothers_address(store: Arc<dyn Store>) {
+    create(&*store, new_user(1, Some("Ann@Example.org"), None)).await;
+    create(&*store, new_user(2, None, Some("bob@example.org"))).await;
+    create(&*store, new_user(3, Some("carl"), Some("carl@example.org"))).await;
+    // One's own address may be one's name.
+    create(&*store, new_user(4, Some("dora@example.org"), Some("dora@example.org"))).await;
+    let before = everything(&*store).await;
+    let refused = [
+        (None, Some("ann@example.org"), CreatedUser::EmailTaken),
+        (Some("free"), Some("ann@example.org"), CreatedUser::EmailTaken),
+        (Some("BOB@example.org"), None, CreatedUser::UsernameTaken),
+        (Some("Carl@example.org"), Some("free@example.org"), CreatedUser::UsernameTaken),
+        (None, Some("carl"), CreatedUser::EmailTaken),
+        (None, Some("dora@example.org"), CreatedUser::EmailTaken),
+        // When both are taken, the name is what is said.
+        (Some("bob@example.org"), Some("ann@example.org"), CreatedUser::UsernameTaken),
+    ];
+    for (name, address, answer) in refused {
+        let made = store.create_user(new_user(9, name, address)).await.unwrap();
+        assert_eq!(made, answer, "{name:?}, {address:?}");
+        assert_eq!(
+            everything(&*store).await,
+            before,
+            "{name:?}, {address:?} must leave everything as it was"
+        );
+    }
+    create(&*store, new_user(9, Some("free"), Some("free@example.org"))).await;
+}
+
+/// A key of a name is given once, whatever the name; an account may have none. What is refused leaves no key behind.
+pub async fn keys_of_names_are_given_once(store: Arc<dyn Store>) {
+    let keyed = |n: u16, name: Option<&str>, address: Option<&str>, key: Option<&str>| NewUser {
+        name_key: key.map(Into::into),
+        ..new_user(n, name, address)
+    };
+    create(&*store, keyed(1, Some("coco"), None, Some("coco"))).await;
+    // None is not a key that people share.
+    create(&*store, keyed(2, Some("bob"), None, None)).await;
+    create(&*store, keyed(3, Some("carl"), None, None)).await;
+    create(&*store, keyed(4, None, Some("dora@example.org"), Some("dora@example.org"))).await;
+    let before = everything(&*store).await;
+    let refused = [
+        (keyed(5, Some("сосо"), None, Some("coco")), CreatedUser::UsernameTaken),
+        (keyed(5, Some("сосо"), Some("eve@example.org"), Some("coco")), CreatedUser::UsernameTaken),
+        (keyed(5, None, Some("сосо@example.org"), Some("coco")), CreatedUser::EmailTaken),
+        (keyed(5, Some("dоra"), None, Some("dora@example.org")), CreatedUser::UsernameTaken),
+        // Refused for its name: its key is still free.
+        (keyed(5, Some("BOB"), None, Some("free")), CreatedUser::UsernameTaken),
+    ];
+    for (new, answer) in refused {
+        let (name, key) = (new.user.username.clone(), new.name_key.clone());
+        assert_eq!(store.create_user(new).await.unwrap(), answer, "{name:?}, {key:?}");
+        assert_eq!(everything(&*store).await, before, "{name:?}, {key:?} must leave everything as it was");
+    }
+    // Keys are compared to the letter.
+    for (n, key) in (10..).zip(["free", "Coco", "coco ", "", "%", "$ne"]) {
+        create(&*store, keyed(n, Some(&format!("name-{n}")), None, Some(key))).await;
+    }
+    // A key is not a name.
+    assert_eq!(find(&*store, &username("free")).await, None);
+}
+
+/// A password's hash is replaced only where it is the one that was seen, for that person alone, and nobody is told.
+pub async fn a_hash_is_replaced_only_if_it_is_still_there(store: Arc<dyn Store>) {
+    let ann = create(&*store, new_user(1, Some("ann"), Some("ann@example.org"))).await;
+    let bob = create(&*store, new_user(2, Some("bob"), None)).await;
+    let [new, newer] = ["$2b$12$new", "$2b$13$newer"].map(PasswordHash::new);
+    let kept = async |user: UserId| {
+        store.credentials(&id(user)).await.unwrap().expect("credentials must be found").1
+    };
+    assert!(store.set_password_hash(ann.id, &hash(ann.id), new.clone()).await.unwrap());
+    assert!(kept(ann.id).await == new, "it is replaced");
+    // The one that was seen is not there any more: somebody was faster.
+    assert!(!store.set_password_hash(ann.id, &hash(ann.id), newer.clone()).await.unwrap());
+    assert!(!store.set_password_hash(ann.id, &PasswordHash::new(""), newer.clone()).await.unwrap());
+    assert!(kept(ann.id).await == new, "it stays");
+    assert!(!store.set_password_hash(user_id(9), &new, newer.clone()).await.unwrap(), "there is nobody");
+    assert!(kept(bob.id).await == hash(bob.id), "nobody else is touched");
+    assert!(store.set_password_hash(ann.id, &new, newer.clone()).await.unwrap());
+    for key in [id(ann.id), username("ann"), email("ann@example.org")] {
+        let (user, hash) = store.credentials(&key).await.unwrap().expect("credentials must be found");
+        assert!(user == ann && hash == newer, "{key:?}");
+    }
+    assert_eq!(last_position(&*store).await, Position(0), "it is not logged");
 }
 
 /// Everybody comes in the order in which the accounts were made, which is neither that of ids nor that of times.
@@ -168,7 +251,7 @@ pub async fn texts_of_people_come_back_as_given(store: Arc<dyn Store>) {
     let account = |n: u16, text: &str| {
         let NewUser { user, .. } = new_user(n, Some(text), Some(&text.to_lowercase()));
         let user = User { full_name: text.into(), picture: text.into(), ..user };
-        NewUser { user, password_hash: PasswordHash::new(text) }
+        NewUser { user, password_hash: PasswordHash::new(text), name_key: None }
     };
     for (n, text) in (0..).zip(ODD_TEXTS) {
         let new = account(n, text);

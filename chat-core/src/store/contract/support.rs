@@ -109,7 +109,7 @@ pub(super) fn new_user(n: u16, name: Option<&str>, address: Option<&str>) -> New
         updated_at: at(2000 + i64::from(n)),
         last_seen: None,
     };
-    NewUser { password_hash: hash(user.id), user }
+    NewUser { password_hash: hash(user.id), user, name_key: None }
 }
 
 /// Makes an account that nobody is in the way of.

@@ -77,17 +77,24 @@ impl fmt::Debug for MemoryStore {
 impl UserStore for MemoryStore {
     async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
         let mut state = self.open()?;
-        let NewUser { user, password_hash } = new;
+        let NewUser { user, password_hash, name_key } = new;
         let id = UserKey::Id(user.id);
-        let username = user.username.clone().map(|name| UserKey::Username(name).folded());
-        let email = user.email.clone().map(|email| UserKey::Email(email).folded());
+        let both =
+            |text: &String| [UserKey::Username(text.clone()).folded(), UserKey::Email(text.clone()).folded()];
         let taken = |key: &UserKey| state.account_index.contains_key(key);
-        if taken(&id) || username.as_ref().is_some_and(taken) {
+        let is_anybodys = |text: &String| both(text).iter().any(taken);
+        if taken(&id) || user.username.as_ref().is_some_and(is_anybodys) {
             return Ok(CreatedUser::UsernameTaken);
         }
-        if email.as_ref().is_some_and(taken) {
+        if user.email.as_ref().is_some_and(is_anybodys) {
             return Ok(CreatedUser::EmailTaken);
         }
+        if name_key.as_ref().is_some_and(|key| state.name_keys.contains(key)) {
+            return Ok(CreatedUser::key_taken(&user));
+        }
+        state.name_keys.extend(name_key);
+        let username = user.username.clone().map(|name| UserKey::Username(name).folded());
+        let email = user.email.clone().map(|email| UserKey::Email(email).folded());
         let index = state.accounts.len();
         state.account_index.extend([Some(id), username, email].into_iter().flatten().map(|key| (key, index)));
         let user = Arc::new(user);
@@ -126,6 +133,20 @@ impl UserStore for MemoryStore {
         let position = state.note(at, Logged::Other(Change::ProfileUpdated { user }));
         state.accounts[index].profile = position;
         Ok(Some((position, state.accounts[index].user.clone())))
+    }
+
+    async fn set_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let account = self.account(&UserKey::Id(user))?;
+        let Some(mut account) = account.filter(|account| account.password_hash == *old) else {
+            return Ok(false);
+        };
+        account.password_hash = new;
+        Ok(true)
     }
 
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ pub(super) struct State {
     pub(super) accounts: Vec<Account>,
     /// From every folded key of a person to their index in `accounts`.
     pub(super) account_index: HashMap<UserKey, usize>,
+    pub(super) name_keys: HashSet<String>,
     pub(super) revoked: HashMap<[u8; 32], Timestamp>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) directs: HashMap<Pair, ConversationId>,

@@ -7,7 +7,8 @@ use super::writing::{Needs, Writing};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, ConversationKind, Member, NewUser, Pair, Position, ProfilePatch, Role, Seq, Tombstone, User,
+    Conversation, ConversationKind, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq,
+    Tombstone, User,
 };
 use crate::store::{
     Appended, CreatedUser, FINGERPRINT_WINDOW, NewMessage, NewRoom, StoreError, StoredMessage,
@@ -78,8 +79,11 @@ impl Change for CreateUser {
     fn needs(&self, needs: &mut Needs) {
         let user = &self.0.user;
         needs.users.insert(user.id);
-        needs.usernames.extend(user.username.as_deref().map(documents::folded));
-        needs.emails.extend(user.email.as_deref().map(documents::folded));
+        for text in [&user.username, &user.email].into_iter().flatten() {
+            needs.usernames.insert(documents::folded(text));
+            needs.emails.insert(documents::folded(text));
+        }
+        needs.name_keys.extend(self.0.name_key.clone());
     }
 
     fn may_be_logged(&self) -> bool {
@@ -88,15 +92,18 @@ impl Change for CreateUser {
 
     fn run(&self, writing: &mut Writing) -> Result<CreatedUser, StoreError> {
         let user = &self.0.user;
-        let username = user.username.as_deref().map(documents::folded);
-        let email = user.email.as_deref().map(documents::folded);
-        if writing.users.contains_key(&user.id)
-            || username.is_some_and(|name| writing.usernames.contains_key(&name))
-        {
+        let is_anybodys = |text: &String| {
+            let text = documents::folded(text);
+            writing.usernames.contains_key(&text) || writing.emails.contains_key(&text)
+        };
+        if writing.users.contains_key(&user.id) || user.username.as_ref().is_some_and(is_anybodys) {
             return Ok(CreatedUser::UsernameTaken);
         }
-        if email.is_some_and(|email| writing.emails.contains_key(&email)) {
+        if user.email.as_ref().is_some_and(is_anybodys) {
             return Ok(CreatedUser::EmailTaken);
+        }
+        if self.0.name_key.as_ref().is_some_and(|key| writing.name_keys.contains(key)) {
+            return Ok(CreatedUser::key_taken(user));
         }
         writing.add_user(&self.0);
         Ok(CreatedUser::Created(Arc::new(user.clone())))
@@ -138,6 +145,28 @@ impl Change for UpdateProfile {
         });
         writing.writes.profiles.insert(self.user, position);
         Ok(Some((position, now)))
+    }
+}
+
+pub(super) struct SetPasswordHash {
+    pub(super) user: UserId,
+    pub(super) old: PasswordHash,
+    pub(super) new: PasswordHash,
+}
+
+impl Change for SetPasswordHash {
+    type Done = bool;
+
+    fn needs(&self, needs: &mut Needs) {
+        needs.users.insert(self.user);
+    }
+
+    fn may_be_logged(&self) -> bool {
+        false
+    }
+
+    fn run(&self, writing: &mut Writing) -> Result<bool, StoreError> {
+        Ok(writing.change_password(self.user, &self.old, &self.new))
     }
 }
 

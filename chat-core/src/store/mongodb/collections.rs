@@ -42,6 +42,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
                 index("username_folded", doc! { "username_folded": 1 }, unique_if_present()),
                 index("email_folded", doc! { "email_folded": 1 }, unique_if_present()),
                 index("profile", doc! { "profile_position": 1 }, doc! { "sparse": true }),
+                index("name_key", doc! { "name_key": 1 }, unique_if_present()),
             ],
         ),
         (CONVERSATIONS, vec![index("pair", doc! { "pair": 1 }, unique_if_present())]),

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::collections::{self, COUNTERS};
 use super::commit::{end_sessions, read_counter};
 use super::faults::{self, Fault};
+use super::name_keys;
 use crate::store::StoreError;
 
 /// How long the driver looks for a server that takes writes, if the URI does not say.
@@ -55,6 +56,7 @@ pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
         timeout(INDEXES, collections::make(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
         let session = client.start_session().causal_consistency(false).await?;
         let me = register(&client, &db, &session).await?;
+        timeout(INDEXES, name_keys::give(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
         Ok((session, me))
     };
     let (session, me) = prepared.await.map_err(Fault::into_store_error)?;

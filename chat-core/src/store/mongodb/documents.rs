@@ -190,6 +190,9 @@ pub(super) fn user_document(new: &NewUser, place: i64) -> RawDocumentBuf {
         doc.append(cstr!("email"), email.as_str());
         doc.append(cstr!("email_folded"), folded(email).as_str());
     }
+    if let Some(name_key) = &new.name_key {
+        doc.append(cstr!("name_key"), name_key.as_str());
+    }
     doc.append(cstr!("full_name"), user.full_name.as_str());
     doc.append(cstr!("picture"), user.picture.as_str());
     doc.append(cstr!("password_hash"), new.password_hash.expose());
@@ -212,6 +215,19 @@ pub(super) fn user_update(user: &User, profile: Option<Position>) -> RawDocument
         set.append(cstr!("profile_position"), number(position));
     }
     rawdoc! { "q": { "_id": object_id(user.id.as_bytes()) }, "u": { "$set": set } }
+}
+
+/// The statement that changes a password's hash.
+pub(super) fn password_update(user: UserId, hash: &PasswordHash) -> RawDocumentBuf {
+    rawdoc! { "q": { "_id": object_id(user.as_bytes()) }, "u": { "$set": { "password_hash": hash.expose() } } }
+}
+
+/// The statement that gives an account from before there were keys of names its key.
+pub(super) fn name_key_update(user: UserId, name_key: &str) -> RawDocumentBuf {
+    rawdoc! {
+        "q": { "_id": object_id(user.as_bytes()), "name_key": { "$exists": false } },
+        "u": { "$set": { "name_key": name_key } },
+    }
 }
 
 pub(super) fn direct_document(id: ConversationId, pair: Pair, at: Timestamp, last: Seq) -> RawDocumentBuf {
@@ -393,6 +409,13 @@ pub(super) fn read_user(doc: &RawDocument) -> Result<(User, PasswordHash), Store
         last_seen: fields.field("last_seen", as_moment)?,
     };
     Ok((user, PasswordHash::new(fields.text("password_hash")?)))
+}
+
+/// An account with all that only the store knows of it.
+pub(super) fn read_account(doc: &RawDocument) -> Result<NewUser, StoreError> {
+    let (user, password_hash) = read_user(doc)?;
+    let name_key = Reading::new("user", doc).field("name_key", as_text)?;
+    Ok(NewUser { user, password_hash, name_key })
 }
 
 /// A conversation without its members.

@@ -24,6 +24,7 @@
 //! | | `place` | the order of the accounts |
 //! | | `username`, `username_folded` | as given, and in lower case; missing when there is none |
 //! | | `email`, `email_folded` | the same |
+//! | | `name_key` | what nobody else's name may have in common with theirs; missing when somebody has it already, as in databases from before there were such keys |
 //! | | `full_name`, `picture`, `password_hash` | |
 //! | | `created_at`, `updated_at`, `last_seen` | |
 //! | | `profile_position` | position of the last change of the profile; missing when there was none |
@@ -52,7 +53,7 @@
 //! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
-//! | `chat_counters` | `_id` | `log`, the only one |
+//! | `chat_counters` | `_id` | `log` |
 //! | | `position` | the last one |
 //! | | `read_up_to` | the position up to which members without a `read_seq` have read everything |
 //! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
@@ -61,6 +62,7 @@
 //! | | `profiles_noted` | `profile_position` is there |
 //! | | `version` | of this layout |
 //! | | `importing` | while everything is copied here from another store; missing otherwise |
+//! | | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
 //!
 //! # Databases from before there were read marks
 //! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
@@ -82,6 +84,7 @@ mod faults;
 mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
+mod name_keys;
 mod personal;
 mod reads;
 mod search;
@@ -180,6 +183,15 @@ impl UserStore for MongoStore {
         at: Timestamp,
     ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
         self.writer.write(changes::UpdateProfile { user, patch, at }).await
+    }
+
+    async fn set_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.writer.write(changes::SetPasswordHash { user, old: old.clone(), new }).await
     }
 
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {

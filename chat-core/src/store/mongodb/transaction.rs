@@ -77,10 +77,13 @@ impl Transaction<'_> {
         if !needs.emails.is_empty() {
             ways.add(rawdoc! { "email_folded": any_of_texts(&needs.emails) });
         }
+        if !needs.name_keys.is_empty() {
+            ways.add(rawdoc! { "name_key": any_of_texts(&needs.name_keys) });
+        }
         let Some(filter) = ways.filter() else { return Ok(()) };
         let command = rawdoc! { "find": USERS, "filter": filter };
         self.find(command, |doc| {
-            writing.know_user(documents::read_user(doc)?.0);
+            writing.know_user(documents::read_account(doc)?);
             Ok(())
         })
         .await
@@ -212,6 +215,7 @@ impl Transaction<'_> {
         let Writes { changed_users, profiles, .. } = &writing.writes;
         let changed_users = changed_users.iter().filter_map(|id| writing.users.get(id));
         let updates = changed_users.map(|user| documents::user_update(user, profiles.get(&user.id).copied()));
+        let updates: Vec<_> = updates.chain(writing.password_updates()).collect();
         self.update(USERS, updates).await?;
         let revocations = std::mem::take(&mut writing.writes.revocations);
         self.update(REVOKED_TOKENS, revocations).await

@@ -8,7 +8,9 @@ use mongodb::bson::RawDocumentBuf;
 use super::documents::{self, Entry, Kind, MessageDocument};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Fingerprint, Member, NewUser, Pair, Position, Role, Seq, User};
+use crate::model::{
+    Conversation, Fingerprint, Member, NewUser, Pair, PasswordHash, Position, Role, Seq, User,
+};
 use crate::store::{NewMessage, StoreError, StoredMessage};
 
 /// What a batch of changes looks at. Whatever is not found is known not to be there.
@@ -19,6 +21,7 @@ pub(super) struct Needs {
     pub(super) usernames: HashSet<String>,
     /// Folded.
     pub(super) emails: HashSet<String>,
+    pub(super) name_keys: HashSet<String>,
     /// Conversations of which only the end is asked for.
     pub(super) ends: HashSet<ConversationId>,
     /// Conversations with their members.
@@ -50,6 +53,8 @@ pub(super) struct Writing {
     pub(super) users: HashMap<UserId, User>,
     pub(super) usernames: HashMap<String, UserId>,
     pub(super) emails: HashMap<String, UserId>,
+    pub(super) name_keys: HashSet<String>,
+    password_hashes: HashMap<UserId, PasswordHash>,
     pub(super) ends: HashMap<ConversationId, Seq>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) pairs: HashMap<Pair, ConversationId>,
@@ -70,6 +75,7 @@ pub(super) struct Writes {
     pub(super) changed_users: BTreeSet<UserId>,
     /// Where the log says that a profile was changed last.
     pub(super) profiles: HashMap<UserId, Position>,
+    pub(super) changed_passwords: BTreeSet<UserId>,
     pub(super) conversations: Vec<RawDocumentBuf>,
     /// Where conversations end now, and the position of their last message.
     pub(super) ends: BTreeMap<ConversationId, (Seq, Position)>,
@@ -127,14 +133,16 @@ impl Writing {
     }
 
     pub(super) fn add_user(&mut self, new: &NewUser) {
-        let user = &new.user;
         // Strictly increasing in the order of commit, on all nodes.
         let place = self.batch << documents::PLACE_BITS | self.writes.users.len() as i64;
         self.writes.users.push(documents::user_document(new, place));
-        self.know_user(user.clone());
+        self.know_user(new.clone());
     }
 
-    pub(super) fn know_user(&mut self, user: User) {
+    pub(super) fn know_user(&mut self, account: NewUser) {
+        let NewUser { user, password_hash, name_key } = account;
+        self.name_keys.extend(name_key);
+        self.password_hashes.insert(user.id, password_hash);
         let folded = |text: &Option<String>| text.as_deref().map(documents::folded);
         self.usernames.extend(folded(&user.username).map(|name| (name, user.id)));
         self.emails.extend(folded(&user.email).map(|email| (email, user.id)));
@@ -146,6 +154,20 @@ impl Writing {
         let user = self.users.get_mut(&id)?;
         self.writes.changed_users.insert(id);
         Some(user)
+    }
+
+    /// Puts another hash in the place of one, if that is there; answers whether it was.
+    pub(super) fn change_password(&mut self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> bool {
+        let Some(hash) = self.password_hashes.get_mut(&id).filter(|hash| *hash == old) else { return false };
+        hash.clone_from(new);
+        self.writes.changed_passwords.insert(id);
+        true
+    }
+
+    /// The statements for the passwords that have changed.
+    pub(super) fn password_updates(&self) -> impl Iterator<Item = RawDocumentBuf> {
+        let changed = self.writes.changed_passwords.iter();
+        changed.filter_map(|id| Some(documents::password_update(*id, self.password_hashes.get(id)?)))
     }
 
     pub(super) fn add_conversation(&mut self, document: RawDocumentBuf, conversation: Conversation) {

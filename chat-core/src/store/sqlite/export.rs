@@ -89,11 +89,12 @@ impl SqliteExport {
     fn read(&self) -> rusqlite::Result<(Vec<Record>, i64)> {
         match self.table {
             Table::Users => {
-                let sql = format!("SELECT {}, key FROM users WHERE key > ? ORDER BY key", rows::USER);
+                let sql =
+                    format!("SELECT {}, key, name_key FROM users WHERE key > ? ORDER BY key", rows::USER);
                 self.rows(&sql, |row| {
                     let (user, password_hash) = rows::read_user(row)?;
                     let place = row.get(9)?;
-                    let account = NewUser { user, password_hash };
+                    let account = NewUser { user, password_hash, name_key: row.get(10)? };
                     Ok((Record::User { account, place }, place, 0))
                 })
             }

@@ -221,6 +221,16 @@ impl UserStore for SqliteStore {
         Ok(updated.map(|(position, user)| (position, user.into())))
     }
 
+    async fn set_password_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let old = old.clone();
+        self.writer.write(move |writing| writing.set_password_hash(user, &old, &new)).await
+    }
+
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.writer.write(move |writing| writing.record_last_seen(user, at)).await
     }

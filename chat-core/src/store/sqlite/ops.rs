@@ -9,7 +9,7 @@ use super::rows::{self, Kind};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, Member, NewUser, Pair, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
 use crate::store::{Appended, CreatedUser, NewMessage, NewRoom, StoredMessage};
 
@@ -71,16 +71,18 @@ impl<'a> Writing<'a> {
         let user = &new.user;
         let (username, email) = rows::folded_names(user);
         let taken = |sql: &str, value: &dyn rusqlite::ToSql| self.db.prepare_cached(sql)?.exists([value]);
-        if taken("SELECT 1 FROM users WHERE id = ?", user.id.as_bytes())?
-            || taken("SELECT 1 FROM users WHERE username_folded = ?", &username)?
-        {
+        let is_anybodys = "SELECT 1 FROM users WHERE username_folded = ?1 OR email_folded = ?1";
+        if taken("SELECT 1 FROM users WHERE id = ?", user.id.as_bytes())? || taken(is_anybodys, &username)? {
             return Ok(CreatedUser::UsernameTaken);
         }
-        if taken("SELECT 1 FROM users WHERE email_folded = ?", &email)? {
+        if taken(is_anybodys, &email)? {
             return Ok(CreatedUser::EmailTaken);
         }
+        if taken("SELECT 1 FROM users WHERE name_key = ?", &new.name_key)? {
+            return Ok(CreatedUser::key_taken(user));
+        }
         let sql = "INSERT INTO users (id, username, username_folded, email, email_folded, full_name, picture,
-            password_hash, created_at, updated_at, last_seen) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+            password_hash, created_at, updated_at, last_seen, name_key) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
         self.db.prepare_cached(sql)?.execute(params![
             user.id.as_bytes(),
             user.username,
@@ -93,8 +95,21 @@ impl<'a> Writing<'a> {
             user.created_at.as_millis(),
             user.updated_at.as_millis(),
             user.last_seen.map(Timestamp::as_millis),
+            new.name_key,
         ])?;
         Ok(CreatedUser::Created(user.clone().into()))
+    }
+
+    pub(super) fn set_password_hash(
+        &mut self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> rusqlite::Result<bool> {
+        let sql = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?";
+        let changed =
+            self.db.prepare_cached(sql)?.execute(params![new.expose(), id.as_bytes(), old.expose()])?;
+        Ok(changed > 0)
     }
 
     pub(super) fn update_profile(

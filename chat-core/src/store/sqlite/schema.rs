@@ -1,14 +1,15 @@
 //! The tables, and how older files become newer ones.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
+use crate::policy::name_key;
 use crate::store::StoreError;
 
 /// `PRAGMA application_id`: "chat" in ASCII, so that no other program's file is taken for ours.
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -128,6 +129,32 @@ CREATE INDEX log_by_room ON log (room, position) WHERE room IS NOT NULL;
 CREATE INDEX log_removals ON log (user, position) WHERE kind = 6;
 ";
 
+/// What nobody else's name may have in common with somebody's: see [`NewUser::name_key`](crate::model::NewUser). It is
+/// given to those who are there by [`give_name_keys`].
+const V6: &str = "
+ALTER TABLE users ADD COLUMN name_key TEXT;
+CREATE UNIQUE INDEX users_by_name_key ON users (name_key) WHERE name_key IS NOT NULL;
+";
+
+/// The version that knows keys of names.
+const WITH_NAME_KEYS: usize = 6;
+
+/// Gives everybody the key of their name. Of those whose names look the same the first gets it, and the others stay as
+/// they are, without one.
+fn give_name_keys(db: &Connection) -> rusqlite::Result<()> {
+    let mut update = db.prepare("UPDATE OR IGNORE users SET name_key = ? WHERE key = ?")?;
+    let mut select = db.prepare("SELECT key, coalesce(username, email) FROM users ORDER BY key")?;
+    // Read whole: what is being changed must not be walked over meanwhile.
+    let handles = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let handles: Vec<(i64, Option<String>)> = handles.collect::<Result<_, _>>()?;
+    for (key, handle) in handles {
+        if let Some(name_key) = handle.as_deref().and_then(name_key) {
+            update.execute(params![name_key, key])?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the tables, or brings those of an older version up to date.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
@@ -149,6 +176,9 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     for step in &STEPS[version..] {
         tx.execute_batch(step).map_err(fault)?;
     }
+    if version < WITH_NAME_KEYS {
+        give_name_keys(&tx).map_err(fault)?;
+    }
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
     tx.pragma_update(None, "user_version", STEPS.len() as u32).map_err(fault)?;
     tx.commit().map_err(fault)
@@ -158,16 +188,15 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
 mod tests {
     use std::path::Path;
 
-    use rusqlite::params;
-
     use super::*;
     use crate::clock::Timestamp;
     use crate::id::{ConversationId, MessageId, UserId};
-    use crate::model::{Position, Seq};
+    use crate::model::{NewUser, PasswordHash, Position, Seq, User, UserKey};
     use crate::search::{Query, Terms};
     use crate::store::sqlite::SqliteOptions;
     use crate::store::{
-        Change, ChangeLog, MessageStore, ReadMarkStore, SearchIndex, SqliteStore, UnreadCount,
+        Change, ChangeLog, CreatedUser, MessageStore, ReadMarkStore, SearchIndex, SqliteStore, UnreadCount,
+        UserStore,
     };
 
     const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
@@ -292,6 +321,59 @@ mod tests {
                 deleted,
                 "{sql}: {plan:#?}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_are_older_than_their_keys_stay_and_are_taken() {
+        for version in 1..WITH_NAME_KEYS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chat.db");
+            file_of_version(&path, version);
+            let db = Connection::open(&path).unwrap();
+            // The second looks like the first, and the last has no user name.
+            let old = [(1, Some("coco"), None), (2, Some("сосо"), None), (3, None, Some("zoe@example.org"))];
+            for (n, name, email) in old {
+                let sql = "INSERT INTO users (id, username, username_folded, email, email_folded, full_name, picture,
+                    password_hash, created_at, updated_at) VALUES (?1, ?2, ?2, ?3, ?3, '', '', 'hash', 1, 1)";
+                db.execute(sql, params![[n as u8; 12], name, email]).unwrap();
+            }
+            drop(db);
+            for opened in 1..=2 {
+                let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+                for (n, name, email) in old {
+                    let key = name.map(|name| UserKey::Username(name.into()));
+                    let key = key.or(email.map(|email| UserKey::Email(email.into()))).unwrap();
+                    let found = store.credentials(&key).await.unwrap().map(|(user, _)| user.id);
+                    assert_eq!(
+                        found,
+                        Some(UserId::from_bytes([n as u8; 12])),
+                        "version {version}, opened {opened}"
+                    );
+                }
+                let new = |name: &str| {
+                    let at = Timestamp::from_millis(2);
+                    let user = User {
+                        id: UserId::from_bytes([9; 12]),
+                        username: Some(name.into()),
+                        email: None,
+                        full_name: name.into(),
+                        picture: String::new(),
+                        created_at: at,
+                        updated_at: at,
+                        last_seen: None,
+                    };
+                    NewUser::new(user, PasswordHash::new("x"))
+                };
+                for name in ["ｃｏｃｏ", "сосо", "СОСО", "zоe@example.org"] {
+                    let refused = store.create_user(new(name)).await.unwrap();
+                    assert_eq!(
+                        refused,
+                        CreatedUser::UsernameTaken,
+                        "{name}, version {version}, opened {opened}"
+                    );
+                }
+            }
         }
     }
 

@@ -1,0 +1,331 @@
+//! Names by Unicode's rules: what may stand in one, and which look the same.
+//!
+//! - What cannot be seen, or turns the direction of what follows, is in no name, except where writing needs it: joiners
+//!   in Persian and Indic words (RFC 5892, appendix A) and in emoji, and selectors behind the characters they select a
+//!   form of.
+//! - A user name mixes no scripts that are not written together (UTS 39, section 5.2, "Highly Restrictive"): Latin
+//!   goes with Japanese, Korean and Chinese, and with nothing else.
+//! - Two user names with the same [key](name_key) look the same. The key is the skeleton of UTS 39, section 4, of what is
+//!   beyond ASCII. ASCII stays as it is: by the rules alone `modem` would be `modern` and `user1` would be `userl`, and
+//!   people with such names could not get accounts beside each other.
+
+use icu_properties::props::{
+    CanonicalCombiningClass, Emoji, ExtendedPictographic, GeneralCategory, JoiningType, Script,
+};
+use icu_properties::script::ScriptWithExtensions;
+use icu_properties::{CodePointMapData, CodePointSetData};
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::mixed_script::AugmentedScriptSet;
+
+const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
+const ZERO_WIDTH_JOINER: char = '\u{200d}';
+/// The flag before whose region's letters stand that cannot be seen (UTS 51, emoji tag sequences).
+const BLACK_FLAG: char = '\u{1f3f4}';
+const END_OF_TAGS: char = '\u{e007f}';
+
+/// What two names have in common that look the same; none when nothing of the name can be seen.
+///
+/// Case, width, composition, runs of white space and what cannot be seen make no difference.
+pub fn name_key(name: &str) -> Option<String> {
+    let mut key = String::with_capacity(name.len());
+    for c in fold(&fold(name)).chars() {
+        if c.is_whitespace() {
+            if !key.is_empty() && !key.ends_with(' ') {
+                key.push(' ');
+            }
+        } else if c.is_ascii() {
+            key.push(c);
+        } else {
+            push_prototype(&mut key, c);
+        }
+    }
+    key.truncate(key.trim_end().len());
+    (!key.is_empty()).then_some(key)
+}
+
+/// Full case folding and compatibility composition. Folding by way of the upper case joins what has one upper case, as
+/// `ς` and `σ`, `ß` and `ss`.
+fn fold(text: &str) -> String {
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
+}
+
+/// Appends what UTS 39 takes a character for that is not ASCII. What it takes for nothing cannot be seen.
+fn push_prototype(key: &mut String, c: char) {
+    let text = c.to_string();
+    let prototype: String = unicode_security::skeleton(&text).flat_map(char::to_lowercase).collect();
+    // The prototype of m; here it is only what stands for one.
+    key.push_str(if prototype == "rn" { "m" } else { &prototype });
+}
+
+/// Whether a user name mixes scripts that are not written together.
+pub(crate) fn mixes_scripts(name: &str) -> bool {
+    if !AugmentedScriptSet::for_str(name).is_empty() {
+        return false;
+    }
+    let is_latin = |c: &char| ScriptWithExtensions::new().has_script(*c, Script::Latin);
+    let rest: String = name.chars().filter(|c| !is_latin(c)).collect();
+    let rest = AugmentedScriptSet::for_str(&rest);
+    !(rest.jpan || rest.kore || rest.hanb)
+}
+
+/// What is wrong with the characters of a user name, if something is.
+pub(crate) fn problem_in_user_name(name: &str) -> Option<&'static str> {
+    let selected = |chars: &[char], at: usize| is_selector_in_place(chars, at);
+    problem(name, selected).or_else(|| {
+        let category = CodePointMapData::<GeneralCategory>::new();
+        let nameless =
+            |c| matches!(category.get(c), GeneralCategory::PrivateUse | GeneralCategory::Unassigned);
+        name.chars().any(nameless).then_some("must not contain characters that have no meaning")
+    })
+}
+
+/// What is wrong with the characters of a name to show, if something is.
+pub(crate) fn problem_in_display_name(name: &str) -> Option<&'static str> {
+    problem(name, |chars, at| {
+        is_selector_in_place(chars, at) || is_joiner_in_place(chars, at) || is_flag_in_place(chars, at)
+    })
+}
+
+fn problem(name: &str, may_stand: impl Fn(&[char], usize) -> bool) -> Option<&'static str> {
+    let chars: Vec<char> = name.chars().collect();
+    let category = CodePointMapData::<GeneralCategory>::new();
+    for (at, &c) in chars.iter().enumerate() {
+        match category.get(c) {
+            GeneralCategory::Control
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator => return Some("must not contain control characters"),
+            category if is_invisible(c, category) && !may_stand(&chars, at) => {
+                return Some("must not contain invisible characters");
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether nothing is seen of a character, or nothing but what it does to others.
+fn is_invisible(c: char, category: GeneralCategory) -> bool {
+    // Signs that show nothing by their form: the empty Braille cell, the null note head.
+    category == GeneralCategory::Format
+        || matches!(c, '\u{2800}' | '\u{1d159}')
+        || (!c.is_ascii() && unicode_security::skeleton(&c.to_string()).next().is_none())
+}
+
+/// A variation selector behind something of which it may select a form.
+fn is_selector_in_place(chars: &[char], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1).map(|before| chars[before]) else { return false };
+    let is_of = |script| ScriptWithExtensions::new().has_script(before, script);
+    match chars[at] {
+        '\u{fe0e}' | '\u{fe0f}' => CodePointSetData::new::<Emoji>().contains(before),
+        '\u{e0100}'..='\u{e01ef}' => is_of(Script::Han),
+        '\u{180b}'..='\u{180d}' | '\u{180f}' => is_of(Script::Mongolian),
+        _ => false,
+    }
+}
+
+/// A joiner, or the opposite, where its language or an emoji needs it.
+fn is_joiner_in_place(chars: &[char], at: usize) -> bool {
+    let (before, after) = (&chars[..at], &chars[at + 1..]);
+    let follows_virama = before.last().is_some_and(|&c| {
+        CodePointMapData::<CanonicalCombiningClass>::new().get(c) == CanonicalCombiningClass::Virama
+    });
+    match chars[at] {
+        ZERO_WIDTH_NON_JOINER => follows_virama || is_between_joining(before, after),
+        ZERO_WIDTH_JOINER => follows_virama || is_within_emoji(before, after),
+        _ => false,
+    }
+}
+
+/// RFC 5892, appendix A.1: where letters would join that must not.
+fn is_between_joining(before: &[char], after: &[char]) -> bool {
+    let types = CodePointMapData::<JoiningType>::new();
+    let joining = |c: Option<&char>| c.map(|c| types.get(*c));
+    let is_transparent = |c: &&char| types.get(**c) == JoiningType::Transparent;
+    let before = joining(before.iter().rev().find(|c| !is_transparent(c)));
+    let after = joining(after.iter().find(|c| !is_transparent(c)));
+    matches!(before, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
+        && matches!(after, Some(JoiningType::RightJoining | JoiningType::DualJoining))
+}
+
+/// UTS 51, emoji ZWJ sequences.
+fn is_within_emoji(before: &[char], after: &[char]) -> bool {
+    let pictographs = CodePointSetData::new::<ExtendedPictographic>();
+    let is_form = |c: &&char| matches!(**c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let before = before.iter().rev().find(|c| !is_form(c));
+    [before, after.first()].into_iter().all(|c| c.is_some_and(|c| pictographs.contains(*c)))
+}
+
+/// The tags behind a flag that say of which region it is.
+fn is_flag_in_place(chars: &[char], at: usize) -> bool {
+    let is_tag = |c: &char| ('\u{e0020}'..='\u{e007e}').contains(c);
+    if !is_tag(&chars[at]) && chars[at] != END_OF_TAGS {
+        return false;
+    }
+    let start = chars[..at].iter().rev().find(|c| !is_tag(c));
+    let end = chars[at..].iter().find(|c| !is_tag(c));
+    start == Some(&BLACK_FLAG) && end == Some(&END_OF_TAGS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_the_same_have_one_key() {
+        for (one, other) in [
+            ("Ann", "aNN"),
+            // Another width, other letters for the same, another composition.
+            ("ann", "ａｎｎ"),
+            ("ann", "𝐚𝐧𝐧"),
+            ("zoé", "zoe\u{301}"),
+            ("straße", "STRASSE"),
+            ("ｶﾞ", "ガ"),
+            // Another script throughout: Cyrillic, Greek.
+            ("coco", "сосо"),
+            ("apple", "аррӏе"),
+            ("Oo.oO", "Οο.οΟ"),
+            // Invisible.
+            ("ann", "a\u{200b}nn\u{2060}"),
+            ("ann", "\u{202e}ann\u{202c}"),
+            ("ann", "an\u{ad}n"),
+            ("ann", "ann\u{fe0f}"),
+            ("ann lee", "ann \u{a0} lee"),
+            ("ann", "\u{3164}ann "),
+        ] {
+            assert_eq!(name_key(one), name_key(other), "{one:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_have_keys_that_differ() {
+        let names = [
+            "modem",
+            "modern",
+            "user1",
+            "userl",
+            "user|",
+            "user0",
+            "usero",
+            "zoe",
+            "zoé",
+            "zoë",
+            "ann",
+            "anna",
+            "ann lee",
+            "annlee",
+            "ann.lee",
+            "ann-lee",
+            "аня",
+            "юлия",
+            "山田",
+            "山本",
+            "ひろ",
+            "김민수",
+            "محمد",
+        ];
+        for (at, one) in names.iter().enumerate() {
+            for other in &names[at + 1..] {
+                assert_ne!(name_key(one), name_key(other), "{one} and {other}");
+            }
+        }
+        for nothing in ["", " ", "\u{200b}", "\u{3164}\u{202e}"] {
+            assert_eq!(name_key(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_keys_are_the_same() {
+        for name in ["Ann Lee", "Ἀθηνᾶ", "аррӏе", "ǅ\u{130}", "ﬀ", "ÅSA-ΔΈΛΤΑ", "महेश", "℡"]
+        {
+            let key = name_key(name).unwrap();
+            assert_eq!(name_key(&key).as_ref(), Some(&key), "{name}");
+        }
+    }
+
+    #[test]
+    fn scripts_that_are_written_together_may_be_mixed() {
+        for good in [
+            "ann",
+            "Jörg Müller",
+            "анна",
+            "Αννα",
+            "山田taro",
+            "ひろカナ漢字",
+            "김ann민수",
+            "ann123_-.@",
+            "महेश 2",
+            "ann👩",
+            "محمد",
+            "ǅ",
+            "",
+            "๑๒๓ไทย",
+        ] {
+            assert!(!mixes_scripts(good), "{good}");
+        }
+        for bad in ["аnn", "pаypal", "αnn", "аня-Ann", "Ꭺnn", "annमहेश", "аΑ", "山аб"] {
+            assert!(mixes_scripts(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_what_it_is() {
+        let good = [
+            "Ann",
+            "Jörg Müller",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "👩\u{200d}👩\u{200d}👧",
+            "❤\u{fe0f}",
+            "👩🏽\u{200d}💻",
+            "🏳\u{fe0f}\u{200d}🌈",
+            "葛\u{e0100}城",
+            "1\u{fe0f}\u{20e3}",
+            "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+            "\u{fffd}",
+            "\u{f8ff}",
+        ];
+        for name in good {
+            assert_eq!(problem_in_display_name(name), None, "{name:?}");
+        }
+        let invisible = Some("must not contain invisible characters");
+        for name in [
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200d}b",
+            "a\u{200c}b",
+            "a\u{ad}b",
+            "\u{3164}",
+            "a\u{fe0f}",
+            "\u{2800}",
+            "a\u{e0041}",
+            "🏴\u{e0067}",
+            "a\u{feff}",
+            "a\u{34f}b",
+            "a\u{115f}",
+            "\u{e0001}",
+            "\u{200e}a",
+            "a\u{200f}",
+            "a\u{061c}",
+            "a\u{2060}",
+            "👩\u{200d}",
+            "\u{200d}👩",
+        ] {
+            assert_eq!(problem_in_display_name(name), invisible, "{name:?}");
+            assert_eq!(problem_in_user_name(name), invisible, "{name:?}");
+        }
+        for name in ["a\0", "a\nb", "\u{85}", "\u{2028}", "a\u{7f}"] {
+            assert_eq!(
+                problem_in_display_name(name),
+                Some("must not contain control characters"),
+                "{name:?}"
+            );
+        }
+        assert_eq!(problem_in_user_name("ann❤\u{fe0f}"), None);
+        for name in ["a\u{f8ff}", "a\u{378}", "\u{10ffff}"] {
+            let nameless = Some("must not contain characters that have no meaning");
+            assert_eq!(problem_in_user_name(name), nameless, "{name:?}");
+        }
+        assert_eq!(problem_in_user_name("می\u{200c}خواهم"), invisible, "no joiners in user names");
+    }
+}
