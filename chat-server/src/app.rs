@@ -188,10 +188,14 @@ impl App {
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let memory = Memory::new(config.memory_limit);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret),
             reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
-            budgets: Budgets::new(Rates::new(config.read_budget, config.change_budget, config.send_budget)),
+            budgets: Budgets::new(
+                Rates::new(config.read_budget, config.change_budget, config.send_budget),
+                memory.clone(),
+            ),
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
@@ -207,7 +211,7 @@ impl App {
             cluster,
             draining: AtomicBool::new(false),
             readiness: Readiness::default(),
-            memory: Memory::new(config.memory_limit),
+            memory,
             tasks: Mutex::default(),
             config,
             chat,

@@ -47,6 +47,9 @@ struct Holding {
     cut: CancellationToken,
 }
 
+/// Less than so many bytes at one place is not worth accounting for.
+pub(crate) const MIN_ACCOUNTED: usize = 64 << 10;
+
 /// There is no room: the owner holds more than anybody else, or was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server has no memory left for this")]

@@ -48,6 +48,7 @@ use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person};
+use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -82,6 +83,7 @@ pub struct Session {
     searches: Mutex<Searches<Command, Option<Ack>>>,
     /// What all connections of this person have in common.
     person: Arc<Person>,
+    memory: Arc<Memory>,
     /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
     most_untold: usize,
     /// It is cut; nothing more is sent.
@@ -97,6 +99,8 @@ struct Outgoing {
     awaited: Option<Arc<Wire>>,
     /// Bytes in socketioxide's queue since the client fetched it last. It counts packets only.
     polled: usize,
+    /// The server's memory for them, while they are many.
+    reservation: Option<Box<Reservation>>,
     cursor: Cursor,
 }
 
@@ -174,7 +178,14 @@ impl Session {
             token: caller.identity.fingerprint,
             expires_at: caller.identity.expires_at,
             socket,
-            outgoing: Mutex::new(Outgoing { wire, awaited: None, polled: 0, cursor: Cursor::held(told) }),
+            outgoing: Mutex::new(Outgoing {
+                wire,
+                awaited: None,
+                polled: 0,
+                reservation: None,
+                cursor: Cursor::held(told),
+            }),
+            memory: app.memory.clone(),
             wires,
             app: Arc::downgrade(app),
             inbox: Mutex::default(),
@@ -314,7 +325,19 @@ impl Session {
 
     /// A client that polls has fetched what waited for it.
     pub(crate) fn fetched(&self) {
-        self.outgoing.lock().polled = 0;
+        let mut outgoing = self.outgoing.lock();
+        outgoing.polled = 0;
+        outgoing.reservation = None;
+    }
+
+    /// Whether the server has memory for so many bytes in socketioxide's queue.
+    fn reserve_polled(&self, outgoing: &mut Outgoing, bytes: usize) -> bool {
+        if bytes < MIN_ACCOUNTED {
+            return true;
+        }
+        let owner = Owner::User(self.user);
+        let reservation = outgoing.reservation.get_or_insert_with(|| Box::new(self.memory.begin(owner)));
+        reservation.bytes() >= bytes || reservation.set(bytes + MIN_ACCOUNTED).is_ok()
     }
 
     /// Queues an event, if at most `most` bytes wait then; answers whether there was room.
@@ -323,7 +346,8 @@ impl Session {
             return wire.send(frame.packet(), most).is_ok();
         }
         let size = frame.packet().len();
-        if outgoing.polled > 0 && outgoing.polled + size > most {
+        let waiting = outgoing.polled + size;
+        if (outgoing.polled > 0 && waiting > most) || !self.reserve_polled(outgoing, waiting) {
             return !self.socket.connected();
         }
         let emitted = match frame.mark() {
@@ -593,8 +617,10 @@ impl Session {
             None => {
                 let answer = raw(answer);
                 let size = answer.get().len();
-                let has_room = outgoing.polled == 0 || outgoing.polled + size <= MOST_UNSENT;
-                outgoing.polled += size;
+                let waiting = outgoing.polled + size;
+                let has_room = (outgoing.polled == 0 || waiting <= MOST_UNSENT)
+                    && self.reserve_polled(&mut outgoing, waiting);
+                outgoing.polled = waiting;
                 (has_room && ack.sender.send(&(answer,)).is_ok()) || !self.socket.connected()
             }
         };

@@ -12,10 +12,7 @@ use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
 use super::HttpError;
-use crate::memory::{Memory, OutOfMemory, Owner, Reservation};
-
-/// Smaller bodies are not worth accounting for.
-const MIN_ACCOUNTED: usize = 64 << 10;
+use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
 /// An answer is given to the connection in pieces of so many bytes, so that what is accounted for is what waits.
 const PIECE: usize = 64 << 10;

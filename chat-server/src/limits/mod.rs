@@ -15,7 +15,6 @@ mod slots;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
@@ -28,6 +27,7 @@ use self::bucket::Bucket;
 pub(crate) use self::bucket::Rate;
 pub(crate) use self::cost::Cost;
 pub(crate) use self::slots::{Full, ReadPermit, ReadSlots};
+use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 
 /// Longest time by which somebody's command is held up; who would have to wait for longer is refused.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(2);
@@ -83,6 +83,7 @@ const SWEEP_AT: usize = 10_000;
 /// What everybody has left.
 pub(crate) struct Budgets {
     rates: Rates,
+    memory: Arc<Memory>,
     people: Mutex<People>,
 }
 
@@ -95,8 +96,17 @@ struct People {
 pub(crate) struct Person {
     rates: Rates,
     buckets: Mutex<Buckets>,
-    inbox_bytes: AtomicUsize,
+    inbox: Mutex<Inbox>,
     answers: Semaphore,
+}
+
+/// Events that wait or are being stored, of all connections of one person.
+struct Inbox {
+    owner: Owner,
+    memory: Arc<Memory>,
+    bytes: usize,
+    /// The server's memory for them, while they are many.
+    reservation: Option<Reservation>,
 }
 
 struct Buckets {
@@ -114,8 +124,9 @@ pub(crate) struct Held {
 }
 
 impl Budgets {
-    pub(crate) fn new(rates: Rates) -> Self {
-        Self { rates, people: Mutex::new(People { known: HashMap::new(), sweep_at: SWEEP_AT }) }
+    pub(crate) fn new(rates: Rates, memory: Arc<Memory>) -> Self {
+        let people = People { known: HashMap::new(), sweep_at: SWEEP_AT };
+        Self { rates, memory, people: Mutex::new(people) }
     }
 
     /// What this person has left. Whoever has done nothing lately has all of it.
@@ -129,14 +140,14 @@ impl Budgets {
             people.known.retain(|_, person| Arc::strong_count(person) > 1 || !person.is_quiet(now));
             people.sweep_at = (2 * people.known.len()).max(SWEEP_AT);
         }
-        let person = Arc::new(Person::new(self.rates, now));
+        let person = Arc::new(Person::new(self.rates, user, self.memory.clone(), now));
         people.known.insert(user, person.clone());
         person
     }
 }
 
 impl Person {
-    fn new(rates: Rates, now: Timestamp) -> Self {
+    fn new(rates: Rates, user: UserId, memory: Arc<Memory>, now: Timestamp) -> Self {
         let buckets = Buckets {
             reads: Bucket::full(rates.reads, now),
             changes: Bucket::full(rates.changes, now),
@@ -147,7 +158,7 @@ impl Person {
         Self {
             rates,
             buckets: Mutex::new(buckets),
-            inbox_bytes: AtomicUsize::new(0),
+            inbox: Mutex::new(Inbox { owner: Owner::User(user), memory, bytes: 0, reservation: None }),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
@@ -216,11 +227,9 @@ impl Person {
         wait.min(MAX_CONNECT_DELAY)
     }
 
-    /// Counts an event that waits; none when there is no room for it.
+    /// Counts an event that waits; none when there is no room for it, here or in the server's memory.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
-        let fits = |held: usize| (held == 0 || held + bytes <= MAX_INBOX_BYTES).then_some(held + bytes);
-        self.inbox_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
-        Some(Held { person: self.clone(), bytes })
+        self.inbox.lock().grow(bytes).then(|| Held { person: self.clone(), bytes })
     }
 
     /// A permit to read and queue an answer.
@@ -230,9 +239,36 @@ impl Person {
     }
 }
 
+impl Inbox {
+    fn grow(&mut self, bytes: usize) -> bool {
+        let wanted = self.bytes + bytes;
+        if self.bytes > 0 && wanted > MAX_INBOX_BYTES {
+            return false;
+        }
+        if wanted >= MIN_ACCOUNTED {
+            let reservation = self.reservation.get_or_insert_with(|| self.memory.begin(self.owner));
+            if reservation.set(wanted).is_err() {
+                return false;
+            }
+        }
+        self.bytes = wanted;
+        true
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if self.bytes < MIN_ACCOUNTED {
+            self.reservation = None;
+        } else if let Some(reservation) = &mut self.reservation {
+            // Less is always possible.
+            let _ = reservation.set(self.bytes);
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        self.person.inbox_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.person.inbox.lock().shrink(self.bytes);
     }
 }
 

@@ -12,7 +12,7 @@ fn user(n: u64) -> UserId {
 
 #[test]
 fn one_is_slowed_and_then_refused_and_told_when_to_come_back() {
-    let budgets = Budgets::new(Rates::new(60, 60, 60));
+    let budgets = Budgets::new(Rates::new(60, 60, 60), Memory::new(1 << 30));
     let ann = budgets.of(user(1), at(0));
     for n in 0..60 {
         assert_eq!(ann.admit(Cost::Change(1), at(0)).unwrap(), Duration::ZERO, "{n}");
@@ -29,7 +29,7 @@ fn one_is_slowed_and_then_refused_and_told_when_to_come_back() {
 
 #[test]
 fn what_was_read_is_paid_afterwards() {
-    let budgets = Budgets::new(Rates::new(60, 0, 0));
+    let budgets = Budgets::new(Rates::new(60, 0, 0), Memory::new(1 << 30));
     let ann = budgets.of(user(1), at(0));
     for _ in 0..23 {
         assert_eq!(ann.admit(Cost::Read, at(0)).unwrap(), Duration::ZERO);
@@ -46,7 +46,7 @@ fn what_was_read_is_paid_afterwards() {
 
 #[test]
 fn a_profile_changes_twenty_times_and_then_every_half_minute() {
-    let budgets = Budgets::new(Rates::new(60, 1_200, 200));
+    let budgets = Budgets::new(Rates::new(60, 1_200, 200), Memory::new(1 << 30));
     let ann = budgets.of(user(1), at(0));
     let mut made = 0;
     for second in 0..600 {
@@ -59,7 +59,7 @@ fn a_profile_changes_twenty_times_and_then_every_half_minute() {
 
 #[test]
 fn zero_is_no_limit() {
-    let budgets = Budgets::new(Rates::new(0, 0, 0));
+    let budgets = Budgets::new(Rates::new(0, 0, 0), Memory::new(1 << 30));
     let ann = budgets.of(user(1), at(0));
     for _ in 0..10_000 {
         for cost in [Cost::Read, Cost::Send(1 << 30), Cost::Change(1_000), Cost::Profile] {
@@ -72,7 +72,7 @@ fn zero_is_no_limit() {
 
 #[test]
 fn the_largest_numbers_that_can_be_configured_are_no_trouble() {
-    let budgets = Budgets::new(Rates::new(u32::MAX, u32::MAX, u32::MAX));
+    let budgets = Budgets::new(Rates::new(u32::MAX, u32::MAX, u32::MAX), Memory::new(1 << 30));
     let ann = budgets.of(user(1), at(0));
     for cost in [Cost::Read, Cost::Send(u64::MAX), Cost::Change(1), Cost::Profile] {
         assert_eq!(ann.admit(cost, at(0)).unwrap(), Duration::ZERO);
@@ -82,7 +82,7 @@ fn the_largest_numbers_that_can_be_configured_are_no_trouble() {
 
 #[test]
 fn quiet_people_are_dropped() {
-    let budgets = Budgets::new(Rates::new(60, 60, 60));
+    let budgets = Budgets::new(Rates::new(60, 60, 60), Memory::new(1 << 30));
     let connected = budgets.of(user(u64::MAX), at(0));
     for n in 0..3 * SWEEP_AT as u64 {
         let now = at(n as i64);
@@ -94,7 +94,7 @@ fn quiet_people_are_dropped() {
 
 #[test]
 fn what_waits_of_one_person_is_bounded_over_all_connections() {
-    let budgets = Budgets::new(Rates::new(60, 60, 60));
+    let budgets = Budgets::new(Rates::new(60, 60, 60), Memory::new(1 << 30));
     let (ann, again) = (budgets.of(user(1), at(0)), budgets.of(user(1), at(0)));
     let huge = ann.hold(MAX_INBOX_BYTES + 1).expect("one always has room");
     assert!(again.hold(1).is_none());
@@ -104,4 +104,19 @@ fn what_waits_of_one_person_is_bounded_over_all_connections() {
     assert!(again.hold(1).is_none());
     drop((half, rest));
     assert!(again.hold(1).is_some());
+}
+
+#[test]
+fn what_waits_is_held_in_the_memory_of_the_server() {
+    let memory = Memory::new(1 << 20);
+    let budgets = Budgets::new(Rates::new(60, 60, 60), memory.clone());
+    let ann = budgets.of(UserId::from_bytes([1; 12]), Timestamp::from_millis(0));
+    let small = ann.hold(1_000).unwrap();
+    assert_eq!(memory.held(), 0, "it is not worth it");
+    let large = ann.hold(100_000).unwrap();
+    assert_eq!(memory.held(), 101_000);
+    assert!(ann.hold(1 << 20).is_none(), "there is no more");
+    drop(large);
+    assert_eq!(memory.held(), 0);
+    drop(small);
 }

@@ -17,7 +17,7 @@ use super::connections::Connection;
 use super::payload::{PacketBudget, PayloadError};
 use super::unauthenticated::Permit;
 use super::wire::Wire;
-use crate::memory::{Memory, OutOfMemory, Owner, Reservation};
+use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
 /// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -43,9 +43,6 @@ const MAX_PACKETS_AT_ONCE: u32 = 4_096;
 
 /// Most binary packets of one request or one second of a session that is known. No dialect has any.
 const MAX_BINARIES: u32 = 64;
-
-/// Less is not worth accounting for.
-pub(super) const MIN_ACCOUNTED: usize = 64 << 10;
 
 /// The state of one session.
 pub(crate) struct Admission {

@@ -23,8 +23,8 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::admission::{Admission, MIN_ACCOUNTED};
-use crate::memory::{OutOfMemory, Reservation};
+use super::admission::Admission;
+use crate::memory::{MIN_ACCOUNTED, OutOfMemory, Reservation};
 
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
