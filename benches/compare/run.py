@@ -263,6 +263,7 @@ class Bench:
             "CHAT_SIGNUP_LIMIT": "0",
             "CHAT_LOGIN_LIMIT": "0",
             "CHAT_MESSAGE_LIMIT": "0",
+            "CHAT_READ_BUDGET": "0",
             "CHAT_LOG": "warn",
             **variant.env,
         }

@@ -183,6 +183,33 @@ test('a client that was away for too many changes begins afresh', async () => {
   assert.deepEqual(page.texts, [...texts, ...missed]);
 });
 
+test('what happens among others, and one profile that changes again and again, pushes nobody out', async () => {
+  await proxy.close();
+  await server.finish();
+  server = await startServer({ ...HEARTBEAT, CHAT_RECOVERY_LIMIT: '4' });
+  proxy = await startProxy(server);
+  const family = await FAMILIES.camel(server);
+  const page = await open(io, proxy, family, { transports: ['websocket'] });
+  const others = await FAMILIES.camel(server);
+  const carl = await push.signup(server, 'carl');
+  await cut(proxy, page);
+  await sayAll(others, some(12));
+  for (let n = 0; n < 12; n++) {
+    assert.equal((await carl.put('/auth/update-profile', { fullName: `Carl ${n}` })).status, 200);
+  }
+  const missed = some(3);
+  await sayAll(family, missed);
+  await back(proxy, page);
+  assert.equal(page.recovered, true);
+  await shows(page, missed);
+  assert.deepEqual(page.texts, missed);
+
+  await cut(proxy, page);
+  await sayAll(family, some(5));
+  await back(proxy, page);
+  assert.equal(page.recovered, false, 'more than the limit was their own');
+});
+
 for (const [way, transports] of Object.entries(TRANSPORTS)) {
   test(`${way}: more is missed than fits a queue`, async () => {
     const [anna, bert] = [await camel.register(server, 'anna'), await camel.register(server, 'bert')];

@@ -51,6 +51,8 @@ pub(crate) struct Entry {
     pub(crate) audience: Option<Vec<UserId>>,
     /// The message, if it is about one.
     pub(crate) message: Option<Said>,
+    /// Whose profile it is about.
+    pub(crate) profile: Option<UserId>,
 }
 
 /// A message.
@@ -117,6 +119,16 @@ impl Disk {
         self.log.lock().unwrap().get(index).cloned()
     }
 
+    /// How many changes after a position somebody is told of: of each profile the last.
+    pub(crate) fn missed(&self, user: UserId, after: u64) -> u64 {
+        let log = self.log.lock().unwrap();
+        let rest = log.get(usize::try_from(after).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let theirs = rest.iter().enumerate().filter(|(at, entry)| {
+            entry.concerns(user) && !rest[at + 1..].iter().any(|later| later.takes_the_place_of(entry))
+        });
+        theirs.count() as u64
+    }
+
     /// All changes.
     pub(crate) fn log(&self) -> Vec<Entry> {
         self.log.lock().unwrap().clone()
@@ -132,6 +144,10 @@ impl Disk {
             if position != log.len() as u64 + 1 {
                 trace.broken(Actor::Store, format!("position {position} comes after {}", log.len()));
             }
+            let profile = match &delivery.event {
+                Event::ProfileUpdated(user) => Some(user.id),
+                _ => None,
+            };
             let (kind, view) = match delivery.event {
                 Event::MessageSent(view) => (Kind::Sent, Some(view)),
                 Event::MessageDeleted(view) => (Kind::Deleted, Some(view)),
@@ -156,7 +172,7 @@ impl Disk {
             };
             let what = message.as_ref().map_or("", |said| &said.token);
             trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
-            log.push(Entry { kind, audience, message });
+            log.push(Entry { kind, audience, message, profile });
         }
     }
 }

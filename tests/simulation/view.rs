@@ -141,7 +141,12 @@ impl View {
             // A message that was deleted meanwhile is not shown to those who come later.
             let deletes_it = |later: &Entry| later.kind == Kind::Deleted && later.id() == entry.id();
             let may_be_left_out = matches!(entry.kind, Kind::Sent | Kind::Restored);
-            if !(may_be_left_out && log[position as usize..].iter().any(deletes_it)) {
+            // Of many changes of a profile the last shows all.
+            let later = &log[position as usize..];
+            if later.iter().any(|later| later.takes_the_place_of(entry)) {
+                continue;
+            }
+            if !(may_be_left_out && later.iter().any(deletes_it)) {
                 return Err(format!("was never told of {position}, {entry:?}"));
             }
         }
@@ -171,6 +176,11 @@ impl Entry {
     /// Whether somebody is told of it.
     pub(crate) fn concerns(&self, user: UserId) -> bool {
         self.audience.as_ref().is_none_or(|audience| audience.contains(&user))
+    }
+
+    /// Whether both are about one profile.
+    pub(crate) fn takes_the_place_of(&self, earlier: &Entry) -> bool {
+        self.profile.is_some() && self.profile == earlier.profile
     }
 
     fn id(&self) -> Option<chat_core::id::MessageId> {

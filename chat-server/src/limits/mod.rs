@@ -43,7 +43,7 @@ const ANSWERS_AT_ONCE: usize = 2;
 /// Changes of a profile: everybody is told of each.
 const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
 /// Connections: each is authenticated, and changes who is online.
-const CONNECTIONS: Rate = Rate { burst: 200, per_minute: 120 };
+const CONNECTIONS: Rate = Rate { burst: 600, per_minute: 120 };
 
 /// How fast each bucket fills.
 #[derive(Debug, Clone, Copy)]

@@ -64,6 +64,9 @@ impl Page {
             return self.broken("the answer to CONNECT has no pid");
         };
         let recovered = self.pid.as_deref() == Some(pid);
+        if !recovered && self.pid.is_some() {
+            self.check_missed();
+        }
         self.pid = Some(pid.to_owned());
         self.connected = true;
         self.connection += 1;
@@ -88,6 +91,17 @@ impl Page {
         }
         if let Some(reading) = &mut self.reading {
             reading.again_at = 0;
+        }
+    }
+
+    /// A session that was away for no more than the limit of what this person is told must go on, whatever happened among
+    /// others meanwhile.
+    fn check_missed(&self) {
+        let Some(offset) = self.offset.as_deref().and_then(|offset| offset.parse().ok()) else { return };
+        let me = self.world.people[self.plan.person].user.id;
+        let (missed, limit) = (self.world.disk.missed(me, offset), self.world.plan.recovery_limit);
+        if missed <= limit {
+            self.broken(format!("begins afresh after {offset}, and has missed {missed} of {limit}"));
         }
     }
 

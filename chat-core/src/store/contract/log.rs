@@ -169,8 +169,8 @@ async fn check_told(store: &dyn Store, user: UserId) {
     for after in (begin.0..=last.0).chain([last.0 + 1, u64::MAX]).map(Position) {
         let rest: Vec<_> = all.iter().filter(|entry| entry.position > after).cloned().collect();
         // Every length at some places, to be done in time on a slow machine.
-        let several = [0, rest.len(), rest.len() + 1];
-        let lengths = if after.0 % 9 == 0 { several.as_slice() } else { &[] };
+        let all = [0, rest.len(), rest.len() + 1];
+        let lengths = if after.0.is_multiple_of(9) { &all[..] } else { &[] };
         for limit in lengths.iter().copied().chain([3, usize::MAX]) {
             let part = store.changes_for(user, after, limit).await.unwrap().expect("nothing is forgotten");
             assert_eq!(
