@@ -217,8 +217,8 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
 /// Tells a session what was read, and answers whether that was anything. None when there was no room for all of it.
 fn tell(session: &Session, read: &Read) -> Option<bool> {
     let mut told = false;
-    for (position, frames) in read.of_user(session.user, session.dialect) {
-        if !session.replay(position, frames) {
+    for (position, frames) in read.of_user(session.user, session.dialect, session.base().clone()) {
+        if !session.replay(position, &frames) {
             return None;
         }
         told |= !frames.is_empty();

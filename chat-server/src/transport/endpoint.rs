@@ -133,6 +133,7 @@ impl SocketIoEndpoint {
             }
         }
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(crate::links::Base::of(&parts.headers, &self.app.config));
         let Ok(response) = self.engine.clone().oneshot(small).await;
         if is_doomed() {
             // Doomed while this poll was waiting: what it was answered must not be read any more.
@@ -182,6 +183,7 @@ impl SocketIoEndpoint {
         let wire = Arc::new(if sid.is_none() { Wire::new() } else { Wire::upgrade() });
         if sid.is_none() {
             small.extensions_mut().insert(handshake(request.headers(), &self.app));
+            small.extensions_mut().insert(crate::links::Base::of(request.headers(), &self.app.config));
             small.extensions_mut().insert(wire.clone());
         }
         let accept = accept_key(key.as_bytes());
