@@ -11,7 +11,7 @@
 
 mod rooms;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 
 use self::rooms::Rooms;
 use crate::dialect::{self, Dialect, Frames, Mark};
+use crate::links::{self, Base};
 use crate::recovery::Recent;
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -142,17 +143,17 @@ impl Order {
     }
 }
 
-/// What the clients of one dialect are told of a change, live or later.
+/// What the clients of one dialect are told of a change, live or later, with links that begin with this base.
 ///
 /// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
 /// more; that it was deleted follows.
-pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery) -> Frames {
+pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery, base: &Base) -> Frames {
     if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
         && view.message.deleted.is_some()
     {
         return Frames::new();
     }
-    (dialect.outbound)(&delivery.event, Mark(delivery.position))
+    (dialect.outbound)(&base.event(&delivery.event), Mark(delivery.position))
 }
 
 impl Shared {
@@ -324,11 +325,19 @@ impl Shared {
     }
 
     fn send(&self, delivery: &Delivery) {
-        // Encoded once per dialect, and only for dialects that somebody in the audience speaks.
+        // Encoded once per dialect, and only for dialects that somebody in the audience speaks; where it holds links, once
+        // for each base.
         let mut encoded: SmallVec<[Option<Frames>; 8]> = SmallVec::from_elem(None, dialect::ALL.len());
+        let mut with_links: HashMap<(usize, Base), Frames> = HashMap::new();
+        let holds_links = links::holds_paths(&delivery.event);
         let mut send_to = |session: &Arc<Session>| {
-            let Some(slot) = encoded.get_mut(session.dialect.index()) else { return };
-            let frames = slot.get_or_insert_with(|| frames(session.dialect, delivery));
+            let index = session.dialect.index();
+            let Some(slot) = encoded.get_mut(index) else { return };
+            let encode = || frames(session.dialect, delivery, session.base());
+            let frames = match holds_links {
+                true => with_links.entry((index, session.base().clone())).or_insert_with(encode),
+                false => slot.get_or_insert_with(encode),
+            };
             match delivery.position {
                 Some(position) => session.announce(position, frames),
                 None => session.mention(frames),

@@ -1,5 +1,8 @@
 //! What every request and every socket shares, and the one funnel through which all commands go.
 
+mod images;
+mod rates;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -27,11 +30,11 @@ use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
-use crate::config::{Config, ConfigError, StoreConfig};
+use crate::config::{Config, ConfigError, StoreConfig, private};
 use crate::http::{Address, HttpError, Readiness};
 use crate::limits::{Budgets, Cost, Full, Person, Rates, ReadPermit, ReadSlots, cost};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
-use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
+use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::presence::Presence;
 use crate::recovery::{self, Pids, Recent};
@@ -55,7 +58,7 @@ pub struct App {
     /// What is held for others.
     pub memory: Arc<Memory>,
     /// Where images go.
-    pub media: Arc<dyn MediaStore>,
+    pub images: Arc<Images>,
     /// The folder of images that is served from here, if they are kept here.
     pub disk: Option<Arc<DiskMedia>>,
     mail: MailQueue,
@@ -183,7 +186,7 @@ impl App {
         let recent = Arc::new(Recent::new(chat.clone()));
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
-        let (media, disk) = media(&config, &chat)?;
+        let (images, disk) = media(&config, &chat)?;
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
@@ -218,7 +221,7 @@ impl App {
             codec,
             recent,
             sessions,
-            media,
+            images,
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
@@ -226,6 +229,7 @@ impl App {
             let sessions = Arc::downgrade(&app.sessions);
             app.memory.on_cut(move |owner| cut_sessions(&sessions, owner));
         }
+        app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -614,7 +618,7 @@ fn cut_sessions(sessions: &Weak<Sessions>, owner: Owner) {
 }
 
 /// Where images go, and the folder they are served from if it is one of ours.
-type MediaParts = (Arc<dyn MediaStore>, Option<Arc<DiskMedia>>);
+type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
 
 fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
     if let Some(cloudinary) = &config.cloudinary {
@@ -624,11 +628,17 @@ fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
         });
         let media = CloudinaryMedia::new(cloudinary.clone(), http_client()?, clock)
             .map_err(|error| variable("CLOUDINARY_CLOUD_NAME", &error))?;
-        return Ok((Arc::new(media), None));
+        let images = Images::open(Arc::new(media), &config.data_dir.join("cloudinary"), config.media_limits);
+        return Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), None));
     }
-    let disk = DiskMedia::new(config.data_dir.join("media"), "/media", Arc::new(rand::random));
+    let dir = config.data_dir.join("media");
+    let disk = DiskMedia::new(&dir, "/media", Arc::new(rand::random));
     let disk = Arc::new(disk.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
-    Ok((disk.clone(), Some(disk)))
+    let images = Images::open(disk.clone(), &dir, config.media_limits);
+    // A thread that nothing waits for: there may be very many.
+    let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
+    drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
+    Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
 }
 
 fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod codec;
+pub(crate) mod private;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
 pub use self::store::StoreConfig;
 use crate::dialect::{self, Dialect};
+use crate::media::MediaLimits;
 use crate::memory;
 use crate::secret::Secret;
 
@@ -43,7 +45,7 @@ pub struct Options {
     #[arg(long, env = "CLIENT_URL", value_delimiter = ',')]
     pub client_url: Vec<String>,
     /// Where this server is reached from outside, for links to stored images (https://chat.example.com).
-    /// Unset: what the uploading request was addressed to
+    /// Unset: what the request of whoever reads them was addressed to
     #[arg(long, env = "CHAT_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// How many trusted proxies stand in front; tells which entry of X-Forwarded-For is the client
@@ -74,6 +76,12 @@ pub struct Options {
     /// Searches of a person in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_SEARCH_LIMIT", default_value_t = 120)]
     pub search_limit: u32,
+    /// Bytes of images that a person may store in total; 0: no limit
+    #[arg(long, env = "CHAT_MEDIA_QUOTA", default_value_t = 1 << 30)]
+    pub media_quota: u64,
+    /// Bytes of images that a person may store in an hour; 0: no limit
+    #[arg(long, env = "CHAT_MEDIA_RATE", default_value_t = 200 << 20)]
+    pub media_rate: u64,
 
     /// Megabytes that a person may read in a minute (histories, lists, searches, what they missed), and four times as much
     /// at once, before they are slowed and then refused; 0: no limit
@@ -248,6 +256,8 @@ pub struct Config {
     pub change_budget: u32,
     /// See [`Options::send_budget`].
     pub send_budget: u32,
+    /// See [`Options::media_quota`] and [`Options::media_rate`].
+    pub media_limits: MediaLimits,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// What nodes hear each other by.
@@ -272,6 +282,8 @@ pub struct Config {
     pub static_dir: Option<PathBuf>,
     /// Most bytes that are held for clients.
     pub memory_limit: usize,
+    /// Files and folders that are never served, also where they are reached from [`Self::static_dir`].
+    pub private_paths: Vec<PathBuf>,
     /// Connections.
     pub transport: TransportConfig,
     /// Cloudinary, if it is to be used.
@@ -357,6 +369,11 @@ impl Config {
     /// Names the variable that cannot be used.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
         let production = options.node_env == "production";
+        let store = StoreConfig::find(options)?;
+        let private_paths = private::paths(options, &store);
+        if let Some(dir) = &options.static_dir {
+            private::check_static_dir(dir, options, &store)?;
+        }
         make_private_dir(&options.data_dir)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
         let dialects = options
@@ -372,10 +389,9 @@ impl Config {
         if !(4..=31).contains(&options.bcrypt_cost) {
             return Err(wrong("CHAT_BCRYPT_COST", "must be 4 to 31"));
         }
-        if options.static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
-            return Err(wrong("CHAT_STATIC_DIR", "is not a folder"));
-        }
         let memory_limit = memory_limit(options.memory_limit.as_deref())?;
+        private::mend(&options.data_dir, &store)
+            .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
         Ok(Self {
             production,
             memory_limit,
@@ -396,10 +412,12 @@ impl Config {
             read_budget: options.read_budget,
             change_budget: options.change_budget,
             send_budget: options.send_budget,
+            media_limits: MediaLimits { quota: options.media_quota, rate: options.media_rate },
             recovery_limit: options.recovery_limit,
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
-            store: StoreConfig::find(options)?,
+            store,
+            private_paths,
             cluster: ClusterConfig::check(options)?,
             node: node(options)?,
             codec: CodecConfig::find(&options.codec)?,
@@ -500,7 +518,7 @@ fn secret(options: &Options, production: bool) -> Result<Secret, ConfigError> {
         }
         Some(secret) => Ok(Secret::new(secret.to_owned())),
         None if production => Err(wrong("JWT_SECRET", "must be set in production")),
-        None => kept_secret(&options.data_dir.join("jwt-secret"))
+        None => kept_secret(&options.data_dir.join(private::SECRET_FILE))
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("the secret cannot be kept there: {error}"))),
     }
 }

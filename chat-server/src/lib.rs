@@ -36,6 +36,7 @@ pub mod dialect;
 pub mod fuzz;
 pub mod http;
 mod limits;
+pub mod links;
 pub mod mail;
 pub mod media;
 pub mod memory;

@@ -19,6 +19,8 @@ struct Cli {
 }
 
 fn main() -> std::process::ExitCode {
+    // What this process makes is nobody else's to read: messages, hashes, the secret.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     // A missing file is fine; everything in it can also be set in the environment.
     let dotenv = dotenvy::dotenv();
     let Cli { command, options } = Cli::parse();

@@ -48,6 +48,7 @@ use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person};
+use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
 use crate::transport::Wires;
@@ -75,6 +76,8 @@ pub struct Session {
     /// The token it was opened with.
     pub token: Fingerprint,
     expires_at: Option<Timestamp>,
+    /// What links begin with for this client.
+    base: Base,
     socket: SocketRef,
     outgoing: Mutex<Outgoing>,
     wires: Wires,
@@ -171,12 +174,14 @@ impl Session {
         app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
+        let base = socket.req_parts().extensions.get::<Base>().cloned().unwrap_or_default();
         Self {
             id,
             user: caller.user.id,
             dialect,
             token: caller.identity.fingerprint,
             expires_at: caller.identity.expires_at,
+            base,
             socket,
             outgoing: Mutex::new(Outgoing {
                 wire,
@@ -194,6 +199,11 @@ impl Session {
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
         }
+    }
+
+    /// What links begin with for this client.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
     }
 
     /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
@@ -573,7 +583,7 @@ impl Session {
 
     fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {
         let reply = match reply {
-            Ok(reply) => reply,
+            Ok(reply) => self.base.reply(reply),
             Err(error) => return self.refuse(ack, &Failure::from(&error)),
         };
         // What is the same in every family is answered with an object of its own.

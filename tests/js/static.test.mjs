@@ -1,7 +1,8 @@
 // The built page of a frontend, served by the same origin; and our own page when there is none.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -9,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { request } from './support/http.mjs';
 import { png } from './support/images.mjs';
 import { signup } from './support/push.mjs';
-import { startServer } from './support/server.mjs';
+import { binary, startServer } from './support/server.mjs';
 
 describe('with CHAT_STATIC_DIR', () => {
   const INDEX = '<!doctype html><title>the page</title><script src="/assets/app.js"></script>';
@@ -89,6 +90,34 @@ describe('with CHAT_STATIC_DIR', () => {
       assert.ok(answer.status < 500, `${way}: ${answer.status}`);
     }
   });
+});
+
+test('a project folder gives out no hidden files, no data, and nothing that links lead to', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'chat-project-'));
+  mkdirSync(path.join(folder, 'app/.git'), { recursive: true });
+  writeFileSync(path.join(folder, 'app/index.html'), '<!doctype html><title>the page</title>');
+  for (const file of ['app/.env', 'app/.git/config', 'outside.txt']) writeFileSync(path.join(folder, file), 'HUSH');
+  symlinkSync('../outside.txt', path.join(folder, 'app/link.txt'));
+  symlinkSync('.env', path.join(folder, 'app/env.txt'));
+  symlinkSync('/', path.join(folder, 'app/root'));
+  const server = await startServer({ CHAT_STATIC_DIR: path.join(folder, 'app') });
+  symlinkSync(server.dataDir, path.join(folder, 'app/linked-data'));
+  for (const way of ['/.env', '/%2eenv', '/%2Eenv', '/.ENV', '//.env', '/./.env', '/.git/config', '/%2egit%2fconfig', '/link.txt',
+    '/env.txt', '/root/etc/passwd', '/linked-data/chat.db', '/linked-data/chat.db-wal', '/linked-data/media/']) {
+    const answer = await request(server, { path: way });
+    assert.equal(answer.status, 404, way);
+    assert.equal(typeof answer.json?.message, 'string', way);
+    assert.match(answer.headers['cache-control'], /no-store/);
+  }
+  assert.equal((await request(server)).status, 200);
+  await server.finish();
+  for (const [dir, data] of [['app', 'app/data'], ['app', 'app'], ['app', '.'], ['app/../app', 'app/data']]) {
+    const env = { CHAT_STATIC_DIR: path.join(folder, dir), CHAT_DATA_DIR: path.join(folder, data), PATH: process.env.PATH };
+    const started = spawnSync(binary, { env, cwd: folder, encoding: 'utf8' });
+    assert.equal(started.status, 1, `${dir} ${data}`);
+    assert.match(started.stderr, /CHAT_STATIC_DIR/);
+  }
+  rmSync(folder, { recursive: true, force: true });
 });
 
 describe('without CHAT_STATIC_DIR', () => {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chat_core::clock::Timestamp;
 use parking_lot::Mutex;
 
+use crate::http::RateLimit;
+
 /// Counts what happened lately under each key.
 pub struct Limiter<K> {
     most: u32,
@@ -40,6 +42,26 @@ impl<K: Eq + Hash> Limiter<K> {
         let free_at = times[times.len() - self.most as usize].after(self.within);
         let wait = free_at.as_millis().saturating_sub(now.as_millis());
         Err(Duration::from_millis(wait.max(1).unsigned_abs()))
+    }
+
+    /// How the limit stands for a key; none where there is no limit. More are free when the oldest of those that count is
+    /// counted no more.
+    pub fn rate(&self, key: &K, now: Timestamp) -> Option<RateLimit> {
+        if self.most == 0 {
+            return None;
+        }
+        let mut seen = self.seen.lock();
+        let (mut count, mut reset) = (0, self.within);
+        if let Some(times) = seen.get_mut(key) {
+            times.retain(|time| time.after(self.within) > now);
+            count = times.len() as u64;
+            if let Some(first) = times.first() {
+                let left = first.after(self.within).as_millis().saturating_sub(now.as_millis());
+                reset = Duration::from_millis(left.max(1).unsigned_abs());
+            }
+        }
+        let limit = u64::from(self.most);
+        Some(RateLimit { limit, remaining: limit.saturating_sub(count), reset })
     }
 
     /// Counts one.
@@ -94,6 +116,20 @@ mod tests {
         assert!(limiter.check(&"a", start.after(MINUTE)).is_err());
         limiter.forget(&"a");
         assert!(limiter.check(&"a", start.after(MINUTE)).is_ok());
+    }
+
+    #[test]
+    fn it_is_told_how_a_limit_stands() {
+        let limiter = Limiter::new(2, MINUTE);
+        let start = Timestamp::from_millis(0);
+        let rate = |remaining, reset| Some(RateLimit { limit: 2, remaining, reset });
+        assert_eq!(limiter.rate(&"a", start), rate(2, MINUTE));
+        limiter.count("a", start);
+        limiter.count("a", start.after(MINUTE / 4));
+        assert_eq!(limiter.rate(&"a", start.after(MINUTE / 2)), rate(0, MINUTE / 2));
+        assert_eq!(limiter.rate(&"a", start.after(MINUTE)), rate(1, MINUTE / 4));
+        assert_eq!(limiter.rate(&"b", start), rate(2, MINUTE));
+        assert_eq!(Limiter::new(0, MINUTE).rate(&"a", start), None);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use super::wire::{Call, Count, DecodeError, Failure, Flag, Text, client_id};
 use super::{Ack, Dialect, Frame, Frames, Mark, To, raw, read};
 use crate::app::{App, LogIn};
 use crate::auth::{AuthError, Authenticated};
-use crate::http::{Address, Body, HttpError, bearer, json};
+use crate::http::{Address, Body, HttpError, bearer, json, with_rate};
 
 /// See the module.
 pub static DIALECT: Dialect =
@@ -272,20 +272,23 @@ async fn register(State(app): State<Arc<App>>, address: Address, body: Body) -> 
     let user = user.map_err(|error| match error.core() {
         Some(Error::UsernameTaken) => HttpError::bad_request("Username already exists"),
         _ => error,
-    })?;
-    logged_in(&app, &user)
+    });
+    with_rate(user.and_then(|user| logged_in(&app, &user)), app.sign_up_rate(address))
 }
 
 async fn login(State(app): State<Arc<App>>, address: Address, body: Body) -> Result<Response, HttpError> {
     let form: Credentials<'_> = body.object()?;
     let username = form.username.required("username")?.trim().to_owned();
     let password = form.password.required("password")?.into_owned();
-    match app.log_in(address, UserKey::Username(username), password).await? {
-        LogIn::Welcome(user) => logged_in(&app, &user),
+    let key = UserKey::Username(username);
+    let answer = match app.log_in(address, key.clone(), password).await {
+        Ok(LogIn::Welcome(user)) => logged_in(&app, &user),
         // This family's pages tell the two apart, so the contract does.
-        LogIn::WrongPassword => Err(HttpError::bad_request("Invalid credentials")),
-        LogIn::Unknown => Err(HttpError::bad_request("User not found")),
-    }
+        Ok(LogIn::WrongPassword) => Err(HttpError::bad_request("Invalid credentials")),
+        Ok(LogIn::Unknown) => Err(HttpError::bad_request("User not found")),
+        Err(error) => Err(error),
+    };
+    with_rate(answer, app.log_in_rate(address, &key))
 }
 
 fn logged_in(app: &App, user: &User) -> Result<Response, HttpError> {

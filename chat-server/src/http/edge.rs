@@ -9,9 +9,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -19,11 +18,17 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-use super::{Address, HttpError, accounted};
+use super::headers::{self, Kind};
+use super::{Address, HttpError, accounted, rate};
 use crate::app::App;
+use crate::links;
 use crate::memory::Owner;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What pages of other origins may read of an answer, beyond what every page may.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id",
+);
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 
 /// The middleware.
@@ -35,14 +40,14 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let owner = Owner::Address(Address::of_request(&request, app.config.trust_proxy).0);
     // Long polling accounts for what it takes by account.
-    let is_polling = path.starts_with("/socket.io");
-    let (request, received) = match is_polling {
+    let (request, received) = match is_below(&path, "/socket.io") {
         true => (request, None),
         false => {
             let (request, received) = accounted::request(&app.memory, owner, request);
             (request, Some(received))
         }
     };
+    let is_https = links::is_https(request.headers(), app.config.trust_proxy);
 
     let response =
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
@@ -60,15 +65,22 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     };
     drop(received);
     let mut response = json_error(accounted::response(&app.memory, owner, response));
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        response = rate::complete(response);
+    }
+    let kind = match response.extensions().get() {
+        Some(kind) => *kind,
+        None if is_below(&path, "/socket.io") => Kind::Sockets,
+        None => Kind::Api,
+    };
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = cors {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers::add(headers, kind, is_https);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -76,6 +88,11 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let micros = started.elapsed().as_micros() as u64;
     tracing::debug!(%method, path, status, micros, request_id, "request");
     response
+}
+
+/// Whether a path is `prefix` or leads on from it.
+pub(super) fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Puts an error that a library has answered in its own words into ours: frontends read `message` of every error.
@@ -115,17 +132,21 @@ fn preflight(headers: &HeaderMap, allowed: bool) -> Response {
     response
 }
 
-/// Reads on and throws away, within reason, so that the client can finish sending and read its answer.
-pub(super) async fn discard(mut body: Body) {
-    const MOST: usize = 64 << 20;
+/// Reads on and throws away, within reason, so that the client can finish sending and read its answer. Answers how much
+/// that was.
+pub(super) async fn discard(mut body: Body) -> usize {
+    const MAX_BYTES: usize = 64 << 20;
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let mut seen = 0;
     let reading = async {
-        let mut seen = 0;
         while let Some(Ok(frame)) = body.frame().await {
             seen += frame.data_ref().map_or(0, bytes::Bytes::len);
-            if seen > MOST {
+            if seen > MAX_BYTES {
                 return;
             }
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    // What comes slower is cut off by the answer.
+    let _ = tokio::time::timeout(TIMEOUT, reading).await;
+    seen
 }

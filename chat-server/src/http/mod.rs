@@ -2,14 +2,18 @@
 //! error, whatever its cause, is JSON with a `message`.
 
 mod accounted;
+mod body;
 mod caller;
 pub mod cookie;
 mod edge;
+pub(crate) mod headers;
 mod page;
+mod rate;
 mod read;
 mod readiness;
 mod router;
 mod search;
+pub(crate) mod served;
 mod sync;
 
 use std::convert::Infallible;
@@ -17,27 +21,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
 use chat_core::error::{Error, ErrorKind};
-use http_body_util::BodyExt;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use self::body::Body;
 pub use self::caller::caller;
+pub use self::rate::{RateLimit, with_rate};
 pub(crate) use self::readiness::Readiness;
 pub use self::router::router;
 use crate::app::App;
 use crate::auth::AuthError;
 use crate::auth::password::Busy;
 use crate::config::Origins;
-use crate::dialect::wire::{self, DecodeError, Failure};
-
-/// Most bytes of a JSON body: 10 MB as the original backends count them.
-pub const MOST_BODY_BYTES: usize = 10 << 20;
+use crate::dialect::wire::{DecodeError, Failure};
+use crate::links::{self, Base};
 
 /// When it is worth trying again after the server was too busy.
 const BUSY: Duration = Duration::from_secs(5);
@@ -75,6 +77,8 @@ pub struct HttpError {
     status: StatusCode,
     body: Vec<u8>,
     retry_after: Option<Duration>,
+    /// In a box, because nearly no error has one.
+    rate: Option<Box<RateLimit>>,
     core: Option<Error>,
 }
 
@@ -90,7 +94,13 @@ impl HttpError {
 
     /// An error with a body of its own, which has a `message` too.
     pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
-        Self { status, body: serde_json::to_vec(body).unwrap_or_default(), retry_after: None, core: None }
+        Self {
+            status,
+            body: serde_json::to_vec(body).unwrap_or_default(),
+            retry_after: None,
+            rate: None,
+            core: None,
+        }
     }
 
     /// 400.
@@ -107,6 +117,24 @@ impl HttpError {
     pub fn too_many(retry_after: Duration) -> Self {
         let message = "Rate limit exceeded. Please try again later.";
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
+    /// 429 by this limit.
+    pub fn limited(rate: RateLimit) -> Self {
+        Self { rate: Some(rate.into()), ..Self::too_many(rate.reset) }
+    }
+
+    /// Says how a limit stands, unless it is said already. Of a refusal, how long to wait stays what it was.
+    #[must_use]
+    pub fn with_rate(self, rate: RateLimit) -> Self {
+        let rate = match self.retry_after {
+            // It was refused, so nothing is left, whatever was given back since.
+            Some(reset) if self.status == StatusCode::TOO_MANY_REQUESTS => {
+                RateLimit { remaining: 0, reset, ..rate }
+            }
+            _ => rate,
+        };
+        Self { rate: self.rate.or_else(|| Some(rate.into())), ..self }
     }
 
     /// 500. What went wrong was logged where it did.
@@ -177,68 +205,12 @@ impl IntoResponse for HttpError {
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         let mut response = (self.status, [(CONTENT_TYPE, json)], self.body).into_response();
         if let Some(wait) = self.retry_after {
-            let wait = Failure::retry_after_seconds(wait).max(1);
-            response.headers_mut().insert(RETRY_AFTER, wait.into());
+            response.headers_mut().insert(RETRY_AFTER, RateLimit::seconds(wait).into());
+        }
+        if let Some(rate) = self.rate {
+            rate.write_to(response.headers_mut());
         }
         response
-    }
-}
-
-/// The body of a request, to be read as a JSON object.
-pub struct Body(Bytes);
-
-impl Body {
-    /// The object.
-    ///
-    /// # Errors
-    /// When it is not an object of this form.
-    pub fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, HttpError> {
-        let text = std::str::from_utf8(&self.0);
-        let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
-        Ok(wire::from_object(text)?)
-    }
-}
-
-/// Most bytes of the body of somebody who has not said who they are.
-const MOST_ANONYMOUS_BYTES: usize = 2 << 20;
-
-/// How long a client may pause while it sends a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(20);
-
-impl Body {
-    /// Reads the body of somebody who is known.
-    ///
-    /// # Errors
-    /// When it is too large, comes too slowly or breaks off.
-    pub async fn read(request: Request) -> Result<Self, HttpError> {
-        read_body(request, MOST_BODY_BYTES).await
-    }
-}
-
-async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
-    let mut body = request.into_body();
-    let mut bytes = BytesMut::new();
-    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
-    while let Some(frame) = tokio::time::timeout(BODY_PATIENCE, body.frame()).await.map_err(slow)? {
-        let frame = frame.map_err(|_| HttpError::bad_request("the body could not be read"))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > most {
-            // A client that is still sending would see its connection reset instead of the answer.
-            edge::discard(body).await;
-            let message = format!("The request is larger than {} MB", most >> 20);
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, &message));
-        }
-        bytes.extend_from_slice(data);
-    }
-    Ok(Body(bytes.freeze()))
-}
-
-/// As a parameter of a handler, the body of anybody. Those who are known may send more, see [`Body::read`].
-impl<S: Sync> FromRequest<S> for Body {
-    type Rejection = HttpError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-        read_body(request, MOST_ANONYMOUS_BYTES).await
     }
 }
 
@@ -262,7 +234,7 @@ impl Address {
     }
 
     /// Reads it from a request.
-    pub fn of_request(request: &Request, trust_proxy: usize) -> Self {
+    pub fn of_request(request: &axum::extract::Request, trust_proxy: usize) -> Self {
         Self::read(request.headers(), request.extensions(), trust_proxy)
     }
 
@@ -299,41 +271,23 @@ impl FromRequestParts<Arc<App>> for Address {
 pub struct Origin {
     /// Whether the client's side of the connection is encrypted.
     pub is_https: bool,
-    host: String,
-}
-
-impl Origin {
-    /// The address to begin links with: the configured one, or the one the client used.
-    pub fn base(&self, configured: Option<&str>) -> String {
-        match configured {
-            Some(configured) => configured.to_owned(),
-            None if self.host.is_empty() => String::new(),
-            None => format!("{}://{}", if self.is_https { "https" } else { "http" }, self.host),
-        }
-    }
+    /// What links begin with for this client.
+    pub base: Base,
 }
 
 impl FromRequestParts<Arc<App>> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let trusted = app.config.trust_proxy > 0;
-        let forwarded = |name: &str| {
-            text(name).filter(|_| trusted).map(|value| value.split(',').next().unwrap_or(value).trim())
-        };
-        let is_https =
-            forwarded("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-        let host = forwarded("x-forwarded-host").or_else(|| text(HOST.as_str())).unwrap_or_default();
-        // Nothing but a host and a port may get into a link.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        let host = if host.chars().all(plain) { host.to_owned() } else { String::new() };
-        Ok(Self { is_https, host })
+        let is_https = links::is_https(&parts.headers, app.config.trust_proxy);
+        Ok(Self { is_https, base: Base::of(&parts.headers, &app.config) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Request;
+
     use super::*;
 
     fn parts(forwarded: &str) -> Parts {

@@ -1,19 +1,20 @@
 //! What a browser gets: a built frontend from a folder, or our own small page, which is part of the program.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tower::ServiceExt;
-use tower_http::services::{ServeDir, ServeFile};
+use tower_http::services::ServeFile;
 
-use super::HttpError;
+use super::headers::Kind;
+use super::served::{Find, Served};
+use super::{HttpError, edge};
 use crate::app::App;
 
 /// What our own page may load: itself, its server, and images.
@@ -49,42 +50,43 @@ fn asset(kind: &'static str, bytes: &'static [u8]) -> Response {
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (CONTENT_SECURITY_POLICY, POLICY),
     ];
-    (headers, bytes).into_response()
+    (Extension(Kind::OwnPage), headers, bytes).into_response()
 }
 
-/// A built frontend: its files, and `index.html` for every path that its own router knows.
-pub(super) fn folder(dir: &Path) -> Router<Arc<App>> {
-    let files = ServeDir::new(dir).append_index_html_on_directories(true);
-    let index = ServeFile::new(dir.join("index.html"));
-    Router::new().fallback(move |request: Request| {
-        let (files, index) = (files.clone(), index.clone());
-        async move { from_folder(files, index, request).await }
-    })
+/// A built frontend: its files, and `index.html` for every path that its own router knows. What is private is not part of
+/// it; see [`Served`].
+pub(super) fn folder(served: Served) -> Router<Arc<App>> {
+    let served = Arc::new(served);
+    Router::new().fallback(move |request: Request| from_folder(served.clone(), request))
 }
 
-async fn from_folder(files: ServeDir, index: ServeFile, request: Request) -> Response {
+async fn from_folder(served: Arc<Served>, request: Request) -> Response {
     let path = request.uri().path();
     // A frontend waits for JSON there, not for a page.
-    let is_api = ["/api", "/socket.io", "/media"]
-        .iter()
-        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let is_api = ["/api", "/socket.io", "/media"].iter().any(|prefix| edge::is_below(path, prefix));
     if is_api || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return HttpError::not_found().into_response();
     }
     let names_a_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     let (parts, _) = request.into_parts();
-    let again = Request::from_parts(parts.clone(), Body::empty());
+    let found = match served.find(parts.uri.path()).await {
+        Find::File(file) => file,
+        // Nobody learns whether there is something.
+        Find::Private => return HttpError::not_found().into_response(),
+        Find::Folder(to) => return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response(),
+        Find::Nothing if names_a_file => return HttpError::not_found().into_response(),
+        Find::Nothing => match served.find("/index.html").await {
+            Find::File(file) => file,
+            _ => return HttpError::not_found().into_response(),
+        },
+    };
     let request = Request::from_parts(parts, Body::empty());
-    let Ok(response) = files.oneshot(request).await;
-    if response.status().as_u16() != 404 {
-        return response.map(Body::new);
-    }
-    if names_a_file {
+    // The file as it was found, so that nothing is looked up a second time.
+    let Ok(response) = ServeFile::new(found).oneshot(request).await;
+    if response.status() == StatusCode::NOT_FOUND {
         return HttpError::not_found().into_response();
     }
-    let Ok(response) = index.oneshot(again).await;
-    if response.status().as_u16() == 404 {
-        return HttpError::not_found().into_response();
-    }
-    response.map(Body::new)
+    let mut response = response.map(Body::new);
+    response.extensions_mut().insert(Kind::Folder);
+    response
 }

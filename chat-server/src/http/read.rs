@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chat_core::command::Reply;
@@ -10,14 +10,13 @@ use chat_core::command::Reply;
 use super::{Body, HttpError, caller, json, limit};
 use crate::app::App;
 use crate::dialect::read;
+use crate::links::Base;
 
 /// Moves the caller's mark.
-pub(super) async fn read(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, HttpError> {
-    let caller = caller(&app, &headers).await?;
+pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
+    // Nobody's body is read before it is known who they are.
+    let caller = caller(&app, request.headers()).await?;
+    let body = Body::read_small(request).await?;
     let command = read::mark(body.object()?)?;
     let Reply::Read(mark) = app.dispatch(caller.user.id, command).await? else {
         return Err(HttpError::internal());
@@ -33,7 +32,8 @@ pub(super) async fn unread(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let command = read::list(limit(query.as_deref())?)?;
-    let Reply::Unread(unread) = app.dispatch(caller.user.id, command).await? else {
+    let reply = app.dispatch(caller.user.id, command).await?;
+    let Reply::Unread(unread) = Base::of(&headers, &app.config).reply(reply) else {
         return Err(HttpError::internal());
     };
     Ok(json(StatusCode::OK, &read::listed(&unread)))

@@ -9,6 +9,7 @@ use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use serde_json::json as object;
 
+use super::served::Served;
 use super::{HttpError, edge, json, page, read, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
@@ -32,7 +33,7 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         routes = routes.merge((dialect.routes)());
     }
     routes = match &app.config.static_dir {
-        Some(dir) => routes.merge(page::folder(dir)),
+        Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths))),
         None => routes.merge(page::own()),
     };
     let mut routes = routes

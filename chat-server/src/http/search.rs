@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use chat_core::command::Reply;
 
-use super::{HttpError, caller, json, limit};
+use super::{HttpError, RateLimit, caller, json, limit, with_rate};
 use crate::app::App;
 use crate::dialect::search::{self, Parameters};
+use crate::links::Base;
 
 /// When it is worth trying again while another search of the same person is made.
 const BUSY: Duration = Duration::from_secs(1);
@@ -35,8 +36,13 @@ pub(super) async fn search(
         limit: limit(uri.query())?,
     })?;
     let searched = app.search_unless_busy(caller.user.id, command).await;
-    let Reply::Found(found) = searched.ok_or_else(|| HttpError::too_many(BUSY))?? else {
-        return Err(HttpError::internal());
+    // One at a time is a limit of its own.
+    let searched =
+        searched.ok_or_else(|| HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY }))?;
+    let answer = match searched.map(|reply| Base::of(&headers, &app.config).reply(reply)) {
+        Ok(Reply::Found(found)) => Ok(json(StatusCode::OK, &search::answer(&found))),
+        Ok(_) => Err(HttpError::internal()),
+        Err(error) => Err(error.into()),
     };
-    Ok(json(StatusCode::OK, &search::answer(&found)))
+    with_rate(answer, app.search_rate(caller.user.id))
 }

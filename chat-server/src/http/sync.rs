@@ -10,6 +10,7 @@ use chat_core::command::Reply;
 use super::{HttpError, caller, json, limit, parameter};
 use crate::app::App;
 use crate::dialect::sync;
+use crate::links::Base;
 
 /// What happened after `since`.
 pub(super) async fn sync(
@@ -20,7 +21,8 @@ pub(super) async fn sync(
     let caller = caller(&app, &headers).await?;
     let query = query.as_deref();
     let command = sync::command(parameter(query, "since"), limit(query)?)?;
-    let Reply::Changes(changes) = app.dispatch(caller.user.id, command).await? else {
+    let reply = app.dispatch(caller.user.id, command).await?;
+    let Reply::Changes(changes) = Base::of(&headers, &app.config).reply(reply) else {
         return Err(HttpError::internal());
     };
     Ok(json(StatusCode::OK, &sync::answer(&changes, caller.user.id)))

@@ -154,6 +154,60 @@ impl CloudinaryMedia {
         Err(refusal(status, &body))
     }
 
+    /// The name that a picture of ours has at Cloudinary: what stands in its URL between the version and the extension.
+    fn public_id<'a>(&self, url: &'a str) -> Option<&'a str> {
+        let (_, place) = url.strip_prefix("https://")?.split_once('/')?;
+        let (cloud, path) = place.split_once("/image/upload/")?;
+        let path = match path.split_once('/') {
+            Some((version, path)) if is_version(version) => path,
+            _ => path,
+        };
+        let (id, extension) = path.rsplit_once('.')?;
+        let is_ours = cloud == self.config.cloud_name
+            && !extension.contains('/')
+            && self.config.folder.as_deref().is_none_or(|folder| {
+                id.strip_prefix(folder.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+            });
+        is_ours.then_some(id)
+    }
+
+    /// Removes a picture: `POST {base}/v1_1/{cloud name}/image/destroy`, answered `{"result": "ok"}` or
+    /// `{"result": "not found"}`: <https://cloudinary.com/documentation/image_upload_api_reference#destroy>.
+    async fn destroy(&self, public_id: &str) -> Result<(), MediaError> {
+        #[derive(Deserialize)]
+        struct Destroyed {
+            result: String,
+        }
+
+        let since_epoch = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut signed = vec![
+            ("timestamp", since_epoch.as_secs().to_string()),
+            ("public_id", public_id.to_owned()),
+            // Copies in Cloudinary's own caches go too.
+            ("invalidate", "true".to_owned()),
+        ];
+        let signature = sign(&mut signed, &self.config.api_secret, self.algorithm);
+        let form = signed.into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
+        let form = form.text("api_key", self.config.api_key.clone()).text("signature", signature);
+        let mut endpoint = self.endpoint.clone();
+        if let Ok(mut path) = endpoint.path_segments_mut() {
+            path.pop().push("destroy");
+        }
+        let request = self.client.post(endpoint).multipart(form);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| MediaError::caused("Cloudinary cannot be reached", error.without_url()))?;
+        let status = response.status();
+        let body = read_body(response).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Destroyed { result }) if status.is_success() && matches!(&*result, "ok" | "not found") => {
+                Ok(())
+            }
+            _ => Err(MediaError::unavailable("Cloudinary did not remove a picture")),
+        }
+    }
+
     fn form(&self, media: &Media) -> Result<Form, Failure> {
         let since_epoch = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut signed = vec![("timestamp", since_epoch.as_secs().to_string())];
@@ -182,6 +236,19 @@ impl MediaStore for CloudinaryMedia {
             .await
             .unwrap_or_else(|_| Err(MediaError::unavailable("Cloudinary did not answer in time")))
     }
+
+    async fn remove(&self, url: &str) -> Result<(), MediaError> {
+        let Some(public_id) = self.public_id(url) else { return Ok(()) };
+        tokio::time::timeout(self.timeout, self.destroy(public_id))
+            .await
+            .unwrap_or_else(|_| Err(MediaError::unavailable("Cloudinary did not answer in time")))
+    }
+}
+
+fn is_version(segment: &str) -> bool {
+    segment
+        .strip_prefix('v')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Signs the given parameters, which are all that are sent except `file` and `api_key`, and sorts them by

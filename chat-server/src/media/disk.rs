@@ -80,6 +80,15 @@ impl DiskMedia {
         }
     }
 
+    fn new_url(&self, media: &Media) -> String {
+        format!("{}/{}.{}", self.public_prefix, hex::encode((self.random)()), media.kind.extension())
+    }
+
+    /// The name in a URL of ours.
+    fn name_in<'a>(&self, url: &'a str) -> Option<&'a str> {
+        url.strip_prefix(&self.public_prefix)?.strip_prefix('/').filter(|name| self.locate(name).is_some())
+    }
+
     /// Where the picture of this name lies, if the name is one that [`MediaStore::store`] could have made.
     ///
     /// Nothing but 32 lower-case hexadecimal digits, a dot and a known extension passes, so that no name can
@@ -96,15 +105,35 @@ impl DiskMedia {
 #[async_trait]
 impl MediaStore for DiskMedia {
     async fn store(&self, media: Media) -> Result<String, MediaError> {
-        let name = format!("{}.{}", hex::encode((self.random)()), media.kind.extension());
-        let url = format!("{}/{name}", self.public_prefix);
+        let url = self.new_url(&media);
+        self.store_reserved(&url, media).await?;
+        Ok(url)
+    }
+
+    fn reserve(&self, media: &Media) -> Option<String> {
+        Some(self.new_url(media))
+    }
+
+    async fn store_reserved(&self, url: &str, media: Media) -> Result<(), MediaError> {
+        let Some(name) = self.name_in(url).map(str::to_owned) else {
+            return Err(MediaError::unavailable("a picture was to have a name that is not one of ours"));
+        };
         let dir = self.dir.clone();
         let making_folder = Arc::clone(&self.making_folder);
         tokio::task::spawn_blocking(move || write(&dir, &making_folder, &name, &media.bytes))
             .await
             .map_err(|error| MediaError::caused("writing a picture was broken off", error))?
-            .map_err(|error| MediaError::caused("a picture could not be written", error))?;
-        Ok(url)
+            .map_err(|error| MediaError::caused("a picture could not be written", error))
+    }
+
+    async fn remove(&self, url: &str) -> Result<(), MediaError> {
+        let Some((path, _)) = self.name_in(url).and_then(|name| self.locate(name)) else { return Ok(()) };
+        match tokio::fs::remove_file(path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(MediaError::caused("a picture could not be removed", error))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -179,13 +208,13 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
 
 /// Makes the names in a folder durable, which writing the files themselves does not.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Elsewhere a folder cannot be opened as a file, and its names are kept by the journal of the file system.
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 

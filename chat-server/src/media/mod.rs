@@ -11,12 +11,18 @@ mod cloudinary;
 mod data_url;
 mod disk;
 mod image;
+mod images;
+mod journal;
 mod serve;
+mod usage;
 
 pub use cloudinary::{CloudinaryConfig, CloudinaryMedia, SignatureAlgorithm, WallClock};
 pub use data_url::parse_data_url;
 pub use disk::{DiskMedia, RandomBytes, StoredMedia};
 pub use image::{ImageKind, sniff};
+pub use images::{ImageError, Images, MediaLimits};
+pub(crate) use images::{NewImage, SETTLED_AFTER};
+pub(crate) use journal::Entry;
 pub use serve::routes;
 
 use std::fmt;
@@ -42,6 +48,30 @@ pub trait MediaStore: Send + Sync {
     /// [`MediaError::Refused`] when the service behind the store does not want this picture, and
     /// [`MediaError::Unavailable`] when it could not be kept for a reason the client has no part in.
     async fn store(&self, media: Media) -> Result<String, MediaError>;
+
+    /// The URL that this will have, if the store knows it before it stores; then [`Self::store_reserved`] stores it there.
+    fn reserve(&self, media: &Media) -> Option<String> {
+        let _ = media;
+        None
+    }
+
+    /// Keeps `media` under a URL that [`Self::reserve`] has named.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::store`]; also when the store reserves nothing.
+    async fn store_reserved(&self, url: &str, media: Media) -> Result<(), MediaError> {
+        let _ = (url, media);
+        Err(MediaError::unavailable("this store reserves no names"))
+    }
+
+    /// Removes what was stored under this URL. There being nothing of that name is fine, and so is a URL that this store
+    /// has not made: it is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Unavailable`] when it may still be there.
+    async fn remove(&self, url: &str) -> Result<(), MediaError>;
 }
 
 /// A picture on its way to a [`MediaStore`].
@@ -150,6 +180,6 @@ impl MediaError {
 }
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 pub(crate) mod test_http;

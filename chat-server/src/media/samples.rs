@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<(ImageKind, Bytes)> {
     ]
 }
 
-pub(super) fn png() -> Bytes {
+pub(crate) fn png() -> Bytes {
     decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
 }
 

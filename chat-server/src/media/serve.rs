@@ -7,6 +7,7 @@ use axum::{
     body::Body,
     extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,6 +15,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::{DiskMedia, ImageKind};
+use crate::http::headers::Kind;
 
 /// GET and HEAD for `{public_prefix}/{name}`, to be merged into the server's router.
 ///
@@ -28,7 +30,11 @@ pub fn routes(disk: Arc<DiskMedia>) -> Router {
     let path = format!("{}/{{name}}", disk.public_prefix());
     let picture = get(move |params, request| serve(disk, params, request));
     let refuse = async || ([(header::ALLOW, "GET, HEAD")], error(StatusCode::METHOD_NOT_ALLOWED));
-    Router::new().route(&path, picture.fallback(refuse))
+    let mark = async |mut response: Response| {
+        response.extensions_mut().insert(Kind::Image);
+        response
+    };
+    Router::new().route(&path, picture.fallback(refuse)).layer(map_response(mark))
 }
 
 async fn serve(

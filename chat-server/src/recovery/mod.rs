@@ -251,8 +251,8 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
 /// Tells a session what was read. Answers with how many bytes that was, and whether there was room for all of it.
 fn tell(session: &Session, read: &Read) -> (u64, bool) {
     let mut bytes = 0;
-    for (position, frames) in read.of_user(session.user, session.dialect) {
-        if !session.replay(position, frames) {
+    for (position, frames) in read.of_user(session.user, session.dialect, session.base().clone()) {
+        if !session.replay(position, &frames) {
             return (bytes, false);
         }
         let mine = frames.iter().filter(|(to, _)| to.includes(session.user));

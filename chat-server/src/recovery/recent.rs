@@ -8,6 +8,7 @@
 //! told of it has changed. Both are learnt from the announcer ([`Recent::observe`]), before the change counts as
 //! announced: a client that is told of a later change is never shown what that change has taken back.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 use super::Missing;
 use crate::announce;
 use crate::dialect::{self, Dialect, Frames};
+use crate::links::{self, Base};
 
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
 const LENGTH: u64 = 128;
@@ -68,8 +70,9 @@ pub(crate) struct Read {
 struct Change {
     position: Position,
     delivery: Delivery,
-    /// By the dialect's place in [`dialect::ALL`].
-    frames: Box<[OnceLock<Frames>]>,
+    /// By the dialect's place in [`dialect::ALL`], for the base of the first who wanted them. Where links make them differ,
+    /// nearly everybody has the same one.
+    frames: Box<[OnceLock<(Base, Frames)>]>,
 }
 
 #[derive(Default)]
@@ -275,19 +278,20 @@ impl Read {
         self.to
     }
 
-    /// What this person's connections of this dialect are told.
+    /// What this person's connections of this dialect are told, with links that begin with this base.
     pub(crate) fn of_user(
         &self,
         user: UserId,
         dialect: &'static Dialect,
-    ) -> impl Iterator<Item = (Position, &Frames)> {
+        base: Base,
+    ) -> impl Iterator<Item = (Position, Cow<'_, Frames>)> {
         let indexed = self.range.clone().zip(&self.changes[self.range.clone()]);
         let theirs = indexed.filter(move |(index, change)| {
             change.delivery.audience.includes(user)
                 && !change.is_withdrawn(&self.withdrawn)
                 && !self.repeated.contains(index)
         });
-        theirs.filter_map(move |(_, change)| Some((change.position, change.frames(dialect)?)))
+        theirs.filter_map(move |(_, change)| Some((change.position, change.frames(dialect, &base)?)))
     }
 }
 
@@ -308,9 +312,13 @@ impl Change {
         Some(Self { position, delivery, frames: dialect::ALL.iter().map(|_| OnceLock::new()).collect() })
     }
 
-    fn frames(&self, dialect: &'static Dialect) -> Option<&Frames> {
-        let slot = self.frames.get(dialect.index())?;
-        Some(slot.get_or_init(|| announce::frames(dialect, &self.delivery)))
+    fn frames(&self, dialect: &'static Dialect, base: &Base) -> Option<Cow<'_, Frames>> {
+        let encode = || announce::frames(dialect, &self.delivery, base);
+        let (theirs, frames) = self.frames.get(dialect.index())?.get_or_init(|| (base.clone(), encode()));
+        if theirs == base || !links::holds_paths(&self.delivery.event) {
+            return Some(Cow::Borrowed(frames));
+        }
+        Some(Cow::Owned(encode()))
     }
 
     /// Whether it shows a message that was deleted since it was read.
@@ -410,7 +418,8 @@ mod tests {
             let (mut at, mut told) = (Position(position), Vec::new());
             while let Some(read) = self.recent.after(everything_after(at)).await.unwrap() {
                 let push = dialect::find("push").unwrap();
-                let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
+                let shown =
+                    read.of_user(user, push, Base::default()).filter(|(_, frames)| !frames.is_empty());
                 told.extend(shown.map(|(position, _)| position.0));
                 let Some(to) = read.to() else { break };
                 assert!(to > at, "every answer leads on");
@@ -460,7 +469,8 @@ mod tests {
         let push = dialect::find("push").unwrap();
         let told = async |missing| {
             let read = world.recent.after(missing).await.unwrap().unwrap();
-            let positions: Vec<u64> = read.of_user(world.bob, push).map(|(at, _)| at.0).collect();
+            let positions: Vec<u64> =
+                read.of_user(world.bob, push, Base::default()).map(|(at, _)| at.0).collect();
             (positions, read.to().map(|to| to.0))
         };
         assert_eq!(told(Missing { after: Position(0), up_to: Position(2) }).await, (vec![2], Some(2)));
@@ -485,8 +495,15 @@ mod tests {
         world.execute(world.ann, Command::RemoveMember { room: room.id, user: world.bob }).await;
         let read = world.recent.after(everything_after(Position(1))).await.unwrap().unwrap();
         let push = dialect::find("push").unwrap();
-        assert_eq!(read.of_user(world.bob, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [3], "his leaving");
-        assert_eq!(read.of_user(world.ann, push).map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            read.of_user(world.bob, push, Base::default()).map(|(at, _)| at.0).collect::<Vec<_>>(),
+            [3],
+            "his leaving"
+        );
+        assert_eq!(
+            read.of_user(world.ann, push, Base::default()).map(|(at, _)| at.0).collect::<Vec<_>>(),
+            [2, 3]
+        );
     }
 
     #[tokio::test]
@@ -526,7 +543,8 @@ mod tests {
                 let (mut at, mut told) = (Position(from), Vec::new());
                 loop {
                     let read = world.recent.long_after(everything_after(at), user).await.unwrap().unwrap();
-                    let shown = read.of_user(user, push).filter(|(_, frames)| !frames.is_empty());
+                    let shown =
+                        read.of_user(user, push, Base::default()).filter(|(_, frames)| !frames.is_empty());
                     told.extend(shown.map(|(position, _)| position.0));
                     let Some(to) = read.to() else { break };
                     at = to;
@@ -581,7 +599,7 @@ mod tests {
             let held: usize = read.changes.iter().map(|change| change.weight()).sum();
             assert!(held < 3 * most + 64 * 1_500, "{held} bytes are held");
             let push = dialect::find("push").unwrap();
-            told.extend(read.of_user(world.bob, push).map(|(position, _)| position.0));
+            told.extend(read.of_user(world.bob, push, Base::default()).map(|(position, _)| position.0));
             let Some(to) = read.to() else { break };
             at = to;
         }

@@ -172,6 +172,7 @@ impl SocketIoEndpoint {
         };
         if sid.is_none() {
             small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+            small.extensions_mut().insert(crate::links::Base::of(&parts.headers, &self.app.config));
             small.extensions_mut().insert(wire.clone());
             small.extensions_mut().insert(admission.clone());
         }

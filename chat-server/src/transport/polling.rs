@@ -23,6 +23,7 @@ use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, s
 use super::payload::{self, Encoding};
 use super::wire::with_pid;
 use crate::http::HttpError;
+use crate::links::Base;
 use crate::memory::{OutOfMemory, Reservation};
 
 /// How long a client may pause while it sends a body.
@@ -73,6 +74,7 @@ impl SocketIoEndpoint {
         };
         let mut small = small(parts, Body::empty());
         small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(Base::of(&parts.headers, &self.app.config));
         small.extensions_mut().insert(admission.clone());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;
         self.introduce(response.map(Body::new), &admission).await

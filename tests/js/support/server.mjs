@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { LIMIT, within } from './wait.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const binary = process.env.CHAT_SERVER_BIN
+export const binary = process.env.CHAT_SERVER_BIN
   ? path.resolve(process.env.CHAT_SERVER_BIN)
   : path.resolve(here, '../../../target/debug/chat-server');
 

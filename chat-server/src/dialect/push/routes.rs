@@ -22,7 +22,8 @@ use super::{DIALECT, MessageObject};
 use crate::app::{App, LogIn};
 use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
-use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter};
+use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter, with_rate};
+use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
 
 /// Most bytes of an image.
@@ -79,7 +80,7 @@ async fn signup(
     if policy::check_email(&email).is_err() {
         return Err(HttpError::bad_request("Invalid email format"));
     }
-    let user = app
+    let registered = app
         .register(address, password.into_owned(), |password_hash| Registration {
             username: None,
             email: Some(email),
@@ -90,8 +91,9 @@ async fn signup(
         .map_err(|error| match error.core() {
             Some(Error::EmailTaken) => HttpError::bad_request("Email already exists"),
             _ => error,
-        })?;
-    Ok(logged_in(&app, &user, StatusCode::CREATED, &origin))
+        });
+    let answer = registered.map(|user| logged_in(&app, &user, StatusCode::CREATED, &origin));
+    with_rate(answer, app.sign_up_rate(address))
 }
 
 #[derive(serde::Deserialize)]
@@ -117,11 +119,14 @@ async fn login(
     let (Some(email), Some(password)) = (email, password) else {
         return Err(HttpError::bad_request("Email and password are required"));
     };
-    match app.log_in(address, UserKey::Email(email.trim().to_owned()), password).await? {
-        LogIn::Welcome(user) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
+    let key = UserKey::Email(email.trim().to_owned());
+    let answer = match app.log_in(address, key.clone(), password).await {
+        Ok(LogIn::Welcome(user)) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
         // The same words whether the person exists or not.
-        LogIn::WrongPassword | LogIn::Unknown => Err(HttpError::bad_request("Invalid credentials")),
-    }
+        Ok(LogIn::WrongPassword | LogIn::Unknown) => Err(HttpError::bad_request("Invalid credentials")),
+        Err(error) => Err(error),
+    };
+    with_rate(answer, app.log_in_rate(address, &key))
 }
 
 /// A page of another origin could otherwise log a browser in as somebody else, or out, with a form that needs no
@@ -133,10 +138,10 @@ fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn logged_in(app: &Arc<App>, user: &User, status: StatusCode, origin: &Origin) -> Response {
+fn logged_in(app: &Arc<App>, user: &Arc<User>, status: StatusCode, origin: &Origin) -> Response {
     let token = app.auth.issue(user, &DIALECT);
     let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.is_https);
-    with_cookie(json(status, &user_object(app, user)), &cookie)
+    with_cookie(json(status, &user_object(app, &origin.base.user(user))), &cookie)
 }
 
 fn with_cookie(mut response: Response, cookie: &Cookie) -> Response {
@@ -189,7 +194,8 @@ impl Serialize for Nested<'_> {
 
 async fn check(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
-    Ok(json(StatusCode::OK, &Nested("user", user_object(&app, &caller.user))))
+    let base = Base::of(&headers, &app.config);
+    Ok(json(StatusCode::OK, &Nested("user", user_object(&app, &base.user(&caller.user)))))
 }
 
 #[derive(serde::Deserialize)]
@@ -212,32 +218,21 @@ async fn update_profile(
     let form: UpdateProfile<'_> = body.object()?;
     let picture = form.profile_pic.optional("profilePic")?.filter(|picture| !picture.is_empty());
     let full_name = form.full_name.optional("fullName")?.map(std::borrow::Cow::into_owned);
-    let picture = match picture {
-        Some(picture) => Some(store_image(&app, &origin, &picture, Purpose::ProfilePicture).await?),
+    let reply = match picture {
+        Some(picture) => {
+            let media = Media::from_data_url(&picture, MOST_IMAGE_BYTES, Purpose::ProfilePicture)?;
+            let patch = |picture| ProfilePatch { full_name, picture: Some(picture) };
+            let command = |picture| Command::UpdateProfile(patch(picture));
+            app.dispatch_with_image(caller.user.id, media, command).await?
+        }
         None if full_name.is_none() => return Err(HttpError::bad_request("Profile pic is required")),
-        None => None,
+        None => {
+            let patch = ProfilePatch { full_name, picture: None };
+            app.dispatch(caller.user.id, Command::UpdateProfile(patch)).await?
+        }
     };
-    let patch = ProfilePatch { full_name, picture };
-    let Reply::User(user) = app.dispatch(caller.user.id, Command::UpdateProfile(patch)).await? else {
-        return Err(HttpError::internal());
-    };
+    let Reply::User(user) = origin.base.reply(reply) else { return Err(HttpError::internal()) };
     Ok(json(StatusCode::OK, &Nested("updatedUser", user_object(&app, &user))))
-}
-
-async fn store_image(
-    app: &Arc<App>,
-    origin: &Origin,
-    data_url: &str,
-    purpose: Purpose,
-) -> Result<String, HttpError> {
-    let media = Media::from_data_url(data_url, MOST_IMAGE_BYTES, purpose)?;
-    let url = app.media.store(media).await?;
-    // Pages of other origins must find it too.
-    Ok(if url.starts_with('/') {
-        format!("{}{url}", origin.base(app.config.public_url.as_deref()))
-    } else {
-        url
-    })
 }
 
 impl From<MediaError> for HttpError {
@@ -263,7 +258,8 @@ async fn chats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
 
 async fn people(app: &Arc<App>, headers: &HeaderMap, command: Command) -> Result<Response, HttpError> {
     let caller = caller(app, headers).await?;
-    let Reply::Users(users) = app.dispatch(caller.user.id, command).await? else {
+    let reply = app.dispatch(caller.user.id, command).await?;
+    let Reply::Users(users) = Base::of(headers, &app.config).reply(reply) else {
         return Err(HttpError::internal());
     };
     let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
@@ -286,7 +282,8 @@ async fn messages(
     let window = Window::before(before, limit.unwrap_or(Window::MAX_LIMIT));
     let of = Destination::Person(UserKey::Id(other));
     let command = Command::History { of, window, include_deleted: false };
-    match app.dispatch(caller.user.id, command).await {
+    let history = app.dispatch(caller.user.id, command).await;
+    match history.map(|reply| Base::of(&headers, &app.config).reply(reply)) {
         Ok(Reply::Messages(history)) => {
             let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
             Ok(with_next_page(json(StatusCode::OK, &list), &history, other, limit))
@@ -351,25 +348,34 @@ async fn send(
     if receiver == caller.user.id {
         return Err(HttpError::bad_request("Cannot send messages to yourself."));
     }
-    let image = match image {
-        // The image is stored first, so it must be certain that somebody gets it.
-        Some(_) if app.chat.find_user(&UserKey::Id(receiver)).await?.is_none() => {
-            return Err(receiver_not_found());
-        }
-        Some(image) => Some(store_image(&app, &origin, &image, Purpose::MessageImage).await?),
-        None => None,
-    };
-    let command = Command::Send {
+    let image = image.map(|image| Media::from_data_url(&image, MOST_IMAGE_BYTES, Purpose::MessageImage));
+    let image = image.transpose()?;
+    let content = |image| Content { text: text.into(), file_name: None, image };
+    let command = move |content| Command::Send {
         to: Destination::Person(UserKey::Id(receiver)),
-        content: Content { text: text.into(), file_name: None, image },
+        content,
         client_id,
         fingerprint: None,
     };
-    match app.dispatch(caller.user.id, command).await {
-        Ok(reply) => message(&reply, StatusCode::CREATED),
-        Err(Error::UserNotFound) => Err(receiver_not_found()),
-        Err(error) => Err(error.into()),
-    }
+    let sent = match image {
+        // What is refused in any case is refused before its image is stored.
+        Some(_) if app.chat.find_user(&UserKey::Id(receiver)).await?.is_none() => {
+            return Err(receiver_not_found());
+        }
+        Some(media) => {
+            let content = content(Some(String::new()));
+            policy::check_content(&content, app.chat.limits())?;
+            let command = move |image| command(Content { image: Some(image), ..content });
+            app.dispatch_with_image(caller.user.id, media, command).await
+        }
+        None => app.dispatch(caller.user.id, command(content(None))).await.map_err(HttpError::from),
+    };
+    let answer = match sent {
+        Ok(reply) => message(&origin.base.reply(reply), StatusCode::CREATED),
+        Err(error) if matches!(error.core(), Some(Error::UserNotFound)) => Err(receiver_not_found()),
+        Err(error) => Err(error),
+    };
+    with_rate(answer, app.send_rate(caller.user.id))
 }
 
 /// The client's own name for a send, as HTTP has it: draft-ietf-httpapi-idempotency-key-header.
@@ -413,7 +419,7 @@ async fn restore_message(
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let reply = change(&app, &headers, &id, |message| Command::Restore { message }).await?;
-    message(&reply, StatusCode::OK)
+    message(&Base::of(&headers, &app.config).reply(reply), StatusCode::OK)
 }
 
 async fn change(

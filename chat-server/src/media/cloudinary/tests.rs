@@ -36,6 +36,7 @@ struct Fake {
     first_answers: Mutex<Vec<(StatusCode, &'static str)>>,
     requests: Mutex<usize>,
     taken: Mutex<Vec<(BTreeMap<String, String>, Part)>>,
+    destroyed: Mutex<Vec<BTreeMap<String, String>>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,11 @@ impl Fake {
 
     fn app(self: &Arc<Self>) -> Router {
         let upload = post(upload).layer(DefaultBodyLimit::disable());
-        Router::new().route("/v1_1/{cloud}/image/upload", upload).with_state(Arc::clone(self))
+        let destroy = post(destroy);
+        Router::new()
+            .route("/v1_1/{cloud}/image/upload", upload)
+            .route("/v1_1/{cloud}/image/destroy", destroy)
+            .with_state(Arc::clone(self))
     }
 }
 
@@ -102,6 +107,12 @@ async fn upload(
 
 /// The text fields and the one file of a `multipart/form-data` body (RFC 7578).
 fn parse_multipart(headers: &HeaderMap, body: &[u8]) -> (BTreeMap<String, String>, Part) {
+    let (fields, file) = parse_fields(headers, body);
+    (fields, file.unwrap())
+}
+
+/// The same where there may be no file.
+fn parse_fields(headers: &HeaderMap, body: &[u8]) -> (BTreeMap<String, String>, Option<Part>) {
     let (_, boundary) = headers["content-type"].to_str().unwrap().split_once("boundary=").unwrap();
     let delimiter = format!("\r\n--{boundary}");
     let body = [b"\r\n", body].concat();
@@ -134,7 +145,21 @@ fn parse_multipart(headers: &HeaderMap, body: &[u8]) -> (BTreeMap<String, String
             }
         }
     }
-    (fields, file.unwrap())
+    (fields, file)
+}
+
+async fn destroy(State(fake): State<Arc<Fake>>, headers: HeaderMap, body: Bytes) -> Response {
+    *fake.requests.lock().unwrap() += 1;
+    if let Some((status, text)) = fake.first_answers.lock().unwrap().pop() {
+        return (status, text).into_response();
+    }
+    let fields = parse_fields(&headers, &body).0;
+    let signed = fields.iter().filter(|(name, _)| !matches!(name.as_str(), "api_key" | "signature"));
+    let text: Vec<_> = signed.map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(fields["signature"], hex::encode(Sha1::digest(format!("{}{SECRET}", text.join("&")))));
+    let result = if fields["public_id"].ends_with("gone") { "not found" } else { "ok" };
+    fake.destroyed.lock().unwrap().push(fields);
+    axum::Json(json!({ "result": result })).into_response()
 }
 
 fn config(base_url: String) -> CloudinaryConfig {
@@ -330,4 +355,42 @@ fn a_configuration_that_cannot_work_is_refused() {
         let made = CloudinaryMedia::new(wrong, test_http::client(), Arc::new(|| UNIX_EPOCH));
         assert!(matches!(made, Err(MediaError::Configuration(_))));
     }
+}
+
+#[tokio::test]
+async fn what_is_ours_is_removed_and_signed() {
+    let fake = Arc::new(Fake::default());
+    let base = fake.start().await;
+    let in_folder = CloudinaryConfig { folder: Some("chat/".to_owned()), ..config(base.clone()) };
+    let place = "https://res.cloudinary.com/demo/image/upload";
+    for (config, url, public_id) in [
+        (config(base.clone()), format!("{place}/v1/abc.png"), "abc"),
+        (config(base.clone()), format!("{place}/v1/gone.png"), "gone"),
+        (config(base.clone()), format!("{place}/abc.png"), "abc"),
+        (in_folder.clone(), format!("{place}/v17/chat/message-images/abc.jpg"), "chat/message-images/abc"),
+        (in_folder.clone(), format!("{place}/chat/v1x/abc.jpg"), "chat/v1x/abc"),
+    ] {
+        cloudinary(config).remove(&url).await.unwrap();
+        let fields = fake.destroyed.lock().unwrap().pop().unwrap();
+        assert_eq!(
+            fields.keys().collect::<Vec<_>>(),
+            ["api_key", "invalidate", "public_id", "signature", "timestamp"]
+        );
+        assert_eq!((&*fields["public_id"], &*fields["timestamp"]), (public_id, &*NOW.to_string()));
+    }
+    let asked = *fake.requests.lock().unwrap();
+    for url in [
+        String::new(),
+        "/media/abc.png".to_owned(),
+        format!("{place}/v1/other/abc.png"),
+        format!("{place}/v1/chatter/abc.png"),
+        "https://res.cloudinary.com/other/image/upload/v1/chat/abc.png".to_owned(),
+        "https://example.com/abc.png".to_owned(),
+    ] {
+        cloudinary(in_folder.clone()).remove(&url).await.unwrap();
+    }
+    assert_eq!(*fake.requests.lock().unwrap(), asked, "what is not ours is left alone");
+    fake.first_answers.lock().unwrap().push((StatusCode::INTERNAL_SERVER_ERROR, "oh"));
+    let failed = cloudinary(config(base)).remove(&format!("{place}/v1/abc.png")).await;
+    assert!(matches!(failed, Err(MediaError::Unavailable { .. })), "it may still be there");
 }

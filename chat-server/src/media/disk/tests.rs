@@ -171,3 +171,25 @@ async fn what_is_no_picture_becomes_no_media() {
     let shown = format!("{:?}", media(&samples::png()));
     assert_eq!(shown, "Media { len: 68, kind: Png, purpose: MessageImage }");
 }
+
+#[tokio::test]
+async fn a_reserved_name_is_used_and_what_is_removed_is_gone() {
+    let (dir, disk) = open(counting());
+    let picture = media(&samples::png());
+    let reserved = disk.reserve(&picture).unwrap();
+    let name = reserved.rsplit('/').next().unwrap();
+    assert!(disk.read(name).await.unwrap().is_none(), "nothing is there yet");
+    disk.store_reserved(&reserved, picture.clone()).await.unwrap();
+    assert!(disk.read(name).await.unwrap().is_some());
+    for url in ["/media/../jwt-secret", "/media/", "/other/x.png", "https://example.com/media/x.png", ""] {
+        assert!(disk.store_reserved(url, picture.clone()).await.is_err(), "{url}");
+        disk.remove(url).await.unwrap();
+    }
+    fs::write(dir.path().join("secret.png"), "x").unwrap();
+    disk.remove("/media/../secret.png").await.unwrap();
+    assert!(dir.path().join("secret.png").exists());
+    for _ in 0..2 {
+        disk.remove(&reserved).await.unwrap();
+        assert!(disk.read(name).await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,153 @@
+//! Bodies of requests: JSON of bounded size that comes in bounded time.
+//!
+//! A body must say that it is JSON. A form, or a text that only looks like JSON, can be sent from any page of the world
+//! without asking first; a JSON content type cannot, so this is one more wall against forged requests (CSRF).
+
+use std::time::Duration;
+
+use axum::body::Body as Incoming;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{HttpError, edge};
+use crate::dialect::wire;
+
+/// Most bytes of a JSON body: 10 MB as the original backends count them.
+const MAX_BODY_BYTES: usize = 10 << 20;
+/// Most bytes of a body that has no room for an image: a log-in, a sign-up, a mark.
+const MAX_SMALL_BODY_BYTES: usize = 64 << 10;
+
+/// Up to here what is larger than a small body is taken for a field that is too long, which pages know as 400. It is
+/// counted, and not kept.
+const MAX_LONG_FIELD_BYTES: usize = 2 << 20;
+
+/// How long a client may pause while it sends a body.
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long any body may take, and what is added for each [`BYTES_PER_SECOND`] of it that have come: 10 MB may take six
+/// minutes, and one that comes byte by byte half a minute.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const BYTES_PER_SECOND: u32 = 32 << 10;
+
+/// The body of a request, to be read as a JSON object.
+#[derive(Debug)]
+pub struct Body(Bytes);
+
+impl Body {
+    /// The object.
+    ///
+    /// # Errors
+    /// When it is not an object of this form.
+    pub fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, HttpError> {
+        let text = std::str::from_utf8(&self.0);
+        let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
+        Ok(wire::from_object(text)?)
+    }
+
+    /// Reads a body of up to 10 MB, of somebody who is known.
+    ///
+    /// # Errors
+    /// When it is no JSON, too large, comes too slowly or breaks off.
+    pub async fn read(request: Request) -> Result<Self, HttpError> {
+        read_body(request, MAX_BODY_BYTES).await
+    }
+
+    /// Reads a body of up to 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_small(request: Request) -> Result<Self, HttpError> {
+        read_body(request, MAX_SMALL_BODY_BYTES).await
+    }
+}
+
+/// As a parameter of a handler, the small body of anybody. Routes for those who are known find out first who asks, and
+/// then read it themselves.
+impl<S: Sync> FromRequest<S> for Body {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        Self::read_small(request).await
+    }
+}
+
+async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
+    let is_json = is_json(request.headers());
+    let mut body = request.into_body();
+    let mut bytes = BytesMut::new();
+    let started = Instant::now();
+    while let Some(data) = next(&mut body, started, bytes.len()).await? {
+        if data.is_empty() {
+            continue;
+        }
+        let size = bytes.len() + data.len();
+        if is_json && size <= most {
+            bytes.extend_from_slice(&data);
+            continue;
+        }
+        drop((bytes, data));
+        // A client that is still sending would see its connection reset instead of the answer.
+        let size = size + edge::discard(body).await;
+        return Err(if !is_json {
+            HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json")
+        } else if most < MAX_LONG_FIELD_BYTES && size <= MAX_LONG_FIELD_BYTES {
+            HttpError::bad_request(&too_large(most))
+        } else {
+            HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, &too_large(most))
+        });
+    }
+    Ok(Body(bytes.freeze()))
+}
+
+/// The next part of a body of which `received` bytes have come.
+async fn next(body: &mut Incoming, started: Instant, received: usize) -> Result<Option<Bytes>, HttpError> {
+    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
+    let earned = Duration::from_secs(received as u64) / BYTES_PER_SECOND;
+    let deadline = (started + BODY_TIMEOUT + earned).min(Instant::now() + PAUSE_TIMEOUT);
+    let frame = tokio::time::timeout_at(deadline, body.frame()).await.map_err(slow)?;
+    let Some(frame) = frame else { return Ok(None) };
+    let frame = frame.map_err(|_| HttpError::bad_request("the body could not be read"))?;
+    Ok(Some(frame.into_data().unwrap_or_default()))
+}
+
+fn too_large(most: usize) -> String {
+    match most >> 20 {
+        0 => format!("The request is larger than {} KB", most >> 10),
+        megabytes => format!("The request is larger than {megabytes} MB"),
+    }
+}
+
+/// Whether a body is declared to be JSON in UTF-8: `application/json` or `application/…+json`. Without a declaration it
+/// is not.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut declared = headers.get_all(CONTENT_TYPE).into_iter();
+    let (Some(value), None) = (declared.next().and_then(|value| value.to_str().ok()), declared.next()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_json = kind == "application/json"
+        || kind.strip_prefix("application/").is_some_and(|subtype| {
+            subtype.strip_suffix("+json").is_some_and(|name| !name.is_empty() && name.bytes().all(is_token))
+        });
+    is_json
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                let charset = value.trim().trim_matches('"');
+                charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+            }
+            _ => true,
+        })
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests;

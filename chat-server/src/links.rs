@@ -1,0 +1,204 @@
+//! Links to stored images, as each reader can load them.
+//!
+//! Stores hold **paths** (`/media/…`), never a host: what a request says of itself is the word of whoever sent it, and
+//! a stored `Host` would send everybody else to that host. A path becomes a link when it is answered, for the one who
+//! reads it: it begins with [`Config::public_url`], or else with the host that the *reader's own* request was addressed
+//! to (for a socket, the request that opened it). So a page of the same origin and one of another origin (a development
+//! server beside this one) find the image alike, and a forged header shows its sender a wrong link and nobody else.
+//! Links that are absolute already, at Cloudinary or in rows of older versions, stay as they are.
+//!
+//! An event is encoded once per dialect and base. Only events that hold a path differ by base at all, and nearly
+//! everybody comes by the same one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use chat_core::command::Reply;
+use chat_core::event::Event;
+use chat_core::model::{MessageView, User};
+
+use crate::config::Config;
+
+/// What links to this server begin with for one reader: scheme, host and port without a slash at the end, or nothing
+/// when the reader did not say how the server is called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Base(Option<Arc<str>>);
+
+impl Base {
+    /// The configured one, or where this request was addressed to.
+    pub fn of(headers: &HeaderMap, config: &Config) -> Self {
+        if let Some(configured) = &config.public_url {
+            return Self::new(configured);
+        }
+        let host = forwarded(headers, "x-forwarded-host", config.trust_proxy);
+        let own = || headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(own).unwrap_or_default();
+        // Nothing but a host and a port may get into a link.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        if host.is_empty() || host.len() > MAX_HOST_BYTES || !host.chars().all(plain) {
+            return Self::default();
+        }
+        let scheme = if is_https(headers, config.trust_proxy) { "https" } else { "http" };
+        Self::new(&format!("{scheme}://{host}"))
+    }
+
+    /// This one, without a slash at the end.
+    pub fn new(base: &str) -> Self {
+        Self(Some(base.into()))
+    }
+
+    /// What is stored, as this reader can load it.
+    fn link(&self, stored: &str) -> Option<String> {
+        let base = self.0.as_deref().filter(|_| is_path(stored))?;
+        Some(format!("{base}{stored}"))
+    }
+
+    /// A person with a link to their picture.
+    pub fn user<'a>(&self, user: &'a Arc<User>) -> Cow<'a, Arc<User>> {
+        match self.link(&user.picture) {
+            Some(picture) => Cow::Owned(Arc::new(User { picture, ..User::clone(user) })),
+            None => Cow::Borrowed(user),
+        }
+    }
+
+    fn set_user(&self, user: &mut Arc<User>) {
+        if let Some(picture) = self.link(&user.picture) {
+            Arc::make_mut(user).picture = picture;
+        }
+    }
+
+    fn set_view(&self, view: &mut MessageView) {
+        if let Some(image) = view.message.content.image.as_deref().and_then(|image| self.link(image)) {
+            view.message.content.image = Some(image);
+        }
+        self.set_user(&mut view.sender);
+        if let Some(recipient) = &mut view.recipient {
+            self.set_user(recipient);
+        }
+    }
+
+    /// Messages mostly have the same few people, each of whom is made anew once.
+    fn set_views(&self, views: &mut [MessageView]) {
+        let mut made: Vec<(Arc<User>, Arc<User>)> = Vec::new();
+        let mut set = |user: &mut Arc<User>| {
+            if !is_path(&user.picture) {
+                return;
+            }
+            if let Some((_, after)) = made.iter().find(|(before, _)| Arc::ptr_eq(before, user)) {
+                *user = after.clone();
+                return;
+            }
+            let before = user.clone();
+            self.set_user(user);
+            if made.len() < 16 {
+                made.push((before, user.clone()));
+            }
+        };
+        for view in views {
+            set(&mut view.sender);
+            if let Some(recipient) = &mut view.recipient {
+                set(recipient);
+            }
+            self.set_view(view);
+        }
+    }
+
+    /// An answer with links for this reader.
+    pub fn reply(&self, mut reply: Reply) -> Reply {
+        if self.0.is_none() {
+            return reply;
+        }
+        match &mut reply {
+            Reply::Message(view) => self.set_view(view),
+            Reply::Messages(history) => self.set_views(&mut history.messages),
+            Reply::Found(found) => self.set_views(&mut found.messages),
+            Reply::Users(users) => users.iter_mut().for_each(|user| self.set_user(user)),
+            Reply::User(user) => self.set_user(user),
+            Reply::Unread(unread) => {
+                unread
+                    .iter_mut()
+                    .filter_map(|unread| unread.other.as_mut())
+                    .for_each(|user| self.set_user(user));
+            }
+            Reply::Changes(changes) => {
+                changes.deliveries.iter_mut().for_each(|delivery| self.set_event(&mut delivery.event));
+            }
+            Reply::Done | Reply::Conversation(_) | Reply::Read(_) => {}
+        }
+        reply
+    }
+
+    /// An event with links for this reader.
+    pub fn event<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        if self.0.is_none() || !holds_paths(event) {
+            return Cow::Borrowed(event);
+        }
+        let mut event = event.clone();
+        self.set_event(&mut event);
+        Cow::Owned(event)
+    }
+
+    fn set_event(&self, event: &mut Event) {
+        match event {
+            Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
+                self.set_view(view);
+            }
+            Event::ProfileUpdated(user)
+            | Event::UserRegistered(user)
+            | Event::MessagesRead { user, .. }
+            | Event::TypingChanged { user, .. } => self.set_user(user),
+            Event::RoomCreated { .. }
+            | Event::MemberAdded { .. }
+            | Event::MemberRemoved { .. }
+            | Event::RoleChanged { .. } => {}
+        }
+    }
+}
+
+/// Most bytes of a host: a name of 253 (RFC 1035), and a port.
+const MAX_HOST_BYTES: usize = 260;
+
+/// Whether an event reads otherwise to readers who call this server otherwise.
+pub fn holds_paths(event: &Event) -> bool {
+    match event {
+        Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
+            view.message.content.image.as_deref().is_some_and(is_path)
+                || is_path(&view.sender.picture)
+                || view.recipient.as_ref().is_some_and(|recipient| is_path(&recipient.picture))
+        }
+        Event::ProfileUpdated(user)
+        | Event::UserRegistered(user)
+        | Event::MessagesRead { user, .. }
+        | Event::TypingChanged { user, .. } => is_path(&user.picture),
+        Event::RoomCreated { .. }
+        | Event::MemberAdded { .. }
+        | Event::MemberRemoved { .. }
+        | Event::RoleChanged { .. } => false,
+    }
+}
+
+/// `//host/…` would be somebody's host.
+fn is_path(stored: &str) -> bool {
+    stored.starts_with('/') && !stored.starts_with("//")
+}
+
+/// Whether the client's side of the connection is encrypted, as far as trusted proxies tell.
+pub fn is_https(headers: &HeaderMap, trust_proxy: usize) -> bool {
+    forwarded(headers, "x-forwarded-proto", trust_proxy)
+        .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+}
+
+/// What the outermost trusted proxy says. Each may append to the header or put its own in place of it, so where there
+/// are fewer entries than proxies the first one is from there; what stands before it is hearsay.
+fn forwarded<'a>(headers: &'a HeaderMap, name: &str, trust_proxy: usize) -> Option<&'a str> {
+    let nth = trust_proxy.checked_sub(1)?;
+    let texts = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let entries: Vec<_> =
+        texts.flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect();
+    entries.iter().rev().nth(nth).or(entries.first()).copied()
+}
+
+#[cfg(test)]
+mod tests;

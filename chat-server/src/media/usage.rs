@@ -1,0 +1,258 @@
+//! How much each person has stored, and how much of it lately.
+//!
+//! The total is one small file per person in a folder beside the images, so that it survives restarts, and is shared by
+//! all who share the images: each change of it is made under a lock on that file. The rate is in the memory of this
+//! node.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chat_core::clock::Timestamp;
+use chat_core::id::UserId;
+use parking_lot::Mutex;
+
+use crate::http::RateLimit;
+
+/// An image counts as at least this much: so much of a disk the smallest one takes.
+const MIN_COUNTED_BYTES: u64 = 4096;
+
+/// What an image of so many bytes counts as.
+pub(super) fn counted(bytes: usize) -> u64 {
+    (bytes as u64).max(MIN_COUNTED_BYTES)
+}
+
+/// What each person has stored in total.
+pub(super) struct Ledger {
+    dir: PathBuf,
+    quota: u64,
+}
+
+/// One person's total. Numbers have a fixed width, so that a file is replaced by one write and never half written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Of everything.
+    pub(super) bytes: u64,
+    /// Of that, the profile picture.
+    pub(super) picture: u64,
+}
+
+impl Usage {
+    fn parse(text: &str) -> Option<Self> {
+        let (bytes, picture) = text.trim_end().split_once(' ')?;
+        Some(Self { bytes: bytes.parse().ok()?, picture: picture.parse().ok()? })
+    }
+
+    fn written(self) -> String {
+        format!("{:020} {:020}\n", self.bytes, self.picture)
+    }
+}
+
+impl Ledger {
+    /// At most `quota` bytes for each person; 0 is no limit. Blocks.
+    pub(super) fn open(dir: PathBuf, quota: u64) -> io::Result<Self> {
+        fs::create_dir_all(&dir)?;
+        Ok(Self { dir, quota })
+    }
+
+    /// Counts what is about to be stored, if there is room for it. Blocks.
+    pub(super) fn acquire(&self, owner: UserId, bytes: u64) -> io::Result<bool> {
+        self.change(owner, |usage| {
+            let total = usage.bytes.saturating_add(bytes);
+            if self.quota > 0 && total > self.quota {
+                return false;
+            }
+            usage.bytes = total;
+            true
+        })
+    }
+
+    /// Counts something no more. Blocks.
+    pub(super) fn release(&self, owner: UserId, bytes: u64) -> io::Result<()> {
+        self.change(owner, |usage| usage.bytes = usage.bytes.saturating_sub(bytes))
+    }
+
+    /// Something that was acquired has become the profile picture, in place of the one before. Blocks.
+    pub(super) fn replace_picture(&self, owner: UserId, bytes: u64) -> io::Result<()> {
+        self.change(owner, |usage| {
+            usage.bytes = usage.bytes.saturating_sub(usage.picture);
+            usage.picture = bytes;
+        })
+    }
+
+    fn change<T>(&self, owner: UserId, change: impl FnOnce(&mut Usage) -> T) -> io::Result<T> {
+        let mut file = self.file(owner)?;
+        // Released when the file is closed; another process may share the folder.
+        file.lock()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let known = Usage::parse(&text);
+        if known.is_none() && !text.is_empty() {
+            tracing::warn!(user.id = %owner, "how much this person has stored cannot be read and begins at 0");
+        }
+        let before = known.unwrap_or_default();
+        let mut usage = before;
+        let changed = change(&mut usage);
+        if usage != before || known.is_none() {
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(usage.written().as_bytes())?;
+            file.set_len(usage.written().len() as u64)?;
+        }
+        Ok(changed)
+    }
+
+    fn file(&self, owner: UserId) -> io::Result<File> {
+        let name = owner.to_string();
+        // The end of an id varies most.
+        let folder = self.dir.join(&name[name.len() - 2..]);
+        fs::create_dir_all(&folder)?;
+        File::options().create(true).truncate(false).read(true).write(true).open(folder.join(name))
+    }
+
+    #[cfg(test)]
+    pub(super) fn usage(&self, owner: UserId) -> Usage {
+        self.change(owner, |usage| *usage).unwrap()
+    }
+}
+
+/// How many bytes each person stores in an hour: what was used is given back evenly over time.
+pub(super) struct ByteRate {
+    bytes: u64,
+    used: Mutex<HashMap<UserId, (u64, Timestamp)>>,
+}
+
+/// When so many people are remembered, those who have everything back are forgotten.
+const SWEEP_AT: usize = 10_000;
+const HOUR_MILLIS: u128 = 60 * 60 * 1000;
+
+impl ByteRate {
+    /// At most so many bytes in an hour; 0 is no limit.
+    pub(super) fn new(bytes: u64) -> Self {
+        Self { bytes, used: Mutex::default() }
+    }
+
+    /// Counts so many bytes, if there is room for them now. What is more than the whole limit is let in when nothing
+    /// else was.
+    ///
+    /// # Errors
+    /// How it stands, and when there is room.
+    pub(super) fn acquire(&self, owner: UserId, bytes: u64, now: Timestamp) -> Result<(), RateLimit> {
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        let mut used = self.used.lock();
+        if used.len() >= SWEEP_AT {
+            used.retain(|_, (used, at)| self.left(*used, *at, now) > 0);
+        }
+        let (before, at) = used.get(&owner).copied().unwrap_or((0, now));
+        let before = self.left(before, at, now);
+        let after = before.saturating_add(bytes);
+        if before > 0 && after > self.bytes {
+            let too_much = after.min(before + self.bytes) - self.bytes;
+            let remaining = self.bytes.saturating_sub(before);
+            return Err(RateLimit { limit: self.bytes, remaining, reset: self.time_for(too_much) });
+        }
+        used.insert(owner, (after, now));
+        Ok(())
+    }
+
+    fn left(&self, used: u64, at: Timestamp, now: Timestamp) -> u64 {
+        let passed = now.as_millis().saturating_sub(at.as_millis()).max(0).unsigned_abs();
+        let back = u128::from(self.bytes) * u128::from(passed) / HOUR_MILLIS;
+        used.saturating_sub(u64::try_from(back).unwrap_or(u64::MAX))
+    }
+
+    fn time_for(&self, bytes: u64) -> Duration {
+        let millis = (u128::from(bytes) * HOUR_MILLIS).div_ceil(u128::from(self.bytes));
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn somebody(n: u8) -> UserId {
+        UserId::from_bytes([n; 12])
+    }
+
+    #[test]
+    fn the_total_survives_and_the_quota_is_exact() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().into(), 100).unwrap();
+        let (ann, bob) = (somebody(1), somebody(2));
+        assert!(ledger.acquire(ann, 60).unwrap());
+        assert!(!ledger.acquire(ann, 41).unwrap(), "what is refused does not count");
+        assert!(ledger.acquire(ann, 40).unwrap());
+        assert!(ledger.acquire(bob, 100).unwrap(), "everybody has their own");
+        drop(ledger);
+        let ledger = Ledger::open(dir.path().into(), 100).unwrap();
+        assert_eq!(ledger.usage(ann).bytes, 100);
+        assert!(!ledger.acquire(ann, 1).unwrap());
+        ledger.release(ann, 60).unwrap();
+        assert!(ledger.acquire(ann, 60).unwrap());
+        ledger.release(ann, 1_000).unwrap();
+        assert_eq!(ledger.usage(ann).bytes, 0, "never below nothing");
+        let unlimited = Ledger::open(dir.path().into(), 0).unwrap();
+        assert!(unlimited.acquire(ann, u64::MAX).unwrap());
+    }
+
+    #[test]
+    fn a_profile_picture_takes_the_place_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().into(), 100).unwrap();
+        let ann = somebody(1);
+        for bytes in [30, 50, 20] {
+            assert!(ledger.acquire(ann, bytes).unwrap());
+            ledger.replace_picture(ann, bytes).unwrap();
+            assert_eq!(ledger.usage(ann), Usage { bytes, picture: bytes });
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_begins_at_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().into(), 100).unwrap();
+        let ann = somebody(1);
+        ledger.file(ann).unwrap().write_all(b"half a li").unwrap();
+        assert!(ledger.acquire(ann, 10).unwrap());
+        assert_eq!(ledger.usage(ann).bytes, 10);
+    }
+
+    #[test]
+    fn many_at_once_are_counted_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().into(), 100).unwrap();
+        let let_in: usize = std::thread::scope(|scope| {
+            let tries: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| (0..20).filter(|_| ledger.acquire(somebody(1), 7).unwrap()).count()))
+                .collect();
+            tries.into_iter().map(|tries| tries.join().unwrap()).sum()
+        });
+        assert_eq!((let_in, ledger.usage(somebody(1)).bytes), (14, 98));
+    }
+
+    #[test]
+    fn the_rate_gives_back_over_time() {
+        let rate = ByteRate::new(3_600);
+        let start = Timestamp::from_millis(0);
+        let after = |seconds| start.after(Duration::from_secs(seconds));
+        assert!(rate.acquire(somebody(1), 3_000, start).is_ok());
+        let refused = rate.acquire(somebody(1), 1_000, start).unwrap_err();
+        let expected = RateLimit { limit: 3_600, remaining: 600, reset: Duration::from_secs(400) };
+        assert_eq!(refused, expected);
+        assert!(rate.acquire(somebody(1), 1_000, after(399)).is_err());
+        assert!(rate.acquire(somebody(1), 1_000, after(400)).is_ok());
+        assert!(rate.acquire(somebody(2), 1_000, start).is_ok());
+        assert!(rate.acquire(somebody(3), 10_000, start).is_ok(), "it could never be stored otherwise");
+        assert!(rate.acquire(somebody(3), 1, start).is_err());
+        assert!(ByteRate::new(0).acquire(somebody(1), u64::MAX, start).is_ok());
+    }
+
+    #[test]
+    fn small_images_count_as_what_they_take() {
+        assert_eq!((counted(0), counted(67), counted(5_000)), (4096, 4096, 5_000));
+    }
+}
