@@ -14,6 +14,7 @@ import {
   RawConnection,
   SEPARATOR,
   frame,
+  heldOpen,
   localAddress,
   nextAddress,
   openPolling,
@@ -22,8 +23,10 @@ import {
   rawWebSocket,
 } from './support/hostile.mjs';
 import { request } from './support/http.mjs';
+import * as push from './support/push.mjs';
+import { join } from './support/raw.mjs';
 import { startServer } from './support/server.mjs';
-import { closeSockets } from './support/wait.mjs';
+import { LIMIT, ask, closeSockets, once, until, within } from './support/wait.mjs';
 
 const MEMORY_MIB = 512;
 /** How long a connection may live that has nothing to say: 45 s from its begin, and a moment to be noticed. */
@@ -186,6 +189,113 @@ describe('before anybody is known', () => {
     for (const head of [`GET /${'x'.repeat(2 * MIB)}`, `GET / HTTP/1.1\r\n${'x: y\r\n'.repeat(200_000)}`, `GET / HTTP/1.1\r\nx: ${'y'.repeat(2 * MIB)}`]) {
       await raw().say(head).end(HANDSHAKE_MS, 'the refusal of a head');
     }
+  });
+});
+
+/** An account whose requests come from where the attack comes from. */
+async function greedyAccount() {
+  return camel.register(server, 'greedy');
+}
+
+const LETTERS = 'a'.repeat(9_900_000);
+
+describe('by those who have an account', () => {
+  attack('thirty files of one letter are not answered with 300 MB', async () => {
+    const [greedy, victim] = [await greedyAccount(), await greedyAccount()];
+    const sender = await camel.enter(server, greedy, { transports: ['websocket'] });
+    const away = await camel.enter(server, victim, { transports: ['websocket'], reconnection: true, reconnectionDelay: 50 });
+    await camel.sayAcked(sender, victim.name, 'so that there is a position to go on from');
+    away.io.reconnection(false);
+    const gone = once(away, 'disconnect');
+    away.io.engine.close();
+    await gone;
+    for (let i = 0; i < 30; i++) {
+      const ack = await ask(sender, 'privateMessage', camel.letter(victim.name, LETTERS, { isFile: true, fileName: `${i}.txt` }));
+      assert.equal(ack.ok, true, JSON.stringify(ack.error));
+    }
+    // What was missed comes in parts, as it is taken.
+    const missed = [];
+    away.on('privateMessage', (message) => missed.push(message.fileName));
+    away.io.reconnection(true);
+    away.connect();
+    await until(() => missed.length === 30, 'what was missed', 120_000);
+    assert.deepEqual(missed, Array.from({ length: 30 }, (_, i) => `${i}.txt`));
+    assert.equal(away.recovered, true);
+    const list = await camel.history(away, greedy.name);
+    const bytes = list.reduce((sum, message) => sum + message.text.length, 0);
+    assert.ok(list.length >= 1 && bytes <= 2 * LETTERS.length, `${list.length} messages, ${bytes} bytes`);
+    const unread = Array.from({ length: 40 }, () =>
+      raw().stopReading().say(`GET /api/sync?since=0&limit=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${victim.token}\r\n\r\n`),
+    );
+    // Those who read nothing are given up, and what they asked for with them.
+    await Promise.all(unread.map((connection) => connection.connected));
+    await until(() => heldOpen(server) === 0, 'the end of those who read nothing', 60_000);
+    sender.disconnect();
+    away.disconnect();
+  });
+
+  attack('who asks for a history again and again waits for themselves', async () => {
+    const [greedy, other] = [await greedyAccount(), await greedyAccount()];
+    const sockets = [];
+    for (let i = 0; i < 20; i++) sockets.push(await camel.enter(server, greedy, { transports: ['websocket'] }));
+    for (let i = 0; i < 200; i++) await camel.sayAcked(sockets[0], other.name, `${i} ${'words '.repeat(500)}`);
+    const acks = await Promise.all(
+      sockets.flatMap((socket) => Array.from({ length: 30 }, () => new Promise((resolve) => {
+        socket.timeout(60_000).emit('getMessageHistory', { otherUser: other.name }, (error, ack) => resolve(error ?? ack));
+      }))),
+    );
+    assert.ok(acks.every((ack) => ack.ok || ['rate_limited', 'unavailable'].includes(ack.error?.code)), JSON.stringify(acks.find((ack) => !ack.ok)));
+    sockets.forEach((socket) => socket.disconnect());
+  });
+
+  attack('changes of one profile push nobody out', async () => {
+    const [greedy, victim] = [await push.signup(server, 'greedy'), await greedyAccount()];
+    const page = await camel.enter(server, victim, { transports: ['websocket'], reconnection: true, reconnectionDelay: 50 });
+    const sender = await camel.enter(server, await greedyAccount(), { transports: ['websocket'] });
+    await camel.sayAcked(sender, victim.name, 'before');
+    const back = once(page, 'connect', () => true, 60_000);
+    page.io.engine.close();
+    const statuses = [];
+    for (let i = 0; i < 60; i++) statuses.push((await greedy.put('/auth/update-profile', { fullName: `Greedy ${i}` })).status);
+    assert.ok(statuses.includes(200) && statuses.includes(429), `${statuses}`);
+    await back;
+    assert.equal(page.recovered, true);
+    sender.disconnect();
+    page.disconnect();
+  });
+
+  attack('log-ins from one address leave a turn to others', async () => {
+    const [greedy, other] = [await greedyAccount(), await greedyAccount()];
+    let stopped = false;
+    const form = { username: greedy.name, password: greedy.password };
+    const flood = Array.from({ length: 48 }, async () => {
+      while (!stopped) await request(server, { method: 'POST', path: '/api/login', body: form, localAddress });
+    });
+    for (let i = 0; i < 5; i++) {
+      const started = performance.now();
+      const answer = await camel.post(server, '/api/login', { username: other.name, password: other.password });
+      assert.equal(answer.status, 200);
+      assert.ok(performance.now() - started < 5_000, 'somebody else waits behind all of them');
+    }
+    stopped = true;
+    await Promise.all(flood);
+  });
+
+  attack('large frames of one account are cut before they fill the memory', async () => {
+    const greedy = await greedyAccount();
+    const sockets = [];
+    for (let i = 0; i < 40; i++) sockets.push(await join(server, { token: greedy.token }));
+    const half = Buffer.concat([frame('', { declared: 15 * MIB }), Buffer.alloc(7 * MIB, '4')]);
+    for (const socket of sockets) socket._socket.write(half);
+    await until(() => sockets.some((socket) => socket.readyState === socket.CLOSED), 'the end of some of them');
+    sockets.forEach((socket) => socket.terminate());
+  });
+
+  attack('a logged-in session may not ask to be connected without end', async () => {
+    const greedy = await greedyAccount();
+    const socket = await join(server, { token: greedy.token });
+    for (let i = 0; i < 10_000; i++) socket.send('40');
+    await within(socket.closed, LIMIT, 'the end of the session');
   });
 });
 

@@ -1,5 +1,6 @@
 // What hostile clients do: bytes as they please, over connections that no library would make.
 
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
 import { request } from './http.mjs';
@@ -101,4 +102,14 @@ export async function rawWebSocket(server, version = 4) {
     'the answer to an upgrade',
   );
   return connection;
+}
+
+/** How many connections from where the attack comes from the server holds open, as the kernel knows it. */
+export function heldOpen(server) {
+  const hex = (address) => address.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).reverse().join('').toUpperCase();
+  const port = `:${server.port.toString(16).padStart(4, '0').toUpperCase()}`;
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1);
+  const fields = lines.map((line) => line.trim().split(/\s+/));
+  const ESTABLISHED = '01';
+  return fields.filter(([, local, remote, state]) => local?.endsWith(port) && remote.startsWith(hex(localAddress)) && state === ESTABLISHED).length;
 }
