@@ -230,6 +230,60 @@ async fn who_polls_too_slowly_is_told_everything_in_the_end() {
     server.stop().await;
 }
 
+/// What waits for one person is bounded over all their connections, also when none of them reads: nothing more is read for
+/// them then. Nobody is cut for it, and whoever reads on gets all that they asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_nobody_reads_are_bounded_over_all_connections_of_a_person() {
+    const CONNECTIONS: usize = 16;
+    const ASKED: usize = 3;
+    const MOST: usize = 32 * MIB;
+    let patient = |options: &mut Options| {
+        (options.stall_timeout, options.ping_timeout) = (600_000, 600_000);
+        options.read_budget = 0;
+    };
+    let server = MountedServer::start(patient).await;
+    let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
+    let mut ann = connected(server.address, &ann).await;
+    for _ in 0..3 {
+        let mut file = message(&"x".repeat(1_300_000), "bob");
+        file["isFile"] = true.into();
+        ann.emit("privateMessage", &file);
+        ann.event("privateMessage").await;
+    }
+    let mut lazy_ones = Vec::new();
+    for _ in 0..CONNECTIONS {
+        lazy_ones.push(lazy(server.address, &bob).await);
+    }
+    server.until_sessions(1 + CONNECTIONS).await;
+    let ask = format!("42{}", json!(["getMessageHistory", { "otherUser": "ann" }]));
+    for stream in &mut lazy_ones {
+        for _ in 0..ASKED {
+            stream.send(ask.clone()).await.expect("the connection stands");
+        }
+    }
+    let user = chat_core::model::UserKey::Username("bob".into());
+    let bob = server.app.chat.find_user(&user).await.expect("the store works").expect("he is there").id;
+    let unsent = || server.app.sessions.unsent_to(bob);
+    until("much waits for him", || unsent() > MOST).await;
+    // Two more answers may have been under way.
+    for _ in 0..20 {
+        assert!(unsent() <= MOST + 3 * 4 * MIB, "{} bytes wait", unsent());
+        ann.emit("getMessageHistory", &json!({ "otherUser": "bob", "limit": 1 }));
+        ann.event("messageHistory").await;
+    }
+    let reading = lazy_ones.iter_mut().map(|stream| async {
+        let mut answers = 0;
+        while answers < ASKED {
+            let frame = within("the next answer", stream.next()).await.expect("the connection lives on");
+            answers += usize::from(frame.contains("\"messageHistory\""));
+        }
+    });
+    futures_util::future::join_all(reading).await;
+    server.until_sessions(1 + CONNECTIONS).await;
+    drop((ann, lazy_ones));
+    server.stop().await;
+}
+
 /// A websocket that says it will take over, and then says nothing, carries nothing; waiting for it to take what waits must
 /// not keep the server from everything else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

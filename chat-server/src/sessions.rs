@@ -56,7 +56,7 @@ impl Sessions {
     }
 
     /// About how many bytes wait for a person, over all their connections.
-    pub(crate) fn unsent_to(&self, user: UserId) -> usize {
+    pub fn unsent_to(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, |of_one| of_one.iter().map(|session| session.unsent()).sum())
     }
 

@@ -8,7 +8,9 @@
 //! ```
 //! `next` is what to ask for next; `more` says that there is more now. `reset` says that what came after `since` is not
 //! known any more (or that nothing was asked for): load everything afresh, and go on from `next`. Messages, rooms and
-//! people come as they are now; a message that was deleted since has no content. The same in every dialect.
+//! people come as they are now; a message that was deleted since has no content, and of many changes of one profile only the
+//! last is there. Only what the caller is told is looked at, so the way is short for who was away for long. The same in
+//! every dialect.
 
 use chat_core::command::{Changes, Command};
 use chat_core::event::{Delivery, Event};

@@ -74,6 +74,11 @@
 //! messages. From this version on a node passes over an entry that it does not know, and over that one alone, with an error
 //! in its log. (Members whom an older node has let into a room have their mark where everybody else's was when the first
 //! newer node came.)
+//!
+//! # Databases from before it was noted where profiles changed last
+//! The first node that knows of it looks the log through once and notes it beside each person (`profile_position`,
+//! `profiles_noted`); the number of the layout stays the same. Older nodes must be stopped before: what they do not note, those
+//! who come back are not told.
 
 mod changes;
 mod collections;
