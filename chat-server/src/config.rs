@@ -396,7 +396,7 @@ impl Config {
             production,
             memory_limit,
             origins: origins(&options.client_url, production)?,
-            public_url: options.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            public_url: public_url(options)?,
             client_url: options.client_url.iter().find(|url| url.contains("://")).cloned(),
             trust_proxy: options.trust_proxy,
             auth: AuthConfig {
@@ -481,6 +481,21 @@ fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir)
+}
+
+/// What links begin with: a scheme and a host, perhaps with a path.
+fn public_url(options: &Options) -> Result<Option<String>, ConfigError> {
+    let Some(url) = options.public_url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]/%@".contains(c);
+    match rest.map(|rest| rest.trim_end_matches('/')) {
+        Some(rest) if !rest.is_empty() && rest.chars().all(is_plain) => {
+            Ok(Some(url.trim_end_matches('/').to_owned()))
+        }
+        _ => Err(wrong("CHAT_PUBLIC_URL", "must be like https://chat.example.com")),
+    }
 }
 
 fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, ConfigError> {

@@ -91,15 +91,24 @@ pub(crate) fn mend_images(dir: &Path) {
     }
 }
 
-/// What is in a folder; nothing when it is none, or a link to one.
+/// What is in a folder, without links: what those lead to is not ours. Nothing when it is no folder.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::symlink_metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => {
-            fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
-        }
-        _ => Ok(Vec::new()),
+    if !folder.is_dir() {
+        return Ok(Vec::new());
     }
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_symlink() {
+            entries.push(entry.path());
+        }
+    }
+    Ok(entries)
 }
+
+/// On a folder: everybody may make files in it and remove their own.
+#[cfg(unix)]
+const STICKY: u32 = 0o1000;
 
 #[cfg(unix)]
 fn mend_one(path: &Path, is_secret: bool) -> io::Result<()> {
@@ -109,11 +118,17 @@ fn mend_one(path: &Path, is_secret: bool) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         metadata => metadata?,
     };
-    // The data folder may be a link that the operator has made; what it leads to is meant. Modes of links mean nothing.
+    // The data folder, or that of images, may be a link that the operator has made; what it leads to is meant. Modes of
+    // links mean nothing.
     let metadata = if metadata.is_symlink() { fs::metadata(path)? } else { metadata };
     let mode = metadata.permissions().mode() & 0o7777;
     let wanted = private_mode(mode, is_secret);
     if mode == wanted {
+        return Ok(());
+    }
+    if metadata.is_dir() && mode & STICKY != 0 {
+        // Something like /tmp, which the whole machine needs as it is.
+        tracing::warn!(path = %path.display(), "a folder that everybody shares is no place for what is private");
         return Ok(());
     }
     let mended = fs::set_permissions(path, fs::Permissions::from_mode(wanted));

@@ -70,8 +70,12 @@ impl Served {
                 _ => Find::Nothing,
             };
         }
-        // Reading a pipe would never end.
-        if found.is_file() { Find::File(found) } else { Find::Private }
+        match found.is_file() {
+            true if is_folder => Find::Nothing,
+            true => Find::File(found),
+            // Reading a pipe would never end.
+            false => Find::Private,
+        }
     }
 
     /// Where a path really leads, if that may be served.

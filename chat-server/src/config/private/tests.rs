@@ -69,7 +69,11 @@ fn everything_that_is_there_is_mended() {
     let outside = folder.path().join("outside.txt");
     fs::write(&outside, "x").unwrap();
     set_mode(&outside, 0o644);
-    symlink(folder.path(), data.join("media/link")).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    set_mode(&elsewhere, 0o755);
+    symlink(&elsewhere, data.join("media/link")).unwrap();
+    symlink(&outside, data.join("media/ab/link.png")).unwrap();
 
     mend(&data, &sqlite(&data.join("chat.db"))).unwrap();
     mend_images(&data.join("media"));
@@ -80,7 +84,7 @@ fn everything_that_is_there_is_mended() {
         assert_eq!(mode(&data.join(name)), 0o700, "{name}");
     }
     assert_eq!(mode(&data.join("notes.txt")), 0o644);
-    assert_eq!(mode(&outside), 0o644, "links are not followed");
+    assert_eq!((mode(&outside), mode(&elsewhere)), (0o644, 0o755), "links are not followed");
     // A second start finds nothing to do.
     mend(&data, &sqlite(&data.join("chat.db"))).unwrap();
 }
@@ -144,5 +148,40 @@ fn a_folder_to_serve_and_the_data_folder_are_apart() {
         ("links/app/dist", "elsewhere", "links/chat.db"),
     ] {
         check(dir, data, store).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_everybody_stays_one_and_a_linked_one_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, linked) = (folder.path().join("shared"), folder.path().join("linked"));
+    fs::create_dir_all(shared.join("media/ab")).unwrap();
+    set_mode(&shared, 0o1777);
+    set_mode(&shared.join("media/ab"), 0o755);
+    symlink(&shared, &linked).unwrap();
+    mend(&linked, &StoreConfig::Memory).unwrap();
+    assert_eq!((mode(&shared), mode(&shared.join("media/ab"))), (0o777, 0o700));
+    set_mode(&shared, 0o755);
+    mend(&linked, &StoreConfig::Memory).unwrap();
+    assert_eq!(mode(&shared), 0o700);
+}
+
+#[test]
+fn an_address_for_links_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let check = |url| Config::check(&options(&[("data-dir", data), ("public-url", url)]));
+    for (url, base) in [
+        ("https://chat.example", Some("https://chat.example")),
+        ("http://chat.example:8080/chat/", Some("http://chat.example:8080/chat")),
+        ("", None),
+    ] {
+        assert_eq!(check(url).unwrap().public_url.as_deref(), base, "{url}");
+    }
+    for url in
+        ["chat.example", "//chat.example", "javascript:alert(1)", "https://", "https://a b", "https://a/?x"]
+    {
+        let error = check(url).unwrap_err().to_string();
+        assert!(error.starts_with("CHAT_PUBLIC_URL: "), "{url}: {error}");
     }
 }

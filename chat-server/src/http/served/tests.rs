@@ -88,7 +88,16 @@ async fn files_are_found_and_what_is_private_is_not() {
     }
     assert_eq!(folder.find("/docs").await, Find::Folder("/docs/".into()));
     assert_eq!(folder.find("//docs").await, Find::Folder("/docs/".into()), "not another host");
-    for path in ["/nothing", "/nothing.js", "/plain", "/plain/", "/index.html/x", "/broken.txt", "/APP.JS"] {
+    for path in [
+        "/nothing",
+        "/nothing.js",
+        "/plain",
+        "/plain/",
+        "/index.html/x",
+        "/broken.txt",
+        "/app.js/",
+        "/APP.JS",
+    ] {
         assert_eq!(folder.find(path).await, Find::Nothing, "{path}");
     }
     for path in [
