@@ -47,7 +47,7 @@ use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
-use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person};
+use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
@@ -532,7 +532,7 @@ impl Session {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
                 Dispatched::Done(reply) => {
                     self.finish_all(app, &mut under_way).await;
-                    self.answer(reply, ack);
+                    self.answer_in_background_if_long(reply, ack).await;
                 }
             }
         }
@@ -579,6 +579,17 @@ impl Session {
             inbox.waiting.clear();
         }
         self.disconnect();
+    }
+
+    /// Answers, away from the threads that serve others if writing the answer takes long.
+    async fn answer_in_background_if_long(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {
+        if !reply.as_ref().is_ok_and(|reply| cost::bytes_read(reply) > cost::LONG_ANSWER) {
+            return self.answer(reply, ack);
+        }
+        let session = self.clone();
+        if tokio::task::spawn_blocking(move || session.answer(reply, ack)).await.is_err() {
+            self.panicked();
+        }
     }
 
     fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {

@@ -66,7 +66,7 @@ test('push: who stops reading is cut and shown offline; others and the memory do
 
   raw.resume();
   await within(raw.closed, 10_000, 'the end of the stalled connection');
-  assert.equal((await flooder.history(stalled)).length, 800, 'nothing is lost');
+  assert.equal((await flooder.wholeHistory(stalled)).length, 800, 'nothing is lost');
   const back = await stalled.open();
   const arrives = once(back, 'newMessage');
   const fresh = await flooder.send(stalled, text());

@@ -49,6 +49,9 @@ impl Cost {
     }
 }
 
+/// Writing an answer of more bytes than this takes so long that it is not done on a thread that serves others.
+pub(crate) const LONG_ANSWER: u64 = 256 << 10;
+
 /// How many bytes were read for an answer, about.
 pub(crate) fn bytes_read(reply: &Reply) -> u64 {
     let message = |view: &MessageView| MESSAGE + view.message.content.text.len() as u64;

@@ -114,6 +114,19 @@ export class Browser {
     return answer.data;
   }
 
+  /** All of it, page by page: an answer holds so many bytes of text and says where the next one begins. */
+  async wholeHistory(other) {
+    const whole = [];
+    let next = `/messages/${other.id ?? other}`;
+    while (next) {
+      const answer = await this.get(next);
+      assert.equal(answer.status, 200, JSON.stringify(answer.data));
+      whole.unshift(...answer.data);
+      next = answer.headers.link?.match(/^<\/api([^>]+)>; rel="next"$/)[1];
+    }
+    return whole;
+  }
+
   /** Opens a page: a socket that is known by the cookie. */
   open(options = {}, client = io) {
     const headers = { extraHeaders: { cookie: this.cookie } };

@@ -26,6 +26,9 @@ use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, 
 use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
 
+/// Writing an answer of so many bytes takes so long that it is not done on a thread that serves others.
+const LONG_ANSWER: usize = 256 << 10;
+
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: usize = 10_000_000;
 
@@ -285,8 +288,15 @@ async fn messages(
     let history = app.dispatch(caller.user.id, command).await;
     match history.map(|reply| Base::of(&headers, &app.config).reply(reply)) {
         Ok(Reply::Messages(history)) => {
-            let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
-            Ok(with_next_page(json(StatusCode::OK, &list), &history, other, limit))
+            let bytes: usize = history.messages.iter().map(|view| view.message.content.text.len()).sum();
+            let answer = move || {
+                let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
+                with_next_page(json(StatusCode::OK, &list), &history, other, limit)
+            };
+            if bytes < LONG_ANSWER {
+                return Ok(answer());
+            }
+            tokio::task::spawn_blocking(answer).await.map_err(|_| HttpError::internal())
         }
         Ok(_) => Err(HttpError::internal()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
