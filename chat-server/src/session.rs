@@ -51,6 +51,7 @@ use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
+use crate::security_log::Source;
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 
@@ -75,6 +76,8 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// The token it was opened with.
     pub token: Fingerprint,
+    /// Where it was opened from.
+    source: Source,
     expires_at: Option<Timestamp>,
     /// What links begin with for this client.
     base: Base,
@@ -180,6 +183,7 @@ impl Session {
             user: caller.user.id,
             dialect,
             token: caller.identity.fingerprint,
+            source: Source::current(),
             expires_at: caller.identity.expires_at,
             base,
             socket,
@@ -477,11 +481,11 @@ impl Session {
             }
         }
         let (session, app) = (self.clone(), app.clone());
-        tokio::spawn(async move {
+        tokio::spawn(self.source.clone().scope(async move {
             if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {
                 session.panicked();
             }
-        });
+        }));
     }
 
     /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything

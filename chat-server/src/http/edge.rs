@@ -23,6 +23,7 @@ use super::{Address, HttpError, accounted, rate};
 use crate::app::App;
 use crate::links;
 use crate::memory::Owner;
+use crate::security_log::Source;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What pages of other origins may read of an answer, beyond what every page may.
@@ -38,9 +39,10 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let cors = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.config.origins.allow(origin)));
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let owner = Owner::Address(Address::of_request(&request, app.config.trust_proxy).0);
+    let address = Address::of_request(&request, app.config.trust_proxy);
+    let owner = Owner::Address(address.0);
     // Long polling accounts for what it takes by account.
-    let (request, received) = match is_below(&path, "/socket.io") {
+    let (mut request, received) = match is_below(&path, "/socket.io") {
         true => (request, None),
         false => {
             let (request, received) = accounted::request(&app.memory, owner, request);
@@ -48,12 +50,14 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
         }
     };
     let is_https = links::is_https(request.headers(), app.config.trust_proxy);
+    let source = Source { address: Some(address), request_id: Some(request_id.as_str().into()) };
+    request.extensions_mut().insert(source.clone());
 
     let response =
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             preflight(request.headers(), cors.is_some())
         } else {
-            AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            AssertUnwindSafe(source.scope(next.run(request))).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(%method, path, request_id, "a request handler panicked");
                 HttpError::internal().into_response()
             })

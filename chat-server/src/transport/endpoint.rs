@@ -35,6 +35,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::http::{Address, HttpError};
 use crate::memory::Owner;
+use crate::security_log::Source;
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
 /// when a websocket takes over. Requests are limited here, and clients are told the true limit.
@@ -70,6 +71,7 @@ pub(super) struct Gate {
 pub(super) struct Handshake {
     pub(super) cookies: Vec<String>,
     pub(super) bearer: Option<String>,
+    pub(super) source: Source,
 }
 
 /// Taken out when the connection is authenticated, so that the token does not stay in memory.
@@ -299,7 +301,11 @@ pub(super) fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
     let cookies = cookies.filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
     let cookies = cookies.map(str::to_owned).collect();
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
-    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer: bearer.map(str::to_owned) })))
+    Arc::new(parking_lot::Mutex::new(Some(Handshake {
+        cookies,
+        bearer: bearer.map(str::to_owned),
+        source: Source::current(),
+    })))
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
