@@ -28,6 +28,7 @@ use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
+use crate::expiry::{self, Expiries};
 use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
@@ -51,6 +52,8 @@ pub struct App {
     pub presence: Presence,
     /// Every connection.
     pub sessions: Arc<Sessions>,
+    /// When they end because their tokens expire.
+    pub(crate) expiries: Arc<Expiries>,
     /// Where images go.
     pub media: Arc<dyn MediaStore>,
     /// The folder of images that is served from here, if they are kept here.
@@ -137,7 +140,7 @@ impl App {
                 return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
-        let bus = config.cluster.bus(config.store.is_shared(), &config.auth.secret)?;
+        let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
         Self::among(config, Chat::new(store), bus).await
     }
 
@@ -148,7 +151,7 @@ impl App {
     /// # Errors
     /// When something configured cannot be used.
     pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
-        let bus = config.cluster.bus_if_named(&config.auth.secret)?;
+        let bus = config.cluster.bus_if_named(&config.auth)?;
         Self::among(config, chat, bus).await
     }
 
@@ -172,14 +175,15 @@ impl App {
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
         let sessions = Arc::new(Sessions::default());
-        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
+        let tokens =
+            Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
         let (media, disk) = media(&config, &chat)?;
-        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
+        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
-            pids: Pids::new(&config.auth.secret),
+            pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             syncs: ReadTurns::new(4, MOST_WAITING),
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
@@ -201,10 +205,12 @@ impl App {
             codec,
             recent,
             sessions,
+            expiries: Arc::default(),
             media,
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -466,6 +472,11 @@ impl App {
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
+    /// How many connections end when their tokens expire.
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
     /// Has other nodes told something, if there may be any.
     pub(crate) fn outbox(&self, tell: impl FnOnce(&Outbox)) {
         if let Some(cluster) = &self.cluster {
@@ -520,7 +531,7 @@ impl App {
     /// Finishes what is under way: mails, and all that is to be on disk.
     pub(crate) async fn close(&self, within: Duration) {
         if let Some(cluster) = &self.cluster {
-            cluster.leave().await;
+            cluster.leave(self.chat.now()).await;
         }
         let unsent = self.mail.drain(within).await;
         if unsent > 0 {
