@@ -32,6 +32,7 @@ use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator, SharedAttempt};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig, private};
+use crate::expiry::{self, Expiries};
 use crate::http::{Address, HttpError, Readiness};
 use crate::limits::{Budgets, Cost, Full, Person, Rates, ReadPermit, ReadSlots, cost};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
@@ -57,6 +58,8 @@ pub struct App {
     pub presence: Presence,
     /// Every connection.
     pub sessions: Arc<Sessions>,
+    /// When they end because their tokens expire.
+    pub(crate) expiries: Arc<Expiries>,
     /// What is held for others.
     pub memory: Arc<Memory>,
     /// Where images go.
@@ -152,7 +155,7 @@ impl App {
                 return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
-        let bus = config.cluster.bus(config.store.is_shared(), &config.auth.secret)?;
+        let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
         Self::among(config, Chat::new(store), bus).await
     }
 
@@ -163,7 +166,7 @@ impl App {
     /// # Errors
     /// When something configured cannot be used.
     pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
-        let bus = config.cluster.bus_if_named(&config.auth.secret)?;
+        let bus = config.cluster.bus_if_named(&config.auth)?;
         Self::among(config, chat, bus).await
     }
 
@@ -188,15 +191,16 @@ impl App {
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
         let sessions = Arc::new(Sessions::default());
-        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
+        let tokens =
+            Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
         let (images, disk) = media(&config, &chat)?;
-        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
+        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let memory = Memory::new(config.memory_limit);
         let app = Arc::new(Self {
-            pids: Pids::new(&config.auth.secret),
+            pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
             budgets: Budgets::new(
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),
@@ -226,6 +230,7 @@ impl App {
             codec,
             recent,
             sessions,
+            expiries: Arc::default(),
             images,
             disk,
         });
@@ -236,6 +241,7 @@ impl App {
         }
         app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -616,6 +622,11 @@ impl App {
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
+    /// How many connections end when their tokens expire.
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
     /// Runs something for as long as this lives.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().spawn(task);
@@ -675,7 +686,7 @@ impl App {
     /// Finishes what is under way: mails, and all that is to be on disk.
     pub(crate) async fn close(&self, within: Duration) {
         if let Some(cluster) = &self.cluster {
-            cluster.leave().await;
+            cluster.leave(self.chat.now()).await;
         }
         self.security.close();
         let unsent = self.mail.drain(within).await;

@@ -32,11 +32,13 @@ pub mod auth;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
+mod expiry;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
 mod limits;
 pub mod links;
+pub mod logging;
 pub mod mail;
 pub mod media;
 pub mod memory;

@@ -13,8 +13,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderValue};
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::model::{MessageView, User};
@@ -194,10 +194,14 @@ pub fn is_https(headers: &HeaderMap, trust_proxy: usize) -> bool {
 /// are fewer entries than proxies the first one is from there; what stands before it is hearsay.
 fn forwarded<'a>(headers: &'a HeaderMap, name: &str, trust_proxy: usize) -> Option<&'a str> {
     let nth = trust_proxy.checked_sub(1)?;
-    let texts = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    let entries: Vec<_> =
-        texts.flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect();
-    entries.iter().rev().nth(nth).or(entries.first()).copied()
+    // As bytes: what a client has made up must not hide what the proxies have appended to it.
+    let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let entries: Vec<_> = values
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    std::str::from_utf8(entries.iter().rev().nth(nth).or(entries.first())?).ok()
 }
 
 #[cfg(test)]

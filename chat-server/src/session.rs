@@ -78,7 +78,8 @@ pub struct Session {
     pub token: Fingerprint,
     /// Where it was opened from.
     source: Source,
-    expires_at: Option<Timestamp>,
+    /// When that expires, if ever; see [`crate::expiry`].
+    pub(crate) expires_at: Option<Timestamp>,
     /// What links begin with for this client.
     base: Base,
     socket: SocketRef,
@@ -502,8 +503,7 @@ impl Session {
                 Next::Nothing => return,
             };
             if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
-                self.refuse(item.ack, &Failure::new("expired", "the log-in has expired"));
-                self.disconnect();
+                self.refuse_as_expired(item.ack);
                 continue;
             }
             let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
@@ -567,6 +567,17 @@ impl Session {
         let Some(UnderWay { storing, ack, _held }) = under_way.pop_front() else { return };
         let outcome = storing.await;
         self.answer(app.finish(self.user, outcome), ack);
+    }
+
+    /// Ends the connection since its token has expired, and tells its page so.
+    pub(crate) fn expire(self: &Arc<Self>) {
+        tracing::debug!(user.id = %self.user, session = self.id.0, "the token of a connection has expired");
+        self.refuse_as_expired(None);
+    }
+
+    fn refuse_as_expired(self: &Arc<Self>, ack: Option<Ack>) {
+        self.refuse(ack, &Failure::new("expired", "the log-in has expired"));
+        self.disconnect();
     }
 
     fn overloaded(self: &Arc<Self>) {

@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use super::headers::{self, Kind};
 use super::{Address, HttpError, accounted, rate};
 use crate::app::App;
+use crate::config::Origins;
 use crate::links;
 use crate::memory::Owner;
 use crate::security_log::Source;
@@ -36,7 +37,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,D
 pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let origin = request.headers().get(ORIGIN).cloned();
-    let cors = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.config.origins.allow(origin)));
+    let cors = origin.and_then(|origin| Cors::of(origin, &app.config.origins));
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let address = Address::of_request(&request, app.config.trust_proxy);
@@ -79,10 +80,17 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     };
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = cors {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    match cors {
+        Some(Cors::WithCredentials(origin)) => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+        Some(Cors::WithoutCredentials) => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+        None => {}
     }
     headers::add(headers, kind, is_https);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -97,6 +105,23 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
 /// Whether a path is `prefix` or leads on from it.
 pub(super) fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What a page of another origin may do with our answers.
+enum Cors {
+    /// Read what is answered to its visitor.
+    WithCredentials(HeaderValue),
+    /// Read what anybody is answered.
+    WithoutCredentials,
+}
+
+impl Cors {
+    fn of(origin: HeaderValue, origins: &Origins) -> Option<Self> {
+        if origin.to_str().is_ok_and(|origin| origins.allow(origin)) {
+            return Some(Self::WithCredentials(origin));
+        }
+        origins.allow_any().then_some(Self::WithoutCredentials)
+    }
 }
 
 /// Puts an error that a library has answered in its own words into ours: frontends read `message` of every error.
