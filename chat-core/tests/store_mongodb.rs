@@ -522,3 +522,39 @@ fn a_closed_store_leaves_no_task() {
         }
     });
 }
+
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn names_from_before_there_were_keys_stay_and_are_taken() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let named = |n: u32, text: &str| {
+        let mut user = account(n, text).user;
+        user.email = None;
+        NewUser::new(user, PasswordHash::new("hash"))
+    };
+    for (n, name) in (0..).zip(["coco", "bob"]) {
+        assert!(matches!(store.create_user(named(n, name)).await, Ok(CreatedUser::Created(_))), "{name}");
+    }
+    // One that looks like the first, made by an older node.
+    let twin = NewUser { name_key: None, ..named(2, "сосо") };
+    assert!(matches!(store.create_user(twin).await, Ok(CreatedUser::Created(_))));
+    store.close().await.expect("closing must work");
+    let users = scratch.database().await.collection::<Document>("chat_users");
+    users.update_many(doc! {}, doc! { "$unset": { "name_key": "" } }).await.expect("a change");
+
+    for opened in 1..=2 {
+        let store = scratch.open().await;
+        let keyed = users.count_documents(doc! { "name_key": { "$exists": true } }).await.expect("a count");
+        assert_eq!(keyed, 2, "the first of two gets the key, opened {opened}");
+        for (n, name) in (0..).zip(["coco", "bob", "сосо"]) {
+            let found = store.user(&UserKey::Username(name.into())).await.expect("a look-up");
+            assert_eq!(found.map(|user| user.id), Some(person(n)), "{name}, opened {opened}");
+        }
+        for name in ["ｃｏｃｏ", "ｂｏｂ", "COCO"] {
+            let refused = store.create_user(named(9, name)).await.expect("an answer");
+            assert_eq!(refused, CreatedUser::UsernameTaken, "{name}, opened {opened}");
+        }
+        store.close().await.expect("closing must work");
+    }
+}

@@ -11,7 +11,7 @@ use chat_core::command::{Actor, Command, Outcome, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::event::Delivery;
 use chat_core::id::UserId;
-use chat_core::model::{PasswordHash, User, UserKey};
+use chat_core::model::{User, UserKey};
 use chat_core::prelude::Chat;
 #[cfg(feature = "mongodb")]
 use chat_core::store::MongoStore;
@@ -23,18 +23,20 @@ use tokio::task::JoinSet;
 
 use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
 use crate::auth::limit::Limiter;
-use crate::auth::password::Passwords;
+use crate::auth::password::{PasswordTurn, Passwords};
+use crate::auth::password_rules::NewPassword;
 use crate::auth::token::Tokens;
-use crate::auth::{AuthError, Authenticator};
+use crate::auth::{AuthError, Authenticator, SharedAttempt};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
 use crate::http::{Address, HttpError};
-use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
+use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
 use crate::presence::Presence;
 use crate::read_turns::ReadTurns;
 use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
+use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
 
 /// The server's parts.
@@ -67,9 +69,13 @@ pub struct App {
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
-    log_ins: Limiter<(Address, UserKey)>,
-    log_ins_of_address: Limiter<Address>,
-    sign_ups: Limiter<Address>,
+    log_ins: Arc<Limiter<(Address, UserKey)>>,
+    log_ins_of_address: Arc<Limiter<Address>>,
+    sign_ups: Arc<Limiter<Address>>,
+    /// Who was welcomed lately.
+    welcomes: Recipients,
+    /// The security log.
+    pub security: SecurityLog,
     sends: Limiter<UserId>,
     searches: Limiter<UserId>,
     /// The other nodes, if there may be any.
@@ -110,9 +116,6 @@ impl App {
 
     /// Most bytes of a name or address that anybody can be called.
     const LONGEST_NAME: usize = 256;
-
-    /// Most bytes of a new password. bcrypt looks at the first 72.
-    pub const LONGEST_PASSWORD: usize = 1_024;
 
     /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///
@@ -188,9 +191,11 @@ impl App {
             announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position, patience),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
-            log_ins: Limiter::new(config.auth.login_limit, WINDOW),
-            log_ins_of_address: Limiter::new(config.auth.login_address_limit, WINDOW),
-            sign_ups: Limiter::new(config.auth.signup_limit, WINDOW),
+            log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
+            log_ins_of_address: Arc::new(Limiter::new(config.auth.login_address_limit, WINDOW)),
+            sign_ups: Arc::new(Limiter::new(config.auth.signup_limit, WINDOW)),
+            welcomes: Recipients::default(),
+            security: SecurityLog::default(),
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
             searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
@@ -205,6 +210,7 @@ impl App {
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -334,8 +340,11 @@ impl App {
                     self.announcer.doubt();
                 }
             }
-            _ => {
-                tracing::debug!(user.id = %user, code = error.kind().code(), "a command was refused");
+            kind => {
+                if kind == ErrorKind::RateLimited {
+                    self.note(SecurityEvent::LimitMet("commands"), Some(user));
+                }
+                tracing::debug!(user.id = %user, code = kind.code(), "a command was refused");
             }
         }
         Err(error)
@@ -348,94 +357,174 @@ impl App {
         self.announcer.announce(deliveries);
     }
 
-    /// Makes an account and welcomes its owner.
+    /// Makes an account and welcomes its owner. The hash in `registration` is replaced by that of the password.
     ///
     /// # Errors
     /// When the form is wrong, the name is taken, or there were too many sign-ups from this address.
     pub async fn register(
         self: &Arc<Self>,
         address: Address,
-        password: String,
-        registration: impl FnOnce(PasswordHash) -> Registration,
+        password: NewPassword,
+        registration: Registration,
     ) -> Result<Arc<User>, HttpError> {
-        if password.len() > Self::LONGEST_PASSWORD {
-            return Err(HttpError::bad_request("password must have at most 1,024 characters"));
-        }
-        let now = self.chat.now();
-        self.sign_ups.check(&address, now).map_err(HttpError::too_many)?;
-        self.sign_ups.count(address, now);
-        let limit = (self.config.auth.signup_limit, WINDOW);
-        if let Err(refused) =
-            self.count_everywhere("sign-ups", &address.0.to_string(), Attempt::new(), limit).await
-        {
-            self.sign_ups.uncount(&address, now);
-            return Err(refused);
-        }
-        let hash = self.passwords.hash(password).await?;
-        let (app, registration) = (self.clone(), registration(hash));
-        let registering = to_the_end(async move {
-            let registered = app.chat.register(registration).await?;
-            app.announce(registered.deliveries.clone());
-            Ok::<_, Error>(registered)
-        });
-        let registered = registering.await.ok_or_else(HttpError::internal)??;
-        if let Some(email) = &registered.user.email {
-            let client_url = self.config.client_url.as_deref();
-            self.mail.post(mail::welcome(&registered.user.full_name, email, client_url));
-        }
-        tracing::info!(user.id = %registered.user.id, "an account was made");
-        Ok(registered.user)
+        let registration = registration.checked()?;
+        self.sign_ups.check(&address, self.chat.now()).map_err(|wait| self.too_many("sign-ups", wait))?;
+        let turn = self.password_turn(address).await?;
+        let app = self.clone();
+        let registering = async move { app.register_in_turn(turn, address, password, registration).await };
+        to_the_end(registering).await.ok_or_else(HttpError::internal)?
     }
 
-    /// Verifies a password. A wrong one takes as long as an unknown name.
+    async fn register_in_turn(
+        self: &Arc<Self>,
+        turn: PasswordTurn,
+        address: Address,
+        password: NewPassword,
+        registration: Registration,
+    ) -> Result<Arc<User>, HttpError> {
+        let met = |wait| self.too_many("sign-ups", wait);
+        let permit = self.sign_ups.acquire(address, self.chat.now()).map_err(met)?;
+        let mut shared = SharedAttempt::new(self);
+        let limit = (self.config.auth.signup_limit, WINDOW);
+        shared.count_as("sign-ups", address.0.to_string(), limit).await.map_err(met)?;
+        // Before it is asked whether the name is free, so that the answer takes as long either way.
+        let password_hash = self.passwords.hash(turn, password).await?;
+        let registered = self.chat.register(Registration { password_hash, ..registration }).await;
+        let registered = registered.map_err(HttpError::from);
+        if !registered.as_ref().is_err_and(HttpError::is_our_fault) {
+            permit.count();
+            shared.count();
+        }
+        let registered = registered?;
+        self.announce(registered.deliveries);
+        let user = registered.user;
+        self.note(SecurityEvent::SignUp, Some(user.id));
+        tracing::info!(user.id = %user.id, "an account was made");
+        if let Some(email) = &user.email {
+            self.welcome(email).await;
+        }
+        Ok(user)
+    }
+
+    /// Welcomes somebody by mail, unless that address or its domain was sent enough lately.
+    async fn welcome(self: &Arc<Self>, email: &str) {
+        let now = self.chat.now();
+        if !self.welcomes.may_send(email, now) {
+            return self.note(SecurityEvent::LimitMet("mails"), None);
+        }
+        let mut shared = SharedAttempt::new(self);
+        let (recipient, limit) = (mail::recipient(email), (mail::MAX_PER_RECIPIENT, mail::RECIPIENT_WINDOW));
+        if shared.count_as("mails", recipient, limit).await.is_err() {
+            return self.note(SecurityEvent::LimitMet("mails"), None);
+        }
+        shared.count();
+        self.mail.post(mail::welcome(email, self.config.client_url.as_deref()));
+    }
+
+    /// Verifies a password. A wrong one takes as long as an unknown name. Only what the caller has done wrong counts as a
+    /// failure.
     ///
     /// # Errors
     /// When there were too many failures, for this account from this address or from this address alone.
-    pub async fn log_in(&self, address: Address, key: UserKey, password: String) -> Result<LogIn, HttpError> {
-        let now = self.chat.now();
+    pub async fn log_in(
+        self: &Arc<Self>,
+        address: Address,
+        key: UserKey,
+        password: String,
+    ) -> Result<LogIn, HttpError> {
         // No account has a longer name, and what is counted is kept.
         let known_form = match &key {
             UserKey::Id(_) => true,
             UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::LONGEST_NAME,
         };
         let key = if known_form { key } else { UserKey::Username(String::new()) };
-        let account = (address, key.folded());
-        self.log_ins.check(&account, now).map_err(HttpError::too_many)?;
-        self.log_ins_of_address.check(&address, now).map_err(HttpError::too_many)?;
+        // However it is typed, it is one account.
+        let account = (address, key.canonical().unwrap_or_else(|| key.folded()));
+        // Who is locked out does not wait for a turn to hear it.
+        let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
+        self.log_ins.check(&account, now).map_err(met)?;
+        self.log_ins_of_address.check(&address, now).map_err(met)?;
+        let turn = self.password_turn(address).await?;
+        let app = self.clone();
+        // To its end also when the caller hangs up: it was a try.
+        let verifying = async move { app.log_in_in_turn(turn, account, key, password).await };
+        to_the_end(verifying).await.ok_or_else(HttpError::internal)?
+    }
+
+    async fn log_in_in_turn(
+        self: &Arc<Self>,
+        turn: PasswordTurn,
+        account: (Address, UserKey),
+        key: UserKey,
+        password: String,
+    ) -> Result<LogIn, HttpError> {
         // Counted before the answer is known, so that guesses at the same time count too.
-        self.log_ins.count(account.clone(), now);
-        self.log_ins_of_address.count(address, now);
-        let (attempt, of_address) = (Attempt::new(), address.0.to_string());
+        let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
+        let of_address = account.0.0.to_string();
         let of_account = format!("{of_address} {:?}", account.1);
-        let limits = [
-            ("log-ins", &of_account, self.config.auth.login_limit),
-            ("log-ins of address", &of_address, self.config.auth.login_address_limit),
-        ];
-        for (kind, name, most) in limits {
-            if let Err(refused) = self.count_everywhere(kind, name, attempt, (most, WINDOW)).await {
-                // Who is refused has not tried.
-                self.log_ins.uncount(&account, now);
-                self.log_ins_of_address.uncount(&address, now);
-                if let Some(cluster) = &self.cluster {
-                    cluster.uncount("log-ins", &of_account, attempt);
-                }
-                return Err(refused);
+        let permits = (
+            self.log_ins.acquire(account.clone(), now).map_err(met)?,
+            self.log_ins_of_address.acquire(account.0, now).map_err(met)?,
+        );
+        let mut shared = SharedAttempt::new(self);
+        let limits = &self.config.auth;
+        shared.count_as("log-ins", of_account.clone(), (limits.login_limit, WINDOW)).await.map_err(met)?;
+        let of_all = (limits.login_address_limit, WINDOW);
+        shared.count_as("log-ins of address", of_address, of_all).await.map_err(met)?;
+
+        let (user, hash) = self.chat.credentials(&key).await?.unzip();
+        let verified = self.passwords.verify(turn, password, hash.clone()).await?;
+        let user = match user {
+            Some(user) if verified.is_good => user,
+            user => {
+                permits.0.count();
+                permits.1.count();
+                shared.count();
+                self.note(SecurityEvent::LogInFailed, user.as_ref().map(|user| user.id));
+                return Ok(if user.is_some() { LogIn::WrongPassword } else { LogIn::Unknown });
             }
-        }
-        let found = self.chat.credentials(&key).await?;
-        let (user, hash) = found.unzip();
-        let verified = self.passwords.verify(password, hash).await?;
-        let Some(user) = user else { return Ok(LogIn::Unknown) };
-        if !verified {
-            return Ok(LogIn::WrongPassword);
-        }
+        };
+        drop((permits, shared));
         self.log_ins.forget(&account);
-        self.log_ins_of_address.uncount(&address, now);
         if let Some(cluster) = &self.cluster {
             cluster.forget("log-ins", &of_account);
-            cluster.uncount("log-ins of address", &of_address, attempt);
+        }
+        self.note(SecurityEvent::LogIn, Some(user.id));
+        if let (Some(old), Some(new)) = (hash, verified.renewed) {
+            // The old one is as good, so this may fail.
+            if let Err(error) = self.chat.renew_password_hash(user.id, &old, new).await {
+                tracing::warn!(user.id = %user.id, %error, "a password's hash could not be renewed");
+            }
         }
         Ok(LogIn::Welcome(user))
+    }
+
+    /// A turn to hash a password.
+    async fn password_turn(&self, address: Address) -> Result<PasswordTurn, HttpError> {
+        self.passwords.turn(address).await.map_err(|busy| {
+            self.note(SecurityEvent::LimitMet("log-ins at once"), None);
+            busy.into()
+        })
+    }
+
+    fn locked_out(&self, wait: Duration) -> HttpError {
+        self.note(SecurityEvent::LockedOut, None);
+        HttpError::too_many(wait)
+    }
+
+    fn too_many(&self, what: &'static str, wait: Duration) -> HttpError {
+        self.note(SecurityEvent::LimitMet(what), None);
+        HttpError::too_many(wait)
+    }
+
+    /// Notes something in the security log.
+    pub(crate) fn note(&self, event: SecurityEvent, user: Option<UserId>) {
+        self.security.note(event, user, self.chat.now());
+    }
+
+    /// The other nodes, if there may be any.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
     }
 
     /// Counts an attempt on all nodes together, after it was counted here.
@@ -457,7 +546,9 @@ impl App {
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
         let (app, token) = (self.clone(), token.to_owned());
         let revoking = to_the_end(async move {
+            let who = app.auth.authenticate(&token).await.ok().map(|caller| caller.user.id);
             if let Some((fingerprint, until)) = app.auth.revoke(&token).await? {
+                app.note(SecurityEvent::LogOut, who);
                 app.sessions.close_opened_with(&fingerprint);
                 app.outbox(|outbox| outbox.revoked(fingerprint, until));
             }
@@ -522,6 +613,7 @@ impl App {
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;
         }
+        self.security.close();
         let unsent = self.mail.drain(within).await;
         if unsent > 0 {
             tracing::warn!(unsent, "mails were not sent");
@@ -535,7 +627,7 @@ impl App {
 /// Carries something out to its end, even when whoever asked for it has gone: what is stored must be announced, and a
 /// request whose client hangs up is dropped wherever it stands. None when it panicked.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    tokio::spawn(work).await.ok()
+    tokio::spawn(Source::current().scope(work)).await.ok()
 }
 
 fn not_carried_out() -> Result<Reply, Error> {

@@ -22,6 +22,7 @@ use clap::Parser;
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
 pub use self::store::StoreConfig;
+use crate::auth::password_rules::PasswordRules;
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
 
@@ -67,6 +68,13 @@ pub struct Options {
     /// Sign-ups per address in 15 minutes before 429; 0: no limit
     #[arg(long, env = "CHAT_SIGNUP_LIMIT", default_value_t = 100)]
     pub signup_limit: u32,
+    /// Fewest characters of a new password, 1 to 72; unset: what the pages of the family say, which is 6 for those that are
+    /// served at present
+    #[arg(long, env = "CHAT_PASSWORD_MIN", value_parser = clap::value_parser!(u8).range(1..=72))]
+    pub password_min: Option<u8>,
+    /// `on` refuses new passwords that are among the commonest; `off` takes them
+    #[arg(long, env = "CHAT_PASSWORD_CHECK", default_value = "on")]
+    pub password_check: String,
     /// Messages a person may send in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
     pub message_limit: u32,
@@ -260,6 +268,8 @@ pub struct AuthConfig {
     pub login_address_limit: u32,
     /// See [`Options::signup_limit`].
     pub signup_limit: u32,
+    /// Which passwords may be chosen.
+    pub passwords: PasswordRules,
 }
 
 /// Connections.
@@ -347,6 +357,14 @@ impl Config {
                 login_limit: options.login_limit,
                 login_address_limit: options.login_address_limit,
                 signup_limit: options.signup_limit,
+                passwords: PasswordRules {
+                    min: options.password_min.map(usize::from),
+                    check_common: match options.password_check.as_str() {
+                        "on" => true,
+                        "off" => false,
+                        _ => return Err(wrong("CHAT_PASSWORD_CHECK", "must be on or off")),
+                    },
+                },
             },
             message_limit: options.message_limit,
             search_limit: options.search_limit,

@@ -10,7 +10,7 @@
 //! # In reading order
 //! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
 //! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
-//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`media`], [`mail`].
+//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`security_log`], [`media`], [`mail`].
 //!
 //! # Mounting it in an axum app of your own
 //! ```no_run
@@ -40,6 +40,7 @@ mod read_turns;
 mod recovery;
 mod searching;
 pub mod secret;
+pub mod security_log;
 pub mod session;
 pub mod sessions;
 pub mod transport;

@@ -47,6 +47,7 @@ use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::recovery::{self, Cursor, Missing};
+use crate::security_log::Source;
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 
@@ -69,6 +70,8 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// The token it was opened with.
     pub token: Fingerprint,
+    /// Where it was opened from.
+    source: Source,
     expires_at: Option<Timestamp>,
     socket: SocketRef,
     outgoing: Mutex<Outgoing>,
@@ -162,6 +165,7 @@ impl Session {
             user: caller.user.id,
             dialect,
             token: caller.identity.fingerprint,
+            source: Source::current(),
             expires_at: caller.identity.expires_at,
             socket,
             outgoing: Mutex::new(Outgoing { wire, awaited: None, polled: 0, cursor: Cursor::held(told) }),
@@ -407,11 +411,11 @@ impl Session {
             }
         }
         let (session, app) = (self.clone(), app.clone());
-        tokio::spawn(async move {
+        tokio::spawn(self.source.clone().scope(async move {
             if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {
                 session.panicked();
             }
-        });
+        }));
     }
 
     /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything

@@ -1,23 +1,30 @@
 //! What holds for the funnel through which all commands go.
 
+mod accounts;
+
 use std::future::poll_fn;
 use std::task::Poll;
 
 use chat_core::command::Destination;
-use chat_core::model::{Content, Position};
+use chat_core::model::{Content, PasswordHash, Position};
 use chat_core::search::Search;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::config::Options;
 
-/// An app over a store in memory with one person, whom it lets search twice.
-async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
+fn options(folder: &tempfile::TempDir) -> Options {
     let command = Options::command().mut_args(|arg| arg.env(None));
     let mut options = Options::from_arg_matches(&command.get_matches_from(["chat-server"])).unwrap();
     options.data_dir = folder.path().to_owned();
     options.search_limit = 2;
     options.bcrypt_cost = 4;
+    options
+}
+
+/// An app over a store in memory with one person, whom it lets search twice.
+async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
+    let options = options(folder);
     let app = App::over(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
     let registration = Registration::named("ann", PasswordHash::new("x".to_owned()));
     let ann = app.chat.register(registration).await.unwrap().user.id;

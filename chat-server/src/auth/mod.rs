@@ -1,8 +1,13 @@
 //! Who somebody is: tokens, passwords, and how often one may guess.
 
+mod attempt;
+mod fair_queue;
 pub mod limit;
 pub mod password;
+pub mod password_rules;
 pub mod token;
+
+pub(crate) use self::attempt::SharedAttempt;
 
 use std::collections::HashMap;
 use std::sync::Arc;

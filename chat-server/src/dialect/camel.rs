@@ -20,7 +20,7 @@ use chat_core::codec::{self, Kind};
 use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::history::Window;
-use chat_core::model::{Content, Fingerprint, MessageView, User, UserKey};
+use chat_core::model::{Content, Fingerprint, MessageView, PasswordHash, User, UserKey};
 use chat_core::prelude::Error;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -35,7 +35,7 @@ use crate::http::{Address, Body, HttpError, bearer, json};
 
 /// See the module.
 pub static DIALECT: Dialect =
-    Dialect { name: "camel", routes, decode, outbound, reply, ack, failure, roster: None };
+    Dialect { name: "camel", password_min: 6, routes, decode, outbound, reply, ack, failure, roster: None };
 
 fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {
@@ -253,11 +253,10 @@ async fn register(State(app): State<Arc<App>>, address: Address, body: Body) -> 
     let form: Credentials<'_> = body.object()?;
     let username = form.username.required("username")?.into_owned();
     let password = form.password.required("password")?.into_owned();
-    if password.chars().count() < 6 {
-        return Err(HttpError::bad_request("password must have at least 6 characters"));
-    }
-    let user =
-        app.register(address, password, |password_hash| Registration::named(username, password_hash)).await;
+    let password = app.config.auth.passwords.check(password, DIALECT.password_min);
+    let password = password.map_err(|problem| HttpError::bad_request(&format!("password {problem}")))?;
+    let registration = Registration::named(username, PasswordHash::new(""));
+    let user = app.register(address, password, registration).await;
     let user = user.map_err(|error| match error.core() {
         Some(Error::UsernameTaken) => HttpError::bad_request("Username already exists"),
         _ => error,

@@ -60,6 +60,8 @@ pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, Deco
 pub struct Dialect {
     /// Its name, in configuration and tokens.
     pub name: &'static str,
+    /// Fewest characters of a new password, as its pages have it.
+    pub password_min: usize,
     /// Its HTTP routes.
     pub routes: fn() -> Router<Arc<App>>,
     /// What an event of a client asks for.

@@ -28,6 +28,7 @@ use super::{Ack, Dialect, Frame, Frames, Mark, To, read};
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
     name: "push",
+    password_min: 6,
     routes: routes::routes,
     decode,
     outbound,

@@ -19,8 +19,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-use super::HttpError;
+use super::{Address, HttpError};
 use crate::app::App;
+use crate::security_log::Source;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -32,12 +33,19 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let cors = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.config.origins.allow(origin)));
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (mut parts, body) = request.into_parts();
+    let source = Source {
+        address: Some(Address::of(&parts, app.config.trust_proxy)),
+        request_id: Some(request_id.as_str().into()),
+    };
+    parts.extensions.insert(source.clone());
+    let request = Request::from_parts(parts, body);
 
     let response =
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             preflight(request.headers(), cors.is_some())
         } else {
-            AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            AssertUnwindSafe(source.scope(next.run(request))).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(%method, path, request_id, "a request handler panicked");
                 HttpError::internal().into_response()
             })

@@ -29,7 +29,7 @@ pub use self::caller::caller;
 pub use self::router::router;
 use crate::app::App;
 use crate::auth::AuthError;
-use crate::auth::password::Busy;
+use crate::auth::password::{Busy, NotHashed};
 use crate::config::Origins;
 use crate::dialect::wire::{self, DecodeError, Failure};
 
@@ -108,6 +108,11 @@ impl HttpError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
     }
 
+    /// Whether it is for us to mend: what failed so was no attempt of the caller's.
+    pub(crate) fn is_our_fault(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// The domain's error behind it, for routes that have words of their own for it.
     pub fn core(&self) -> Option<&Error> {
         self.core.as_ref()
@@ -153,10 +158,20 @@ impl From<AuthError> for HttpError {
 }
 
 impl From<Busy> for HttpError {
-    fn from(_: Busy) -> Self {
+    fn from(busy: Busy) -> Self {
         let message = "Too many log-ins at once. Please try again later.";
-        let retry_after = Some(Duration::from_secs(5));
-        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+        let status = match busy {
+            Busy::TooManyOfOne => StatusCode::TOO_MANY_REQUESTS,
+            Busy::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(status, message) }
+    }
+}
+
+impl From<NotHashed> for HttpError {
+    fn from(_: NotHashed) -> Self {
+        tracing::error!("a password could not be hashed");
+        Self::internal()
     }
 }
 

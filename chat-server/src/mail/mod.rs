@@ -8,10 +8,14 @@
 //! server stops is lost.
 
 mod queue;
+mod recipients;
 mod resend;
 mod welcome;
 
 pub use queue::{MailQueue, QueueLimits};
+pub use recipients::{
+    DOMAIN_WINDOW, MAX_PER_DOMAIN, MAX_PER_RECIPIENT, RECIPIENT_WINDOW, Recipients, recipient,
+};
 pub use resend::{ResendConfig, ResendMailer};
 pub use welcome::welcome;
 

@@ -20,12 +20,12 @@ impl Session {
         match asked {
             Asked::Begin(command, ack) => {
                 let (session, app) = (self.clone(), app.clone());
-                tokio::spawn(async move {
+                tokio::spawn(self.source.clone().scope(async move {
                     let searching = session.clone().make_searches(&app, command, ack);
                     if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
                         session.panicked();
                     }
-                });
+                }));
             }
             Asked::Waits => {}
             Asked::TooMany => self.overloaded(),

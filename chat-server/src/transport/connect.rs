@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
 use crate::recovery;
+use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, Session};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
@@ -205,10 +206,25 @@ async fn arrive(
 ) -> Result<(), NotLetIn> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
+    let source = handshake.source.clone();
+    let arrival = settle(app, id, socket, auth, (wires, polling), arriving, handshake);
+    source.scope(arrival).await
+}
+
+async fn settle(
+    app: &Arc<App>,
+    id: SessionId,
+    socket: SocketRef,
+    auth: Option<Json>,
+    (wires, polling): (Wires, Polling),
+    arriving: &Arriving,
+    handshake: Handshake,
+) -> Result<(), NotLetIn> {
     let (caller, dialect) = authenticate(app, auth.as_ref(), &handshake).await?;
     let start = recovery::start(app, auth.as_ref(), &caller, dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
+        app.note(SecurityEvent::LimitMet("connections"), Some(caller.user.id));
         return Err(NotLetIn::Refused("too many connections"));
     }
     polling.tell_pid(&socket, &wires, &start.pid);
@@ -268,6 +284,7 @@ async fn authenticate(
         }
     }
     // Which family it is cannot be known without a good token; these are the words that most of them expect.
+    app.note(SecurityEvent::Refused("socket"), None);
     Err(NotLetIn::Refused("Authentication error"))
 }
 

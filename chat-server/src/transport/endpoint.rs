@@ -31,6 +31,7 @@ use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
 use super::wire::{Wire, with_pid};
 use crate::app::App;
 use crate::http::HttpError;
+use crate::security_log::Source;
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
 /// when a websocket takes over. Requests are limited here, and clients are told the true limit.
@@ -57,6 +58,7 @@ pub struct SocketIoEndpoint {
 pub(super) struct Handshake {
     pub(super) cookies: Vec<String>,
     pub(super) bearer: Option<String>,
+    pub(super) source: Source,
 }
 
 /// Taken out when the connection is authenticated, so that the token does not stay in memory.
@@ -306,7 +308,11 @@ fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
     let cookies = cookies.filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
     let cookies = cookies.map(str::to_owned).collect();
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
-    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer: bearer.map(str::to_owned) })))
+    Arc::new(parking_lot::Mutex::new(Some(Handshake {
+        cookies,
+        bearer: bearer.map(str::to_owned),
+        source: Source::current(),
+    })))
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.

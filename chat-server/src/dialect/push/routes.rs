@@ -13,13 +13,14 @@ use chat_core::command::{Command, Destination, Reply};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
-use chat_core::model::{ClientId, Content, ProfilePatch, User, UserKey};
+use chat_core::model::{ClientId, Content, PasswordHash, ProfilePatch, User, UserKey};
 use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::{DIALECT, MessageObject};
 use crate::app::{App, LogIn};
+use crate::auth::password_rules::PasswordProblem;
 use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
 use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json};
@@ -73,24 +74,23 @@ async fn signup(
     let (Some(full_name), Some(email), Some(password)) = (full_name, email, password) else {
         return Err(HttpError::bad_request("All fields are required"));
     };
-    if password.chars().count() < 6 {
-        return Err(HttpError::bad_request("Password must be at least 6 characters"));
-    }
+    let password = app.config.auth.passwords.check(password.into_owned(), DIALECT.password_min);
+    let password = password.map_err(|problem| match problem {
+        PasswordProblem::TooShort(least) => {
+            HttpError::bad_request(&format!("Password must be at least {least} characters"))
+        }
+        problem => HttpError::bad_request(&format!("Password {problem}")),
+    })?;
     if policy::check_email(&email).is_err() {
         return Err(HttpError::bad_request("Invalid email format"));
     }
-    let user = app
-        .register(address, password.into_owned(), |password_hash| Registration {
-            username: None,
-            email: Some(email),
-            full_name,
-            password_hash,
-        })
-        .await
-        .map_err(|error| match error.core() {
-            Some(Error::EmailTaken) => HttpError::bad_request("Email already exists"),
-            _ => error,
-        })?;
+    let registration =
+        Registration { username: None, email: Some(email), full_name, password_hash: PasswordHash::new("") };
+    let user = app.register(address, password, registration).await;
+    let user = user.map_err(|error| match error.core() {
+        Some(Error::EmailTaken) => HttpError::bad_request("Email already exists"),
+        _ => error,
+    })?;
     Ok(logged_in(&app, &user, StatusCode::CREATED, &origin))
 }
 

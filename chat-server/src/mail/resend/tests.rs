@@ -74,7 +74,7 @@ async fn emails(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(mail): J
 }
 
 fn mail() -> Mail {
-    welcome("Ada", "ada@example.com", Some("https://chat.example.com"))
+    welcome("ada@example.com", Some("https://chat.example.com"))
 }
 
 fn shows_no_secret(error: &MailError) {
