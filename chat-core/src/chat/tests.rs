@@ -35,7 +35,7 @@ async fn a_name_that_looks_like_anothers_is_taken() {
     // Some ASCII letters look alike in some fonts, and are everybody's.
     person(&chat, "modem").await;
     person(&chat, "山田taro").await;
-    assert!(matches!(chat.register(with_address("Coco@b.c")).await, Ok(_)));
+    assert!(chat.register(with_address("Coco@b.c")).await.is_ok());
     assert!(matches!(chat.register(with_address("ZOE@example.org")).await, Err(Error::EmailTaken)));
 }
 

@@ -144,13 +144,16 @@ fn verify(password: &str, hash: Option<&PasswordHash>, cost: u32, usual: &Atomic
     Verified { is_good, renewed: None }
 }
 
-/// Spends what is missing to this cost. Each step is twice as dear as the one before: `2^n + (2^n + … + 2^(m-1)) = 2^m`.
-fn spend(spent: Option<u32>, cost: u32) {
-    let steps = match spent {
+/// What is missing to this cost. Each step is twice as dear as the one before: `2^n + (2^n + … + 2^(m-1)) = 2^m`.
+fn missing(spent: Option<u32>, cost: u32) -> std::ops::Range<u32> {
+    match spent {
         Some(spent) => spent..cost,
         None => cost..cost + 1,
-    };
-    for step in steps {
+    }
+}
+
+fn spend(spent: Option<u32>, cost: u32) {
+    for step in missing(spent, cost) {
         std::hint::black_box(bcrypt::bcrypt(step, [0x5a; 16], std::hint::black_box(b"nobody")));
     }
 }
@@ -247,11 +250,10 @@ mod tests {
 
     #[test]
     fn what_is_spent_is_the_same_for_everybody() {
-        // In units of the cheapest step.
+        // In rounds, of which a hash takes two to the power of its cost.
         let cost = |spent: Option<u32>, to: u32| {
-            let steps = spent.map_or(to..to + 1, |spent| spent..to);
             let first: u64 = spent.map_or(0, |spent| 1 << spent);
-            first + steps.map(|step| 1_u64 << step).sum::<u64>()
+            first + missing(spent, to).map(|step| 1_u64 << step).sum::<u64>()
         };
         for spent in [None, Some(4), Some(10), Some(11), Some(12)] {
             assert_eq!(cost(spent, 12), 1 << 12, "{spent:?}");

@@ -164,3 +164,25 @@ fn anybody_is_answered_in_development_only_and_without_cookies() {
     }
     assert!(given(&["null"], true).is_err() && given(&["null"], false).is_err());
 }
+
+#[test]
+fn passwords_are_checked_unless_the_operator_says_otherwise() {
+    use clap::{CommandFactory, FromArgMatches};
+    let rules = |variables: &[(&str, &str)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Options::command().mut_args(|arg| arg.env(None));
+        let arguments = variables.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]);
+        let arguments = ["chat-server".to_owned()].into_iter().chain(arguments);
+        let matches = command.try_get_matches_from(arguments).map_err(|error| error.to_string())?;
+        let mut options = Options::from_arg_matches(&matches).unwrap();
+        options.data_dir = folder.path().to_owned();
+        Config::check(&options).map(|config| config.auth.passwords).map_err(|error| error.to_string())
+    };
+    assert_eq!(rules(&[]), Ok(PasswordRules { min: None, check_common: true }));
+    let (min, check) = (("password-min", "12"), ("password-check", "off"));
+    assert_eq!(rules(&[min, check]), Ok(PasswordRules { min: Some(12), check_common: false }));
+    assert_eq!(rules(&[("password-check", "no")]), Err("CHAT_PASSWORD_CHECK: must be on or off".into()));
+    for wrong in ["0", "73", "six"] {
+        assert!(rules(&[("password-min", wrong)]).is_err(), "{wrong}");
+    }
+}

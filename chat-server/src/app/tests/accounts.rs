@@ -133,6 +133,31 @@ async fn whoever_gives_up_while_waiting_has_not_tried() {
     assert_eq!(log_in(&app, ann(), PASSWORD).await, Ok(true));
 }
 
+/// Whether a name is free, and whether there is somebody of this name, is asked only after the same work was waited for and
+/// done.
+#[tokio::test]
+async fn who_exists_makes_nothing_faster() {
+    let (app, _folder) = app(|options| options.login_limit = 0, None).await;
+    sign_up(&app, "ann").await.unwrap();
+    let mut held = vec![app.passwords.turn(HERE).await.unwrap()];
+    while let Some(Ok(turn)) = futures_util::FutureExt::now_or_never(app.passwords.turn(HERE)) {
+        held.push(turn);
+    }
+    let mut taken = Box::pin(sign_up(&app, "ann"));
+    let mut wrong = Box::pin(log_in(&app, ann(), "wrong"));
+    let mut empty = Box::pin(log_in(&app, ann(), ""));
+    let mut unknown = Box::pin(log_in(&app, UserKey::Username("nobody".into()), "wrong"));
+    assert!(futures_util::poll!(taken.as_mut()).is_pending());
+    for trying in [&mut wrong, &mut empty, &mut unknown] {
+        assert!(futures_util::poll!(trying.as_mut()).is_pending());
+    }
+    drop(held);
+    assert_eq!(taken.await, Err(StatusCode::BAD_REQUEST));
+    for trying in [wrong, empty, unknown] {
+        assert_eq!(trying.await, Ok(false));
+    }
+}
+
 #[tokio::test]
 async fn an_account_is_one_however_its_name_is_typed() {
     let (app, _folder) = app(|_| {}, None).await;
