@@ -296,7 +296,7 @@ impl Pushed {
         let PushInfo { kind, mut data } = push;
         match (kind, data.pop()) {
             (PushKind::Message, Some(Value::BulkString(notice))) => {
-                Counted::new(notice, held).map(Self::Notice)
+                Counted::hold(notice, held).map(Self::Notice)
             }
             (PushKind::Disconnection, _) => Some(Self::End),
             _ => None,
@@ -311,7 +311,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(notice: Vec<u8>, held: &Arc<AtomicUsize>) -> Option<Bytes> {
+    fn hold(notice: Vec<u8>, held: &Arc<AtomicUsize>) -> Option<Bytes> {
         let size = notice.len();
         if size > MAX_ENVELOPE_BYTES {
             return None;
