@@ -33,6 +33,7 @@ pub mod cluster;
 pub mod config;
 pub mod dialect;
 pub mod http;
+pub mod logging;
 pub mod mail;
 pub mod media;
 pub mod presence;

@@ -1,6 +1,7 @@
 //! The program: reads the configuration, listens, serves. With a command it does that instead.
 
 mod commands;
+mod dotenv;
 
 use chat_server::config::{Config, Options};
 use clap::Parser;
@@ -19,13 +20,11 @@ struct Cli {
 }
 
 fn main() -> std::process::ExitCode {
-    // A missing file is fine; everything in it can also be set in the environment.
-    let dotenv = dotenvy::dotenv();
+    let dotenv = dotenv::read();
     let Cli { command, options } = Cli::parse();
-    start_logging(&options);
-    if let Err(error) = dotenv.map(drop).or_else(|error| if error.not_found() { Ok(()) } else { Err(error) })
-    {
-        tracing::warn!(%error, "the .env file was not read");
+    chat_server::logging::start(&options.log, options.log_format == "json");
+    if let Err(problem) = dotenv {
+        tracing::warn!("the .env file was not read as a whole: {problem}");
     }
     let done = match command {
         Some(command) => command.run(&options),
@@ -84,16 +83,4 @@ fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> 
     socket.bind(address).map_err(cannot)?;
     // After a restart everybody comes back at once.
     Ok(socket.listen(4096).map_err(cannot)?)
-}
-
-fn start_logging(options: &Options) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // Logs go to stderr, so that the output of commands stays clean.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if options.log_format == "json" {
-        log.json().init();
-    } else {
-        log.init();
-    }
 }
