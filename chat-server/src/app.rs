@@ -172,14 +172,15 @@ impl App {
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
         let sessions = Arc::new(Sessions::default());
-        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life);
+        let tokens =
+            Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
         let (media, disk) = media(&config, &chat)?;
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let app = Arc::new(Self {
-            pids: Pids::new(&config.auth.secret),
+            pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             syncs: ReadTurns::new(4, MOST_WAITING),
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),

@@ -5,12 +5,12 @@
 
 mod cluster;
 mod codec;
+mod secrets;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use clap::Parser;
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
+pub use self::secrets::SecretFiles;
 pub use self::store::StoreConfig;
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
@@ -38,7 +39,8 @@ pub struct Options {
     /// `production` refuses a missing or short secret and answers cross-origin requests only for CLIENT_URL
     #[arg(long, env = "NODE_ENV", default_value = "development")]
     pub node_env: String,
-    /// Origins of the frontends, comma-separated; `*` for any. Unset: in development any loopback origin
+    /// Origins of the frontends, comma-separated; `*` for any, in development and without cookies only. Unset: in
+    /// development any loopback origin
     #[arg(long, env = "CLIENT_URL", value_delimiter = ',')]
     pub client_url: Vec<String>,
     /// Where this server is reached from outside, for links to stored images (https://chat.example.com).
@@ -52,6 +54,10 @@ pub struct Options {
     /// Secret that signs the tokens; unset: made once and kept in the data folder
     #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
     pub jwt_secret: Option<String>,
+    /// Secrets that still verify tokens but sign none, comma-separated: that of before a change of JWT_SECRET, or the
+    /// short one of an old backend
+    #[arg(long, env = "CHAT_OLD_JWT_SECRET", hide_env_values = true, value_delimiter = ',')]
+    pub old_jwt_secret: Vec<String>,
     /// Days until an issued token expires
     #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
     pub token_days: u32,
@@ -174,6 +180,10 @@ pub struct Options {
     /// `text` or `json`
     #[arg(long, env = "CHAT_LOG_FORMAT", default_value = "text")]
     pub log_format: String,
+
+    /// Files that secrets are read from.
+    #[command(flatten)]
+    pub secret_files: SecretFiles,
 }
 
 /// The operator must mend the configuration.
@@ -250,6 +260,8 @@ pub struct Config {
 pub struct AuthConfig {
     /// Signs tokens.
     pub secret: Secret,
+    /// See [`Options::old_jwt_secret`].
+    pub old_secrets: Vec<Secret>,
     /// How long an issued token is good.
     pub token_life: Duration,
     /// See [`Options::bcrypt_cost`].
@@ -282,8 +294,8 @@ pub struct TransportConfig {
 /// Whose cross-origin requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Anybody's.
-    Any,
+    /// Anybody's, but without their cookies; those of these with them.
+    Any(Vec<String>),
     /// Those of pages on this machine, for development.
     Loopback,
     /// These.
@@ -291,11 +303,16 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// Whether a page of this origin may read our answers.
+    /// Whether a page of this origin may read our answers, and use this server with its visitor's cookies.
     pub fn allow(&self, origin: &str) -> bool {
+        // What a page has that has none of its own, such as a frame that a foreign page has made.
+        if origin.eq_ignore_ascii_case("null") {
+            return false;
+        }
         match self {
-            Self::Any => true,
-            Self::Listed(origins) => origins.iter().any(|known| known.eq_ignore_ascii_case(origin)),
+            Self::Any(origins) | Self::Listed(origins) => {
+                origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
+            }
             Self::Loopback => {
                 let host = origin.split_once("://").map_or("", |(_, host)| host);
                 let host = match host.strip_prefix('[') {
@@ -307,6 +324,11 @@ impl Origins {
             }
         }
     }
+
+    /// Whether a page of any origin may read what is answered without cookies.
+    pub fn allow_any(&self) -> bool {
+        matches!(self, Self::Any(_))
+    }
 }
 
 impl Config {
@@ -315,6 +337,7 @@ impl Config {
     /// # Errors
     /// Names the variable that cannot be used.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
+        let options = &options.with_secrets()?;
         let production = options.node_env == "production";
         make_private_dir(&options.data_dir)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
@@ -334,6 +357,7 @@ impl Config {
         if options.static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
             return Err(wrong("CHAT_STATIC_DIR", "is not a folder"));
         }
+        let secret = secrets::signing(options, production)?;
         Ok(Self {
             production,
             origins: origins(&options.client_url, production)?,
@@ -341,7 +365,8 @@ impl Config {
             client_url: options.client_url.iter().find(|url| url.contains("://")).cloned(),
             trust_proxy: options.trust_proxy,
             auth: AuthConfig {
-                secret: secret(options, production)?,
+                old_secrets: secrets::old(options, &secret)?,
+                secret,
                 token_life: Duration::from_secs(u64::from(options.token_days) * 86_400),
                 bcrypt_cost: options.bcrypt_cost,
                 login_limit: options.login_limit,
@@ -396,54 +421,24 @@ fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, 
 fn origins(urls: &[String], production: bool) -> Result<Origins, ConfigError> {
     let urls: Vec<_> =
         urls.iter().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty()).collect();
-    if urls.contains(&"*") {
-        return Ok(Origins::Any);
+    let any = urls.contains(&"*");
+    if any && production {
+        return Err(wrong(
+            "CLIENT_URL",
+            "must name the origins of the pages in production: with `*` any page could use its visitors' log-ins",
+        ));
     }
     if urls.is_empty() && !production {
         return Ok(Origins::Loopback);
     }
     let mut origins = Vec::new();
-    for url in urls {
+    for url in urls.into_iter().filter(|url| *url != "*") {
         let (scheme, rest) =
             url.split_once("://").ok_or_else(|| wrong("CLIENT_URL", format!("{url:?} is not an origin")))?;
         let host = rest.split('/').next().unwrap_or_default();
         origins.push(format!("{scheme}://{host}"));
     }
-    Ok(Origins::Listed(origins))
-}
-
-const SHORTEST_SECRET: usize = 32;
-
-fn secret(options: &Options, production: bool) -> Result<Secret, ConfigError> {
-    match options.jwt_secret.as_deref().filter(|secret| !secret.is_empty()) {
-        Some(secret) if production && secret.len() < SHORTEST_SECRET => {
-            Err(wrong("JWT_SECRET", format!("must have at least {SHORTEST_SECRET} characters in production")))
-        }
-        Some(secret) => Ok(Secret::new(secret.to_owned())),
-        None if production => Err(wrong("JWT_SECRET", "must be set in production")),
-        None => kept_secret(&options.data_dir.join("jwt-secret"))
-            .map_err(|error| wrong("CHAT_DATA_DIR", format!("the secret cannot be kept there: {error}"))),
-    }
-}
-
-fn kept_secret(path: &Path) -> std::io::Result<Secret> {
-    match fs::read_to_string(path) {
-        Ok(secret) if secret.trim().len() >= SHORTEST_SECRET => {
-            return Ok(Secret::new(secret.trim().to_owned()));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let secret = hex::encode(rand::random::<[u8; 32]>());
-    let mut file = fs::OpenOptions::new();
-    file.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    let mut file = file.open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()?;
-    Ok(Secret::new(secret))
+    Ok(if any { Origins::Any(origins) } else { Origins::Listed(origins) })
 }
 
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {

@@ -258,3 +258,96 @@ fn help_shows_commands_and_options() {
     }
     assert!(help.starts_with("A chat backend"), "{help}");
 }
+
+/// Runs the program in a folder that has a parent, with a `.env` in one of them.
+fn run_with_dotenv(is_in_parent: bool, content: &[u8]) -> Output {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let folder = parent.path().join("folder");
+    std::fs::create_dir(&folder).expect("a folder can be made");
+    let file = if is_in_parent { parent.path() } else { &folder }.join(".env");
+    std::fs::write(file, content).expect("it can be written");
+    let program = Command::new(env!("CARGO_BIN_EXE_chat-server"))
+        .args(["codec", "stats", "-"])
+        .env_clear()
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .output();
+    program.expect("the program runs")
+}
+
+#[test]
+fn a_dotenv_file_counts_in_the_working_folder_only() {
+    let wrong = b"CHAT_CODEC=gzip\n";
+    assert!(complaint(&run_with_dotenv(false, wrong)).starts_with("chat-server: CHAT_CODEC: "));
+    // There is nothing to measure; the codec is as good as any.
+    assert_eq!(complaint(&run_with_dotenv(true, wrong)), "chat-server: -: no message is left\n");
+}
+
+#[test]
+fn what_stands_in_a_dotenv_file_is_never_shown() {
+    for (content, problem) in [
+        (&b"PORT=1\n\nJWT_SECRET=\"hush hush\n"[..], "line 3 cannot be understood"),
+        (b"JWT_SECRET=hush\nhush hush\n", "line 2 cannot be understood"),
+        (b"hush\n", "line 1 cannot be understood"),
+        (b"PORT=1\nJWT_SECRET=hush\xff\n", "UTF-8"),
+    ] {
+        let output = run_with_dotenv(false, content);
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("the .env file was not read as a whole") && said.contains(problem), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn secrets_in_files_are_missed_by_the_name_of_their_variable() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let serve = |variables: &[(&str, &str)]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+        program.env_clear().current_dir(folder.path()).stdin(Stdio::null());
+        complaint(&program.envs(variables.iter().copied()).output().expect("it runs"))
+    };
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n").expect("it can be written");
+    let empty = empty.to_str().expect("a plain path");
+    for (variables, problem) in [
+        (&[("JWT_SECRET_FILE", "/hush")][..], "JWT_SECRET_FILE: the file cannot be read: "),
+        (&[("JWT_SECRET_FILE", empty)], "JWT_SECRET_FILE: the file is empty"),
+        (&[("MONGO_URI", "hush"), ("MONGO_URI_FILE", empty)], "MONGO_URI_FILE: is set, and so is MONGO_URI"),
+        (
+            &[("NODE_ENV", "production"), ("CHAT_OLD_JWT_SECRET", "hush")],
+            "JWT_SECRET: must be set in production",
+        ),
+        (
+            &[("NODE_ENV", "production"), ("JWT_SECRET", &"hush".repeat(8)), ("CLIENT_URL", "*")],
+            "CLIENT_URL: must name",
+        ),
+    ] {
+        let said = serve(variables);
+        assert!(said.starts_with(&format!("chat-server: {problem}")), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn the_help_names_every_variable_and_no_secret() {
+    let secrets = [
+        "JWT_SECRET",
+        "CHAT_OLD_JWT_SECRET",
+        "CHAT_STORE",
+        "MONGO_URI",
+        "MONGODB_URI",
+        "REDIS_URL",
+        "CLOUDINARY_API_KEY",
+        "CLOUDINARY_API_SECRET",
+        "RESEND_API_KEY",
+    ];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+    program.env_clear().envs(secrets.map(|secret| (secret, "hush"))).arg("--help");
+    let help = stdout(&program.output().expect("it runs"));
+    for secret in secrets {
+        assert!(help.contains(&format!("[env: {secret}]")), "{secret}: {help}");
+        assert!(help.contains(&format!("[env: {secret}_FILE=]")), "{secret}_FILE: {help}");
+    }
+    assert!(!help.contains("hush"), "{help}");
+}

@@ -1,5 +1,6 @@
 //! Who somebody is: tokens, passwords, and how often one may guess.
 
+mod claims;
 pub mod limit;
 pub mod password;
 pub mod token;

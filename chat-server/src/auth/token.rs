@@ -2,7 +2,11 @@
 //!
 //! The ones we issue carry every claim a family of frontends reads, and the name of the dialect, so that a socket is
 //! given the right dialect without the frontend saying anything. The ones an old backend has signed with the same
-//! secret are good too, whichever of the claims names the user, with or without an expiry.
+//! secret are good too, whichever of the claims names the user, with or without an expiry, as far as they were made to
+//! log in; see [`claims`](super::claims).
+//!
+//! **Keys.** One secret signs, any number of old ones verify. Our tokens name their key (`kid`) by a keyed hash of a
+//! fixed text, which says no more of the secret than the signature does; others are tried with every key.
 
 use std::time::Duration;
 
@@ -10,11 +14,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chat_core::clock::Timestamp;
 use chat_core::model::{User, UserKey};
+use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use sha2::Sha256;
 
+use super::claims::{self, Claims};
 use crate::dialect::{self, Dialect};
 use crate::secret::Secret;
+
+/// The most bytes of a token that is looked at. Cookies have no room for more than half of it.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// The type of the tokens that we issue (RFC 9068, section 2.1).
+const TYPE: &str = "at+jwt";
 
 /// What tells one token from all others: its signature, decoded, so that no second spelling of it exists.
 pub type Fingerprint = [u8; 32];
@@ -37,9 +50,27 @@ pub struct Identity {
 /// Signs and verifies tokens. The keys are prepared once.
 pub struct Tokens {
     signing: EncodingKey,
-    verifying: DecodingKey,
+    /// What verifies; the first belongs to the key that signs.
+    keys: Vec<Key>,
     validation: Validation,
     life: Duration,
+}
+
+/// A key that verifies, and its name.
+struct Key {
+    id: String,
+    verifying: DecodingKey,
+}
+
+impl Key {
+    fn new(secret: &Secret) -> Self {
+        let secret = secret.expose().as_bytes();
+        let named = Hmac::<Sha256>::new_from_slice(secret);
+        let mut named = named.unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        named.update(b"chat-server token key");
+        let id = hex::encode(&named.finalize().into_bytes()[..8]);
+        Self { id, verifying: DecodingKey::from_secret(secret) }
+    }
 }
 
 #[derive(Serialize)]
@@ -57,21 +88,6 @@ struct Issued<'a> {
     exp: i64,
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    id: Option<String>,
-    #[serde(rename = "userId")]
-    user_id: Option<String>,
-    #[serde(rename = "_id")]
-    mongo_id: Option<String>,
-    sub: Option<String>,
-    username: Option<String>,
-    dialect: Option<String>,
-    iat: Option<f64>,
-    exp: Option<f64>,
-    nbf: Option<f64>,
-}
-
 impl Tokens {
     /// Tokens signed with this secret that are good for so long.
     pub fn new(secret: &Secret, life: Duration) -> Self {
@@ -81,13 +97,15 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        let secret = secret.expose().as_bytes();
-        Self {
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            validation,
-            life,
-        }
+        let signing = EncodingKey::from_secret(secret.expose().as_bytes());
+        Self { signing, keys: vec![Key::new(secret)], validation, life }
+    }
+
+    /// Takes tokens that were signed with these secrets, too.
+    #[must_use]
+    pub fn with_old(mut self, secrets: &[Secret]) -> Self {
+        self.keys.extend(secrets.iter().map(Key::new));
+        self
     }
 
     /// How long an issued token is good.
@@ -109,34 +127,87 @@ impl Tokens {
             iat: now.as_millis().div_euclid(1000),
             exp: now.after(self.life).as_millis().div_euclid(1000),
         };
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = self.keys.first().map(|key| key.id.clone());
         // Plain strings and numbers with an HMAC key: there is nothing in it that can fail.
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).unwrap_or_default()
+        jsonwebtoken::encode(&header, &claims, &self.signing).unwrap_or_default()
     }
 
-    /// What a token says, if it is good now.
+    /// What a token says, if it is good now and was made to log in.
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<Identity> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation).ok()?.claims;
-        let seconds = now.as_millis() as f64 / 1000.0;
-        if claims.exp.is_some_and(|exp| exp <= seconds) || claims.nbf.is_some_and(|nbf| nbf > seconds) {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        if header.crit.is_some() {
+            // It asks for something that must be understood (RFC 7515, section 4.1.11).
+            return None;
+        }
+        let named = self.keys.iter().find(|key| header.kid.as_ref() == Some(&key.id));
+        let claims = match named {
+            Some(key) => self.claims(token, key)?,
+            None => self.keys.iter().find_map(|key| self.claims(token, key))?,
+        };
+        let is_ours = named.is_some() && header.typ.as_deref() == Some(TYPE);
+        if !is_ours && !claims::is_log_in(header.typ.as_deref(), &claims) {
             return None;
         }
         let signature = token.rsplit('.').next()?;
         let fingerprint = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?.try_into().ok()?;
-        let ids = [&claims.user_id, &claims.id, &claims.mongo_id, &claims.sub];
-        let id = ids.into_iter().flatten().find_map(|id| id.parse().ok());
-        let dialect = match &claims.dialect {
-            Some(name) => dialect::find(name),
-            // Of the old backends only this family names people in its tokens, and does nothing else.
-            None if id.is_none() && claims.username.is_some() => dialect::find("camel"),
-            None => None,
-        };
-        let user = match id {
-            Some(id) => UserKey::Id(id),
-            None => UserKey::Username(claims.username.or(claims.sub)?),
-        };
-        let moment = |seconds: f64| Timestamp::from_millis((seconds * 1000.0) as i64);
-        let (issued_at, expires_at) = (claims.iat.map(moment), claims.exp.map(moment));
-        Some(Identity { user, dialect, issued_at, expires_at, fingerprint })
+        identity(&claims, fingerprint, now)
+    }
+
+    fn claims(&self, token: &str, key: &Key) -> Option<Claims> {
+        Some(jsonwebtoken::decode(token, &key.verifying, &self.validation).ok()?.claims)
+    }
+}
+
+fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option<Identity> {
+    let (exp, nbf, iat) = (number(claims, "exp")?, number(claims, "nbf")?, number(claims, "iat")?);
+    let seconds = now.as_millis() as f64 / 1000.0;
+    if exp.is_some_and(|exp| exp <= seconds) || nbf.is_some_and(|nbf| nbf > seconds) {
+        return None;
+    }
+    let mut id = None;
+    for name in ["userId", "id", "_id", "sub"] {
+        let Some(named) = text(claims, name)?.and_then(|named| named.parse().ok()) else { continue };
+        if *id.get_or_insert(named) != named {
+            // One of them is the id of something else, and nobody knows which.
+            return None;
+        }
+    }
+    let username = text(claims, "username")?;
+    let dialect = match text(claims, "dialect")? {
+        Some(name) => dialect::find(name),
+        // Of the old backends only this family names people in its tokens, and does nothing else.
+        None if id.is_none() && username.is_some() => dialect::find("camel"),
+        None => None,
+    };
+    let user = match id {
+        Some(id) => UserKey::Id(id),
+        // An address as the subject is the mail's.
+        None => {
+            UserKey::Username(username.or(text(claims, "sub")?.filter(|sub| !sub.contains('@')))?.to_owned())
+        }
+    };
+    let moment = |seconds: f64| Timestamp::from_millis((seconds * 1000.0) as i64);
+    Some(Identity { user, dialect, issued_at: iat.map(moment), expires_at: exp.map(moment), fingerprint })
+}
+
+/// A claim that is a text, if it is there; none at all when it is something else.
+fn text<'a>(claims: &'a Claims, name: &str) -> Option<Option<&'a str>> {
+    match claims.get(name) {
+        None | Some(serde_json::Value::Null) => Some(None),
+        Some(value) => value.as_str().map(Some),
+    }
+}
+
+/// The same of a number.
+fn number(claims: &Claims, name: &str) -> Option<Option<f64>> {
+    match claims.get(name) {
+        None | Some(serde_json::Value::Null) => Some(None),
+        Some(value) => value.as_f64().map(Some),
     }
 }
 
@@ -193,6 +264,85 @@ mod tests {
         let identity = tokens.verify(&token, NOW).unwrap();
         assert_eq!(identity.user, UserKey::Username("ann".into()));
         assert_eq!(identity.dialect.unwrap().name, "camel");
+    }
+
+    fn head_of(token: &str) -> Header {
+        jsonwebtoken::decode_header(token).unwrap()
+    }
+
+    fn secrets(secrets: &[&str]) -> Vec<Secret> {
+        secrets.iter().map(|secret| Secret::new((*secret).to_owned())).collect()
+    }
+
+    #[test]
+    fn old_keys_verify_and_the_new_one_signs() {
+        let push = dialect::find("push").unwrap();
+        let before = tokens("old").issue(&ann(), push, NOW);
+        let foreign =
+            signed(&serde_json::json!({"userId": ann().id.to_string()}), &Header::default(), "older");
+        let rotated = tokens("new").with_old(&secrets(&["old", "older"]));
+        for token in [&before, &foreign] {
+            assert_eq!(rotated.verify(token, NOW).unwrap().user, UserKey::Id(ann().id));
+            assert!(tokens("new").verify(token, NOW).is_none(), "without the old keys");
+        }
+        let after = rotated.issue(&ann(), push, NOW);
+        assert!(tokens("new").verify(&after, NOW).is_some() && tokens("old").verify(&after, NOW).is_none());
+
+        let [before, after] = [before, after].map(|token| head_of(&token));
+        assert_eq!((after.typ.as_deref(), after.alg), (Some("at+jwt"), Algorithm::HS256));
+        assert_ne!(before.kid, after.kid);
+        assert_eq!(after.kid, head_of(&tokens("new").issue(&ann(), push, NOW)).kid, "the same on every node");
+        assert_eq!(after.kid.map(|kid| kid.len()), Some(16), "not the secret");
+    }
+
+    #[test]
+    fn a_key_is_named_and_no_other_is_tried() {
+        let rotated = tokens("new").with_old(&secrets(&["old"]));
+        let name = head_of(&rotated.issue(&ann(), dialect::find("push").unwrap(), NOW)).kid;
+        let claims = serde_json::json!({"userId": ann().id.to_string()});
+        let token = |kid: Option<&str>, key: &str| {
+            signed(&claims, &Header { kid: kid.map(str::to_owned), ..Header::default() }, key)
+        };
+        assert!(rotated.verify(&token(name.as_deref(), "new"), NOW).is_some());
+        assert!(rotated.verify(&token(name.as_deref(), "old"), NOW).is_none(), "it is not that key's");
+        // Old backends name their keys as they like.
+        assert!(rotated.verify(&token(Some("my-key-1"), "old"), NOW).is_some());
+        assert!(rotated.verify(&token(None, "old"), NOW).is_some());
+        assert!(rotated.verify(&token(None, "older"), NOW).is_none());
+    }
+
+    #[test]
+    fn tokens_for_something_else_do_not_log_in() {
+        let tokens = tokens("s");
+        let id = ann().id.to_string();
+        let verified = |claims: &serde_json::Value, header: &Header| {
+            tokens.verify(&signed(claims, header, "s"), NOW).map(|identity| identity.user)
+        };
+        let plain = Header::default();
+        for claims in [
+            serde_json::json!({"userId": id, "type": "refresh"}),
+            serde_json::json!({"id": id, "purpose": "reset"}),
+            serde_json::json!({"email": "a@b.c"}),
+            serde_json::json!({"sub": "a@b.c"}),
+            serde_json::json!({"userId": id, "id": "66f0c0ffee0c0ffee0c0ffee"}),
+            serde_json::json!({"userId": id, "username": 1}),
+            serde_json::json!({"userId": id, "exp": "never"}),
+        ] {
+            assert_eq!(verified(&claims, &plain), None, "{claims}");
+            // Our type alone does not make a token ours.
+            let header = Header { typ: Some(TYPE.into()), kid: Some("x".into()), ..Header::default() };
+            assert_eq!(verified(&claims, &header), None, "{claims}");
+        }
+        let good = serde_json::json!({"userId": id, "id": id, "email": "a@b.c", "role": "user"});
+        assert_eq!(verified(&good, &plain), Some(UserKey::Id(ann().id)));
+        for header in [
+            Header { typ: Some("refresh".into()), ..Header::default() },
+            Header { crit: Some(vec!["exp".into()]), ..Header::default() },
+        ] {
+            assert_eq!(verified(&good, &header), None, "{header:?}");
+        }
+        let name = "n".repeat(MAX_TOKEN_BYTES);
+        assert_eq!(verified(&serde_json::json!({"userId": id, "name": name}), &plain), None, "too long");
     }
 
     #[test]

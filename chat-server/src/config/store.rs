@@ -32,6 +32,7 @@ impl StoreConfig {
     /// # Errors
     /// When a variable is not what it must be; it is named.
     pub fn find(options: &Options) -> Result<Self, ConfigError> {
+        let options = &options.with_secrets()?;
         let synchronous = match options.sqlite_synchronous.as_str() {
             "full" => Synchronous::Full,
             "normal" => Synchronous::Normal,

@@ -141,3 +141,26 @@ fn client_url_may_list_several_with_paths_and_slashes() {
     assert!(!origins.allow("http://a.example"));
     assert!(super::origins(&["a.example".to_owned()], true).is_err());
 }
+
+#[test]
+fn anybody_is_answered_in_development_only_and_without_cookies() {
+    let given = |urls: &[&str], production| {
+        let urls: Vec<_> = urls.iter().map(|url| (*url).to_owned()).collect();
+        super::origins(&urls, production)
+    };
+    for urls in [&["*"][..], &[" * "], &["https://a.example", "*"]] {
+        let problem = given(urls, true).unwrap_err().to_string();
+        assert!(problem.starts_with("CLIENT_URL: must name the origins"), "{problem}");
+        let any = given(urls, false).unwrap();
+        assert!(any.allow_any());
+        for origin in ["https://b.example", "http://localhost:5173", "null", ""] {
+            assert!(!any.allow(origin), "{origin:?} with cookies");
+        }
+    }
+    let named_too = given(&["*", "https://a.example/"], false).unwrap();
+    assert!(named_too.allow("https://a.example") && !named_too.allow("https://b.example"));
+    for other in [given(&[], false).unwrap(), given(&["https://a.example"], true).unwrap()] {
+        assert!(!other.allow_any() && !other.allow("null") && !other.allow("NULL"));
+    }
+    assert!(given(&["null"], true).is_err() && given(&["null"], false).is_err());
+}

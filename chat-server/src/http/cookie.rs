@@ -9,16 +9,24 @@ use chat_core::clock::Timestamp;
 /// The cookie's name.
 const NAME: &str = "jwt";
 
-/// The values of all log-in cookies of a request, in the order of sending.
+/// The most log-in cookies of a request that are looked at. A browser has one for each path and parent domain.
+const MAX_COOKIES: usize = 16;
+
+/// The values of the log-in cookies of a request, in the order of sending, at most 16.
 pub fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(in_header)
+    let cookies = headers.get_all(COOKIE).into_iter().map(|value| value.as_bytes());
+    cookies.flat_map(in_header).take(MAX_COOKIES)
 }
 
-/// The values of all log-in cookies in one `Cookie` header.
-pub fn in_header(header: &str) -> impl Iterator<Item = &str> {
-    let pairs = header.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim().trim_matches('"'))
+/// The values of all log-in cookies in one `Cookie` header. Other cookies may hold any bytes: browsers send them as they
+/// were set, and RFC 6265 has servers take them so.
+pub fn in_header(header: &[u8]) -> impl Iterator<Item = &str> {
+    let pairs = header.split(|byte| *byte == b';').filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        Some((&pair[..at], &pair[at + 1..]))
+    });
+    let values = pairs.filter(|(name, _)| name.trim_ascii() == NAME.as_bytes()).map(|(_, value)| value);
+    values.filter_map(|value| Some(std::str::from_utf8(value).ok()?.trim().trim_matches('"')))
 }
 
 /// A `Set-Cookie` value.
@@ -63,6 +71,8 @@ fn http_date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -81,7 +91,23 @@ mod tests {
 
     #[test]
     fn several_cookies_are_all_found() {
-        let found: Vec<_> = in_header("a=b;jwt=one; jwt=two;xjwt=no; jwt=\"three\"; jwt").collect();
+        let found: Vec<_> = in_header(b"a=b;jwt=one; jwt=two;xjwt=no; jwt=\"three\"; jwt").collect();
         assert_eq!(found, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn other_cookies_may_hold_any_bytes() {
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, value(b"name=J\xf6rg; jwt=one; \xff=\xfe; jwt=\xff"));
+        headers.append(COOKIE, value("city=Łódź; jwt=two".as_bytes()));
+        assert_eq!(tokens(&headers).collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[test]
+    fn not_every_cookie_of_thousands_is_looked_at() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_str(&"jwt=a.b.c;".repeat(5_000)).unwrap());
+        assert_eq!(tokens(&headers).count(), MAX_COOKIES);
     }
 }

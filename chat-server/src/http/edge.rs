@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 
 use super::HttpError;
 use crate::app::App;
+use crate::config::Origins;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -29,7 +30,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,D
 pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let origin = request.headers().get(ORIGIN).cloned();
-    let cors = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.config.origins.allow(origin)));
+    let cors = origin.and_then(|origin| Cors::of(origin, &app.config.origins));
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
@@ -46,9 +47,15 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let mut response = json_error(response);
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = cors {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    match cors {
+        Some(Cors::WithCredentials(origin)) => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        Some(Cors::WithoutCredentials) => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+        None => {}
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
@@ -60,6 +67,23 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let micros = started.elapsed().as_micros() as u64;
     tracing::debug!(%method, path, status, micros, request_id, "request");
     response
+}
+
+/// What a page of another origin may do with our answers.
+enum Cors {
+    /// Read what is answered to its visitor.
+    WithCredentials(HeaderValue),
+    /// Read what anybody is answered.
+    WithoutCredentials,
+}
+
+impl Cors {
+    fn of(origin: HeaderValue, origins: &Origins) -> Option<Self> {
+        if origin.to_str().is_ok_and(|origin| origins.allow(origin)) {
+            return Some(Self::WithCredentials(origin));
+        }
+        origins.allow_any().then_some(Self::WithoutCredentials)
+    }
 }
 
 /// Puts an error that a library has answered in its own words into ours: frontends read `message` of every error.

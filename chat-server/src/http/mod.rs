@@ -229,11 +229,13 @@ impl<S: Sync> FromRequest<S> for Body {
     }
 }
 
-/// Whether a request comes from a page of another origin that is not allowed to use this server.
+/// Whether a request comes from a page of another origin that is not allowed to use this server. An origin that is no
+/// text is none that anybody has allowed.
 pub fn is_foreign(headers: &HeaderMap, allowed: &Origins) -> bool {
-    let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    texts(ORIGIN).any(|origin| {
-        let same = origin.split_once("://").is_some_and(|(_, host)| texts(HOST).any(|own| own == host));
+    headers.get_all(ORIGIN).into_iter().any(|origin| {
+        let Ok(origin) = origin.to_str() else { return true };
+        let mut hosts = headers.get_all(HOST).into_iter();
+        let same = origin.split_once("://").is_some_and(|(_, host)| hosts.any(|own| own == host));
         !same && !allowed.allow(origin)
     })
 }
@@ -247,12 +249,13 @@ impl Address {
     pub fn of(parts: &Parts, trust_proxy: usize) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-        let forwarded =
-            parts.headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<_> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+        // As bytes: what a client has made up must not hide what the proxies have appended to it.
+        let forwarded = parts.headers.get_all("x-forwarded-for").into_iter();
+        let mut hops = forwarded.rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
         // Each trusted proxy has appended whom it heard from; what stands before that is hearsay.
-        let client = trust_proxy.checked_sub(1).and_then(|nth| hops.iter().rev().nth(nth));
-        Self(one_customer(client.and_then(|client| client.parse().ok()).unwrap_or(peer)))
+        let client = trust_proxy.checked_sub(1).and_then(|nth| hops.nth(nth));
+        let client = client.and_then(|client| std::str::from_utf8(client).ok()?.trim().parse().ok());
+        Self(one_customer(client.unwrap_or(peer)))
     }
 }
 
@@ -291,22 +294,31 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Reads it from a request's headers, those of proxies if they are trusted. As bytes: a value that is no text is one
+    /// that cannot be used, not one that is missing.
+    fn of(headers: &HeaderMap, trusts_proxies: bool) -> Self {
+        let bytes = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        let forwarded = |name: &str| {
+            let first = bytes(name).filter(|_| trusts_proxies)?.split(|byte| *byte == b',').next();
+            first.map(<[u8]>::trim_ascii)
+        };
+        let is_https =
+            forwarded("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+        let host = forwarded("x-forwarded-host").or_else(|| bytes(HOST.as_str())).unwrap_or_default();
+        // Nothing but a host and a port may get into a link.
+        let plain = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']');
+        let host =
+            if host.iter().all(plain) { String::from_utf8_lossy(host).into_owned() } else { String::new() };
+        Self { is_https, host }
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let trusted = app.config.trust_proxy > 0;
-        let forwarded = |name: &str| {
-            text(name).filter(|_| trusted).map(|value| value.split(',').next().unwrap_or(value).trim())
-        };
-        let is_https =
-            forwarded("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-        let host = forwarded("x-forwarded-host").or_else(|| text(HOST.as_str())).unwrap_or_default();
-        // Nothing but a host and a port may get into a link.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        let host = if host.chars().all(plain) { host.to_owned() } else { String::new() };
-        Ok(Self { is_https, host })
+        Ok(Self::of(&parts.headers, app.config.trust_proxy > 0))
     }
 }
 
@@ -314,18 +326,82 @@ impl FromRequestParts<Arc<App>> for Origin {
 mod tests {
     use super::*;
 
-    fn parts(forwarded: &str) -> Parts {
-        let request = Request::builder().header("x-forwarded-for", forwarded).body(()).unwrap();
-        request.into_parts().0
+    fn parts(forwarded: &[&[u8]]) -> Parts {
+        let mut request = Request::builder();
+        for value in forwarded {
+            request = request.header("x-forwarded-for", *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn headers(headers: &[(axum::http::HeaderName, &[u8])]) -> HeaderMap {
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        headers.iter().map(|(name, bytes)| (name.clone(), value(bytes))).collect()
     }
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let parts = parts("6.6.6.6, 1.2.3.4, 10.0.0.1");
         let unknown = Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        assert_eq!(Address::of(&parts, 0), unknown);
-        assert_eq!(Address::of(&parts, 1), Address("10.0.0.1".parse().unwrap()));
-        assert_eq!(Address::of(&parts, 2), Address("1.2.3.4".parse().unwrap()));
-        assert_eq!(Address::of(&parts, 9), unknown);
+        let address = |text: &str| Address(text.parse().unwrap());
+        for forwarded in
+            [&[&b"6.6.6.6, 1.2.3.4, 10.0.0.1"[..]][..], &[&b"6.6.6.6"[..], b" 1.2.3.4 ,10.0.0.1"]]
+        {
+            let parts = parts(forwarded);
+            assert_eq!(Address::of(&parts, 0), unknown);
+            assert_eq!(Address::of(&parts, 1), address("10.0.0.1"));
+            assert_eq!(Address::of(&parts, 2), address("1.2.3.4"));
+            assert_eq!(Address::of(&parts, 9), unknown);
+        }
+    }
+
+    #[test]
+    fn what_a_client_makes_up_does_not_hide_what_a_proxy_says() {
+        // One header, as nginx appends to it, and two.
+        for forwarded in [&[&b"\xff\xfe, 1.2.3.4"[..]][..], &[&b"\xff"[..], b"1.2.3.4"]] {
+            assert_eq!(Address::of(&parts(forwarded), 1), Address("1.2.3.4".parse().unwrap()));
+        }
+        use axum::http::HeaderName;
+        let (proto, host) =
+            (HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-forwarded-host"));
+        let of = |given: &[(HeaderName, &[u8])]| Origin::of(&headers(given), true);
+        assert!(of(&[(proto.clone(), b"https, \xff")]).is_https);
+        assert!(!of(&[(proto.clone(), b"\xff, https")]).is_https);
+        assert!(!Origin::of(&headers(&[(proto, b"https")]), false).is_https, "nobody is trusted");
+        assert_eq!(
+            of(&[(host.clone(), b"a.example:8080, \xff"), (HOST, b"b.example")]).host,
+            "a.example:8080"
+        );
+        assert_eq!(of(&[(host, b"\xff"), (HOST, b"b.example")]).host, "", "it is there, and of no use");
+        assert_eq!(of(&[(HOST, b"b.example")]).host, "b.example");
+    }
+
+    #[test]
+    fn a_page_is_foreign_unless_its_origin_is_allowed() {
+        let listed = Origins::Listed(vec!["https://page.example".into()]);
+        let is_foreign = |origins: &[&[u8]], allowed: &Origins| {
+            let origins = origins.iter().map(|origin| (ORIGIN, *origin));
+            let all: Vec<_> = origins.chain([(HOST, &b"chat.example"[..])]).collect();
+            super::is_foreign(&headers(&all), allowed)
+        };
+        let any = Origins::Any(vec!["https://page.example".into()]);
+        for allowed in [&listed, &any] {
+            for own in [&[][..], &[&b"https://chat.example"[..]], &[b"https://page.example"]] {
+                assert!(!is_foreign(own, allowed), "{own:?}");
+            }
+            for foreign in [
+                &[&b"https://evil.example"[..]][..],
+                &[b"null"],
+                &[b""],
+                &[b"https://chat.example\xff"],
+                &[b"https://page.example\xff"],
+                &[b"\xff"],
+                &[b"https://page.example", b"https://evil.example"],
+                &[b"https://page.example", b"\xff"],
+            ] {
+                assert!(is_foreign(foreign, allowed), "{foreign:?}");
+            }
+        }
+        assert!(is_foreign(&[b"null"], &Origins::Loopback));
+        assert!(!is_foreign(&[b"http://localhost:5173"], &Origins::Loopback));
     }
 }

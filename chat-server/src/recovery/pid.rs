@@ -3,6 +3,10 @@
 //! `socket.io-client` treats it as an opaque text. Ours says whose session it was, in which dialect, since when, and at
 //! which position it began, and is signed, so nothing has to be remembered: any node can take a session up, also after
 //! a restart.
+//!
+//! When the secret is changed, pids that were signed with the old one stay good for as long as it verifies tokens:
+//! otherwise all pages would load afresh at the same moment. Afterwards such a pid is one of another server, and its
+//! session begins afresh, as after being away for too long.
 
 use std::time::Duration;
 
@@ -20,6 +24,8 @@ use crate::secret::Secret;
 /// Signs and verifies.
 pub(crate) struct Pids {
     key: Hmac<Sha256>,
+    /// These verify only.
+    old: Vec<Hmac<Sha256>>,
 }
 
 /// How long after it was issued a session can be taken up. A page that is open for longer loads afresh once.
@@ -36,11 +42,8 @@ const SIGNATURE: usize = 16;
 
 impl Pids {
     /// Signs with a key made of the server's secret, which all nodes share.
-    pub(crate) fn new(secret: &Secret) -> Self {
-        let mut derive = mac(secret.expose().as_bytes());
-        // Another purpose, another key: a token can never be passed off as a pid or the other way round.
-        derive.update(b"chat-server session recovery");
-        Self { key: mac(&derive.finalize().into_bytes()) }
+    pub(crate) fn new(secret: &Secret, old: &[Secret]) -> Self {
+        Self { key: key(secret), old: old.iter().map(key).collect() }
     }
 
     /// A pid for a session that begins now: everything up to `position` is not its business.
@@ -57,7 +60,7 @@ impl Pids {
         pid.extend_from_slice(&now.as_millis().div_euclid(1000).to_be_bytes());
         pid.extend_from_slice(&position.0.to_be_bytes());
         pid.extend_from_slice(&rand::random::<[u8; 6]>());
-        let signature = self.sign(&pid, dialect).finalize().into_bytes();
+        let signature = sign(&self.key, &pid, dialect).finalize().into_bytes();
         pid.extend_from_slice(&signature[..SIGNATURE]);
         BASE64_URL_SAFE_NO_PAD.encode(pid)
     }
@@ -75,7 +78,10 @@ impl Pids {
         if signature.len() != SIGNATURE {
             return None;
         }
-        self.sign(content, dialect).verify_truncated_left(signature).ok()?;
+        let mut keys = std::iter::once(&self.key).chain(&self.old);
+        if !keys.any(|key| sign(key, content, dialect).verify_truncated_left(signature).is_ok()) {
+            return None;
+        }
         let (&form, rest) = content.split_first()?;
         let (whose, rest) = rest.split_first_chunk::<12>()?;
         let (issued_at, rest) = rest.split_first_chunk()?;
@@ -84,13 +90,20 @@ impl Pids {
         let fits = form == FORM && whose == user.as_bytes() && now <= issued_at.after(LIFE);
         fits.then(|| Position(u64::from_be_bytes(*position)))
     }
+}
 
-    fn sign(&self, content: &[u8], dialect: &Dialect) -> Hmac<Sha256> {
-        let mut mac = self.key.clone();
-        mac.update(content);
-        mac.update(dialect.name.as_bytes());
-        mac
-    }
+/// Another purpose, another key: a token can never be passed off as a pid or the other way round.
+fn key(secret: &Secret) -> Hmac<Sha256> {
+    let mut derive = mac(secret.expose().as_bytes());
+    derive.update(b"chat-server session recovery");
+    mac(&derive.finalize().into_bytes())
+}
+
+fn sign(key: &Hmac<Sha256>, content: &[u8], dialect: &Dialect) -> Hmac<Sha256> {
+    let mut mac = key.clone();
+    mac.update(content);
+    mac.update(dialect.name.as_bytes());
+    mac
 }
 
 fn mac(key: &[u8]) -> Hmac<Sha256> {
@@ -106,7 +119,18 @@ mod tests {
     const ANN: UserId = UserId::from_bytes([7; 12]);
 
     fn pids(secret: &str) -> Pids {
-        Pids::new(&Secret::new(secret.into()))
+        Pids::new(&Secret::new(secret.into()), &[])
+    }
+
+    #[test]
+    fn a_pid_outlives_the_secret_it_was_made_with() {
+        let camel = dialect::ALL[0];
+        let pid = pids("old").issue(ANN, camel, Position(42), NOW);
+        let rotated = Pids::new(&Secret::new("new".into()), &[Secret::new("old".into())]);
+        assert_eq!(rotated.read(&pid, ANN, camel, NOW), Some(Position(42)));
+        let pid = rotated.issue(ANN, camel, Position(42), NOW);
+        assert_eq!(pids("old").read(&pid, ANN, camel, NOW), None, "it does not sign");
+        assert_eq!(pids("new").read(&pid, ANN, camel, NOW), Some(Position(42)));
     }
 
     #[test]

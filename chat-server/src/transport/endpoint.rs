@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -302,9 +302,7 @@ fn copied(uri: &Uri) -> Uri {
 fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
     let foreign = crate::http::is_foreign(headers, &app.config.origins);
-    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let cookies = cookies.filter(|_| !foreign).flat_map(crate::http::cookie::in_header);
-    let cookies = cookies.map(str::to_owned).collect();
+    let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign).map(str::to_owned).collect();
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
     Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer: bearer.map(str::to_owned) })))
 }
