@@ -28,6 +28,7 @@ use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig};
+use crate::expiry::{self, Expiries};
 use crate::http::{Address, HttpError};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, MediaStore};
@@ -51,6 +52,8 @@ pub struct App {
     pub presence: Presence,
     /// Every connection.
     pub sessions: Arc<Sessions>,
+    /// When they end because their tokens expire.
+    pub(crate) expiries: Arc<Expiries>,
     /// Where images go.
     pub media: Arc<dyn MediaStore>,
     /// The folder of images that is served from here, if they are kept here.
@@ -202,10 +205,12 @@ impl App {
             codec,
             recent,
             sessions,
+            expiries: Arc::default(),
             media,
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
         }
@@ -465,6 +470,11 @@ impl App {
             Ok::<_, AuthError>(())
         });
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
+    }
+
+    /// How many connections end when their tokens expire.
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
     }
 
     /// Has other nodes told something, if there may be any.

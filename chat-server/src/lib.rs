@@ -32,6 +32,7 @@ pub mod auth;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
+mod expiry;
 pub mod http;
 pub mod logging;
 pub mod mail;

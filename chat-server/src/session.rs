@@ -69,7 +69,8 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// The token it was opened with.
     pub token: Fingerprint,
-    expires_at: Option<Timestamp>,
+    /// When that expires, if ever; see [`crate::expiry`].
+    pub(crate) expires_at: Option<Timestamp>,
     socket: SocketRef,
     outgoing: Mutex<Outgoing>,
     wires: Wires,
@@ -428,8 +429,7 @@ impl Session {
                 Next::Nothing => return,
             };
             if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
-                self.refuse(item.ack, &Failure { code: "expired", message: "the log-in has expired".into() });
-                self.disconnect();
+                self.refuse_as_expired(item.ack);
                 continue;
             }
             let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
@@ -488,6 +488,17 @@ impl Session {
         let Some(UnderWay { storing, ack }) = under_way.pop_front() else { return };
         let outcome = storing.await;
         self.answer(app.finish(self.user, outcome), ack);
+    }
+
+    /// Ends the connection since its token has expired, and tells its page so.
+    pub(crate) fn expire(self: &Arc<Self>) {
+        tracing::debug!(user.id = %self.user, session = self.id.0, "the token of a connection has expired");
+        self.refuse_as_expired(None);
+    }
+
+    fn refuse_as_expired(self: &Arc<Self>, ack: Option<Ack>) {
+        self.refuse(ack, &Failure { code: "expired", message: "the log-in has expired".into() });
+        self.disconnect();
     }
 
     fn overloaded(self: &Arc<Self>) {

@@ -145,8 +145,17 @@ impl TestServer {
     ///
     /// # Panics
     /// As [`Self::stop`].
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_with(|_| ()).await
+    }
+
+    /// The same with other options.
+    ///
+    /// # Panics
+    /// As [`Self::stop`].
+    pub async fn restart_with(mut self, configure: impl FnOnce(&mut Options)) -> Self {
         self.end().await;
+        configure(&mut self.options);
         let (address, options) = (self.address, self.options.clone());
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("a folder can be made"));
         drop(self);
@@ -201,6 +210,11 @@ impl MountedServer {
         configure: impl FnOnce(&mut Options),
     ) -> Self {
         Self::start_by(configure, |config| chat_server::app_among(config, Chat::new(store), bus)).await
+    }
+
+    /// Starts one over a chat of the test's own, with another store or clock.
+    pub async fn start_over(chat: Chat, configure: impl FnOnce(&mut Options)) -> Self {
+        Self::start_by(configure, |config| chat_server::app_over(config, chat)).await
     }
 
     async fn start_by<F>(configure: impl FnOnce(&mut Options), open: impl FnOnce(Config) -> F) -> Self

@@ -170,6 +170,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, wires: &Wires, polling: &Pol
             }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
+            app.expiries.add(&session);
             recovery::begin(&app, &session);
             app.presence.connect(&session);
             if app.auth.is_revoked(&session.token) {
@@ -275,6 +276,7 @@ async fn authenticate(
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.sessions.remove(session);
+    app.expiries.remove(session);
     let now = app.chat.now();
     if app.presence.disconnect(session.user, session.id, now) {
         let (app, user) = (app.clone(), session.user);

@@ -1,0 +1,90 @@
+//! When the tokens of connections expire.
+//!
+//! A token is checked when a connection begins, and the connection outlives it otherwise: it would go on being told
+//! everything for as long as it stays silent. One task ends connections when their tokens do, whatever they do. It goes
+//! by the chat's clock, and looks at it every second, since that clock may be set, or be one of a test's own. What is kept
+//! are a moment, a number and a pointer for each connection whose token expires at all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chat_core::clock::Timestamp;
+use chat_core::presence::SessionId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::app::App;
+use crate::session::Session;
+
+/// How long a clock that was set may go unnoticed.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// The connections whose tokens expire, the first to expire first.
+#[derive(Default)]
+pub(crate) struct Expiries {
+    due: Mutex<BTreeMap<(Timestamp, SessionId), Weak<Session>>>,
+    /// There is one to wait for, or one before those that are waited for.
+    sooner: Notify,
+}
+
+impl Expiries {
+    /// Has a connection ended when its token expires. Take it back with [`Self::remove`].
+    pub(crate) fn add(&self, session: &Arc<Session>) {
+        let Some(at) = session.expires_at else { return };
+        let is_first = {
+            let mut due = self.due.lock();
+            due.insert((at, session.id), Arc::downgrade(session));
+            due.first_key_value().is_some_and(|(first, _)| *first == (at, session.id))
+        };
+        if is_first {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// A connection has ended.
+    pub(crate) fn remove(&self, session: &Session) {
+        if let Some(at) = session.expires_at {
+            self.due.lock().remove(&(at, session.id));
+        }
+    }
+
+    /// How many are waited for.
+    pub(crate) fn len(&self) -> usize {
+        self.due.lock().len()
+    }
+
+    /// Takes out what has expired by now.
+    fn expired(&self, now: Timestamp) -> Vec<Weak<Session>> {
+        let mut due = self.due.lock();
+        let later = due.split_off(&(now.after(Duration::from_millis(1)), SessionId(0)));
+        std::mem::replace(&mut *due, later).into_values().collect()
+    }
+
+    /// How long to wait at most before looking again; none when there is nothing to wait for.
+    fn pause(&self, now: Timestamp) -> Option<Duration> {
+        let due = self.due.lock();
+        let ((at, _), _) = due.first_key_value()?;
+        let millis = at.as_millis().saturating_sub(now.as_millis());
+        // Moments are whole milliseconds, and so are the timer's.
+        Some(Duration::from_millis(millis.unsigned_abs().max(1)).min(MAX_PAUSE))
+    }
+}
+
+/// Ends connections as their tokens expire, for as long as the server runs.
+pub(crate) async fn end_expired(app: Weak<App>, expiries: Arc<Expiries>) {
+    loop {
+        let pause = {
+            let Some(app) = app.upgrade() else { return };
+            let now = app.chat.now();
+            for session in expiries.expired(now).iter().filter_map(Weak::upgrade) {
+                session.expire();
+            }
+            expiries.pause(now)
+        };
+        match pause {
+            Some(pause) => drop(tokio::time::timeout(pause, expiries.sooner.notified()).await),
+            None => expiries.sooner.notified().await,
+        }
+    }
+}
