@@ -249,6 +249,109 @@ async fn a_revoked_token_is_void_everywhere_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_begins_while_its_token_is_revoked_elsewhere_ends() {
+    let network = Network::new(Faults::NONE, 0);
+    let mut nodes = Nodes::start(|| network.bus()).await;
+    for n in 0..10 {
+        let mut ann = Http::new(nodes.a.address);
+        ann.sign_up("Ann", &format!("ann{n}@example.com"), "secret1").await;
+        let there = elsewhere(nodes.b.address, &ann);
+        let log_out = ann.request(Method::POST, "/api/auth/logout", None);
+        let (answer, page) = tokio::join!(log_out, Socket::connect(nodes.b.address, &there));
+        assert_eq!(answer.status, 200);
+        match page {
+            Ok(mut page) => assert!(page.rest().await.contains(&Packet::Disconnect), "round {n}"),
+            Err(_) => nodes.b.turned_away += 1,
+        }
+    }
+    nodes.stop().await;
+}
+
+/// Two people, one at each node, and what the one hears.
+async fn ann_and_bob(nodes: &Nodes) -> (Socket, Socket, String, String) {
+    let (mut ann, mut bob) = (Http::new(nodes.a.address), Http::new(nodes.b.address));
+    let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+    let (anns, bobs) = (connected(nodes.a.address, &ann).await, connected(nodes.b.address, &bob).await);
+    (anns, bobs, ann_id, bob_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forged_or_repeated_does_nothing() {
+    let network = Network::new(Faults::NONE, 0);
+    let nodes = Nodes::start(|| network.bus()).await;
+    let (anns, mut bobs, ann_id, bob_id) = ann_and_bob(&nodes).await;
+    anns.emit("typing", &json!({ "to": bob_id }));
+    assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": true }));
+    anns.emit("stopTyping", &json!({ "to": bob_id }));
+    assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": false }));
+    let stranger = "ffffffffffffffffffffffff".to_owned();
+    until_online(&mut bobs, &[&ann_id, &bob_id]).await;
+
+    // Everything again, as it was.
+    let recorded = network.recorded();
+    for notice in &recorded {
+        network.forge(notice.clone()).await;
+    }
+    for notice in recorded {
+        // Under somebody else's name, with somebody else's words, and without a seal.
+        let text = String::from_utf8(notice.to_vec()).expect("notices are texts");
+        let (seal, content) = text.split_at(text.find('{').expect("it has a content"));
+        let content: Value = serde_json::from_str(content).expect("it is JSON");
+        for (field, value) in [
+            ("from", json!("0102030405060708")),
+            ("number", json!(1_000_000)),
+            ("at", json!(content["at"].as_i64().expect("a time") + 1)),
+            ("notices", json!([{ "changed": { "number": 1, "came": stranger, "went": "" } }])),
+            ("notices", json!([{ "everybody": { "number": 1_000, "people": "" } }])),
+            ("notices", json!(["bye"])),
+        ] {
+            let mut forged = content.clone();
+            forged[field] = value;
+            network.forge(format!("{seal}{forged}")).await;
+            network.forge(forged.to_string()).await;
+            network.forge(format!("2.{}.{forged}", "0".repeat(64))).await;
+        }
+    }
+    // Notices are heard in order: whatever comes of those has come before this.
+    let carl_id = Http::new(nodes.a.address).sign_up("Carl", "carl@example.com", "secret1").await;
+    assert_eq!(bobs.event("userJoined").await["_id"], Value::from(carl_id));
+    bobs.fence().await;
+    for packet in bobs.drain() {
+        let Packet::Event { name, arguments } = packet else { panic!("{packet:?}") };
+        assert_ne!(name, "userTyping", "{arguments:?}");
+        assert_ne!(arguments[0][0], stranger, "{name}");
+    }
+    assert!(nodes.b.app.presence.is_online(ann_id.parse().expect("an id")));
+    assert!(!nodes.b.app.presence.is_online(stranger.parse().expect("an id")));
+    drop((anns, bobs));
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_hear_each_other_while_the_secret_changes() {
+    let network = Network::new(Faults::NONE, 0);
+    let store = Arc::new(MemoryStore::new());
+    let secrets =
+        ["the first secret, of more than 32 characters", "the second secret, of more than 32 characters"];
+    let start = async |secret: usize| {
+        let configure = |options: &mut chat_server::config::Options| {
+            options.jwt_secret = Some(secrets[secret].to_owned());
+            options.old_jwt_secret = vec![secrets[1 - secret].to_owned()];
+        };
+        MountedServer::start_among(store.clone(), network.bus(), configure).await
+    };
+    let nodes = Nodes { a: start(0).await, b: start(1).await };
+    let (mut anns, mut bobs, ann_id, bob_id) = ann_and_bob(&nodes).await;
+    anns.emit("typing", &json!({ "to": bob_id }));
+    assert_eq!(bobs.event("userTyping").await["userId"], Value::from(ann_id.as_str()));
+    bobs.emit("typing", &json!({ "to": ann_id }));
+    assert_eq!(anns.event("userTyping").await["userId"], Value::from(bob_id.as_str()));
+    drop((anns, bobs));
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strange_notices_do_no_harm() {
     let network = Network::new(Faults::NONE, 0);
     let nodes = Nodes::start(|| network.bus()).await;

@@ -140,7 +140,7 @@ impl App {
                 return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
             }
         };
-        let bus = config.cluster.bus(config.store.is_shared(), &config.auth.secret)?;
+        let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
         Self::among(config, Chat::new(store), bus).await
     }
 
@@ -151,7 +151,7 @@ impl App {
     /// # Errors
     /// When something configured cannot be used.
     pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
-        let bus = config.cluster.bus_if_named(&config.auth.secret)?;
+        let bus = config.cluster.bus_if_named(&config.auth)?;
         Self::among(config, chat, bus).await
     }
 
@@ -178,7 +178,7 @@ impl App {
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
         let (media, disk) = media(&config, &chat)?;
-        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret));
+        let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -531,7 +531,7 @@ impl App {
     /// Finishes what is under way: mails, and all that is to be on disk.
     pub(crate) async fn close(&self, within: Duration) {
         if let Some(cluster) = &self.cluster {
-            cluster.leave().await;
+            cluster.leave(self.chat.now()).await;
         }
         let unsent = self.mail.drain(within).await;
         if unsent > 0 {

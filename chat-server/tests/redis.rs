@@ -294,3 +294,31 @@ async fn a_server_behind_tls_is_used_when_its_certificate_is_good() {
     let stranger = redis::Client::open(url).expect("the address is good");
     assert!(stranger.get_multiplexed_async_connection().await.is_err());
 }
+
+#[tokio::test]
+#[ignore = "needs a redis-server in REDIS_SERVER_BIN: ./test installs one"]
+async fn nodes_with_an_old_secret_are_heard() {
+    let server = Server::start();
+    let secret = |secret: &str| Secret::new(secret.to_owned());
+    let node = async |own: &str, old: &str| {
+        let bus = RedisBus::with_old(&server.config(), &secret(own), &[secret(old)]).expect("it is good");
+        let (to_hear, heard) = mpsc::channel(1_000);
+        bus.listen(to_hear);
+        let mut node = Node { bus: Arc::new(bus), heard };
+        node.hears_up().await;
+        node
+    };
+    let (mut before, mut after) = (node("old", "new").await, node("new", "old").await);
+    let mut never = Node::up(&server, "old").await;
+    before.says("by the old one").await;
+    for node in [&mut before, &mut after, &mut never] {
+        node.hears("by the old one").await;
+    }
+    after.says("by the new one").await;
+    for node in [&mut before, &mut after] {
+        node.hears("by the new one").await;
+    }
+    // It does not know the new secret, so what comes next is what is said under the old one.
+    before.says("once more").await;
+    never.hears("once more").await;
+}

@@ -33,6 +33,8 @@ pub struct Network {
     dice: Mutex<StdRng>,
     ends: Mutex<Vec<mpsc::Sender<Heard>>>,
     is_cut: Mutex<bool>,
+    /// All that was published.
+    recorded: Mutex<Vec<Bytes>>,
     /// How many notices were published.
     pub published: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl Network {
             dice: Mutex::new(StdRng::seed_from_u64(seed)),
             ends: Mutex::default(),
             is_cut: Mutex::new(false),
+            recorded: Mutex::default(),
             published: AtomicU64::new(0),
         })
     }
@@ -67,8 +70,13 @@ impl Network {
     }
 
     /// Notices from nowhere arrive everywhere.
-    pub async fn forge(&self, notice: &'static str) {
-        self.say(Heard::Notice(Bytes::from_static(notice.as_bytes()))).await;
+    pub async fn forge(&self, notice: impl Into<Bytes>) {
+        self.say(Heard::Notice(notice.into())).await;
+    }
+
+    /// All that was published so far.
+    pub fn recorded(&self) -> Vec<Bytes> {
+        self.recorded.lock().expect("nobody panics with it").clone()
     }
 
     async fn say(&self, heard: Heard) {
@@ -93,6 +101,7 @@ impl Bus for End {
 
     async fn publish(&self, notice: Bytes) -> Result<(), BusError> {
         self.0.published.fetch_add(1, Ordering::Relaxed);
+        self.0.recorded.lock().expect("nobody panics with it").push(notice.clone());
         if *self.0.is_cut.lock().expect("nobody panics with it") {
             return Err(BusError("it is cut".into()));
         }

@@ -48,8 +48,20 @@ pub enum AuthError {
 pub struct Authenticator {
     chat: Arc<Chat>,
     tokens: Tokens,
-    revoked: RwLock<HashMap<Fingerprint, Timestamp>>,
+    revoked: RwLock<Revoked>,
 }
+
+/// Void tokens, and when each would have expired.
+#[derive(Default)]
+struct Revoked {
+    /// Those that are in the store, or are being put there by this node.
+    stored: HashMap<Fingerprint, Timestamp>,
+    /// Those that other nodes have spoken of and that were not read from the store yet.
+    heard: HashMap<Fingerprint, Timestamp>,
+}
+
+/// The most tokens that are known to be void by hearsay alone.
+const MAX_HEARD: usize = 10_000;
 
 impl Authenticator {
     /// Loads what was revoked.
@@ -57,8 +69,8 @@ impl Authenticator {
     /// # Errors
     /// When the store fails.
     pub async fn load(chat: Arc<Chat>, tokens: Tokens) -> Result<Self, StoreError> {
-        let revoked = chat.store().revoked_tokens(chat.now()).await?;
-        Ok(Self { chat, tokens, revoked: RwLock::new(revoked.into_iter().collect()) })
+        let stored = chat.store().revoked_tokens(chat.now()).await?.into_iter().collect();
+        Ok(Self { chat, tokens, revoked: RwLock::new(Revoked { stored, ..Revoked::default() }) })
     }
 
     /// A token for somebody who has just logged in with this dialect.
@@ -92,17 +104,27 @@ impl Authenticator {
 
     /// Whether a token has been made void.
     pub fn is_revoked(&self, fingerprint: &Fingerprint) -> bool {
-        self.revoked.read().contains_key(fingerprint)
+        let revoked = self.revoked.read();
+        revoked.stored.contains_key(fingerprint) || revoked.heard.contains_key(fingerprint)
     }
 
-    /// A token was made void elsewhere.
-    pub(crate) fn note_revoked(&self, fingerprint: Fingerprint, until: Timestamp) {
+    /// A token was made void elsewhere. Answers false when there is no place left to remember it: then the store has to be
+    /// asked, by [`Self::reload_revoked`].
+    #[must_use]
+    pub(crate) fn note_revoked(&self, fingerprint: Fingerprint, until: Timestamp) -> bool {
         let now = self.chat.now();
-        if until > now {
-            let mut revoked = self.revoked.write();
-            revoked.retain(|_, until| *until > now);
-            revoked.insert(fingerprint, until);
+        let mut revoked = self.revoked.write();
+        if until <= now || revoked.stored.contains_key(&fingerprint) {
+            return true;
         }
+        if revoked.heard.len() >= MAX_HEARD {
+            revoked.heard.retain(|_, until| *until > now);
+        }
+        if revoked.heard.len() >= MAX_HEARD && !revoked.heard.contains_key(&fingerprint) {
+            return false;
+        }
+        revoked.heard.insert(fingerprint, until);
+        true
     }
 
     /// Looks what was made void elsewhere, and answers what was not known of it.
@@ -113,9 +135,17 @@ impl Authenticator {
         let now = self.chat.now();
         let stored = self.chat.store().revoked_tokens(now).await?;
         let mut revoked = self.revoked.write();
-        revoked.retain(|_, until| *until > now);
-        let new = stored.into_iter().filter(|(token, until)| revoked.insert(*token, *until).is_none());
-        Ok(new.map(|(token, _)| token).collect())
+        let Revoked { stored: known, heard } = &mut *revoked;
+        known.retain(|_, until| *until > now);
+        heard.retain(|_, until| *until > now);
+        let mut new = Vec::new();
+        for (token, until) in stored {
+            let was_heard = heard.remove(&token).is_some();
+            if known.insert(token, until).is_none() && !was_heard {
+                new.push(token);
+            }
+        }
+        Ok(new)
     }
 
     /// Makes a token void, for ever. Returns its fingerprint and when it would have expired, or none when it was no good
@@ -132,8 +162,8 @@ impl Authenticator {
         {
             // From this moment on, whatever becomes of this request.
             let mut revoked = self.revoked.write();
-            revoked.retain(|_, until| *until > now);
-            revoked.insert(fingerprint, until);
+            revoked.stored.retain(|_, until| *until > now);
+            revoked.stored.insert(fingerprint, until);
         }
         self.chat.store().revoke_token(fingerprint, until).await.map_err(Error::from)?;
         Ok(Some((fingerprint, until)))
@@ -186,5 +216,37 @@ mod tests {
             assert!(matches!(auth.authenticate(&first).await, Err(AuthError::Invalid)));
             assert!(auth.authenticate(&second).await.is_ok());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_heard_is_bounded_and_the_rest_is_read() {
+        let chat = Arc::new(Chat::in_memory().with_clock(Arc::new(ManualClock::at(NOW))));
+        let tokens = Tokens::new(&Secret::new("s".into()), Duration::from_secs(60));
+        let auth = Authenticator::load(chat.clone(), tokens).await.unwrap();
+        let token = |n: usize| {
+            let mut token = [0; 32];
+            token[..8].copy_from_slice(&n.to_be_bytes());
+            token
+        };
+        let until = NOW.after(Duration::from_secs(60));
+        assert!(auth.note_revoked(token(0), NOW) && !auth.is_revoked(&token(0)), "it has expired anyway");
+        for n in 0..MAX_HEARD {
+            assert!(auth.note_revoked(token(n), until), "{n}");
+        }
+        for n in MAX_HEARD..2 * MAX_HEARD {
+            assert!(!auth.note_revoked(token(n), until), "{n}");
+        }
+        assert!(auth.note_revoked(token(7), until), "it is known");
+        assert!(!auth.is_revoked(&token(MAX_HEARD)), "it cannot be known yet");
+        for n in [3, MAX_HEARD] {
+            chat.store().revoke_token(token(n), until).await.unwrap();
+        }
+        assert_eq!(auth.reload_revoked().await.unwrap(), [token(MAX_HEARD)], "the other one was heard");
+        for n in [0, 3, 7, MAX_HEARD - 1, MAX_HEARD] {
+            assert!(auth.is_revoked(&token(n)), "{n}");
+        }
+        assert!(auth.note_revoked(token(MAX_HEARD + 1), until), "what was read makes room");
+        let revoked = auth.revoked.read();
+        assert_eq!((revoked.stored.len(), revoked.heard.len()), (2, MAX_HEARD));
     }
 }

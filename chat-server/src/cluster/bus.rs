@@ -26,7 +26,8 @@ pub struct BusError(pub String);
 ///
 /// # Guarantees
 /// Next to none: a notice may be lost, come twice, late, or in another order. A driver connects again by itself, and
-/// says [`Heard::Up`] each time. Notices come from nodes of the same deployment alone.
+/// says [`Heard::Up`] each time. Notices are sealed: what others put on the bus does nothing, so a driver need not tell
+/// whom they come from. Only it must not let what it holds grow without bound.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
     /// Begins to hear; called once, in a tokio runtime. When `heard` has no room for a notice it is dropped. Everything

@@ -5,23 +5,33 @@ use std::sync::{Arc, Weak};
 use chat_core::clock::Timestamp;
 use chat_core::event::Mention;
 use chat_core::model::Position;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::bus::{Bus, Heard};
-use super::notice::{self, NodeId, Notice};
+use super::notice::{NodeId, Notice};
 use super::presence::{Moves, Told};
+use super::seal::{Replays, Seals};
 use crate::app::App;
 
 /// Most notices that wait to be heard, and most mentions that wait to be looked up; more are lost.
 const MOST_WAITING: usize = 4_096;
 
-pub(super) async fn hear(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>) {
+/// What this node hears by.
+pub(super) struct Ears {
+    pub(super) node: NodeId,
+    pub(super) seals: Arc<Seals>,
+    /// Has the store asked which tokens are void.
+    pub(super) recheck_revoked: Arc<Notify>,
+}
+
+pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
     let (to_hear, mut heard) = mpsc::channel(MOST_WAITING);
     let (to_look_up, mentions) = mpsc::channel(MOST_WAITING);
     bus.listen(to_hear);
     drop(bus);
     let look_up = tell_of_mentions(app.clone(), mentions);
+    let mut replays = Replays::default();
     let hear = async {
         while let Some(heard) = heard.recv().await {
             let Some(app) = app.upgrade() else { return };
@@ -29,12 +39,11 @@ pub(super) async fn hear(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>) {
                 Heard::Up => app.hear_others(true),
                 Heard::Down => app.hear_others(false),
                 Heard::Notice(sealed) => {
-                    let Some((from, notices)) = notice::open(&sealed) else { continue };
-                    if from == node {
-                        continue;
-                    }
-                    for notice in notices {
-                        mind(&app, node, from, notice, &to_look_up);
+                    let Some(opened) = ears.seals.open(&sealed) else { continue };
+                    if replays.is_new(opened.from, opened.number, opened.at, app.chat.now()) {
+                        for notice in opened.notices {
+                            mind(&app, &ears, opened.from, notice, &to_look_up);
+                        }
                     }
                 }
             }
@@ -57,7 +66,7 @@ async fn tell_of_mentions(app: Weak<App>, mut mentions: mpsc::Receiver<Mention>)
     }
 }
 
-fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: &mpsc::Sender<Mention>) {
+fn mind(app: &Arc<App>, ears: &Ears, from: NodeId, notice: Notice, to_look_up: &mpsc::Sender<Mention>) {
     let now = Instant::now();
     match notice {
         Notice::Bell(position) => app.announcer.hear(Position(position)),
@@ -67,7 +76,10 @@ fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: 
             }
         }
         Notice::Revoked { token, until } => {
-            app.auth.note_revoked(token.0, Timestamp::from_millis(until));
+            if !app.auth.note_revoked(token.0, Timestamp::from_millis(until)) {
+                // Its node has stored it before it said so.
+                ears.recheck_revoked.notify_one();
+            }
             app.sessions.close_opened_with(&token.0);
         }
         Notice::Alive { number } => {
@@ -86,7 +98,7 @@ fn mind(app: &Arc<App>, node: NodeId, from: NodeId, notice: Notice, to_look_up: 
             let went = app.presence.others().left(from);
             app.presence.others_went(app, &went, false);
         }
-        Notice::Ask { node: asked } if asked == node => app.outbox(|outbox| outbox.say_everybody()),
+        Notice::Ask { node: asked } if asked == ears.node => app.outbox(|outbox| outbox.say_everybody()),
         Notice::Ask { .. } => {}
         Notice::Hello => app.outbox(|outbox| outbox.say_alive()),
         Notice::Sent { by } => {

@@ -9,7 +9,8 @@
 //!   Best effort, except that revocations are also read from the store every 30 seconds.
 //! - **limits** that count on all nodes together.
 //!
-//! All of it goes over a [`Bus`], best effort, in [notices](notice) that name things by their ids. [`RedisBus`] is the
+//! All of it goes over a [`Bus`], best effort, in [notices](notice) that name things by their ids and are [sealed](seal)
+//! with a key that only the nodes have. [`RedisBus`] is the
 //! one to use. [`NoBus`] is none: members of a conversation still get every change wherever they are connected, 100 ms
 //! later at most, but are not told who types and who is online elsewhere, limits count per node, and a revoked token
 //! is good on other nodes for up to 30 seconds.
@@ -28,7 +29,7 @@
 //! node that finds a number missing asks for the whole list. What a node has told is a lease: nobody is believed for
 //! longer than 20 seconds after the last sign of their node, so those of a node that was killed are offline 20 to 25
 //! seconds later. Leases are held by those who listen, by their own clocks: nothing has to be cleaned up in Redis, no
-//! two clocks are compared, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
+//! two clocks are compared for it, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
 
 mod bus;
 mod hear;
@@ -36,6 +37,7 @@ mod notice;
 mod outbox;
 mod presence;
 mod redis;
+mod seal;
 mod tell;
 mod watch;
 
@@ -43,9 +45,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chat_core::clock::Timestamp;
 use chat_core::event::Delivery;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -54,6 +58,7 @@ pub(crate) use self::notice::NodeId;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::presence::Others;
 pub use self::redis::{RedisBus, RedisConfig};
+use self::seal::Seals;
 use crate::app::App;
 use crate::secret::Secret;
 
@@ -63,6 +68,7 @@ const PATIENCE_WITH_COUNTERS: Duration = Duration::from_millis(200);
 /// This node among the others.
 pub(crate) struct Cluster {
     node: NodeId,
+    seals: Arc<Seals>,
     bus: Arc<dyn Bus>,
     outbox: Arc<Outbox>,
     is_up: AtomicBool,
@@ -71,9 +77,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Does nothing until [`Self::start`].
-    pub(crate) fn new(bus: Arc<dyn Bus>, secret: &Secret) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>, secret: &Secret, old: &[Secret]) -> Self {
+        let node = NodeId::random();
         Self {
-            node: NodeId::random(),
+            node,
+            seals: Arc::new(Seals::new(node, secret, old)),
             bus,
             outbox: Arc::default(),
             is_up: AtomicBool::new(false),
@@ -93,11 +101,13 @@ impl Cluster {
 
     /// Begins to tell and to hear.
     pub(crate) fn start(&self, app: &Arc<App>, tasks: &mut JoinSet<()>) {
-        tasks.spawn(tell::tell(Arc::downgrade(app), self.node, self.bus.clone(), self.outbox.clone()));
-        tasks.spawn(hear::hear(Arc::downgrade(app), self.node, self.bus.clone()));
+        let (seals, recheck_revoked) = (self.seals.clone(), Arc::<Notify>::default());
+        tasks.spawn(tell::tell(Arc::downgrade(app), seals.clone(), self.bus.clone(), self.outbox.clone()));
+        let ears = hear::Ears { node: self.node, seals, recheck_revoked: recheck_revoked.clone() };
+        tasks.spawn(hear::hear(Arc::downgrade(app), ears, self.bus.clone()));
         tasks.spawn(watch::watch_log(Arc::downgrade(app)));
         tasks.spawn(watch::watch_others(Arc::downgrade(app), self.node));
-        tasks.spawn(watch::watch_revocations(Arc::downgrade(app)));
+        tasks.spawn(watch::watch_revocations(Arc::downgrade(app), recheck_revoked));
     }
 
     /// Tells the others of what was announced here.
@@ -157,8 +167,8 @@ impl Cluster {
     }
 
     /// Tells the others that this node ends.
-    pub(crate) async fn leave(&self) {
-        let farewell = notice::seal(self.node, &[notice::Notice::Bye]);
+    pub(crate) async fn leave(&self, now: Timestamp) {
+        let farewell = self.seals.seal(&[notice::Notice::Bye], now);
         // Otherwise they find out by themselves.
         let _ = tokio::time::timeout(Duration::from_millis(500), self.bus.publish(farewell)).await;
     }
@@ -206,11 +216,16 @@ fn common_name(secret: &Secret) -> String {
 }
 
 fn key(secret: &Secret) -> Hmac<Sha256> {
+    derived(secret, b"chat-server cluster")
+}
+
+/// A key for one purpose, made of the secret that all nodes share.
+fn derived(secret: &Secret, purpose: &[u8]) -> Hmac<Sha256> {
     // Keys of any length will do.
     let mac = |key: &[u8]| {
         Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
     };
     let mut derive = mac(secret.expose().as_bytes());
-    derive.update(b"chat-server cluster");
+    derive.update(purpose);
     mac(&derive.finalize().into_bytes())
 }

@@ -1,22 +1,24 @@
 //! What nodes say to each other, and how it is written.
 //!
 //! ```text
-//! {"v":1,"from":"5f0c…","notices":[{"bell":4711},{"typing":{"conversation":"66…","user":"66…","typing":true}}]}
+//! {"from":"5f0c…","number":17,"at":1700000000000,"notices":[{"bell":4711},{"typing":{"conversation":"66…","user":"66…","typing":true}}]}
 //! ```
 //! JSON, since it is little, and since nodes of different versions run side by side while they are updated: a notice
-//! that is not known is passed over, and so is everything of another form (`v`). No texts, no names, no tokens.
+//! that is not known is passed over. No texts, no names, no tokens. It travels [sealed](super::seal).
 
 use std::fmt;
 
-use bytes::Bytes;
+use chat_core::clock::Timestamp;
 use chat_core::event::Mention;
 use chat_core::id::{ConversationId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
+use super::seal::Opened;
 use crate::auth::token::Fingerprint;
 
-const FORM: u8 = 1;
+/// The most notices in one envelope that are read. A node says a few thousand at most at once.
+const MAX_NOTICES: usize = 10_000;
 
 /// Names a node for as long as its process lives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,31 +65,34 @@ pub(super) struct People(pub(super) Vec<UserId>);
 pub(super) struct Token(pub(super) Fingerprint);
 
 #[derive(Serialize)]
-struct Sealed<'a> {
-    v: u8,
+struct Written<'a> {
     from: NodeId,
+    number: u64,
+    at: i64,
     notices: &'a [Notice],
 }
 
 #[derive(Deserialize)]
-struct Opened<'a> {
-    v: u8,
+struct Read<'a> {
     from: NodeId,
+    number: u64,
+    at: i64,
     #[serde(borrow)]
     notices: Vec<&'a RawValue>,
 }
 
-/// Puts notices into the form in which they travel.
-pub(super) fn seal(from: NodeId, notices: &[Notice]) -> Bytes {
+/// Writes an envelope's content.
+pub(super) fn write(from: NodeId, number: u64, at: Timestamp, notices: &[Notice]) -> Vec<u8> {
     // Plain structs with text keys: there is nothing in them that can fail.
-    serde_json::to_vec(&Sealed { v: FORM, from, notices }).unwrap_or_default().into()
+    serde_json::to_vec(&Written { from, number, at: at.as_millis(), notices }).unwrap_or_default()
 }
 
-/// Who says what. None when it is in another form.
-pub(super) fn open(sealed: &[u8]) -> Option<(NodeId, Vec<Notice>)> {
-    let opened: Opened<'_> = serde_json::from_slice(sealed).ok()?;
-    let notices = opened.notices.iter().filter_map(|notice| serde_json::from_str(notice.get()).ok());
-    (opened.v == FORM).then(|| (opened.from, notices.collect()))
+/// Reads it. None when it has another form.
+pub(super) fn read(content: &[u8]) -> Option<Opened> {
+    let Read { from, number, at, notices } = serde_json::from_slice(content).ok()?;
+    let notices = notices.iter().filter_map(|notice| serde_json::from_str(notice.get()).ok());
+    let notices = notices.take(MAX_NOTICES).collect();
+    Some(Opened { from, number, at: Timestamp::from_millis(at), notices })
 }
 
 impl From<Mention> for Notice {
@@ -211,27 +216,32 @@ mod tests {
             Notice::Bye,
             Notice::Sent { by: vec![(ann.into(), 2)] },
         ];
-        let sealed = seal(NodeId([4; 8]), &notices);
-        assert_eq!(open(&sealed), Some((NodeId([4; 8]), notices.to_vec())));
+        let (from, at) = (NodeId([4; 8]), Timestamp::from_millis(5));
+        let opened = Opened { from, number: 3, at, notices: notices.to_vec() };
+        assert_eq!(read(&write(from, 3, at, &notices)), Some(opened));
         assert_eq!(notices[1].mention(), Some(mention));
     }
 
     #[test]
     fn what_is_not_understood_is_passed_over() {
-        let text = r#"{"v":1,"from":"0404040404040404","notices":[{"dance":1},{"bell":-1},{"bell":5},"x",{"typing":{"user":1}}]}"#;
-        assert_eq!(open(text.as_bytes()), Some((NodeId([4; 8]), vec![Notice::Bell(5)])));
+        let notices = |text: &str| read(text.as_bytes()).map(|opened| opened.notices);
+        let text = r#"{"from":"0404040404040404","number":1,"at":1,"notices":[{"dance":1},{"bell":-1},{"bell":5},"x",{"typing":{"user":1}}]}"#;
+        assert_eq!(notices(text), Some(vec![Notice::Bell(5)]));
         for strange in [
-            r#"{"v":2,"from":"0404040404040404","notices":[{"bell":5}]}"#,
-            r#"{"v":1,"from":"04","notices":[]}"#,
-            r#"{"v":1,"notices":[]}"#,
+            r#"{"from":"0404040404040404","number":1,"notices":[{"bell":5}]}"#,
+            r#"{"from":"0404040404040404","number":-1,"at":1,"notices":[{"bell":5}]}"#,
+            r#"{"from":"04","number":1,"at":1,"notices":[]}"#,
+            r#"{"number":1,"at":1,"notices":[]}"#,
             "[]",
             "",
             "\u{0}",
         ] {
-            assert_eq!(open(strange.as_bytes()), None, "{strange}");
+            assert_eq!(notices(strange), None, "{strange}");
         }
-        let odd = r#"{"v":1,"from":"0404040404040404","notices":[{"everybody":{"number":1,"people":"abc"}},{"everybody":{"number":1,"people":"abcd"}}]}"#;
-        assert_eq!(open(odd.as_bytes()).unwrap().1, []);
+        let odd = r#"{"from":"0404040404040404","number":1,"at":1,"notices":[{"everybody":{"number":1,"people":"abc"}},{"everybody":{"number":1,"people":"abcd"}}]}"#;
+        assert_eq!(notices(odd), Some(Vec::new()));
+        let many = write(NodeId([4; 8]), 1, Timestamp::from_millis(1), &vec![Notice::Hello; MAX_NOTICES + 1]);
+        assert_eq!(read(&many).unwrap().notices.len(), MAX_NOTICES);
         let unknown_person = Notice::Registered { user: Id("nobody".into()) };
         assert_eq!(unknown_person.mention(), None);
     }

@@ -7,11 +7,13 @@
 //!
 //! Kept in Redis are the counters alone (`chat-server:…:count:…`), sorted sets that expire by themselves. Their keys are
 //! keyed hashes, and so is the name of the channel (`chat-server:…:notices`), so that deployments with different secrets
-//! can share one Redis without knowing of each other. Whoever can write to Redis can let people appear to be online and
-//! fill the limits of others, so it must be as private as the database. They see no texts, names or tokens, and what
-//! they say of the log is looked up there before it is believed.
+//! can share one Redis without knowing of each other. While the secret is changed, nodes listen to the channels of the old
+//! ones, too, and publish on that of the new one. Notices are sealed (see `seal`): whoever can write to Redis can hold
+//! them up, and can fill or empty the counters, so it must be as private as the database, but nothing they say is
+//! believed. They see no texts, names or tokens. What others push on us is bounded before it is looked at.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use tokio::task::AbortHandle;
 
 use super::bus::{Bus, BusError, Heard, SharedCounters};
 use super::common_name;
+use super::seal::MAX_ENVELOPE_BYTES;
 use crate::config::ConfigError;
 use crate::secret::Secret;
 
@@ -40,6 +43,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Most notices that wait to be handed on; more are lost.
 const MOST_WAITING: usize = 4_096;
+/// Most bytes of notices that were not looked at yet; more are lost.
+const MAX_WAITING_BYTES: usize = 4 * MAX_ENVELOPE_BYTES;
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -63,7 +68,12 @@ pub struct RedisBus {
 
 struct Shared {
     client: Client,
+    /// Where this node publishes.
     channel: String,
+    /// Where it listens besides.
+    old_channels: Vec<String>,
+    /// How many bytes of notices were not looked at yet.
+    held: Arc<AtomicUsize>,
     /// Keys of counters begin with this.
     prefix: String,
     connection: Mutex<Option<MultiplexedConnection>>,
@@ -94,6 +104,14 @@ impl RedisBus {
     /// # Errors
     /// When the address cannot be understood.
     pub fn new(config: &RedisConfig, secret: &Secret) -> Result<Self, ConfigError> {
+        Self::with_old(config, secret, &[])
+    }
+
+    /// The same while the secret is changed: hears those nodes too that still have one of the old ones.
+    ///
+    /// # Errors
+    /// When the address cannot be understood.
+    pub fn with_old(config: &RedisConfig, secret: &Secret, old: &[Secret]) -> Result<Self, ConfigError> {
         let wrong = |problem: &str| ConfigError::Variable {
             variable: "REDIS_URL",
             // The driver's own words may repeat the address, and with it the password.
@@ -105,11 +123,14 @@ impl RedisBus {
         // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::open(address.set_redis_settings(settings)).map_err(|_| wrong(form))?;
-        let prefix = format!("chat-server:{}", common_name(secret));
+        let prefix = |secret| format!("chat-server:{}", common_name(secret));
+        let channel = |secret| format!("{}:notices", prefix(secret));
         let shared = Shared {
             client,
-            channel: format!("{prefix}:notices"),
-            prefix: format!("{prefix}:count"),
+            channel: channel(secret),
+            old_channels: old.iter().map(channel).collect(),
+            held: Arc::default(),
+            prefix: format!("{}:count", prefix(secret)),
             connection: Mutex::default(),
             doubt: Notify::new(),
             counting: Script::new(COUNT),
@@ -190,18 +211,24 @@ impl Shared {
     }
 
     /// A connection on which notices are heard.
-    async fn connect(&self) -> Result<(MultiplexedConnection, mpsc::Receiver<PushInfo>), RedisError> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, mpsc::Receiver<Pushed>), RedisError> {
         let (pushed, pushes) = mpsc::channel(MOST_WAITING);
+        let held = self.held.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(move |push| match pushed.try_send(push) {
-                // Lost, as notices may be.
-                Err(mpsc::error::TrySendError::Closed(push)) => Err(push),
-                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+            .set_push_sender(move |push| {
+                let Some(push) = Pushed::of(push, &held) else { return Ok(()) };
+                match pushed.try_send(push) {
+                    Err(mpsc::error::TrySendError::Closed(_)) => Err(redis::aio::SendError),
+                    // Lost, as notices may be.
+                    Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+                }
             });
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.subscribe(&self.channel).await?;
+        for channel in std::iter::once(&self.channel).chain(&self.old_channels) {
+            connection.subscribe(channel).await?;
+        }
         Ok((connection, pushes))
     }
 
@@ -257,16 +284,93 @@ async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
     }
 }
 
-/// Hands on what is published. Returns when the connection has ended.
-async fn hand_on(mut pushes: mpsc::Receiver<PushInfo>, heard: &mpsc::Sender<Heard>) -> &'static str {
-    while let Some(PushInfo { kind, mut data }) = pushes.recv().await {
+/// What Redis says by itself, as far as it matters.
+enum Pushed {
+    Notice(Bytes),
+    End,
+}
+
+impl Pushed {
+    /// None when it does not matter, or there is no room for it.
+    fn of(push: PushInfo, held: &Arc<AtomicUsize>) -> Option<Self> {
+        let PushInfo { kind, mut data } = push;
         match (kind, data.pop()) {
             (PushKind::Message, Some(Value::BulkString(notice))) => {
-                let _ = heard.try_send(Heard::Notice(notice.into()));
+                Counted::hold(notice, held).map(Self::Notice)
             }
-            (PushKind::Disconnection, _) => break,
-            _ => {}
+            (PushKind::Disconnection, _) => Some(Self::End),
+            _ => None,
         }
     }
+}
+
+/// A notice that counts until it was looked at.
+struct Counted {
+    notice: Vec<u8>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn hold(notice: Vec<u8>, held: &Arc<AtomicUsize>) -> Option<Bytes> {
+        let size = notice.len();
+        if size > MAX_ENVELOPE_BYTES {
+            return None;
+        }
+        let counted = Self { notice, held: held.clone() };
+        if held.fetch_add(size, Ordering::Relaxed) + size > MAX_WAITING_BYTES {
+            // Dropping it takes the count back.
+            return None;
+        }
+        Some(Bytes::from_owner(counted))
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.notice
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.notice.len(), Ordering::Relaxed);
+    }
+}
+
+/// Hands on what is published. Returns when the connection has ended.
+async fn hand_on(mut pushes: mpsc::Receiver<Pushed>, heard: &mpsc::Sender<Heard>) -> &'static str {
+    while let Some(Pushed::Notice(notice)) = pushes.recv().await {
+        let _ = heard.try_send(Heard::Notice(notice));
+    }
     "the connection has ended"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> PushInfo {
+        let data = vec![Value::SimpleString("channel".into()), Value::BulkString(vec![b'x'; bytes])];
+        PushInfo { kind: PushKind::Message, data }
+    }
+
+    #[test]
+    fn what_waits_to_be_looked_at_is_bounded_by_its_bytes() {
+        let held = Arc::<AtomicUsize>::default();
+        let push = |bytes| match Pushed::of(message(bytes), &held) {
+            Some(Pushed::Notice(notice)) => Some(notice),
+            _ => None,
+        };
+        assert!(push(MAX_ENVELOPE_BYTES + 1).is_none(), "no node says so much");
+        let waiting: Vec<_> = (0..6).filter_map(|_| push(MAX_ENVELOPE_BYTES)).collect();
+        assert_eq!(waiting.len(), 4);
+        assert!(push(1).is_none());
+        assert_eq!(held.load(Ordering::Relaxed), MAX_WAITING_BYTES);
+        let kept = waiting[0].clone();
+        drop(waiting);
+        assert_eq!(held.load(Ordering::Relaxed), MAX_ENVELOPE_BYTES);
+        drop(kept);
+        assert_eq!(push(1).as_deref(), Some(&b"x"[..]));
+        assert_eq!(held.load(Ordering::Relaxed), 0);
+    }
 }

@@ -7,24 +7,26 @@ use std::time::Duration;
 use chat_core::id::UserId;
 
 use super::bus::Bus;
-use super::notice::{self, NodeId, Notice, People, Token};
+use super::notice::{Notice, People, Token};
 use super::outbox::{Outbox, Pending};
+use super::seal::Seals;
 use crate::app::App;
 
 /// The pause between two envelopes: what is said in it goes together.
 const PACE: Duration = Duration::from_millis(2);
 
-pub(super) async fn tell(app: Weak<App>, node: NodeId, bus: Arc<dyn Bus>, outbox: Arc<Outbox>) {
+pub(super) async fn tell(app: Weak<App>, seals: Arc<Seals>, bus: Arc<dyn Bus>, outbox: Arc<Outbox>) {
     let mut list = List::default();
     loop {
         let pending = outbox.take().await;
-        let notices = {
+        let sealed = {
             let Some(app) = app.upgrade() else { return };
-            notices(pending, &mut list, |user| app.presence.is_here(user))
+            let notices = notices(pending, &mut list, |user| app.presence.is_here(user));
+            (!notices.is_empty()).then(|| seals.seal(&notices, app.chat.now()))
         };
-        if !notices.is_empty() {
+        if let Some(sealed) = sealed {
             // Nobody is told later what could not be told now: the others find out by themselves.
-            let _ = bus.publish(notice::seal(node, &notices)).await;
+            let _ = bus.publish(sealed).await;
         }
         tokio::time::sleep(PACE).await;
     }

@@ -1,8 +1,9 @@
 //! What a node does by the clock, whatever the others say.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::notice::NodeId;
@@ -20,6 +21,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(5);
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How often the store is asked which tokens are void.
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(30);
+/// The shortest pause between two of these questions.
+const REVOCATIONS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks by itself how far the log goes: bells may be lost.
 pub(super) async fn watch_log(app: Weak<App>) {
@@ -70,10 +73,11 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
     }
 }
 
-/// Learns of tokens that were made void elsewhere while nobody was heard.
-pub(super) async fn watch_revocations(app: Weak<App>) {
+/// Learns of tokens that were made void elsewhere while nobody was heard, or too many for all to be kept by hearsay.
+pub(super) async fn watch_revocations(app: Weak<App>, recheck: Arc<Notify>) {
     loop {
-        tokio::time::sleep(REVOCATIONS_EVERY).await;
+        tokio::time::sleep(REVOCATIONS_PAUSE).await;
+        let _ = tokio::time::timeout(REVOCATIONS_EVERY - REVOCATIONS_PAUSE, recheck.notified()).await;
         let Some(app) = app.upgrade() else { return };
         app.reload_revoked().await;
     }

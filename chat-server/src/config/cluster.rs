@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConfigError, Options, wrong};
+use super::{AuthConfig, ConfigError, Options, wrong};
 use crate::cluster::{Bus, NoBus, RedisBus, RedisConfig};
 use crate::secret::Secret;
 
@@ -47,11 +47,15 @@ impl ClusterConfig {
     }
 
     /// The bus for a store that several nodes can use, or cannot.
-    pub(crate) fn bus(&self, is_shared: bool, secret: &Secret) -> Result<Option<Arc<dyn Bus>>, ConfigError> {
+    pub(crate) fn bus(
+        &self,
+        is_shared: bool,
+        auth: &AuthConfig,
+    ) -> Result<Option<Arc<dyn Bus>>, ConfigError> {
         match (self.bus, is_shared) {
             (None, true) => {
                 let fitting = if self.redis.is_some() { BusChoice::Redis } else { BusChoice::Store };
-                Self { bus: Some(fitting), ..self.clone() }.bus_if_named(secret)
+                Self { bus: Some(fitting), ..self.clone() }.bus_if_named(auth)
             }
             (None, false) => {
                 if self.redis.is_some() {
@@ -62,12 +66,12 @@ impl ClusterConfig {
             (Some(BusChoice::Store | BusChoice::Redis), false) => {
                 Err(wrong("CHAT_BUS", "several nodes need a store they can share, see CHAT_STORE"))
             }
-            (Some(_), _) => self.bus_if_named(secret),
+            (Some(_), _) => self.bus_if_named(auth),
         }
     }
 
     /// The bus that was chosen, if one was.
-    pub(crate) fn bus_if_named(&self, secret: &Secret) -> Result<Option<Arc<dyn Bus>>, ConfigError> {
+    pub(crate) fn bus_if_named(&self, auth: &AuthConfig) -> Result<Option<Arc<dyn Bus>>, ConfigError> {
         Ok(match (self.bus, &self.redis) {
             (None | Some(BusChoice::None), _) => None,
             (Some(BusChoice::Store), _) => Some(Arc::new(NoBus)),
@@ -77,7 +81,7 @@ impl ClusterConfig {
                         "JWT_SECRET is not set: only nodes with this one's CHAT_DATA_DIR know it and each other"
                     );
                 }
-                Some(Arc::new(RedisBus::new(redis, secret)?))
+                Some(Arc::new(RedisBus::with_old(redis, &auth.secret, &auth.old_secrets)?))
             }
             (Some(BusChoice::Redis), None) => {
                 return Err(wrong("REDIS_URL", "is missing, CHAT_BUS is redis"));
@@ -98,6 +102,18 @@ mod tests {
         ClusterConfig::check(&options)
     }
 
+    fn auth() -> AuthConfig {
+        AuthConfig {
+            secret: Secret::new("s".into()),
+            old_secrets: Vec::new(),
+            token_life: std::time::Duration::from_secs(60),
+            bcrypt_cost: 4,
+            login_limit: 0,
+            login_address_limit: 0,
+            signup_limit: 0,
+        }
+    }
+
     fn problem<T>(refused: Result<T, ConfigError>) -> String {
         refused.err().map(|error| error.to_string()).unwrap_or_default()
     }
@@ -106,7 +122,7 @@ mod tests {
     fn what_cannot_be_is_refused_by_name() {
         assert_eq!(problem(checked(Some("kafka"), None)), "CHAT_BUS: must be redis, store or none");
         assert_eq!(problem(checked(Some("redis"), None)), "REDIS_URL: is missing, CHAT_BUS is redis");
-        let secret = Secret::new("s".into());
+        let secret = auth();
         let alone = checked(Some("store"), None).unwrap().bus(false, &secret);
         assert!(problem(alone).starts_with("CHAT_BUS: several nodes need a store"));
         for url in ["redis//x", "http://:hunter2@localhost", "redis://:hunter2@[::1", "hunter2"] {
@@ -121,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_bus_suits_the_store() {
-        let secret = Secret::new("s".into());
+        let secret = auth();
         let is_there =
             |bus, redis, is_shared| checked(bus, redis).unwrap().bus(is_shared, &secret).unwrap().is_some();
         let url = Some("rediss://user:hunter2@redis.example.com:6380/2");
