@@ -18,8 +18,9 @@ use super::fair_queue::{FairQueue, QueueLimits, Turn};
 use super::password_rules::NewPassword;
 use crate::http::Address;
 
-/// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back.
-pub const MAX_WAITING_OF_ADDRESS: usize = 100;
+/// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back. A school behind one address
+/// logs in within minutes, and the others take turns with it however many wait.
+pub const MAX_WAITING_OF_ADDRESS: usize = 300;
 
 /// Most log-ins and sign-ups that wait for their turn in all; more are told to come back.
 pub const MAX_WAITING: usize = 1_000;
