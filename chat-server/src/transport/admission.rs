@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::connections::Connection;
+use super::frames::Kind;
 use super::payload::{PacketBudget, PayloadError};
 use super::unauthenticated::Permit;
 use super::wire::Wire;
@@ -232,20 +233,24 @@ impl Admission {
         Ok(())
     }
 
-    /// Takes into account what a frame begins with; `binary` tells that it holds binary data.
+    /// Takes into account what a frame begins with.
     ///
     /// # Errors
     /// When it is one too many.
-    pub(super) fn packet(&self, head: &[u8], binary: bool) -> Result<(), OverBudget> {
+    pub(super) fn packet(&self, head: &[u8], kind: Kind) -> Result<(), OverBudget> {
         let mut state = self.state.lock();
         if state.phase == Phase::Known {
-            if head.starts_with(b"40") {
+            // What goes on with a message may begin with anything.
+            if kind == Kind::Text && head.starts_with(b"40") {
                 state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
             }
             return Ok(());
         }
-        let spent: Result<(), PayloadError> =
-            if binary { state.packets.spend_binary() } else { state.packets.spend(head) };
+        let spent: Result<(), PayloadError> = match kind {
+            Kind::Text => state.packets.spend(head),
+            Kind::Binary => state.packets.spend_binary(),
+            Kind::Other => state.packets.spend(&[]),
+        };
         spent.map_err(|_| OverBudget)
     }
 }
@@ -381,7 +386,7 @@ mod tests {
     fn frames_are_few_and_small_until_it_is_known_whose_they_are() {
         let text = |admission: &Admission, length, head: &[u8]| {
             admission.frame(length)?;
-            admission.packet(head, false)
+            admission.packet(head, Kind::Text)
         };
         let (_all, one) = admission();
         assert_eq!(text(&one, MAX_UNAUTHENTICATED_BYTES as u64 + 1, b"40"), Err(OverBudget));
@@ -396,11 +401,12 @@ mod tests {
         assert!((0..32).all(|_| text(&one, 1, b"3").is_ok()));
         assert_eq!(text(&one, 1, b"3"), Err(OverBudget), "packets");
         let (_all, one) = admission();
-        assert_eq!(one.packet(b"x", true), Err(OverBudget), "binary data");
+        assert_eq!(one.packet(b"x", Kind::Binary), Err(OverBudget), "binary data");
         one.set_known(USER);
         assert!((0..10_000).all(|_| text(&one, 1 << 20, b"42").is_ok()));
         assert!((0..MAX_CONNECTS).all(|_| text(&one, 2, b"40").is_ok()));
         assert_eq!(text(&one, 2, b"40"), Err(OverBudget), "each costs a task, also of who is known");
+        assert!((0..100).all(|_| one.packet(b"40", Kind::Other).is_ok()), "the middle of a message");
     }
 
     #[test]

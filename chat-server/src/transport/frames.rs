@@ -11,13 +11,24 @@ pub(super) enum Seen {
     },
     /// Its payload begins so.
     Payload {
-        /// Whether it begins a message of binary data.
-        is_binary: bool,
+        /// What kind of frame it is.
+        kind: Kind,
         /// The first two bytes; of less there are `available`.
         head: [u8; 2],
         /// How many of them there are.
         available: usize,
     },
+}
+
+/// What a frame begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A message of text.
+    Text,
+    /// A message of binary data.
+    Binary,
+    /// Nothing new: it goes on with a message, or is about the connection.
+    Other,
 }
 
 /// Follows a stream of frames.
@@ -31,9 +42,6 @@ pub(super) struct FrameScanner {
     /// Bytes to come of a payload whose begin was told.
     left: u64,
 }
-
-/// The opcode of binary data.
-const BINARY: u8 = 2;
 
 /// Two bytes, a length of eight, a mask of four, and two bytes of the payload.
 const MAX_HEAD: usize = 16;
@@ -84,9 +92,13 @@ impl FrameScanner {
             let mask = if self.mask_length() == 4 { self.head[behind_length + at] } else { 0 };
             *byte = self.head[payload + at] ^ mask;
         }
-        let is_binary = self.head[0] & 0x0f == BINARY;
+        let kind = match self.head[0] & 0x0f {
+            1 => Kind::Text,
+            2 => Kind::Binary,
+            _ => Kind::Other,
+        };
         (self.left, self.read, self.has_begun) = (length - available as u64, 0, false);
-        each(Seen::Payload { is_binary, head, available })
+        each(Seen::Payload { kind, head, available })
     }
 
     /// Whether a frame whose length was told has not come to its end.
@@ -198,12 +210,12 @@ mod tests {
         let stream = [masked(2, b"\x01\x02"), masked(9, b""), masked(0, b"more")].concat();
         let mut kinds = Vec::new();
         let ended = FrameScanner::default().scan(&stream, |seen| {
-            if let Seen::Payload { is_binary, .. } = seen {
-                kinds.push(is_binary);
+            if let Seen::Payload { kind, .. } = seen {
+                kinds.push(kind);
             }
-            if kinds.len() == 2 { Err("enough") } else { Ok(()) }
+            if kinds.len() == 3 { Err("enough") } else { Ok(()) }
         });
-        assert_eq!((kinds, ended), (vec![true, false], Err("enough")));
+        assert_eq!((kinds, ended), (vec![Kind::Binary, Kind::Other, Kind::Other], Err("enough")));
     }
 
     #[test]

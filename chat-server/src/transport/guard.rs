@@ -80,7 +80,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
                 *reserved = admission.reserve(length).map_err(|_| OverBudget)?.map(Box::new);
                 Ok(())
             }
-            Seen::Payload { is_binary, head, available } => admission.packet(&head[..available], is_binary),
+            Seen::Payload { kind, head, available } => admission.packet(&head[..available], kind),
         });
         if !self.scanner.is_inside() {
             self.frame = None;

@@ -62,7 +62,7 @@ impl SocketIoEndpoint {
                 if wires.is_doomed(&sid) { unknown_session() } else { response }
             }
             (None, _) => engine_error(2, "Bad handshake method"),
-            _ => engine_error(3, "Bad request"),
+            _ => Refusal::Malformed.into_response(),
         }
     }
 
@@ -102,7 +102,7 @@ impl SocketIoEndpoint {
         // Held until the engine has passed the packets on: from then on their connection's inbox accounts for them.
         let mut reservation = None;
         let read = match declared {
-            Some(length) if length > most => Err(too_large()),
+            Some(length) if length > most => Err(Refusal::TooLarge),
             _ => read_body(body, admission, most, &mut reservation).await,
         };
         let read = read.and_then(|bytes| {
@@ -111,17 +111,17 @@ impl SocketIoEndpoint {
             admission.spent(budget);
             payload.map_err(|error| {
                 tracing::debug!(%error, "a payload of long polling was refused");
-                engine_error(3, "Bad request")
+                Refusal::Malformed
             })
         });
         let payload = match read {
             Ok(payload) => payload,
             Err(refused) => {
                 // Who is known may have sent a message that is too large; everybody else has nothing to say any more.
-                if !admission.is_known() || refused.status() == StatusCode::BAD_REQUEST {
+                if !admission.is_known() || refused == Refusal::Malformed {
                     self.gate.end(admission);
                 }
-                return refused;
+                return refused.into_response();
             }
         };
         let mut small = small(parts, Body::from(payload));
@@ -168,34 +168,31 @@ async fn read_body(
     admission: &Admission,
     most: usize,
     reservation: &mut Option<Reservation>,
-) -> Result<Bytes, Response> {
+) -> Result<Bytes, Refusal> {
     let started = Instant::now();
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
-    let slow = || HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly").into_response();
     loop {
         let received = first.len() + rest.len();
         let whole = match admission.is_known() {
             true => BODY_TIMEOUT + Duration::from_secs((received / MIN_BODY_RATE) as u64),
             false => UNAUTHENTICATED_BODY_TIMEOUT.min(HANDSHAKE_TIMEOUT),
         };
-        let left = whole.checked_sub(started.elapsed()).ok_or_else(slow)?;
+        let left = whole.checked_sub(started.elapsed()).ok_or(Refusal::TooSlow)?;
         let next = tokio::time::timeout(left.min(BODY_PAUSE_TIMEOUT), body.frame());
-        let Some(frame) = next.await.map_err(|_| slow())? else { break };
+        let Some(frame) = next.await.map_err(|_| Refusal::TooSlow)? else { break };
         if admission.is_ended() {
-            return Err(unknown_session());
+            return Err(Refusal::UnknownSession);
         }
-        let Ok(frame) = frame else { return Err(engine_error(3, "Bad request")) };
+        let frame = frame.map_err(|_| Refusal::Malformed)?;
         let Ok(data) = frame.into_data() else { continue };
         if received + data.len() > most {
-            return Err(too_large());
+            return Err(Refusal::TooLarge);
         }
         let reserved = match reservation {
             Some(reservation) => reservation.set(received + data.len()),
             None => admission.reserve(received + data.len()).map(|reserved| *reservation = reserved),
         };
-        if let Err(OutOfMemory) = reserved {
-            return Err(HttpError::unavailable("the server is busy", BODY_PAUSE_TIMEOUT).into_response());
-        }
+        reserved.map_err(|OutOfMemory| Refusal::OutOfMemory)?;
         if received == 0 {
             first = data;
             continue;
@@ -240,8 +237,27 @@ fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
     uri.query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn too_large() -> Response {
-    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the payload is too large").into_response()
+/// Why what a client sends is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Malformed,
+    TooLarge,
+    TooSlow,
+    UnknownSession,
+    OutOfMemory,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let error = match self {
+            Self::Malformed => return engine_error(3, "Bad request"),
+            Self::UnknownSession => return unknown_session(),
+            Self::TooLarge => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the payload is too large"),
+            Self::TooSlow => HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly"),
+            Self::OutOfMemory => HttpError::unavailable("the server is busy", BODY_PAUSE_TIMEOUT),
+        };
+        error.into_response()
+    }
 }
 
 fn unknown_session() -> Response {
