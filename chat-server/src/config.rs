@@ -488,8 +488,8 @@ impl Config {
     }
 }
 
-/// A session that nobody has logged in to costs about so much.
-const UNAUTHENTICATED_BYTES: usize = 10 << 10;
+/// A session that nobody has logged in to costs about so much, with the longest tokens that are kept for it.
+const UNAUTHENTICATED_BYTES: usize = 20 << 10;
 
 /// All of them together may cost this part of the memory limit.
 const UNAUTHENTICATED_SHARE: usize = 8;

@@ -63,6 +63,8 @@ const MOST_UNDER_WAY: usize = 64;
 const MOST_WAITING_BYTES: usize = 48 << 20;
 /// While more bytes than this wait for a client, nothing more is read for it.
 const ENOUGH_TO_ANSWER: usize = 4 << 20;
+/// A packet that is longer is read away from the threads that serve others.
+const LONG_PACKET: usize = 256 << 10;
 /// The pause before it is looked again whether a client that polls has fetched what waits.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -160,10 +162,14 @@ fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
 
 impl Inbound {
     fn text(&self) -> &str {
-        match &self.packet {
-            Value::Str(text, _) => text.as_str(),
-            Value::Bytes(_) => "",
-        }
+        text_of(&self.packet)
+    }
+}
+
+fn text_of(packet: &Value) -> &str {
+    match packet {
+        Value::Str(text, _) => text.as_str(),
+        Value::Bytes(_) => "",
     }
 }
 
@@ -506,15 +512,33 @@ impl Session {
                 self.refuse_as_expired(item.ack);
                 continue;
             }
-            let command = Call::parse(item.text()).and_then(|call| dialect::decode(self.dialect, &call));
-            let Inbound { packet, ack, held } = item;
-            // The text of a large file need not be kept twice while it is stored.
-            drop(packet);
-            let command = match command {
-                Ok(command) => command,
-                // Pages send events that only some backends know; that is no fault worth an error event.
-                Err(DecodeError::UnknownEvent) if ack.is_none() => continue,
+            match self.person.may_say_more(app.chat.now()) {
+                Ok(Duration::ZERO) => {}
+                Ok(wait) => tokio::time::sleep(wait).await,
                 Err(error) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.refuse(item.ack, &Failure::from(&error));
+                    continue;
+                }
+            }
+            let Inbound { packet, ack, held } = item;
+            let (command, bytes) = self.decode(packet).await;
+            let command = match command {
+                Ok(command) => {
+                    let said =
+                        if let Command::Send { content, .. } = &command { content.text.len() } else { 0 };
+                    let for_nothing = bytes.saturating_sub(said);
+                    if for_nothing > LONG_PACKET {
+                        self.person.was_mistaken(for_nothing, app.chat.now());
+                    }
+                    command
+                }
+                Err(error) => {
+                    self.person.was_mistaken(bytes, app.chat.now());
+                    // Pages send events that only some backends know; that is no fault worth an error event.
+                    if error == DecodeError::UnknownEvent && ack.is_none() {
+                        continue;
+                    }
                     self.finish_all(app, &mut under_way).await;
                     self.refuse(ack, &Failure::from(&error));
                     continue;
@@ -540,6 +564,22 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
+    /// a large file need not be kept twice while it is stored, so the packet is dropped here.
+    async fn decode(&self, packet: Value) -> (Result<Command, DecodeError>, usize) {
+        let dialect = self.dialect;
+        let is_long = text_of(&packet).len() > LONG_PACKET;
+        let decode = move || {
+            let text = text_of(&packet);
+            (Call::parse(text).and_then(|call| dialect::decode(dialect, &call)), text.len())
+        };
+        if !is_long {
+            return decode();
+        }
+        // Fails only when it panics.
+        tokio::task::spawn_blocking(decode).await.unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
     }
 
     fn next(&self, under_way: usize) -> Next {

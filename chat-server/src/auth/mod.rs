@@ -105,7 +105,7 @@ impl Authenticator {
             }
         }
         // A request's connection counts as somebody's from now on; see `transport::Connection`.
-        crate::transport::Connection::set_current_known();
+        crate::transport::Connection::set_current_known(user.id);
         Ok(Authenticated { user, identity })
     }
 

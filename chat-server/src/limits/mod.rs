@@ -2,7 +2,7 @@
 //!
 //! Everything a person does is paid from a few buckets that fill over time ([`bucket`]): what is read, by its bytes; what is
 //! changed or told (deleting, typing, reading marks, rooms), by its number; changes of the profile, which everybody is told,
-//! by their number; what is said, by its bytes; connections, by their number. Whoever has spent what they had is first
+//! by their number; what is said, by its bytes; what cannot be carried out, by both; connections, by their number. Whoever has spent what they had is first
 //! *slowed*: their next command waits, for two seconds at most, which a page hardly notices. Whoever goes on faster than
 //! that is *refused* with `rate_limited` and told when to try again. The sizes are such that no page meets them.
 //!
@@ -42,6 +42,10 @@ const ANSWERS_AT_ONCE: usize = 2;
 
 /// Changes of a profile: everybody is told of each.
 const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
+/// Events that cannot be carried out: an event is one, and one more for each [`MISTAKE_BYTES`] that were read for nothing.
+const MISTAKES: Rate = Rate { burst: 2_000, per_minute: 2_000 };
+/// See [`MISTAKES`].
+const MISTAKE_BYTES: u64 = 4 << 10;
 /// Connections: each is authenticated, and changes who is online.
 const CONNECTIONS: Rate = Rate { burst: 600, per_minute: 120 };
 
@@ -51,6 +55,7 @@ pub(crate) struct Rates {
     reads: Rate,
     changes: Rate,
     profiles: Rate,
+    mistakes: Rate,
     sends: Rate,
     connections: Rate,
 }
@@ -71,6 +76,7 @@ impl Rates {
             reads: bytes(read_megabytes, 4),
             changes: Rate { burst: changes, per_minute: changes },
             profiles: unless_off(changes, PROFILES),
+            mistakes: unless_off(changes, MISTAKES),
             sends: bytes(send_megabytes, 2),
             connections: unless_off(changes, CONNECTIONS),
         }
@@ -113,6 +119,7 @@ struct Buckets {
     reads: Bucket,
     changes: Bucket,
     profiles: Bucket,
+    mistakes: Bucket,
     sends: Bucket,
     connections: Bucket,
 }
@@ -152,6 +159,7 @@ impl Person {
             reads: Bucket::full(rates.reads, now),
             changes: Bucket::full(rates.changes, now),
             profiles: Bucket::full(rates.profiles, now),
+            mistakes: Bucket::full(rates.mistakes, now),
             sends: Bucket::full(rates.sends, now),
             connections: Bucket::full(rates.connections, now),
         };
@@ -169,6 +177,7 @@ impl Person {
         buckets.reads.is_full(rates.reads, now)
             && buckets.changes.is_full(rates.changes, now)
             && buckets.profiles.is_full(rates.profiles, now)
+            && buckets.mistakes.is_full(rates.mistakes, now)
             && buckets.sends.is_full(rates.sends, now)
             && buckets.connections.is_full(rates.connections, now)
     }
@@ -217,6 +226,23 @@ impl Person {
     /// Charges what others were told.
     pub(crate) fn has_told(&self, cost: u64, now: Timestamp) {
         self.buckets.lock().changes.spend(self.rates.changes, now, cost);
+    }
+
+    /// Charges an event that could not be carried out, or of which so many bytes were read for nothing.
+    pub(crate) fn was_mistaken(&self, bytes: usize, now: Timestamp) {
+        let price = 1 + bytes as u64 / MISTAKE_BYTES;
+        self.buckets.lock().mistakes.spend(self.rates.mistakes, now, price);
+    }
+
+    /// How long the next event has to wait, since there were too many that could not be carried out.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] when that is too long.
+    pub(crate) fn may_say_more(&self, now: Timestamp) -> Result<Duration, Error> {
+        match self.buckets.lock().mistakes.wait(self.rates.mistakes, now) {
+            wait if wait > MAX_DELAY => Err(Error::OverBudget { retry_after: wait }),
+            wait => Ok(wait),
+        }
     }
 
     /// Charges a connection, and says for how long it has to wait.

@@ -120,3 +120,15 @@ fn what_waits_is_held_in_the_memory_of_the_server() {
     assert_eq!(memory.held(), 0);
     drop(small);
 }
+
+#[test]
+fn large_mistakes_are_dear() {
+    let budgets = Budgets::new(Rates::new(60, 60, 60), Memory::new(1 << 30));
+    let ann = budgets.of(UserId::from_bytes([1; 12]), at(0));
+    (0..1_000).for_each(|_| ann.was_mistaken(100, at(0)));
+    assert_eq!(ann.may_say_more(at(0)).unwrap(), Duration::ZERO, "a page of another backend");
+    (0..3).for_each(|_| ann.was_mistaken(2 << 20, at(0)));
+    let refused = ann.may_say_more(at(0)).unwrap_err();
+    assert_eq!(refused.kind(), chat_core::error::ErrorKind::RateLimited);
+    assert!(ann.may_say_more(at(60_000)).is_ok(), "it is forgiven");
+}

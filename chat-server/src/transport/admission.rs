@@ -42,8 +42,12 @@ const MAX_CONNECTS: u32 = 16;
 /// Most packets of one request of a session that is known: more do not fit into its inbox.
 const MAX_PACKETS_AT_ONCE: u32 = 4_096;
 
-/// Most binary packets of one request or one second of a session that is known. No dialect has any.
+/// Most binary packets of one request of a session that is known. No dialect has any.
 const MAX_BINARIES: u32 = 64;
+
+/// Most frames within [`CONTROLS_WITHIN`] that say nothing: pings, heartbeats, empty pieces. Clients send one in seconds.
+const MAX_CONTROLS: u32 = 500;
+const CONTROLS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The state of one session.
 pub(crate) struct Admission {
@@ -63,10 +67,13 @@ struct State {
     /// Before it is known: bytes that may still come.
     bytes: usize,
     packets: PacketBudget,
+    /// Frames that said nothing, since when.
+    controls: (u32, Instant),
     /// Given back when it is known.
     permit: Option<Permit>,
-    /// The connection of a websocket, which is known as soon as its session is.
-    connection: Option<Arc<Connection>>,
+    /// The connection of a websocket, which is known as soon as its session is. The websocket owns it: what the engine
+    /// keeps of a session outlives that.
+    connection: Weak<Connection>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +93,14 @@ impl Admission {
         permit: Permit,
         (memory, owner): (Arc<Memory>, Owner),
         wire: Weak<Wire>,
-        connection: Option<Arc<Connection>>,
+        connection: Weak<Connection>,
     ) -> Arc<Self> {
         let state = State {
             phase: Phase::Unknown,
             owner,
             bytes: MAX_UNAUTHENTICATED_BYTES_IN_ALL,
             packets: UNAUTHENTICATED_PACKETS,
+            controls: (0, Instant::now()),
             permit: Some(permit),
             connection,
         };
@@ -104,7 +112,7 @@ impl Admission {
     #[cfg(test)]
     pub(super) fn for_tests(permit: Permit, wire: Weak<Wire>) -> Arc<Self> {
         let owner = Owner::Address([127, 0, 0, 1].into());
-        Self::new(permit, (Memory::new(1 << 30), owner), wire, None)
+        Self::new(permit, (Memory::new(1 << 30), owner), wire, Weak::new())
     }
 
     /// The id by which long polling knows it.
@@ -113,12 +121,11 @@ impl Admission {
     }
 
     /// A websocket on this connection carries the session.
-    pub(super) fn carried_by(&self, connection: Arc<Connection>) {
-        let mut state = self.state.lock();
-        match state.phase {
-            Phase::Known => connection.set_known(),
-            Phase::Unknown | Phase::Leaving(_) | Phase::Ended => state.connection = Some(connection),
+    pub(super) fn carried_by(&self, connection: &Arc<Connection>) {
+        if let Some(user) = self.user() {
+            return connection.set_known(user);
         }
+        self.state.lock().connection = Arc::downgrade(connection);
     }
 
     pub(super) fn wire(&self) -> Option<Arc<Wire>> {
@@ -135,8 +142,8 @@ impl Admission {
         state.owner = Owner::User(user);
         state.packets.connects = MAX_CONNECTS;
         state.permit = None;
-        if let Some(connection) = state.connection.take() {
-            connection.set_known();
+        if let Some(connection) = state.connection.upgrade() {
+            connection.set_known(user);
         }
     }
 
@@ -150,6 +157,15 @@ impl Admission {
         }
         let owner = self.state.lock().owner;
         self.memory.reserve(owner, bytes).map(Some)
+    }
+
+    /// Whose it is, once that is known.
+    pub(super) fn user(&self) -> Option<UserId> {
+        let state = self.state.lock();
+        match (state.phase, state.owner) {
+            (Phase::Known, Owner::User(user)) => Some(user),
+            _ => None,
+        }
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -244,12 +260,26 @@ impl Admission {
             if kind == Kind::Text && head.starts_with(b"40") {
                 state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
             }
-            return Ok(());
+            let says_something = match kind {
+                Kind::Text => head.starts_with(b"4"),
+                Kind::Binary => true,
+                Kind::More => !head.is_empty(),
+                Kind::Control => false,
+            };
+            if says_something {
+                return Ok(());
+            }
+            let (count, since) = &mut state.controls;
+            if since.elapsed() >= CONTROLS_WITHIN {
+                (*count, *since) = (0, Instant::now());
+            }
+            *count += 1;
+            return if *count > MAX_CONTROLS { Err(OverBudget) } else { Ok(()) };
         }
         let spent: Result<(), PayloadError> = match kind {
             Kind::Text => state.packets.spend(head),
             Kind::Binary => state.packets.spend_binary(),
-            Kind::Other => state.packets.spend(&[]),
+            Kind::More | Kind::Control => state.packets.spend(&[]),
         };
         spent.map_err(|_| OverBudget)
     }
@@ -406,7 +436,22 @@ mod tests {
         assert!((0..10_000).all(|_| text(&one, 1 << 20, b"42").is_ok()));
         assert!((0..MAX_CONNECTS).all(|_| text(&one, 2, b"40").is_ok()));
         assert_eq!(text(&one, 2, b"40"), Err(OverBudget), "each costs a task, also of who is known");
-        assert!((0..100).all(|_| one.packet(b"40", Kind::Other).is_ok()), "the middle of a message");
+        assert!((0..100).all(|_| one.packet(b"40", Kind::More).is_ok()), "the middle of a message");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_known_may_not_say_nothing_without_end() {
+        for (head, kind) in [(&b""[..], Kind::Control), (b"3", Kind::Text), (b"", Kind::More)] {
+            let (_all, one) = admission();
+            one.set_known(USER);
+            for _ in 0..3 {
+                assert!((0..MAX_CONTROLS).all(|_| one.packet(head, kind).is_ok()));
+                tokio::time::advance(CONTROLS_WITHIN).await;
+            }
+            assert!((0..MAX_CONTROLS).all(|_| one.packet(head, kind).is_ok()));
+            assert_eq!(one.packet(head, kind), Err(OverBudget));
+            assert!(one.packet(b"42", Kind::Text).is_ok());
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! [`Unauthenticated`], which leaves the larger part of all descriptors to those who are logged in. When even that is used
 //! up, a few are kept in reserve, so that a health check gets through and the server can be asked what is the matter.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chat_core::id::UserId;
 use parking_lot::Mutex;
 
 use super::unauthenticated::{Leave, Permit, Unauthenticated, UnauthenticatedLimits};
@@ -15,8 +17,11 @@ use super::unauthenticated::{Leave, Permit, Unauthenticated, UnauthenticatedLimi
 /// Descriptors for everything else: the database, its readers, images, the log, the other nodes.
 const OTHER_FILES: u64 = 192;
 
-/// Connections beyond the limit, for health checks.
+/// Connections beyond the limit, for health checks and short requests: each is served one request.
 const RESERVE: usize = 32;
+
+/// Most connections that count as one person's. Further ones are served, but make room for others like a stranger's.
+const MAX_OF_PERSON: u32 = 160;
 
 /// Most connections that are not known, however many descriptors there are: each costs some 10 kB.
 const MAX_UNAUTHENTICATED: usize = 20_000;
@@ -44,6 +49,8 @@ pub(super) struct Connections {
     max: usize,
     open: AtomicUsize,
     unauthenticated: Arc<Unauthenticated>,
+    /// How many are known to be whose.
+    known: Mutex<HashMap<UserId, u32>>,
     /// Every connection comes from a proxy of ours, so addresses tell nothing.
     behind_proxy: bool,
 }
@@ -51,9 +58,15 @@ pub(super) struct Connections {
 /// One connection.
 pub(crate) struct Connection {
     connections: Arc<Connections>,
-    known: AtomicBool,
-    permit: Mutex<Option<Permit>>,
+    state: Mutex<State>,
     leave: Arc<Leave>,
+    /// It is one of the last there can be.
+    is_reserve: bool,
+}
+
+enum State {
+    Unknown(#[expect(dead_code, reason = "it is given back when it is dropped")] Permit),
+    Known(UserId),
 }
 
 tokio::task_local! {
@@ -65,17 +78,18 @@ impl Connections {
     pub(super) fn new(max: usize, per_address: Option<usize>, behind_proxy: bool) -> Arc<Self> {
         let limits = UnauthenticatedLimits::shared_by((max / 2).min(MAX_UNAUTHENTICATED));
         let unauthenticated = Unauthenticated::new(limits.with_address(per_address));
-        Arc::new(Self { max, open: AtomicUsize::new(0), unauthenticated, behind_proxy })
+        let known = Mutex::default();
+        Arc::new(Self { max, open: AtomicUsize::new(0), unauthenticated, known, behind_proxy })
     }
 
     /// Takes a connection that was accepted. None when there is no room for it, not even in the reserve.
     pub(super) fn accept(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Connection>> {
         let open = self.open.load(Ordering::Relaxed);
         if open >= self.max {
-            let made_room = self.unauthenticated.evict_one();
-            if open >= self.max + RESERVE || (!made_room && open >= self.max + RESERVE / 2) {
-                return None;
-            }
+            self.unauthenticated.evict_one();
+        }
+        if open >= self.max + RESERVE {
+            return None;
         }
         let leave = Arc::new(Leave::default());
         let address = (!self.behind_proxy).then(|| crate::http::one_customer(peer));
@@ -83,9 +97,9 @@ impl Connections {
         self.open.fetch_add(1, Ordering::Relaxed);
         Some(Arc::new(Connection {
             connections: self.clone(),
-            known: AtomicBool::new(false),
-            permit: Mutex::new(Some(permit)),
+            state: Mutex::new(State::Unknown(permit)),
             leave,
+            is_reserve: open >= self.max,
         }))
     }
 
@@ -95,11 +109,24 @@ impl Connections {
 }
 
 impl Connection {
-    /// Somebody who is known uses it.
-    pub(crate) fn set_known(&self) {
-        if !self.known.swap(true, Ordering::Relaxed) {
-            *self.permit.lock() = None;
+    /// This person uses it.
+    pub(crate) fn set_known(&self, user: UserId) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Known(_)) {
+            return;
         }
+        let mut known = self.connections.known.lock();
+        let theirs = known.entry(user).or_default();
+        if *theirs < MAX_OF_PERSON {
+            *theirs += 1;
+            drop(known);
+            *state = State::Known(user);
+        }
+    }
+
+    /// Whether it is served one request only, since there is no room for more.
+    pub(super) fn is_reserve(&self) -> bool {
+        self.is_reserve
     }
 
     /// How it is asked to make room.
@@ -114,14 +141,23 @@ impl Connection {
 
     /// Whoever has sent the request that is being answered is known. Where the listener is not ours nothing is counted, and
     /// nothing happens.
-    pub(crate) fn set_current_known() {
-        let _ = CURRENT.try_with(|connection| connection.set_known());
+    pub(crate) fn set_current_known(user: UserId) {
+        let _ = CURRENT.try_with(|connection| connection.set_known(user));
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
+        if let State::Known(user) = *self.state.get_mut() {
+            let mut known = self.connections.known.lock();
+            if let Some(theirs) = known.get_mut(&user) {
+                *theirs -= 1;
+                if *theirs == 0 {
+                    known.remove(&user);
+                }
+            }
+        }
     }
 }
 
@@ -144,46 +180,72 @@ mod tests {
         assert_eq!(connections.open(), 0);
     }
 
+    fn user(nr: usize) -> UserId {
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&nr.to_be_bytes());
+        UserId::from_bytes(id)
+    }
+
+    fn is_known(connection: &Connection) -> bool {
+        matches!(*connection.state.lock(), State::Known(_))
+    }
+
     #[test]
     fn those_who_are_known_do_not_count_among_the_others() {
         let connections = Connections::new(100, Some(2), false);
         let known: Vec<_> = (0..90)
-            .map(|_| {
+            .map(|nr| {
                 let connection = connections.accept(peer(1)).unwrap();
-                connection.set_known();
+                connection.set_known(user(nr));
                 connection
             })
             .collect();
         assert!(known.iter().all(|connection| !connection.leave().is_asked()));
         drop(known);
+        assert!(connections.known.lock().is_empty(), "nobody is remembered");
+    }
+
+    #[test]
+    fn nobody_has_all_of_them() {
+        let connections = Connections::new(1_000, None, true);
+        let theirs: Vec<_> = (0..=MAX_OF_PERSON)
+            .map(|_| {
+                let connection = connections.accept(peer(1)).unwrap();
+                connection.set_known(user(1));
+                connection
+            })
+            .collect();
+        let (last, counted) = theirs.split_last().unwrap();
+        assert!(counted.iter().all(|connection| is_known(connection)) && !is_known(last));
+        assert!(connections.unauthenticated.evict_one());
+        assert!(last.leave().is_asked());
     }
 
     #[test]
     fn when_all_are_used_a_health_check_still_gets_through() {
         let connections = Connections::new(50, None, true);
-        let keep = || {
-            let connection = connections.accept(peer(1))?;
-            connection.set_known();
-            Some(connection)
-        };
-        let known: Vec<_> = (0..50).map(|_| keep().unwrap()).collect();
-        // Nobody can be sent away: half of the reserve is for whoever comes, the other half only for who makes room.
-        let checks: Vec<_> = (0..RESERVE / 2).map(|_| connections.accept(peer(2)).unwrap()).collect();
-        let more: Vec<_> = (0..RESERVE / 2).map(|_| connections.accept(peer(2)).unwrap()).collect();
-        assert!(checks[0].leave().is_asked());
-        assert!(connections.accept(peer(2)).is_none(), "there are no more descriptors");
-        drop((checks, more));
+        let known: Vec<_> = (0..50)
+            .map(|nr| {
+                let connection = connections.accept(peer(1)).unwrap();
+                connection.set_known(user(nr));
+                connection
+            })
+            .collect();
+        assert!(known.iter().all(|connection| !connection.is_reserve()));
+        let checks: Vec<_> = (0..RESERVE).map_while(|_| connections.accept(peer(2))).collect();
+        assert!(checks.len() >= RESERVE / 2 && checks.iter().all(|check| check.is_reserve()));
+        assert!(checks[0].leave().is_asked(), "the next one comes in its place");
+        drop(checks);
         assert!(connections.accept(peer(2)).is_some());
-        drop(known);
     }
 
     #[tokio::test]
     async fn the_connection_of_a_request_is_found() {
         let connections = Connections::new(50, None, false);
         let connection = connections.accept(peer(1)).unwrap();
-        Connection::set_current_known();
-        assert!(!connection.known.load(Ordering::Relaxed));
-        connection.clone().scope(async { Connection::set_current_known() }).await;
-        assert!(connection.known.load(Ordering::Relaxed));
+        Connection::set_current_known(user(1));
+        assert!(!is_known(&connection));
+        connection.clone().scope(async { Connection::set_current_known(user(1)) }).await;
+        assert!(is_known(&connection));
     }
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
+use smallvec::SmallVec;
 use socketioxide::SocketIo;
 use socketioxide::service::SocketIoService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -107,8 +108,10 @@ impl SocketIoEndpoint {
             tracing::debug!("too many sessions that nobody has logged in to: one was refused");
             return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
         };
-        let connection = parts.extensions.get::<Arc<Connection>>().cloned();
-        let connection = connection.filter(|_| wire.strong_count() > 0);
+        let connection = parts.extensions.get::<Arc<Connection>>();
+        // One that polls is somebody's by what it asks for.
+        let connection =
+            connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
         let admission = Admission::new(permit, account, wire, connection);
         self.gate.admissions.watch(&admission);
@@ -166,7 +169,7 @@ impl SocketIoEndpoint {
                     return HttpError::bad_request("Session ID unknown").into_response();
                 };
                 if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
-                    admission.carried_by(connection.clone());
+                    admission.carried_by(connection);
                 }
                 admission
             }
@@ -178,6 +181,9 @@ impl SocketIoEndpoint {
             small.extensions_mut().insert(admission.clone());
         }
         wire.set_admission(&admission);
+        if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+            connection.leave().becomes(&wire);
+        }
         let accept = accept_key(key.as_bytes());
         drop(parts);
         tokio::spawn(async move {
@@ -286,23 +292,38 @@ fn accept_key(key: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&BASE64_STANDARD.encode(hash.finalize())).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The same address in memory of its own.
+/// Of an address what the engine needs, in memory of its own: a client may write any amount beside it.
 pub(super) fn copied(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().map_or("/socket.io/", |path| path.as_str());
-    let path = if path.starts_with("/socket.io?") { path.replacen('?', "/?", 1) } else { path.to_owned() };
-    path.parse().unwrap_or_default()
+    let mut wanted: SmallVec<[&str; 4]> = SmallVec::new();
+    for name in ["EIO=", "transport=", "sid=", "b64="] {
+        // The first of each, as the engine takes it.
+        let given = uri.query().and_then(|query| query.split('&').find(|pair| pair.starts_with(name)));
+        wanted.extend(given.filter(|pair| pair.len() <= MAX_PARAMETER_BYTES));
+    }
+    format!("/socket.io/?{}", wanted.join("&")).parse().unwrap_or_default()
+}
+
+/// Most bytes of a parameter that the engine needs; the longest is an id of 16 letters.
+const MAX_PARAMETER_BYTES: usize = 64;
+
+/// Most bytes of all tokens that are kept of a request until its session is connected.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// Keeps the first tokens that together are not too long.
+fn within_budget(token: &str, left: &mut usize) -> Option<String> {
+    *left = left.checked_sub(token.len())?;
+    Some(token.to_owned())
 }
 
 pub(super) fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
     let foreign = crate::http::is_foreign(headers, &app.config.origins);
-    let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign).map(str::to_owned).collect();
+    let mut left = MAX_TOKEN_BYTES;
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
-    Arc::new(parking_lot::Mutex::new(Some(Handshake {
-        cookies,
-        bearer: bearer.map(str::to_owned),
-        source: Source::current(),
-    })))
+    let bearer = bearer.and_then(|token| within_budget(token, &mut left));
+    let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign);
+    let cookies = cookies.filter_map(|token| within_budget(token, &mut left)).collect();
+    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer, source: Source::current() })))
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.

@@ -27,8 +27,10 @@ pub(super) enum Kind {
     Text,
     /// A message of binary data.
     Binary,
-    /// Nothing new: it goes on with a message, or is about the connection.
-    Other,
+    /// Nothing new: it goes on with a message.
+    More,
+    /// It is about the connection.
+    Control,
 }
 
 /// Follows a stream of frames.
@@ -95,7 +97,8 @@ impl FrameScanner {
         let kind = match self.head[0] & 0x0f {
             1 => Kind::Text,
             2 => Kind::Binary,
-            _ => Kind::Other,
+            0 => Kind::More,
+            _ => Kind::Control,
         };
         (self.left, self.read, self.has_begun) = (length - available as u64, 0, false);
         each(Seen::Payload { kind, head, available })
@@ -215,7 +218,7 @@ mod tests {
             }
             if kinds.len() == 3 { Err("enough") } else { Ok(()) }
         });
-        assert_eq!((kinds, ended), (vec![Kind::Binary, Kind::Other, Kind::Other], Err("enough")));
+        assert_eq!((kinds, ended), (vec![Kind::Binary, Kind::Control, Kind::More], Err("enough")));
     }
 
     #[test]

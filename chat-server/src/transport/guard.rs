@@ -75,9 +75,10 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         let screened = self.scanner.scan(read, |seen| match seen {
             Seen::Begin { length } => {
                 admission.frame(length)?;
-                // The websocket library makes room for the whole frame at once.
+                // The websocket library makes room for the whole frame at once, and there is a copy when it is taken apart.
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                *reserved = admission.reserve(length).map_err(|_| OverBudget)?.map(Box::new);
+                let reserving = admission.reserve(length.saturating_mul(2));
+                *reserved = reserving.map_err(|_| OverBudget)?.map(Box::new);
                 Ok(())
             }
             Seen::Payload { kind, head, available } => admission.packet(&head[..available], kind),

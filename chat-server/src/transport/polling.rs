@@ -50,8 +50,8 @@ impl SocketIoEndpoint {
                 let wires = self.gate.wires.clone();
                 let found = self.gate.admissions.find(sid).filter(|_| !wires.is_doomed(sid));
                 let Some(admission) = found else { return unknown_session() };
-                if admission.is_known() {
-                    Connection::set_current_known();
+                if let Some(user) = admission.user() {
+                    Connection::set_current_known(user);
                 }
                 let sid = sid.to_owned();
                 let response = match parts.method {

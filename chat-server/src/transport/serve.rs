@@ -24,6 +24,9 @@ use crate::config::Config;
 /// How long a client may take to send the head of a request, and how long a connection stays open between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same where there is hardly any room left.
+const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Most bytes of a request's head; also of what is read ahead of a body at once.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
@@ -108,6 +111,7 @@ async fn serve_connection(
     let _ = stream.get_ref().set_nodelay(true);
     let connection = stream.connection().clone();
     let leave = connection.leave().clone();
+    let is_reserve = connection.is_reserve();
     let asked = Arc::new(Notify::new());
     let asks = asked.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -126,7 +130,8 @@ async fn serve_connection(
     let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(if is_reserve { RESERVE_HEAD_TIMEOUT } else { HEAD_TIMEOUT })
+            .keep_alive(!is_reserve)
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()

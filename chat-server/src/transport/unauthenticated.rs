@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::wire::Wire;
 
 /// Most permits of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,10 @@ pub(super) struct UnauthenticatedLimits {
 }
 
 impl UnauthenticatedLimits {
-    /// Limits for so many of all: half for an address, three quarters for a site. Never none.
+    /// Limits for so many of all: a quarter for an address, half for a site. Never none.
     pub(super) fn shared_by(all: usize) -> Self {
         let all = all.max(4);
-        Self { all, address: all / 2, site: all / 4 * 3 }
+        Self { all, address: all / 4, site: all / 2 }
     }
 
     /// The same with so many for an address, if that is given.
@@ -63,6 +65,8 @@ pub(super) struct Leave {
     asked: AtomicBool,
     notify: Notify,
     busy: AtomicU32,
+    /// The websocket that the connection has become.
+    wire: OnceLock<Weak<Wire>>,
 }
 
 /// There are too many.
@@ -75,8 +79,8 @@ pub(super) struct Permit {
     number: u64,
 }
 
-/// Most of the oldest that are looked at for one that can leave.
-const MAX_LOOKED_AT: usize = 64;
+/// Most of the oldest that are looked at for one that can leave: some microseconds, when there are too many.
+const MAX_LOOKED_AT: usize = 4_096;
 
 impl Unauthenticated {
     /// Nobody is here yet.
@@ -180,6 +184,17 @@ impl Leave {
     fn ask(&self) {
         self.asked.store(true, Ordering::Release);
         self.notify.notify_one();
+        if let Some(wire) = self.wire.get().and_then(Weak::upgrade) {
+            wire.kill();
+        }
+    }
+
+    /// From now on it is asked by ending this websocket, which nobody waits beside.
+    pub(super) fn becomes(&self, wire: &Arc<Wire>) {
+        let _ = self.wire.set(Arc::downgrade(wire));
+        if self.is_asked() {
+            wire.kill();
+        }
     }
 
     /// Whether it was asked.
@@ -280,6 +295,23 @@ mod tests {
         assert!(leaves[0].is_asked());
         drop((first, third, fourth));
         assert_eq!(unauthenticated.len(), 0);
+    }
+
+    #[test]
+    fn a_websocket_is_ended_when_it_is_asked_to_leave() {
+        let unauthenticated = limits(10, 1, 10);
+        let leaves: Vec<_> = (0..3).map(|_| Arc::new(Leave::default())).collect();
+        let from = |nr: usize| unauthenticated.acquire(address("10.0.0.1"), Some(leaves[nr].clone()));
+        let wire = Arc::new(Wire::new());
+        let first = from(0).unwrap();
+        leaves[0].becomes(&wire);
+        let second = from(1).unwrap();
+        assert!(wire.is_killed());
+        let third = from(2).unwrap();
+        let late = Arc::new(Wire::new());
+        leaves[1].becomes(&late);
+        assert!(late.is_killed(), "it was asked while it was being upgraded");
+        drop((first, second, third));
     }
 
     #[test]
