@@ -180,8 +180,8 @@ pub struct Options {
     /// allows
     #[arg(long, env = "CHAT_MAX_CONNECTIONS")]
     pub max_connections: Option<usize>,
-    /// Most connections, and most sessions, of one address that nobody has logged in to. Unset: half of what all
-    /// addresses together may have
+    /// Most connections, and most sessions, of one address that nobody has logged in to. Unset: half of the connections
+    /// that all addresses together may have, and a quarter of the sessions
     #[arg(long, env = "CHAT_ADDRESS_LIMIT")]
     pub address_limit: Option<usize>,
     /// Memory for what is held for clients, such as `512M` or `2G`: when it is used up, whoever holds the most is cut.

@@ -44,8 +44,12 @@ struct Held {
 struct Holding {
     bytes: usize,
     reservations: usize,
+    /// Shared with the reservations it is made of.
     cut: CancellationToken,
 }
+
+/// What is about to be let go is not waited for, up to this part of the limit.
+const LEAVING_SHARE: usize = 4;
 
 /// Less than so many bytes at one place is not worth accounting for.
 pub(crate) const MIN_ACCOUNTED: usize = 64 << 10;
@@ -115,35 +119,33 @@ impl Memory {
 }
 
 impl Held {
-    /// Cuts whoever holds the most, unless that is `asking`, who would hold `wanted`. Answers who was cut.
+    /// Cuts whoever holds the most, unless that is `asking`, who would hold `wanted`. Answers who was cut. What they ask
+    /// for from now on is counted afresh.
     fn cut_greediest(&mut self, asking: Owner, wanted: usize) -> Option<Owner> {
-        let others = self.owners.iter_mut().filter(|(owner, it)| **owner != asking && !it.cut.is_cancelled());
-        let (owner, greediest) = others.max_by_key(|(owner, holding)| (holding.bytes, **owner))?;
-        if greediest.bytes < wanted {
+        let others = self.owners.iter().filter(|(owner, _)| **owner != asking);
+        let (owner, bytes) =
+            others.map(|(owner, it)| (*owner, it.bytes)).max_by_key(|(owner, it)| (*it, *owner))?;
+        if bytes < wanted {
             return None;
         }
-        greediest.cut.cancel();
-        self.leaving += greediest.bytes;
-        let owner = *owner;
+        let holding = self.owners.remove(&owner)?;
+        holding.cut.cancel();
+        self.leaving += bytes;
         let who = match owner {
             Owner::User(user) => user.to_string(),
             Owner::Address(address) => address.to_string(),
         };
-        tracing::warn!(
-            who,
-            bytes = greediest.bytes,
-            "the memory limit is reached: who holds the most is cut"
-        );
+        tracing::warn!(who, bytes, "the memory limit is reached: who holds the most is cut");
         Some(owner)
     }
 
-    /// Holds `after` bytes for somebody in the place of `before`.
-    fn change(&mut self, owner: Owner, before: usize, after: usize) {
-        let Some(own) = self.owners.get_mut(&owner) else { return };
-        own.bytes = own.bytes + after - before;
+    /// Holds `after` bytes for a reservation in the place of `before`.
+    fn change(&mut self, owner: Owner, is_cut: bool, before: usize, after: usize) {
         self.bytes = self.bytes + after - before;
-        if own.cut.is_cancelled() {
+        if is_cut {
             self.leaving = self.leaving + after - before;
+        } else if let Some(own) = self.owners.get_mut(&owner) {
+            own.bytes = own.bytes + after - before;
         }
     }
 }
@@ -170,12 +172,16 @@ impl Reservation {
                 return Err(OutOfMemory);
             }
             let wanted = held.owners.get(&self.owner).map_or(0, |own| own.bytes) + more;
-            // What is about to be let go is not waited for: the default limit leaves room for it.
-            while held.bytes - held.leaving + more > self.memory.limit {
+            // What is about to be let go is not waited for, as far as the default limit leaves room for it.
+            let limit = self.memory.limit;
+            while held.bytes - held.leaving.min(limit / LEAVING_SHARE) + more > limit {
+                if held.leaving > limit / LEAVING_SHARE {
+                    return Err(OutOfMemory);
+                }
                 cut.push(held.cut_greediest(self.owner, wanted).ok_or(OutOfMemory)?);
             }
         }
-        held.change(self.owner, self.bytes, bytes);
+        held.change(self.owner, self.cut.is_cancelled(), self.bytes, bytes);
         drop(held);
         self.bytes = bytes;
         Ok(())
@@ -206,10 +212,13 @@ impl std::fmt::Debug for Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut held = self.memory.held.lock();
-        held.change(self.owner, self.bytes, 0);
+        let is_cut = self.cut.is_cancelled();
+        held.change(self.owner, is_cut, self.bytes, 0);
+        if is_cut {
+            return;
+        }
         if let Some(own) = held.owners.get_mut(&self.owner) {
             own.reservations -= 1;
-            // Who was cut begins afresh when all of it has been let go.
             if own.reservations == 0 {
                 held.owners.remove(&self.owner);
             }
@@ -272,10 +281,10 @@ mod tests {
         assert!(greedy.is_cut() && also_greedy.is_cut() && !modest.is_cut());
         assert_eq!(greedy.set(55), Err(OutOfMemory));
         greedy.set(10).unwrap();
-        drop((greedy, also_greedy));
-        assert_eq!(memory.held(), 40);
         let again = memory.reserve(user(1), 40).unwrap();
-        assert!(!again.is_cut(), "they begin afresh");
+        assert!(!again.is_cut(), "they begin afresh, whatever is still to be let go");
+        drop((greedy, also_greedy));
+        assert_eq!((memory.held(), memory.held.lock().leaving), (80, 0));
         drop((again, modest));
         assert!(memory.held.lock().owners.is_empty(), "nobody is remembered");
     }
@@ -300,6 +309,21 @@ mod tests {
         assert!(memory.reserve(user(1), 61).is_err(), "they would hold more than the other");
         assert!(!modest.is_cut());
         assert_eq!(memory.held(), 40);
+    }
+
+    #[test]
+    fn what_is_not_let_go_is_waited_for_in_the_end() {
+        let memory = Memory::new(100);
+        let stuck: Vec<_> = (1..=4).map(|nr| memory.reserve(user(nr), 25).unwrap()).collect();
+        let next = memory.reserve(user(5), 20).unwrap();
+        assert_eq!(stuck.iter().filter(|it| it.is_cut()).count(), 1);
+        let another = memory.reserve(user(6), 20);
+        assert_eq!(stuck.iter().filter(|it| it.is_cut()).count(), 2);
+        let refused = memory.reserve(user(7), 20);
+        assert!(refused.is_err() && memory.held() <= 150, "{} bytes", memory.held());
+        drop((stuck, next, another));
+        assert!(memory.reserve(user(7), 100).is_ok());
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]

@@ -386,6 +386,8 @@ impl Session {
         // What was queued before is sent first: the lane opens behind a marker that is queued now.
         if outgoing.awaited.is_some() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
             outgoing.wire = outgoing.awaited.take();
+            // What waits in that queue leaves by the websocket, and is fetched by nobody.
+            (outgoing.polled, outgoing.reservation) = (0, None);
         }
         outgoing.wire.as_ref()
     }

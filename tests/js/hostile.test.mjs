@@ -65,7 +65,7 @@ function attack(name, work) {
       assert.ok(peak < MEMORY_MIB - 100, `${peak.toFixed()} MiB of memory were used`);
       const newcomer = await camel.enter(server, await camel.register(server, 'newcomer'));
       newcomer.disconnect();
-      assert.ok(crowd.acknowledged > acknowledged, 'the others went on talking');
+      await until(() => crowd.acknowledged > acknowledged, 'others going on to talk');
       console.log(`      ${name}: peak ${peak.toFixed()} MiB, p99 of the others ${ratio(crowd.p99())}`);
     } finally {
       connections.splice(0).forEach((connection) => connection.destroy());
@@ -165,6 +165,13 @@ describe('before anybody is known', () => {
   attack('1,100 idle connections keep nobody out', async () => {
     const idle = Array.from({ length: 1_100 }, raw);
     await Promise.all(idle.map((connection) => connection.connected));
+    for (let i = 0; i < 20; i++) assert.equal((await request(server, { path: '/healthz' })).status, 200);
+  });
+
+  attack('websockets that say nothing make room like other connections', async () => {
+    for (let i = 0; i < 900; i++) (await rawSocket()).stopReading();
+    assert.ok(heldOpen(server) < 400, `${heldOpen(server)} connections of one address`);
+    for (const connection of connections.splice(0)) connection.destroy();
     for (let i = 0; i < 20; i++) assert.equal((await request(server, { path: '/healthz' })).status, 200);
   });
 
@@ -302,6 +309,35 @@ describe('by those who have an account', () => {
     for (const socket of sockets) socket._socket.write(half);
     await until(() => sockets.some((socket) => socket.readyState === socket.CLOSED), 'the end of some of them');
     sockets.forEach((socket) => socket.terminate());
+  });
+
+  attack('one account does not take all connections', async () => {
+    const greedy = await greedyAccount();
+    const ask = `GET /api/validate-token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${greedy.token}\r\n\r\n`;
+    const kept = Array.from({ length: 1_000 }, () => raw().say(ask));
+    await Promise.all(kept.map((connection) => connection.connected));
+    for (let i = 0; i < 20; i++) assert.equal((await request(server, { path: '/healthz' })).status, 200);
+    await until(() => heldOpen(server) < 400, 'room for others');
+  });
+
+  attack('large events that mean nothing are dear', async () => {
+    const greedy = await greedyAccount();
+    const nonsense = `42["privateMessage",${'0,'.repeat(MIB)}0]`;
+    const sockets = [];
+    for (let i = 0; i < 4; i++) sockets.push(await join(server, { token: greedy.token }));
+    const refusals = [];
+    for (const socket of sockets) {
+      socket.on('message', (data) => data.toString().includes('rate_limited') && refusals.push(data));
+      for (let i = 0; i < 4; i++) socket.send(nonsense);
+    }
+    await until(() => refusals.length > 0, 'a refusal', 60_000);
+    sockets.forEach((socket) => socket.terminate());
+  });
+
+  attack('pings of a logged-in websocket have an end', async () => {
+    const socket = await join(server, { token: (await greedyAccount()).token });
+    for (let i = 0; i < 10_000; i++) socket.ping();
+    await within(socket.closed, LIMIT, 'the end of the session');
   });
 
   attack('a logged-in session may not ask to be connected without end', async () => {

@@ -106,6 +106,7 @@ impl Authenticator {
         }
         // A request's connection counts as somebody's from now on; see `transport::Connection`.
         crate::transport::Connection::set_current_known(user.id);
+        crate::http::Caller::is(user.id);
         Ok(Authenticated { user, identity })
     }
 

@@ -1,13 +1,14 @@
 //! Bodies of requests and answers, accounted for in the process's [`Memory`](crate::memory::Memory).
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chat_core::id::UserId;
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
@@ -21,14 +22,43 @@ const PIECE: usize = 64 << 10;
 pub(super) struct RequestMemory(Arc<Mutex<Received>>);
 
 struct Received {
-    reservation: Reservation,
+    memory: Arc<Memory>,
+    address: Owner,
+    /// Begun when it is worth it, and when it may be known whose it is.
+    reservation: Option<Reservation>,
     bytes: usize,
     refused: bool,
 }
 
+/// Whose a request is, once that is known.
+#[derive(Clone, Default)]
+pub(crate) struct Caller(Arc<OnceLock<UserId>>);
+
+tokio::task_local! {
+    static CALLER: Caller;
+}
+
+impl Caller {
+    /// Has [`Self::is`] mean this request while `work` is done.
+    pub(super) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
+        CALLER.scope(self, work).await
+    }
+
+    /// The request that is being answered is this person's.
+    pub(crate) fn is(user: UserId) {
+        let _ = CALLER.try_with(|caller| caller.0.set(user));
+    }
+
+    /// Who pays for the request that is being answered: the person, or their address while nobody is known.
+    pub(super) fn owner(&self, address: Owner) -> Owner {
+        self.0.get().map_or(address, |user| Owner::User(*user))
+    }
+}
+
 /// Accounts for the body of a request as it comes. What is answered is to be kept until the request is answered.
-pub(super) fn request(memory: &Arc<Memory>, owner: Owner, request: Request) -> (Request, RequestMemory) {
-    let received = Received { reservation: memory.begin(owner), bytes: 0, refused: false };
+pub(super) fn request(memory: &Arc<Memory>, address: Owner, request: Request) -> (Request, RequestMemory) {
+    let (memory, reservation) = (memory.clone(), None);
+    let received = Received { memory, address, reservation, bytes: 0, refused: false };
     let received = Arc::new(Mutex::new(received));
     let accounted = received.clone();
     let request = request.map(|body| {
@@ -38,6 +68,13 @@ pub(super) fn request(memory: &Arc<Memory>, owner: Owner, request: Request) -> (
         Body::new(Accounted { body, received: accounted })
     });
     (request, RequestMemory(received))
+}
+
+impl Received {
+    fn reserve(&mut self) -> Result<(), OutOfMemory> {
+        let owner = CALLER.try_with(|caller| caller.owner(self.address)).unwrap_or(self.address);
+        self.reservation.get_or_insert_with(|| self.memory.begin(owner)).set(self.bytes)
+    }
 }
 
 impl RequestMemory {
@@ -83,12 +120,11 @@ impl HttpBody for Accounted {
         let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
         let mut received = self.received.lock();
         received.bytes += frame.data_ref().map_or(0, Bytes::len);
-        if received.bytes >= MIN_ACCOUNTED {
-            let bytes = received.bytes;
-            if let Err(refused) = received.reservation.set(bytes) {
-                received.refused = true;
-                return Poll::Ready(Some(Err(axum::Error::new(refused))));
-            }
+        if received.bytes >= MIN_ACCOUNTED
+            && let Err(refused) = received.reserve()
+        {
+            received.refused = true;
+            return Poll::Ready(Some(Err(axum::Error::new(refused))));
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -188,6 +224,25 @@ mod tests {
         let other = memory.reserve(Owner::Address([10, 0, 0, 2].into()), 1 << 19).unwrap();
         let _more = memory.reserve(Owner::Address([10, 0, 0, 3].into()), 1 << 18).unwrap();
         assert!(other.is_cut() ^ first.frame().await.unwrap().is_err(), "one of both");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_for_its_sender_once_that_is_known() {
+        let memory = Memory::new(1 << 20);
+        let caller = Caller::default();
+        let user = UserId::from_bytes([7; 12]);
+        let received = caller.clone().scope(async {
+            let (received, held) = request(&memory, owner(), Request::new(Body::from(vec![7; 100_000])));
+            Caller::is(user);
+            received.into_body().collect().await.unwrap();
+            held
+        });
+        let held = received.await;
+        assert_eq!(caller.owner(owner()), Owner::User(user));
+        let modest = memory.reserve(owner(), 1 << 19).unwrap();
+        let _more = memory.reserve(Owner::User(UserId::from_bytes([8; 12])), 1 << 19).unwrap();
+        assert!(modest.is_cut(), "not the sender, who holds less");
+        drop(held);
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ const PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long any body may take, and what is added for each [`BYTES_PER_SECOND`] of it that have come: 10 MB may take six
 /// minutes, and one that comes byte by byte half a minute.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-const BYTES_PER_SECOND: u32 = 32 << 10;
+const BYTES_PER_SECOND: u32 = 8 << 10;
 
 /// The body of a request, to be read as a JSON object.
 #[derive(Debug)]

@@ -41,7 +41,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let address = Address::of_request(&request, app.config.trust_proxy);
-    let owner = Owner::Address(address.0);
+    let (owner, caller) = (Owner::Address(address.0), accounted::Caller::default());
     // Long polling accounts for what it takes by account.
     let (mut request, received) = match is_below(&path, "/socket.io") {
         true => (request, None),
@@ -58,10 +58,13 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
         if method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             preflight(request.headers(), cors.is_some())
         } else {
-            AssertUnwindSafe(source.scope(next.run(request))).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!(%method, path, request_id, "a request handler panicked");
-                HttpError::internal().into_response()
-            })
+            AssertUnwindSafe(caller.clone().scope(source.scope(next.run(request))))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::error!(%method, path, request_id, "a request handler panicked");
+                    HttpError::internal().into_response()
+                })
         };
 
     let response = match &received {
@@ -69,7 +72,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
         None => response,
     };
     drop(received);
-    let mut response = json_error(accounted::response(&app.memory, owner, response));
+    let mut response = json_error(accounted::response(&app.memory, caller.owner(owner), response));
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         response = rate::complete(response);
     }

@@ -29,6 +29,7 @@ use axum::response::{IntoResponse, Response};
 use chat_core::error::{Error, ErrorKind};
 use serde::Serialize;
 
+pub(crate) use self::accounted::Caller;
 pub use self::body::Body;
 pub use self::caller::caller;
 pub use self::rate::{RateLimit, with_rate};

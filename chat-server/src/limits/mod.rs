@@ -274,6 +274,10 @@ impl Inbox {
         if wanted >= MIN_ACCOUNTED {
             let reservation = self.reservation.get_or_insert_with(|| self.memory.begin(self.owner));
             if reservation.set(wanted).is_err() {
+                if self.bytes == 0 {
+                    // One that was cut would never hold anything again.
+                    self.reservation = None;
+                }
                 return false;
             }
         }

@@ -202,11 +202,15 @@ impl Pending {
         &self.entry.url
     }
 
-    /// It is named. The picture that it replaced goes, if it is one of ours.
+    /// It is named. The picture that it replaced goes, if this server has stored it.
     pub(crate) async fn keep(self, replaced: Option<&str>) {
         let Self { images, entry } = self;
         if let Some(replaced) = replaced.filter(|replaced| *replaced != entry.url) {
-            images.remove(replaced).await;
+            // One that was here before this server, an old backend's default for instance, may be many people's.
+            let owner = entry.owner;
+            if images.blocking(move |images| images.ledger.has_picture(owner)).await.unwrap_or(false) {
+                images.remove(replaced).await;
+            }
         }
         let kept = images.blocking(move |images| {
             let is_mine = images.journal.forget(&entry.url)?;

@@ -82,6 +82,11 @@ impl Ledger {
         })
     }
 
+    /// Whether the profile picture of a person was stored by this server. Blocks.
+    pub(super) fn has_picture(&self, owner: UserId) -> io::Result<bool> {
+        self.change(owner, |usage| usage.picture > 0)
+    }
+
     fn change<T>(&self, owner: UserId, change: impl FnOnce(&mut Usage) -> T) -> io::Result<T> {
         let mut file = self.file(owner)?;
         // Released when the file is closed; another process may share the folder.

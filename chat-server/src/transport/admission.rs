@@ -223,13 +223,13 @@ impl Admission {
         state.packets
     }
 
-    /// What a request has left of its budget.
-    pub(super) fn spent(&self, left: PacketBudget) {
+    /// What a request has used of the budget that it was given; others may have used theirs meanwhile.
+    pub(super) fn spent(&self, given: PacketBudget, left: PacketBudget) {
         let mut state = self.state.lock();
-        state.packets.connects = state.packets.connects.min(left.connects);
-        if state.phase != Phase::Known {
-            state.packets = left;
-        }
+        let packets = &mut state.packets;
+        packets.connects = packets.connects.saturating_sub(given.connects - left.connects);
+        packets.packets = packets.packets.saturating_sub(given.packets - left.packets);
+        packets.binaries = packets.binaries.saturating_sub(given.binaries - left.binaries);
     }
 
     /// Takes into account that a frame of so many bytes has begun on a websocket.
@@ -262,7 +262,8 @@ impl Admission {
             }
             let says_something = match kind {
                 Kind::Text => head.starts_with(b"4"),
-                Kind::Binary => true,
+                // No dialect has any, and the library keeps what comes before the last.
+                Kind::Binary => false,
                 Kind::More => !head.is_empty(),
                 Kind::Control => false,
             };
@@ -351,7 +352,7 @@ mod tests {
     use super::*;
 
     fn admission() -> (Arc<Unauthenticated>, Arc<Admission>) {
-        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8, 2));
         let permit = unauthenticated.acquire(None, None).unwrap();
         (unauthenticated, Admission::for_tests(permit, Weak::new()))
     }
@@ -458,19 +459,21 @@ mod tests {
     fn requests_are_small_until_it_is_known_whose_they_are() {
         let (_all, one) = admission();
         assert_eq!(one.request_limit(1 << 24), MAX_UNAUTHENTICATED_BYTES);
-        let mut left = one.begin_request(MAX_UNAUTHENTICATED_BYTES);
+        let given = one.begin_request(MAX_UNAUTHENTICATED_BYTES);
+        let mut left = given;
         left.spend(b"40").unwrap();
-        one.spent(left);
+        one.spent(given, left);
         one.begin_request(MAX_UNAUTHENTICATED_BYTES - 10);
         assert_eq!(one.request_limit(1 << 24), 10);
         assert_eq!(one.begin_request(1).connects, UNAUTHENTICATED_PACKETS.connects - 1);
         one.set_known(USER);
         assert_eq!(one.request_limit(1 << 24), 1 << 24);
         for _ in 0..3 {
-            let mut left = one.begin_request(1 << 20);
+            let given = one.begin_request(1 << 20);
+            let mut left = given;
             assert_eq!(left.packets, MAX_PACKETS_AT_ONCE);
             left.spend(b"40").unwrap();
-            one.spent(left);
+            one.spent(given, left);
         }
         assert_eq!(one.begin_request(0).connects, MAX_CONNECTS - 3);
     }

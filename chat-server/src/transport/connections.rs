@@ -76,7 +76,7 @@ tokio::task_local! {
 
 impl Connections {
     pub(super) fn new(max: usize, per_address: Option<usize>, behind_proxy: bool) -> Arc<Self> {
-        let limits = UnauthenticatedLimits::shared_by((max / 2).min(MAX_UNAUTHENTICATED));
+        let limits = UnauthenticatedLimits::shared_by((max / 2).min(MAX_UNAUTHENTICATED), 2);
         let unauthenticated = Unauthenticated::new(limits.with_address(per_address));
         let known = Mutex::default();
         Arc::new(Self { max, open: AtomicUsize::new(0), unauthenticated, known, behind_proxy })

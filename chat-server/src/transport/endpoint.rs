@@ -1,4 +1,5 @@
-//! `/socket.io/`: polling requests go to socketioxide as they are, upgrades are answered here.
+//! `/socket.io/`: who may open a session, and how one is ended. Requests of long polling are read in [`super::polling`],
+//! upgrades are answered here.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
-use socketioxide::SocketIo;
 use socketioxide::service::SocketIoService;
+use socketioxide::{ParserConfig, SocketIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
@@ -42,6 +43,9 @@ use crate::security_log::Source;
 pub(super) const ENGINE_MAX_PAYLOAD: u64 = 1 << 40;
 
 pub(super) type Engine = SocketIoService<NotSocketIo>;
+
+/// Most bytes of the binary attachments of one packet.
+const MAX_BINARY_BYTES: usize = 64 << 10;
 
 /// How often it is looked which sessions are due.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -89,6 +93,12 @@ impl SocketIoEndpoint {
             // Of Engine.IO 4 only, and for who is refused not again: `sweep` sees to all of them. Shorter must it not be.
             .connect_timeout(HANDSHAKE_TIMEOUT)
             .max_buffer_size(config.max_queue)
+            // No dialect has binary attachments, and unfinished ones are kept.
+            .with_parser(
+                ParserConfig::common()
+                    .max_incoming_binary_buf_size(MAX_BINARY_BYTES)
+                    .max_incoming_binaries(8),
+            )
             .ws_max_message_size(config.max_packet)
             .ws_max_frame_size(config.max_packet)
             .ws_read_buffer_size(1024)
@@ -96,7 +106,8 @@ impl SocketIoEndpoint {
         let gate = Gate { engine, wires, admissions: Arc::default() };
         connect::let_in(&io, app, &gate, &polling);
         app.spawn(sweep(Arc::downgrade(app), gate.clone()));
-        let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated);
+        // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
+        let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
         let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
         Self { gate, io, app: app.clone(), polling, unauthenticated }
     }

@@ -8,8 +8,10 @@ pub(super) enum Seen {
     Begin {
         /// Bytes of the payload.
         length: u64,
+        /// Bytes of the message that it is a part of, up to its end: whoever takes messages apart keeps them all.
+        message: u64,
     },
-    /// Its payload begins so.
+    /// Its payload begins so; of a message in several frames, as soon as two bytes are known.
     Payload {
         /// What kind of frame it is.
         kind: Kind,
@@ -43,6 +45,17 @@ pub(super) struct FrameScanner {
     has_begun: bool,
     /// Bytes to come of a payload whose begin was told.
     left: u64,
+    /// The message that is not at its end.
+    message: Option<Message>,
+}
+
+/// What is known of a message in several frames.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    kind: Kind,
+    bytes: u64,
+    head: [u8; 2],
+    known: usize,
 }
 
 /// Two bytes, a length of eight, a mask of four, and two bytes of the payload.
@@ -81,8 +94,10 @@ impl FrameScanner {
             return Ok(());
         }
         let (behind_length, length) = self.length();
+        let is_control = self.head[0] & 0x08 != 0;
         if !std::mem::replace(&mut self.has_begun, true) {
-            each(Seen::Begin { length })?;
+            let before = self.message.filter(|_| !is_control).map_or(0, |message| message.bytes);
+            each(Seen::Begin { length, message: before.saturating_add(length) })?;
         }
         if read < self.wanted() {
             return Ok(());
@@ -94,19 +109,37 @@ impl FrameScanner {
             let mask = if self.mask_length() == 4 { self.head[behind_length + at] } else { 0 };
             *byte = self.head[payload + at] ^ mask;
         }
+        (self.left, self.read, self.has_begun) = (length - available as u64, 0, false);
+        if is_control {
+            return each(Seen::Payload { kind: Kind::Control, head, available });
+        }
         let kind = match self.head[0] & 0x0f {
             1 => Kind::Text,
             2 => Kind::Binary,
-            0 => Kind::More,
-            _ => Kind::Control,
+            _ => Kind::More,
         };
-        (self.left, self.read, self.has_begun) = (length - available as u64, 0, false);
-        each(Seen::Payload { kind, head, available })
+        let new = Message { kind, bytes: 0, head: [0; 2], known: 0 };
+        let mut message = self.message.filter(|_| kind == Kind::More).unwrap_or(new);
+        message.bytes = message.bytes.saturating_add(length);
+        let was_known = message.known == 2;
+        for byte in &head[..available] {
+            if message.known < 2 {
+                message.head[message.known] = *byte;
+                message.known += 1;
+            }
+        }
+        let is_last = self.head[0] & 0x80 != 0;
+        self.message = (!is_last).then_some(message);
+        // A message is told once: when its begin is known, or at its end.
+        if !was_known && (message.known == 2 || is_last) {
+            return each(Seen::Payload { kind: message.kind, head: message.head, available: message.known });
+        }
+        each(Seen::Payload { kind: Kind::More, head, available })
     }
 
-    /// Whether a frame whose length was told has not come to its end.
+    /// Whether a frame or message whose length was told has not come to its end.
     pub(super) fn is_inside(&self) -> bool {
-        self.left > 0 || self.has_begun
+        self.left > 0 || self.has_begun || self.message.is_some()
     }
 
     fn length(&self) -> (usize, u64) {
@@ -191,7 +224,7 @@ mod tests {
                 scanner
                     .scan(bytes, |seen| {
                         match seen {
-                            Seen::Begin { length } => found.push((length, Vec::new())),
+                            Seen::Begin { length, .. } => found.push((length, Vec::new())),
                             Seen::Payload { head, available, .. } => {
                                 found.last_mut().unwrap().1.extend(&head[..available]);
                             }
@@ -222,6 +255,42 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_pieces_is_told_by_its_begin_and_its_sum() {
+        let open = |opcode, payload: &[u8]| {
+            let mut frame = masked(opcode, payload);
+            frame[0] &= 0x7f;
+            frame
+        };
+        // Nothing, then `4`, a ping in between, then `0{}` and the end.
+        let stream =
+            [open(1, b""), open(0, b"4"), masked(9, b""), masked(0, b"0{}"), masked(1, b"3")].concat();
+        let (mut scanner, mut told, mut sums) = (FrameScanner::default(), Vec::new(), Vec::new());
+        for byte in stream.chunks(1) {
+            scanner
+                .scan(byte, |seen| {
+                    match seen {
+                        Seen::Begin { message, .. } => sums.push(message),
+                        Seen::Payload { kind, head, available } => {
+                            told.push((kind, head[..available].to_vec()));
+                        }
+                    }
+                    Ok::<_, ()>(())
+                })
+                .unwrap();
+        }
+        assert_eq!(sums, [0, 1, 0, 4, 1]);
+        let expected: [(Kind, &[u8]); 5] = [
+            (Kind::More, b""),
+            (Kind::More, b"4"),
+            (Kind::Control, b""),
+            (Kind::Text, b"40"),
+            (Kind::Text, b"3"),
+        ];
+        assert_eq!(told, expected.map(|(kind, head)| (kind, head.to_vec())));
+        assert!(!scanner.is_inside());
+    }
+
+    #[test]
     fn a_length_is_told_before_anything_of_the_payload_has_come() {
         let frame = masked(1, &[b'4'; 1_000_000]);
         let (mut scanner, mut told) = (FrameScanner::default(), None);
@@ -234,7 +303,7 @@ mod tests {
                 })
                 .unwrap();
         }
-        assert_eq!(told, Some(Seen::Begin { length: 1_000_000 }));
+        assert_eq!(told, Some(Seen::Begin { length: 1_000_000, message: 1_000_000 }));
         assert!(scanner.is_inside());
     }
 }

@@ -73,13 +73,19 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
     fn screen(&mut self, read: &[u8]) -> io::Result<()> {
         let (admission, reserved) = (&self.admission, &mut self.frame);
         let screened = self.scanner.scan(read, |seen| match seen {
-            Seen::Begin { length } => {
+            Seen::Begin { length, message } => {
                 admission.frame(length)?;
-                // The websocket library makes room for the whole frame at once, and there is a copy when it is taken apart.
-                let length = usize::try_from(length).unwrap_or(usize::MAX);
-                let reserving = admission.reserve(length.saturating_mul(2));
-                *reserved = reserving.map_err(|_| OverBudget)?.map(Box::new);
-                Ok(())
+                // The websocket library makes room for the whole frame at once and keeps a message until its end, and
+                // there is a copy when it is taken apart.
+                let wanted = usize::try_from(message).unwrap_or(usize::MAX).saturating_mul(2);
+                match reserved {
+                    Some(reserved) if reserved.bytes() >= wanted => Ok(()),
+                    Some(reserved) => reserved.set(wanted).map_err(|_| OverBudget),
+                    None => {
+                        *reserved = admission.reserve(wanted).map_err(|_| OverBudget)?.map(Box::new);
+                        Ok(())
+                    }
+                }
             }
             Seen::Payload { kind, head, available } => admission.packet(&head[..available], kind),
         });
@@ -320,7 +326,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let wire = Arc::new(Wire::new());
         let early = bytes::Bytes::from_static(b"early");
-        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8));
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8, 2));
         let permit = unauthenticated.acquire(None, None).unwrap();
         let admission = Admission::for_tests(permit, Arc::downgrade(&wire));
         (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None, admission), theirs, wire)

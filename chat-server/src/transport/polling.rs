@@ -35,8 +35,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for somebody who is not known yet, whatever the size.
 const UNAUTHENTICATED_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a body that must come in a second, on the whole.
-const MIN_BODY_RATE: usize = 16 << 10;
+/// Bytes of a body that must come in a second, on the whole: half of what the slowest mobile networks carry.
+const MIN_BODY_RATE: usize = 8 << 10;
 
 impl SocketIoEndpoint {
     pub(super) async fn poll(self, request: Request) -> Response {
@@ -106,9 +106,10 @@ impl SocketIoEndpoint {
             _ => read_body(body, admission, most, &mut reservation).await,
         };
         let read = read.and_then(|bytes| {
-            let mut budget = admission.begin_request(bytes.len());
-            let payload = payload::as_v4(bytes, encoding(parts), &mut budget);
-            admission.spent(budget);
+            let given = admission.begin_request(bytes.len());
+            let mut left = given;
+            let payload = payload::as_v4(bytes, encoding(parts), &mut left);
+            admission.spent(given, left);
             payload.map_err(|error| {
                 tracing::debug!(%error, "a payload of long polling was refused");
                 Refusal::Malformed

@@ -26,10 +26,11 @@ pub(super) struct UnauthenticatedLimits {
 }
 
 impl UnauthenticatedLimits {
-    /// Limits for so many of all: a quarter for an address, half for a site. Never none.
-    pub(super) fn shared_by(all: usize) -> Self {
+    /// Limits for so many of all: one of so many parts for an address, and half as much again for a site. Never none.
+    pub(super) fn shared_by(all: usize, parts: usize) -> Self {
         let all = all.max(4);
-        Self { all, address: all / 4, site: all / 2 }
+        let address = (all / parts.max(1)).max(1);
+        Self { all, address, site: address + address / 2 }
     }
 
     /// The same with so many for an address, if that is given.
@@ -57,6 +58,14 @@ struct Present {
 struct Holder {
     address: IpAddr,
     leave: Option<Arc<Leave>>,
+}
+
+/// Among whom somebody is to make room.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    All,
+    Address(IpAddr),
+    Site(IpAddr),
 }
 
 /// How a holder is asked to leave.
@@ -108,14 +117,14 @@ impl Unauthenticated {
         let limited = !address.is_unspecified();
         let mut present = self.present.lock();
         if limited && present.of_address(address) >= self.limits.address {
-            present.evict_from(|holder| holder == address)?;
+            present.evict(Which::Address(address))?;
         }
         let site = site(address);
         if limited && present.by_site.get(&site).copied().unwrap_or(0) >= self.site_limit(address) {
-            present.evict_from(|holder| self::site(holder) == site)?;
+            present.evict(Which::Site(site))?;
         }
         if present.all.len() >= self.limits.all {
-            present.evict_from(|_| true)?;
+            present.evict(Which::All)?;
         }
         let number = present.next;
         present.next += 1;
@@ -127,7 +136,7 @@ impl Unauthenticated {
 
     /// Asks the oldest that does nothing to leave; answers whether there was one.
     pub(super) fn evict_one(&self) -> bool {
-        self.present.lock().evict_from(|_| true).is_ok()
+        self.present.lock().evict(Which::All).is_ok()
     }
 
     fn site_limit(&self, address: IpAddr) -> usize {
@@ -140,14 +149,28 @@ impl Present {
         self.by_address.get(&address).map_or(0, BTreeSet::len)
     }
 
-    fn evict_from(&mut self, concerns: impl Fn(IpAddr) -> bool) -> Result<(), TooMany> {
-        let mut oldest = self.all.iter().filter(|(_, holder)| concerns(holder.address)).take(MAX_LOOKED_AT);
-        let number = oldest.find_map(|(number, holder)| {
-            let leave = holder.leave.as_ref().filter(|leave| leave.busy.load(Ordering::Relaxed) == 0)?;
+    /// Asks the oldest of these that does nothing to leave.
+    fn evict(&mut self, which: Which) -> Result<(), TooMany> {
+        let can_leave = |number: &u64| {
+            let leave = self.all.get(number)?.leave.as_ref()?;
+            (leave.busy.load(Ordering::Relaxed) == 0).then_some(*number)
+        };
+        let number = match which {
+            Which::All => self.all.keys().take(MAX_LOOKED_AT).find_map(can_leave),
+            Which::Address(address) => {
+                let theirs = self.by_address.get(&address);
+                theirs.and_then(|theirs| theirs.iter().take(MAX_LOOKED_AT).find_map(can_leave))
+            }
+            Which::Site(site) => {
+                let theirs = self.all.iter().filter(|(_, holder)| self::site(holder.address) == site);
+                theirs.map(|(number, _)| number).take(MAX_LOOKED_AT).find_map(can_leave)
+            }
+        };
+        let number = number.ok_or(TooMany)?;
+        if let Some(leave) = self.all.get(&number).and_then(|holder| holder.leave.as_ref()) {
             leave.ask();
-            Some(*number)
-        });
-        self.remove(number.ok_or(TooMany)?);
+        }
+        self.remove(number);
         Ok(())
     }
 

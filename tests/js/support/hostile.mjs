@@ -95,7 +95,7 @@ export async function rawWebSocket(server, version = 4) {
   );
   await within(
     new Promise((resolve) => {
-      connection.socket.on('data', () => connection.received.includes('"sid"') && resolve());
+      connection.socket.on('data', () => /"sid"|^HTTP\/1.1 [45]/.test(connection.received.toString()) && resolve());
       connection.closed.then(resolve);
     }),
     LIMIT,

@@ -89,35 +89,8 @@ async fn find(
     let mine = conversations_of(db, user).await?;
     let mut found = Found { logged: BTreeMap::new(), complete_to: last };
 
-    let sort = doc! { "position": 1 };
-    let sent = raw(db, MESSAGES);
-    let sent = sent.find(sent_in(&mine, after, last)).sort(sort);
-    let mut sent = sent.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
-    let (mut bytes, mut count, mut read_to) = (0, 0, after);
-    while sent.advance().await? {
-        if bytes > MOST_BYTES_AT_ONCE {
-            found.end(read_to);
-            break;
-        }
-        match documents::read_message(sent.current()) {
-            Ok(message) => {
-                (bytes, count) = (bytes + message.message.body.bytes.len(), count + 1);
-                read_to = message.position;
-                found.logged.insert(message.position, Logged::Sent(message.message));
-            }
-            Err(error) => {
-                let at = Reading::new("message", sent.current()).int("position");
-                let before = at.map_or(read_to, |at| Position(at.unsigned_abs().saturating_sub(1)));
-                if before <= after {
-                    return Err(error.into());
-                }
-                found.end(before);
-                break;
-            }
-        }
-    }
-    if count == most {
-        found.end(read_to);
+    for mine in mine.chunks(CONVERSATIONS_AT_ONCE) {
+        find_sent(db, mine, (after, last), most, &mut found).await?;
     }
 
     for filter in entries(&mine, user, after, last) {
@@ -198,6 +171,51 @@ pub(super) async fn count(
     Ok(Some(counted.min(most)))
 }
 
+/// The messages that were sent in these conversations.
+async fn find_sent(
+    db: &Database,
+    mine: &[ConversationId],
+    (after, last): (Position, Position),
+    most: usize,
+    found: &mut Found,
+) -> Result<(), Fault> {
+    let sort = doc! { "position": 1 };
+    let sent = raw(db, MESSAGES);
+    let sent = sent.find(sent_in(mine, after, last)).sort(sort);
+    let mut sent = sent.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
+    let (mut bytes, mut count, mut read_to) = (0, 0, after);
+    while sent.advance().await? {
+        if bytes > MOST_BYTES_AT_ONCE {
+            found.end(read_to);
+            break;
+        }
+        match documents::read_message(sent.current()) {
+            Ok(message) => {
+                (bytes, count) = (bytes + message.message.body.bytes.len(), count + 1);
+                read_to = message.position;
+                found.logged.insert(message.position, Logged::Sent(message.message));
+            }
+            Err(error) => {
+                let at = Reading::new("message", sent.current()).int("position");
+                let before = at.map_or(read_to, |at| Position(at.unsigned_abs().saturating_sub(1)));
+                if before <= after {
+                    return Err(error.into());
+                }
+                found.end(before);
+                break;
+            }
+        }
+    }
+    if count == most {
+        found.end(read_to);
+    }
+    Ok(())
+}
+
+/// So many conversations are asked for at once. Of up to 200 MongoDB merges the entries of its index; of more it would sort whole
+/// documents (`internalQueryMaxScansToExplode`).
+const CONVERSATIONS_AT_ONCE: usize = 100;
+
 /// The conversations of a person.
 async fn conversations_of(db: &Database, user: UserId) -> Result<Vec<ConversationId>, Fault> {
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
@@ -235,8 +253,11 @@ fn entries(
     let range = || range(after, last);
     let deletions = [Kind::MessageDeleted.word(), Kind::MessageRestored.word()];
     let not_mine: Vec<_> = mine.iter().map(|id| Bson::from(object_id(id.as_bytes()))).collect();
-    [
-        doc! { "room": any_of(mine), "_id": range() },
+    let rooms: Vec<_> = mine
+        .chunks(CONVERSATIONS_AT_ONCE)
+        .map(|mine| doc! { "room": any_of(mine), "_id": range() })
+        .collect();
+    let others = [
         doc! {
             "user": object_id(user.as_bytes()),
             "kind": Kind::MemberRemoved.word(),
@@ -244,6 +265,6 @@ fn entries(
             "room": { "$nin": not_mine },
         },
         doc! { "room": Bson::Null, "kind": { "$in": deletions.to_vec() }, "_id": range() },
-    ]
-    .into_iter()
+    ];
+    rooms.into_iter().chain(others)
 }

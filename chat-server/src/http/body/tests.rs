@@ -105,9 +105,9 @@ async fn a_body_has_time_by_its_size() {
         (1, 2, 21, 408, 20),
         // Small, and in time.
         (1, 25, 1, 200, 25),
-        // Large, over a line of 32 KiB a second and of a little less than it takes.
-        (32 << 10, 320, 1, 200, 320),
-        (28 << 10, 364, 1, 408, 233),
+        // Large, over a line of 8 KiB a second and of a little less than it takes.
+        (8 << 10, 1_280, 1, 200, 1_280),
+        (7 << 10, 1_457, 1, 408, 233),
     ] {
         let started = Instant::now();
         assert_eq!(status(in_parts(size, parts, seconds), MAX_BODY_BYTES).await, expected);
