@@ -337,6 +337,9 @@ impl App {
             Err(error) => {
                 let code = error.kind().code();
                 tracing::debug!(user.id = %user, code, "a command was refused before it was looked at");
+                if error.kind() == ErrorKind::RateLimited {
+                    self.note(SecurityEvent::LimitMet("budget"), Some(user));
+                }
                 return Dispatched::Done(Err(error));
             }
         };

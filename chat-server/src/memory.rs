@@ -236,17 +236,20 @@ pub fn default_limit() -> usize {
 /// With less not even one large message could be received.
 pub const MIN_LIMIT: usize = 64 << 20;
 
-/// The limit of the process's control group (cgroup v2, or v1), as it is seen from inside.
+/// The least limit of the process's control group and those above it (cgroup v2), or of the one that is seen from inside a
+/// container (v2 or v1).
 fn control_group() -> Option<usize> {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
-    let files = [
-        format!("/sys/fs/cgroup{own}/memory.max"),
-        "/sys/fs/cgroup/memory.max".to_owned(),
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned(),
-    ];
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let above = std::path::Path::new(own).ancestors();
+    let files = above.map(|group| {
+        format!("/sys/fs/cgroup{}/memory.max", group.display().to_string().trim_end_matches('/'))
+    });
+    let version_1 = "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned();
     // "max" is no number, and version 1 says so with one that is larger than any memory.
-    files.iter().find_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
+    let limits =
+        files.chain([version_1]).filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok());
+    limits.min()
 }
 
 fn process_limit() -> Option<usize> {

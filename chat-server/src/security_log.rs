@@ -114,7 +114,9 @@ pub struct SecurityLog {
 #[derive(Default)]
 struct Recent {
     seen: HashMap<Key, Seen>,
-    /// How much was left out, and since when.
+    /// How many of these are about no account: anybody can bring them about.
+    about_nobody: usize,
+    /// How much was left out since that was logged.
     left_out: u64,
 }
 
@@ -130,6 +132,9 @@ struct Seen {
     repeated: u64,
 }
 
+/// Most different lines in a minute that are about no account, so that strangers cannot push out what is about accounts.
+const MAX_LINES_ABOUT_NOBODY: usize = MAX_LINES / 2;
+
 impl SecurityLog {
     /// Notes that something has happened, to this account if one is known.
     pub fn note(&self, event: SecurityEvent, user: Option<UserId>, now: Timestamp) {
@@ -143,10 +148,13 @@ impl SecurityLog {
             }
             let seen = std::mem::replace(seen, Seen { since: now, repeated: 0 });
             sum_up(&key, &seen);
-        } else if recent.seen.len() >= MAX_LINES {
+        } else if recent.seen.len() >= MAX_LINES
+            || (user.is_none() && recent.about_nobody >= MAX_LINES_ABOUT_NOBODY)
+        {
             recent.left_out += 1;
             return;
         } else {
+            recent.about_nobody += usize::from(user.is_none());
             recent.seen.insert(key.clone(), Seen { since: now, repeated: 0 });
         }
         // Under the lock, so that lines are in order.
@@ -156,10 +164,13 @@ impl SecurityLog {
     /// Sums up what has happened again, where its minute is over, and forgets it.
     pub(crate) fn flush(&self, now: Timestamp) {
         let mut recent = self.recent.lock();
-        recent.seen.retain(|key, seen| {
-            let is_over = seen.since.after(WINDOW) <= now;
+        let Recent { seen, about_nobody, .. } = &mut *recent;
+        seen.retain(|key, seen| {
+            // A clock that was set back must not silence it.
+            let is_over = seen.since.after(WINDOW) <= now || seen.since > now;
             if is_over {
                 sum_up(key, seen);
+                *about_nobody -= usize::from(key.user.is_none());
             }
             !is_over
         });
@@ -351,14 +362,17 @@ pub(crate) mod tests {
             }
         };
         from_everywhere(START).await;
-        assert_eq!(lines.take().len(), MAX_LINES);
+        assert_eq!(lines.take().len(), MAX_LINES_ABOUT_NOBODY);
+        log.note(SecurityEvent::LogIn, Some(UserId::from_bytes([7; 12])), START);
+        assert_eq!(lines.take().len(), 1, "what is about an account is not pushed out");
         log.flush(START);
         let left_out = lines.take();
-        assert_eq!((left_out.len(), &left_out[0]["repeated"]), (1, &MAX_LINES.into()));
-        assert_eq!(log.recent.lock().seen.len(), MAX_LINES);
+        let expected = 2 * MAX_LINES - MAX_LINES_ABOUT_NOBODY;
+        assert_eq!((left_out.len(), &left_out[0]["repeated"]), (1, &expected.into()));
+        assert_eq!(log.recent.lock().seen.len(), MAX_LINES_ABOUT_NOBODY + 1);
         log.flush(START.after(WINDOW));
         assert!(log.recent.lock().seen.is_empty(), "nothing is kept");
         from_everywhere(START.after(WINDOW)).await;
-        assert_eq!(lines.take().len(), MAX_LINES);
+        assert_eq!(lines.take().len(), MAX_LINES_ABOUT_NOBODY);
     }
 }

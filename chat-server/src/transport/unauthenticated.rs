@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::wire::Wire;
 
@@ -44,7 +46,13 @@ impl UnauthenticatedLimits {
 pub(super) struct Unauthenticated {
     limits: UnauthenticatedLimits,
     present: Mutex<Present>,
+    /// Where nobody can be asked to leave: how many may come all the same, and since when that is counted.
+    late: Mutex<(usize, Instant)>,
 }
+
+/// In a second so many parts of all may come although there are too many. So when a flood has ended others get in at once,
+/// and need not wait until all of it has timed out; what that costs is bounded by the time-out.
+const LATE_PARTS: usize = 100;
 
 #[derive(Default)]
 struct Present {
@@ -94,7 +102,7 @@ const MAX_LOOKED_AT: usize = 4_096;
 impl Unauthenticated {
     /// Nobody is here yet.
     pub(super) fn new(limits: UnauthenticatedLimits) -> Arc<Self> {
-        Arc::new(Self { limits, present: Mutex::default() })
+        Arc::new(Self { limits, present: Mutex::default(), late: Mutex::new((0, Instant::now())) })
     }
 
     /// How many are here.
@@ -114,8 +122,23 @@ impl Unauthenticated {
         leave: Option<Arc<Leave>>,
     ) -> Result<Permit, TooMany> {
         let address = address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let limited = !address.is_unspecified();
+        let can_leave = leave.is_some();
         let mut present = self.present.lock();
+        if let Err(too_many) = self.make_room(&mut present, address)
+            && (can_leave || !self.may_come_late())
+        {
+            return Err(too_many);
+        }
+        let number = present.next;
+        present.next += 1;
+        present.all.insert(number, Holder { address, leave });
+        present.by_address.entry(address).or_default().insert(number);
+        *present.by_site.entry(site(address)).or_default() += 1;
+        Ok(Permit { unauthenticated: self.clone(), number })
+    }
+
+    fn make_room(&self, present: &mut Present, address: IpAddr) -> Result<(), TooMany> {
+        let limited = !address.is_unspecified();
         if limited && present.of_address(address) >= self.limits.address {
             present.evict(Which::Address(address))?;
         }
@@ -126,12 +149,16 @@ impl Unauthenticated {
         if present.all.len() >= self.limits.all {
             present.evict(Which::All)?;
         }
-        let number = present.next;
-        present.next += 1;
-        present.all.insert(number, Holder { address, leave });
-        present.by_address.entry(address).or_default().insert(number);
-        *present.by_site.entry(site).or_default() += 1;
-        Ok(Permit { unauthenticated: self.clone(), number })
+        Ok(())
+    }
+
+    fn may_come_late(&self) -> bool {
+        let mut late = self.late.lock();
+        if late.1.elapsed() >= Duration::from_secs(1) {
+            *late = (0, Instant::now());
+        }
+        late.0 += 1;
+        late.0 <= (self.limits.all / LATE_PARTS).max(1)
     }
 
     /// Asks the oldest that does nothing to leave; answers whether there was one.
@@ -264,8 +291,24 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
+    /// Nobody may come late.
     fn limits(all: usize, address: usize, site: usize) -> Arc<Unauthenticated> {
-        Unauthenticated::new(UnauthenticatedLimits { all, address, site })
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits { all, address, site });
+        *unauthenticated.late.lock() = (usize::MAX / 2, Instant::now() + Duration::from_secs(3_600));
+        unauthenticated
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_come_late_where_nobody_can_leave() {
+        let limits = UnauthenticatedLimits { all: 300, address: 2, site: 3 };
+        let unauthenticated = Unauthenticated::new(limits);
+        let from = || unauthenticated.acquire(address("10.0.0.1"), None);
+        let mut held: Vec<_> = (0..2).map(|_| from().unwrap()).collect();
+        for _ in 0..3 {
+            held.extend((0..3).map(|_| from().unwrap()));
+            assert_eq!(from().err(), Some(TooMany));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
     }
 
     #[test]
