@@ -84,6 +84,8 @@ impl PacketBudget {
 /// When it is malformed, or holds more packets than the budget has left; what was counted until then stays counted.
 pub fn as_v4(body: Bytes, encoding: Encoding, budget: &mut PacketBudget) -> Result<Bytes, PayloadError> {
     match encoding {
+        // No packet, where a separator would part two empty ones.
+        Encoding::V4 if body.is_empty() => Ok(body),
         Encoding::V4 => {
             body.split(|byte| *byte == SEPARATOR).try_for_each(|packet| budget.spend(packet))?;
             Ok(body)
@@ -256,6 +258,10 @@ mod tests {
             let mut left = budget;
             let body = Bytes::from(separated(packets));
             assert_eq!(as_v4(body, Encoding::V4, &mut left).is_ok(), good, "{packets:?}");
+        }
+        let nothing = PacketBudget { packets: 0, connects: 0, binaries: 0 };
+        for encoding in [Encoding::V4, Encoding::V3Text, Encoding::V3Binary] {
+            assert_eq!(as_v4(Bytes::new(), encoding, &mut nothing.clone()), Ok(Bytes::new()), "{encoding:?}");
         }
         assert_eq!(count("2:402:40", Encoding::V3Text), Err(PayloadError::TooMany));
         assert_eq!(count("4:b4AQ4:b4AQ", Encoding::V3Text), Err(PayloadError::TooMany));
