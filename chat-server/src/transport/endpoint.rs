@@ -90,7 +90,7 @@ impl SocketIoEndpoint {
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
             .max_payload(ENGINE_MAX_PAYLOAD)
-            // Of Engine.IO 4 only, and for who is refused not again: `sweep` sees to all of them. Shorter must it not be.
+            // It ends only sessions of Engine.IO 4 that never connect; `sweep` ends all others. It must not come before that.
             .connect_timeout(HANDSHAKE_TIMEOUT)
             .max_buffer_size(config.max_queue)
             // No dialect has binary attachments, and unfinished ones are kept.
