@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
@@ -51,6 +52,8 @@ pub struct Presence {
 struct Both {
     here: Roster,
     others: Others,
+    /// How many changes have been told to the task that tells everybody.
+    changes: AtomicU64,
 }
 
 impl Both {
@@ -106,7 +109,12 @@ impl Presence {
     pub(crate) fn connect(&self, session: &Session) {
         let change = self.roster.here.connect(session.user, session.id);
         if let Some(roster) = session.dialect.roster {
+            let changes = self.roster.changes.load(Ordering::SeqCst);
             session.deliver_latest(&roster(&self.roster.online()));
+            if self.roster.changes.load(Ordering::SeqCst) != changes {
+                // The task may have sent this session a newer list before, which must not stay behind an older one.
+                self.changed.notify_one();
+            }
         }
         if change == RosterChange::CameOnline {
             self.elsewhere.lock().remove(&session.user);
@@ -139,7 +147,7 @@ impl Presence {
 
     /// Somebody came online on another node.
     pub(crate) fn others_came(&self) {
-        self.changed.notify_one();
+        self.tell();
     }
 
     /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
@@ -157,7 +165,7 @@ impl Presence {
         if mine.is_empty() && theirs.is_empty() {
             return;
         }
-        self.changed.notify_one();
+        self.tell();
         let stored_at = Instant::now() + STORED_ELSEWHERE;
         self.told_of.lock().extend(theirs.into_iter().map(|user| (stored_at, user, now)));
         let app = app.clone();
@@ -186,6 +194,11 @@ impl Presence {
         }
     }
 
+    fn tell(&self) {
+        self.roster.changes.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
     fn note(&self, user: UserId, change: RosterChange) {
         if change == RosterChange::Unchanged {
             return;
@@ -193,7 +206,7 @@ impl Presence {
         if let Some(outbox) = &self.outbox {
             outbox.moved(user);
         }
-        self.changed.notify_one();
+        self.tell();
     }
 }
 

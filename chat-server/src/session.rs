@@ -110,6 +110,10 @@ struct Outgoing {
     polled: usize,
     /// The server's memory for them, while they are many.
     reservation: Option<Box<Reservation>>,
+    /// An event of which only the latest counts is in socketioxide's queue and has not been fetched.
+    latest_is_queued: bool,
+    /// What is queued in its turn then.
+    latest: Option<Box<Frame>>,
     cursor: Cursor,
 }
 
@@ -199,6 +203,8 @@ impl Session {
                 awaited: None,
                 polled: 0,
                 reservation: None,
+                latest_is_queued: false,
+                latest: None,
                 cursor: Cursor::held(told),
             }),
             memory: app.memory.clone(),
@@ -349,6 +355,10 @@ impl Session {
         let mut outgoing = self.outgoing.lock();
         outgoing.polled = 0;
         outgoing.reservation = None;
+        outgoing.latest_is_queued = false;
+        if let Some(latest) = outgoing.latest.take() {
+            self.send_latest(&mut outgoing, &latest);
+        }
     }
 
     /// Whether the server has memory for so many bytes in socketioxide's queue.
@@ -388,6 +398,9 @@ impl Session {
             outgoing.wire = outgoing.awaited.take();
             // What waits in that queue leaves by the websocket, and is fetched by nobody.
             (outgoing.polled, outgoing.reservation) = (0, None);
+            if let (Some(wire), Some(latest)) = (&outgoing.wire, outgoing.latest.take()) {
+                wire.send_latest(latest.packet());
+            }
         }
         outgoing.wire.as_ref()
     }
@@ -397,10 +410,24 @@ impl Session {
         if self.cut.load(Ordering::Relaxed) {
             return;
         }
-        match self.lane(&mut self.outgoing.lock()) {
-            Some(wire) => wire.send_latest(frame.packet()),
-            // Fails only for a connection that has ended.
-            None => drop(self.socket.volatile().emit(frame.event, &(frame.data(),))),
+        self.send_latest(&mut self.outgoing.lock(), frame);
+    }
+
+    /// Not by socketioxide's volatile events: one that is sent while a websocket takes over comes after everything else, and
+    /// an older list would be the last.
+    fn send_latest(&self, outgoing: &mut Outgoing, frame: &Frame) {
+        if let Some(wire) = self.lane(outgoing) {
+            return wire.send_latest(frame.packet());
+        }
+        match outgoing.latest_is_queued {
+            true => outgoing.latest = Some(Box::new(frame.clone())),
+            // If there is no room it waits until something has been fetched.
+            false => {
+                outgoing.latest_is_queued = true;
+                if !self.send(outgoing, frame, MOST_UNSENT) {
+                    outgoing.latest = Some(Box::new(frame.clone()));
+                }
+            }
         }
     }
 
