@@ -354,14 +354,15 @@ impl Chat {
         let sender = self.directory.user(actor).await?;
         let recipient = self.directory.recipient(&conversation, actor).await?;
 
+        let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
+        let body = self.encode_body(kind, &content.text).await;
         let now = self.clock.now();
         let id = MessageId::from_bytes(self.ids.next(now));
-        let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         let new = NewMessage {
             id,
             conversation: conversation.id,
             sender: actor,
-            body: self.codec.encode(kind, content.text.as_bytes()),
+            body,
             file_name: content.file_name.clone(),
             image: content.image.clone(),
             client_id,

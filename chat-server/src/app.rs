@@ -34,7 +34,7 @@ use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig, private};
 use crate::expiry::{self, Expiries};
 use crate::http::{Address, HttpError, Readiness};
-use crate::limits::{Budgets, Cost, Full, Person, Rates, ReadPermit, ReadSlots, cost};
+use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
@@ -72,7 +72,9 @@ pub struct App {
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Who may read.
-    reads: ReadSlots,
+    reads: FairSlots,
+    /// Where what takes long is computed.
+    pub(crate) long_work: LongWork,
     /// What everybody may still do.
     pub(crate) budgets: Budgets,
     /// Turns for searching.
@@ -186,7 +188,12 @@ impl App {
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
         let chat = chat.with_codec(codec.clone());
-        let chat = Arc::new(chat.with_background(|work| drop(tokio::task::spawn_blocking(work))));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let long_work = LongWork::new(cores);
+        let chat = Arc::new(chat.with_background({
+            let long_work = long_work.clone();
+            move |work| long_work.run_next(work)
+        }));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
@@ -197,11 +204,11 @@ impl App {
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let memory = Memory::new(config.memory_limit);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
-            reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
+            reads: FairSlots::new(READS_AT_ONCE, MOST_WAITING),
+            long_work,
             budgets: Budgets::new(
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),
                 memory.clone(),
@@ -311,7 +318,8 @@ impl App {
     }
 
     async fn carry_out(&self, user: UserId, command: Command) -> Result<Reply, Error> {
-        match self.start(user, command).await {
+        let person = self.budgets.of(user, self.chat.now());
+        match self.start(user, &person, command).await {
             Dispatched::Done(reply) => reply,
             Dispatched::Storing(storing) => self.finish(user, storing.await),
         }
@@ -319,7 +327,7 @@ impl App {
 
     /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once. Not for
     /// searches, which have turns.
-    pub(crate) async fn start(&self, user: UserId, command: Command) -> Dispatched<'_> {
+    pub(crate) async fn start(&self, user: UserId, person: &Person, command: Command) -> Dispatched<'_> {
         if matches!(command, Command::Send { .. }) {
             let now = self.chat.now();
             if self.sends.check(&user, now).is_err() {
@@ -330,8 +338,8 @@ impl App {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
-        let (person, price) = (self.budgets.of(user, self.chat.now()), Cost::of(&command));
-        let _permit = match self.admit(user, &person, price, &command).await {
+        let price = Cost::of(&command);
+        let _permit = match self.admit(user, person, price, &command).await {
             Ok(permit) => permit,
             // Nothing was changed, and the store is well: nothing to look for, and no fault.
             Err(error) => {
@@ -342,6 +350,13 @@ impl App {
                 }
                 return Dispatched::Done(Err(error));
             }
+        };
+        // Compressing it comes before it is stored, and so while this is held.
+        let _turn = match &command {
+            Command::Send { content, .. } if content.text.len() > LONG_BYTES => {
+                self.long_work.turn(user).await
+            }
+            _ => None,
         };
         let only_reads = price == Cost::Read;
         match self.chat.start(&Actor { user }, command).await {
@@ -367,7 +382,7 @@ impl App {
         person: &Person,
         price: Cost,
         command: &Command,
-    ) -> Result<Option<ReadPermit>, Error> {
+    ) -> Result<Option<SlotPermit>, Error> {
         let wait = person.admit(price, self.chat.now())?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;

@@ -47,7 +47,7 @@ use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
-use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person, cost};
+use crate::limits::{Cost, Held, LONG_BYTES, MAX_UNSENT_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
@@ -64,7 +64,7 @@ const MOST_WAITING_BYTES: usize = 48 << 20;
 /// While more bytes than this wait for a client, nothing more is read for it.
 const ENOUGH_TO_ANSWER: usize = 4 << 20;
 /// A packet that is longer is read away from the threads that serve others.
-const LONG_PACKET: usize = 256 << 10;
+const LONG_PACKET: usize = LONG_BYTES;
 /// The pause before it is looked again whether a client that polls has fetched what waits.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -551,7 +551,7 @@ impl Session {
                 }
             }
             let Inbound { packet, ack, held } = item;
-            let (command, bytes) = self.decode(packet).await;
+            let (command, bytes) = self.decode(app, packet).await;
             let command = match command {
                 Ok(command) => {
                     let said =
@@ -585,11 +585,11 @@ impl Session {
                 Cost::Read => self.room_to_answer(app).await,
                 Cost::Send(_) | Cost::Change(_) | Cost::Profile => None,
             };
-            match app.start(self.user, command).await {
+            match app.start(self.user, &self.person, command).await {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
                 Dispatched::Done(reply) => {
                     self.finish_all(app, &mut under_way).await;
-                    self.answer_in_background_if_long(reply, ack).await;
+                    self.answer_in_background_if_long(app, reply, ack).await;
                 }
             }
         }
@@ -597,7 +597,7 @@ impl Session {
 
     /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
     /// a large file need not be kept twice while it is stored, so the packet is dropped here.
-    async fn decode(&self, packet: Value) -> (Result<Command, DecodeError>, usize) {
+    async fn decode(&self, app: &App, packet: Value) -> (Result<Command, DecodeError>, usize) {
         let dialect = self.dialect;
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let decode = move || {
@@ -608,7 +608,7 @@ impl Session {
             return decode();
         }
         // Fails only when it panics.
-        tokio::task::spawn_blocking(decode).await.unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
+        app.long_work.run(self.user, decode).await.unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
     }
 
     fn next(&self, under_way: usize) -> Next {
@@ -666,12 +666,17 @@ impl Session {
     }
 
     /// Answers, away from the threads that serve others if writing the answer takes long.
-    async fn answer_in_background_if_long(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {
+    async fn answer_in_background_if_long(
+        self: &Arc<Self>,
+        app: &App,
+        reply: Result<Reply, Error>,
+        ack: Option<Ack>,
+    ) {
         if !reply.as_ref().is_ok_and(|reply| cost::bytes_read(reply) > cost::LONG_ANSWER) {
             return self.answer(reply, ack);
         }
         let session = self.clone();
-        if tokio::task::spawn_blocking(move || session.answer(reply, ack)).await.is_err() {
+        if app.long_work.run(self.user, move || session.answer(reply, ack)).await.is_none() {
             self.panicked();
         }
     }

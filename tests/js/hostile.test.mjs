@@ -44,19 +44,20 @@ before(async () => {
   server = await startServer(env, undefined, [`-d ${MEMORY_MIB * 1024}`, '-n 1024']);
   crowd = await openCrowd(server, 100);
   // What the others are answered in while nobody attacks.
-  await until(() => crowd.times.length >= 1_000, 'a quiet time');
-  quiet = crowd.p99();
+  await until(async () => (await crowd.answered()) >= 1_000, 'a quiet time');
+  quiet = await crowd.p99();
   console.log(`      quiet: p99 ${quiet.toFixed()} ms`);
 });
 after(async () => {
   closeSockets();
+  crowd?.kill();
   await server?.finish();
 });
 
 /** An attack, after which the server is asked how it is. */
 function attack(name, work) {
   test(name, async () => {
-    const acknowledged = crowd.acknowledged;
+    const acknowledged = await crowd.acknowledged();
     nextAddress();
     try {
       await work();
@@ -65,8 +66,8 @@ function attack(name, work) {
       assert.ok(peak < MEMORY_MIB - 100, `${peak.toFixed()} MiB of memory were used`);
       const newcomer = await camel.enter(server, await camel.register(server, 'newcomer'));
       newcomer.disconnect();
-      await until(() => crowd.acknowledged > acknowledged, 'others going on to talk');
-      console.log(`      ${name}: peak ${peak.toFixed()} MiB, p99 of the others ${ratio(crowd.p99())}`);
+      await until(async () => (await crowd.acknowledged()) > acknowledged, 'others going on to talk');
+      console.log(`      ${name}: peak ${peak.toFixed()} MiB, p99 of the others ${ratio(await crowd.p99())}`);
     } finally {
       connections.splice(0).forEach((connection) => connection.destroy());
     }

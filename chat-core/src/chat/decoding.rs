@@ -1,4 +1,4 @@
-//! Decoding bodies, with bounds that count what comes out. What is stored may be a thousand times smaller than what it
+//! Encoding and decoding bodies, with bounds that count what comes out. What is stored may be a thousand times smaller than what it
 //! decodes to, so neither a number of messages nor their stored size bounds an answer.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::Chat;
-use crate::codec::{Blob, DecodeError, Encoding};
+use crate::codec::{Blob, DecodeError, Encoding, Kind};
 use crate::model::{Content, Message};
 use crate::store::{StoreError, StoredMessage};
 
@@ -109,6 +109,17 @@ impl Chat {
         // The first one always has room.
         let decoded = self.decode_within(stored, &mut Budget::new(0)).await?;
         decoded.ok_or_else(|| StoreError::Corrupt { what: "message body", id: id.to_string() })
+    }
+
+    /// What is stored of a text, made in the background if that may take long.
+    pub(super) async fn encode_body(&self, kind: Kind, text: &Arc<str>) -> Blob {
+        if text.len() <= LONG_BYTES || self.background.0.is_none() {
+            return self.codec.encode(kind, text.as_bytes());
+        }
+        let (codec, for_background) = (self.codec.clone(), text.clone());
+        let encoded = self.background.run(move || codec.encode(kind, for_background.as_bytes())).await;
+        // When it was dropped, since the program ends.
+        encoded.unwrap_or_else(|| self.codec.encode(kind, text.as_bytes()))
     }
 
     /// The bytes of a body, in the background if that may take long.

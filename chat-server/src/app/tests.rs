@@ -82,21 +82,26 @@ fn history(of: UserId) -> Command {
     Command::History { of: Destination::Person(UserKey::Id(of)), window, include_deleted: false }
 }
 
+async fn start(app: &App, user: UserId, command: Command) -> Dispatched<'_> {
+    let person = app.budgets.of(user, app.chat.now());
+    app.start(user, &person, command).await
+}
+
 #[tokio::test]
 async fn reading_takes_a_turn_and_too_many_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (app, ann) = app_of_one(&folder).await;
     let (most, most_of_one) = MOST_WAITING;
     let asked = |n: usize| match n % 2 {
-        0 => app.start(nth(n), Command::Sync { since: Some(Position(0)), limit: 1 }),
-        _ => app.start(nth(n), Command::ListUnread { limit: 1 }),
+        0 => start(&app, nth(n), Command::Sync { since: Some(Position(0)), limit: 1 }),
+        _ => start(&app, nth(n), Command::ListUnread { limit: 1 }),
     };
     let mut turns = Vec::new();
     for n in 0..READS_AT_ONCE.0 {
         turns.push(app.reads.acquire(nth(n)).await.unwrap());
     }
     // All of one person first: they must not take the places of others.
-    let of_one = (0..most_of_one).map(|_| Box::pin(app.start(ann, history(ann))));
+    let of_one = (0..most_of_one).map(|_| Box::pin(start(&app, ann, history(ann))));
     let mut of_one: Vec<_> = of_one.collect();
     let others = 0..most - most_of_one;
     let mut waiting: Vec<_> = others.map(|n| Box::pin(asked(n))).collect();
@@ -105,7 +110,9 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
         Poll::Ready(())
     })
     .await;
-    let Dispatched::Done(Err(error)) = app.start(ann, history(ann)).await else { panic!("too many of one") };
+    let Dispatched::Done(Err(error)) = start(&app, ann, history(ann)).await else {
+        panic!("too many of one")
+    };
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     poll_fn(|cx| {

@@ -50,7 +50,7 @@ impl Cost {
 }
 
 /// Writing an answer of more bytes than this takes so long that it is not done on a thread that serves others.
-pub(crate) const LONG_ANSWER: u64 = 256 << 10;
+pub(crate) const LONG_ANSWER: u64 = super::LONG_BYTES as u64;
 
 /// How many bytes were read for an answer, about.
 pub(crate) fn bytes_read(reply: &Reply) -> u64 {

@@ -11,6 +11,7 @@
 
 mod bucket;
 pub(crate) mod cost;
+mod long_work;
 mod slots;
 
 use std::collections::HashMap;
@@ -26,7 +27,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::bucket::Bucket;
 pub(crate) use self::bucket::Rate;
 pub(crate) use self::cost::Cost;
-pub(crate) use self::slots::{Full, ReadPermit, ReadSlots};
+pub(crate) use self::long_work::{LONG_BYTES, LongWork};
+pub(crate) use self::slots::{FairSlots, Full, SlotPermit};
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 
 /// Longest time by which somebody's command is held up; who would have to wait for longer is refused.

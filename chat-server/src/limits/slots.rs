@@ -1,5 +1,5 @@
-//! Who may read. A node reads so much at once, and so much of it for one person; those who wait take turns by person, so
-//! that whoever asks for a thousand things at once holds up themselves and nobody else.
+//! Slots for what is dear, such as reading. A node does so much of it at once, and so much of it for one person; those who
+//! wait take turns by person, so that whoever asks for a thousand things at once holds up themselves and nobody else.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Gives out permits to read.
+/// Gives out permits.
 #[derive(Clone)]
-pub(crate) struct ReadSlots(Arc<Mutex<Slots>>);
+pub(crate) struct FairSlots(Arc<Mutex<Slots>>);
 
 /// Too many wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,18 +36,18 @@ struct Slots {
 #[derive(Default)]
 struct Person {
     reading: usize,
-    waiting: VecDeque<oneshot::Sender<ReadPermit>>,
+    waiting: VecDeque<oneshot::Sender<SlotPermit>>,
     /// In the list of turns.
     has_turn: bool,
 }
 
 /// Reads; over when it is dropped.
-pub(crate) struct ReadPermit {
-    slots: ReadSlots,
+pub(crate) struct SlotPermit {
+    slots: FairSlots,
     user: UserId,
 }
 
-impl ReadSlots {
+impl FairSlots {
     /// So many read at once, and so many of them are of one person; so many more may wait, and so many of one person.
     pub(crate) fn new(
         (at_once, of_person): (usize, usize),
@@ -69,7 +69,7 @@ impl ReadSlots {
     ///
     /// # Errors
     /// When too many wait.
-    pub(crate) async fn acquire(&self, user: UserId) -> Result<ReadPermit, Full> {
+    pub(crate) async fn acquire(&self, user: UserId) -> Result<SlotPermit, Full> {
         let turn = {
             let mut slots = self.0.lock();
             let of_person = slots.of_person;
@@ -78,7 +78,7 @@ impl ReadSlots {
                 if person.reading < of_person {
                     person.reading += 1;
                     slots.reading += 1;
-                    return Ok(ReadPermit { slots: self.clone(), user });
+                    return Ok(SlotPermit { slots: self.clone(), user });
                 }
             }
             if slots.waiting >= slots.max_waiting {
@@ -109,7 +109,7 @@ impl ReadSlots {
             let (give, permit) = {
                 let mut slots = self.0.lock();
                 let Some((user, give)) = slots.next() else { return };
-                (give, ReadPermit { slots: self.clone(), user })
+                (give, SlotPermit { slots: self.clone(), user })
             };
             // Whoever has given up gives it back, and the next one gets it.
             drop(give.send(permit));
@@ -118,7 +118,7 @@ impl ReadSlots {
 }
 
 /// Somebody who waits.
-struct Waiting<'a>(&'a ReadSlots);
+struct Waiting<'a>(&'a FairSlots);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -136,7 +136,7 @@ impl Slots {
     }
 
     /// The next one who reads.
-    fn next(&mut self) -> Option<(UserId, oneshot::Sender<ReadPermit>)> {
+    fn next(&mut self) -> Option<(UserId, oneshot::Sender<SlotPermit>)> {
         if self.reading >= self.at_once {
             return None;
         }
@@ -166,7 +166,7 @@ impl Slots {
     }
 }
 
-impl Drop for ReadPermit {
+impl Drop for SlotPermit {
     fn drop(&mut self) {
         {
             let mut slots = self.slots.0.lock();
@@ -191,11 +191,11 @@ mod tests {
         UserId::from_bytes([n; 12])
     }
 
-    fn slots() -> ReadSlots {
-        ReadSlots::new((3, 2), (100, 5))
+    fn slots() -> FairSlots {
+        FairSlots::new((3, 2), (100, 5))
     }
 
-    fn is_empty(slots: &ReadSlots) -> bool {
+    fn is_empty(slots: &FairSlots) -> bool {
         let slots = slots.0.lock();
         slots.people.is_empty() && slots.turns.is_empty() && slots.reading == 0 && slots.waiting == 0
     }
@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_take_turns_by_person() {
-        let slots = ReadSlots::new((1, 1), (100, 100));
+        let slots = FairSlots::new((1, 1), (100, 100));
         let reading = slots.acquire(user(9)).await.unwrap();
         // Ann asks for five things before anybody else asks.
         let asked = [1, 1, 1, 1, 1, 2, 3, 2].map(|n| {
@@ -266,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_may_wait() {
-        let slots = ReadSlots::new((1, 1), (6, 5));
+        let slots = FairSlots::new((1, 1), (6, 5));
         let reading = slots.acquire(user(9)).await.unwrap();
         let wait = |n: u8| {
             let mut asked = Box::pin(slots.acquire(user(n)));

@@ -39,7 +39,7 @@ impl Session {
             if !self.is_over() {
                 let _answering = self.room_to_answer(app).await;
                 let reply = app.search_in_turn(self.user, command).await;
-                self.answer_in_background_if_long(reply, ack).await;
+                self.answer_in_background_if_long(app, reply, ack).await;
             }
             let due = self.searches.lock().next();
             for ack in due.replaced {

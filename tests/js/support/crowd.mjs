@@ -1,6 +1,12 @@
 // Ordinary clients who talk in pairs for as long as a test does something to the server, and what became of it.
 
+//
+// They live in a process of their own, so that what an attack costs the test is not taken for slowness of the server. This
+// file is that process, too.
+
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import * as camel from './camel.mjs';
@@ -10,8 +16,35 @@ import { until } from './wait.mjs';
 /** How often each says something. */
 const EVERY_MS = 400;
 
-/** Opens `count` pages, every other one by long polling alone, and has them talk until `stop` is called. */
+/** Opens `count` pages, every other one by long polling alone, and has them talk until `finish` is called. */
 export async function openCrowd(server, count) {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const child = fork(fileURLToPath(import.meta.url), [String(server.port), String(count)], { env, execArgv: [] });
+  const waiting = [];
+  child.on('message', ({ value, error }) => {
+    const { resolve, reject } = waiting.shift();
+    if (error === undefined) resolve(value);
+    else reject(new Error(error));
+  });
+  child.on('exit', () => waiting.splice(0).forEach(({ reject }) => reject(new Error('the crowd has ended'))));
+  const next = () => new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+  const ask = (what) => {
+    const answer = next();
+    child.send(what);
+    return answer;
+  };
+  await next();
+  return {
+    /** How many were answered since `p99` was asked for last. */
+    answered: () => ask('answered'),
+    acknowledged: () => ask('acknowledged'),
+    p99: () => ask('p99'),
+    finish: () => ask('finish'),
+    kill: () => child.kill(),
+  };
+}
+
+async function begin(server, count) {
   const people = [];
   for (let i = 0; i < count; i++) people.push(await camel.register(server, 'ordinary'));
   const pages = await Promise.all(
@@ -48,8 +81,12 @@ class Crowd {
     this.talking.catch(() => {});
   }
 
+  answered() {
+    return this.times.length;
+  }
+
   /** How many messages were acknowledged. */
-  get acknowledged() {
+  acknowledged() {
     return this.sent.reduce((sum, sent) => sum + sent.length, 0);
   }
 
@@ -72,4 +109,15 @@ class Crowd {
       page.disconnect();
     }
   }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const say = (work) => work.then(
+    (value) => process.send({ value }),
+    (error) => process.send({ error: error.stack }),
+  );
+  const beginning = begin({ port: Number(process.argv[2]), url: `http://127.0.0.1:${process.argv[2]}` }, Number(process.argv[3]));
+  say(beginning.then(() => null));
+  process.on('message', (what) => say(beginning.then((crowd) => crowd[what]())));
+  process.on('disconnect', () => process.exit());
 }

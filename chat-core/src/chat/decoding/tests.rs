@@ -194,3 +194,29 @@ async fn long_bodies_are_decoded_in_the_background() {
     assert_eq!(lengths, [16, 2_006, 100_006]);
     assert_eq!(runs.load(Ordering::Relaxed), 2, "the small one is not worth it");
 }
+
+#[tokio::test]
+async fn long_texts_are_encoded_in_the_background() {
+    let World { chat, ann, bob, .. } = World::new([]).await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let chat = chat.with_background(move |work| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        drop(tokio::task::spawn_blocking(work));
+    });
+    for (length, expected) in [(65_536, 0), (65_537, 1), (1_000_000, 2)] {
+        let text = "a".repeat(length);
+        let content = Content { file_name: Some("a.txt".into()), ..Content::text(text.as_str()) };
+        let send = Command::Send {
+            to: Destination::Person(UserKey::Id(bob)),
+            content,
+            client_id: None,
+            fingerprint: None,
+        };
+        let Reply::Message(sent) = chat.execute(&Actor { user: ann }, send).await.unwrap().reply else {
+            panic!("a message")
+        };
+        assert_eq!(*sent.message.content.text, *text);
+        assert_eq!(runs.load(Ordering::Relaxed), expected);
+    }
+}

@@ -24,11 +24,9 @@ use crate::auth::password_rules::PasswordProblem;
 use crate::dialect::wire::{Text, UserObject, client_id};
 use crate::http::cookie::{self, Cookie};
 use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter, with_rate};
+use crate::limits::LONG_BYTES;
 use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
-
-/// Writing an answer of so many bytes takes so long that it is not done on a thread that serves others.
-const LONG_ANSWER: usize = 256 << 10;
 
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: usize = 10_000_000;
@@ -293,10 +291,10 @@ async fn messages(
                 let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
                 with_next_page(json(StatusCode::OK, &list), &history, other, limit)
             };
-            if bytes < LONG_ANSWER {
+            if bytes < LONG_BYTES {
                 return Ok(answer());
             }
-            tokio::task::spawn_blocking(answer).await.map_err(|_| HttpError::internal())
+            app.long_work.run(caller.user.id, answer).await.ok_or_else(HttpError::internal)
         }
         Ok(_) => Err(HttpError::internal()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),

@@ -1,0 +1,104 @@
+//! Computations that take long: compressing a large file, reading a large packet, writing a long answer. They run away from
+//! the threads that serve others, so many at once that a core is left for those, and in turns by person.
+
+use std::sync::Arc;
+
+use chat_core::chat::Work;
+use chat_core::id::UserId;
+use tokio::sync::Semaphore;
+
+use super::slots::{FairSlots, SlotPermit};
+
+/// What takes at least so many bytes in or out takes long: some tenths of a millisecond.
+pub(crate) const LONG_BYTES: usize = 64 << 10;
+
+/// No more than this waits, of all and of one person; what finds no room runs without a turn. It is bounded before: by what
+/// may wait in inboxes and by how many answers are made at once.
+const MAX_WAITING: (usize, usize) = (10_000, 1_000);
+
+/// Where long computations run.
+#[derive(Clone)]
+pub(crate) struct LongWork {
+    turns: FairSlots,
+    cores: Arc<Semaphore>,
+}
+
+impl LongWork {
+    /// For a machine with so many cores.
+    pub(crate) fn new(cores: usize) -> Self {
+        let at_once = cores.saturating_sub(1).max(1);
+        let turns = FairSlots::new((at_once, at_once.div_ceil(2)), MAX_WAITING);
+        Self { turns, cores: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// This person's turn, for something that is then run elsewhere. It must not be waited for by who has one.
+    pub(crate) async fn turn(&self, user: UserId) -> Option<SlotPermit> {
+        self.turns.acquire(user).await.ok()
+    }
+
+    /// Runs what belongs to nobody in particular, or to somebody who has a turn.
+    pub(crate) fn run_next(&self, work: Work) {
+        let cores = self.cores.clone();
+        tokio::spawn(async move {
+            let core = cores.acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _core = core;
+                work();
+            });
+        });
+    }
+
+    /// Runs it when it is this person's turn. None when it panicked.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        user: UserId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.turn(user).await;
+        // Fails only if somebody closes it, which nobody does.
+        let core = self.cores.clone().acquire_owned().await.ok();
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = (turn, core);
+            work()
+        });
+        done.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    fn user(n: u8) -> UserId {
+        UserId::from_bytes([n; 12])
+    }
+
+    #[tokio::test]
+    async fn whoever_has_little_to_do_does_not_wait_for_all_of_another() {
+        let (work, order) = (LongWork::new(2), Arc::new(Mutex::new(Vec::new())));
+        let first = work.turn(user(1)).await.unwrap();
+        let waiting: Vec<_> = [1, 1, 1, 2]
+            .into_iter()
+            .map(|n| {
+                let (work, order) = (work.clone(), order.clone());
+                let run = async move { work.run(user(n), move || order.lock().push(n)).await };
+                Box::pin(run)
+            })
+            .collect();
+        let all = futures_util::future::join_all(waiting);
+        let (_, done) = tokio::join!(async { drop(first) }, all);
+        assert!(done.iter().all(Option::is_some));
+        assert_eq!(*order.lock(), [1, 2, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_the_turn_back() {
+        let work = LongWork::new(1);
+        assert_eq!(work.run(user(1), || panic!("as it may")).await, None::<()>);
+        assert_eq!(work.run(user(1), || 1).await, Some(1));
+    }
+}
