@@ -18,7 +18,10 @@ pub struct Limiter<K> {
 }
 
 /// When something happened under each key.
-type Seen<K> = HashMap<K, Vec<Timestamp>>;
+struct Seen<K> {
+    times: HashMap<K, Vec<Timestamp>>,
+    sweep_at: usize,
+}
 
 /// An attempt that was counted. Dropped, it is taken back: what failed by our own fault, or was broken off, was no attempt.
 pub struct Permit<K: Eq + Hash> {
@@ -49,7 +52,7 @@ const SWEEP_AT: usize = 10_000;
 impl<K: Eq + Hash> Limiter<K> {
     /// At most so many within such a time; 0 is no limit.
     pub fn new(most: u32, within: Duration) -> Self {
-        Self { most, within, seen: Mutex::default() }
+        Self { most, within, seen: Mutex::new(Seen { times: HashMap::new(), sweep_at: SWEEP_AT }) }
     }
 
     /// Whether one more is allowed now; if not, how long to wait.
@@ -64,8 +67,8 @@ impl<K: Eq + Hash> Limiter<K> {
         if self.most == 0 {
             return Ok(());
         }
-        let Some(times) = seen.get_mut(key) else { return Ok(()) };
-        times.retain(|time| time.after(self.within) > now);
+        let Some(times) = seen.times.get_mut(key) else { return Ok(()) };
+        self.keep_recent(times, now);
         if times.len() < self.most as usize {
             return Ok(());
         }
@@ -82,8 +85,8 @@ impl<K: Eq + Hash> Limiter<K> {
         }
         let mut seen = self.seen.lock();
         let (mut count, mut reset) = (0, self.within);
-        if let Some(times) = seen.get_mut(key) {
-            times.retain(|time| time.after(self.within) > now);
+        if let Some(times) = seen.times.get_mut(key) {
+            self.keep_recent(times, now);
             count = times.len() as u64;
             if let Some(first) = times.first() {
                 let left = first.after(self.within).as_millis().saturating_sub(now.as_millis());
@@ -118,10 +121,15 @@ impl<K: Eq + Hash> Limiter<K> {
         if self.most == 0 {
             return;
         }
-        if seen.len() >= SWEEP_AT {
-            seen.retain(|_, times| times.last().is_some_and(|time| time.after(self.within) > now));
+        if seen.times.len() >= seen.sweep_at {
+            seen.times.retain(|_, times| {
+                self.keep_recent(times, now);
+                !times.is_empty()
+            });
+            // Not at each of those that follow, however many are in use.
+            seen.sweep_at = (2 * seen.times.len()).max(SWEEP_AT);
         }
-        let times = seen.entry(key).or_default();
+        let times = seen.times.entry(key).or_default();
         // More than the limit tells nothing more.
         if times.len() >= self.most as usize {
             times.remove(0);
@@ -131,16 +139,24 @@ impl<K: Eq + Hash> Limiter<K> {
 
     /// Takes back one that was counted at this moment.
     pub fn uncount(&self, key: &K, at: Timestamp) {
-        if let Some(times) = self.seen.lock().get_mut(key)
-            && let Some(last) = times.iter().rposition(|time| *time == at)
-        {
-            times.remove(last);
+        if let Some(times) = self.seen.lock().times.get_mut(key) {
+            // It is noted as earlier when the clock was set back.
+            match times.iter().rposition(|time| *time == at) {
+                Some(last) => drop(times.remove(last)),
+                None => drop(times.pop_if(|time| *time < at)),
+            }
         }
+    }
+
+    fn keep_recent(&self, times: &mut Vec<Timestamp>, now: Timestamp) {
+        // What seems to come has happened by now: the clock was set back.
+        times.iter_mut().for_each(|time| *time = (*time).min(now));
+        times.retain(|time| time.after(self.within) > now);
     }
 
     /// Forgets what was counted under a key.
     pub fn forget(&self, key: &K) {
-        self.seen.lock().remove(key);
+        self.seen.lock().times.remove(key);
     }
 }
 
@@ -196,6 +212,30 @@ mod tests {
         for _ in 0..9 {
             assert!(limiter.acquire("b", start).is_ok(), "what is dropped was no attempt");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let limiter = Arc::new(Limiter::new(1, MINUTE));
+        let (later, now) = (Timestamp::from_millis(86_400_000), Timestamp::from_millis(0));
+        limiter.count("a", later);
+        assert_eq!(limiter.check(&"a", now), Err(MINUTE));
+        assert!(limiter.check(&"a", now.after(MINUTE)).is_ok());
+        let permit = limiter.acquire("b", later).unwrap();
+        assert!(limiter.acquire("b", now).is_err());
+        drop(permit);
+        assert!(limiter.acquire("b", now).is_ok());
+    }
+
+    #[test]
+    fn memory_is_bounded_by_who_tried_lately() {
+        let limiter = Limiter::new(1, MINUTE);
+        let mut now = Timestamp::from_millis(0);
+        for key in 0..100_000 {
+            now = now.after(Duration::from_millis(60));
+            limiter.count(key, now);
+        }
+        assert!(limiter.seen.lock().times.len() <= SWEEP_AT);
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Recipients {
 }
 
 fn count(counts: &mut Counts, key: u64, (most, within): (u32, Duration), now: Timestamp) -> bool {
-    let is_over = |since: Timestamp| since.after(within) <= now;
+    // Since a time to come: the clock was set back.
+    let is_over = |since: Timestamp| since.after(within) <= now || since > now;
     if let Some((since, count)) = counts.get_mut(&key) {
         if is_over(*since) {
             (*since, *count) = (now, 0);

@@ -99,9 +99,18 @@ impl Images {
     /// # Errors
     /// When it is more than its owner may store, or cannot be stored.
     pub(crate) async fn put(self: &Arc<Self>, new: NewImage) -> Result<Pending, ImageError> {
+        let (owner, bytes) = (new.owner, counted(new.media.bytes.len()));
+        self.rate.acquire(owner, bytes, new.now).map_err(ImageError::Rate)?;
+        let stored = self.store(new, bytes).await;
+        if stored.is_err() {
+            // What is not stored takes nothing of what may be.
+            self.rate.release(owner, bytes);
+        }
+        stored
+    }
+
+    async fn store(self: &Arc<Self>, new: NewImage, bytes: u64) -> Result<Pending, ImageError> {
         let NewImage { owner, media, now, position, replaces } = new;
-        let bytes = counted(media.bytes.len());
-        self.rate.acquire(owner, bytes, now).map_err(ImageError::Rate)?;
         let entry = |url| Entry { url, owner, bytes, purpose: media.purpose, at: now, position, replaces };
         let reserved = self.store.reserve(&media);
         let noted = reserved.clone().map(entry.clone());

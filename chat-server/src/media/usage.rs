@@ -151,7 +151,12 @@ impl ByteRate {
         if used.len() >= SWEEP_AT {
             used.retain(|_, (used, at)| self.left(*used, *at, now) > 0);
         }
-        let (before, at) = used.get(&owner).copied().unwrap_or((0, now));
+        // What was counted in the future was counted by a clock that has been set back.
+        let known = used.get_mut(&owner).map(|(used, at)| {
+            *at = (*at).min(now);
+            (*used, *at)
+        });
+        let (before, at) = known.unwrap_or((0, now));
         let before = self.left(before, at, now);
         let after = before.saturating_add(bytes);
         if before > 0 && after > self.bytes {
@@ -161,6 +166,13 @@ impl ByteRate {
         }
         used.insert(owner, (after, now));
         Ok(())
+    }
+
+    /// Gives back what was counted a moment ago and was not stored by our own fault.
+    pub(super) fn release(&self, owner: UserId, bytes: u64) {
+        if let Some((used, _)) = self.used.lock().get_mut(&owner) {
+            *used = used.saturating_sub(bytes);
+        }
     }
 
     fn left(&self, used: u64, at: Timestamp, now: Timestamp) -> u64 {
@@ -254,6 +266,17 @@ mod tests {
         assert!(rate.acquire(somebody(3), 10_000, start).is_ok(), "it could never be stored otherwise");
         assert!(rate.acquire(somebody(3), 1, start).is_err());
         assert!(ByteRate::new(0).acquire(somebody(1), u64::MAX, start).is_ok());
+    }
+
+    #[test]
+    fn what_was_not_stored_is_given_back_and_a_clock_set_back_locks_nobody_out() {
+        let rate = ByteRate::new(3_600);
+        let (later, now) = (Timestamp::from_millis(86_400_000), Timestamp::from_millis(0));
+        assert!(rate.acquire(somebody(1), 3_600, later).is_ok());
+        assert!(rate.acquire(somebody(1), 3_600, now).is_err());
+        assert!(rate.acquire(somebody(1), 3_600, now.after(Duration::from_secs(3_600))).is_ok());
+        rate.release(somebody(1), 3_600);
+        assert!(rate.acquire(somebody(1), 3_600, now.after(Duration::from_secs(3_600))).is_ok());
     }
 
     #[test]
