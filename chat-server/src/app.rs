@@ -33,11 +33,13 @@ use crate::auth::{AuthError, Authenticator, SharedAttempt};
 use crate::cluster::{Attempt, Bus, Cluster, Outbox};
 use crate::config::{Config, ConfigError, StoreConfig, private};
 use crate::expiry::{self, Expiries};
+use crate::http::readiness;
 use crate::http::{Address, HttpError, Readiness};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
+use crate::outages::{Outages, Part};
 use crate::presence::Presence;
 use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
@@ -95,6 +97,8 @@ pub struct App {
     cluster: Option<Cluster>,
     draining: AtomicBool,
     pub(crate) readiness: Readiness,
+    /// What this server depends on and is away.
+    pub outages: Arc<Outages>,
     /// What runs for as long as this lives.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -121,6 +125,9 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The time in which searches are counted.
 const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 
+/// Held in reserve beside the database for when the disk is full: as much as putting the database in order takes.
+const RESERVE_BYTES: u64 = 4 << 20;
+
 /// So many read at once, and so many of them for one person.
 const READS_AT_ONCE: (usize, usize) = (8, 2);
 
@@ -145,6 +152,7 @@ impl App {
                 let runtime = tokio::runtime::Handle::current();
                 let options = SqliteOptions {
                     synchronous: *synchronous,
+                    reserve_bytes: RESERVE_BYTES,
                     answer_on: AnswerOn::new(move |answer| drop(runtime.spawn(async move { answer() }))),
                     ..SqliteOptions::default()
                 };
@@ -205,6 +213,7 @@ impl App {
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
         let memory = Memory::new(config.memory_limit);
+        let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             reads: FairSlots::new(READS_AT_ONCE, MOST_WAITING),
@@ -218,7 +227,7 @@ impl App {
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
             announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position, patience),
-            mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
+            mail: MailQueue::start(mailer(&config)?, QueueLimits::default(), outages.clone()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
             log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
             log_ins_of_address: Arc::new(Limiter::new(config.auth.login_address_limit, WINDOW)),
@@ -230,6 +239,7 @@ impl App {
             cluster,
             draining: AtomicBool::new(false),
             readiness: Readiness::default(),
+            outages: outages.clone(),
             memory,
             tasks: Mutex::default(),
             config,
@@ -242,6 +252,7 @@ impl App {
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(readiness::look_while_away(Arc::downgrade(&app)));
         {
             let sessions = Arc::downgrade(&app.sessions);
             app.memory.on_cut(move |owner| cut_sessions(&sessions, owner));
@@ -406,6 +417,9 @@ impl App {
     pub(crate) fn finish(&self, user: UserId, outcome: Result<Outcome, Error>) -> Result<Reply, Error> {
         match outcome {
             Ok(outcome) => {
+                if !outcome.deliveries.is_empty() {
+                    self.outages.worked(Part::Store);
+                }
                 self.announce(outcome.deliveries);
                 Ok(outcome.reply)
             }
@@ -418,7 +432,10 @@ impl App {
     fn refused(&self, user: UserId, error: Error, only_reads: bool) -> Result<Reply, Error> {
         match error.kind() {
             ErrorKind::Internal | ErrorKind::Unavailable => {
-                tracing::error!(user.id = %user, %error, "a command could not be carried out");
+                match error.kind() {
+                    ErrorKind::Unavailable => self.outages.failed(Part::Store, &error),
+                    _ => tracing::error!(user.id = %user, %error, "a command could not be carried out"),
+                }
                 if !only_reads {
                     self.announcer.doubt();
                 }

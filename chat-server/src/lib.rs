@@ -42,6 +42,7 @@ pub mod logging;
 pub mod mail;
 pub mod media;
 pub mod memory;
+pub mod outages;
 pub mod presence;
 mod recovery;
 mod searching;

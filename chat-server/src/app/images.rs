@@ -13,7 +13,8 @@ use chat_core::store::{Change, StoreError};
 
 use super::{App, to_the_end};
 use crate::http::HttpError;
-use crate::media::{Entry, ImageError, Media, NewImage, Purpose};
+use crate::media::{Entry, ImageError, Media, MediaError, NewImage, Purpose};
+use crate::outages::Part;
 
 /// How often it is looked for images that a crash or a lost answer has left behind.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
@@ -53,7 +54,15 @@ impl App {
             position: self.announcer.position(),
             replaces,
         };
-        let pending = self.images.put(new).await?;
+        let put = self.images.put(new).await;
+        match &put {
+            Ok(_) => self.outages.worked(Part::Media),
+            Err(ImageError::Media(error @ MediaError::Unavailable { .. })) => {
+                self.outages.failed(Part::Media, error);
+            }
+            Err(_) => {}
+        }
+        let pending = put?;
         let turn = if is_profile { Some(self.images.turn(user).await) } else { None };
         let replaced = match turn {
             Some(_) => self.picture(user).await,

@@ -10,7 +10,7 @@ pub(crate) mod headers;
 mod page;
 mod rate;
 mod read;
-mod readiness;
+pub(crate) mod readiness;
 mod router;
 mod search;
 pub(crate) mod served;

@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
+use chat_core::store::StoreError;
 use serde_json::json as object;
 
 use super::served::Served;
-use super::{HttpError, edge, json, page, read, search, sync};
+use super::{HttpError, edge, json, page, read, readiness, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -52,15 +53,25 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
-    match app.readiness.check(&app.chat).await {
-        Ok(()) => {
-            // Without the others this node is slower at seeing what they do, and no less of use.
-            let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });
-            json(StatusCode::OK, &object!({ "status": "ready", "bus": bus }))
-        }
+    let store = readiness::check(&app).await;
+    let away: Vec<_> = app.outages.away().into_iter().map(|(part, _)| part.name()).collect();
+    // Without the others this node is slower at seeing what they do, and no less of use; so it is without mails.
+    let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });
+    match store {
+        Ok(()) => json(StatusCode::OK, &object!({ "status": "ready", "bus": bus, "away": away })),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
-            HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable").into_response()
+            // The words of a database may name its hosts; who operates it finds them in the log.
+            let reason = match error {
+                StoreError::Unavailable(why) if why.contains("full") => {
+                    "it cannot be written: the disk is full"
+                }
+                StoreError::Unavailable(_) => "it is out of reach or cannot be written; the log says why",
+                StoreError::Corrupt { .. } => "it was found damaged; the log says where",
+                StoreError::Refused(_) => "it refuses to be written; the log says why",
+            };
+            let message = "the store is unavailable";
+            let body = object!({ "error": message, "message": message, "part": "store", "reason": reason, "away": away });
+            HttpError::with_body(StatusCode::SERVICE_UNAVAILABLE, &body).into_response()
         }
     }
 }

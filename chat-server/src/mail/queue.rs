@@ -13,7 +13,8 @@ use tokio::{
     task::{JoinError, JoinHandle, JoinSet},
 };
 
-use super::{Mail, Mailer};
+use super::{Mail, MailError, Mailer};
+use crate::outages::{Outages, Part};
 
 /// How much mail may wait and how much may be on its way at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +49,9 @@ impl MailQueue {
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(mailer: Arc<dyn Mailer>, limits: QueueLimits) -> Self {
+    pub fn start(mailer: Arc<dyn Mailer>, limits: QueueLimits, outages: Arc<Outages>) -> Self {
         let (sender, receiver) = mpsc::channel(limits.waiting.max(1));
-        let worker = tokio::spawn(work(mailer, receiver, limits.in_flight.max(1)));
+        let worker = tokio::spawn(work(mailer, outages, receiver, limits.in_flight.max(1)));
         Self { sender: Mutex::new(Some(sender)), worker: Mutex::new(Some(worker)), unsent: Arc::default() }
     }
 
@@ -115,14 +116,19 @@ impl Drop for Counted {
     }
 }
 
-async fn work(mailer: Arc<dyn Mailer>, mut waiting: Receiver<Posted>, in_flight: usize) {
+async fn work(
+    mailer: Arc<dyn Mailer>,
+    outages: Arc<Outages>,
+    mut waiting: Receiver<Posted>,
+    in_flight: usize,
+) {
     let mut sending = JoinSet::new();
     loop {
         tokio::select! {
             // A full set takes nothing from the queue, so the queue fills and says so.
             posted = waiting.recv(), if sending.len() < in_flight => {
                 let Some(posted) = posted else { break };
-                sending.spawn(send(Arc::clone(&mailer), posted));
+                sending.spawn(send(Arc::clone(&mailer), outages.clone(), posted));
             }
             Some(result) = sending.join_next() => note_panic(&result),
         }
@@ -132,8 +138,15 @@ async fn work(mailer: Arc<dyn Mailer>, mut waiting: Receiver<Posted>, in_flight:
     }
 }
 
-async fn send(mailer: Arc<dyn Mailer>, posted: Posted) {
-    if let Err(error) = mailer.send(&posted.mail).await {
+async fn send(mailer: Arc<dyn Mailer>, outages: Arc<Outages>, posted: Posted) {
+    let sent = mailer.send(&posted.mail).await;
+    if sent.is_ok() {
+        outages.worked(Part::Mail);
+    }
+    if let Err(error) = sent {
+        if let MailError::Refused { .. } | MailError::Unavailable { .. } = error {
+            return outages.failed(Part::Mail, &error);
+        }
         let error: &(dyn std::error::Error + 'static) = &error;
         tracing::error!(subject = posted.mail.subject, error, "a mail was not sent");
     }

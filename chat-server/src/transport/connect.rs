@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
+use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
@@ -25,6 +26,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
+use crate::outages::Part;
 use crate::recovery;
 use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, Session};
@@ -229,7 +231,7 @@ async fn settle(
 ) -> Result<(), NotLetIn> {
     let (caller, dialect) = authenticate(app, payload, &handshake).await?;
     let start = recovery::start(app, payload, &caller, dialect).await;
-    let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
+    let start = start.map_err(|error| NotLetIn::our_fault(app, &Error::from(error)))?;
     if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
         app.note(SecurityEvent::LimitMet("connections"), Some(caller.user.id));
         return Err(NotLetIn::Refused("too many connections"));
@@ -271,8 +273,11 @@ fn leave(admissions: &Admissions, socket: &SocketRef) {
 }
 
 impl NotLetIn {
-    fn our_fault(error: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%error, "a connection could not be let in");
+    fn our_fault(app: &App, error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::Unavailable => app.outages.failed(Part::Store, error),
+            _ => tracing::error!(%error, "a connection could not be let in"),
+        }
         Self::OurFault
     }
 }
@@ -296,7 +301,7 @@ async fn authenticate(
                 let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
                 return Ok((caller, dialect));
             }
-            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(&error)),
+            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(app, &error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
         }
     }
@@ -320,7 +325,10 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
 /// Notes when somebody's last connection has ended.
 pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
-        tracing::warn!(%error, "the time of a person's last connection could not be stored");
+        match error.kind() {
+            ErrorKind::Unavailable => app.outages.failed(Part::Store, &error),
+            _ => tracing::warn!(%error, "the time of a person's last connection could not be stored"),
+        }
     }
     app.presence.stored(user, at);
 }

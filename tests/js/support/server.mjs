@@ -76,7 +76,8 @@ class Server {
 
   #keep = (chunk) => (this.log += chunk);
 
-  async launch() {
+  /** Starts it and waits until it answers `GET /readyz` with one of these statuses. */
+  async launch(statuses = [200]) {
     // The working folder is the data folder, so that no `.env` of the checkout gets in.
     const surroundings = { env: this.env, cwd: this.dataDir };
     const child = this.supervisor
@@ -97,7 +98,7 @@ class Server {
         resolve({ code, signal });
       });
     });
-    await this.#ready();
+    await this.#ready(statuses);
   }
 
   /** Runs a command of the program in the server's surroundings. */
@@ -111,12 +112,12 @@ class Server {
   }
 
   /** Polls GET /readyz; there is no event to wait for before the server listens. */
-  async #ready() {
+  async #ready(statuses) {
     const deadline = Date.now() + READY_WITHIN;
     while (Date.now() < deadline) {
       assert.ok(this.child, `the server ended while starting:\n${this.log}`);
       const status = await fetch(`${this.url}/readyz`).then((answer) => answer.status, () => 0);
-      if (status === 200) return;
+      if (statuses.includes(status)) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     assert.fail(`GET /readyz was not 200 within ${READY_WITHIN} ms:\n${this.log}`);

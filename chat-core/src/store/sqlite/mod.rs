@@ -20,11 +20,13 @@
 #[cfg(feature = "mongodb")]
 mod export;
 mod fingerprints;
+mod health;
 mod ops;
 mod personal;
 mod rows;
 mod schema;
 mod search;
+mod space;
 mod unread;
 mod worker;
 
@@ -39,6 +41,7 @@ use rusqlite::Connection;
 
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
+use self::space::Reserve;
 use self::worker::Writer;
 use super::{
     Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
@@ -60,6 +63,9 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Page cache of each connection in KiB (default 16 MiB).
     pub cache_kib: usize,
+    /// Bytes of files beside the database that are given up when the disk is full (default 0: none): an eighth of it only to
+    /// open the database.
+    pub reserve_bytes: u64,
     /// Where callers are answered (default: on the writing thread).
     pub answer_on: AnswerOn,
 }
@@ -98,6 +104,7 @@ impl Default for SqliteOptions {
             synchronous: Synchronous::Full,
             readers: 4,
             cache_kib: 16 << 10,
+            reserve_bytes: 0,
             answer_on: AnswerOn::default(),
         }
     }
@@ -111,6 +118,12 @@ pub enum Synchronous {
     /// Also survives the loss of power.
     Full,
 }
+
+/// What is corrupt when SQLite says that it is the file.
+const DATABASE_FILE: &str = "database file";
+
+/// With less room than this on the disk, one that was full still is.
+const ENOUGH_BYTES: u64 = 1 << 20;
 
 /// How long SQLite waits for a lock that another connection of ours holds.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -134,15 +147,27 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         let lock = lock(path)?;
-        let mut db = connect(path, &options)?;
-        schema::migrate(&mut db)?;
+        let reserve = Reserve::of(path, options.reserve_bytes);
+        let prepare = || {
+            let mut db = connect(path, &options)?;
+            schema::migrate(&mut db)?;
+            Ok(db)
+        };
+        let db = match prepare() {
+            // SQLite says in many ways that there is no room.
+            Err(StoreError::Unavailable(why)) if reserve.release_to_start() => {
+                tracing::warn!(why, "the database could not be opened; what was held in reserve is given up");
+                prepare()?
+            }
+            prepared => prepared?,
+        };
         let long_readers = (0..LongReads::THREADS).map(|_| connect(path, &options));
         let long_readers = long_readers.collect::<Result<Vec<_>, _>>()?;
         let readers = (0..options.readers.max(1))
             .map(|_| connect(path, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            writer: Writer::start(db, connect(path, &options)?, options.answer_on)?,
+            writer: Writer::start(db, connect(path, &options)?, reserve, options.answer_on)?,
             readers,
             next_reader: AtomicUsize::new(0),
             long_reads: LongReads::start(long_readers)?,
@@ -170,7 +195,12 @@ impl SqliteStore {
         if self.closed.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("the store is closed".into()));
         }
-        self.long_reads.read(read).await
+        self.noting(self.long_reads.read(read).await)
+    }
+
+    /// Takes note of damage that was met.
+    fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        read.inspect_err(|error| self.writer.health().could_not_read(error))
     }
 
     fn read<T>(&self, read: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -181,7 +211,7 @@ impl SqliteStore {
         let count = self.readers.len();
         let free = (0..count).find_map(|i| self.readers[(first + i) % count].try_lock());
         let db = free.unwrap_or_else(|| self.readers[first % count].lock());
-        read(&db).map_err(|error| fault(&error))
+        self.noting(read(&db).map_err(|error| fault(&error)))
     }
 }
 
@@ -397,7 +427,13 @@ impl ChangeLog for SqliteStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.read(rows::last_position)?;
-        self.writer.write(|_| Ok(())).await
+        if !self.writer.health().is_unwritable() {
+            self.writer.write(|_| Ok(())).await?;
+        } else if space::available_bytes(&self.path).is_none_or(|bytes| bytes >= ENOUGH_BYTES) {
+            // Whether it is over is seen by writing something.
+            self.writer.write(|writing| writing.touch()).await?;
+        }
+        self.writer.health().check()
     }
 }
 
@@ -482,6 +518,13 @@ fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreErro
     open().map_err(|error: rusqlite::Error| fault(&error))
 }
 
+/// Whether there was no room on the disk. The file that the processes share with SQLite is grown with an error of its own.
+fn is_out_of_room(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+}
+
 /// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
 fn fault(error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
@@ -499,7 +542,7 @@ fn fault(error: &rusqlite::Error) -> StoreError {
         }
         error => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StoreError::Corrupt { what: "database file", id: error.to_string() }
+                StoreError::Corrupt { what: DATABASE_FILE, id: error.to_string() }
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::ConstraintViolation) => {
                 StoreError::Refused(error.to_string())

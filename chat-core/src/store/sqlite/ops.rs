@@ -141,6 +141,16 @@ impl<'a> Writing<'a> {
         update.execute(params![at.as_millis(), id.as_bytes()]).map(drop)
     }
 
+    /// Writes something and leaves everything as it is.
+    pub(super) fn touch(&mut self) -> rusqlite::Result<()> {
+        let nobodys = [0; 32];
+        self.revoke_token(&nobodys, Timestamp::from_millis(0))?;
+        self.db
+            .prepare_cached("DELETE FROM revoked_tokens WHERE fingerprint = ?")?
+            .execute([nobodys])
+            .map(drop)
+    }
+
     pub(super) fn revoke_token(&mut self, fingerprint: &[u8; 32], until: Timestamp) -> rusqlite::Result<()> {
         let sql = "INSERT INTO revoked_tokens VALUES (?, ?)
             ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";

@@ -3,25 +3,37 @@
 //! The writer is one of them: whatever waits while it commits goes into the next transaction together (group
 //! commit), which is what makes durable sends cheap.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::AnswerOn;
+use super::health::Health;
 use super::ops::Writing;
+use super::space::{Reserve, available_bytes};
 use crate::store::StoreError;
 
 /// Most jobs in one transaction. Bounds how long the first of them waits for the last.
 const MOST_PER_COMMIT: usize = 512;
 
-/// After so many pages (64 MiB) the log file is copied back into the database, beside the running writer. The more
+/// After at most so many pages (64 MiB) the log file is copied back into the database, beside the running writer. The more
 /// seldom, the more often a page was written in between and is copied once only.
-const PAGES_PER_CHECKPOINT: usize = 16_384;
+const MAX_PAGES_PER_CHECKPOINT: usize = 16_384;
+/// After at least so many (4 MiB), if the disk has room for them.
+const MIN_PAGES_PER_CHECKPOINT: usize = 1_024;
+/// Bytes of a page of the log file.
+const PAGE_BYTES: u64 = 4_096;
+/// When nothing was written for so long the log file is copied back and emptied, so that a copy of the database file alone
+/// has everything in it.
+const IDLE: Duration = Duration::from_secs(1);
+/// After a full disk was met, and nothing could be done about it, it is not tried again for so long.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A change that can be tried again: a transaction that fails as a whole is repeated job by job.
 trait Job: Send {
@@ -68,6 +80,7 @@ struct Shared {
     /// Set by the checkpointer when the log file has grown too large.
     restart_log: AtomicBool,
     commits: AtomicU64,
+    health: Health,
 }
 
 /// The one thread that changes the database.
@@ -81,6 +94,7 @@ impl Writer {
     pub(super) fn start(
         db: Connection,
         checkpointer: Connection,
+        reserve: Reserve,
         answer_on: AnswerOn,
     ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
@@ -89,7 +103,7 @@ impl Writer {
             let shared = shared.clone();
             move || {
                 let _closes = CloseAtEnd(shared.clone());
-                write_until_closed(db, &shared, &checkpoints, &answer_on);
+                write_until_closed(Log::new(db, reserve, checkpoints), &shared, &answer_on);
             }
         });
         let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -121,6 +135,11 @@ impl Writer {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
+    /// What is known of the file.
+    pub(super) fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
     /// Finishes what waits and ends the thread.
     pub(super) fn close(&self) {
         self.shared.queue.lock().closed = true;
@@ -143,71 +162,191 @@ impl Drop for CloseAtEnd {
     }
 }
 
-fn write_until_closed(mut db: Connection, shared: &Shared, checkpoints: &Checkpointer, answer_on: &AnswerOn) {
+fn write_until_closed(mut log: Log, shared: &Shared, answer_on: &AnswerOn) {
     let mut state = super::ops::State::default();
-    if let Err(error) = state.fingerprints.load(&db) {
+    if let Err(error) = state.fingerprints.load(&log.db) {
         // Tried again when the first of them is needed.
         tracing::warn!(%error, "the fingerprints of the newest messages could not be read");
     }
     let mut jobs = Vec::new();
-    let pages = Arc::new(AtomicUsize::new(0));
-    let hook = {
-        let pages = pages.clone();
-        move |_: &mut rusqlite::hooks::Wal, now: std::ffi::c_int| {
-            pages.store(usize::try_from(now).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }
-    };
-    if let Err(error) = db.wal_hook(Some(hook)) {
-        tracing::warn!(%error, "the SQLite log will not be checkpointed before the end");
-    }
-    let mut checkpointed_at = 0;
     loop {
-        {
+        let is_closed = loop {
             let mut queue = shared.queue.lock();
-            while queue.jobs.is_empty() && !queue.closed {
+            let mut is_idle = false;
+            while queue.jobs.is_empty() && !queue.closed && !is_idle {
                 queue.sleeping = true;
-                shared.filled.wait(&mut queue);
+                match log.is_in_order {
+                    true => shared.filled.wait(&mut queue),
+                    false => is_idle = shared.filled.wait_for(&mut queue, IDLE).timed_out(),
+                }
             }
             queue.sleeping = false;
-            if queue.jobs.is_empty() {
-                break;
+            if !queue.jobs.is_empty() || queue.closed {
+                let most = queue.jobs.len().min(MOST_PER_COMMIT);
+                jobs.extend(queue.jobs.drain(..most));
+                break queue.closed;
             }
-            let most = queue.jobs.len().min(MOST_PER_COMMIT);
-            jobs.extend(queue.jobs.drain(..most));
+            drop(queue);
+            log.put_in_order(shared);
+        };
+        if jobs.is_empty() && is_closed {
+            break;
         }
-        commit(&mut db, &mut state, &mut jobs, shared, answer_on);
-        if shared.restart_log.swap(false, Ordering::Relaxed) {
-            // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint. Nobody waits
-            // for them meanwhile.
-            let _ = db.busy_timeout(Duration::ZERO);
-            let _ = checkpoint(&db, "RESTART");
-            let _ = db.busy_timeout(super::BUSY_TIMEOUT);
-        }
-        let pages = pages.load(Ordering::Relaxed);
-        if pages < checkpointed_at {
-            // The log was started afresh.
-            checkpointed_at = 0;
-        }
-        if pages >= checkpointed_at + PAGES_PER_CHECKPOINT {
-            checkpointed_at = pages;
-            checkpoints.wanted();
-        }
+        commit(&mut log, &mut state, &mut jobs, shared, answer_on);
+        log.after_commit(shared);
     }
     // What is not copied now is copied at the next start.
-    let _ = db.busy_timeout(Duration::from_millis(500));
-    let _ = checkpoint(&db, "TRUNCATE");
+    let _ = log.db.busy_timeout(Duration::from_millis(500));
+    let _ = checkpoint(&log.db, "TRUNCATE");
+}
+
+/// The database and its log file, which is kept short.
+struct Log {
+    db: Connection,
+    path: PathBuf,
+    reserve: Reserve,
+    checkpoints: Checkpointer,
+    /// Pages in the log file after the last commit.
+    pages: Arc<AtomicUsize>,
+    checkpointed_at: usize,
+    /// Nothing is in the log file that is not in the database, and the reserve is there if it can be.
+    is_in_order: bool,
+    /// The log file is being copied because nothing was written for a while.
+    is_being_copied: bool,
+    full_at: Option<Instant>,
+}
+
+impl Log {
+    fn new(mut db: Connection, reserve: Reserve, checkpoints: Checkpointer) -> Self {
+        let pages = Arc::new(AtomicUsize::new(0));
+        let hook = {
+            let pages = pages.clone();
+            move |_: &mut rusqlite::hooks::Wal, now: std::ffi::c_int| {
+                pages.store(usize::try_from(now).unwrap_or(0), Ordering::Relaxed);
+                Ok(())
+            }
+        };
+        if let Err(error) = db.wal_hook(Some(hook)) {
+            tracing::warn!(%error, "the SQLite log will not be checkpointed before the end");
+        }
+        let path = db.path().map(PathBuf::from).unwrap_or_default();
+        Self {
+            db,
+            path,
+            reserve,
+            checkpoints,
+            pages,
+            checkpointed_at: 0,
+            is_in_order: false,
+            is_being_copied: false,
+            full_at: None,
+        }
+    }
+
+    /// Has the log file copied when it has grown, and begun anew when that is done.
+    fn after_commit(&mut self, shared: &Shared) {
+        self.is_in_order = false;
+        let limit = self.limit();
+        if shared.restart_log.swap(false, Ordering::Relaxed) {
+            // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint. Nobody waits
+            // for them meanwhile. A short log file is worth more than time only where room is short.
+            let mode = if limit < MIN_PAGES_PER_CHECKPOINT { "TRUNCATE" } else { "RESTART" };
+            let _ = self.checkpoint_now(mode);
+        }
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.checkpointed_at {
+            // The log was started afresh.
+            self.checkpointed_at = 0;
+        }
+        if pages >= self.checkpointed_at + limit {
+            self.checkpointed_at = pages;
+            self.checkpoints.wanted();
+        }
+    }
+
+    /// How long the log file may become: not many times what is stored, nor what is left of the disk.
+    fn limit(&self) -> usize {
+        let grown = self.pages.load(Ordering::Relaxed).saturating_sub(self.checkpointed_at);
+        // It is looked only now and then; three times as short is still worth the while.
+        if grown < MIN_PAGES_PER_CHECKPOINT / 4 {
+            return MAX_PAGES_PER_CHECKPOINT;
+        }
+        let stored = self.db.prepare_cached("PRAGMA page_count");
+        let stored = stored.and_then(|mut count| count.query_row([], |row| row.get::<_, i64>(0)));
+        let stored = stored.ok().and_then(|pages| usize::try_from(pages).ok()).unwrap_or_default();
+        let wanted = (2 * stored).clamp(MIN_PAGES_PER_CHECKPOINT, MAX_PAGES_PER_CHECKPOINT);
+        let available = available_bytes(&self.path).map_or(u64::MAX, |bytes| bytes / PAGE_BYTES / 4);
+        wanted.min(usize::try_from(available).unwrap_or(usize::MAX)).max(MIN_PAGES_PER_CHECKPOINT / 4)
+    }
+
+    /// Nothing is to be written: copies the log file, empties it, and sees to the reserve.
+    fn put_in_order(&mut self, shared: &Shared) {
+        if !self.is_being_copied {
+            // First beside this thread, which may be wanted again.
+            self.is_being_copied = true;
+            self.checkpoints.wanted();
+            return;
+        }
+        self.is_being_copied = false;
+        if shared.restart_log.swap(false, Ordering::Relaxed) && self.checkpoint_now("TRUNCATE") {
+            self.reserve.fill();
+            self.is_in_order = true;
+        }
+    }
+
+    /// Makes room on a full disk. Returns whether there is some.
+    fn make_room(&mut self) -> bool {
+        if self.full_at.is_some_and(|at| at.elapsed() < FULL_PAUSE) {
+            return false;
+        }
+        let reserve = self.reserve.release();
+        let emptied = self.log_bytes() > 0 && self.checkpoint_now("TRUNCATE");
+        if reserve {
+            tracing::warn!("the disk is full: what was held in reserve is in use");
+        }
+        if reserve || emptied {
+            return true;
+        }
+        self.full_at = Some(Instant::now());
+        false
+    }
+
+    fn log_bytes(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |log| log.len())
+    }
+
+    /// Returns whether all of it is copied, and the log file emptied if that was wanted.
+    fn checkpoint_now(&mut self, mode: &str) -> bool {
+        let _ = self.db.busy_timeout(Duration::ZERO);
+        let is_done = checkpoint(&self.db, mode);
+        let _ = self.db.busy_timeout(super::BUSY_TIMEOUT);
+        let is_done = is_done.unwrap_or(false);
+        if is_done {
+            self.pages.store(0, Ordering::Relaxed);
+            self.checkpointed_at = 0;
+        }
+        is_done
+    }
 }
 
 fn commit(
-    db: &mut Connection,
+    log: &mut Log,
     state: &mut super::ops::State,
     jobs: &mut Vec<Box<dyn Job>>,
     shared: &Shared,
     answer_on: &AnswerOn,
 ) {
-    match transact(db, state, jobs) {
-        Ok(()) => {
+    let mut outcome = transact(&mut log.db, state, jobs);
+    if outcome.as_ref().is_err_and(super::is_out_of_room) && log.make_room() {
+        outcome = transact(&mut log.db, state, jobs);
+    }
+    match outcome {
+        Ok(has_written) => {
+            if has_written {
+                shared.health.wrote();
+            }
             shared.commits.fetch_add(1, Ordering::Relaxed);
             let done = std::mem::take(jobs);
             if done.len() == 1 {
@@ -220,10 +359,11 @@ fn commit(
         Err(_) if jobs.len() > 1 => {
             for job in jobs.drain(..) {
                 let mut alone = vec![job];
-                commit(db, state, &mut alone, shared, answer_on);
+                commit(log, state, &mut alone, shared, answer_on);
             }
         }
         Err(error) => {
+            shared.health.could_not_write(&error);
             for job in jobs.drain(..) {
                 job.finish(Err(super::fault(&error)));
             }
@@ -231,11 +371,13 @@ fn commit(
     }
 }
 
+/// Returns whether anything was written.
 fn transact(
     db: &mut Connection,
     state: &mut super::ops::State,
     jobs: &mut [Box<dyn Job>],
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
+    let before = db.total_changes();
     let run = |db: &Connection, state: &mut super::ops::State, jobs: &mut [Box<dyn Job>]| {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut writing = Writing::new(db, state)?;
@@ -253,7 +395,7 @@ fn transact(
             let _ = db.execute_batch("ROLLBACK");
         }
     }
-    outcome
+    outcome.map(|()| db.total_changes() != before)
 }
 
 /// Copies the log file back into the database while the writer goes on.
@@ -270,7 +412,8 @@ impl Checkpointer {
                 while wants.recv().is_ok() {
                     match checkpoint(&db, "PASSIVE") {
                         Ok(_) => shared.restart_log.store(true, Ordering::Relaxed),
-                        Err(error) => tracing::warn!(%error, "the SQLite log could not be checkpointed"),
+                        // The writer has met the same and said so.
+                        Err(error) => tracing::debug!(%error, "the SQLite log could not be checkpointed"),
                     }
                 }
             })
@@ -284,8 +427,87 @@ impl Checkpointer {
     }
 }
 
-/// Returns the pages of the log file.
-fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<usize> {
-    let pages: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
-    Ok(usize::try_from(pages).unwrap_or(0))
+/// Returns whether all of the log file was copied.
+fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<bool> {
+    // Busy, pages in the log file, pages copied.
+    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (busy, pages, copied): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy == 0 && pages == copied)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::sqlite::{SqliteOptions, SqliteStore, connect, rows, schema};
+    use crate::store::{ChangeLog as _, UserStore as _};
+
+    fn writer(path: &std::path::Path, max_pages: Option<i64>) -> Writer {
+        let options = SqliteOptions::default();
+        let mut db = connect(path, &options).unwrap();
+        schema::migrate(&mut db).unwrap();
+        if let Some(most) = max_pages {
+            db.pragma_update(None, "max_page_count", most).unwrap();
+        }
+        let checkpointer = connect(path, &options).unwrap();
+        Writer::start(db, checkpointer, Reserve::of(path, 0), AnswerOn::default()).unwrap()
+    }
+
+    /// The end of a task beside, which nothing tells of.
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_the_file_alone_has_everything_once_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let options = SqliteOptions { reserve_bytes: 10_000, ..SqliteOptions::default() };
+        let store = SqliteStore::open(&path, options).unwrap();
+        let now = Timestamp::from_millis(1);
+        for round in 1..=2_u8 {
+            store.revoke_token([round; 32], now).await.unwrap();
+            let log = folder.path().join("chat.db-wal");
+            assert!(log.metadata().unwrap().len() > 0);
+            until("the log file is emptied", || log.metadata().unwrap().len() == 0);
+            let copy = folder.path().join(format!("copy {round}"));
+            std::fs::copy(&path, &copy).unwrap();
+            let copy = connect(&copy, &SqliteOptions::default()).unwrap();
+            let revoked = rows::revoked_tokens(&copy, Timestamp::from_millis(0)).unwrap();
+            assert_eq!(revoked.len(), usize::from(round));
+        }
+        until("the reserve is there", || folder.path().join("chat.db.reserve").exists());
+        store.check().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_full_is_not_well_until_something_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder.path().join("chat.db"), Some(1));
+        // As many as fit into the pages that the tables have.
+        let fill = |n: u64| {
+            let mut token = [0; 32];
+            token[..8].copy_from_slice(&n.to_le_bytes());
+            writer.write(move |writing| writing.revoke_token(&token, Timestamp::from_millis(1)))
+        };
+        let mut written = 0;
+        let error = loop {
+            match fill(written).await {
+                Ok(()) => written += 1,
+                Err(error) => break error,
+            }
+            assert!(written < 100_000);
+        };
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
+        assert!(writer.health().is_unwritable() && writer.health().check().is_err());
+        writer.write(|_| Ok(())).await.unwrap();
+        assert!(writer.health().is_unwritable(), "nothing was written by that");
+        writer.write(|writing| writing.touch()).await.unwrap();
+        writer.health().check().unwrap();
+    }
 }

@@ -244,7 +244,7 @@ impl From<MediaError> for HttpError {
                 _ => Self::bad_request(&error.to_string()),
             };
         }
-        tracing::error!(%error, "an image could not be stored");
+        // Why is said by the one who has met it.
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The image could not be stored. Please try again later.")
     }
 }

@@ -66,7 +66,7 @@ fn mail(subject: &str) -> Mail {
 #[tokio::test]
 async fn all_mail_is_sent_a_few_at_a_time() {
     let (gate, mut begins) = gate(0);
-    let queue = MailQueue::start(gate.clone(), QueueLimits::default());
+    let queue = MailQueue::start(gate.clone(), QueueLimits::default(), Arc::default());
     for i in 0..50 {
         queue.post(mail(&i.to_string()));
     }
@@ -84,7 +84,7 @@ async fn all_mail_is_sent_a_few_at_a_time() {
 #[tokio::test]
 async fn what_does_not_fit_is_dropped_without_waiting() {
     let (gate, mut begins) = gate(0);
-    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 3, in_flight: 1 });
+    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 3, in_flight: 1 }, Arc::default());
     queue.post(mail("on its way"));
     begins.recv().await.unwrap();
     for i in 0..10 {
@@ -99,7 +99,7 @@ async fn what_does_not_fit_is_dropped_without_waiting() {
 #[tokio::test]
 async fn failures_and_panics_do_not_stop_the_rest() {
     let (gate, _begins) = gate(100);
-    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 10, in_flight: 1 });
+    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 10, in_flight: 1 }, Arc::default());
     for subject in ["refuse", "panic", "fine"] {
         queue.post(mail(subject));
     }
@@ -111,7 +111,7 @@ async fn failures_and_panics_do_not_stop_the_rest() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
     let (gate, mut begins) = gate(0);
-    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 10, in_flight: 2 });
+    let queue = MailQueue::start(gate.clone(), QueueLimits { waiting: 10, in_flight: 2 }, Arc::default());
     for i in 0..5 {
         queue.post(mail(&i.to_string()));
     }
@@ -124,7 +124,7 @@ async fn a_stop_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn the_log_takes_any_mail() {
-    let queue = MailQueue::start(Arc::new(LogMailer), QueueLimits::default());
+    let queue = MailQueue::start(Arc::new(LogMailer), QueueLimits::default(), Arc::default());
     queue.post(mail("anything"));
     assert_eq!(queue.drain(LONG).await, 0);
 }
