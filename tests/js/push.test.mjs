@@ -253,8 +253,8 @@ test('a profile picture comes back byte for byte, with its type and nosniff', as
 });
 
 test('what a picture claims to be makes no difference', async () => {
-  const anna = await signup(server, 'anna');
   for (const claimed of ['', 'image/*', 'image/jpg', 'application/octet-stream', 'text/plain', 'image/svg+xml']) {
+    const anna = await signup(server, 'anna');
     for (const [type, bytes] of pictures) {
       const answer = await anna.put('/auth/update-profile', { profilePic: dataUrl(claimed, bytes) });
       assert.equal(answer.status, 200, `${type} as ${claimed}: ${JSON.stringify(answer.data)}`);
