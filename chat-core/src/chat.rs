@@ -2,6 +2,7 @@
 //! told. Nothing here tells them.
 
 mod decoding;
+mod last_seen;
 mod reading;
 mod rooms;
 mod search;
@@ -14,6 +15,7 @@ use std::task::Poll;
 
 pub use self::decoding::Work;
 use self::decoding::{Background, Budget};
+use self::last_seen::LastSeen;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
@@ -41,6 +43,7 @@ pub struct Chat {
     ids: Arc<dyn IdSource>,
     limits: Limits,
     background: Background,
+    last_seen: LastSeen,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -109,6 +112,7 @@ impl Chat {
             ids: Arc::new(ObjectIds::new()),
             limits: Limits::default(),
             background: Background::default(),
+            last_seen: LastSeen::default(),
         }
     }
 
@@ -216,17 +220,7 @@ impl Chat {
     /// # Errors
     /// When the store fails.
     pub async fn find_user(&self, key: &UserKey) -> Result<Option<Arc<User>>, Error> {
-        Ok(self.directory.find_user(key).await?)
-    }
-
-    /// Notes when a person's last connection has ended.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), Error> {
-        self.store.record_last_seen(user, at).await?;
-        self.directory.forget_user(user);
-        Ok(())
+        Ok(self.directory.find_user(key).await?.map(|user| self.shown(user)))
     }
 
     /// Carries out a command. When this returns `Ok`, all of it is stored.
@@ -265,6 +259,7 @@ impl Chat {
                 let mut users = self.store.users(limit.saturating_add(1)).await?;
                 users.retain(|user| user.id != actor);
                 users.truncate(limit);
+                let users = users.into_iter().map(|user| self.shown(user)).collect();
                 Ok(quietly(Reply::Users(users)))
             }
             Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
@@ -355,6 +350,8 @@ impl Chat {
         let recipient = self.directory.recipient(&conversation, actor).await?;
 
         let now = self.clock.now();
+        // Handed over before the message, so that no message is stored without it.
+        let noting = self.last_seen.note(&self.store, actor, now).await;
         let id = MessageId::from_bytes(self.ids.next(now));
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         let new = NewMessage {
@@ -369,7 +366,15 @@ impl Chat {
             at: now,
         };
         let mut storing = Box::pin(async move {
-            let (position, seq) = match self.store.append(new).await? {
+            let appended = self.store.append(new).await;
+            if let Some(noting) = noting
+                && let Err(error) = noting.await
+            {
+                // It is tried again with the next message.
+                self.last_seen.is_not_covered(actor);
+                tracing::warn!(%error, "when a person was last seen could not be stored");
+            }
+            let (position, seq) = match appended? {
                 Appended::New { position, seq } => (position, seq),
                 Appended::Repeated(first) => {
                     let conversation = self.directory.conversation(first.conversation).await?;
@@ -465,7 +470,7 @@ impl Chat {
     async fn chat_partners(&self, actor: UserId, limit: usize) -> Result<Outcome, Error> {
         let mut users = Vec::new();
         for id in self.store.chat_partners(actor, limit).await? {
-            users.push(self.directory.user(id).await?);
+            users.push(self.shown(self.directory.user(id).await?));
         }
         Ok(quietly(Reply::Users(users)))
     }
@@ -477,6 +482,7 @@ impl Chat {
         let updated = self.store.update_profile(actor, patch, self.clock.now()).await?;
         let (position, user) = updated.ok_or(Error::UserNotFound)?;
         self.directory.forget_user(actor);
+        let user = self.shown(user);
         let event = Event::ProfileUpdated(user.clone());
         let delivery = Delivery { position: Some(position), audience: Audience::Everyone, event };
         Ok(Outcome { reply: Reply::User(user), deliveries: vec![delivery] })
@@ -575,7 +581,7 @@ impl Chat {
             Change::ProfileUpdated { user } => Delivery {
                 position: Some(position),
                 audience: Audience::Everyone,
-                event: Event::ProfileUpdated(self.directory.user(user).await?),
+                event: Event::ProfileUpdated(self.shown(self.directory.user(user).await?)),
             },
         }))
     }

@@ -38,7 +38,7 @@ use crate::limits::{Budgets, Cost, Full, Person, Rates, ReadPermit, ReadSlots, c
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
-use crate::presence::Presence;
+use crate::presence::{self, Presence};
 use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
@@ -241,6 +241,7 @@ impl App {
         }
         app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
@@ -696,6 +697,7 @@ impl App {
         if unsent > 0 {
             tracing::warn!(unsent, "mails were not sent");
         }
+        presence::settle_at_end(self, within).await;
         if let Err(error) = self.chat.store().close().await {
             tracing::error!(%error, "the store could not be closed");
         }

@@ -317,7 +317,7 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
             last_seen: app
                 .presence
                 .left_at(user.id)
-                .or(user.last_seen)
+                .max(user.last_seen)
                 .unwrap_or(user.created_at)
                 .to_string(),
         })

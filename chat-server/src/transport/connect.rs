@@ -25,9 +25,9 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
-use crate::recovery;
 use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, Session};
+use crate::{presence, recovery};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
 type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
@@ -237,6 +237,7 @@ async fn settle(
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
+    presence::connected(app, caller.user.id).await;
     polling.tell_pid(&socket, &wires, &start.pid);
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
     let session = Arc::new(session);
