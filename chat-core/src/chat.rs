@@ -3,6 +3,7 @@
 
 mod decoding;
 mod last_seen;
+mod newest;
 mod reading;
 mod rooms;
 mod search;
@@ -16,6 +17,7 @@ use std::task::Poll;
 pub use self::decoding::Work;
 use self::decoding::{Background, Budget};
 use self::last_seen::LastSeen;
+use self::newest::Newest;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
@@ -44,6 +46,7 @@ pub struct Chat {
     limits: Limits,
     background: Background,
     last_seen: LastSeen,
+    newest: Newest,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -113,6 +116,7 @@ impl Chat {
             limits: Limits::default(),
             background: Background::default(),
             last_seen: LastSeen::default(),
+            newest: Newest::default(),
         }
     }
 
@@ -298,7 +302,10 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<Vec<Delivery>>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
+        for logged in &changes {
+            self.directory.forget_changed(&logged.change);
+            self.newest.heard(&logged.change);
+        }
         let mut deliveries = Vec::with_capacity(changes.len());
         let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
@@ -382,6 +389,7 @@ impl Chat {
                     return Ok(quietly(Reply::Message(view)));
                 }
             };
+            self.newest.said(conversation.id, (seq, id, actor));
             let message = Message {
                 id,
                 conversation: conversation.id,
@@ -489,10 +497,7 @@ impl Chat {
     }
 
     async fn set_typing(&self, actor: UserId, to: &Destination, typing: bool) -> Result<Outcome, Error> {
-        let conversation = match to {
-            Destination::Conversation(id) => self.directory.conversation(*id).await?,
-            Destination::Person(_) => self.open(actor, to).await?,
-        };
+        let conversation = self.open(actor, to).await?;
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
         Ok(Outcome { reply: Reply::Done, deliveries: vec![typing_changed(conversation, user, typing)] })
@@ -500,25 +505,45 @@ impl Chat {
 
     /// A conversation as it is; none when nobody has opened it yet.
     async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
-        match of {
-            Destination::Conversation(id) => self.directory.conversation(*id).await.map(Some),
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
-                Ok(self.directory.find_direct(Pair::new(actor, person.id)).await?)
-            }
+        match self.place(actor, of).await? {
+            Place::Direct(pair) => Ok(self.directory.find_direct(pair).await?),
+            Place::There(conversation) => Ok(Some(conversation)),
         }
     }
 
     async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
-        match to {
-            Destination::Conversation(id) => self.directory.conversation(*id).await,
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+        match self.place(actor, to).await? {
+            Place::Direct(pair) => {
                 let fresh = || {
                     let now = self.clock.now();
                     (ConversationId::from_bytes(self.ids.next(now)), now)
                 };
-                Ok(self.directory.open_direct(Pair::new(actor, person.id), fresh).await?)
+                Ok(self.directory.open_direct(pair, fresh).await?)
+            }
+            Place::There(conversation) => Ok(conversation),
+        }
+    }
+
+    /// What is meant by a destination.
+    async fn place(&self, actor: UserId, of: &Destination) -> Result<Place, Error> {
+        match of {
+            Destination::Person(key) => {
+                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+                Ok(Place::Direct(Pair::new(actor, person.id)))
+            }
+            Destination::Conversation(id) => self.directory.conversation(*id).await.map(Place::There),
+            Destination::Chat(id) => {
+                let person = UserKey::Id(UserId::from_bytes(*id));
+                if let Some(person) = self.directory.find_user(&person).await? {
+                    return Ok(Place::Direct(Pair::new(actor, person.id)));
+                }
+                self.directory.conversation(ConversationId::from_bytes(*id)).await.map(Place::There)
+            }
+            Destination::OfMessage(id) => {
+                let message = self.store.message(*id).await?.ok_or(Error::MessageNotFound)?;
+                let conversation = self.directory.conversation(message.conversation).await?;
+                policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+                Ok(Place::There(conversation))
             }
         }
     }
@@ -597,6 +622,14 @@ impl Chat {
         let view = self.view_within(stored, &conversation, budget).await?;
         Ok(view.map(|view| to_members(position, &conversation, event(view))))
     }
+}
+
+/// What is meant by a destination.
+enum Place {
+    /// The direct conversation of these two, which may not be there yet.
+    Direct(Pair),
+    /// A conversation.
+    There(Arc<Conversation>),
 }
 
 fn quietly(reply: Reply) -> Outcome {

@@ -43,6 +43,7 @@ use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
+use crate::typing::{self, Typists};
 
 /// The server's parts.
 pub struct App {
@@ -71,6 +72,8 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
+    /// Who types.
+    pub(crate) typists: Arc<Typists>,
     /// Who may read.
     reads: ReadSlots,
     /// What everybody may still do.
@@ -190,6 +193,7 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
+        let typists = Arc::<Typists>::default();
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -210,7 +214,13 @@ impl App {
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
-            announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position, patience),
+            announcer: Announcer::new(
+                chat.clone(),
+                sessions.clone(),
+                (recent.clone(), typists.clone()),
+                position,
+                patience,
+            ),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
             log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
@@ -229,6 +239,7 @@ impl App {
             chat,
             codec,
             recent,
+            typists,
             sessions,
             expiries: Arc::default(),
             images,
@@ -242,6 +253,7 @@ impl App {
         app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(typing::tell_of_ends(Arc::downgrade(&app), app.typists.clone()));
         app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
@@ -419,7 +431,8 @@ impl App {
         Err(error)
     }
 
-    fn announce(&self, deliveries: Vec<Delivery>) {
+    pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
+        deliveries.iter().for_each(|delivery| self.typists.observe(delivery));
         if let Some(cluster) = &self.cluster {
             cluster.announced(&deliveries);
         }

@@ -139,7 +139,7 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         Event::MessageSent(view) if view.recipient.is_some() => {
             smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
         }
-        Event::MessagesRead { conversation, user, seq } => read::told(conversation, user, *seq, mark),
+        Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
         Event::MessageSent(_)
         | Event::MessageDeleted(_)
         | Event::MessageRestored(_)

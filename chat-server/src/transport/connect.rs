@@ -311,6 +311,7 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.sessions.remove(session);
     app.expiries.remove(session);
+    app.typists.left(session.user, session.id);
     let now = app.chat.now();
     if app.presence.disconnect(session.user, session.id, now) {
         let (app, user) = (app.clone(), session.user);
