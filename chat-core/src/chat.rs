@@ -2,6 +2,8 @@
 //! told. Nothing here tells them.
 
 mod decoding;
+mod last_seen;
+mod newest;
 mod reading;
 mod rooms;
 mod search;
@@ -14,6 +16,8 @@ use std::task::Poll;
 
 pub use self::decoding::Work;
 use self::decoding::{Background, Budget};
+use self::last_seen::LastSeen;
+use self::newest::Newest;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
@@ -41,6 +45,8 @@ pub struct Chat {
     ids: Arc<dyn IdSource>,
     limits: Limits,
     background: Background,
+    last_seen: LastSeen,
+    newest: Newest,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -109,6 +115,8 @@ impl Chat {
             ids: Arc::new(ObjectIds::new()),
             limits: Limits::default(),
             background: Background::default(),
+            last_seen: LastSeen::default(),
+            newest: Newest::default(),
         }
     }
 
@@ -216,17 +224,7 @@ impl Chat {
     /// # Errors
     /// When the store fails.
     pub async fn find_user(&self, key: &UserKey) -> Result<Option<Arc<User>>, Error> {
-        Ok(self.directory.find_user(key).await?)
-    }
-
-    /// Notes when a person's last connection has ended.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), Error> {
-        self.store.record_last_seen(user, at).await?;
-        self.directory.forget_user(user);
-        Ok(())
+        Ok(self.directory.find_user(key).await?.map(|user| self.shown(user)))
     }
 
     /// Carries out a command. When this returns `Ok`, all of it is stored.
@@ -265,6 +263,7 @@ impl Chat {
                 let mut users = self.store.users(limit.saturating_add(1)).await?;
                 users.retain(|user| user.id != actor);
                 users.truncate(limit);
+                let users = users.into_iter().map(|user| self.shown(user)).collect();
                 Ok(quietly(Reply::Users(users)))
             }
             Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
@@ -303,7 +302,10 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<Vec<Delivery>>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
+        for logged in &changes {
+            self.directory.forget_changed(&logged.change);
+            self.newest.heard(&logged.change);
+        }
         let mut deliveries = Vec::with_capacity(changes.len());
         let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
@@ -357,6 +359,8 @@ impl Chat {
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         let body = self.encode_body(kind, &content.text).await;
         let now = self.clock.now();
+        // Handed over before the message, so that no message is stored without it.
+        let noting = self.last_seen.note(&self.store, actor, now).await;
         let id = MessageId::from_bytes(self.ids.next(now));
         let new = NewMessage {
             id,
@@ -370,7 +374,15 @@ impl Chat {
             at: now,
         };
         let mut storing = Box::pin(async move {
-            let (position, seq) = match self.store.append(new).await? {
+            let appended = self.store.append(new).await;
+            if let Some(noting) = noting
+                && let Err(error) = noting.await
+            {
+                // It is tried again with the next message.
+                self.last_seen.is_not_covered(actor);
+                tracing::warn!(%error, "when a person was last seen could not be stored");
+            }
+            let (position, seq) = match appended? {
                 Appended::New { position, seq } => (position, seq),
                 Appended::Repeated(first) => {
                     let conversation = self.directory.conversation(first.conversation).await?;
@@ -378,6 +390,7 @@ impl Chat {
                     return Ok(quietly(Reply::Message(view)));
                 }
             };
+            self.newest.said(conversation.id, (seq, id, actor));
             let message = Message {
                 id,
                 conversation: conversation.id,
@@ -466,7 +479,7 @@ impl Chat {
     async fn chat_partners(&self, actor: UserId, limit: usize) -> Result<Outcome, Error> {
         let mut users = Vec::new();
         for id in self.store.chat_partners(actor, limit).await? {
-            users.push(self.directory.user(id).await?);
+            users.push(self.shown(self.directory.user(id).await?));
         }
         Ok(quietly(Reply::Users(users)))
     }
@@ -478,16 +491,14 @@ impl Chat {
         let updated = self.store.update_profile(actor, patch, self.clock.now()).await?;
         let (position, user) = updated.ok_or(Error::UserNotFound)?;
         self.directory.forget_user(actor);
+        let user = self.shown(user);
         let event = Event::ProfileUpdated(user.clone());
         let delivery = Delivery { position: Some(position), audience: Audience::Everyone, event };
         Ok(Outcome { reply: Reply::User(user), deliveries: vec![delivery] })
     }
 
     async fn set_typing(&self, actor: UserId, to: &Destination, typing: bool) -> Result<Outcome, Error> {
-        let conversation = match to {
-            Destination::Conversation(id) => self.directory.conversation(*id).await?,
-            Destination::Person(_) => self.open(actor, to).await?,
-        };
+        let conversation = self.open(actor, to).await?;
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
         Ok(Outcome { reply: Reply::Done, deliveries: vec![typing_changed(conversation, user, typing)] })
@@ -495,25 +506,45 @@ impl Chat {
 
     /// A conversation as it is; none when nobody has opened it yet.
     async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
-        match of {
-            Destination::Conversation(id) => self.directory.conversation(*id).await.map(Some),
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
-                Ok(self.directory.find_direct(Pair::new(actor, person.id)).await?)
-            }
+        match self.place(actor, of).await? {
+            Place::Direct(pair) => Ok(self.directory.find_direct(pair).await?),
+            Place::There(conversation) => Ok(Some(conversation)),
         }
     }
 
     async fn open(&self, actor: UserId, to: &Destination) -> Result<Arc<Conversation>, Error> {
-        match to {
-            Destination::Conversation(id) => self.directory.conversation(*id).await,
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+        match self.place(actor, to).await? {
+            Place::Direct(pair) => {
                 let fresh = || {
                     let now = self.clock.now();
                     (ConversationId::from_bytes(self.ids.next(now)), now)
                 };
-                Ok(self.directory.open_direct(Pair::new(actor, person.id), fresh).await?)
+                Ok(self.directory.open_direct(pair, fresh).await?)
+            }
+            Place::There(conversation) => Ok(conversation),
+        }
+    }
+
+    /// What is meant by a destination.
+    async fn place(&self, actor: UserId, of: &Destination) -> Result<Place, Error> {
+        match of {
+            Destination::Person(key) => {
+                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
+                Ok(Place::Direct(Pair::new(actor, person.id)))
+            }
+            Destination::Conversation(id) => self.directory.conversation(*id).await.map(Place::There),
+            Destination::Chat(id) => {
+                let person = UserKey::Id(UserId::from_bytes(*id));
+                if let Some(person) = self.directory.find_user(&person).await? {
+                    return Ok(Place::Direct(Pair::new(actor, person.id)));
+                }
+                self.directory.conversation(ConversationId::from_bytes(*id)).await.map(Place::There)
+            }
+            Destination::OfMessage(id) => {
+                let message = self.store.message(*id).await?.ok_or(Error::MessageNotFound)?;
+                let conversation = self.directory.conversation(message.conversation).await?;
+                policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+                Ok(Place::There(conversation))
             }
         }
     }
@@ -576,7 +607,7 @@ impl Chat {
             Change::ProfileUpdated { user } => Delivery {
                 position: Some(position),
                 audience: Audience::Everyone,
-                event: Event::ProfileUpdated(self.directory.user(user).await?),
+                event: Event::ProfileUpdated(self.shown(self.directory.user(user).await?)),
             },
         }))
     }
@@ -592,6 +623,14 @@ impl Chat {
         let view = self.view_within(stored, &conversation, budget).await?;
         Ok(view.map(|view| to_members(position, &conversation, event(view))))
     }
+}
+
+/// What is meant by a destination.
+enum Place {
+    /// The direct conversation of these two, which may not be there yet.
+    Direct(Pair),
+    /// A conversation.
+    There(Arc<Conversation>),
 }
 
 fn quietly(reply: Reply) -> Outcome {

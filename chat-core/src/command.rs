@@ -25,10 +25,15 @@ pub enum Destination {
     Person(UserKey),
     /// This conversation.
     Conversation(ConversationId),
+    /// What some pages call a chat: the direct conversation with the person of this id or, if there is no such person, the
+    /// conversation of this id.
+    Chat([u8; 12]),
+    /// The conversation that this message was said in. To those who are no member of it the message does not exist.
+    OfMessage(MessageId),
 }
 
 /// How far something was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadUpTo {
     /// Up to the last message there is.
     TheLast,
@@ -36,6 +41,8 @@ pub enum ReadUpTo {
     Seq(Seq),
     /// Up to this message, which must be of that conversation; it may be deleted.
     Message(MessageId),
+    /// Up to the last of these that is of that conversation; one must be.
+    Messages(Vec<MessageId>),
 }
 
 /// A request of a person.

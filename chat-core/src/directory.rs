@@ -151,10 +151,16 @@ impl Directory {
             | Change::MemberRemoved { room, .. }
             | Change::RoleChanged { room, .. } => self.forget_conversation(*room),
             Change::ProfileUpdated { user } => self.forget_user(*user),
-            Change::MessageSent(_)
-            | Change::MessageDeleted(_)
-            | Change::MessageRestored(_)
-            | Change::ReadMarked { .. } => {}
+            Change::MessageSent(message) => self.forget_if_seen_since(message.sender, message.created_at),
+            Change::MessageDeleted(_) | Change::MessageRestored(_) | Change::ReadMarked { .. } => {}
+        }
+    }
+
+    /// Another process has noted when somebody was last seen, if that is so much later than what is remembered here.
+    fn forget_if_seen_since(&self, id: UserId, at: Timestamp) {
+        let known = self.users.peek(&id);
+        if known.is_some_and(|user| user.last_seen.is_none_or(|seen| seen < at)) {
+            self.users.remove(&id);
         }
     }
 

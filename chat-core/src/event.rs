@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{ConversationId, UserId};
+use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
 
 /// An event and who is to be told of it.
@@ -108,6 +108,9 @@ pub enum Event {
         user: Arc<User>,
         /// The last message that they have read.
         seq: Seq,
+        /// The newest messages of others up to there, the last one first: what they have read now is among them, as far as
+        /// it is not more than a page or two.
+        messages: Vec<MessageId>,
     },
     /// Somebody changed their profile.
     ProfileUpdated(Arc<User>),

@@ -422,7 +422,8 @@
     on('messageSent', (m) => { if (m && m._id) echoed(m); });
     on('messageDeleted', (d) => { const id = d && (d.messageId || d._id); if (id) markDeleted(id); });
     on('messageRestored', (m) => { if (m && m._id) { upsert(convOf(m), m); changed(peerOf(m)); } });
-    on('userTyping', (d) => { if (d && d.userId) setTyping(String(d.userId), !!d.typing); });
+    on('userTyping', (d) => { if (d && d.userId) setTyping(String(d.userId), true); });
+    on('userStoppedTyping', (d) => { if (d && d.userId) setTyping(String(d.userId), false); });
     on('userJoined', (u) => {
       if (!u || !u._id || u._id === S.me._id) return;
       if (!S.users.has(u._id)) { S.fresh.add(u._id); announce(nameOf(u) + ' joined'); }

@@ -29,6 +29,7 @@ use crate::links::{self, Base};
 use crate::recovery::Recent;
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::typing::Typists;
 
 /// How long a missing position is waited for before the log is asked.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
@@ -50,6 +51,7 @@ struct Shared {
     chat: Arc<Chat>,
     sessions: Arc<Sessions>,
     recent: Arc<Recent>,
+    typists: Arc<Typists>,
     patience: Duration,
     order: Mutex<Order>,
 }
@@ -74,7 +76,7 @@ impl Announcer {
     pub(crate) fn new(
         chat: Arc<Chat>,
         sessions: Arc<Sessions>,
-        recent: Arc<Recent>,
+        (recent, typists): (Arc<Recent>, Arc<Typists>),
         position: Position,
         patience: Duration,
     ) -> Self {
@@ -87,7 +89,7 @@ impl Announcer {
             asking: false,
             doubtful: 0,
         };
-        Self(Arc::new(Shared { chat, sessions, recent, patience, order: Mutex::new(order) }))
+        Self(Arc::new(Shared { chat, sessions, recent, typists, patience, order: Mutex::new(order) }))
     }
 
     /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
@@ -173,6 +175,9 @@ impl Shared {
             let Some(mut delivery) = order.held.remove(&next) else { break };
             order.rooms.pass(&mut delivery);
             self.recent.observe(&delivery.event);
+            if let Event::MessageSent(view) = &delivery.event {
+                self.typists.said(view.message.sender, view.message.conversation);
+            }
             order.next += 1;
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.

@@ -40,11 +40,12 @@ use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, R
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::outages::{Outages, Part};
-use crate::presence::Presence;
+use crate::presence::{self, Presence};
 use crate::recovery::{self, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
+use crate::typing::{self, Typists};
 
 /// The server's parts.
 pub struct App {
@@ -73,6 +74,8 @@ pub struct App {
     pub(crate) pids: Pids,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
+    /// Who types.
+    pub(crate) typists: Arc<Typists>,
     /// Who may read.
     reads: FairSlots,
     /// Where what takes long is computed.
@@ -205,6 +208,7 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let recent = Arc::new(Recent::new(chat.clone()));
+        let typists = Arc::<Typists>::default();
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -226,7 +230,13 @@ impl App {
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), outbox),
-            announcer: Announcer::new(chat.clone(), sessions.clone(), recent.clone(), position, patience),
+            announcer: Announcer::new(
+                chat.clone(),
+                sessions.clone(),
+                (recent.clone(), typists.clone()),
+                position,
+                patience,
+            ),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default(), outages.clone()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
             log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
@@ -246,6 +256,7 @@ impl App {
             chat,
             codec,
             recent,
+            typists,
             sessions,
             expiries: Arc::default(),
             images,
@@ -259,6 +270,8 @@ impl App {
         }
         app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));
+        app.tasks.lock().spawn(typing::tell_of_ends(Arc::downgrade(&app), app.typists.clone()));
         app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
         if let Some(cluster) = &app.cluster {
             cluster.start(&app, &mut app.tasks.lock());
@@ -450,7 +463,8 @@ impl App {
         Err(error)
     }
 
-    fn announce(&self, deliveries: Vec<Delivery>) {
+    pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
+        deliveries.iter().for_each(|delivery| self.typists.observe(delivery));
         if let Some(cluster) = &self.cluster {
             cluster.announced(&deliveries);
         }
@@ -728,6 +742,7 @@ impl App {
         if unsent > 0 {
             tracing::warn!(unsent, "mails were not sent");
         }
+        presence::settle_at_end(self, within).await;
         if let Err(error) = self.chat.store().close().await {
             tracing::error!(%error, "the store could not be closed");
         }

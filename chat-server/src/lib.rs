@@ -51,6 +51,7 @@ pub mod security_log;
 pub mod session;
 pub mod sessions;
 pub mod transport;
+mod typing;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -7,6 +7,8 @@
 //!
 //! Among several nodes somebody is online while they are connected to any of them; see `cluster`.
 
+mod last_seen;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use self::last_seen::{connected, settle_at_end, settle_regularly};
 use crate::app::App;
 use crate::cluster::{Others, Outbox};
 use crate::dialect::{self, Dialect};

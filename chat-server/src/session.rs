@@ -54,6 +54,7 @@ use crate::recovery::{self, Cursor, Missing};
 use crate::security_log::Source;
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
+use crate::typing;
 
 /// Most events that wait for one connection.
 const MOST_WAITING: usize = 4_096;
@@ -517,11 +518,12 @@ impl Session {
             }
         }
         let (session, app) = (self.clone(), app.clone());
-        tokio::spawn(self.source.clone().scope(async move {
+        let work = async move {
             if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {
                 session.panicked();
             }
-        }));
+        };
+        tokio::spawn(self.source.clone().scope(typing::on_connection(self.id, work)));
     }
 
     /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything

@@ -80,7 +80,7 @@ for (const [version, client] of Object.entries(clients)) {
         assert.deepEqual(await second, late);
         const typing = once(berts, 'userTyping');
         assertAccepted(await ask(annas, 'typing', { to: bert.id }));
-        assert.deepEqual(await typing, { userId: anna.id, typing: true });
+        assert.deepEqual(await typing, { userId: anna.id, senderId: anna.id, chatId: anna.id, groupId: null, isGroup: false, isTyping: true, typing: true });
         assert.deepEqual(await anna.history(bert), [early, late]);
         const offline = once(annas, 'getOnlineUsers', (list) => !list.includes(bert.id));
         berts.disconnect();

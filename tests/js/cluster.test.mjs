@@ -89,7 +89,7 @@ test('who types', async () => {
   const [annas, berts] = [await anna.open(), await bert.open()];
   const typing = once(berts, 'userTyping', undefined, AT_ONCE);
   annas.emit('typing', { to: bert.id });
-  assert.deepEqual(await typing, { userId: anna.id, typing: true });
+  assert.deepEqual(await typing, { userId: anna.id, senderId: anna.id, chatId: anna.id, groupId: null, isGroup: false, isTyping: true, typing: true });
 });
 
 test('who is online: two devices at two nodes', async () => {

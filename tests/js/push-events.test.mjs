@@ -214,17 +214,21 @@ test('30 sockets connecting at once: everybody ends with the right list', async 
 
 // ---- Typing ----------------------------------------------------------------------------------------------
 
-test('typing and stopTyping come to the other as userTyping', async () => {
+test('typing and stopTyping come to the other, and an end is never called userTyping', async () => {
   const [anna, bert, carl] = await people('anna', 'bert', 'carl');
   const [annas, berts, carls] = [await anna.open(), await bert.open(), await carl.open()];
-  for (const [event, typing] of [['typing', true], ['stopTyping', false]]) {
-    let heard = once(berts, 'userTyping');
+  let begun = 0;
+  for (const [event, told, typing] of [['typing', 'userTyping', true], ['stopTyping', 'userStoppedTyping', false]]) {
+    const fields = { userId: anna.id, senderId: anna.id, chatId: anna.id, groupId: null, isGroup: false, isTyping: typing, typing };
+    let heard = once(berts, told);
     annas.emit(event, { to: bert.id });
-    assert.deepEqual(await heard, { userId: anna.id, typing });
-    heard = once(berts, 'userTyping');
+    assert.deepEqual(await heard, fields);
+    heard = once(berts, told);
     assertAccepted(await ask(annas, event, { to: bert.id }), event);
-    assert.deepEqual(await heard, { userId: anna.id, typing });
+    assert.deepEqual(await heard, fields);
+    begun ||= berts.seen.userTyping.length;
   }
+  assert.deepEqual([begun, berts.seen.userTyping.length], [2, 2]);
   const fence = once(carls, 'userTyping');
   annas.emit('typing', { to: carl.id });
   await fence;

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 
 import { expired, signed, unsigned, withOtherSecret } from './support/forge.mjs';
 import { request } from './support/http.mjs';
-import { dataUrl, gif, jpeg, noise, png, webp } from './support/images.mjs';
+import { avif, dataUrl, gif, heic, jpeg, noise, png, webp } from './support/images.mjs';
 import { password, text, unique } from './support/names.mjs';
 import { Browser, MESSAGE_FIELDS, signup } from './support/push.mjs';
 import { secret, startServer } from './support/server.mjs';
@@ -233,6 +233,8 @@ const pictures = [
   ['image/jpeg', jpeg],
   ['image/gif', gif],
   ['image/webp', webp],
+  ['image/avif', avif],
+  ['image/heic', heic],
 ];
 
 test('a profile picture comes back byte for byte, with its type and nosniff', async () => {
@@ -250,10 +252,26 @@ test('a profile picture comes back byte for byte, with its type and nosniff', as
   }
 });
 
+test('what a picture claims to be makes no difference', async () => {
+  for (const claimed of ['', 'image/*', 'image/jpg', 'application/octet-stream', 'text/plain', 'image/svg+xml']) {
+    const anna = await signup(server, 'anna');
+    for (const [type, bytes] of pictures) {
+      const answer = await anna.put('/auth/update-profile', { profilePic: dataUrl(claimed, bytes) });
+      assert.equal(answer.status, 200, `${type} as ${claimed}: ${JSON.stringify(answer.data)}`);
+      const loaded = await load(answer.data.profilePic);
+      assert.equal(loaded.headers['content-type'], type, `${type} as ${claimed}`);
+      assert.ok(answer.data.profilePic.endsWith(`.${type.replace('image/', '').replace('jpeg', 'jpg')}`), answer.data.profilePic);
+      assert.ok(loaded.raw.equals(bytes), type);
+    }
+  }
+});
+
 const notPictures = {
   'svg': dataUrl('image/svg+xml', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')),
   'html': dataUrl('text/html', Buffer.from('<script>alert(1)</script>')),
   'html that says png': dataUrl('image/png', Buffer.from('<html><script>alert(1)</script></html>')),
+  'svg that says nothing': dataUrl('', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')),
+  'a film': dataUrl('video/mp4', Buffer.from('AAAAGGZ0eXBpc29tAAACAGlzb21tcDQxAAAACG1kYXQ=', 'base64')),
   'svg that says png': dataUrl('image/png', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')),
   'garbage base64': 'data:image/png;base64,%%%%',
   'garbage bytes': dataUrl('image/png', Buffer.from('not a picture at all')),

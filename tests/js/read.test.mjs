@@ -110,7 +110,12 @@ test('push: by REST with the cookie, named by message; the log tells the others'
   // Live it was told to everybody's tabs, once each.
   for (const page of [annas, ...berts]) {
     await until(() => marksOf.get(page).length === 2, 'both marks');
-    assert.deepEqual(marksOf.get(page), [mark(1), mark(2)].map(({ type, ...rest }) => rest));
+    const forks = (seq) => ({
+      ...Object.fromEntries(['chatId', 'readerId', 'by', 'byUserId', 'receiverId'].map((field) => [field, bert.id])),
+      messageIds: [two._id, one._id].slice(2 - seq),
+    });
+    const whole = [mark(1), mark(2)].map(({ type, ...rest }) => ({ ...rest, ...(page === annas && forks(rest.seq)) }));
+    assert.deepEqual(marksOf.get(page), whole);
   }
 });
 

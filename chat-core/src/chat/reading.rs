@@ -20,7 +20,7 @@ impl Chat {
         let Some(conversation) = self.find(actor, of).await? else {
             return match up_to {
                 ReadUpTo::TheLast | ReadUpTo::Seq(_) => Ok(quietly(Reply::Read(None))),
-                ReadUpTo::Message(_) => Err(Error::MessageNotFound),
+                ReadUpTo::Message(_) | ReadUpTo::Messages(_) => Err(Error::MessageNotFound),
             };
         };
         policy::must_be_member(actor, &conversation)?;
@@ -28,6 +28,7 @@ impl Chat {
             ReadUpTo::TheLast => None,
             ReadUpTo::Seq(seq) => Some(seq),
             ReadUpTo::Message(message) => Some(self.place_in(&conversation, message).await?),
+            ReadUpTo::Messages(messages) => Some(self.last_place_in(&conversation, &messages).await?),
         };
         let marked = self.store.mark_read(conversation.id, actor, up_to, self.clock.now()).await?;
         // Taken out since.
@@ -45,6 +46,18 @@ impl Chat {
             return Err(Error::MessageNotFound);
         }
         Ok(message.seq)
+    }
+
+    /// The last of several; those of other conversations are passed over.
+    async fn last_place_in(&self, conversation: &Conversation, ids: &[MessageId]) -> Result<Seq, Error> {
+        let mut last = None;
+        for id in ids {
+            let message = self.store.message(*id).await?;
+            let seq =
+                message.filter(|message| message.conversation == conversation.id).map(|message| message.seq);
+            last = last.max(seq);
+        }
+        last.ok_or(Error::MessageNotFound)
     }
 
     pub(super) async fn unread(&self, actor: UserId, limit: usize) -> Result<Vec<Unread>, Error> {
@@ -71,8 +84,9 @@ impl Chat {
         user: UserId,
         seq: Seq,
     ) -> Result<Delivery, Error> {
+        let messages = self.newest.up_to(&self.store, conversation.id, user, seq).await?;
         let user = self.directory.user(user).await?;
-        let event = Event::MessagesRead { conversation: conversation.clone(), user, seq };
+        let event = Event::MessagesRead { conversation: conversation.clone(), user, seq, messages };
         Ok(to_members(position, &conversation, event))
     }
 
@@ -153,7 +167,7 @@ mod tests {
         assert_eq!(seq(&by_seq), (Some(2), vec![5]));
         assert_eq!(unread(&chat, bob).await, [(Some("ann".into()), 1)]);
         for up_to in [ReadUpTo::Message(first), ReadUpTo::Seq(Seq(2))] {
-            let again = mark(&chat, bob, with(ann), up_to).await.unwrap();
+            let again = mark(&chat, bob, with(ann), up_to.clone()).await.unwrap();
             assert_eq!(seq(&again), (Some(2), vec![]), "{up_to:?}: a mark that does not move is no news");
         }
         let to_the_end = mark(&chat, bob, with(ann), ReadUpTo::TheLast).await.unwrap();

@@ -7,7 +7,7 @@ use crate::command::Destination;
 use crate::error::{Error, ErrorKind};
 use crate::history::Window;
 use crate::id::UserId;
-use crate::model::{MessageView, Pair, Seq};
+use crate::model::{MessageView, Seq};
 use crate::policy;
 use crate::search::{Found, Query, Search, Terms};
 use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
@@ -113,14 +113,7 @@ impl Chat {
         actor: UserId,
         within: &Destination,
     ) -> Result<Vec<SearchProgress>, Error> {
-        let conversation = match within {
-            Destination::Conversation(id) => Some(self.directory.conversation(*id).await?),
-            Destination::Person(key) => {
-                let person = self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?;
-                self.directory.find_direct(Pair::new(actor, person.id)).await?
-            }
-        };
-        let Some(conversation) = conversation else { return Ok(Vec::new()) };
+        let Some(conversation) = self.find(actor, within).await? else { return Ok(Vec::new()) };
         policy::must_be_member(actor, &conversation)?;
         Ok(self.store.search_progress(conversation.id).await?.into_iter().collect())
     }

@@ -139,7 +139,7 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
         Event::MessageSent(view) if view.recipient.is_some() => {
             smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
         }
-        Event::MessagesRead { conversation, user, seq } => read::told(conversation, user, *seq, mark),
+        Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
         Event::MessageSent(_)
         | Event::MessageDeleted(_)
         | Event::MessageRestored(_)
@@ -317,7 +317,7 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
             last_seen: app
                 .presence
                 .left_at(user.id)
-                .or(user.last_seen)
+                .max(user.last_seen)
                 .unwrap_or(user.created_at)
                 .to_string(),
         })

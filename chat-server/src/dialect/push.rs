@@ -9,21 +9,23 @@
 //!
 //! Beyond what the family's pages know (they ignore events they do not listen to):
 //! `PUT /api/messages/:id/restore` undoes a deletion and `messageRestored` tells of it; `messageSent` keeps the
-//! sender's other tabs up to date; `typing` / `stopTyping {to}` become `userTyping {userId, typing}` for the other
-//! one; `userJoined` and `userUpdated` keep lists of people fresh.
+//! sender's other tabs up to date; `userJoined` and `userUpdated` keep lists of people fresh. Forks of the family tell who
+//! types and what was seen, each in spellings of its own: see the modules `typing` and `reading`.
 
+mod reading;
 mod routes;
+mod typing;
 
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::{MessageView, UserKey};
+use chat_core::model::MessageView;
 use serde::Serialize;
 use serde::ser::Serializer;
 use smallvec::smallvec;
 
-use super::wire::{Call, DecodeError, Failure, Text, UserObject};
-use super::{Ack, Dialect, Frame, Frames, Mark, To, read};
+use super::wire::{Call, DecodeError, Failure, UserObject};
+use super::{Ack, Dialect, Frame, Frames, Mark, To};
 
 /// See the module.
 pub static DIALECT: Dialect = Dialect {
@@ -38,22 +40,11 @@ pub static DIALECT: Dialect = Dialect {
     roster: Some(roster),
 };
 
-#[derive(serde::Deserialize)]
-struct Typing<'a> {
-    #[serde(borrow, default)]
-    to: Text<'a>,
-}
-
 fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    let typing = match &*call.event {
-        "typing" => true,
-        "stopTyping" => false,
-        _ => return Err(DecodeError::UnknownEvent),
-    };
-    let form: Typing<'_> = call.object()?;
-    let to = form.to.required("to")?.parse();
-    let to = to.map_err(|_| DecodeError::WrongType { field: "to", expected: "a user's id" })?;
-    Ok(Command::SetTyping { to: Destination::Person(UserKey::Id(to)), typing })
+    match typing::decode(call) {
+        Err(DecodeError::UnknownEvent) => reading::decode(call),
+        decoded => decoded,
+    }
 }
 
 fn outbound(event: &Event, mark: Mark) -> Frames {
@@ -91,18 +82,12 @@ fn outbound(event: &Event, mark: Mark) -> Frames {
                 mark.frame("userJoined", &UserObject { user, online: Some(false) })
             )]
         }
-        Event::TypingChanged { user, typing, .. } => {
-            #[derive(Serialize)]
-            #[serde(rename_all = "camelCase")]
-            struct UserTyping<'a> {
-                user_id: &'a str,
-                typing: bool,
-            }
-            let id = user.id.hex();
-            let typing = UserTyping { user_id: id.as_str(), typing: *typing };
-            smallvec![(To::All, mark.frame("userTyping", &typing))]
+        Event::TypingChanged { conversation, user, typing } => {
+            typing::told(conversation, user, *typing, mark)
         }
-        Event::MessagesRead { conversation, user, seq } => read::told(conversation, user, *seq, mark),
+        Event::MessagesRead { conversation, user, seq, messages } => {
+            reading::told(conversation, user, *seq, messages, mark)
+        }
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }

@@ -168,7 +168,7 @@ fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
         Event::RoleChanged { room: in_room, user, role: new } => {
             What::RoleChanged { room: room(in_room, reader), user_id: user.to_string(), role: role(*new) }
         }
-        Event::MessagesRead { conversation, user, seq } => What::MessagesRead {
+        Event::MessagesRead { conversation, user, seq, .. } => What::MessagesRead {
             room_id: conversation.id.to_string(),
             user_id: user.id.to_string(),
             seq: seq.0,

@@ -38,7 +38,7 @@ async fn events() -> Vec<Event> {
     let Event::MessageSent(view) = &events[0] else { panic!("a message was sent") };
     let view = view.clone();
     let Event::TypingChanged { conversation, .. } = &events[1] else { panic!("somebody types") };
-    let room = conversation.clone();
+    let (room, message) = (conversation.clone(), view.message.id);
     events.extend([
         Event::MessageDeleted(view.clone()),
         Event::MessageRestored(view),
@@ -46,7 +46,7 @@ async fn events() -> Vec<Event> {
         Event::MemberAdded { room: room.clone(), user: bob.id },
         Event::MemberRemoved { room: room.clone(), user: bob.id },
         Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
-        Event::MessagesRead { conversation: room, user: bob, seq: Seq(1) },
+        Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),
     ]);
@@ -69,9 +69,27 @@ async fn only_positions_end_an_event_as_a_text() {
     let (position, failure) = (Position(41), Failure::new("invalid", "text is missing"));
     for dialect in ALL {
         for event in &events().await {
-            for (_, frame) in (dialect.outbound)(event, Mark(Some(position))) {
-                assert_eq!(arguments(&frame)[1..], [Json::from("41")], "{}: {event:?}", dialect.name);
+            let frames = (dialect.outbound)(event, Mark(Some(position)));
+            let named = frames.iter().filter_map(|(to, _)| match to {
+                To::Only(person) | To::Except(person) => Some(*person),
+                To::All => None,
+            });
+            for person in named.chain([UserId::from_bytes([1; 12])]) {
+                let mut theirs =
+                    frames.iter().filter(|(to, _)| to.includes(person)).map(|(_, frame)| frame).rev();
+                // Of several events that tell of one change the last one has its position: then all of it has been told.
+                let Some(frame) = theirs.next() else { continue };
+                assert_eq!(arguments(frame)[1..], [Json::from("41")], "{}: {event:?}", dialect.name);
                 assert_eq!(frame.mark().as_deref(), Some("41"));
+                let is_logged = !matches!(event, Event::TypingChanged { .. });
+                for frame in theirs.filter(|_| is_logged) {
+                    assert_eq!(
+                        (arguments(frame).len(), frame.mark()),
+                        (1, None),
+                        "{}: {event:?}",
+                        dialect.name
+                    );
+                }
             }
             for (_, frame) in (dialect.outbound)(event, Mark(None)) {
                 assert!(!arguments(&frame)[..].last().unwrap().is_string(), "{}: {event:?}", dialect.name);

@@ -35,6 +35,14 @@ impl<'a> Call<'a> {
         self.argument.is_none_or(|argument| argument.get() == "null")
     }
 
+    /// The first argument, if it is a text.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        match serde_json::from_str(self.argument?.get()) {
+            Ok(Text::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The first argument as an object of this form.
     ///
     /// # Errors
@@ -235,6 +243,47 @@ impl<'a> Text<'a> {
             Self::Text(text) => Ok(Some(text)),
             Self::Other => Err(DecodeError::WrongType { field, expected: "a string" }),
         }
+    }
+}
+
+/// A field that should be a list of texts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Texts<'a> {
+    /// Not there, or null.
+    #[default]
+    Absent,
+    /// A list of texts.
+    Texts(Vec<Cow<'a, str>>),
+    /// Something else.
+    Other,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts, if there is a list.
+    ///
+    /// # Errors
+    /// When it is something else, or something in it is.
+    pub fn optional(self, field: &'static str) -> Result<Option<Vec<Cow<'a, str>>>, DecodeError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Texts(texts) => Ok(Some(texts)),
+            Self::Other => Err(DecodeError::WrongType { field, expected: "a list of strings" }),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if json == "null" {
+            return Ok(Self::Absent);
+        }
+        let Ok(items) = serde_json::from_str::<Vec<Text<'de>>>(json) else { return Ok(Self::Other) };
+        let texts = items.into_iter().map(|item| match item {
+            Text::Text(text) => Some(text),
+            Text::Absent | Text::Other => None,
+        });
+        Ok(texts.collect::<Option<_>>().map_or(Self::Other, Self::Texts))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a command costs, and what was read for it. Without a catch-all arm, so that a new command gets a price.
 
-use chat_core::command::{Command, Reply};
+use chat_core::command::{Command, ReadUpTo, Reply};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
 
@@ -39,11 +39,15 @@ impl Cost {
             Command::CreateRoom { members, .. } => Self::Change(1 + members.len() as u64),
             Command::Delete { .. }
             | Command::Restore { .. }
-            | Command::MarkRead { .. }
             | Command::SetTyping { .. }
             | Command::AddMember { .. }
             | Command::RemoveMember { .. }
             | Command::SetRole { .. } => Self::Change(1),
+            // Each message that is named is looked up.
+            Command::MarkRead { up_to: ReadUpTo::Messages(ids), .. } => {
+                Self::Change(1 + ids.len() as u64 / 20)
+            }
+            Command::MarkRead { .. } => Self::Change(1),
             Command::UpdateProfile(_) => Self::Profile,
         }
     }

@@ -131,8 +131,8 @@ pub enum Purpose {
 /// The texts of the client's errors are meant to be shown to the user.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    /// The content is not one of the accepted kinds, or it is declared as something that is not accepted.
-    #[error("Only PNG, JPEG, GIF and WebP images are accepted")]
+    /// The content is not one of the accepted kinds.
+    #[error("Only PNG, JPEG, GIF, WebP, AVIF and HEIC images are accepted")]
     UnsupportedType,
     /// The file is larger than is allowed.
     #[error("The image is larger than {limit} bytes")]

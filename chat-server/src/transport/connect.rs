@@ -27,9 +27,9 @@ use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
 use crate::outages::Part;
-use crate::recovery;
 use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, Session};
+use crate::{presence, recovery};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
 type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
@@ -239,6 +239,7 @@ async fn settle(
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
+    presence::connected(app, caller.user.id).await;
     polling.tell_pid(&socket, &wires, &start.pid);
     let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
     let session = Arc::new(session);
@@ -315,6 +316,7 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.sessions.remove(session);
     app.expiries.remove(session);
+    app.typists.left(session.user, session.id);
     let now = app.chat.now();
     if app.presence.disconnect(session.user, session.id, now) {
         let (app, user) = (app.clone(), session.user);

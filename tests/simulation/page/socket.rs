@@ -170,7 +170,10 @@ impl Page {
                 self.watched.view.lock().unwrap().online = Some(online);
             }
             // A history that was asked for is taken from the acknowledgement.
-            "messageHistory" | "userTyping" | "error" => {}
+            "messageHistory" | "typing" | "userTyping" | "stopTyping" | "userStopTyping"
+            | "userStoppedTyping" | "error" => {}
+            // They come before the event that tells of the change with its position.
+            "messagesSeen" | "messageStatusUpdated" => {}
             _ => self.broken(format!("{name} has no position")),
         }
     }

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::people::say_after_noting;
 use super::support::{
     ODD_TEXTS, append, at, client_id, conversation_id, create, delete, direct, email, everything,
 };
@@ -251,5 +252,25 @@ pub async fn an_unused_store_opens_again(path: &Path, open: impl AsyncFn(&Path) 
             assert_eq!(last_position(&*store).await, Position(0), "{end:?}");
         }
         people(&*store, [1]).await;
+    }
+}
+
+/// Who has said something was seen then, when the store is opened again: what was noted before the message is there with it.
+pub async fn last_seen_is_as_late_as_the_last_message(
+    path: &Path,
+    open: impl AsyncFn(&Path) -> Arc<dyn Store>,
+) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let [ann] = people(&*store, [1]).await;
+        let conversation = room(&*store, 1, ann).await;
+        say_after_noting(&*store, 1, conversation, ann, at(7_000)).await;
+        let store = again(store, end, &path, &open).await;
+        let found = store.user(&id(ann)).await.unwrap().expect("she is there");
+        assert_eq!(
+            (found.last_seen, last_position(&*store).await),
+            (Some(at(7_000)), Position(2)),
+            "{end:?}"
+        );
     }
 }

@@ -131,6 +131,7 @@ macro_rules! __store_clauses {
             a_profile_patch_changes_only_what_it_names
             a_profile_patch_for_nobody_is_none
             last_seen_is_noted_and_not_logged
+            last_seen_is_stored_with_what_comes_behind_it
             revoked_tokens_are_listed
             expired_tokens_are_not_listed
             revoking_again_never_shortens
@@ -219,6 +220,7 @@ macro_rules! __store_durability_clauses {
             what_was_taken_is_still_taken
             marks_are_where_they_were
             revoked_tokens_are_still_void
+            last_seen_is_as_late_as_the_last_message
             a_shortened_log_stays_so
             an_index_is_there_again
             an_unused_store_opens_again

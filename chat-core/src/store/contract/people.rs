@@ -1,13 +1,16 @@
 //! Clauses of [`UserStore`](crate::store::UserStore): accounts.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::support::{
-    ODD_TEXTS, at, create, email, everything, hash, id, last_position, new_user, person, user_id,
+    ODD_TEXTS, append, at, create, email, everything, hash, id, last_position, new_message, new_user, people,
+    person, room, user_id,
 };
 use super::support::{username, whole_log};
 use crate::clock::Timestamp;
-use crate::id::UserId;
+use crate::id::{ConversationId, UserId};
 use crate::model::{NewUser, PasswordHash, Position, ProfilePatch, User, UserKey};
 use crate::store::{Change, CreatedUser, LoggedChange, Store};
 
@@ -346,7 +349,8 @@ pub async fn a_profile_patch_for_nobody_is_none(store: Arc<dyn Store>) {
 pub async fn last_seen_is_noted_and_not_logged(store: Arc<dyn Store>) {
     let mut expected = User::clone(&*create(&*store, new_user(1, Some("ann"), None)).await);
     let bystander = create(&*store, new_user(2, Some("bob"), None)).await;
-    for moment in [5, 5, 60_000].map(Timestamp::from_millis) {
+    // It may also go back: a moment is noted ahead of what somebody does, and the true one later.
+    for moment in [5, 5, 60_000, 59_000].map(Timestamp::from_millis) {
         store.record_last_seen(expected.id, moment).await.unwrap();
         expected.last_seen = Some(moment);
         for key in [id(expected.id), username("ann")] {
@@ -357,4 +361,30 @@ pub async fn last_seen_is_noted_and_not_logged(store: Arc<dyn Store>) {
     store.record_last_seen(user_id(9), at(7)).await.expect("unknown people are passed over");
     assert_eq!(find(&*store, &id(user_id(9))).await, None, "noting last seen must not make an account");
     assert_eq!(last_position(&*store).await, Position(0), "last seen is not logged");
+}
+
+/// A message that was handed over behind a note of when its sender was last seen is not stored without it.
+pub async fn last_seen_is_stored_with_what_comes_behind_it(store: Arc<dyn Store>) {
+    let [ann] = people(&*store, [1]).await;
+    let conversation = room(&*store, 1, ann).await;
+    for n in 1..=20_u16 {
+        let seen = at(1_000 * i64::from(n));
+        say_after_noting(&*store, n, conversation, ann, seen).await;
+        let found = find(&*store, &id(ann)).await.unwrap();
+        assert_eq!(found.last_seen, Some(seen), "message {n} is stored, and so is what was noted before it");
+    }
+}
+
+/// Hands over a note of when somebody was last seen, and then a message of theirs; waits for the message alone.
+pub(super) async fn say_after_noting(
+    store: &dyn Store,
+    n: u16,
+    conversation: ConversationId,
+    sender: UserId,
+    seen: Timestamp,
+) {
+    let mut noting = store.record_last_seen(sender, seen);
+    let noted = poll_fn(|context| Poll::Ready(noting.as_mut().poll(context))).await;
+    assert!(!matches!(noted, Poll::Ready(Err(_))), "{noted:?}");
+    append(store, new_message(n, conversation, sender)).await;
 }

@@ -1,5 +1,7 @@
 //! The family's REST.
 
+mod seen;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,6 +47,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/api/messages/send/{id}", post(send))
         .route("/api/messages/delete/{id}", delete(delete_message))
         .route("/api/messages/{id}/restore", put(restore_message))
+        .merge(seen::routes())
 }
 
 #[derive(serde::Deserialize)]

@@ -1,0 +1,260 @@
+//! What was seen, in the spellings of the family's forks.
+//!
+//! ```text
+//! bob > PUT /api/messages/read/ANN, markMessagesAsSeen {"senderId":"ANN"}, messageSeen {"messageId":"ID"}, …
+//! ann < messagesSeen, messagesRead {"roomId":"…","chatId":"BOB","userId":"BOB","readerId":"BOB","by":"BOB","byUserId":"BOB",
+//!                                   "receiverId":"BOB","seq":7,"messageIds":["ID",…]}
+//! ann < messageStatusUpdated {"messageId":"ID","status":"read"}
+//! bob < messagesRead {"roomId":"…","userId":"BOB","seq":7}
+//! ```
+//! Everything that names a person names the reader: a page compares it with whom it has open, or, as `receiverId`, with
+//! whom its messages were sent to. Nothing is there that would fit another chat, such as who sent them. `chatId` is the
+//! reader between two people, since to a page of this family a chat is the person one talks with, and the room in rooms.
+//! `messageIds` are the newest messages that the reader has seen now, also those seen before. The reader's own connections
+//! are told no more than how far it is, for clients that ask (see [`crate::dialect::read`]): what they show as seen by others
+//! has not changed.
+//!
+//! A change has one position, which comes with the last event of it. If the connection is cut before that one, all come
+//! again: each says where things stand, so that makes no difference.
+
+use chat_core::command::{Command, Destination, ReadUpTo};
+use chat_core::id::MessageId;
+use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
+use serde::{Deserialize, Serialize};
+
+use super::typing::id_of;
+use crate::dialect::wire::{Call, DecodeError, Text, Texts};
+use crate::dialect::{Frames, Mark, To, read};
+
+/// Most ids of one request that are looked at; of more the newest.
+const MAX_IDS: usize = 100;
+
+/// What was seen: the messages of a person or chat, or messages by their ids.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Form<'a> {
+    #[serde(borrow, default)]
+    sender_id: Text<'a>,
+    #[serde(borrow, default)]
+    partner_id: Text<'a>,
+    #[serde(borrow, default)]
+    conversation_partner_id: Text<'a>,
+    #[serde(borrow, default)]
+    chat_id: Text<'a>,
+    #[serde(borrow, default)]
+    message_id: Text<'a>,
+    #[serde(borrow, default)]
+    message_ids: Texts<'a>,
+}
+
+/// What an event asks for, if it is one of these.
+pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    match &*call.event {
+        "markMessagesAsSeen"
+        | "markMessagesAsRead"
+        | "markSeen"
+        | "markAsSeen"
+        | "markAsRead"
+        | "mark-seen"
+        | "mark-messages-as-read"
+        | "mark-messages-as-seen"
+        | "messageSeen"
+        | "messagesSeen"
+        | "message_seen"
+        | "messageRead"
+        | "message_read"
+        | "messages_read"
+        | "messages:read"
+        | "messages:seen" => {}
+        _ => return Err(DecodeError::UnknownEvent),
+    }
+    // Some give nothing but the id of a person.
+    match call.text() {
+        Some(id) => Ok(all_of(Destination::Chat(id_of("senderId", "a user's id", &id)?))),
+        None => command(call.object()?),
+    }
+}
+
+/// The command that a form asks for.
+pub(super) fn command(form: Form<'_>) -> Result<Command, DecodeError> {
+    let wrong = |field, expected| DecodeError::WrongType { field, expected };
+    let mut ids = Vec::new();
+    for id in form.message_ids.optional("messageIds")?.unwrap_or_default() {
+        ids.push(id.parse().map_err(|_| wrong("messageIds", "a list of messages' ids"))?);
+    }
+    if let Some(id) = form.message_id.optional("messageId")?.filter(|id| !id.is_empty()) {
+        ids.push(id.parse().map_err(|_| wrong("messageId", "a message's id"))?);
+    }
+    if let Some(command) = these(ids) {
+        return Ok(command);
+    }
+    for (field, id) in [
+        ("senderId", form.sender_id),
+        ("partnerId", form.partner_id),
+        ("conversationPartnerId", form.conversation_partner_id),
+    ] {
+        if let Some(id) = id.optional(field)?.filter(|id| !id.is_empty()) {
+            let id = id.parse().map_err(|_| wrong(field, "a user's id"))?;
+            return Ok(all_of(Destination::Person(UserKey::Id(id))));
+        }
+    }
+    match form.chat_id.optional("chatId")?.filter(|id| !id.is_empty()) {
+        Some(id) => Ok(all_of(Destination::Chat(id_of("chatId", "a chat's id", &id)?))),
+        None => Err(DecodeError::Missing("senderId, messageId or messageIds")),
+    }
+}
+
+/// All of a conversation was seen.
+pub(super) fn all_of(of: Destination) -> Command {
+    Command::MarkRead { of, up_to: ReadUpTo::TheLast }
+}
+
+/// These messages were seen, and so were those before them. None when there are none.
+pub(super) fn these(mut ids: Vec<MessageId>) -> Option<Command> {
+    // Ids begin with their time.
+    ids.sort_unstable();
+    ids.dedup();
+    let ids = ids.split_off(ids.len().saturating_sub(MAX_IDS));
+    let of = Destination::OfMessage(*ids.last()?);
+    Some(Command::MarkRead { of, up_to: ReadUpTo::Messages(ids) })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen<'a> {
+    room_id: &'a str,
+    chat_id: &'a str,
+    user_id: &'a str,
+    reader_id: &'a str,
+    by: &'a str,
+    by_user_id: &'a str,
+    receiver_id: &'a str,
+    seq: u32,
+    message_ids: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusUpdated<'a> {
+    message_id: &'a str,
+    status: &'static str,
+}
+
+/// What all members are told of a mark.
+pub(super) fn told(
+    conversation: &Conversation,
+    user: &User,
+    seq: Seq,
+    messages: &[MessageId],
+    mark: Mark,
+) -> Frames {
+    let (reader, room) = (user.id.hex(), conversation.id.hex());
+    let (reader, room) = (reader.as_str(), room.as_str());
+    let message_ids: Vec<_> = messages.iter().map(MessageId::to_string).collect();
+    let chat_id = match conversation.kind {
+        ConversationKind::Direct { .. } => reader,
+        ConversationKind::Room(_) => room,
+    };
+    let seen = Seen {
+        room_id: room,
+        chat_id,
+        user_id: reader,
+        reader_id: reader,
+        by: reader,
+        by_user_id: reader,
+        receiver_id: reader,
+        seq: seq.0,
+        message_ids: &message_ids,
+    };
+    let others = To::Except(user.id);
+    let mut frames = Frames::new();
+    frames.push((others, Mark(None).frame("messagesSeen", &seen)));
+    if let Some(newest) = message_ids.first() {
+        let status = StatusUpdated { message_id: newest, status: "read" };
+        frames.push((others, Mark(None).frame("messageStatusUpdated", &status)));
+    }
+    frames.push((others, mark.frame("messagesRead", &seen)));
+    frames.extend(
+        read::told(conversation, user, seq, mark).into_iter().map(|(_, frame)| (To::Only(user.id), frame)),
+    );
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "65a1b2c3d4e5f60718293a4b";
+    const LATER: &str = "65a1b2c4d4e5f60718293a4b";
+
+    fn decoded(event: &str, argument: &str) -> Result<(Destination, ReadUpTo), String> {
+        let packet = format!("[\"{event}\",{argument}]");
+        match decode(&Call::parse(&packet).unwrap()) {
+            Ok(Command::MarkRead { of, up_to }) => Ok((of, up_to)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_understood() {
+        let person = || Destination::Person(UserKey::Id(ID.parse().unwrap()));
+        let chat = || Destination::Chat(id_of("", "", ID).unwrap());
+        let ids = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<MessageId>>();
+        let of = |id: &str| Destination::OfMessage(id.parse().unwrap());
+        let all = ReadUpTo::TheLast;
+        for (event, argument, expected) in [
+            ("markMessagesAsSeen", format!("{{\"senderId\":\"{ID}\"}}"), (person(), all.clone())),
+            ("markSeen", format!("{{\"partnerId\":\"{ID}\"}}"), (person(), all.clone())),
+            (
+                "mark-messages-as-read",
+                format!("{{\"conversationPartnerId\":\"{ID}\"}}"),
+                (person(), all.clone()),
+            ),
+            ("markMessagesAsSeen", format!("\"{ID}\""), (chat(), all.clone())),
+            ("messages:read", format!("{{\"messageIds\":[],\"chatId\":\"{ID}\"}}"), (chat(), all)),
+            ("messageSeen", format!("{{\"messageId\":\"{ID}\"}}"), (of(ID), ReadUpTo::Messages(ids(&[ID])))),
+            (
+                "message_read",
+                format!("{{\"messageIds\":[\"{LATER}\",\"{ID}\",\"{ID}\"]}}"),
+                (of(LATER), ReadUpTo::Messages(ids(&[ID, LATER]))),
+            ),
+            (
+                "messages:read",
+                format!("{{\"messageIds\":[\"{ID}\"],\"chatId\":\"{LATER}\"}}"),
+                (of(ID), ReadUpTo::Messages(ids(&[ID]))),
+            ),
+        ] {
+            assert_eq!(decoded(event, &argument), Ok(expected), "{event} {argument}");
+        }
+        let many: Vec<_> = (0..300).map(|n| format!("\"{n:024x}\"")).collect();
+        let Ok((of, ReadUpTo::Messages(kept))) =
+            decoded("message_read", &format!("{{\"messageIds\":[{}]}}", many.join(",")))
+        else {
+            panic!("a list of ids")
+        };
+        assert_eq!(
+            (kept.len(), of),
+            (MAX_IDS, Destination::OfMessage(format!("{:024x}", 299).parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        for (argument, error) in [
+            ("{}", "senderId, messageId or messageIds is missing"),
+            ("7", "the payload must be an object"),
+            ("\"x\"", "senderId must be a user's id"),
+            ("{\"senderId\":{\"$gt\":\"\"}}", "senderId must be a string"),
+            ("{\"partnerId\":\"x\"}", "partnerId must be a user's id"),
+            ("{\"chatId\":\"x\"}", "chatId must be a chat's id"),
+            ("{\"messageId\":\"x\"}", "messageId must be a message's id"),
+            ("{\"messageIds\":\"x\"}", "messageIds must be a list of strings"),
+            ("{\"messageIds\":[\"x\"]}", "messageIds must be a list of messages' ids"),
+            ("{\"messageIds\":[7]}", "messageIds must be a list of strings"),
+        ] {
+            assert_eq!(decoded("markMessagesAsSeen", argument).unwrap_err(), error, "{argument}");
+        }
+        assert_eq!(decoded("newMessage", "{}").unwrap_err(), "unknown event");
+    }
+}

@@ -1,0 +1,97 @@
+//! What was seen, by REST: the forks of the family each have their own route, with PUT, POST or PATCH.
+//!
+//! ```text
+//! PUT /api/messages/read/ANN     PUT /api/messages/seen/ANN     PUT /api/messages/mark-seen {"senderId":"ANN"}
+//! POST /api/messages/mark-read {"messageIds":["ID",…]}          POST /api/messages/ID/read
+//!     200 {"success":true,"message":"Messages marked as read","roomId":"…","seq":7}
+//! ```
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodRouter, put};
+use chat_core::command::{Command, Destination, Reply};
+use chat_core::error::Error;
+use chat_core::id::{MessageId, UserId};
+use chat_core::model::UserKey;
+use serde::Serialize;
+
+use super::message_not_found;
+use crate::app::App;
+use crate::dialect::push::reading::{self, Form};
+use crate::http::{Body, HttpError, caller, json};
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/messages/read/{id}", any_of(of_person))
+        .route("/api/messages/seen/{id}", any_of(of_person))
+        .route("/api/messages/mark-read/{id}", any_of(of_person))
+        .route("/api/messages/mark-seen/{id}", any_of(of_person))
+        .route("/api/messages/mark-read", any_of(of_form))
+        .route("/api/messages/mark-seen", any_of(of_form))
+        .route("/api/messages/{id}/read", any_of(of_message))
+        .route("/api/messages/{id}/seen", any_of(of_message))
+}
+
+fn any_of<H, T>(handler: H) -> MethodRouter<Arc<App>>
+where
+    H: axum::handler::Handler<T, Arc<App>>,
+    T: 'static,
+{
+    put(handler.clone()).post(handler.clone()).patch(handler)
+}
+
+async fn of_person(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let person: UserId = id.parse().map_err(|_| HttpError::from(Error::UserNotFound))?;
+    let command = reading::all_of(Destination::Person(UserKey::Id(person)));
+    answer(&app, caller.user.id, command).await
+}
+
+async fn of_form(State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
+    let caller = caller(&app, request.headers()).await?;
+    let body = Body::read(request).await?;
+    let form: Form<'_> = body.object()?;
+    answer(&app, caller.user.id, reading::command(form)?).await
+}
+
+async fn of_message(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let id: MessageId = id.parse().map_err(|_| message_not_found())?;
+    let command = reading::these(vec![id]).ok_or_else(message_not_found)?;
+    answer(&app, caller.user.id, command).await
+}
+
+async fn answer(app: &Arc<App>, user: UserId, command: Command) -> Result<Response, HttpError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Marked {
+        success: bool,
+        message: &'static str,
+        room_id: Option<String>,
+        seq: u32,
+    }
+    let marked = app.dispatch(user, command).await.map_err(|error| match error {
+        Error::MessageNotFound => message_not_found(),
+        error => error.into(),
+    })?;
+    let Reply::Read(mark) = marked else { return Err(HttpError::internal()) };
+    let marked = Marked {
+        success: true,
+        message: "Messages marked as read",
+        room_id: mark.as_ref().map(|mark| mark.conversation.id.to_string()),
+        seq: mark.as_ref().map_or(0, |mark| mark.seq.0),
+    };
+    Ok(json(StatusCode::OK, &marked))
+}
