@@ -17,6 +17,7 @@ use super::connections::Connection;
 use super::frames::Kind;
 use super::payload::{PacketBudget, PayloadError};
 use super::unauthenticated::Permit;
+use super::upgrade::Upgrades;
 use super::wire::Wire;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
@@ -57,6 +58,8 @@ pub(crate) struct Admission {
     sid: OnceLock<(Box<str>, Weak<Admissions>)>,
     /// The websocket that opened it, if one did.
     wire: Weak<Wire>,
+    /// The websockets that try to take it over, of a session that began with long polling.
+    pub(super) upgrades: Upgrades,
     state: Mutex<State>,
 }
 
@@ -105,7 +108,8 @@ impl Admission {
             connection,
         };
         let state = Mutex::new(state);
-        Arc::new(Self { opened: Instant::now(), memory, sid: OnceLock::new(), wire, state })
+        let (sid, upgrades) = (OnceLock::new(), Upgrades::default());
+        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, state })
     }
 
     /// One of somebody at an unknown address, with memory enough.
@@ -185,6 +189,7 @@ impl Admission {
     /// The session has been ended: nothing more is taken from its client.
     pub(super) fn set_ended(&self) {
         self.state.lock().phase = Phase::Ended;
+        self.upgrades.cancel();
     }
 
     pub(super) fn is_ended(&self) -> bool {

@@ -17,6 +17,7 @@ pub mod payload;
 mod polling;
 mod serve;
 mod unauthenticated;
+mod upgrade;
 pub mod wire;
 
 pub use self::admission::MAX_UNAUTHENTICATED_BYTES;
