@@ -38,6 +38,9 @@ const MOST_PER_PERSON: usize = 64;
 const MOST_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
+/// Why a page is refused that has said whose it is and nothing that proves it.
+const COOKIE_MISSING: &str = "Authentication error: no log-in cookie came with the connection. Log in first; a page of another \
+                              origin needs withCredentials, or a websocket, and its origin in CLIENT_URL";
 /// How long it takes at most from being authenticated to being connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -214,8 +217,29 @@ async fn arrive(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let source = handshake.source.clone();
+    let handshake = with_late_credentials(&socket, payload, handshake).await;
     let arrival = settle(app, id, socket, payload, (wires, polling, admissions), arriving, handshake);
     source.scope(arrival).await
+}
+
+/// The handshake of a client that has said nowhere who it is may be followed by one that does.
+async fn with_late_credentials(
+    socket: &SocketRef,
+    payload: &ConnectPayload,
+    mut handshake: Handshake,
+) -> Handshake {
+    let says_nothing = handshake.bearer.is_none()
+        && handshake.cookies.is_empty()
+        && payload.token.text().is_none_or(|token| token.trim().is_empty());
+    let extensions = &socket.req_parts().extensions;
+    let polls = extensions.get::<Arc<Wire>>().is_none();
+    let Some(admission) = extensions.get::<Arc<Admission>>().filter(|_| says_nothing && polls) else {
+        return handshake;
+    };
+    if let Some(late) = admission.late.take().await {
+        (handshake.cookies, handshake.bearer) = (late.cookies, late.bearer);
+    }
+    handshake
 }
 
 async fn settle(
@@ -302,7 +326,9 @@ async fn authenticate(
     }
     // Which family it is cannot be known without a good token; these are the words that most of them expect.
     app.note(SecurityEvent::Refused("socket"), None);
-    Err(NotLetIn::Refused("Authentication error"))
+    // These pages believe to have said who they are, so nothing that they know is wrong.
+    let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && payload.token.text().is_none();
+    Err(NotLetIn::Refused(if lacks_cookie { COOKIE_MISSING } else { "Authentication error" }))
 }
 
 /// A connection has ended. Ending it twice changes nothing.

@@ -76,6 +76,8 @@ pub(super) struct Gate {
 pub(super) struct Handshake {
     pub(super) cookies: Vec<String>,
     pub(super) bearer: Option<String>,
+    /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
+    pub(super) names_user: bool,
     pub(super) source: Source,
 }
 
@@ -186,11 +188,14 @@ impl SocketIoEndpoint {
                 if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
                     admission.carried_by(connection);
                 }
+                if !admission.is_known() {
+                    admission.late.offer(|| handshake(&parts, &self.app));
+                }
                 (admission, Some(attempt))
             }
         };
         if sid.is_none() {
-            small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+            small.extensions_mut().insert(slot(handshake(&parts, &self.app)));
             small.extensions_mut().insert(crate::links::Base::of(&parts.headers, &self.app.config));
             small.extensions_mut().insert(wire.clone());
             small.extensions_mut().insert(admission.clone());
@@ -359,15 +364,22 @@ fn within_budget(token: &str, left: &mut usize) -> Option<String> {
     Some(token.to_owned())
 }
 
-pub(super) fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
+pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
+    Arc::new(parking_lot::Mutex::new(Some(handshake)))
+}
+
+pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
+    let headers = &parts.headers;
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
-    let foreign = crate::http::is_foreign(headers, &app.config.origins);
+    let foreign = crate::http::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
     let mut left = MAX_TOKEN_BYTES;
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
     let bearer = bearer.and_then(|token| within_budget(token, &mut left));
     let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign);
     let cookies = cookies.filter_map(|token| within_budget(token, &mut left)).collect();
-    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer, source: Source::current() })))
+    let names_user =
+        parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("userId=")));
+    Handshake { cookies, bearer, names_user, source: Source::current() }
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.

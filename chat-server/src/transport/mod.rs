@@ -13,6 +13,7 @@ mod endpoint;
 mod frames;
 pub mod guard;
 mod http_stream;
+mod late_credentials;
 pub mod payload;
 mod polling;
 mod serve;

@@ -19,7 +19,7 @@ use super::admission::{Admission, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::Polling;
 use super::connections::Connection;
-use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid};
+use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid, slot};
 use super::payload::{self, Encoding};
 use super::wire::with_pid;
 use crate::http::HttpError;
@@ -73,7 +73,7 @@ impl SocketIoEndpoint {
             Err(refused) => return refused.into_response(),
         };
         let mut small = small(parts, Body::empty());
-        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(slot(handshake(parts, &self.app)));
         small.extensions_mut().insert(Base::of(&parts.headers, &self.app.config));
         small.extensions_mut().insert(admission.clone());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;
