@@ -27,7 +27,7 @@ use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
 use crate::recovery;
 use crate::security_log::SecurityEvent;
-use crate::session::{Inlet, Session};
+use crate::session::{Inlet, PollUnderWay, Session};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
 type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
@@ -89,6 +89,12 @@ impl Polling {
     /// The `pid` that the answer to the CONNECT of this session still has to be given.
     pub(super) fn pid(&self, sid: &str) -> Option<Box<str>> {
         self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
+    }
+
+    /// Its client polls, until what is answered is dropped.
+    pub(super) fn poll(&self, sid: &str) -> Option<PollUnderWay> {
+        let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
+        session.map(Session::poll)
     }
 
     /// The client has fetched what waited for it.
@@ -181,6 +187,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
             }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
+            make_room(&app, &session);
             app.expiries.add(&session);
             recovery::begin(&app, &session);
             app.presence.connect(&session);
@@ -254,10 +261,6 @@ async fn settle(
     let (caller, dialect) = authenticate(app, payload, &handshake).await?;
     let start = recovery::start(app, payload, &caller, dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(&error))?;
-    if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
-        app.note(SecurityEvent::LimitMet("connections"), Some(caller.user.id));
-        return Err(NotLetIn::Refused("too many connections"));
-    }
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
@@ -285,6 +288,17 @@ async fn settle(
     }
     arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
+}
+
+/// Ends the connections that a person needs least while there are too many beside a new one. Their clients do not come back by
+/// themselves, or those of 65 tabs would push each other out for ever.
+fn make_room(app: &Arc<App>, session: &Session) {
+    while app.sessions.count_of(session.user) > MOST_PER_PERSON {
+        let Some(other) = app.sessions.least_needed(session, app.chat.now()) else { return };
+        app.note(SecurityEvent::LimitMet("connections"), Some(session.user));
+        other.disconnect();
+        end(app, &other);
+    }
 }
 
 /// The client of a socket was refused or has left: nothing is left for it to do here.

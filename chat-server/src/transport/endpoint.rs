@@ -220,7 +220,8 @@ impl SocketIoEndpoint {
             // copied: even an empty slice would keep all of the HTTP server's read buffer.
             let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
                 Ok(parts) => {
-                    let (stream, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
+                    let (stream, early) =
+                        (parts.io.into_inner().upgraded(), Bytes::copy_from_slice(&parts.read_buf));
                     let stream = Guarded::new(stream, early, wire.clone(), patience, admission);
                     return self.carry(stream, wire, upgrading, small).await;
                 }

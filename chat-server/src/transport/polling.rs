@@ -83,7 +83,7 @@ impl SocketIoEndpoint {
     /// Answers with what waits for the client.
     async fn fetch(&self, parts: &Parts, sid: &str, admission: &Admission) -> Response {
         let polled = async {
-            let _poll = admission.upgrades.poll()?;
+            let _under_way = (admission.upgrades.poll()?, self.polling.poll(sid));
             let request = small(parts, Body::empty());
             tokio::select! {
                 // Whatever waits for the client is sent first. While nothing does, the engine has taken nothing either, and may
