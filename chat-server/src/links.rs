@@ -192,7 +192,7 @@ pub fn is_https(headers: &HeaderMap, trust_proxy: usize) -> bool {
 
 /// What the outermost trusted proxy says. Each may append to the header or put its own in place of it, so where there
 /// are fewer entries than proxies the first one is from there; what stands before it is hearsay.
-fn forwarded<'a>(headers: &'a HeaderMap, name: &str, trust_proxy: usize) -> Option<&'a str> {
+pub(crate) fn forwarded<'a>(headers: &'a HeaderMap, name: &str, trust_proxy: usize) -> Option<&'a str> {
     let nth = trust_proxy.checked_sub(1)?;
     // As bytes: what a client has made up must not hide what the proxies have appended to it.
     let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);

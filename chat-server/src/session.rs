@@ -14,6 +14,7 @@
 //! `recovery`). A client that takes nothing at all for as long as the stall timeout is cut, and so is one for which an
 //! answer finds no room, since answers are in no log: it reconnects by itself and is told what it missed.
 
+mod activity;
 mod searches;
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 use tokio::sync::SemaphorePermit;
 
+use self::activity::{Activity, Need};
 use self::searches::Searches;
 use crate::announce::Announcer;
 use crate::app::{App, Dispatched};
@@ -98,6 +100,7 @@ pub struct Session {
     most_untold: usize,
     /// It is cut; nothing more is sent.
     cut: AtomicBool,
+    activity: Activity,
 }
 
 /// Where what goes out goes, and how far the connection has been told.
@@ -216,6 +219,7 @@ impl Session {
             person: app.budgets.of(caller.user.id, app.chat.now()),
             most_untold: app.config.transport.max_untold,
             cut: AtomicBool::new(false),
+            activity: Activity::new(app.chat.now()),
         }
     }
 
@@ -351,6 +355,19 @@ impl Session {
         &self.person
     }
 
+    /// How much it is needed, compared with others of the same person.
+    pub(crate) fn need(&self, now: Timestamp) -> Need {
+        self.activity.need(now)
+    }
+
+    /// Its client polls, until what is answered is dropped.
+    pub(crate) fn poll(self: Arc<Self>) -> PollUnderWay {
+        if let Some(app) = self.app.upgrade() {
+            self.activity.poll_began(app.chat.now());
+        }
+        PollUnderWay(self)
+    }
+
     /// A client that polls has fetched what waited for it.
     pub(crate) fn fetched(&self) {
         let mut outgoing = self.outgoing.lock();
@@ -440,6 +457,7 @@ impl Session {
     /// From now on events take the lane of this websocket, which has taken over from long polling.
     pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
         let mut outgoing = self.outgoing.lock();
+        self.activity.upgraded();
         if outgoing.wire.is_none() {
             outgoing.awaited = Some(wire.clone());
             self.lane(&mut outgoing);
@@ -497,6 +515,7 @@ impl Session {
 
     fn push(self: &Arc<Self>, app: &Arc<App>, mut item: Inbound) {
         let size = item.text().len();
+        self.activity.said(app.chat.now());
         {
             let mut inbox = self.inbox.lock();
             if inbox.closed {
@@ -739,6 +758,17 @@ impl Session {
         drop(outgoing);
         if !queued {
             self.cut("its queue is full");
+        }
+    }
+}
+
+/// See [`Session::poll`].
+pub(crate) struct PollUnderWay(Arc<Session>);
+
+impl Drop for PollUnderWay {
+    fn drop(&mut self) {
+        if let Some(app) = self.0.app.upgrade() {
+            self.0.activity.poll_ended(app.chat.now());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
@@ -53,6 +54,13 @@ impl Sessions {
     /// How many connections a person has.
     pub(crate) fn count_of(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, SmallVec::len)
+    }
+
+    /// The connection of a person that they need least, but for this one.
+    pub(crate) fn least_needed(&self, session: &Session, now: Timestamp) -> Option<Arc<Session>> {
+        let sessions = self.0.read();
+        let others = sessions.get(&session.user)?.iter().filter(|other| other.id != session.id);
+        others.min_by_key(|other| (other.need(now), other.id)).cloned()
     }
 
     /// About how many bytes wait for a person, over all their connections.

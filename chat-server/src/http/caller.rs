@@ -15,7 +15,8 @@ use crate::auth::{AuthError, Authenticated};
 pub async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
     let mut failure = AuthError::Missing;
     // A page of another origin must not act with this browser's cookie, even one of the same site.
-    let cookies = cookie::tokens(headers).filter(|_| !is_foreign(headers, &app.config.origins));
+    let cookies =
+        cookie::tokens(headers).filter(|_| !is_foreign(headers, &app.config.origins, app.config.trust_proxy));
     for token in cookies.chain(bearer(headers)) {
         match app.auth.authenticate(token).await {
             Ok(caller) => return Ok(caller),

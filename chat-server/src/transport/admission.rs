@@ -15,8 +15,10 @@ use tokio::time::Instant;
 
 use super::connections::Connection;
 use super::frames::Kind;
+use super::late_credentials::LateCredentials;
 use super::payload::{PacketBudget, PayloadError};
 use super::unauthenticated::Permit;
+use super::upgrade::Upgrades;
 use super::wire::Wire;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
@@ -57,6 +59,10 @@ pub(crate) struct Admission {
     sid: OnceLock<(Box<str>, Weak<Admissions>)>,
     /// The websocket that opened it, if one did.
     wire: Weak<Wire>,
+    /// The websockets that try to take it over, of a session that began with long polling.
+    pub(super) upgrades: Upgrades,
+    /// Who the first of them says its client is, while nobody knows.
+    pub(super) late: LateCredentials,
     state: Mutex<State>,
 }
 
@@ -105,7 +111,8 @@ impl Admission {
             connection,
         };
         let state = Mutex::new(state);
-        Arc::new(Self { opened: Instant::now(), memory, sid: OnceLock::new(), wire, state })
+        let (sid, upgrades, late) = (OnceLock::new(), Upgrades::default(), LateCredentials::default());
+        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, state })
     }
 
     /// One of somebody at an unknown address, with memory enough.
@@ -142,6 +149,7 @@ impl Admission {
         state.owner = Owner::User(user);
         state.packets.connects = MAX_CONNECTS;
         state.permit = None;
+        self.late.forget();
         if let Some(connection) = state.connection.upgrade() {
             connection.set_known(user);
         }
@@ -179,12 +187,15 @@ impl Admission {
             return false;
         }
         state.phase = Phase::Leaving(Instant::now());
+        self.late.forget();
         true
     }
 
     /// The session has been ended: nothing more is taken from its client.
     pub(super) fn set_ended(&self) {
         self.state.lock().phase = Phase::Ended;
+        self.upgrades.cancel();
+        self.late.forget();
     }
 
     pub(super) fn is_ended(&self) -> bool {

@@ -28,7 +28,7 @@ use crate::auth::{AuthError, Authenticated};
 use crate::dialect::{self, Dialect};
 use crate::outages::Part;
 use crate::security_log::SecurityEvent;
-use crate::session::{Inlet, Session};
+use crate::session::{Inlet, PollUnderWay, Session};
 use crate::{presence, recovery};
 
 /// Sessions that were authenticated and are not connected yet, and since when.
@@ -40,6 +40,9 @@ const MOST_PER_PERSON: usize = 64;
 const MOST_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
+/// Why a page is refused that has said whose it is and nothing that proves it.
+const COOKIE_MISSING: &str = "Authentication error: no log-in cookie came with the connection. Log in first; a page of another \
+                              origin needs withCredentials, or a websocket, and its origin in CLIENT_URL";
 /// How long it takes at most from being authenticated to being connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -88,6 +91,12 @@ impl Polling {
     /// The `pid` that the answer to the CONNECT of this session still has to be given.
     pub(super) fn pid(&self, sid: &str) -> Option<Box<str>> {
         self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
+    }
+
+    /// Its client polls, until what is answered is dropped.
+    pub(super) fn poll(&self, sid: &str) -> Option<PollUnderWay> {
+        let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
+        session.map(Session::poll)
     }
 
     /// The client has fetched what waited for it.
@@ -180,6 +189,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
             }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
+            make_room(&app, &session);
             app.expiries.add(&session);
             recovery::begin(&app, &session);
             app.presence.connect(&session);
@@ -216,8 +226,29 @@ async fn arrive(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let source = handshake.source.clone();
+    let handshake = with_late_credentials(&socket, payload, handshake).await;
     let arrival = settle(app, id, socket, payload, (wires, polling, admissions), arriving, handshake);
     source.scope(arrival).await
+}
+
+/// The handshake of a client that has said nowhere who it is may be followed by one that does.
+async fn with_late_credentials(
+    socket: &SocketRef,
+    payload: &ConnectPayload,
+    mut handshake: Handshake,
+) -> Handshake {
+    let says_nothing = handshake.bearer.is_none()
+        && handshake.cookies.is_empty()
+        && payload.token.text().is_none_or(|token| token.trim().is_empty());
+    let extensions = &socket.req_parts().extensions;
+    let polls = extensions.get::<Arc<Wire>>().is_none();
+    let Some(admission) = extensions.get::<Arc<Admission>>().filter(|_| says_nothing && polls) else {
+        return handshake;
+    };
+    if let Some(late) = admission.late.take().await {
+        (handshake.cookies, handshake.bearer) = (late.cookies, late.bearer);
+    }
+    handshake
 }
 
 async fn settle(
@@ -232,10 +263,6 @@ async fn settle(
     let (caller, dialect) = authenticate(app, payload, &handshake).await?;
     let start = recovery::start(app, payload, &caller, dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(app, &Error::from(error)))?;
-    if app.sessions.count_of(caller.user.id) >= MOST_PER_PERSON {
-        app.note(SecurityEvent::LimitMet("connections"), Some(caller.user.id));
-        return Err(NotLetIn::Refused("too many connections"));
-    }
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
@@ -264,6 +291,17 @@ async fn settle(
     }
     arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
+}
+
+/// Ends the connections that a person needs least while there are too many beside a new one. Their clients do not come back by
+/// themselves, or those of 65 tabs would push each other out for ever.
+fn make_room(app: &Arc<App>, session: &Session) {
+    while app.sessions.count_of(session.user) > MOST_PER_PERSON {
+        let Some(other) = app.sessions.least_needed(session, app.chat.now()) else { return };
+        app.note(SecurityEvent::LimitMet("connections"), Some(session.user));
+        other.disconnect();
+        end(app, &other);
+    }
 }
 
 /// The client of a socket was refused or has left: nothing is left for it to do here.
@@ -308,7 +346,9 @@ async fn authenticate(
     }
     // Which family it is cannot be known without a good token; these are the words that most of them expect.
     app.note(SecurityEvent::Refused("socket"), None);
-    Err(NotLetIn::Refused("Authentication error"))
+    // These pages believe to have said who they are, so nothing that they know is wrong.
+    let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && payload.token.text().is_none();
+    Err(NotLetIn::Refused(if lacks_cookie { COOKIE_MISSING } else { "Authentication error" }))
 }
 
 /// A connection has ended. Ending it twice changes nothing.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use chat_core::id::UserId;
 use parking_lot::Mutex;
@@ -62,6 +62,8 @@ pub(crate) struct Connection {
     leave: Arc<Leave>,
     /// It is one of the last there can be.
     is_reserve: bool,
+    /// How many requests have come on it, by their heads.
+    requests: AtomicU32,
 }
 
 enum State {
@@ -100,6 +102,7 @@ impl Connections {
             state: Mutex::new(State::Unknown(permit)),
             leave,
             is_reserve: open >= self.max,
+            requests: AtomicU32::new(0),
         }))
     }
 
@@ -127,6 +130,16 @@ impl Connection {
     /// Whether it is served one request only, since there is no room for more.
     pub(super) fn is_reserve(&self) -> bool {
         self.is_reserve
+    }
+
+    /// The head of a request has come.
+    pub(super) fn begin_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many have come.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// How it is asked to make room.

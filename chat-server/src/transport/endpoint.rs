@@ -29,9 +29,10 @@ use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::{self, Polling};
 use super::connections::Connection;
-use super::guard::{Guarded, OnUpgraded, Upgrade, Wires};
+use super::guard::{Guarded, OnUpgraded, Takeover, Wires};
 use super::http_stream::HttpStream;
 use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+use super::upgrade::{self, Attempt};
 use super::wire::Wire;
 use crate::app::App;
 use crate::http::{Address, HttpError};
@@ -75,6 +76,8 @@ pub(super) struct Gate {
 pub(super) struct Handshake {
     pub(super) cookies: Vec<String>,
     pub(super) bearer: Option<String>,
+    /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
+    pub(super) names_user: bool,
     pub(super) source: Source,
 }
 
@@ -150,7 +153,7 @@ impl SocketIoEndpoint {
         self.io.close().await;
     }
 
-    fn upgrade(mut self, mut request: Request) -> Response {
+    fn upgrade(self, mut request: Request) -> Response {
         let headers = request.headers();
         let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
         let version_is_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
@@ -169,9 +172,9 @@ impl SocketIoEndpoint {
         let (parts, _) = request.into_parts();
         let sid = sid(&parts.uri).map(str::to_owned);
         let wire = Arc::new(if sid.is_none() { Wire::new() } else { Wire::upgrade() });
-        let admission = match &sid {
+        let (admission, attempt) = match &sid {
             None => match self.admit(&parts, Arc::downgrade(&wire)) {
-                Ok(admission) => admission,
+                Ok(admission) => (admission, None),
                 Err(refused) => return refused.into_response(),
             },
             Some(sid) => {
@@ -179,14 +182,20 @@ impl SocketIoEndpoint {
                 let Some(admission) = found else {
                     return HttpError::bad_request("Session ID unknown").into_response();
                 };
+                let Some(attempt) = Attempt::begin(&admission, &wire) else {
+                    return HttpError::bad_request("this session cannot be upgraded again").into_response();
+                };
                 if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
                     admission.carried_by(connection);
                 }
-                admission
+                if !admission.is_known() {
+                    admission.late.offer(|| handshake(&parts, &self.app));
+                }
+                (admission, Some(attempt))
             }
         };
         if sid.is_none() {
-            small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+            small.extensions_mut().insert(slot(handshake(&parts, &self.app)));
             small.extensions_mut().insert(crate::links::Base::of(&parts.headers, &self.app.config));
             small.extensions_mut().insert(wire.clone());
             small.extensions_mut().insert(admission.clone());
@@ -198,33 +207,36 @@ impl SocketIoEndpoint {
         let accept = accept_key(key.as_bytes());
         drop(parts);
         tokio::spawn(async move {
-            let Ok(upgraded) = upgrade.await else { return };
-            let takeover = sid.map(|sid| {
-                let (polling, takes_over) = (self.polling.clone(), wire.clone());
-                let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
-                Upgrade::new(&self.gate.wires, sid, &wire, on_upgraded)
-            });
+            let upgrade = async {
+                match &attempt {
+                    Some(attempt) => attempt.in_time(upgrade).await.ok(),
+                    None => Some(upgrade.await),
+                }
+            };
+            let Some(Ok(upgraded)) = upgrade.await else { return };
             let patience = self.app.config.transport.stall_timeout;
+            let upgrading = sid.zip(attempt);
             // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise. What was read already is
             // copied: even an empty slice would keep all of the HTTP server's read buffer.
             let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
                 Ok(parts) => {
-                    let (stream, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
-                    let stream = Guarded::new(stream, early, wire, patience, takeover, admission);
-                    return self.hand_over(stream, small);
+                    let (stream, early) =
+                        (parts.io.into_inner().upgraded(), Bytes::copy_from_slice(&parts.read_buf));
+                    let stream = Guarded::new(stream, early, wire.clone(), patience, admission);
+                    return self.carry(stream, wire, upgrading, small).await;
                 }
                 Err(upgraded) => upgraded,
             };
             match upgraded.downcast::<TokioIo<TcpStream>>() {
                 Ok(parts) => {
                     let (stream, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
-                    let stream = Guarded::new(stream, early, wire, patience, takeover, admission);
-                    self.hand_over(stream, small);
+                    let stream = Guarded::new(stream, early, wire.clone(), patience, admission);
+                    self.carry(stream, wire, upgrading, small).await;
                 }
                 Err(upgraded) => {
                     let stream: TokioIo<Upgraded> = TokioIo::new(upgraded);
-                    let stream = Guarded::new(stream, Bytes::new(), wire, patience, takeover, admission);
-                    self.hand_over(stream, small);
+                    let stream = Guarded::new(stream, Bytes::new(), wire.clone(), patience, admission);
+                    self.carry(stream, wire, upgrading, small).await;
                 }
             }
         });
@@ -234,6 +246,33 @@ impl SocketIoEndpoint {
             (SEC_WEBSOCKET_ACCEPT, accept),
         ];
         (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+
+    /// Hands a websocket to the engine; one that is to take over from long polling as soon as its client has said so.
+    async fn carry<S>(
+        mut self,
+        mut stream: Guarded<S>,
+        wire: Arc<Wire>,
+        upgrading: Option<(String, Attempt)>,
+        request: axum::http::Request<()>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some((sid, attempt)) = upgrading else { return self.hand_over(stream, request) };
+        let Ok(replayed) = attempt.probe(&mut stream, &wire).await else {
+            return tracing::debug!("a websocket does not take over from long polling");
+        };
+        let (polling, takes_over) = (self.polling.clone(), wire.clone());
+        let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
+        let Some(takeover) = Takeover::new(&self.gate.wires, sid.clone(), &wire, attempt, on_upgraded) else {
+            return;
+        };
+        if let Some(pid) = self.polling.pid(&sid) {
+            wire.set_pid(&pid);
+        }
+        upgrade::drain_queue(&self.gate.engine, &sid, &wire).await;
+        stream.take_over(takeover, replayed);
+        self.hand_over(stream, request);
     }
 
     fn hand_over<S>(&mut self, stream: Guarded<S>, request: axum::http::Request<()>)
@@ -326,15 +365,22 @@ fn within_budget(token: &str, left: &mut usize) -> Option<String> {
     Some(token.to_owned())
 }
 
-pub(super) fn handshake(headers: &HeaderMap, app: &App) -> HandshakeSlot {
+pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
+    Arc::new(parking_lot::Mutex::new(Some(handshake)))
+}
+
+pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
+    let headers = &parts.headers;
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
-    let foreign = crate::http::is_foreign(headers, &app.config.origins);
+    let foreign = crate::http::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
     let mut left = MAX_TOKEN_BYTES;
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
     let bearer = bearer.and_then(|token| within_budget(token, &mut left));
     let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign);
     let cookies = cookies.filter_map(|token| within_budget(token, &mut left)).collect();
-    Arc::new(parking_lot::Mutex::new(Some(Handshake { cookies, bearer, source: Source::current() })))
+    let names_user =
+        parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("userId=")));
+    Handshake { cookies, bearer, names_user, source: Source::current() }
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.

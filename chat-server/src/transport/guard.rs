@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::admission::{Admission, OverBudget};
 use super::frames::{FrameScanner, Seen};
+use super::upgrade::Attempt;
 use super::wire::Wire;
 use crate::memory::Reservation;
 
@@ -33,8 +34,10 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
     wire: Arc<Wire>,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Looks for the end of long polling in what is read.
-    upgrade: Option<Upgrade>,
+    /// What is read again, and is not looked at again.
+    replayed: bytes::Bytes,
+    /// It takes over from long polling.
+    takeover: Option<Takeover>,
     /// What the client may send.
     admission: Arc<Admission>,
     scanner: FrameScanner,
@@ -48,11 +51,17 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         early: bytes::Bytes,
         wire: Arc<Wire>,
         patience: Duration,
-        upgrade: Option<Upgrade>,
         admission: Arc<Admission>,
     ) -> Self {
-        let scanner = FrameScanner::default();
-        Self { stream, early, wire, patience, stalled: None, upgrade, admission, scanner, frame: None }
+        let (scanner, replayed) = (FrameScanner::default(), bytes::Bytes::new());
+        let (stalled, takeover, frame) = (None, None, None);
+        Self { stream, early, wire, patience, stalled, replayed, takeover, admission, scanner, frame }
+    }
+
+    /// From now on it takes over from long polling. What is `replayed` is read first; all that was read before is forgotten.
+    pub(super) fn take_over(&mut self, takeover: Takeover, replayed: bytes::Bytes) {
+        self.takeover = Some(takeover);
+        self.replayed = replayed;
     }
 
     /// Sends what waits, as far as the peer takes it; true when nothing waits any more.
@@ -125,6 +134,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         if !this.drain(cx)? {
             this.watch(cx)?;
         }
+        if !this.replayed.is_empty() {
+            let some = this.replayed.len().min(buf.remaining());
+            buf.put_slice(&this.replayed.split_to(some));
+            if this.replayed.is_empty() {
+                this.replayed = bytes::Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         if !this.early.is_empty() {
             let some = this.early.len().min(buf.remaining());
@@ -135,21 +152,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
             return Poll::Pending;
         }
-        let read = &buf.filled()[before..];
-        this.screen(read)?;
-        if let Some(upgrade) = &mut this.upgrade {
-            upgrade.look(read, &this.wire);
-        }
+        this.screen(&buf.filled()[before..])?;
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.wire.check()?;
-        if self.wire.accept(buf).is_err() {
-            self.wire.kill();
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        this.wire.check()?;
+        let Ok(is_upgraded) = this.wire.accept(buf) else {
+            this.wire.kill();
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        };
+        if let Some(takeover) = this.takeover.as_mut().filter(|_| is_upgraded) {
+            takeover.complete(&this.wire);
         }
         Poll::Ready(Ok(buf.len()))
     }
@@ -207,20 +224,27 @@ impl Wires {
     /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
     /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
     pub(crate) fn doom(&self, socket: &Socket) {
-        let doomed = &mut self.0.lock().doomed;
-        if doomed.len() >= MOST_DOOMED {
-            // A connection that was never let in ends without a word.
-            doomed.retain(|_, since| since.elapsed() < DOOM);
+        {
+            let doomed = &mut self.0.lock().doomed;
+            if doomed.len() >= MOST_DOOMED {
+                // A connection that was never let in ends without a word.
+                doomed.retain(|_, since| since.elapsed() < DOOM);
+            }
         }
-        doomed.insert(socket.id.to_string(), Instant::now());
+        self.doom_session(&socket.id.to_string());
     }
 
     /// The same by the id of the session.
     pub(super) fn doom_session(&self, sid: &str) {
-        self.0.lock().doomed.insert(sid.to_owned(), Instant::now());
+        let mut known = self.0.lock();
+        known.doomed.insert(sid.to_owned(), Instant::now());
+        if let Some(wire) = known.taking_over.get(sid) {
+            // It has taken over since its caller looked.
+            wire.kill();
+        }
     }
 
-    /// The websocket that has taken over, or is about to take over, a session of long polling.
+    /// The websocket that has taken over a session of long polling, or does so at this moment.
     pub(super) fn of_session(&self, sid: &str) -> Option<Arc<Wire>> {
         self.0.lock().taking_over.get(sid).cloned()
     }
@@ -241,9 +265,14 @@ impl Wires {
         self.0.lock().doomed.remove(sid);
     }
 
-    fn register(&self, sid: String, wire: &Arc<Wire>) -> Registered {
-        self.0.lock().taking_over.insert(sid.clone(), wire.clone());
-        Registered { wires: self.clone(), sid, wire: Arc::downgrade(wire) }
+    /// None when the session is doomed.
+    fn register(&self, sid: String, wire: &Arc<Wire>) -> Option<Registered> {
+        let mut known = self.0.lock();
+        if known.doomed.contains_key(&sid) {
+            return None;
+        }
+        known.taking_over.insert(sid.clone(), wire.clone());
+        Some(Registered { wires: self.clone(), sid, wire: Arc::downgrade(wire) })
     }
 }
 
@@ -257,7 +286,7 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let wires = &mut self.wires.0.lock().taking_over;
-        // A second upgrade of the same session may have taken the place.
+        // A second takeover of the same session may have taken the place.
         if wires.get(&self.sid).is_some_and(|known| Arc::as_ptr(known) == self.wire.as_ptr()) {
             wires.remove(&self.sid);
         }
@@ -267,51 +296,31 @@ impl Drop for Registered {
 /// What is done with the session id when its session has been taken over.
 pub(super) type OnUpgraded = Box<dyn FnOnce(&str) + Send>;
 
-/// A websocket that is about to take over a session from long polling. The client says `2probe`, is answered, and says
-/// `5`; from then on everything goes over the websocket (Engine.IO protocol, "Upgrade").
-pub(super) struct Upgrade {
+/// A websocket takes over a session from long polling; see [`super::upgrade`].
+pub(super) struct Takeover {
     registered: Registered,
-    seen: Vec<u8>,
+    attempt: Attempt,
     on_upgraded: Option<OnUpgraded>,
 }
 
-impl Upgrade {
-    pub(super) fn new(wires: &Wires, sid: String, wire: &Arc<Wire>, on_upgraded: OnUpgraded) -> Self {
-        let registered = wires.register(sid, wire);
-        Self { registered, seen: Vec::new(), on_upgraded: Some(on_upgraded) }
+impl Takeover {
+    /// From now on the websocket is the session's. None when the session is to end.
+    pub(super) fn new(
+        wires: &Wires,
+        sid: String,
+        wire: &Arc<Wire>,
+        attempt: Attempt,
+        on_upgraded: OnUpgraded,
+    ) -> Option<Self> {
+        Some(Self { registered: wires.register(sid, wire)?, attempt, on_upgraded: Some(on_upgraded) })
     }
 
-    fn look(&mut self, bytes: &[u8], wire: &Wire) {
-        /// More than both frames can have.
-        const MOST: usize = 64;
-        if self.on_upgraded.is_none() {
-            return;
-        }
-        self.seen.extend_from_slice(&bytes[..bytes.len().min(MOST - self.seen.len())]);
-        if says_upgrade(&self.seen) {
-            wire.set_upgraded();
-            if let Some(on_upgraded) = self.on_upgraded.take() {
-                on_upgraded(&self.registered.sid);
-            }
-        }
-        if self.seen.len() >= MOST || self.on_upgraded.is_none() {
-            self.on_upgraded = None;
-            self.seen = Vec::new();
-        }
-    }
-}
-
-/// Whether one of these frames of a client (short and masked, RFC 6455, section 5.3) is the text `5`.
-fn says_upgrade(mut frames: &[u8]) -> bool {
-    loop {
-        let Some(&[head, length]) = frames.get(..2) else { return false };
-        let length = usize::from(length & 0x7f);
-        let Some(mask) = frames.get(2..6) else { return false };
-        if head == 0x81 && length == 1 {
-            return frames.get(6).is_some_and(|byte| byte ^ mask[0] == b'5');
-        }
-        let Some(rest) = frames.get(6 + length..) else { return false };
-        frames = rest;
+    /// The engine has taken the session off long polling: what is queued now leaves by the websocket.
+    fn complete(&mut self, wire: &Wire) {
+        let Some(on_upgraded) = self.on_upgraded.take() else { return };
+        self.attempt.set_upgraded();
+        wire.set_upgraded();
+        on_upgraded(&self.registered.sid);
     }
 }
 
@@ -329,7 +338,7 @@ mod tests {
         let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8, 2));
         let permit = unauthenticated.acquire(None, None).unwrap();
         let admission = Admission::for_tests(permit, Arc::downgrade(&wire));
-        (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), None, admission), theirs, wire)
+        (Guarded::new(ours, early, wire.clone(), Duration::from_secs(8), admission), theirs, wire)
     }
 
     #[tokio::test]
@@ -393,16 +402,5 @@ mod tests {
         assert_eq!(&frames, b"\x81\x0240\x81\x01x");
         drop(theirs);
         assert!(reader.await.unwrap().is_err());
-    }
-
-    #[test]
-    fn the_end_of_long_polling_is_seen_however_it_is_cut() {
-        let probe = [&[0x81, 0x86, 1, 2, 3, 4], b"2probe".map(|c| c ^ 1).as_slice()].concat();
-        let five = [0x81, 0x81, 9, 9, 9, 9, b'5' ^ 9];
-        let all = [probe.as_slice(), &five].concat();
-        for length in 0..all.len() {
-            assert!(!says_upgrade(&all[..length]), "{length}");
-        }
-        assert!(says_upgrade(&all));
     }
 }

@@ -1,7 +1,11 @@
-//! The stream of an HTTP connection: fails when its peer does not take what is written to it.
+//! The stream of an HTTP connection: fails when its peer does not take what is written to it, or does not finish the head of a
+//! request that it has begun.
 //!
 //! Answers wait in memory until they are read. Without a deadline whoever asks for much and reads nothing could have any
 //! amount of it held for ever.
+//!
+//! A connection may be idle between two requests for longer than a head may take: proxies keep theirs open, and one that is
+//! closed just when it is used again costs somebody an answer.
 
 use std::io;
 use std::pin::Pin;
@@ -15,22 +19,33 @@ use tokio::time::Sleep;
 
 use super::connections::Connection;
 
-/// A TCP stream with a deadline for writing: it fails when for so long nothing of what waits could be written.
+/// How long a client may take to send the head of a request, from its first byte; of the first one from when it came.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A TCP stream with deadlines: it fails when for so long nothing of what waits could be written, and when a head takes too long.
 pub(super) struct HttpStream<S = TcpStream> {
     stream: S,
     /// Here for as long as the stream is open.
     connection: Arc<Connection>,
     stall_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Until when the head that is coming must be here.
+    head: Option<Pin<Box<Sleep>>>,
+    /// How many heads have come.
+    requests: u32,
+    /// It is no HTTP connection any more.
+    is_upgraded: bool,
 }
 
 impl<S> HttpStream<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
-        Self { stream, connection, stall_timeout, stalled: None }
+        let head = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+        Self { stream, connection, stall_timeout, stalled: None, head, requests: 0, is_upgraded: false }
     }
 
-    pub(super) fn get_ref(&self) -> &S {
-        &self.stream
+    /// The same for another protocol, which has no heads.
+    pub(super) fn upgraded(self) -> Self {
+        Self { head: None, is_upgraded: true, ..self }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -57,7 +72,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for HttpStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if this.is_upgraded {
+            return read;
+        }
+        let requests = this.connection.requests();
+        if std::mem::replace(&mut this.requests, requests) != requests {
+            this.head = None;
+        }
+        if let Some(head) = &mut this.head {
+            if read.is_pending() && head.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else if buf.filled().len() > before && !this.connection.leave().is_busy() {
+            // While a request is answered it is its body that comes.
+            this.head = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+        }
+        read
     }
 }
 

@@ -13,10 +13,12 @@ mod endpoint;
 mod frames;
 pub mod guard;
 mod http_stream;
+mod late_credentials;
 pub mod payload;
 mod polling;
 mod serve;
 mod unauthenticated;
+mod upgrade;
 pub mod wire;
 
 pub use self::admission::MAX_UNAUTHENTICATED_BYTES;

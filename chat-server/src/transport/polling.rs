@@ -19,7 +19,7 @@ use super::admission::{Admission, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::Polling;
 use super::connections::Connection;
-use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid};
+use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid, slot};
 use super::payload::{self, Encoding};
 use super::wire::with_pid;
 use crate::http::HttpError;
@@ -56,7 +56,7 @@ impl SocketIoEndpoint {
                 let sid = sid.to_owned();
                 let response = match parts.method {
                     Method::POST => self.receive(&parts, body, &admission).await,
-                    _ => self.fetch(&parts, &sid).await,
+                    _ => self.fetch(&parts, &sid, &admission).await,
                 };
                 // Doomed while this request was waiting: what it was answered must not be read any more.
                 if wires.is_doomed(&sid) { unknown_session() } else { response }
@@ -73,7 +73,7 @@ impl SocketIoEndpoint {
             Err(refused) => return refused.into_response(),
         };
         let mut small = small(parts, Body::empty());
-        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(slot(handshake(parts, &self.app)));
         small.extensions_mut().insert(Base::of(&parts.headers, &self.app.config));
         small.extensions_mut().insert(admission.clone());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;
@@ -81,8 +81,21 @@ impl SocketIoEndpoint {
     }
 
     /// Answers with what waits for the client.
-    async fn fetch(&self, parts: &Parts, sid: &str) -> Response {
-        let Ok(response) = self.gate.engine.clone().oneshot(small(parts, Body::empty())).await;
+    async fn fetch(&self, parts: &Parts, sid: &str, admission: &Admission) -> Response {
+        let polled = async {
+            let _under_way = (admission.upgrades.poll()?, self.polling.poll(sid));
+            let request = small(parts, Body::empty());
+            tokio::select! {
+                // Whatever waits for the client is sent first. While nothing does, the engine has taken nothing either, and may
+                // be left at any time.
+                biased;
+                Ok(response) = self.gate.engine.clone().oneshot(request) => Some(response),
+                () = admission.upgrades.released() => None,
+            }
+        };
+        let Some(response) = polled.await else {
+            return noop(parts);
+        };
         // An answer of one byte is a NOOP: what waited is still there.
         let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
         if response.status() == StatusCode::OK && !is_noop {
@@ -269,6 +282,13 @@ fn unknown_session() -> Response {
 fn engine_error(code: u8, message: &str) -> Response {
     let body = serde_json::json!({ "code": code, "message": message });
     HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
+}
+
+/// An answer to a poll that ends it without telling anything.
+fn noop(parts: &Parts) -> Response {
+    // Engine.IO 3 says first how many characters follow.
+    let body = if query(&parts.uri, "EIO") == Some("3") { "1:6" } else { "6" };
+    ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], body).into_response()
 }
 
 /// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.

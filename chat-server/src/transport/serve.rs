@@ -11,7 +11,8 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,9 @@ use super::connections::{Connections, default_max_connections};
 use super::http_stream::HttpStream;
 use crate::config::Config;
 
-/// How long a client may take to send the head of a request, and how long a connection stays open between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
+/// is less, see [`super::http_stream`].
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The same where there is hardly any room left.
 const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,6 +72,8 @@ async fn accept_and_serve(
                     refused.one_more(counted.open());
                     continue;
                 };
+                // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
+                let _ = stream.set_nodelay(true);
                 let stream = HttpStream::new(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
@@ -101,14 +105,10 @@ impl Refused {
     }
 }
 
-async fn serve_connection(
-    stream: HttpStream<TcpStream>,
-    peer: SocketAddr,
-    router: Router,
-    stop: CancellationToken,
-) {
-    // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
-    let _ = stream.get_ref().set_nodelay(true);
+async fn serve_connection<S>(stream: HttpStream<S>, peer: SocketAddr, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = stream.connection().clone();
     let leave = connection.leave().clone();
     let is_reserve = connection.is_reserve();
@@ -116,6 +116,7 @@ async fn serve_connection(
     let asks = asked.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         asks.notify_one();
+        connection.begin_request();
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(connection.clone());
         let busy = connection.leave().busy();
@@ -130,7 +131,7 @@ async fn serve_connection(
     let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(if is_reserve { RESERVE_HEAD_TIMEOUT } else { HEAD_TIMEOUT })
+            .header_read_timeout(if is_reserve { RESERVE_HEAD_TIMEOUT } else { IDLE_TIMEOUT })
             .keep_alive(!is_reserve)
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
@@ -151,5 +152,79 @@ async fn serve_connection(
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended with an error");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn serve() -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let connection = Connections::new(100, None, true).accept([127, 0, 0, 1].into()).unwrap();
+        let stream = HttpStream::new(ours, connection, Duration::from_secs(8));
+        let slowly = get(async || {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            "slow"
+        });
+        let router = Router::new().route("/", get(async || "here")).route("/slow", slowly);
+        tokio::spawn(serve_connection(stream, ([127, 0, 0, 1], 1).into(), router, CancellationToken::new()));
+        theirs
+    }
+
+    async fn ask(client: &mut DuplexStream, path: &str) -> String {
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let (mut answer, mut some) = (Vec::new(), [0; 512]);
+        loop {
+            let read = client.read(&mut some).await.unwrap();
+            assert_ne!(read, 0, "it is answered");
+            answer.extend_from_slice(&some[..read]);
+            let text = String::from_utf8(answer.clone()).unwrap();
+            if text.ends_with("\r\n\r\nhere") || text.ends_with("\r\n\r\nslow") {
+                return text;
+            }
+        }
+    }
+
+    /// After how many seconds the server has closed the connection.
+    async fn closed(client: &mut DuplexStream) -> io::Result<u64> {
+        let started = Instant::now();
+        client.read_to_end(&mut Vec::new()).await?;
+        Ok(started.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_outlives_a_proxys_patience() {
+        let mut client = serve();
+        for pause in [74, 60, 74] {
+            ask(&mut client, "/").await;
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        // An answer may take longer than a head.
+        ask(&mut client, "/slow").await;
+        assert_eq!(closed(&mut client).await.unwrap(), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_own_time_on_a_new_connection_and_on_an_old_one() {
+        assert_eq!(closed(&mut serve()).await.unwrap(), 30, "nothing comes at all");
+
+        let mut client = serve();
+        client.write_all(b"GET / HT").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        client.write_all(b"TP/1.1\r\n").await.unwrap();
+        assert_eq!(closed(&mut client).await.unwrap(), 10, "pieces do not make it longer");
+
+        let mut client = serve();
+        ask(&mut client, "/").await;
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        client.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(closed(&mut client).await.unwrap(), 30);
     }
 }

@@ -259,6 +259,11 @@ impl Leave {
         }
     }
 
+    /// Whether it does something.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
     /// It does something, until what is answered is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);

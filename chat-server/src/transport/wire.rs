@@ -56,6 +56,8 @@ struct Out {
     /// Sent when nothing else waits; a later one takes its place.
     latest: Option<Bytes>,
     lane: Lane,
+    /// The engine has not answered the probe that it is told of. Its answer is not sent: the client has had it.
+    awaits_probe: bool,
     /// What the CONNECT answer still has to be given.
     pid: Option<Box<str>>,
     /// Memory for what waits, while it is much.
@@ -75,6 +77,9 @@ enum Lane {
 /// client that reads this stays away for good; one whose connection breaks comes back by itself.
 const STOPPED: &[u8] = br#"44{"message":"Invalid namespace"}"#;
 
+/// How the engine answers `2probe`.
+const PROBE_ANSWER: &[u8] = b"3probe";
+
 /// The connection must be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cut;
@@ -91,7 +96,9 @@ impl Wire {
 
     /// A websocket that takes over a session from long polling.
     pub(crate) fn upgrade() -> Self {
-        Self::with(Lane::BehindMarker(Vec::new()))
+        let wire = Self::with(Lane::BehindMarker(Vec::new()));
+        wire.out.lock().awaits_probe = true;
+        wire
     }
 
     fn with(lane: Lane) -> Self {
@@ -104,6 +111,7 @@ impl Wire {
                 unsent: BytesMut::new(),
                 latest: None,
                 lane,
+                awaits_probe: false,
                 pid: None,
                 reservation: None,
             }),
@@ -237,16 +245,23 @@ impl Wire {
     }
 
     /// Takes whole frames from socketioxide's side. It is never made to wait: its writer could not be interrupted then,
-    /// and its session would not end.
+    /// and its session would not end. Answers whether the engine's answer to the probe was among them.
     ///
     /// # Errors
     /// When too much waits, or the client would be sent away although the server only stops.
-    pub(super) fn accept(&self, frames: &[u8]) -> Result<(), Cut> {
+    pub(super) fn accept(&self, frames: &[u8]) -> Result<bool, Cut> {
         let mut out = self.out.lock();
         if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
             return Err(Cut);
         }
-        out.accept(frames)
+        let awaited_probe = out.awaits_probe;
+        out.accept(frames)?;
+        Ok(awaited_probe && !out.awaits_probe)
+    }
+
+    /// Sends a frame of our own at once, before anything takes a lane.
+    pub(super) fn put(&self, frame: &[u8]) {
+        self.out.lock().unsent.extend_from_slice(frame);
     }
 
     /// Gives what waits to `write`, which returns how many bytes it has taken. Returns whether everything was taken.
@@ -308,6 +323,10 @@ impl Out {
                 return Err(Cut);
             }
             frames = &frames[frame.len()..];
+            if self.awaits_probe && payload == PROBE_ANSWER {
+                self.awaits_probe = false;
+                continue;
+            }
             let with_pid = self.pid.as_deref().and_then(|pid| with_pid(payload, pid));
             if with_pid.is_some() {
                 self.pid = None;
@@ -474,6 +493,19 @@ mod tests {
         assert!(wire_accepts(&wire, &[frame("event 1"), frame("event 2"), frame(&marker)].concat()));
         assert!(wire_accepts(&wire, &frame("2")));
         assert_eq!(sent(&wire), ["event 1", "event 2", "event 3", "2"]);
+    }
+
+    #[test]
+    fn the_engines_answer_to_the_probe_is_not_sent() {
+        let wire = Wire::upgrade();
+        wire.put(&frame("3probe"));
+        assert_eq!(wire.accept(&frame("queued")), Ok(false));
+        assert_eq!(wire.accept(&frame("3probe")), Ok(true));
+        assert_eq!(wire.accept(&frame("3probe")), Ok(false), "once");
+        assert_eq!(sent(&wire), ["3probe", "queued", "3probe"]);
+        let opened = Wire::new();
+        assert_eq!(opened.accept(&frame("3probe")), Ok(false), "it took over from nothing");
+        assert_eq!(sent(&opened), ["3probe"]);
     }
 
     #[test]

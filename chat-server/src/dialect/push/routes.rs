@@ -136,7 +136,7 @@ async fn login(
 /// A page of another origin could otherwise log a browser in as somebody else, or out, with a form that needs no
 /// permission to be sent.
 fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
-    if is_foreign(headers, &app.config.origins) {
+    if is_foreign(headers, &app.config.origins, app.config.trust_proxy) {
         return Err(HttpError::new(StatusCode::FORBIDDEN, "This page may not log in here"));
     }
     Ok(())

@@ -1,0 +1,476 @@
+//! Websockets that are to take over a session from long polling.
+//!
+//! The client opens one, says `2probe` on it, is answered `3probe`, ends its last poll, and says `5`; from then on everything
+//! goes over the websocket (Engine.IO protocol, "Upgrade"). engineioxide takes the session off long polling as soon as the
+//! websocket is there. But a websocket may never speak: proxies and virus scanners answer the request themselves and pass
+//! nothing on. So the websocket is kept here until `5` has come. Until then the session is one of long polling in every
+//! respect, and an attempt that fails, breaks off or comes too late changes nothing for it.
+//!
+//! While a probed websocket waits for `5`, a poll that waits is answered with a NOOP, as the client wants to end its polling;
+//! so is each that follows, a tenth of a second later, as Node's Socket.IO does. Then what is queued leaves by the websocket
+//! (the engine could not hand it over if its queue were full), and the engine is given the stream with both packets said
+//! again. Its own `3probe`, which it says when no poll can fetch anything any more, is kept from the client (see
+//! [`super::wire`]).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+use super::admission::Admission;
+use super::guard::Guarded;
+use super::payload::SEPARATOR;
+use super::wire::{Wire, text_frame};
+
+/// How long an attempt may take, from its request to `5`; the same as in Node's Socket.IO (`upgradeTimeout`).
+pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most attempts of one session. Clients make one.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// How often a poll is answered with a NOOP while a probed websocket waits.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often what is queued is looked for before the websocket takes over. Each time all of it is taken.
+const MAX_DRAINS: usize = 8;
+
+/// What is said to the engine of an attempt that has succeeded: `2probe` and `5`, masked with zeros as a client may.
+const SAID: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
+
+/// The upgrade of one session.
+#[derive(Debug, Default)]
+pub(super) struct Upgrades {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    attempts: u32,
+    /// The websocket that tries to take over.
+    wire: Weak<Wire>,
+    /// When the next poll is answered with a NOOP.
+    release: Option<Instant>,
+    /// Polls that are with the engine.
+    polls: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// There is no websocket.
+    #[default]
+    Polling,
+    /// There is one, and nothing was heard of it.
+    Waiting,
+    /// It has said `2probe`.
+    Probed,
+    /// It has said `5`.
+    HandingOver,
+    /// It has taken over.
+    Upgraded,
+}
+
+impl Upgrades {
+    /// A poll may wait at the engine until this is dropped. None once the engine is about to take the websocket.
+    pub(super) fn poll(&self) -> Option<Poll<'_>> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::HandingOver {
+            return None;
+        }
+        state.polls += 1;
+        Some(Poll(self))
+    }
+
+    /// Waits until a poll is to be answered with a NOOP, since its client is about to change to the websocket.
+    pub(super) async fn released(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let release = {
+                let mut state = self.state.lock();
+                match (state.phase, state.release) {
+                    (Phase::Probed | Phase::HandingOver, Some(release)) => {
+                        let now = Instant::now();
+                        if release <= now {
+                            state.release = Some(now + RELEASE_INTERVAL);
+                            return;
+                        }
+                        Some(release)
+                    }
+                    _ => None,
+                }
+            };
+            match release {
+                Some(release) => {
+                    let _ = tokio::time::timeout_at(release, changed).await;
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Ends the attempt that is under way, if there is one.
+    pub(super) fn cancel(&self) {
+        if let Some(wire) = self.state.lock().wire.upgrade() {
+            wire.kill();
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        {
+            let mut state = self.state.lock();
+            state.phase = phase;
+            state.release = Some(Instant::now());
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+/// See [`Upgrades::poll`].
+pub(super) struct Poll<'a>(&'a Upgrades);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().polls -= 1;
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// An attempt of a websocket to take over its session. When it is dropped before it has, the session goes on polling.
+pub(super) struct Attempt {
+    admission: Arc<Admission>,
+    deadline: Instant,
+}
+
+/// The attempt has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failed;
+
+impl Attempt {
+    /// Begins an attempt. None while another one is under way, after the session was taken over, and when so many have failed
+    /// that this one most likely would, too.
+    pub(super) fn begin(admission: &Arc<Admission>, wire: &Arc<Wire>) -> Option<Self> {
+        let mut state = admission.upgrades.state.lock();
+        if state.phase != Phase::Polling || state.attempts >= MAX_ATTEMPTS {
+            return None;
+        }
+        state.attempts += 1;
+        state.phase = Phase::Waiting;
+        state.wire = Arc::downgrade(wire);
+        drop(state);
+        Some(Self { admission: admission.clone(), deadline: Instant::now() + UPGRADE_TIMEOUT })
+    }
+
+    /// What `work` comes to before the attempt is too late.
+    ///
+    /// # Errors
+    /// When it is.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Failed> {
+        tokio::time::timeout_at(self.deadline, work).await.map_err(|_| Failed)
+    }
+
+    /// Speaks with the client until it has said `5` and no poll is under way any more. Answers what the engine is to read: the
+    /// same again, and whatever has come behind it.
+    ///
+    /// # Errors
+    /// When the client says something else, nothing in time, or goes.
+    pub(super) async fn probe<S>(&self, stream: &mut Guarded<S>, wire: &Wire) -> Result<Bytes, Failed>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let rest = self.in_time(self.converse(stream, wire)).await.and_then(|rest| rest);
+        let Ok(rest) = rest else {
+            // A close without a reason (RFC 6455, section 5.5.1).
+            wire.put(&[0x88, 0]);
+            return Err(Failed);
+        };
+        self.admission.upgrades.enter(Phase::HandingOver);
+        self.in_time(self.polls_end()).await?;
+        Ok([SAID, &rest].concat().into())
+    }
+
+    async fn converse<S>(&self, stream: &mut Guarded<S>, wire: &Wire) -> Result<Vec<u8>, Failed>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (mut read, mut is_probed) = (Vec::new(), false);
+        loop {
+            while let Some((frame, length)) = first_frame(&read)? {
+                read.drain(..length);
+                match frame {
+                    Frame::Text(text) if text == b"2probe" && !is_probed => {
+                        is_probed = true;
+                        wire.put(&text_frame(6, |bytes| bytes.extend_from_slice(b"3probe")));
+                        self.admission.upgrades.enter(Phase::Probed);
+                    }
+                    Frame::Text(text) if text == b"5" && is_probed => return Ok(read),
+                    Frame::Ping(said) => wire.put(&[&[0x8a, said.len() as u8], said.as_slice()].concat()),
+                    Frame::Pong => {}
+                    Frame::Text(_) | Frame::Other => return Err(Failed),
+                }
+            }
+            // Its limits are those of the session, and `stream` keeps them.
+            match stream.read_buf(&mut read).await {
+                Ok(0) | Err(_) => return Err(Failed),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Waits until no poll is with the engine.
+    async fn polls_end(&self) {
+        let upgrades = &self.admission.upgrades;
+        loop {
+            let mut changed = pin!(upgrades.changed.notified());
+            changed.as_mut().enable();
+            if upgrades.state.lock().polls == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The engine has taken the session off long polling.
+    pub(super) fn set_upgraded(&self) {
+        self.admission.upgrades.enter(Phase::Upgraded);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let upgrades = &self.admission.upgrades;
+        {
+            let mut state = upgrades.state.lock();
+            state.wire = Weak::new();
+            if state.phase == Phase::Upgraded {
+                return;
+            }
+            state.phase = Phase::Polling;
+        }
+        upgrades.changed.notify_waiters();
+    }
+}
+
+/// Puts what is queued for a session onto the websocket that is about to take over. Nothing of it must have been sent there
+/// before, and no poll may be under way.
+pub(super) async fn drain_queue<E, B>(engine: &E, sid: &str, wire: &Wire)
+where
+    E: Service<Request, Response = Response<B>, Error = Infallible> + Clone,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    for _ in 0..MAX_DRAINS {
+        let mut poll = Request::new(Body::empty());
+        // The engine writes the answer as the request says. There are no binary packets.
+        let uri = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+        *poll.uri_mut() = uri.parse().unwrap_or_default();
+        // It is ready at once if anything is queued.
+        let polled = tokio::task::unconstrained(engine.clone().oneshot(poll)).now_or_never();
+        let Some(Ok(response)) = polled else { return };
+        if response.status() != StatusCode::OK {
+            return;
+        }
+        let Ok(payload) = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await else {
+            return;
+        };
+        let packets =
+            payload.split(|byte| *byte == SEPARATOR).filter(|packet| !packet.is_empty() && *packet != b"6");
+        for packet in packets {
+            let frame = text_frame(packet.len(), |bytes| bytes.extend_from_slice(packet));
+            if wire.accept(&frame).is_err() {
+                return wire.kill();
+            }
+        }
+    }
+}
+
+/// What a client's frame is, before its session is on the websocket.
+#[derive(Debug, PartialEq, Eq)]
+enum Frame {
+    Text(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong,
+    Other,
+}
+
+/// The first of these frames and its length, as soon as all of it is there (RFC 6455, section 5.2). One that is longer than
+/// anything that may come is an error.
+fn first_frame(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failed> {
+    let Some(&[head, length]) = bytes.get(..2) else { return Ok(None) };
+    let is_masked = length & 0x80 != 0;
+    let length = usize::from(length & 0x7f);
+    if !is_masked || length > 125 {
+        return Err(Failed);
+    }
+    let Some(frame) = bytes.get(..6 + length) else { return Ok(None) };
+    let payload = frame[6..].iter().zip(frame[2..6].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let frame = match head {
+        0x81 => Frame::Text(payload),
+        0x89 => Frame::Ping(payload),
+        0x8a => Frame::Pong,
+        _ => Frame::Other,
+    };
+    Ok(Some((frame, 6 + length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+
+    use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+    use super::*;
+
+    fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+        let mask = [9, 8, 7, 6];
+        let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        [head, 0x80 | payload.len() as u8].into_iter().chain(mask).chain(masked).collect()
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        frame(0x81, text.as_bytes())
+    }
+
+    fn admission() -> Arc<Admission> {
+        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits::shared_by(8, 2));
+        Admission::for_tests(unauthenticated.acquire(None, None).unwrap(), Weak::new())
+    }
+
+    /// An attempt, the client's end of its websocket, and the server's.
+    fn begin(admission: &Arc<Admission>) -> (Attempt, DuplexStream, Guarded<DuplexStream>, Arc<Wire>) {
+        let wire = Arc::new(Wire::upgrade());
+        let attempt = Attempt::begin(admission, &wire).unwrap();
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let stream =
+            Guarded::new(ours, Bytes::new(), wire.clone(), Duration::from_secs(8), admission.clone());
+        (attempt, theirs, stream, wire)
+    }
+
+    #[test]
+    fn frames_are_told_apart_however_they_are_cut() {
+        let all = [text("2probe"), frame(0x89, b"hi"), frame(0x8a, b""), text("5")].concat();
+        for cut in 0..all.len() {
+            let (mut read, mut frames) = (all[..cut].to_vec(), Vec::new());
+            while let Some((frame, length)) = first_frame(&read).unwrap() {
+                frames.push(frame);
+                read.drain(..length);
+                if frames.len() == 1 {
+                    read = [&read, &all[cut..]].concat();
+                }
+            }
+            if cut >= text("2probe").len() {
+                let expected = [
+                    Frame::Text(b"2probe".into()),
+                    Frame::Ping(b"hi".into()),
+                    Frame::Pong,
+                    Frame::Text(b"5".into()),
+                ];
+                assert_eq!(frames, expected, "{cut}");
+            }
+        }
+        assert_eq!(first_frame(b"\x81\x062probe"), Err(Failed), "clients mask");
+        assert_eq!(first_frame(b"\x81\xfe"), Err(Failed), "too long");
+        assert_eq!(first_frame(&frame(0x88, b"")).unwrap().unwrap().0, Frame::Other, "a close");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_both_is_handed_over_with_what_followed() {
+        let admission = admission();
+        let (attempt, mut theirs, mut stream, wire) = begin(&admission);
+        theirs
+            .write_all(&[text("2probe"), frame(0x89, b"hi"), text("5"), text("40")].concat())
+            .await
+            .unwrap();
+        let replayed = attempt.probe(&mut stream, &wire).await.unwrap();
+        assert_eq!(replayed, [SAID, &text("40")].concat());
+        drop((stream, attempt));
+        let mut told = Vec::new();
+        theirs.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"\x81\x063probe\x8a\x02hi");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_silent_says_something_else_or_goes_leaves_the_session_polling() {
+        let admission = admission();
+        let started = Instant::now();
+        let (attempt, theirs, mut stream, wire) = begin(&admission);
+        assert!(Attempt::begin(&admission, &wire).is_none(), "one at a time");
+        assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed));
+        assert_eq!(started.elapsed(), UPGRADE_TIMEOUT);
+        assert!(admission.upgrades.released().now_or_never().is_none(), "no poll is released");
+        drop((attempt, theirs, stream));
+
+        let (attempt, mut theirs, mut stream, wire) = begin(&admission);
+        theirs.write_all(&text("5")).await.unwrap();
+        assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed), "it was not probed");
+        drop((attempt, stream));
+        let mut told = Vec::new();
+        theirs.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"\x88\0");
+
+        let (attempt, theirs, mut stream, wire) = begin(&admission);
+        drop(theirs);
+        assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed));
+        drop((attempt, stream));
+        assert!(Attempt::begin(&admission, &wire).is_none(), "three have failed");
+        assert!(admission.upgrades.poll().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn polls_are_released_now_and_then_once_it_is_probed() {
+        let admission = admission();
+        let (attempt, mut theirs, mut stream, wire) = begin(&admission);
+        let probing = tokio::spawn(async move {
+            let probed = attempt.probe(&mut stream, &wire).await;
+            (probed, attempt)
+        });
+        let poll = admission.upgrades.poll().unwrap();
+        let released = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.upgrades.released().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!released.is_finished());
+        theirs.write_all(&text("2probe")).await.unwrap();
+        released.await.unwrap();
+        let started = Instant::now();
+        for _ in 0..3 {
+            admission.upgrades.released().await;
+        }
+        assert_eq!(started.elapsed(), 3 * RELEASE_INTERVAL);
+
+        theirs.write_all(&text("5")).await.unwrap();
+        tokio::time::sleep(RELEASE_INTERVAL).await;
+        assert!(admission.upgrades.poll().is_none(), "the engine is not asked any more");
+        assert!(!probing.is_finished(), "it waits for the last poll");
+        drop(poll);
+        let (probed, attempt) = probing.await.unwrap();
+        assert_eq!(probed.unwrap(), SAID);
+        attempt.set_upgraded();
+        drop(attempt);
+        assert!(Attempt::begin(&admission, &Arc::new(Wire::upgrade())).is_none(), "once");
+        assert!(admission.upgrades.poll().is_some(), "the engine refuses it by itself");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_ends_with_its_session() {
+        let admission = admission();
+        let (attempt, _theirs, mut stream, wire) = begin(&admission);
+        let started = Instant::now();
+        admission.set_ended();
+        assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}
