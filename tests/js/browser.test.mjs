@@ -1,121 +1,27 @@
 // Our own page in a real browser: two people, each in a window of their own.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
 
-import { password, text, unique } from './support/names.mjs';
-import { artifacts, startServer } from './support/server.mjs';
-
-const CHROMIUM = '/usr/bin/chromium';
+import { text } from './support/names.mjs';
+import { startServer } from './support/server.mjs';
+import { closeBrowser, openBrowser, Window } from './support/window.mjs';
 
 let server;
-let browser;
 before(async () => {
-  assert.ok(existsSync(CHROMIUM), `this test needs ${CHROMIUM}: apt-get install chromium`);
-  mkdirSync(artifacts, { recursive: true });
   server = await startServer();
-  browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-proxy-server'],
-  });
+  await openBrowser();
 });
 after(async () => {
-  await browser?.close();
+  await closeBrowser();
   await server?.finish();
 });
 
-/** A window of its own, with nobody else's cookies. What goes wrong in the page is kept in `errors`. */
-class Window {
-  static async open(word) {
-    const window = new Window();
-    window.context = await browser.newContext({ viewport: { width: 1000, height: 700 } });
-    window.context.setDefaultTimeout(15_000);
-    window.page = await window.context.newPage();
-    window.errors = [];
-    window.page.on('pageerror', (error) => window.errors.push(error.message));
-    window.page.on('console', (line) => {
-      if (line.type() === 'error' && /content security policy/i.test(line.text())) window.errors.push(line.text());
-    });
-    window.name = unique(word);
-    window.email = `${window.name}@example.com`;
-    window.password = password();
-    await window.page.goto(server.url);
-    return window;
-  }
-
-  at(id) {
-    return this.page.getByTestId(id);
-  }
-
-  /** Shows the form to log in or to sign up, whichever the page has come up with. */
-  async form(wanted) {
-    await this.at('login-form').or(this.at('signup-form')).filter({ visible: true }).waitFor();
-    if (!(await this.at(`${wanted}-form`).isVisible())) await this.at(`to-${wanted}`).click();
-  }
-
-  async signup() {
-    await this.form('signup');
-    await this.at('signup-name').fill(this.name);
-    await this.at('signup-email').fill(this.email);
-    await this.at('signup-password').fill(this.password);
-    await this.at('signup-submit').click();
-    await this.connected();
-    return this;
-  }
-
-  async login(pass = this.password) {
-    await this.form('login');
-    await this.at('login-email').fill(this.email);
-    await this.at('login-password').fill(pass);
-    await this.at('login-submit').click();
-  }
-
-  /** Once the page says that it is connected, or that it is not. */
-  connected(state = 'online') {
-    return this.page.locator(`[data-testid=connection][data-state=${state}]`).waitFor({ timeout: 30_000 });
-  }
-
-  person(other) {
-    return this.at('person').filter({ hasText: other.name });
-  }
-
-  async talkTo(other) {
-    await this.person(other).click();
-    await this.at('composer').waitFor();
-  }
-
-  async write(words) {
-    await this.at('composer').fill(words);
-    await this.at('send').click();
-    await this.message(words).waitFor();
-  }
-
-  message(words) {
-    return this.at('message').filter({ hasText: words });
-  }
-
-  /** The person's row once it shows the other online or not. */
-  online(other, yes) {
-    return this.page.locator(`[data-testid=person][data-online=${yes}]`).filter({ hasText: other.name }).waitFor();
-  }
-
-  async words() {
-    return this.at('message').allInnerTexts();
-  }
-
-  picture(name) {
-    return this.page.screenshot({ path: path.join(artifacts, `${name}.png`) });
-  }
-}
-
 test('two people sign up, talk, see presence and typing, delete and undo, and find everything again', async () => {
-  const anna = await Window.open('anna');
+  const anna = await Window.open(server, 'anna');
   await anna.picture('1-start');
   await anna.signup();
-  const bert = await (await Window.open('bert')).signup();
+  const bert = await (await Window.open(server, 'bert')).signup();
 
   // Anna's page was there first; it learns of Bert by itself.
   await Promise.all([anna.online(bert, true), bert.online(anna, true)]);
@@ -167,7 +73,7 @@ test('two people sign up, talk, see presence and typing, delete and undo, and fi
 });
 
 test('log out, a wrong password, and log in again', async () => {
-  const carl = await (await Window.open('carl')).signup();
+  const carl = await (await Window.open(server, 'carl')).signup();
   await carl.at('logout').click();
   await carl.form('login');
   assert.deepEqual((await carl.context.cookies()).filter((cookie) => cookie.name === 'jwt'), []);
@@ -185,8 +91,8 @@ test('log out, a wrong password, and log in again', async () => {
 });
 
 test('the page comes back by itself when the server was gone', async () => {
-  const dora = await (await Window.open('dora')).signup();
-  const emil = await (await Window.open('emil')).signup();
+  const dora = await (await Window.open(server, 'dora')).signup();
+  const emil = await (await Window.open(server, 'emil')).signup();
   await Promise.all([dora.talkTo(emil), emil.talkTo(dora)]);
   const before = text('before');
   await dora.write(before);

@@ -56,13 +56,18 @@ pub enum PasswordProblem {
 }
 
 impl PasswordRules {
+    /// Fewest characters of a new password; `of_family` is how many the family's page asks for.
+    pub fn min(&self, of_family: usize) -> usize {
+        // Not even where there is no least number may it be empty.
+        self.min.unwrap_or(0).max(of_family).max(1)
+    }
+
     /// A password that somebody has chosen, if they may; `of_family` is how many characters their page asks for.
     ///
     /// # Errors
     /// Why they may not.
     pub fn check(&self, password: String, of_family: usize) -> Result<NewPassword, PasswordProblem> {
-        // Not even where there is no least number may it be empty.
-        let min = self.min.unwrap_or(0).max(of_family).max(1);
+        let min = self.min(of_family);
         if password.len() > MAX_BYTES {
             return Err(PasswordProblem::TooLong);
         }

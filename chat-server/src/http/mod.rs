@@ -7,6 +7,7 @@ mod caller;
 pub mod cookie;
 mod edge;
 pub(crate) mod headers;
+mod own_page;
 mod page;
 mod rate;
 mod read;

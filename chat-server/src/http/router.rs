@@ -11,7 +11,7 @@ use chat_core::store::StoreError;
 use serde_json::json as object;
 
 use super::served::Served;
-use super::{HttpError, edge, json, page, read, readiness, search, sync};
+use super::{HttpError, edge, json, own_page, page, read, readiness, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -35,7 +35,7 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
     }
     routes = match &app.config.static_dir {
         Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths))),
-        None => routes.merge(page::own()),
+        None => routes.merge(own_page::routes(&app.config)),
     };
     let mut routes = routes
         .method_not_allowed_fallback(|| async {
