@@ -39,7 +39,7 @@ use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, R
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::presence::Presence;
-use crate::recovery::{self, Pids, Recent};
+use crate::recovery::{self, EndedSessions, Pids, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
@@ -69,6 +69,8 @@ pub struct App {
     mail: MailQueue,
     pub(crate) announcer: Announcer,
     pub(crate) pids: Pids,
+    /// Sessions that nobody goes on with.
+    pub(crate) ended: EndedSessions,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Who may read.
@@ -189,7 +191,7 @@ impl App {
         let chat = Arc::new(chat.with_background(|work| drop(tokio::task::spawn_blocking(work))));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
-        let recent = Arc::new(Recent::new(chat.clone()));
+        let recent = Arc::new(Recent::new(chat.clone()).with_style(config.positions));
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -201,6 +203,7 @@ impl App {
         let memory = Memory::new(config.memory_limit);
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
+            ended: EndedSessions::default(),
             reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
             budgets: Budgets::new(
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),
@@ -664,7 +667,7 @@ impl App {
     /// Learns which tokens were made void elsewhere, and closes the connections opened with them.
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
-            Ok(new) => new.iter().for_each(|token| self.sessions.close_opened_with(token)),
+            Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
             Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
         }
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::socket::Sid;
+use socketioxide::socket::{DisconnectReason, Sid};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Admissions};
@@ -244,11 +244,18 @@ async fn settle(
     {
         let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
         let arriving = arriving.clone();
-        socket.on_disconnect(move |socket: SocketRef| {
+        let (user, key) = (caller.user.id, start.key);
+        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
             arriving.lock().remove(&socket.id);
             polling.end(&socket, &wires);
             leave(&admissions, &socket);
-            if let (Some(session), Some(app)) = (session.upgrade(), app.upgrade()) {
+            let (session, app) = (session.upgrade(), app.upgrade());
+            if let Some(app) = &app
+                && is_on_purpose(&reason, session.as_deref(), app)
+            {
+                recovery::end_for_good(app, user, key);
+            }
+            if let (Some(session), Some(app)) = (session, app) {
                 end(&app, &session);
             }
             std::future::ready(())
@@ -261,6 +268,24 @@ async fn settle(
     }
     arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
+}
+
+/// Whether a connection was ended by a client that has said so, or by a server that has told its client to stay away. As in
+/// Node, such a session does not go on.
+fn is_on_purpose(reason: &DisconnectReason, session: Option<&Session>, app: &App) -> bool {
+    match reason {
+        DisconnectReason::ClientNSDisconnect => true,
+        // What is cut comes back, and so does everybody when the server stops.
+        DisconnectReason::ServerNSDisconnect => {
+            !app.is_draining() && !session.is_some_and(|session| session.is_cut())
+        }
+        DisconnectReason::TransportClose
+        | DisconnectReason::MultipleHttpPollingError
+        | DisconnectReason::PacketParsingError
+        | DisconnectReason::TransportError
+        | DisconnectReason::HeartbeatTimeout
+        | DisconnectReason::ClosingServer => false,
+    }
 }
 
 /// The client of a socket was refused or has left: nothing is left for it to do here.

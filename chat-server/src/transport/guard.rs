@@ -122,7 +122,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         // Before looking, so that what is sent or thrown meanwhile is not missed.
         this.wire.reader.register(cx.waker());
         this.wire.check()?;
-        if !this.drain(cx)? {
+        // A peer that takes nothing any more may have said why: what it has sent is read first.
+        let drained = this.drain(cx);
+        if matches!(drained, Ok(false)) {
             this.watch(cx)?;
         }
         let before = buf.filled().len();
@@ -133,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                 this.early = bytes::Bytes::new();
             }
         } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-            return Poll::Pending;
+            return drained.map_or_else(|error| Poll::Ready(Err(error)), |_| Poll::Pending);
         }
         let read = &buf.filled()[before..];
         this.screen(read)?;
@@ -340,6 +342,20 @@ mod tests {
         let mut text = String::new();
         ours.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "early late");
+    }
+
+    /// A client says that it leaves and closes its stream, while something is about to be sent to it.
+    #[tokio::test]
+    async fn the_last_words_of_a_peer_are_read_although_nothing_can_be_sent_to_it() {
+        let (mut ours, mut theirs, _) = guarded(64);
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        theirs.write_all(b"41").await.unwrap();
+        drop(theirs);
+        ours.write_all(b"an event").await.unwrap();
+        let mut words = [0; 2];
+        ours.read_exact(&mut words).await.unwrap();
+        assert_eq!(&words, b"41");
+        assert_eq!(ours.read(&mut words).await.unwrap(), 0, "and then it has ended");
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ mod http_stream;
 pub mod payload;
 mod polling;
 mod serve;
+pub(crate) mod together;
 mod unauthenticated;
 pub mod wire;
 

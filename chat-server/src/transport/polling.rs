@@ -21,6 +21,7 @@ use super::connect::Polling;
 use super::connections::Connection;
 use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid};
 use super::payload::{self, Encoding};
+use super::together;
 use super::wire::with_pid;
 use crate::http::HttpError;
 use crate::links::Base;
@@ -88,10 +89,15 @@ impl SocketIoEndpoint {
         if response.status() == StatusCode::OK && !is_noop {
             self.polling.fetched(sid);
         }
-        match self.polling.pid(sid) {
+        let response = match self.polling.pid(sid) {
             Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
             None => response.map(Body::new),
+        };
+        // To clients of Engine.IO 3 no events are sent together.
+        if is_noop || query(&parts.uri, "EIO") == Some("3") {
+            return response;
         }
+        taken_apart(response).await
     }
 
     /// Takes what the client sends.
@@ -271,6 +277,20 @@ fn engine_error(code: u8, message: &str) -> Response {
     HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
 }
 
+/// Takes apart what was queued together.
+async fn taken_apart(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is there as a whole: nothing is copied.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return HttpError::internal().into_response();
+    };
+    let Some(apart) = together::taken_apart(&body) else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(apart))
+}
+
 /// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
 async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -278,8 +298,7 @@ async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return HttpError::internal().into_response();
     };
-    // Packets of one answer are parted by this character (Engine.IO protocol 4, "Payload").
-    const SEPARATOR: char = '\u{1e}';
+    const SEPARATOR: char = together::SEPARATOR as char;
     let answer = |packet: &str| with_pid(packet.as_bytes(), pid);
     let body = match std::str::from_utf8(&body) {
         Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {
