@@ -39,7 +39,7 @@ use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, R
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::presence::Presence;
-use crate::recovery::{self, EndedSessions, Pids, Recent};
+use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
@@ -71,6 +71,8 @@ pub struct App {
     pub(crate) pids: Pids,
     /// Sessions that nobody goes on with.
     pub(crate) ended: EndedSessions,
+    /// How far the clients of sessions of the past were told.
+    pub(crate) receipts: Receipts,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Who may read.
@@ -204,6 +206,7 @@ impl App {
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             ended: EndedSessions::default(),
+            receipts: Receipts::default(),
             reads: ReadSlots::new(READS_AT_ONCE, MOST_WAITING),
             budgets: Budgets::new(
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),

@@ -52,7 +52,7 @@ use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::limits::{Cost, Held, MAX_UNSENT_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
-use crate::recovery::{self, Cursor, Missing};
+use crate::recovery::{self, Cursor, Missing, Receipt, Start};
 use crate::security_log::Source;
 use crate::transport::Wires;
 use crate::transport::together::Together;
@@ -81,6 +81,10 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// The token it was opened with.
     pub token: Fingerprint,
+    /// What it is remembered by; see [`recovery`].
+    pub(crate) key: Fingerprint,
+    /// What its client has certainly been told.
+    pub(crate) receipt: Arc<Receipt>,
     /// Where it was opened from.
     source: Source,
     /// When that expires, if ever; see [`crate::expiry`].
@@ -189,16 +193,22 @@ impl Session {
         dialect: &'static Dialect,
         socket: SocketRef,
         wires: Wires,
-        told: Position,
+        start: Start,
         app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
+        let receipt = Arc::new(start.receipt);
+        if let Some(wire) = &wire {
+            wire.set_receipt(&receipt);
+        }
         let base = socket.req_parts().extensions.get::<Base>().cloned().unwrap_or_default();
         Self {
             id,
             user: caller.user.id,
             dialect,
             token: caller.identity.fingerprint,
+            key: start.key,
+            receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
             base,
@@ -211,7 +221,7 @@ impl Session {
                 reservation: None,
                 latest_is_queued: false,
                 latest: None,
-                cursor: Cursor::held(told),
+                cursor: Cursor::held(start.position),
             }),
             memory: app.memory.clone(),
             wires,
@@ -251,6 +261,7 @@ impl Session {
         }
         if self.send_mine(&mut outgoing, frames, self.most_untold) {
             outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
             return;
         }
         outgoing.cursor.hold();
@@ -291,6 +302,7 @@ impl Session {
         let queued = self.send_mine(&mut outgoing, frames, self.most_untold);
         if queued {
             outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
         }
         queued
     }
@@ -453,6 +465,9 @@ impl Session {
     pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
         let mut outgoing = self.outgoing.lock();
         if outgoing.wire.is_none() {
+            wire.set_receipt(&self.receipt);
+            // What waits for a poll leaves by the websocket.
+            self.receipt.leave();
             outgoing.awaited = Some(wire.clone());
             self.lane(&mut outgoing);
         }

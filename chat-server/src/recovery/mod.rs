@@ -21,7 +21,8 @@
 //! takes its name, would overwrite what is remembered: the session's position follows behind it too. Clients of Engine.IO 3
 //! cannot go on, and are not told positions.
 //!
-//! **Chosen ends** are no cuts: see [`ended`].
+//! **Chosen ends** are no cuts: see [`ended`]. **Clients without offsets**, where a library has replaced the function that
+//! remembers them: see [`receipts`].
 //!
 //! **Without gap and overlap.** A session has a cursor, the position up to which it has been told everything. It begins
 //! behind it, *held*: announced changes pass it by. Once it can be found by announcements it is caught up from the log
@@ -42,6 +43,7 @@
 mod cursor;
 mod ended;
 mod pid;
+mod receipts;
 mod recent;
 
 use std::sync::atomic::Ordering;
@@ -56,6 +58,7 @@ use chat_core::store::StoreError;
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::ended::{EndedSessions, end_for_good};
 pub(crate) use self::pid::Pids;
+pub(crate) use self::receipts::{Reached, Receipt, Receipts};
 use self::recent::Read;
 pub(crate) use self::recent::Recent;
 use crate::app::App;
@@ -74,6 +77,8 @@ pub(crate) struct Start {
     pub(crate) position: Position,
     /// What is remembered when it is [ended on purpose](end_for_good).
     pub(crate) key: Fingerprint,
+    /// What its client has certainly been told, for one that does not say it.
+    pub(crate) receipt: Receipt,
 }
 
 /// The pause after a failure, doubled each time, and between two reads for a client that polls.
@@ -119,8 +124,16 @@ pub(crate) async fn start(
     if let Some((pid, began_at)) = known {
         // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
         // that of its session before.
+        let mut confirmed = None;
         let position = match &payload.offset {
-            Field::Missing => Some(began_at),
+            Field::Missing => match reached(app, caller.user.id, &pid::key(pid)) {
+                Reached::Unknown => Some(began_at),
+                Reached::Exactly(position) => {
+                    confirmed = Some(position);
+                    Some(began_at.max(position))
+                }
+                Reached::Between => None,
+            },
             Field::Text(offset) => offset.parse().ok().map(|at| began_at.max(Position(at))),
             Field::Other => None,
         };
@@ -130,13 +143,26 @@ pub(crate) async fn start(
             let is_kept = position.0 >= app.log_begin.load(Ordering::Relaxed);
             if is_kept && has_missed_little(app, caller.user.id, position, announced).await? {
                 tracing::debug!(user.id = %caller.user.id, "a session goes on");
-                return Ok(Start { key: pid::key(pid), pid: pid.to_owned(), position });
+                let receipt = Receipt::of(confirmed);
+                return Ok(Start { key: pid::key(pid), pid: pid.to_owned(), position, receipt });
             }
             tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
     }
     let pid = app.pids.issue(caller.user.id, dialect, announced, now);
-    Ok(Start { key: pid::key(&pid), pid, position: announced })
+    Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default() })
+}
+
+/// How far the client of a session was told, as far as this node knows.
+fn reached(app: &App, user: UserId, key: &Fingerprint) -> Reached {
+    let mut reached = app.receipts.reached(key);
+    // The end of its last connection may not have been noticed.
+    app.sessions.for_user(user, &mut |session| {
+        if session.key == *key {
+            reached = session.receipt.reached();
+        }
+    });
+    reached
 }
 
 /// Keeps the log as short as is configured, for as long as the server runs.

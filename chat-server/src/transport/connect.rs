@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::model::Position;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -88,10 +89,21 @@ impl Polling {
         self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
     }
 
-    /// The client has fetched what waited for it.
-    pub(super) fn fetched(&self, sid: &str) {
+    /// The client asks for what waits for it: it has received the answer before. Answers what it was told until now, which
+    /// is in the next answer at the latest.
+    pub(super) fn polls(&self, sid: &str) -> Position {
+        let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
+        let Some(session) = session else { return Position(0) };
+        session.receipt.answer();
+        session.receipt.told()
+    }
+
+    /// The client has been given what waited for it, and everything it was `told` before.
+    pub(super) fn fetched(&self, sid: &str, told: Position) {
         let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
         if let Some(session) = session {
+            session.receipt.leave();
+            session.receipt.ask(told);
             session.fetched();
         }
     }
@@ -238,13 +250,14 @@ async fn settle(
         admission.set_known(caller.user.id);
     }
     polling.tell_pid(&socket, &wires, &start.pid);
-    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
+    let key = start.key;
+    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start, app);
     let session = Arc::new(session);
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     {
         let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
         let arriving = arriving.clone();
-        let (user, key) = (caller.user.id, start.key);
+        let user = caller.user.id;
         socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
             arriving.lock().remove(&socket.id);
             polling.end(&socket, &wires);
@@ -333,6 +346,7 @@ async fn authenticate(
 /// A connection has ended. Ending it twice changes nothing.
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
+    app.receipts.remember(session.key, &session.receipt);
     app.sessions.remove(session);
     app.expiries.remove(session);
     let now = app.chat.now();

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::{Admission, OverBudget};
-use super::frames::{FrameScanner, Seen};
+use super::frames::{FrameScanner, Kind, Seen};
 use super::wire::Wire;
 use crate::memory::Reservation;
 
@@ -71,7 +71,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
 
     /// Looks whether the client may send what was read.
     fn screen(&mut self, read: &[u8]) -> io::Result<()> {
-        let (admission, reserved) = (&self.admission, &mut self.frame);
+        let (admission, reserved, wire) = (&self.admission, &mut self.frame, &self.wire);
         let screened = self.scanner.scan(read, |seen| match seen {
             Seen::Begin { length, message } => {
                 admission.frame(length)?;
@@ -87,7 +87,12 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
                     }
                 }
             }
-            Seen::Payload { kind, head, available } => admission.packet(&head[..available], kind),
+            Seen::Payload { kind, head, available } => {
+                if kind == Kind::Text && head[..available] == *b"3" {
+                    wire.heartbeat_answered();
+                }
+                admission.packet(&head[..available], kind)
+            }
         });
         if !self.scanner.is_inside() {
             self.frame = None;

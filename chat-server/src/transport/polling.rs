@@ -83,15 +83,22 @@ impl SocketIoEndpoint {
 
     /// Answers with what waits for the client.
     async fn fetch(&self, parts: &Parts, sid: &str) -> Response {
+        let told = self.polling.polls(sid);
         let Ok(response) = self.gate.engine.clone().oneshot(small(parts, Body::empty())).await;
-        // An answer of one byte is a NOOP: what waited is still there.
-        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
-        if response.status() == StatusCode::OK && !is_noop {
-            self.polling.fetched(sid);
+        let (head, body) = response.into_parts();
+        // It is there as a whole: nothing is copied.
+        let Ok(body) = axum::body::to_bytes(Body::new(body), usize::MAX).await else {
+            return HttpError::internal().into_response();
+        };
+        // What waited is still there then.
+        let is_noop = matches!(&body[..], b"6" | b"1:6");
+        if head.status == StatusCode::OK && !is_noop {
+            self.polling.fetched(sid, told);
         }
+        let response = Response::from_parts(head, Body::from(body));
         let response = match self.polling.pid(sid) {
-            Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
-            None => response.map(Body::new),
+            Some(pid) => tell_pid(response, sid, &pid, &self.polling).await,
+            None => response,
         };
         // To clients of Engine.IO 3 no events are sent together.
         if is_noop || query(&parts.uri, "EIO") == Some("3") {

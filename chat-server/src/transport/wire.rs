@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use super::admission::Admission;
 use super::together;
 use crate::memory::{MIN_ACCOUNTED, OutOfMemory, Reservation};
+use crate::recovery::Receipt;
 
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
@@ -47,6 +48,8 @@ pub struct Wire {
     out: Mutex<Out>,
     /// Whose memory it uses. Not owned: the session that it carries owns both.
     admission: OnceLock<Weak<Admission>>,
+    /// What the client of its session has certainly been told.
+    receipt: OnceLock<Arc<Receipt>>,
 }
 
 /// A Socket.IO CONNECT answer begins like this; the session id follows.
@@ -77,6 +80,9 @@ enum Lane {
 /// What socketioxide says to a client that comes after its only namespace was closed, which is when the server stops. A
 /// client that reads this stays away for good; one whose connection breaks comes back by itself.
 const STOPPED: &[u8] = br#"44{"message":"Invalid namespace"}"#;
+
+/// A heartbeat, as a frame. No text ends so: its bytes are no UTF-8.
+const HEARTBEAT: &[u8] = b"\x81\x012";
 
 /// The connection must be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,12 +117,25 @@ impl Wire {
                 reservation: None,
             }),
             admission: OnceLock::new(),
+            receipt: OnceLock::new(),
         }
     }
 
     /// What waits here is accounted for as this session's.
     pub(super) fn set_admission(&self, admission: &Arc<Admission>) {
         let _ = self.admission.set(Arc::downgrade(admission));
+    }
+
+    /// Heartbeats here say what has arrived of what the session was told.
+    pub(crate) fn set_receipt(&self, receipt: &Arc<Receipt>) {
+        let _ = self.receipt.set(receipt.clone());
+    }
+
+    /// The client has answered a heartbeat.
+    pub(super) fn heartbeat_answered(&self) {
+        if let Some(receipt) = self.receipt.get() {
+            receipt.answer();
+        }
     }
 
     /// Accounts for so many bytes that wait.
@@ -257,6 +276,13 @@ impl Wire {
         let mut out = self.out.lock();
         if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
             return Err(Cut);
+        }
+        if matches!(out.lane, Lane::Open)
+            && frames.ends_with(HEARTBEAT)
+            && let Some(receipt) = self.receipt.get()
+        {
+            // Everything that was told before waits in front of it.
+            receipt.ask(receipt.told());
         }
         out.accept(frames)
     }
