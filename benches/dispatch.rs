@@ -97,7 +97,7 @@ fn dialect(c: &mut Criterion) {
     };
     let position = Some(Position(1_000_000));
     group.bench_function("camel_encode_private_message", |b| b.iter(|| encode(&camel::DIALECT, position)));
-    // What the position costs as a last argument is the difference to the one before; once, however many are told.
+    // What the position that follows costs is the difference to the one before; once, however many are told.
     group.bench_function("camel_encode_without_position", |b| b.iter(|| encode(&camel::DIALECT, None)));
     group.bench_function("push_encode_new_message", |b| b.iter(|| encode(&push::DIALECT, position)));
     group.finish();

@@ -81,11 +81,15 @@ async fn everybody_sees_everything_once_in_one_order(bus: impl Fn() -> Arc<dyn B
             if let Packet::Event { name, arguments } = socket.next().await
                 && name == "privateMessage"
             {
-                let position = arguments[1].as_str().and_then(|mark| mark.parse::<u64>().ok());
-                seen.push((position.expect("every change has its position"), arguments[0]["text"].clone()));
+                assert_eq!(arguments.len(), 1);
+                seen.push(arguments[0]["text"].clone());
             }
         }
-        seen
+        // The position of the last one has come before the answers.
+        socket.fence().await;
+        let positions = socket.positions();
+        assert_eq!(positions.len(), all, "every change has its position");
+        positions.into_iter().zip(seen).collect::<Vec<_>>()
     }))
     .await;
     for (page, seen) in seen.iter().enumerate() {

@@ -24,7 +24,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use self::rooms::Rooms;
-use crate::dialect::{self, Dialect, Frames, Mark};
+use crate::dialect::{self, Dialect, Frames, Mark, PositionStyle};
 use crate::links::{self, Base};
 use crate::recovery::Recent;
 use crate::session::Session;
@@ -149,13 +149,19 @@ impl Order {
 ///
 /// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
 /// more; that it was deleted follows.
-pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery, base: &Base) -> Frames {
+pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery, base: &Base, style: PositionStyle) -> Frames {
     if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
         && view.message.deleted.is_some()
     {
         return Frames::new();
     }
-    (dialect.outbound)(&base.event(&delivery.event), Mark(delivery.position))
+    let frames = (dialect.outbound)(&base.event(&delivery.event), Mark(delivery.position));
+    match style {
+        PositionStyle::Event => frames,
+        PositionStyle::Argument => {
+            frames.into_iter().map(|(to, frame)| (to, frame.in_style(style))).collect()
+        }
+    }
 }
 
 impl Shared {
@@ -338,7 +344,7 @@ impl Shared {
         let mut send_to = |session: &Arc<Session>| {
             let index = session.dialect.index();
             let Some(slot) = encoded.get_mut(index) else { return };
-            let encode = || frames(session.dialect, delivery, session.base());
+            let encode = || frames(session.dialect, delivery, session.base(), self.recent.style());
             let frames = match holds_links {
                 true => with_links.entry((index, session.base().clone())).or_insert_with(encode),
                 false => slot.get_or_insert_with(encode),

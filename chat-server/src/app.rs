@@ -41,7 +41,7 @@ use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
-use crate::recovery::{self, Pids, Recent};
+use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
@@ -72,6 +72,10 @@ pub struct App {
     mail: MailQueue,
     pub(crate) announcer: Announcer,
     pub(crate) pids: Pids,
+    /// Sessions that nobody goes on with.
+    pub(crate) ended: EndedSessions,
+    /// How far the clients of sessions of the past were told.
+    pub(crate) receipts: Receipts,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
     /// Who types.
@@ -207,8 +211,8 @@ impl App {
         }));
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
-        let recent = Arc::new(Recent::new(chat.clone()));
         let typists = Arc::<Typists>::default();
+        let recent = Arc::new(Recent::new(chat.clone()).with_style(config.positions));
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -222,6 +226,8 @@ impl App {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
             reads: FairSlots::new(READS_AT_ONCE, MOST_WAITING),
             long_work,
+            ended: EndedSessions::default(),
+            receipts: Receipts::default(),
             budgets: Budgets::new(
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),
                 memory.clone(),
@@ -710,7 +716,7 @@ impl App {
     /// Learns which tokens were made void elsewhere, and closes the connections opened with them.
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
-            Ok(new) => new.iter().for_each(|token| self.sessions.close_opened_with(token)),
+            Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
             Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
         }
     }

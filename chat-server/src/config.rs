@@ -25,7 +25,7 @@ pub use self::codec::{CodecConfig, codec_tables};
 pub use self::secrets::SecretFiles;
 pub use self::store::StoreConfig;
 use crate::auth::password_rules::PasswordRules;
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, PositionStyle};
 use crate::media::MediaLimits;
 use crate::memory;
 use crate::secret::Secret;
@@ -163,6 +163,11 @@ pub struct Options {
     /// a change loads afresh
     #[arg(long, env = "CHAT_RECOVERY_LIMIT", default_value_t = 100_000)]
     pub recovery_limit: u64,
+    /// How a page is told the position of a change in the log, by which it goes on after a cut: `event`, by an event of its
+    /// own that no page listens to, so that the arguments of all others are the old backend's; `argument`, by a last
+    /// argument of the event, for pages that pass over it and are to be told nothing twice, wherever they are cut
+    #[arg(long, env = "CHAT_POSITION", default_value = "event")]
+    pub position: String,
     /// Days for which the log of changes is kept at least: whoever was away for longer loads afresh; 0: for ever.
     /// Messages stay as they are
     #[arg(long, env = "CHAT_LOG_DAYS", default_value_t = 30)]
@@ -290,6 +295,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// See [`Options::recovery_limit`].
     pub recovery_limit: u64,
+    /// See [`Options::position`].
+    pub positions: PositionStyle,
     /// How long the log of changes is kept; none: for ever.
     pub log_kept: Option<Duration>,
     /// Who is served.
@@ -457,6 +464,11 @@ impl Config {
             send_budget: options.send_budget,
             media_limits: MediaLimits { quota: options.media_quota, rate: options.media_rate },
             recovery_limit: options.recovery_limit,
+            positions: match options.position.as_str() {
+                "event" => PositionStyle::Event,
+                "argument" => PositionStyle::Argument,
+                _ => return Err(wrong("CHAT_POSITION", "must be event or argument")),
+            },
             log_kept: (options.log_days > 0)
                 .then(|| Duration::from_secs(u64::from(options.log_days) * 86_400)),
             store,

@@ -34,6 +34,8 @@ use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde::Serialize;
+use smallvec::SmallVec;
+use socketioxide::ProtocolVersion;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessageParts, MessageHandler};
@@ -52,9 +54,10 @@ use crate::dialect::{self, Dialect, Frame, Frames, raw, read, search, sync};
 use crate::limits::{Cost, Held, LONG_BYTES, MAX_UNSENT_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
-use crate::recovery::{self, Cursor, Missing};
+use crate::recovery::{self, Cursor, Missing, Receipt, Start};
 use crate::security_log::Source;
 use crate::transport::Wires;
+use crate::transport::together::Together;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 use crate::typing;
 
@@ -81,6 +84,10 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// The token it was opened with.
     pub token: Fingerprint,
+    /// What it is remembered by; see [`recovery`].
+    pub(crate) key: Fingerprint,
+    /// What its client has certainly been told.
+    pub(crate) receipt: Arc<Receipt>,
     /// Where it was opened from.
     source: Source,
     /// When that expires, if ever; see [`crate::expiry`].
@@ -88,6 +95,8 @@ pub struct Session {
     /// What links begin with for this client.
     base: Base,
     socket: SocketRef,
+    /// Its client may go on after a cut. Those of Engine.IO 3 never do.
+    recovers: bool,
     outgoing: Mutex<Outgoing>,
     wires: Wires,
     app: Weak<App>,
@@ -188,19 +197,26 @@ impl Session {
         dialect: &'static Dialect,
         socket: SocketRef,
         wires: Wires,
-        told: Position,
+        start: Start,
         app: &Arc<App>,
     ) -> Self {
         let wire = socket.req_parts().extensions.get::<Arc<Wire>>().cloned();
+        let receipt = Arc::new(start.receipt);
+        if let Some(wire) = &wire {
+            wire.set_receipt(&receipt);
+        }
         let base = socket.req_parts().extensions.get::<Base>().cloned().unwrap_or_default();
         Self {
             id,
             user: caller.user.id,
             dialect,
             token: caller.identity.fingerprint,
+            key: start.key,
+            receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
             base,
+            recovers: socket.protocol() == ProtocolVersion::V5,
             socket,
             outgoing: Mutex::new(Outgoing {
                 wire,
@@ -209,7 +225,7 @@ impl Session {
                 reservation: None,
                 latest_is_queued: false,
                 latest: None,
-                cursor: Cursor::held(told),
+                cursor: Cursor::held(start.position),
             }),
             memory: app.memory.clone(),
             wires,
@@ -233,7 +249,7 @@ impl Session {
         if self.cut.load(Ordering::Relaxed) {
             return;
         }
-        let queued = self.send(&mut self.outgoing.lock(), frame, MOST_UNSENT);
+        let queued = self.send(&mut self.outgoing.lock(), &[frame], MOST_UNSENT);
         if !queued {
             self.cut("its queue is full");
         }
@@ -248,10 +264,9 @@ impl Session {
         if !outgoing.cursor.is_due(position) {
             return;
         }
-        // A change is one event for each connection.
-        let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        if mine.all(|(_, frame)| self.send(&mut outgoing, frame, self.most_untold)) {
+        if self.send_mine(&mut outgoing, frames, self.most_untold) {
             outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
             return;
         }
         outgoing.cursor.hold();
@@ -272,9 +287,7 @@ impl Session {
             // What it has missed needs the room.
             return;
         }
-        for (_, frame) in frames.iter().filter(|(to, _)| to.includes(self.user)) {
-            self.send(&mut outgoing, frame, self.most_untold);
-        }
+        self.send_mine(&mut outgoing, frames, self.most_untold);
     }
 
     /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with what
@@ -291,10 +304,10 @@ impl Session {
             return false;
         }
         let mut outgoing = self.outgoing.lock();
-        let mut mine = frames.iter().filter(|(to, _)| to.includes(self.user));
-        let queued = mine.all(|(_, frame)| self.send(&mut outgoing, frame, self.most_untold));
+        let queued = self.send_mine(&mut outgoing, frames, self.most_untold);
         if queued {
             outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
         }
         queued
     }
@@ -389,24 +402,31 @@ impl Session {
         reservation.bytes() >= bytes || reservation.set(bytes + MIN_ACCOUNTED).is_ok()
     }
 
-    /// Queues an event, if at most `most` bytes wait then; answers whether there was room.
-    fn send(&self, outgoing: &mut Outgoing, frame: &Frame, most: usize) -> bool {
+    /// Queues events that belong together, if at most `most` bytes wait then; answers whether there was room. If not, none
+    /// of them was queued.
+    fn send(&self, outgoing: &mut Outgoing, frames: &[&Frame], most: usize) -> bool {
+        let together = Together::new(frames, outgoing.cursor.told(), self.recovers);
+        let packets = together.packets();
         if let Some(wire) = self.lane(outgoing) {
-            return wire.send(frame.packet(), most).is_ok();
+            return wire.send_all(&packets, most).is_ok();
         }
-        let size = frame.packet().len();
+        let size: usize = packets.iter().map(Bytes::len).sum();
         let waiting = outgoing.polled + size;
         if (outgoing.polled > 0 && waiting > most) || !self.reserve_polled(outgoing, waiting) {
             return !self.socket.connected();
         }
-        let emitted = match frame.mark() {
-            Some(mark) => self.socket.emit(frame.event, &(frame.data(), mark)),
-            None => self.socket.emit(frame.event, &(frame.data(),)),
-        };
+        let emitted = together.emit(&self.socket);
         if emitted.is_ok() {
             outgoing.polled += size;
         }
         emitted.is_ok() || !self.socket.connected()
+    }
+
+    /// The same with what this person is told of a change, or of something that is in no log.
+    fn send_mine(&self, outgoing: &mut Outgoing, frames: &Frames, most: usize) -> bool {
+        let mine = frames.iter().filter(|(to, _)| to.includes(self.user)).map(|(_, frame)| frame);
+        let mine: SmallVec<[&Frame; 2]> = mine.collect();
+        mine.is_empty() || self.send(outgoing, &mine, most)
     }
 
     /// The lane of the websocket, once events take it.
@@ -434,6 +454,11 @@ impl Session {
     /// Not by socketioxide's volatile events: one that is sent while a websocket takes over comes after everything else, and
     /// an older list would be the last.
     fn send_latest(&self, outgoing: &mut Outgoing, frame: &Frame) {
+        if self.recovers && frame.is_taken_for_position() {
+            // The position that must follow is the last one when the event leaves, which is known in its turn only.
+            self.send(outgoing, &[frame], MOST_UNSENT);
+            return;
+        }
         if let Some(wire) = self.lane(outgoing) {
             return wire.send_latest(frame.packet());
         }
@@ -442,7 +467,7 @@ impl Session {
             // If there is no room it waits until something has been fetched.
             false => {
                 outgoing.latest_is_queued = true;
-                if !self.send(outgoing, frame, MOST_UNSENT) {
+                if !self.send(outgoing, &[frame], MOST_UNSENT) {
                     outgoing.latest = Some(Box::new(frame.clone()));
                 }
             }
@@ -459,6 +484,9 @@ impl Session {
         let mut outgoing = self.outgoing.lock();
         self.activity.upgraded();
         if outgoing.wire.is_none() {
+            wire.set_receipt(&self.receipt);
+            // What waits for a poll leaves by the websocket.
+            self.receipt.leave();
             outgoing.awaited = Some(wire.clone());
             self.lane(&mut outgoing);
         }
@@ -496,6 +524,11 @@ impl Session {
     pub(crate) fn is_over(&self) -> bool {
         let is_killed = || self.outgoing.lock().wire.as_ref().is_some_and(|wire| wire.is_killed());
         self.cut.load(Ordering::Relaxed) || !self.is_connected() || is_killed()
+    }
+
+    /// Whether it was ended so that its client reconnects.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Whether the connection still stands.

@@ -2,7 +2,7 @@
 //! socketioxide's rooms: a broadcast to a room does not tell *whose* queue was full, and a change that is lost for one
 //! connection must be noticed (see [`Session::announce`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
@@ -87,9 +87,17 @@ impl Sessions {
 
     /// Closes the connections that were opened with a token.
     pub(crate) fn close_opened_with(&self, token: &Fingerprint) {
+        self.close_opened_with_any(&HashSet::from([*token]));
+    }
+
+    /// Closes the connections that were opened with one of these tokens.
+    pub(crate) fn close_opened_with_any(&self, tokens: &HashSet<Fingerprint>) {
+        if tokens.is_empty() {
+            return;
+        }
         let mut opened_with = Vec::new();
         self.for_all(&mut |session| {
-            if session.token == *token {
+            if tokens.contains(&session.token) {
                 opened_with.push(session.clone());
             }
         });

@@ -117,6 +117,49 @@ for (const [[version, client], [name, prepare]] of EACH) {
       assert.deepEqual(page.texts, texts);
     });
 
+    for (const [way, transports] of Object.entries(TRANSPORTS)) {
+      test(`${way}: a chosen disconnect() is not a cut`, async () => {
+        const family = await prepare(server);
+        const page = await open(client, proxy, family, { transports });
+        const texts = some(6);
+        await sayAll(family, texts.slice(0, 2));
+        await shows(page, texts.slice(0, 2));
+        const { _pid: pid } = page;
+        page.disconnect();
+        await sayAll(family, texts.slice(2, 4));
+        // The page loads all of them, and must be told none again.
+        const connected = once(page, 'connect');
+        page.connect();
+        await connected;
+        assert.equal(page.recovered, false);
+        assert.notEqual(page._pid, pid);
+        await sayAll(family, texts.slice(4, 5));
+        await shows(page, [...texts.slice(0, 2), texts[4]]);
+        assert.deepEqual(page.texts, [...texts.slice(0, 2), texts[4]]);
+        // The new session goes on after a cut as any other.
+        await cut(proxy, page);
+        await sayAll(family, texts.slice(5));
+        await back(proxy, page);
+        assert.equal(page.recovered, true);
+        await shows(page, [...texts.slice(0, 2), ...texts.slice(4)]);
+        assert.deepEqual(page.texts, [...texts.slice(0, 2), ...texts.slice(4)]);
+      });
+    }
+
+    test('a chosen disconnect() is known after a restart', async () => {
+      const family = await prepare(server);
+      const page = await open(client, proxy, family, { transports: ['websocket'] });
+      await sayAll(family, some(2));
+      await shows(page, some(2));
+      page.disconnect();
+      await sayAll(family, some(2));
+      await server.restart();
+      const connected = once(page, 'connect');
+      page.connect();
+      await connected;
+      assert.equal(page.recovered, false);
+    });
+
     test('a pid that is forged, or of somebody else, or of another family leads to a fresh session', async () => {
       const family = await prepare(server);
       const page = await open(client, proxy, family, { transports: ['websocket'] });
@@ -243,3 +286,46 @@ test('what was deleted meanwhile is not shown, only that it was deleted', async 
   await until(() => gone.length, 'the deletion');
   assert.deepEqual([page.texts, gone], [[kept], [message._id]]);
 });
+
+for (const transports of [['websocket'], ['polling']]) {
+  test(`${transports}: who was sent away by the server begins afresh`, async () => {
+    const anna = await push.signup(server, 'anna');
+    const page = await open(io, proxy, { event: 'newMessage', token: anna.token }, { transports });
+    const { _pid: pid } = page;
+    const gone = once(page, 'disconnect');
+    assert.equal((await anna.post('/auth/logout')).status, 200);
+    assert.equal(await gone, 'io server disconnect');
+    assert.equal((await anna.login()).status, 200);
+    page.auth = { token: anna.token };
+    const connected = once(page, 'connect');
+    page.connect();
+    await connected;
+    assert.equal(page.recovered, false);
+    assert.notEqual(page._pid, pid);
+  });
+}
+
+for (const client of Object.values(CLIENTS)) {
+  test('CHAT_POSITION=argument: the position is the last argument, as before', async () => {
+    await proxy.close();
+    await server.finish();
+    server = await startServer({ ...HEARTBEAT, CHAT_POSITION: 'argument' });
+    proxy = await startProxy(server);
+    for (const transports of Object.values(TRANSPORTS)) {
+      const family = await FAMILIES.camel(server);
+      const page = await open(client, proxy, family, { transports });
+      const heard = [];
+      page.onAny((event, ...args) => heard.push([event, args.length, typeof args.at(-1)]));
+      const texts = some(4);
+      await sayAll(family, texts.slice(0, 2));
+      await shows(page, texts.slice(0, 2));
+      await cut(proxy, page);
+      await sayAll(family, texts.slice(2));
+      await back(proxy, page);
+      assert.equal(page.recovered, true);
+      await shows(page, texts);
+      assert.deepEqual(page.texts, texts);
+      assert.deepEqual(heard, texts.map(() => ['privateMessage', 2, 'string']));
+    }
+  });
+}

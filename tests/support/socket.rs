@@ -45,8 +45,12 @@ pub struct Socket {
     /// Came while something else was waited for.
     early: VecDeque<Packet>,
     frames: Arc<Mutex<Vec<String>>>,
+    positions: Arc<Mutex<Vec<u64>>>,
     next_ack: u64,
 }
+
+/// The event that tells the position of the change that the event before it stands for.
+pub const POSITION: &str = "\u{1}position";
 
 impl Socket {
     /// Connects with the token and cookie of `http`.
@@ -67,10 +71,11 @@ impl Socket {
     pub fn over(stream: WebSocket, ids: Ids) -> Self {
         let (outgoing, to_send) = unbounded_channel();
         let (received, incoming) = unbounded_channel();
-        let frames = Arc::new(Mutex::new(Vec::new()));
-        tokio::spawn(work(stream, to_send, received, frames.clone()));
+        let (frames, positions) = (Arc::default(), Arc::default());
+        let came = Came { received, frames: Arc::clone(&frames), positions: Arc::clone(&positions) };
+        tokio::spawn(work(stream, to_send, came));
         let Ids { engine_id, id } = ids;
-        Self { engine_id, id, outgoing, incoming, early: VecDeque::new(), frames, next_ack: 0 }
+        Self { engine_id, id, outgoing, incoming, early: VecDeque::new(), frames, positions, next_ack: 0 }
     }
 
     /// Sends an event.
@@ -192,6 +197,11 @@ impl Socket {
         self.rest().await;
     }
 
+    /// The positions that were told, each right behind an event. They are no packets for whoever asks for [`Self::next`].
+    pub fn positions(&self) -> Vec<u64> {
+        self.positions.lock().expect("nobody panics with it").clone()
+    }
+
     /// Every frame that came after the greeting, heartbeats left out.
     pub fn frames(&self) -> Vec<String> {
         self.frames.lock().expect("nobody panics with it").clone()
@@ -250,6 +260,19 @@ fn packet(event: &str, arguments: &[Value]) -> Value {
     std::iter::once(&event).chain(arguments).cloned().collect()
 }
 
+/// The position that a packet tells.
+///
+/// # Panics
+/// When it has another form.
+pub fn position(packet: &Packet) -> Option<u64> {
+    let Packet::Event { name, arguments } = packet else { return None };
+    let [Value::String(position)] = &arguments[..] else {
+        assert_ne!(name, POSITION, "{packet:?}");
+        return None;
+    };
+    (name == POSITION).then(|| position.parse().expect("a position is a number"))
+}
+
 /// Reads an EVENT, ACK or DISCONNECT packet.
 ///
 /// # Panics
@@ -273,12 +296,17 @@ pub fn parse(frame: &str) -> Packet {
     }
 }
 
-async fn work(
-    mut stream: WebSocket,
-    mut to_send: UnboundedReceiver<String>,
+/// Where what comes is put.
+struct Came {
     received: UnboundedSender<Packet>,
     frames: Arc<Mutex<Vec<String>>>,
-) {
+    positions: Arc<Mutex<Vec<u64>>>,
+}
+
+async fn work(mut stream: WebSocket, mut to_send: UnboundedReceiver<String>, came: Came) {
+    let Came { received, frames, positions } = came;
+    // A position stands behind the event that it belongs to.
+    let mut is_behind_event = false;
     loop {
         tokio::select! {
             frame = stream.next() => {
@@ -288,7 +316,18 @@ async fn work(
                     let packet = parse(&frame);
                     frames.lock().expect("nobody panics with it").push(frame);
                     let sent_away = packet == Packet::Disconnect;
-                    let _ = received.send(packet);
+                    let is_event = matches!(&packet, Packet::Event { .. });
+                    match position(&packet) {
+                        Some(position) => {
+                            assert!(is_behind_event, "a position without its event: {packet:?}");
+                            positions.lock().expect("nobody panics with it").push(position);
+                            is_behind_event = false;
+                        }
+                        None => {
+                            is_behind_event = is_event;
+                            let _ = received.send(packet);
+                        }
+                    }
                     if sent_away {
                         // Clients close the transport when no namespace is left on it.
                         break;

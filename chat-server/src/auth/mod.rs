@@ -116,6 +116,17 @@ impl Authenticator {
         revoked.stored.contains_key(fingerprint) || revoked.heard.contains_key(fingerprint)
     }
 
+    /// How many are known to be void.
+    pub(crate) fn revoked_known(&self) -> usize {
+        let revoked = self.revoked.read();
+        revoked.stored.len() + revoked.heard.len()
+    }
+
+    /// A session was ended on purpose at this node, which stores that: it counts as void; see [`crate::recovery`].
+    pub(crate) fn note_ended(&self, session: Fingerprint, until: Timestamp) {
+        self.revoked.write().stored.insert(session, until);
+    }
+
     /// A token was made void elsewhere. Answers false when there is no place left to remember it: then the store has to be
     /// asked, by [`Self::reload_revoked`].
     #[must_use]

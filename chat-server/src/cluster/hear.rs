@@ -82,6 +82,10 @@ fn mind(app: &Arc<App>, ears: &Ears, from: NodeId, notice: Notice, to_look_up: &
             }
             app.sessions.close_opened_with(&token.0);
         }
+        Notice::Ended { session, until } => {
+            // It is read from the store when there is no place left, before long.
+            let _ = app.auth.note_revoked(session.0, Timestamp::from_millis(until));
+        }
         Notice::Alive { number } => {
             let told = app.presence.others().told(from, Told::Alive(number), now);
             moved(app, from, &told);

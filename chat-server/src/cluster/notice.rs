@@ -36,6 +36,8 @@ pub(super) enum Notice {
     Registered { user: Id },
     /// A token is void; `until` is when it would have expired, in milliseconds since 1970.
     Revoked { token: Token, until: i64 },
+    /// A session was ended on purpose, and is not gone on with; known by the same kind of fingerprint.
+    Ended { session: Token, until: i64 },
     /// The sender lives. Its list of people has this number.
     Alive { number: u64 },
     /// People came and went; this made the list's number what it is now.
@@ -208,6 +210,7 @@ mod tests {
             mention.into(),
             Mention::Registered { user: bob }.into(),
             Notice::Revoked { token: Token([9; 32]), until: i64::MAX },
+            Notice::Ended { session: Token([8; 32]), until: 9 },
             Notice::Alive { number: 3 },
             Notice::Changed { number: 4, came: People(vec![ann, bob]), went: People::default() },
             Notice::Everybody { number: 4, people: People(vec![bob]) },

@@ -34,6 +34,7 @@ pub(super) struct Pending {
     pub(super) bell: u64,
     pub(super) mentions: VecDeque<Mention>,
     pub(super) revoked: Vec<(Fingerprint, Timestamp)>,
+    pub(super) ended: Vec<(Fingerprint, Timestamp)>,
     /// People who came or went, in whatever order.
     pub(super) moved: HashSet<UserId>,
     pub(super) sent: HashMap<UserId, u32>,
@@ -71,6 +72,15 @@ impl Outbox {
         self.fill(|pending| {
             if pending.revoked.len() < MOST_REVOKED {
                 pending.revoked.push((token, until));
+            }
+        });
+    }
+
+    /// A session was ended on purpose here.
+    pub(crate) fn ended(&self, session: Fingerprint, until: Timestamp) {
+        self.fill(|pending| {
+            if pending.ended.len() < MOST_REVOKED {
+                pending.ended.push((session, until));
             }
         });
     }

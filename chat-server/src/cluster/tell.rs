@@ -71,6 +71,10 @@ fn notices(pending: Pending, list: &mut List, is_here: impl Fn(UserId) -> bool) 
     notices.extend(
         revoked.map(|(token, until)| Notice::Revoked { token: Token(token), until: until.as_millis() }),
     );
+    let ended = pending.ended.into_iter();
+    notices.extend(
+        ended.map(|(session, until)| Notice::Ended { session: Token(session), until: until.as_millis() }),
+    );
     notices.extend(pending.mentions.into_iter().map(Notice::from));
     notices.extend(list.update(pending.moved, is_here));
     if pending.everybody {

@@ -10,6 +10,7 @@
 //! 3. A folder of transcripts, `tests/transcripts/NAME/`.
 
 pub mod camel;
+mod frame;
 mod parameters;
 pub mod push;
 pub mod read;
@@ -19,23 +20,20 @@ pub mod sync;
 mod tests;
 pub mod wire;
 
-use std::io::Write;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
-use bytes::Bytes;
 use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::Position;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+pub use self::frame::{Frame, Mark, POSITION_EVENT, PositionStyle};
+pub(crate) use self::frame::{position_array, position_frame};
 use self::wire::{Call, DecodeError, Failure};
 use crate::app::App;
-use crate::transport::wire::text_frame;
 
 /// Every dialect there is.
 pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
@@ -89,82 +87,6 @@ impl Dialect {
 impl std::fmt::Debug for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dialect({})", self.name)
-    }
-}
-
-/// An event for clients, encoded once for everybody who gets it.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// Its name.
-    pub event: &'static str,
-    packet: Bytes,
-    /// Where its argument is in the packet.
-    data: Range<usize>,
-    /// The same as a value of its own, once somebody needs it.
-    argument: OnceLock<Box<RawValue>>,
-    position: Option<Position>,
-}
-
-/// The place in the log of the change that an event stands for, if it is logged. Clients get it as the event's last
-/// argument and come back with it after a cut; see `recovery`. So no other event may end with a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(pub Option<Position>);
-
-impl Mark {
-    /// Encodes an event that has this mark.
-    pub fn frame(self, event: &'static str, data: &impl Serialize) -> Frame {
-        Frame::encode(event, data, self.0)
-    }
-}
-
-impl Frame {
-    /// Encodes an event with one argument. The name needs no escapes.
-    pub fn new(event: &'static str, data: &impl Serialize) -> Self {
-        Self::encode(event, data, None)
-    }
-
-    fn encode(event: &'static str, data: &impl Serialize, position: Option<Position>) -> Self {
-        let (mut argument, mut length) = (0..0, 0);
-        let packet = text_frame(256, |bytes| {
-            bytes.extend_from_slice(b"42[\"");
-            bytes.extend_from_slice(event.as_bytes());
-            bytes.extend_from_slice(b"\",");
-            let start = bytes.len();
-            if serde_json::to_writer(&mut *bytes, data).is_err() {
-                // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
-                bytes.truncate(start);
-                bytes.extend_from_slice(b"null");
-            }
-            argument = start..bytes.len();
-            if let Some(Position(position)) = position {
-                // Nothing can fail: it is written into memory.
-                let _ = write!(bytes, ",\"{position}\"");
-            }
-            bytes.push(b']');
-            length = bytes.len();
-        });
-        // The head of the frame is as long as its content needs.
-        let shift = length - packet.len();
-        let data = argument.start - shift..argument.end - shift;
-        Self { event, packet, data, argument: OnceLock::new(), position }
-    }
-
-    /// The whole event as a websocket frame.
-    pub fn packet(&self) -> &Bytes {
-        &self.packet
-    }
-
-    /// Its mark, as it is sent.
-    pub fn mark(&self) -> Option<String> {
-        self.position.map(|Position(position)| position.to_string())
-    }
-
-    /// Its argument. A copy is kept from the first time on: only clients that poll need it, and then all of them.
-    pub fn data(&self) -> &RawValue {
-        self.argument.get_or_init(|| {
-            let text = std::str::from_utf8(&self.packet[self.data.clone()]).unwrap_or("null");
-            RawValue::from_string(text.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-        })
     }
 }
 

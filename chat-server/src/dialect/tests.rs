@@ -1,7 +1,7 @@
 //! What holds for every dialect.
 
 use chat_core::command::{Actor, Command, Destination};
-use chat_core::model::{Content, UserKey};
+use chat_core::model::{Content, Position, UserKey};
 use chat_core::prelude::Chat;
 use serde_json::Value as Json;
 
@@ -53,57 +53,93 @@ async fn events() -> Vec<Event> {
     events
 }
 
-/// The arguments of an event as they are in its packet.
-fn arguments(frame: &Frame) -> Vec<Json> {
-    let packet = frame.packet();
-    let start = packet.windows(3).position(|part| part == b"42[").expect("an EVENT packet") + 2;
-    let array: Vec<Json> = serde_json::from_slice(&packet[start..]).expect("a JSON array");
-    assert_eq!(array[0], frame.event);
-    assert_eq!(array[1], serde_json::from_str::<Json>(frame.data().get()).unwrap());
-    array[1..].to_vec()
+/// The packets of a frame, each as its JSON array.
+fn packets(frame: &Frame) -> Vec<Json> {
+    let (mut rest, mut packets) = (&frame.packet()[..], Vec::new());
+    while let [0x81, length, ..] = *rest {
+        let (head, length) = match length {
+            126 => (4, usize::from(u16::from_be_bytes(rest[2..4].try_into().unwrap()))),
+            127 => (10, u64::from_be_bytes(rest[2..10].try_into().unwrap()) as usize),
+            short => (2, usize::from(short)),
+        };
+        let array = rest[head..head + length].strip_prefix(b"42").expect("an EVENT packet");
+        packets.push(serde_json::from_slice(array).expect("a JSON array"));
+        rest = &rest[head + length..];
+    }
+    assert!(rest.is_empty(), "whole frames");
+    packets
 }
 
-/// A client takes a text at the end of any event for the position it has reached.
+/// The arguments of an event as they are in its packet.
+fn arguments(frame: &Frame) -> Vec<Json> {
+    let packets = packets(frame);
+    assert_eq!(packets[0][0], frame.event);
+    assert_eq!(serde_json::to_value(frame.array()).unwrap(), packets[0]);
+    assert_eq!(serde_json::to_string(&frame.array()).unwrap().len(), frame.array_length());
+    packets[0].as_array().unwrap()[1..].to_vec()
+}
+
+/// What follows an event.
+fn behind(frame: &Frame) -> Vec<Json> {
+    packets(frame)[1..].to_vec()
+}
+
+/// Pages of the old backends count the arguments or hand on all of them, so there is nothing of ours among them.
 #[tokio::test]
-async fn only_positions_end_an_event_as_a_text() {
-    let (position, failure) = (Position(41), Failure::new("invalid", "text is missing"));
+async fn an_event_has_the_arguments_of_the_old_backend() {
+    let position = Position(41);
     for dialect in ALL {
         for event in &events().await {
-            let frames = (dialect.outbound)(event, Mark(Some(position)));
-            let named = frames.iter().filter_map(|(to, _)| match to {
+            let logged = (dialect.outbound)(event, Mark(Some(position)));
+            let unlogged = (dialect.outbound)(event, Mark(None));
+            assert_eq!(logged.len(), unlogged.len());
+            for ((_, logged), (_, unlogged)) in logged.iter().zip(&unlogged) {
+                assert_eq!(arguments(logged).len(), 1, "{}: {event:?}", dialect.name);
+                let alone = logged.event_packet();
+                assert!(logged.packet().starts_with(&alone) && alone.ends_with(b"]"));
+                assert_eq!(unlogged.packet(), &alone, "to the byte");
+                assert!(behind(unlogged).is_empty());
+            }
+            let named = logged.iter().filter_map(|(to, _)| match to {
                 To::Only(person) | To::Except(person) => Some(*person),
                 To::All => None,
             });
             for person in named.chain([UserId::from_bytes([1; 12])]) {
-                let mut theirs =
-                    frames.iter().filter(|(to, _)| to.includes(person)).map(|(_, frame)| frame).rev();
+                let theirs = logged.iter().filter(|(to, _)| to.includes(person)).map(|(_, frame)| frame);
                 // Of several events that tell of one change the last one has its position: then all of it has been told.
-                let Some(frame) = theirs.next() else { continue };
-                assert_eq!(arguments(frame)[1..], [Json::from("41")], "{}: {event:?}", dialect.name);
-                assert_eq!(frame.mark().as_deref(), Some("41"));
-                let is_logged = !matches!(event, Event::TypingChanged { .. });
-                for frame in theirs.filter(|_| is_logged) {
-                    assert_eq!(
-                        (arguments(frame).len(), frame.mark()),
-                        (1, None),
-                        "{}: {event:?}",
-                        dialect.name
-                    );
+                let mut theirs = theirs.rev();
+                let Some(last) = theirs.next() else { continue };
+                assert_eq!(behind(last), [serde_json::json!([POSITION_EVENT, "41"])], "{event:?}");
+                // What is in no log has no position anyway.
+                if !matches!(event, Event::TypingChanged { .. }) {
+                    assert!(theirs.all(|frame| behind(frame).is_empty()), "{}: {event:?}", dialect.name);
                 }
             }
-            for (_, frame) in (dialect.outbound)(event, Mark(None)) {
-                assert!(!arguments(&frame)[..].last().unwrap().is_string(), "{}: {event:?}", dialect.name);
-                assert_eq!((arguments(&frame).len(), frame.mark()), (1, None));
+            for (_, frame) in logged {
+                let has_position = !behind(&frame).is_empty();
+                let argument = frame.in_style(PositionStyle::Argument);
+                let added = has_position.then(|| Json::from("41"));
+                assert_eq!(arguments(&argument)[1..], Vec::from_iter(added), "where that is asked for");
+                assert!(behind(&argument).is_empty() && !argument.is_taken_for_position());
             }
         }
-        let others = [
-            Some((dialect.failure)(&failure)),
-            dialect.roster.map(|roster| roster(&[])),
-            (dialect.reply)(&Reply::Done),
-        ];
-        for frame in others.into_iter().flatten() {
-            assert!(!arguments(&frame).last().unwrap().is_string(), "{}: {}", dialect.name, frame.event);
-        }
+    }
+}
+
+/// A client takes a text at the end of any event for the position it has reached.
+#[test]
+fn it_is_known_what_is_taken_for_a_position() {
+    for (frame, is_taken) in [
+        (Frame::without_argument("connected"), true),
+        (Frame::new("deleteMessage", &"id"), true),
+        (Frame::new("deleteMessage", &""), true),
+        (Frame::new("deleteMessage", &["id"]), false),
+        (Frame::new("deleteMessage", &None::<&str>), false),
+        (Frame::new("deleteMessage", &serde_json::json!({ "id": "id" })), false),
+        (Mark(Some(Position(1))).frame("deleteMessage", &"id"), false),
+        (Mark(None).frame("deleteMessage", &"id"), true),
+    ] {
+        assert_eq!(frame.is_taken_for_position(), is_taken, "{frame:?}");
     }
 }
 
@@ -113,9 +149,13 @@ fn a_frame_of_any_size_holds_its_argument() {
         let text = "x".repeat(length);
         for position in [None, Some(Position(0)), Some(Position(u64::MAX))] {
             let frame = Mark(position).frame("event", &[&text]);
-            let arguments = arguments(&frame);
-            assert_eq!(arguments[0], serde_json::json!([text]));
-            assert_eq!(arguments.get(1).and_then(Json::as_str), frame.mark().as_deref());
+            assert_eq!(arguments(&frame), [serde_json::json!([text])]);
+            let told = position.map(|position| serde_json::json!([POSITION_EVENT, position.0.to_string()]));
+            assert_eq!(behind(&frame), Vec::from_iter(told));
+            let argument = frame.clone().in_style(PositionStyle::Argument);
+            let mark = position.map(|position| Json::from(position.0.to_string()));
+            assert_eq!(arguments(&argument)[1..], Vec::from_iter(mark));
+            assert_eq!(argument.in_style(PositionStyle::Event).packet(), frame.packet());
         }
     }
 }

@@ -28,6 +28,11 @@ impl Cursor {
         Self { told, live: false, lags: false }
     }
 
+    /// It has been told every change up to here.
+    pub(crate) fn told(&self) -> Position {
+        self.told
+    }
+
     /// Whether it waits for room to be told what it has missed.
     pub(crate) fn lags(&self) -> bool {
         self.lags

@@ -2,16 +2,27 @@
 //!
 //! ```text
 //! client ▶ 40{"token":…}                        ◀ 40{"sid":…,"pid":P}
-//!        ◀ 42["newMessage",{…},"17"]            every logged change ends with its position
+//!        ◀ 42["newMessage",{…}]                 the old backend's event, to the byte,
+//!        ◀ 42["\u0001position","17"]            and right behind every logged change its position
 //!    ── the connection is cut; 18 and 19 happen ──
 //! client ▶ 40{"token":…,"pid":P,"offset":"17"}  ◀ 40{"sid":…,"pid":P}       the same pid: `recovered` is true
-//!        ◀ 42["newMessage",{…},"18"]  ◀ 42[…,"19"]  and then live
+//!        ◀ 42["newMessage",{…}]  ◀ 42["\u0001position","18"]  ◀ …  and then live
 //! ```
 //!
 //! The client does this by itself (`socket.io-client` from 4.6 on: "connection state recovery"). Here nothing is
 //! remembered of a session: the [`pid`] is signed and says whose it is and where it began, the offset says how far the
 //! client got, and what came after is read from the log. So it does not matter whether the server has noticed the cut,
 //! was restarted, or is another one.
+//!
+//! **The position.** The client remembers the last argument of the last event if that is a text, whether anybody listens or
+//! not. It goes in an event of its own ([`crate::dialect::Frame`]), so that page code sees the old backend's arguments. Both leave in one
+//! write and count as one packet ([`crate::transport::together`]); only a cut that falls between the two frames of that one
+//! write has the event told twice, and none has it lost. An event that ends in a text, or has no argument, so that the client
+//! takes its name, would overwrite what is remembered: the session's position follows behind it too. Clients of Engine.IO 3
+//! cannot go on, and are not told positions.
+//!
+//! **Chosen ends** are no cuts: see [`ended`]. **Clients without offsets**, where a library has replaced the function that
+//! remembers them: see [`receipts`].
 //!
 //! **Without gap and overlap.** A session has a cursor, the position up to which it has been told everything. It begins
 //! behind it, *held*: announced changes pass it by. Once it can be found by announcements it is caught up from the log
@@ -30,7 +41,9 @@
 //! towards the limit, and is read. Of the changes of one profile only the last is told, as it shows what all of them led to.
 
 mod cursor;
+mod ended;
 mod pid;
+mod receipts;
 mod recent;
 
 use std::sync::atomic::Ordering;
@@ -43,11 +56,14 @@ use chat_core::model::Position;
 use chat_core::store::StoreError;
 
 pub(crate) use self::cursor::{Cursor, Missing};
+pub(crate) use self::ended::{EndedSessions, end_for_good};
 pub(crate) use self::pid::Pids;
+pub(crate) use self::receipts::{Reached, Receipt, Receipts};
 use self::recent::Read;
 pub(crate) use self::recent::Recent;
 use crate::app::App;
 use crate::auth::Authenticated;
+use crate::auth::token::Fingerprint;
 use crate::dialect::Dialect;
 use crate::limits::MAX_DELAY;
 use crate::session::Session;
@@ -59,6 +75,10 @@ pub(crate) struct Start {
     pub(crate) pid: String,
     /// It has been told everything up to here.
     pub(crate) position: Position,
+    /// What is remembered when it is [ended on purpose](end_for_good).
+    pub(crate) key: Fingerprint,
+    /// What its client has certainly been told, for one that does not say it.
+    pub(crate) receipt: Receipt,
 }
 
 /// The pause after a failure, doubled each time, and between two reads for a client that polls.
@@ -78,7 +98,7 @@ const ATTEMPTS: u32 = 5;
 
 /// Decides whether a session goes on or begins afresh.
 ///
-/// A pid that is forged, somebody else's or too old, a position that does not exist yet, and more changes than are
+/// A pid that is forged, somebody else's, too old, or of a session that was ended on purpose, a position that does not exist yet, and more changes than are
 /// replayed all lead to a fresh session, whose page loads what it shows as at the first time.
 ///
 /// # Errors
@@ -99,11 +119,21 @@ pub(crate) async fn start(
     let announced = app.announcer.position();
     let pid = payload.pid.text();
     let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
+    // Whoever has chosen to leave has no session to go on with.
+    let known = known.filter(|(pid, _)| !app.auth.is_revoked(&pid::key(pid)));
     if let Some((pid, began_at)) = known {
         // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
         // that of its session before.
+        let mut confirmed = None;
         let position = match &payload.offset {
-            Field::Missing => Some(began_at),
+            Field::Missing => match reached(app, caller.user.id, &pid::key(pid)) {
+                Reached::Unknown => Some(began_at),
+                Reached::Exactly(position) => {
+                    confirmed = Some(position);
+                    Some(began_at.max(position))
+                }
+                Reached::Between => None,
+            },
             Field::Text(offset) => offset.parse().ok().map(|at| began_at.max(Position(at))),
             Field::Other => None,
         };
@@ -113,12 +143,26 @@ pub(crate) async fn start(
             let is_kept = position.0 >= app.log_begin.load(Ordering::Relaxed);
             if is_kept && has_missed_little(app, caller.user.id, position, announced).await? {
                 tracing::debug!(user.id = %caller.user.id, "a session goes on");
-                return Ok(Start { pid: pid.to_owned(), position });
+                let receipt = Receipt::of(confirmed);
+                return Ok(Start { key: pid::key(pid), pid: pid.to_owned(), position, receipt });
             }
             tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
     }
-    Ok(Start { pid: app.pids.issue(caller.user.id, dialect, announced, now), position: announced })
+    let pid = app.pids.issue(caller.user.id, dialect, announced, now);
+    Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default() })
+}
+
+/// How far the client of a session was told, as far as this node knows.
+fn reached(app: &App, user: UserId, key: &Fingerprint) -> Reached {
+    let mut reached = app.receipts.reached(key);
+    // The end of its last connection may not have been noticed.
+    app.sessions.for_user(user, &mut |session| {
+        if session.key == *key {
+            reached = session.receipt.reached();
+        }
+    });
+    reached
 }
 
 /// Keeps the log as short as is configured, for as long as the server runs.

@@ -16,8 +16,9 @@ use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use chat_core::model::Position;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
+use crate::auth::token::Fingerprint;
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -43,7 +44,7 @@ const SIGNATURE: usize = 16;
 impl Pids {
     /// Signs with a key made of the server's secret, which all nodes share.
     pub(crate) fn new(secret: &Secret, old: &[Secret]) -> Self {
-        Self { key: key(secret), old: old.iter().map(key).collect() }
+        Self { key: signing_key(secret), old: old.iter().map(signing_key).collect() }
     }
 
     /// A pid for a session that begins now: everything up to `position` is not its business.
@@ -92,8 +93,13 @@ impl Pids {
     }
 }
 
+/// What a pid is remembered by. There is one way to write each of them.
+pub(super) fn key(pid: &str) -> Fingerprint {
+    Sha256::digest(pid).into()
+}
+
 /// Another purpose, another key: a token can never be passed off as a pid or the other way round.
-fn key(secret: &Secret) -> Hmac<Sha256> {
+fn signing_key(secret: &Secret) -> Hmac<Sha256> {
     let mut derive = mac(secret.expose().as_bytes());
     derive.update(b"chat-server session recovery");
     mac(&derive.finalize().into_bytes())

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::Missing;
 use crate::announce;
-use crate::dialect::{self, Dialect, Frames};
+use crate::dialect::{self, Dialect, Frames, PositionStyle};
 use crate::links::{self, Base};
 
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
@@ -54,6 +54,7 @@ pub(crate) struct Recent {
     /// For those who were away for long: nobody else waits for what only they want.
     long_turns: Semaphore,
     memory: Mutex<Memory>,
+    style: PositionStyle,
 }
 
 /// Changes in the order of their positions.
@@ -73,6 +74,7 @@ struct Change {
     /// By the dialect's place in [`dialect::ALL`], for the base of the first who wanted them. Where links make them differ,
     /// nearly everybody has the same one.
     frames: Box<[OnceLock<(Base, Frames)>]>,
+    style: PositionStyle,
 }
 
 #[derive(Default)]
@@ -100,7 +102,18 @@ impl Recent {
             turns: Semaphore::new(READERS),
             long_turns: Semaphore::new(READERS / 2),
             memory: Mutex::default(),
+            style: PositionStyle::default(),
         }
+    }
+
+    /// The same with positions that are told in this way.
+    pub(crate) fn with_style(self, style: PositionStyle) -> Self {
+        Self { style, ..self }
+    }
+
+    /// How positions are told.
+    pub(crate) fn style(&self) -> PositionStyle {
+        self.style
     }
 
     /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
@@ -140,8 +153,11 @@ impl Recent {
                 return Ok(None);
             };
             if let Some(withdrawn) = self.withdrawn_since(epoch) {
-                let changes: Arc<[_]> =
-                    deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+                let changes: Arc<[_]> = deliveries
+                    .into_iter()
+                    .filter_map(|delivery| Change::new(delivery, self.style))
+                    .map(Arc::new)
+                    .collect();
                 let end = changes.partition_point(|change| change.position <= missing.up_to);
                 let to = (to > position).then_some(to.min(missing.up_to));
                 return Ok(Some(Read { changes, range: 0..end, repeated: HashSet::new(), to, withdrawn }));
@@ -224,7 +240,8 @@ impl Recent {
             let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
             // The begin of the part may be forgotten already, though not what was asked for.
             let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
-            let new = deliveries.into_iter().filter_map(Change::new).map(Arc::new);
+            let new =
+                deliveries.into_iter().filter_map(|delivery| Change::new(delivery, self.style)).map(Arc::new);
             let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
             let bytes = changes.iter().map(|change| change.weight()).sum();
             let mut memory = self.memory.lock();
@@ -247,7 +264,11 @@ impl Recent {
             let Some(deliveries) = self.chat.changes_after(missing.after, most).await? else {
                 return Ok(None);
             };
-            let changes = deliveries.into_iter().filter_map(Change::new).map(Arc::new).collect();
+            let changes = deliveries
+                .into_iter()
+                .filter_map(|delivery| Change::new(delivery, self.style))
+                .map(Arc::new)
+                .collect();
             let Some(withdrawn) = self.withdrawn_since(epoch) else { continue };
             let nothing = Read {
                 changes: Arc::new([]),
@@ -307,13 +328,14 @@ fn repeated(changes: &[Arc<Change>], range: Range<usize>) -> HashSet<usize> {
 }
 
 impl Change {
-    fn new(delivery: Delivery) -> Option<Self> {
+    fn new(delivery: Delivery, style: PositionStyle) -> Option<Self> {
         let position = delivery.position?;
-        Some(Self { position, delivery, frames: dialect::ALL.iter().map(|_| OnceLock::new()).collect() })
+        let frames = dialect::ALL.iter().map(|_| OnceLock::new()).collect();
+        Some(Self { position, delivery, frames, style })
     }
 
     fn frames(&self, dialect: &'static Dialect, base: &Base) -> Option<Cow<'_, Frames>> {
-        let encode = || announce::frames(dialect, &self.delivery, base);
+        let encode = || announce::frames(dialect, &self.delivery, base, self.style);
         let (theirs, frames) = self.frames.get(dialect.index())?.get_or_init(|| (base.clone(), encode()));
         if theirs == base || !links::holds_paths(&self.delivery.event) {
             return Some(Cow::Borrowed(frames));

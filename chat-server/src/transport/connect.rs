@@ -9,13 +9,14 @@ use std::time::Duration;
 use chat_core::clock::Timestamp;
 use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
+use chat_core::model::Position;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::socket::Sid;
+use socketioxide::socket::{DisconnectReason, Sid};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Admissions};
@@ -99,10 +100,21 @@ impl Polling {
         session.map(Session::poll)
     }
 
-    /// The client has fetched what waited for it.
-    pub(super) fn fetched(&self, sid: &str) {
+    /// The client asks for what waits for it: it has received the answer before. Answers what it was told until now, which
+    /// is in the next answer at the latest.
+    pub(super) fn polls(&self, sid: &str) -> Position {
+        let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
+        let Some(session) = session else { return Position(0) };
+        session.receipt.answer();
+        session.receipt.told()
+    }
+
+    /// The client has been given what waited for it, and everything it was `told` before.
+    pub(super) fn fetched(&self, sid: &str, told: Position) {
         let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
         if let Some(session) = session {
+            session.receipt.leave();
+            session.receipt.ask(told);
             session.fetched();
         }
     }
@@ -268,17 +280,25 @@ async fn settle(
     }
     presence::connected(app, caller.user.id).await;
     polling.tell_pid(&socket, &wires, &start.pid);
-    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start.position, app);
+    let key = start.key;
+    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start, app);
     let session = Arc::new(session);
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     {
         let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
         let arriving = arriving.clone();
-        socket.on_disconnect(move |socket: SocketRef| {
+        let user = caller.user.id;
+        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
             arriving.lock().remove(&socket.id);
             polling.end(&socket, &wires);
             leave(&admissions, &socket);
-            if let (Some(session), Some(app)) = (session.upgrade(), app.upgrade()) {
+            let (session, app) = (session.upgrade(), app.upgrade());
+            if let Some(app) = &app
+                && is_on_purpose(&reason, session.as_deref(), app)
+            {
+                recovery::end_for_good(app, user, key);
+            }
+            if let (Some(session), Some(app)) = (session, app) {
                 end(&app, &session);
             }
             std::future::ready(())
@@ -301,6 +321,24 @@ fn make_room(app: &Arc<App>, session: &Session) {
         app.note(SecurityEvent::LimitMet("connections"), Some(session.user));
         other.disconnect();
         end(app, &other);
+    }
+}
+
+/// Whether a connection was ended by a client that has said so, or by a server that has told its client to stay away. As in
+/// Node, such a session does not go on.
+fn is_on_purpose(reason: &DisconnectReason, session: Option<&Session>, app: &App) -> bool {
+    match reason {
+        DisconnectReason::ClientNSDisconnect => true,
+        // What is cut comes back, and so does everybody when the server stops.
+        DisconnectReason::ServerNSDisconnect => {
+            !app.is_draining() && !session.is_some_and(|session| session.is_cut())
+        }
+        DisconnectReason::TransportClose
+        | DisconnectReason::MultipleHttpPollingError
+        | DisconnectReason::PacketParsingError
+        | DisconnectReason::TransportError
+        | DisconnectReason::HeartbeatTimeout
+        | DisconnectReason::ClosingServer => false,
     }
 }
 
@@ -354,6 +392,7 @@ async fn authenticate(
 /// A connection has ended. Ending it twice changes nothing.
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
+    app.receipts.remember(session.key, &session.receipt);
     app.sessions.remove(session);
     app.expiries.remove(session);
     app.typists.left(session.user, session.id);

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::{Admission, OverBudget};
-use super::frames::{FrameScanner, Seen};
+use super::frames::{FrameScanner, Kind, Seen};
 use super::upgrade::Attempt;
 use super::wire::Wire;
 use crate::memory::Reservation;
@@ -80,7 +80,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
 
     /// Looks whether the client may send what was read.
     fn screen(&mut self, read: &[u8]) -> io::Result<()> {
-        let (admission, reserved) = (&self.admission, &mut self.frame);
+        let (admission, reserved, wire) = (&self.admission, &mut self.frame, &self.wire);
         let screened = self.scanner.scan(read, |seen| match seen {
             Seen::Begin { length, message } => {
                 admission.frame(length)?;
@@ -96,7 +96,12 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
                     }
                 }
             }
-            Seen::Payload { kind, head, available } => admission.packet(&head[..available], kind),
+            Seen::Payload { kind, head, available } => {
+                if kind == Kind::Text && head[..available] == *b"3" {
+                    wire.heartbeat_answered();
+                }
+                admission.packet(&head[..available], kind)
+            }
         });
         if !self.scanner.is_inside() {
             self.frame = None;
@@ -131,7 +136,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         // Before looking, so that what is sent or thrown meanwhile is not missed.
         this.wire.reader.register(cx.waker());
         this.wire.check()?;
-        if !this.drain(cx)? {
+        // A peer that takes nothing any more may have said why: what it has sent is read first.
+        let drained = this.drain(cx);
+        if matches!(drained, Ok(false)) {
             this.watch(cx)?;
         }
         if !this.replayed.is_empty() {
@@ -150,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                 this.early = bytes::Bytes::new();
             }
         } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-            return Poll::Pending;
+            return drained.map_or_else(|error| Poll::Ready(Err(error)), |_| Poll::Pending);
         }
         this.screen(&buf.filled()[before..])?;
         Poll::Ready(Ok(()))
@@ -349,6 +356,20 @@ mod tests {
         let mut text = String::new();
         ours.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "early late");
+    }
+
+    /// A client says that it leaves and closes its stream, while something is about to be sent to it.
+    #[tokio::test]
+    async fn the_last_words_of_a_peer_are_read_although_nothing_can_be_sent_to_it() {
+        let (mut ours, mut theirs, _) = guarded(64);
+        ours.read_exact(&mut [0; 5]).await.unwrap();
+        theirs.write_all(b"41").await.unwrap();
+        drop(theirs);
+        ours.write_all(b"an event").await.unwrap();
+        let mut words = [0; 2];
+        ours.read_exact(&mut words).await.unwrap();
+        assert_eq!(&words, b"41");
+        assert_eq!(ours.read(&mut words).await.unwrap(), 0, "and then it has ended");
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ mod late_credentials;
 pub mod payload;
 mod polling;
 mod serve;
+pub(crate) mod together;
 mod unauthenticated;
 mod upgrade;
 pub mod wire;

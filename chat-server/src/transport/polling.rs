@@ -21,6 +21,7 @@ use super::connect::Polling;
 use super::connections::Connection;
 use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid, slot};
 use super::payload::{self, Encoding};
+use super::together;
 use super::wire::with_pid;
 use crate::http::HttpError;
 use crate::links::Base;
@@ -82,6 +83,7 @@ impl SocketIoEndpoint {
 
     /// Answers with what waits for the client.
     async fn fetch(&self, parts: &Parts, sid: &str, admission: &Admission) -> Response {
+        let told = self.polling.polls(sid);
         let polled = async {
             let _under_way = (admission.upgrades.poll()?, self.polling.poll(sid));
             let request = small(parts, Body::empty());
@@ -96,15 +98,26 @@ impl SocketIoEndpoint {
         let Some(response) = polled.await else {
             return noop(parts);
         };
-        // An answer of one byte is a NOOP: what waited is still there.
-        let is_noop = hyper::body::Body::size_hint(response.body()).exact() == Some(1);
-        if response.status() == StatusCode::OK && !is_noop {
-            self.polling.fetched(sid);
+        let (head, body) = response.into_parts();
+        // It is there as a whole: nothing is copied.
+        let Ok(body) = axum::body::to_bytes(Body::new(body), usize::MAX).await else {
+            return HttpError::internal().into_response();
+        };
+        // What waited is still there then.
+        let is_noop = matches!(&body[..], b"6" | b"1:6");
+        if head.status == StatusCode::OK && !is_noop {
+            self.polling.fetched(sid, told);
         }
-        match self.polling.pid(sid) {
-            Some(pid) => tell_pid(response.map(Body::new), sid, &pid, &self.polling).await,
-            None => response.map(Body::new),
+        let response = Response::from_parts(head, Body::from(body));
+        let response = match self.polling.pid(sid) {
+            Some(pid) => tell_pid(response, sid, &pid, &self.polling).await,
+            None => response,
+        };
+        // To clients of Engine.IO 3 no events are sent together.
+        if is_noop || query(&parts.uri, "EIO") == Some("3") {
+            return response;
         }
+        taken_apart(response).await
     }
 
     /// Takes what the client sends.
@@ -291,6 +304,20 @@ fn noop(parts: &Parts) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], body).into_response()
 }
 
+/// Takes apart what was queued together.
+async fn taken_apart(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is there as a whole: nothing is copied.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return HttpError::internal().into_response();
+    };
+    let Some(apart) = together::taken_apart(&body) else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(apart))
+}
+
 /// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
 async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -298,8 +325,7 @@ async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return HttpError::internal().into_response();
     };
-    // Packets of one answer are parted by this character (Engine.IO protocol 4, "Payload").
-    const SEPARATOR: char = '\u{1e}';
+    const SEPARATOR: char = together::SEPARATOR as char;
     let answer = |packet: &str| with_pid(packet.as_bytes(), pid);
     let body = match std::str::from_utf8(&body) {
         Ok(text) if text.split(SEPARATOR).any(|packet| answer(packet).is_some()) => {

@@ -11,6 +11,8 @@
 //! session that began with long polling, a marker that is queued behind all that was queued before (and taken out
 //! here). What is sent before that is held.
 //!
+//! Events that belong together ([`super::together`]), and were queued for long polling, are taken apart here too.
+//!
 //! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
 //! is refused, and the caller waits or cuts the connection. Much of it is accounted for in the server's memory. A client that takes nothing for as long as the stall timeout
 //! is cut too.
@@ -24,7 +26,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::admission::Admission;
+use super::together;
 use crate::memory::{MIN_ACCOUNTED, OutOfMemory, Reservation};
+use crate::recovery::Receipt;
 
 /// Most bytes that wait for one client; a single frame always has room.
 pub const MOST_UNSENT: usize = 32 << 20;
@@ -44,6 +48,8 @@ pub struct Wire {
     out: Mutex<Out>,
     /// Whose memory it uses. Not owned: the session that it carries owns both.
     admission: OnceLock<Weak<Admission>>,
+    /// What the client of its session has certainly been told.
+    receipt: OnceLock<Arc<Receipt>>,
 }
 
 /// A Socket.IO CONNECT answer begins like this; the session id follows.
@@ -79,6 +85,8 @@ const STOPPED: &[u8] = br#"44{"message":"Invalid namespace"}"#;
 
 /// How the engine answers `2probe`.
 const PROBE_ANSWER: &[u8] = b"3probe";
+/// A heartbeat, as a frame. No text ends so: its bytes are no UTF-8.
+const HEARTBEAT: &[u8] = b"\x81\x012";
 
 /// The connection must be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,12 +124,25 @@ impl Wire {
                 reservation: None,
             }),
             admission: OnceLock::new(),
+            receipt: OnceLock::new(),
         }
     }
 
     /// What waits here is accounted for as this session's.
     pub(super) fn set_admission(&self, admission: &Arc<Admission>) {
         let _ = self.admission.set(Arc::downgrade(admission));
+    }
+
+    /// Heartbeats here say what has arrived of what the session was told.
+    pub(crate) fn set_receipt(&self, receipt: &Arc<Receipt>) {
+        let _ = self.receipt.set(receipt.clone());
+    }
+
+    /// The client has answered a heartbeat.
+    pub(super) fn heartbeat_answered(&self) {
+        if let Some(receipt) = self.receipt.get() {
+            receipt.answer();
+        }
     }
 
     /// Accounts for so many bytes that wait.
@@ -209,27 +230,36 @@ impl Wire {
     /// # Errors
     /// When too much waits; nothing was sent then.
     pub fn send(&self, frame: &Bytes, most: usize) -> Result<(), Full> {
+        self.send_all(std::slice::from_ref(frame), most)
+    }
+
+    /// The same with frames that belong together: they leave in one write, or none of them does.
+    ///
+    /// # Errors
+    /// When too much waits; nothing was sent then.
+    pub fn send_all(&self, frames: &[Bytes], most: usize) -> Result<(), Full> {
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
         let mut out = self.out.lock();
         let out = &mut *out;
         match &mut out.lane {
             Lane::Open => {
                 let was_empty = out.unsent.is_empty();
-                let waiting = out.unsent.len() + frame.len();
+                let waiting = out.unsent.len() + bytes;
                 if !was_empty && waiting > most {
                     return Err(Full);
                 }
                 self.reserve(out, waiting)?;
-                out.unsent.extend_from_slice(frame);
+                frames.iter().for_each(|frame| out.unsent.extend_from_slice(frame));
                 if was_empty {
                     self.reader.wake();
                 }
             }
             Lane::BehindConnect(held) | Lane::BehindMarker(held) => {
                 let waiting: usize = held.iter().map(Bytes::len).sum();
-                if !held.is_empty() && waiting + frame.len() > most {
+                if !held.is_empty() && waiting + bytes > most {
                     return Err(Full);
                 }
-                held.push(frame.clone());
+                held.extend_from_slice(frames);
             }
         }
         Ok(())
@@ -253,6 +283,13 @@ impl Wire {
         let mut out = self.out.lock();
         if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
             return Err(Cut);
+        }
+        if matches!(out.lane, Lane::Open)
+            && frames.ends_with(HEARTBEAT)
+            && let Some(receipt) = self.receipt.get()
+        {
+            // Everything that was told before waits in front of it.
+            receipt.ask(receipt.told());
         }
         let awaited_probe = out.awaits_probe;
         out.accept(frames)?;
@@ -334,6 +371,12 @@ impl Out {
             let with_pid =
                 with_pid.map(|text| text_frame(text.len(), |bytes| bytes.extend_from_slice(text.as_bytes())));
             let frame = with_pid.as_deref().unwrap_or(frame);
+            if let Some(together) = together::arrays(payload) {
+                for array in together {
+                    self.unsent.extend_from_slice(&together::frame(array));
+                }
+                continue;
+            }
             if !awaited(payload) {
                 self.unsent.extend_from_slice(frame);
                 continue;
@@ -377,6 +420,15 @@ const MOST_HEAD: usize = 10;
 
 /// Makes a text frame of what `write` writes.
 pub(crate) fn text_frame(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    text_frame_before(capacity, write, |_| ()).0
+}
+
+/// The same with the whole frames behind it that `behind` writes. Answers also how long the first frame is.
+pub(crate) fn text_frame_before(
+    capacity: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+    behind: impl FnOnce(&mut Vec<u8>),
+) -> (Bytes, usize) {
     let mut bytes = Vec::with_capacity(MOST_HEAD + capacity);
     bytes.resize(MOST_HEAD, 0);
     write(&mut bytes);
@@ -399,7 +451,8 @@ pub(crate) fn text_frame(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> B
     };
     // The last frame of a message, text.
     bytes[MOST_HEAD - head] = 0x81;
-    Bytes::from(bytes).slice(MOST_HEAD - head..)
+    behind(&mut bytes);
+    (Bytes::from(bytes).slice(MOST_HEAD - head..), head + length)
 }
 
 #[cfg(test)]

@@ -31,8 +31,9 @@ class Talker {
     this.cuts = 0;
     this.page.on('disconnect', () => (this.cuts += 1));
     this.page.on('connect', () => (this.fresh += this.page.recovered ? 0 : 1));
-    this.page.on('privateMessage', ({ text }, position) => {
-      this.shown.push(text);
+    this.page.on('privateMessage', ({ text }) => this.shown.push(text));
+    // Behind each message comes its position, which no page listens to.
+    this.page.on('\u0001position', (position) => {
       if (BigInt(position) <= this.position) this.disorder += 1;
       this.position = BigInt(position);
     });

@@ -1,9 +1,10 @@
 //! A page: `socket.io-client` (4.6 or newer) as far as it matters here, and somebody who uses it.
 //!
 //! The client reconnects with growing pauses; its CONNECT gives back the `pid` it was told and the last argument of the
-//! last event if that was a text; what is emitted while it is disconnected waits; with `retries` one packet at a time is
+//! last event if that was a text, which is the position that follows every logged event; what is emitted while it is disconnected waits; with `retries` one packet at a time is
 //! sent until it is acknowledged, on whichever connection. A session that was not recovered makes the page load its
-//! histories anew. A refusal or a goodbye of the server keeps the client away for ever, as it does the real one.
+//! histories anew. The position is in the same write as its event, and a cut falls between writes, not inside one: an event
+//! whose position does not arrive has not arrived either. (A real page has shown it and is told again.) A refusal or a goodbye of the server keeps the client away for ever, as it does the real one.
 
 mod acts;
 mod histories;
@@ -66,6 +67,8 @@ pub(crate) struct Page {
     looked: bool,
     act_at: Millis,
     said: u32,
+    /// An event whose position has not come.
+    torn: Option<Vec<Value>>,
     /// An event that the next one overtakes, if that is to be seen.
     held: Option<Vec<Value>>,
 }
@@ -134,6 +137,7 @@ impl Page {
             looked: false,
             act_at,
             said: 0,
+            torn: None,
             held: None,
         }
     }
@@ -155,12 +159,7 @@ impl Page {
             };
             match happened {
                 Happened::Incoming(Incoming::Open) => self.greet(),
-                Happened::Incoming(Incoming::Message(packet)) => {
-                    self.packet(&packet);
-                    if self.mutated(Mutation::FramesDoubled) {
-                        self.packet(&packet);
-                    }
-                }
+                Happened::Incoming(Incoming::Message(packet)) => self.packet(&packet),
                 Happened::Incoming(Incoming::Lost(why)) => self.lost(why),
                 Happened::Read(Some(read)) => self.read(read),
                 Happened::Read(None) | Happened::Time => {}

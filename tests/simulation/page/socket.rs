@@ -4,9 +4,20 @@ use serde_json::{Value, json};
 
 use super::{Page, Read, Waiting};
 use crate::ledger::Outcome;
-use crate::plan::Mutation;
+use crate::plan::{Mutation, Way};
 use crate::store::token;
 use crate::view::Told;
+
+/// The events that stand for a change in the log.
+const LOGGED: [&str; 7] = [
+    "privateMessage",
+    "newMessage",
+    "messageSent",
+    "messageDeleted",
+    "messageRestored",
+    "userUpdated",
+    "messagesRead",
+];
 
 impl Page {
     pub(super) fn greet(&mut self) {
@@ -38,12 +49,15 @@ impl Page {
     }
 
     pub(super) fn packet(&mut self, packet: &str) {
+        if self.torn.is_some() && !packet.starts_with("2[\"\\u0001position\"") {
+            return self.broken(format!("an event without its position, before {packet}"));
+        }
         let Some((kind, rest)) = packet.split_at_checked(1) else { return self.broken("an empty packet") };
         match kind {
             "0" => self.on_connect(rest),
             "1" => self.sent_away("a goodbye"),
             "2" => match serde_json::from_str::<Vec<Value>>(rest) {
-                Ok(arguments) => self.on_event(arguments),
+                Ok(arguments) => self.on_event_packet(arguments),
                 Err(error) => self.broken(format!("an event that is no JSON, {error}: {rest}")),
             },
             "3" => self.on_ack(rest),
@@ -114,6 +128,12 @@ impl Page {
     }
 
     pub(super) fn drop_engine(&mut self) {
+        if self.torn.take().is_some() {
+            self.note("a write is torn by a cut");
+            if self.plan.way == Way::Polling {
+                self.broken("an event without its position in an answer");
+            }
+        }
         self.engine = None;
         self.connected = false;
         self.watched.view.lock().unwrap().connected = false;
@@ -123,6 +143,26 @@ impl Page {
             if let Waiting::Once(number) = waiting {
                 self.world.ledger.settle(number, Outcome::Unknown);
             }
+        }
+    }
+
+    /// Brings an event and the position behind it together.
+    fn on_event_packet(&mut self, mut arguments: Vec<Value>) {
+        let name = arguments.first().and_then(Value::as_str).unwrap_or_default();
+        if name == "\u{1}position" {
+            let Some(mut torn) = self.torn.take() else { return self.broken("a position without an event") };
+            torn.extend(arguments.pop());
+            self.on_event(torn.clone());
+            if self.mutated(Mutation::FramesDoubled) {
+                self.on_event(torn);
+            }
+        } else if LOGGED.contains(&name) {
+            if arguments.len() != 2 {
+                self.broken(format!("{name} has other arguments than the old backend's: {arguments:?}"));
+            }
+            self.torn = Some(arguments);
+        } else {
+            self.on_event(arguments);
         }
     }
 

@@ -25,8 +25,8 @@
 //!
 //! In JSON: `"$id:name"`, `"$time:name"`, `"$url:name"`, `"$text:name"` stand for a value of that kind; with a name, for
 //! the same one everywhere. `"$any"` stands for anything. `"$repeat:5:ab"` is `ababababab`. An object with `"...":"..."`
-//! may have other fields too; everything else is compared exactly. A text as a second argument of an event is a position
-//! in the log, for clients that ask for what they missed, and is not compared.
+//! may have other fields too; everything else is compared exactly. The event that tells a position in the log, for clients
+//! that ask for what they missed, may follow any event, and is not compared.
 //!
 //! **Nothing goes unseen.** An event that the file does not expect is a failure, at the latest when its socket ends. Only
 //! events that tell a whole state ([`STATES`]) may come at any time and repeatedly: such a line waits until the state is

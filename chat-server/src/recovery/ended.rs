@@ -1,0 +1,85 @@
+//! Sessions that were ended on purpose: their clients do not go on with them.
+//!
+//! A page that calls `disconnect()`, or is sent away by the server, and calls `connect()` later on the same object loads what
+//! it shows anew, as it has from its old backend; its client sends `pid` and `offset` all the same, since it forgets them
+//! never. Were the session resumed, the page would show twice what it has loaded. A cut says nothing of the kind: only a
+//! DISCONNECT packet (`41`), of either side, ends a session.
+//!
+//! What is remembered is a hash of the pid, among the tokens that are void: in the store, so that it is known after a
+//! restart and in all nodes, and told to the other nodes at once. For [`REMEMBERED`], and for no more than
+//! [`MAX_OF_PERSON`] sessions of a person in that time and [`MAX_KNOWN`] in all; what is beyond that is resumed as after a
+//! cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::id::UserId;
+
+use crate::app::App;
+use crate::auth::limit::Limiter;
+use crate::auth::token::Fingerprint;
+
+/// How long an end is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most ends of one person that are remembered.
+const MAX_OF_PERSON: u32 = 64;
+
+/// While so many void tokens and ended sessions are known, no more ends are remembered.
+const MAX_KNOWN: usize = 200_000;
+
+/// Counts what is remembered for each person.
+pub(crate) struct EndedSessions(Limiter<UserId>);
+
+impl Default for EndedSessions {
+    fn default() -> Self {
+        Self(Limiter::new(MAX_OF_PERSON, REMEMBERED))
+    }
+}
+
+impl EndedSessions {
+    /// Whether one more of this person is remembered, which counts.
+    fn may_remember(&self, user: UserId, now: chat_core::clock::Timestamp) -> bool {
+        let is_free = self.0.check(&user, now).is_ok();
+        if is_free {
+            self.0.count(user, now);
+        }
+        is_free
+    }
+}
+
+/// The session with this [`key`](super::pid::key) was ended on purpose.
+pub(crate) fn end_for_good(app: &Arc<App>, user: UserId, key: Fingerprint) {
+    let now = app.chat.now();
+    if app.auth.revoked_known() >= MAX_KNOWN || !app.ended.may_remember(user, now) {
+        tracing::debug!(user.id = %user, "a session was ended on purpose, and too many were before");
+        return;
+    }
+    let until = now.after(REMEMBERED);
+    // From this moment on; the store takes longer.
+    app.auth.note_ended(key, until);
+    app.outbox(|outbox| outbox.ended(key, until));
+    let app = app.clone();
+    tokio::spawn(async move {
+        if let Err(error) = app.chat.store().revoke_token(key, until).await {
+            tracing::debug!(%error, "it could not be stored that a session was ended on purpose");
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::clock::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn of_one_person_so_many_are_remembered_in_a_day() {
+        let (ended, now) = (EndedSessions::default(), Timestamp::from_millis(0));
+        let (ann, bob) = (UserId::from_bytes([1; 12]), UserId::from_bytes([2; 12]));
+        assert!((0..MAX_OF_PERSON).all(|_| ended.may_remember(ann, now)));
+        assert!(!ended.may_remember(ann, now));
+        assert!(ended.may_remember(bob, now));
+        assert!(ended.may_remember(ann, now.after(REMEMBERED)));
+    }
+}

@@ -1,0 +1,255 @@
+//! Events that belong together: a client is told all of them, or none. That is how the position of a change follows the
+//! event of the change.
+//!
+//! On a websocket they leave in one write. Long polling goes through socketioxide's queue, where a poll may be answered, or
+//! the queue be full, between any two packets. So there they are one packet, which is taken apart where it leaves: in the
+//! answer to the poll, or on the websocket that has taken over meanwhile.
+//!
+//! ```text
+//! 42["\u0001together",[20,23],["newMessage",{…}],["\u0001position","17"]]      with the length of each, in bytes
+//! ```
+
+use bytes::Bytes;
+use chat_core::model::Position;
+use serde::Serialize;
+use serde::ser::{SerializeTuple, Serializer};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+use socketioxide::SendError;
+use socketioxide::extract::SocketRef;
+
+use super::wire::text_frame;
+use crate::dialect::{Frame, position_array, position_frame};
+
+/// What holds several events in socketioxide's queue. No client ever sees it.
+const EVENT: &str = "\u{1}together";
+/// How its packet begins.
+const HEAD: &[u8] = br#"42["\u0001together",["#;
+
+/// Events that belong together.
+pub(crate) struct Together<'a> {
+    frames: &'a [&'a Frame],
+    /// The position that follows them.
+    position: Option<Position>,
+}
+
+impl<'a> Together<'a> {
+    /// These events for a client that has been `told` all changes up to a position. One that does not come back with
+    /// positions is not told any by events.
+    pub(crate) fn new(frames: &'a [&'a Frame], told: Position, recovers: bool) -> Self {
+        let position = frames.iter().rev().find_map(|frame| frame.position_behind());
+        let is_overwritten = || frames.last().is_some_and(|frame| frame.is_taken_for_position());
+        let position = position.or_else(|| is_overwritten().then_some(told)).filter(|_| recovers);
+        Self { frames, position }
+    }
+
+    /// All of them as websocket frames. A single event with its position is encoded once for everybody.
+    pub(crate) fn packets(&self) -> SmallVec<[Bytes; 2]> {
+        let [frame] = self.frames else {
+            let events = self.frames.iter().map(|frame| frame.event_packet());
+            return events.chain(self.position.map(position_frame)).collect();
+        };
+        match self.position {
+            Some(position) if frame.position_behind() != Some(position) => {
+                [frame.event_packet(), position_frame(position)].into_iter().collect()
+            }
+            Some(_) => std::iter::once(frame.packet().clone()).collect(),
+            None => std::iter::once(frame.event_packet()).collect(),
+        }
+    }
+
+    /// Puts them into the socket's queue, as one packet.
+    pub(crate) fn emit(&self, socket: &SocketRef) -> Result<(), SendError> {
+        match (self.frames, self.position) {
+            ([frame], None) => socket.emit(frame.event, &frame.arguments()),
+            _ => socket.emit(EVENT, self),
+        }
+    }
+}
+
+impl Serialize for Together<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let position =
+            self.position.and_then(|position| RawValue::from_string(position_array(position)).ok());
+        let mut lengths: SmallVec<[usize; 4]> =
+            self.frames.iter().map(|frame| frame.array_length()).collect();
+        lengths.extend(position.as_ref().map(|position| position.get().len()));
+        let mut tuple = serializer.serialize_tuple(1 + lengths.len())?;
+        tuple.serialize_element(&lengths[..])?;
+        for frame in self.frames {
+            tuple.serialize_element(&frame.array())?;
+        }
+        if let Some(position) = &position {
+            tuple.serialize_element(position)?;
+        }
+        tuple.end()
+    }
+}
+
+/// The names and arguments of the events in a packet, each as a JSON array, if it holds several that belong together.
+pub(super) fn arrays(packet: &[u8]) -> Option<SmallVec<[&[u8]; 3]>> {
+    let rest = packet.strip_prefix(HEAD)?;
+    let end = rest.iter().position(|byte| *byte == b']')?;
+    let (lengths, mut rest) = (std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..]);
+    let mut arrays = SmallVec::new();
+    for length in lengths.split(',') {
+        let (array, more) = rest.strip_prefix(b",")?.split_at_checked(length.parse().ok()?)?;
+        arrays.push(array);
+        rest = more;
+    }
+    (rest == b"]").then_some(arrays)
+}
+
+/// One of them as a websocket frame.
+pub(super) fn frame(array: &[u8]) -> Bytes {
+    text_frame(2 + array.len(), |bytes| {
+        bytes.extend_from_slice(b"42");
+        bytes.extend_from_slice(array);
+    })
+}
+
+/// What separates packets in one answer (Engine.IO protocol 4, "Payload").
+pub(super) const SEPARATOR: u8 = 0x1e;
+
+/// The answer to a poll with those that belong together as packets of their own; none if there are none.
+pub(super) fn taken_apart(answer: &[u8]) -> Option<Vec<u8>> {
+    let has_any = answer.split(|byte| *byte == SEPARATOR).any(|packet| packet.starts_with(HEAD));
+    if !has_any {
+        return None;
+    }
+    let mut apart = Vec::with_capacity(answer.len());
+    for packet in answer.split(|byte| *byte == SEPARATOR) {
+        let Some(arrays) = arrays(packet) else {
+            apart.extend_from_slice(packet);
+            apart.push(SEPARATOR);
+            continue;
+        };
+        for array in arrays {
+            apart.extend_from_slice(b"42");
+            apart.extend_from_slice(array);
+            apart.push(SEPARATOR);
+        }
+    }
+    apart.pop();
+    Some(apart)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Mark, PositionStyle};
+
+    /// What socketioxide makes of it.
+    fn packet(together: &Together<'_>) -> String {
+        let name = serde_json::to_string(EVENT).unwrap();
+        let arguments = serde_json::to_string(together).unwrap();
+        format!("42[{name},{}", &arguments[1..])
+    }
+
+    fn texts(packets: &[Bytes]) -> Vec<String> {
+        let mut texts = Vec::new();
+        let bytes = packets.concat();
+        let mut rest = &bytes[..];
+        while let [0x81, length @ 0..126, ..] = rest {
+            let (payload, more) = rest[2..].split_at(usize::from(*length));
+            texts.push(String::from_utf8(payload.to_vec()).unwrap());
+            rest = more;
+        }
+        assert!(rest.is_empty());
+        texts
+    }
+
+    fn apart(answer: &str) -> Option<String> {
+        taken_apart(answer.as_bytes()).map(|apart| String::from_utf8(apart).unwrap())
+    }
+
+    const TOLD: Position = Position(7);
+
+    #[test]
+    fn a_position_follows_its_event_in_the_same_packet() {
+        let logged = Mark(Some(Position(17))).frame("newMessage", &[("te\u{1e}xt", "\"é]")]);
+        let frames = [&logged];
+        let together = Together::new(&frames, TOLD, true);
+        let event = r#"42["newMessage",[["te\u001ext","\"é]"]]]"#;
+        let position = r#"42["\u0001position","17"]"#;
+        assert_eq!(texts(&together.packets()), [event, position]);
+        assert_eq!(together.packets()[0].as_ptr(), logged.packet().as_ptr(), "encoded once");
+        let queued = packet(&together);
+        assert_eq!(apart(&queued).unwrap(), format!("{event}\u{1e}{position}"));
+        assert_eq!(
+            apart(&format!("2\u{1e}{queued}\u{1e}{queued}\u{1e}430[{{}}]")).unwrap(),
+            format!("2\u{1e}{event}\u{1e}{position}\u{1e}{event}\u{1e}{position}\u{1e}430[{{}}]")
+        );
+        assert_eq!(texts(&Together::new(&frames, TOLD, false).packets()), [event], "who does not come back");
+    }
+
+    #[test]
+    fn what_is_taken_for_a_position_is_followed_by_the_last_one() {
+        for (frame, expected) in [
+            (Frame::new("deleteMessage", &"id"), r#"42["deleteMessage","id"]"#),
+            (Frame::without_argument("connected"), r#"42["connected"]"#),
+        ] {
+            let frames = [&frame];
+            let together = Together::new(&frames, TOLD, true);
+            assert_eq!(texts(&together.packets()), [expected, r#"42["\u0001position","7"]"#]);
+            let apart = apart(&packet(&together)).unwrap();
+            assert_eq!(apart, format!("{expected}\u{1e}42[\"\\u0001position\",\"7\"]"));
+            assert_eq!(texts(&Together::new(&frames, TOLD, false).packets()), [expected]);
+        }
+        for frame in [Frame::new("a", &["id"]), Frame::new("a", &()), Frame::new("a", &1)] {
+            let frames = [&frame];
+            let together = Together::new(&frames, TOLD, true);
+            assert_eq!((together.position, together.packets().len()), (None, 1));
+            assert_eq!(together.packets()[0], frame.packet());
+        }
+    }
+
+    /// A cut in the middle would lose what comes behind the position.
+    #[test]
+    fn of_several_events_of_a_change_the_last_is_followed_by_the_position() {
+        let mark = Mark(Some(Position(17)));
+        let (one, other) = (mark.frame("messagesRead", &[1]), mark.frame("messagesSeen", &"x"));
+        let frames = [&one, &other];
+        let together = Together::new(&frames, TOLD, true);
+        let expected =
+            [r#"42["messagesRead",[1]]"#, r#"42["messagesSeen","x"]"#, r#"42["\u0001position","17"]"#];
+        assert_eq!(texts(&together.packets()), expected);
+        assert_eq!(apart(&packet(&together)).unwrap(), expected.join("\u{1e}"));
+        // Also without a position they are one packet in the queue.
+        let together = Together::new(&frames, TOLD, false);
+        assert_eq!(texts(&together.packets()), expected[..2]);
+    }
+
+    #[test]
+    fn a_position_may_be_an_argument() {
+        let frame = Mark(Some(Position(17))).frame("newMessage", &"text").in_style(PositionStyle::Argument);
+        let frames = [&frame];
+        let together = Together::new(&frames, TOLD, true);
+        assert_eq!(texts(&together.packets()), [r#"42["newMessage","text","17"]"#]);
+        assert_eq!(serde_json::to_string(&frame.arguments()).unwrap(), r#"["text","17"]"#);
+        let back = frame.in_style(PositionStyle::Event);
+        assert_eq!(
+            texts(&[back.packet().clone()]),
+            [r#"42["newMessage","text"]"#, r#"42["\u0001position","17"]"#]
+        );
+    }
+
+    #[test]
+    fn other_answers_stay_as_they_are() {
+        for answer in
+            ["", "2", "40{\"sid\":\"x\"}", r#"42["\u0001"]"#, r#"42["a",{"b":"42[\"\\u0001together\",["}]"#]
+        {
+            assert_eq!(apart(answer), None, "{answer}");
+        }
+        for broken in [
+            r#"42["\u0001together",["#,
+            r#"42["\u0001together",[]]"#,
+            r#"42["\u0001together",[6],["a"]]"#,
+            r#"42["\u0001together",[3],["a"]]"#,
+            r#"42["\u0001together",[99999999999999999999],["a"]]"#,
+        ] {
+            assert_eq!(arrays(broken.as_bytes()), None, "{broken}");
+            assert_eq!(apart(broken).unwrap(), broken);
+        }
+    }
+}
