@@ -16,6 +16,7 @@
 
 mod searches;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -52,6 +53,7 @@ use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing};
 use crate::security_log::Source;
+use crate::surrogates;
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 
@@ -167,6 +169,14 @@ fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
 impl Inbound {
     fn text(&self) -> &str {
         text_of(&self.packet)
+    }
+}
+
+/// The same packet, without halves of surrogate pairs.
+fn mended(packet: Value) -> Value {
+    match surrogates::mended(text_of(&packet)) {
+        Cow::Borrowed(_) => packet,
+        Cow::Owned(text) => Value::Str(text.into(), None),
     }
 }
 
@@ -601,6 +611,7 @@ impl Session {
         let dialect = self.dialect;
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let decode = move || {
+            let packet = mended(packet);
             let text = text_of(&packet);
             (Call::parse(text).and_then(|call| dialect::decode(dialect, &call)), text.len())
         };
