@@ -2,6 +2,7 @@
 
 mod commands;
 mod dotenv;
+mod listen;
 
 use chat_server::config::{Config, Options};
 use clap::Parser;
@@ -79,13 +80,5 @@ fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> 
         listener.set_nonblocking(true)?;
         return Ok(TcpListener::from_std(listener)?);
     }
-    let address = std::net::SocketAddr::new(options.host, options.port);
-    let cannot = |error: std::io::Error| format!("PORT: cannot listen on {address}: {error}");
-    let socket =
-        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() };
-    let socket = socket.map_err(cannot)?;
-    socket.set_reuseaddr(true).map_err(cannot)?;
-    socket.bind(address).map_err(cannot)?;
-    // After a restart everybody comes back at once.
-    Ok(socket.listen(4096).map_err(cannot)?)
+    Ok(listen::on(options.host, options.port)?)
 }

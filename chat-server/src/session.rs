@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::clock::Timestamp;
-use chat_core::command::{Command, Outcome, Reply};
+use chat_core::command::{Command, Destination, History, Outcome, Reply};
 use chat_core::error::Error;
 use chat_core::id::UserId;
-use chat_core::model::Position;
+use chat_core::model::{Position, UserKey};
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -169,6 +169,15 @@ fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
 impl Inbound {
     fn text(&self) -> &str {
         text_of(&self.packet)
+    }
+}
+
+/// Whether this is for what was said with a person of whom there could be one; no account has a longer name.
+fn asks_for_history_of_a_person(command: &Command) -> bool {
+    let Command::History { of: Destination::Person(person), .. } = command else { return false };
+    match person {
+        UserKey::Id(_) => true,
+        UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::LONGEST_NAME,
     }
 }
 
@@ -595,9 +604,15 @@ impl Session {
                 Cost::Read => self.room_to_answer(app).await,
                 Cost::Send(_) | Cost::Change(_) | Cost::Profile => None,
             };
+            let wants_history = asks_for_history_of_a_person(&command);
             match app.start(self.user, command).await {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
                 Dispatched::Done(reply) => {
+                    let reply = match reply {
+                        // The pages of all families open a chat first and are told that it is empty.
+                        Err(Error::UserNotFound) if wants_history => Ok(Reply::Messages(History::default())),
+                        reply => reply,
+                    };
                     self.finish_all(app, &mut under_way).await;
                     self.answer_in_background_if_long(reply, ack).await;
                 }
