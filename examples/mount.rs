@@ -9,7 +9,7 @@
 //! here too (`cargo run --example mount -- --help`).
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let chat = chat_server::app(Config::check(&options)?).await?;
     let router = router(&chat.app).merge(chat.router());
 
-    let listener = TcpListener::bind((options.host, options.port)).await?;
+    let listener =
+        TcpListener::bind((options.host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), options.port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     // Without this the last packet of each burst waits for the client's acknowledgement, up to 40 ms.
     let listener = listener.tap_io(|stream| {

@@ -146,7 +146,7 @@ impl App {
     pub const MOST_USERS: usize = 10_000;
 
     /// Most bytes of a name or address that anybody can be called.
-    const LONGEST_NAME: usize = 256;
+    pub(crate) const LONGEST_NAME: usize = 256;
 
     /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///

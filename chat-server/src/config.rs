@@ -37,9 +37,9 @@ pub struct Options {
     /// Port to listen on
     #[arg(long, env = "PORT", default_value_t = 3000)]
     pub port: u16,
-    /// Address to listen on
-    #[arg(long, env = "CHAT_HOST", default_value = "0.0.0.0")]
-    pub host: IpAddr,
+    /// Address to listen on. Unset: all of this machine, of IPv6 and of IPv4
+    #[arg(long, env = "CHAT_HOST")]
+    pub host: Option<IpAddr>,
     /// `production` refuses a missing or short secret and answers cross-origin requests only for CLIENT_URL
     #[arg(long, env = "NODE_ENV", default_value = "development")]
     pub node_env: String,

@@ -50,6 +50,7 @@ pub mod secret;
 pub mod security_log;
 pub mod session;
 pub mod sessions;
+mod surrogates;
 pub mod transport;
 mod typing;
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod dotenv;
+mod listen;
 
 use chat_server::config::{Config, Options};
 use clap::Parser;
@@ -22,15 +23,14 @@ struct Cli {
 fn main() -> std::process::ExitCode {
     // What this process makes is nobody else's to read: messages, hashes, the secret.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let dotenv = dotenv::read();
+    let dotenv = dotenv::read::<Cli>();
     let Cli { command, options } = Cli::parse();
     chat_server::logging::start(&options.log, options.log_format == "json");
-    if let Err(problem) = dotenv {
-        tracing::warn!("the .env file was not read as a whole: {problem}");
-    }
-    let done = match command {
-        Some(command) => command.run(&options),
-        None => serve(&options),
+    let done = match (dotenv, command) {
+        // Half of it would be another server: with another secret, in another place, as if for development.
+        (Err(problem), _) => Err(format!("the file .env: {problem}").into()),
+        (Ok(_), Some(command)) => command.run(&options),
+        (Ok(taken), None) => serve(&options, &taken),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
@@ -41,10 +41,11 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(options: &Options, dotenv: &dotenv::Taken) -> Result<(), Box<dyn std::error::Error>> {
     if let Err(error) = chat_server::transport::raise_open_files_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    dotenv.log();
     let config = Config::check(options)?;
     // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
     let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
@@ -79,13 +80,5 @@ fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> 
         listener.set_nonblocking(true)?;
         return Ok(TcpListener::from_std(listener)?);
     }
-    let address = std::net::SocketAddr::new(options.host, options.port);
-    let cannot = |error: std::io::Error| format!("PORT: cannot listen on {address}: {error}");
-    let socket =
-        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() };
-    let socket = socket.map_err(cannot)?;
-    socket.set_reuseaddr(true).map_err(cannot)?;
-    socket.bind(address).map_err(cannot)?;
-    // After a restart everybody comes back at once.
-    Ok(socket.listen(4096).map_err(cannot)?)
+    Ok(listen::on(options.host, options.port)?)
 }

@@ -17,6 +17,7 @@
 mod activity;
 mod searches;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -26,10 +27,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::clock::Timestamp;
-use chat_core::command::{Command, Outcome, Reply};
+use chat_core::command::{Command, Destination, History, Outcome, Reply};
 use chat_core::error::Error;
 use chat_core::id::UserId;
-use chat_core::model::Position;
+use chat_core::model::{Position, UserKey};
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -56,6 +57,7 @@ use crate::links::Base;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 use crate::recovery::{self, Cursor, Missing, Receipt, Start};
 use crate::security_log::Source;
+use crate::surrogates;
 use crate::transport::Wires;
 use crate::transport::together::Together;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
@@ -180,6 +182,23 @@ fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
 impl Inbound {
     fn text(&self) -> &str {
         text_of(&self.packet)
+    }
+}
+
+/// Whether this is for what was said with a person of whom there could be one; no account has a longer name.
+fn asks_for_history_of_a_person(command: &Command) -> bool {
+    let Command::History { of: Destination::Person(person), .. } = command else { return false };
+    match person {
+        UserKey::Id(_) => true,
+        UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::LONGEST_NAME,
+    }
+}
+
+/// The same packet, without halves of surrogate pairs.
+fn mended(packet: Value) -> Value {
+    match surrogates::mended(text_of(&packet)) {
+        Cow::Borrowed(_) => packet,
+        Cow::Owned(text) => Value::Str(text.into(), None),
     }
 }
 
@@ -639,9 +658,15 @@ impl Session {
                 Cost::Read => self.room_to_answer(app).await,
                 Cost::Send(_) | Cost::Change(_) | Cost::Profile => None,
             };
+            let wants_history = asks_for_history_of_a_person(&command);
             match app.start(self.user, &self.person, command).await {
                 Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
                 Dispatched::Done(reply) => {
+                    let reply = match reply {
+                        // The pages of all families open a chat first and are told that it is empty.
+                        Err(Error::UserNotFound) if wants_history => Ok(Reply::Messages(History::default())),
+                        reply => reply,
+                    };
                     self.finish_all(app, &mut under_way).await;
                     self.answer_in_background_if_long(app, reply, ack).await;
                 }
@@ -655,6 +680,7 @@ impl Session {
         let dialect = self.dialect;
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let decode = move || {
+            let packet = mended(packet);
             let text = text_of(&packet);
             (Call::parse(text).and_then(|call| dialect::decode(dialect, &call)), text.len())
         };

@@ -159,7 +159,7 @@ impl Socket {
     /// be refused may overtake messages that are being stored.
     pub async fn fence(&mut self) {
         let fences = [
-            ("getMessageHistory", json!({ "otherUser": "nobody is called so" })),
+            ("read", json!({ "username": "nobody is called so" })),
             ("typing", json!({ "to": "ffffffffffffffffffffffff" })),
         ];
         for (event, argument) in fences {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{HttpError, edge};
 use crate::dialect::wire;
+use crate::surrogates;
 
 /// Most bytes of a JSON body: 10 MB as the original backends count them.
 const MAX_BODY_BYTES: usize = 10 << 20;
@@ -100,6 +101,7 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
             HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, &too_large(most))
         });
     }
+    surrogates::mend(&mut bytes);
     Ok(Body(bytes.freeze()))
 }
 

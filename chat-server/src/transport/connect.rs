@@ -14,13 +14,13 @@ use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use socketioxide::SocketIo;
-use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::extract::SocketRef;
 use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::{DisconnectReason, Sid};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Admissions};
-use super::connect_payload::ConnectPayload;
+use super::connect_payload::{ConnectPayload, GivenPayload};
 use super::endpoint::{Gate, Handshake, HandshakeSlot};
 use super::guard::Wires;
 use super::wire::Wire;
@@ -156,13 +156,12 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
     let check = {
         let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
         let (arriving, admissions) = (arriving.clone(), admissions.clone());
-        move |socket: SocketRef, TryData(payload): TryData<ConnectPayload>| {
+        move |socket: SocketRef, GivenPayload(payload): GivenPayload| {
             let (app, wires, polling, arriving) =
                 (app.clone(), wires.clone(), polling.clone(), arriving.clone());
             let admissions = admissions.clone();
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
-                let payload = payload.unwrap_or_default();
                 let arrived = match app.upgrade() {
                     Some(app) => {
                         let parts = (wires.clone(), polling, admissions.clone());

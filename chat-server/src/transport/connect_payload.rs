@@ -3,9 +3,32 @@
 //! Whoever sends it is not known yet, so nothing is built of it but the few fields that are needed: a tree of all that a
 //! stranger may write takes a hundred times the memory of its text.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use socketioxide::adapter::Adapter;
+use socketioxide::handler::{FromConnectParts, Value};
+use socketioxide::socket::Socket;
+
+use crate::surrogates;
+
+/// What a client gave with its CONNECT packet; nothing if it is malformed. socketioxide's own extractors would refuse what
+/// [`surrogates`] mends.
+pub(super) struct GivenPayload(pub(super) ConnectPayload);
+
+impl<A: Adapter> FromConnectParts<A> for GivenPayload {
+    type Error = Infallible;
+
+    fn from_connect_parts(_: &Arc<Socket<A>>, given: &Option<Value>) -> Result<Self, Infallible> {
+        let Some(Value::Str(text, _)) = given else { return Ok(Self(ConnectPayload::default())) };
+        let text = surrogates::mended(text);
+        // What stands behind it counts for nothing, as it always did.
+        let payload = ConnectPayload::deserialize(&mut serde_json::Deserializer::from_str(&text));
+        Ok(Self(payload.unwrap_or_default()))
+    }
+}
 
 /// The fields of a CONNECT packet's payload. Others are passed over.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]

@@ -68,6 +68,8 @@ async fn accept_and_serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                // On a socket for both, IPv4's come as `::ffff:1.2.3.4`.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 let Some(connection) = counted.accept(peer.ip()) else {
                     refused.one_more(counted.open());
                     continue;
