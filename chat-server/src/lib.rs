@@ -44,6 +44,7 @@ pub mod media;
 pub mod memory;
 pub mod presence;
 mod recovery;
+mod refused_pages;
 mod searching;
 pub mod secret;
 pub mod security_log;
@@ -51,6 +52,7 @@ pub mod session;
 pub mod sessions;
 pub mod transport;
 mod typing;
+mod unknown;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -55,6 +55,7 @@ use crate::security_log::Source;
 use crate::transport::Wires;
 use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire, text_frame};
 use crate::typing;
+use crate::unknown::Unknown;
 
 /// Most events that wait for one connection.
 const MOST_WAITING: usize = 4_096;
@@ -553,7 +554,7 @@ impl Session {
                 }
             }
             let Inbound { packet, ack, held } = item;
-            let (command, bytes) = self.decode(packet).await;
+            let (command, bytes) = self.decode(packet, &app.unknown).await;
             let command = match command {
                 Ok(command) => {
                     let said =
@@ -599,12 +600,20 @@ impl Session {
 
     /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
     /// a large file need not be kept twice while it is stored, so the packet is dropped here.
-    async fn decode(&self, packet: Value) -> (Result<Command, DecodeError>, usize) {
+    async fn decode(&self, packet: Value, unknown: &Arc<Unknown>) -> (Result<Command, DecodeError>, usize) {
         let dialect = self.dialect;
         let is_long = text_of(&packet).len() > LONG_PACKET;
+        let unknown = unknown.clone();
         let decode = move || {
             let text = text_of(&packet);
-            (Call::parse(text).and_then(|call| dialect::decode(dialect, &call)), text.len())
+            let decoded = Call::parse(text).and_then(|call| {
+                let decoded = dialect::decode(dialect, &call);
+                if matches!(decoded, Err(DecodeError::UnknownEvent)) {
+                    unknown.event(dialect, &call.event);
+                }
+                decoded
+            });
+            (decoded, text.len())
         };
         if !is_long {
             return decode();

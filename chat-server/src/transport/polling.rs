@@ -73,7 +73,7 @@ impl SocketIoEndpoint {
             Err(refused) => return refused.into_response(),
         };
         let mut small = small(parts, Body::empty());
-        small.extensions_mut().insert(handshake(&parts.headers, &self.app));
+        small.extensions_mut().insert(handshake(&parts.uri, &parts.headers, &self.app));
         small.extensions_mut().insert(Base::of(&parts.headers, &self.app.config));
         small.extensions_mut().insert(admission.clone());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;
