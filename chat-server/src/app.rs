@@ -42,10 +42,12 @@ use crate::memory::{Memory, Owner};
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
+use crate::refused_pages::RefusedPages;
 use crate::searching::{PersonsTurn, Turns};
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
 use crate::typing::{self, Typists};
+use crate::unknown::Unknown;
 
 /// The server's parts.
 pub struct App {
@@ -78,6 +80,10 @@ pub struct App {
     pub(crate) receipts: Receipts,
     /// What those have missed who come back.
     pub(crate) recent: Arc<Recent>,
+    /// What was asked for and is not served.
+    pub(crate) unknown: Arc<Unknown>,
+    /// Whose sockets were refused for want of a log-in.
+    pub(crate) refused_pages: RefusedPages,
     /// Who types.
     pub(crate) typists: Arc<Typists>,
     /// Who may read.
@@ -263,6 +269,8 @@ impl App {
             codec,
             recent,
             typists,
+            unknown: Arc::default(),
+            refused_pages: RefusedPages::default(),
             sessions,
             expiries: Arc::default(),
             images,

@@ -7,6 +7,7 @@ mod cluster;
 mod codec;
 pub(crate) mod private;
 mod secrets;
+mod socket_path;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -158,6 +159,14 @@ pub struct Options {
     #[arg(long, env = "CHAT_STATIC_DIR")]
     pub static_dir: Option<PathBuf>,
 
+    /// Where Socket.IO is: the `path` of an old backend's `new Server(…)`, with or without a slash at the end
+    #[arg(long, env = "CHAT_SOCKET_PATH", default_value = "/socket.io")]
+    pub socket_path: String,
+    /// `true` lets clients of Socket.IO 2 log in by `?token=` in the address, which proxies and caches may write down. Only
+    /// for those that cannot send a cookie or a header
+    #[arg(long, env = "CHAT_TOKEN_IN_QUERY", default_value = "false")]
+    pub token_in_query: String,
+
     /// Changes that a client may miss while it is away for it to go on where it was; after more it loads afresh. Only what
     /// its own user is told counts, and of everybody's changes of their profile the last. 0: every client that has missed
     /// a change loads afresh
@@ -305,6 +314,10 @@ pub struct Config {
     pub default_dialect: &'static Dialect,
     /// A built frontend, if there is one.
     pub static_dir: Option<PathBuf>,
+    /// See [`Options::socket_path`]; begins with a slash and ends with none.
+    pub socket_path: String,
+    /// See [`Options::token_in_query`].
+    pub token_in_query: bool,
     /// Most bytes that are held for clients.
     pub memory_limit: usize,
     /// Files and folders that are never served, also where they are reached from [`Self::static_dir`].
@@ -481,6 +494,12 @@ impl Config {
             dialects,
             default_dialect,
             static_dir: options.static_dir.clone(),
+            socket_path: socket_path::check(&options.socket_path)?,
+            token_in_query: match options.token_in_query.as_str() {
+                "true" => true,
+                "false" | "" => false,
+                _ => return Err(wrong("CHAT_TOKEN_IN_QUERY", "must be true or false")),
+            },
             transport: TransportConfig {
                 ping_interval: Duration::from_millis(options.ping_interval.max(1)),
                 ping_timeout: Duration::from_millis(options.ping_timeout.max(1)),

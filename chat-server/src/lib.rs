@@ -45,6 +45,7 @@ pub mod memory;
 pub mod outages;
 pub mod presence;
 mod recovery;
+mod refused_pages;
 mod searching;
 pub mod secret;
 pub mod security_log;
@@ -53,6 +54,7 @@ pub mod sessions;
 mod surrogates;
 pub mod transport;
 mod typing;
+mod unknown;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! frames, requests and commands as they are, and which of them do so changes with their versions and features. So their
 //! records below `info` are never written, whatever the filter asks for.
 
+use std::io::IsTerminal;
+
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,12 +21,17 @@ const OURS: &[&str] = &["chat_core", "chat_server"];
 pub fn start(filter: &str, as_json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::registry().with(filter).with(filter_fn(may_show));
-    let output = fmt::layer().with_writer(std::io::stderr);
+    let output = fmt::layer().with_writer(std::io::stderr).with_ansi(has_colours());
     if as_json {
         log.with(output.json()).init();
     } else {
         log.with(output).init();
     }
+}
+
+/// Colours are for terminals, and not for those who want none (<https://no-color.org>).
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether a record can hold nothing that must not be logged. Programs that mount this server and log by themselves have

@@ -679,10 +679,18 @@ impl Session {
     async fn decode(&self, app: &App, packet: Value) -> (Result<Command, DecodeError>, usize) {
         let dialect = self.dialect;
         let is_long = text_of(&packet).len() > LONG_PACKET;
+        let unknown = app.unknown.clone();
         let decode = move || {
             let packet = mended(packet);
             let text = text_of(&packet);
-            (Call::parse(text).and_then(|call| dialect::decode(dialect, &call)), text.len())
+            let decoded = Call::parse(text).and_then(|call| {
+                let decoded = dialect::decode(dialect, &call);
+                if matches!(decoded, Err(DecodeError::UnknownEvent)) {
+                    unknown.event(dialect, &call.event);
+                }
+                decoded
+            });
+            (decoded, text.len())
         };
         if !is_long {
             return decode();

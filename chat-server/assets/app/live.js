@@ -39,7 +39,7 @@ export function hangUp() {
 export function connect() {
   if (typeof window.io !== 'function') return toast('The live connection could not be loaded.', { kind: 'error' });
   const epoch = S.epoch;
-  const s = S.socket = window.io({ withCredentials: true, reconnectionDelayMax: 4000 });
+  const s = S.socket = window.io({ path: document.documentElement.dataset.socketPath, withCredentials: true, reconnectionDelayMax: 4000 });
   let first = true;
   const on = (name, fn) => s.on(name, (...a) => { if (epoch === S.epoch) fn(...a); });
   on('connect', () => {

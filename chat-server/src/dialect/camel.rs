@@ -38,8 +38,19 @@ use crate::auth::{AuthError, Authenticated};
 use crate::http::{Address, Body, HttpError, bearer, json, with_rate};
 
 /// See the module.
-pub static DIALECT: Dialect =
-    Dialect { name: "camel", password_min: 6, routes, decode, outbound, reply, ack, failure, roster: None };
+pub static DIALECT: Dialect = Dialect {
+    name: "camel",
+    password_min: 6,
+    routes,
+    paths: &["POST /api/register", "POST /api/login", "GET /api/users", "GET /api/validate-token"],
+    events: &["privateMessage", "getMessageHistory"],
+    decode,
+    outbound,
+    reply,
+    ack,
+    failure,
+    roster: None,
+};
 
 fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {

@@ -62,6 +62,10 @@ pub struct Dialect {
     pub password_min: usize,
     /// Its HTTP routes.
     pub routes: fn() -> Router<Arc<App>>,
+    /// The same as a list, method and path, with `:id` for what differs: what is nearest to a route that is not served.
+    pub paths: &'static [&'static str],
+    /// The names of the events that its clients may send.
+    pub events: &'static [&'static str],
     /// What an event of a client asks for.
     pub decode: fn(&Call<'_>) -> Result<Command, DecodeError>,
     /// What clients are told of an event. Every frame of it is made with the mark.

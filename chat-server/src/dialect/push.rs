@@ -32,6 +32,8 @@ pub static DIALECT: Dialect = Dialect {
     name: "push",
     password_min: 6,
     routes: routes::routes,
+    paths: routes::PATHS,
+    events: EVENTS,
     decode,
     outbound,
     reply,
@@ -39,6 +41,17 @@ pub static DIALECT: Dialect = Dialect {
     failure,
     roster: Some(roster),
 };
+
+const EVENTS: &[&str] = &[
+    "typing",
+    "stopTyping",
+    "markMessagesAsSeen",
+    "markSeen",
+    "mark-messages-as-read",
+    "messageSeen",
+    "message_read",
+    "messages:read",
+];
 
 fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match typing::decode(call) {

@@ -43,7 +43,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let address = Address::of_request(&request, app.config.trust_proxy);
     let (owner, caller) = (Owner::Address(address.0), accounted::Caller::default());
     // Long polling accounts for what it takes by account.
-    let (mut request, received) = match is_below(&path, "/socket.io") {
+    let (mut request, received) = match is_below(&path, &app.config.socket_path) {
         true => (request, None),
         false => {
             let (request, received) = accounted::request(&app.memory, owner, request);
@@ -78,7 +78,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     }
     let kind = match response.extensions().get() {
         Some(kind) => *kind,
-        None if is_below(&path, "/socket.io") => Kind::Sockets,
+        None if is_below(&path, &app.config.socket_path) => Kind::Sockets,
         None => Kind::Api,
     };
     let headers = response.headers_mut();

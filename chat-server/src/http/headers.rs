@@ -7,6 +7,9 @@
 //! | `Cross-Origin-Resource-Policy` | `same-origin` | `same-origin` | `cross-origin` | `same-origin` | `cross-origin` |
 //! | `Permissions-Policy` | nothing | nothing | nothing | nothing | none |
 //!
+//! The files of Socket.IO's client have their own `Cache-Control`, as Node's have it, and are `cross-origin`; otherwise they are
+//! as Socket.IO.
+//!
 //! `same-origin` does not keep pages of other origins from what CORS lets them read (RFC: Fetch, "cross-origin resource
 //! policy check" is for requests without CORS). A folder's page is its owner's: what it loads, runs and asks for is not
 //! ours to forbid, so it is given nothing that could break it.
@@ -27,6 +30,8 @@ pub(crate) enum Kind {
     Sockets,
     /// A stored image.
     Image,
+    /// A file of Socket.IO's client.
+    ClientFile,
     /// Our own page.
     OwnPage,
     /// A file of a folder that the owner has named.
@@ -60,6 +65,8 @@ pub(super) fn add(headers: &mut HeaderMap, kind: Kind, is_https: bool) {
         Kind::Api => (Some("private, no-store"), NOTHING, "same-origin"),
         Kind::Sockets => (Some("no-store"), NOTHING, "same-origin"),
         Kind::Image => (None, NOTHING, "cross-origin"),
+        // Pages of other origins load them, as from Node.
+        Kind::ClientFile => (None, NOTHING, "cross-origin"),
         Kind::OwnPage => (None, NO_FOREIGN_FRAME, "same-origin"),
         Kind::Folder => (None, NO_FOREIGN_FRAME, "cross-origin"),
     };

@@ -4,6 +4,7 @@
 mod accounted;
 mod body;
 mod caller;
+mod client_files;
 pub mod cookie;
 mod edge;
 pub(crate) mod headers;

@@ -8,7 +8,7 @@ mod first_account;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,8 +18,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use self::first_account::FirstAccount;
-use super::HttpError;
 use super::headers::Kind;
+use super::router::nothing_here;
 use crate::app::App;
 use crate::config::Config;
 use crate::dialect::push;
@@ -29,6 +29,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; img-src 'self' data: blob: http: https:; connect-src 'self' ws: wss:; style-src 'self'; \
      script-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
 );
+
+/// What our own page has where it says where its sockets are.
+const SOCKET_PATH: &str = r#"data-socket-path="/socket.io""#;
 
 const INDEX: &str = include_str!("../../assets/index.html");
 
@@ -76,12 +79,17 @@ pub(super) fn routes(config: &Config) -> Router<Arc<App>> {
         routes =
             routes.route(path, get(move |headers: HeaderMap| std::future::ready(asset.answer(&headers))));
     }
-    let index = Arc::new(Index::new(config.auth.passwords.min(push::DIALECT.password_min)));
+    let index =
+        Arc::new(Index::new(config.auth.passwords.min(push::DIALECT.password_min), &config.socket_path));
     let index = get(move |State(app): State<Arc<App>>, headers: HeaderMap| async move {
         let nobody = index.first_account.is_to_come(&app.chat).await;
         if nobody { index.first.answer(&headers) } else { index.usual.answer(&headers) }
     });
-    routes.route("/", index.clone()).route("/index.html", index).fallback(|| async { HttpError::not_found() })
+    routes.route("/", index.clone()).route("/index.html", index).fallback(
+        |State(app): State<Arc<App>>, request: Request| async move {
+            nothing_here(&app, request.method(), request.uri().path())
+        },
+    )
 }
 
 /// The page as nobody and as somebody has an account.
@@ -92,8 +100,10 @@ struct Index {
 }
 
 impl Index {
-    fn new(password_min: usize) -> Self {
+    fn new(password_min: usize, socket_path: &str) -> Self {
         let page = INDEX.replace("data-password-min=\"6\"", &format!("data-password-min=\"{password_min}\""));
+        // The path was checked: there is nothing in it that would have to be escaped.
+        let page = page.replace(SOCKET_PATH, &format!(r#"data-socket-path="{socket_path}""#));
         let first = page.replace("data-first-account=\"false\"", "data-first-account=\"true\"");
         let asset = |page: String| Asset::new("text/html; charset=utf-8", page.into());
         Self { first: asset(first), usual: asset(page), first_account: FirstAccount::default() }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,23 +12,27 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::headers::Kind;
+use super::router::nothing_here;
 use super::served::{Find, Served};
 use super::{HttpError, edge};
 use crate::app::App;
 
 /// A built frontend: its files, and `index.html` for every path that its own router knows. What is private is not part of
 /// it; see [`Served`].
-pub(super) fn folder(served: Served) -> Router<Arc<App>> {
-    let served = Arc::new(served);
-    Router::new().fallback(move |request: Request| from_folder(served.clone(), request))
+pub(super) fn folder(served: Served, socket_path: String) -> Router<Arc<App>> {
+    let served = Arc::new((served, socket_path));
+    Router::new().fallback(move |State(app): State<Arc<App>>, request: Request| {
+        from_folder(app, served.clone(), request)
+    })
 }
 
-async fn from_folder(served: Arc<Served>, request: Request) -> Response {
+async fn from_folder(app: Arc<App>, served: Arc<(Served, String)>, request: Request) -> Response {
+    let (served, socket_path) = &*served;
     let path = request.uri().path();
     // A frontend waits for JSON there, not for a page.
-    let is_api = ["/api", "/socket.io", "/media"].iter().any(|prefix| edge::is_below(path, prefix));
+    let is_api = ["/api", socket_path, "/media"].iter().any(|prefix| edge::is_below(path, prefix));
     if is_api || !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return HttpError::not_found().into_response();
+        return nothing_here(&app, request.method(), path).into_response();
     }
     let names_a_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     let (parts, _) = request.into_parts();

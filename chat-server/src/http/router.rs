@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
@@ -11,7 +11,7 @@ use chat_core::store::StoreError;
 use serde_json::json as object;
 
 use super::served::Served;
-use super::{HttpError, edge, json, own_page, page, read, readiness, search, sync};
+use super::{HttpError, client_files, edge, json, own_page, page, read, readiness, search, sync};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -21,9 +21,11 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         let sockets = sockets.clone();
         async move { sockets.answer(request).await }
     });
+    let path = &app.config.socket_path;
     let mut routes = Router::new()
-        .route("/socket.io/", socket_io.clone())
-        .route("/socket.io", socket_io)
+        .route(&format!("{path}/"), socket_io.clone())
+        .route(path, socket_io)
+        .route(&format!("{path}/{{file}}"), get(client_file))
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
         .route("/api/sync", get(sync::sync))
@@ -34,18 +36,39 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         routes = routes.merge((dialect.routes)());
     }
     routes = match &app.config.static_dir {
-        Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths))),
+        Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths), path.clone())),
         None => routes.merge(own_page::routes(&app.config)),
     };
-    let mut routes = routes
-        .method_not_allowed_fallback(|| async {
-            HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
-        })
-        .with_state(app.clone());
+    let mut routes = routes.method_not_allowed_fallback(method_not_allowed).with_state(app.clone());
     if let Some(disk) = &app.disk {
         routes = routes.merge(crate::media::routes(disk.clone()));
     }
     routes.layer(middleware::from_fn_with_state(app.clone(), edge::surround))
+}
+
+async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> HttpError {
+    const MESSAGE: &str = "Method not allowed";
+    let (method, path) = (request.method(), request.uri().path());
+    if !edge::is_below(path, "/api") {
+        return HttpError::new(StatusCode::METHOD_NOT_ALLOWED, MESSAGE);
+    }
+    // A browser asks by itself before it sends something to another origin.
+    if *method != Method::OPTIONS {
+        app.unknown.route(&app.config, method, path, MESSAGE);
+    }
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, MESSAGE)
+}
+
+/// What is answered where nothing is served.
+pub(super) fn nothing_here(app: &App, method: &Method, path: &str) -> HttpError {
+    if !edge::is_below(path, "/api") {
+        return HttpError::not_found();
+    }
+    HttpError::with_body(StatusCode::NOT_FOUND, &app.unknown.route(&app.config, method, path, "Not found"))
+}
+
+async fn client_file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    client_files::serve(&name, &headers)
 }
 
 /// Whether this node takes part: not while it shuts down or its store is out of reach.

@@ -358,14 +358,19 @@ impl NotLetIn {
     }
 }
 
-/// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the cookies.
+/// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the address where that is
+/// allowed, in the cookies.
 async fn authenticate(
     app: &App,
     payload: &ConnectPayload,
     handshake: &Handshake,
 ) -> Result<(Authenticated, &'static Dialect), NotLetIn> {
     let given = payload.token.text().map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
-    let tokens = given.into_iter().chain(handshake.bearer.as_deref()).map(|token| (token, false));
+    let tokens = given
+        .into_iter()
+        .chain(handshake.bearer.as_deref())
+        .chain(handshake.in_query.as_deref())
+        .map(|token| (token, false));
     let cookies = handshake.cookies.iter().map(|token| (token.as_str(), true));
     for (token, is_cookie) in tokens.chain(cookies) {
         match app.auth.authenticate(token).await {
@@ -383,8 +388,12 @@ async fn authenticate(
     }
     // Which family it is cannot be known without a good token; these are the words that most of them expect.
     app.note(SecurityEvent::Refused("socket"), None);
+    let brought_a_token = given.is_some() || handshake.bearer.is_some() || handshake.in_query.is_some();
+    if !brought_a_token {
+        app.refused_pages.refused(&handshake.page, app.chat.now());
+    }
     // These pages believe to have said who they are, so nothing that they know is wrong.
-    let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && payload.token.text().is_none();
+    let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && !brought_a_token;
     Err(NotLetIn::Refused(if lacks_cookie { COOKIE_MISSING } else { "Authentication error" }))
 }
 

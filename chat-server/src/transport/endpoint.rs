@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
 use socketioxide::service::SocketIoService;
@@ -37,6 +38,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::http::{Address, HttpError};
 use crate::memory::Owner;
+use crate::refused_pages::Page;
 use crate::security_log::Source;
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
@@ -78,7 +80,11 @@ pub(super) struct Handshake {
     pub(super) bearer: Option<String>,
     /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
     pub(super) names_user: bool,
+    /// The token in the address, where that is allowed; see [`Config::token_in_query`](crate::config::Config).
+    pub(super) in_query: Option<String>,
     pub(super) source: Source,
+    /// What page it is.
+    pub(super) page: Page,
 }
 
 /// Taken out when the connection is authenticated, so that the token does not stay in memory.
@@ -369,18 +375,31 @@ pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
     Arc::new(parking_lot::Mutex::new(Some(handshake)))
 }
 
+/// The token in the address of a client of Engine.IO 3, which has no other place for it across origins.
+fn token_in_query(uri: &Uri) -> Option<String> {
+    let pairs = || uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let of = |name: &str| pairs().find(|(key, _)| *key == name).map(|(_, value)| value);
+    let token = of("token").filter(|token| of("EIO") == Some("3") && token.len() <= MAX_TOKEN_BYTES)?;
+    let token = percent_decode_str(token).decode_utf8().ok()?;
+    let token = token.strip_prefix("Bearer ").or(token.strip_prefix("Bearer+")).unwrap_or(&token);
+    (!token.is_empty()).then(|| token.to_owned())
+}
+
 pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
-    let headers = &parts.headers;
+    let (uri, headers) = (&parts.uri, &parts.headers);
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
     let foreign = crate::http::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
     let mut left = MAX_TOKEN_BYTES;
     let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
     let bearer = bearer.and_then(|token| within_budget(token, &mut left));
+    let in_query = app.config.token_in_query.then(|| token_in_query(uri)).flatten();
+    let in_query = in_query.and_then(|token| within_budget(&token, &mut left));
     let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign);
     let cookies = cookies.filter_map(|token| within_budget(token, &mut left)).collect();
     let names_user =
         parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("userId=")));
-    Handshake { cookies, bearer, names_user, source: Source::current() }
+    let (source, page) = (Source::current(), Page::of(headers, &app.config.origins, app.config.trust_proxy));
+    Handshake { cookies, bearer, names_user, in_query, source, page }
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
@@ -404,6 +423,25 @@ impl Service<Request> for NotSocketIo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_in_the_address_is_for_engine_io_3_alone() {
+        let token = |query: &str| token_in_query(&format!("/socket.io/?{query}").parse().unwrap());
+        assert_eq!(token("EIO=3&transport=polling&token=a.b-c_d").as_deref(), Some("a.b-c_d"));
+        assert_eq!(token("token=Bearer%20a.b&EIO=3").as_deref(), Some("a.b"));
+        let long = format!("EIO=3&token={}", "x".repeat(MAX_TOKEN_BYTES + 1));
+        for none in [
+            "EIO=4&token=a.b",
+            "token=a.b",
+            "EIO=3&token=",
+            "EIO=3",
+            "EIO=3&xtoken=a",
+            "EIO=3&token=%ff",
+            &long,
+        ] {
+            assert_eq!(token(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn the_accept_key_is_that_of_the_rfc() {

@@ -33,6 +33,28 @@ use crate::media::{Media, MediaError, Purpose};
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: usize = 10_000_000;
 
+/// See [`Dialect::paths`](crate::dialect::Dialect::paths).
+pub(super) const PATHS: &[&str] = &[
+    "POST /api/auth/signup",
+    "POST /api/auth/login",
+    "POST /api/auth/logout",
+    "GET /api/auth/check",
+    "PUT /api/auth/update-profile",
+    "GET /api/messages/contacts",
+    "GET /api/messages/users",
+    "GET /api/messages/chats",
+    "GET /api/messages/:id",
+    "DELETE /api/messages/:id",
+    "POST /api/messages/send/:id",
+    "DELETE /api/messages/delete/:id",
+    "PUT /api/messages/:id/restore",
+    "PUT /api/messages/read/:id",
+    "PUT /api/messages/seen/:id",
+    "PUT /api/messages/mark-seen",
+    "POST /api/messages/mark-read",
+    "POST /api/messages/:id/read",
+];
+
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/auth/signup", post(signup))

@@ -108,6 +108,16 @@ async fn every_kind_of_answer_has_its_headers() {
         (get.clone(), "/socket.io/?EIO=4&transport=polling&sid=x", 400, Some("no-store"), NONE, SAME),
         (get.clone(), "/socket.io/?EIO=9", 400, Some("no-store"), NONE, SAME),
         (get.clone(), "/socket.io/nothing", 404, Some("no-store"), NONE, SAME),
+        (get.clone(), "/socket.io/socket.io.js", 200, Some("public, max-age=0"), NONE, "cross-origin"),
+        (
+            get.clone(),
+            "/socket.io/socket.io.min.js.map?x=1",
+            200,
+            Some("public, max-age=0"),
+            NONE,
+            "cross-origin",
+        ),
+        (post.clone(), "/socket.io/socket.io.js", 405, Some("no-store"), NONE, SAME),
         (options.clone(), "/api/auth/login", 405, API, NONE, SAME),
     ];
     for path in [

@@ -1,0 +1,185 @@
+//! The browser builds of `socket.io-client`, as Node's Socket.IO serves them (`serveClient`): pages that have no bundler load
+//! them from `/socket.io/socket.io.js`.
+//!
+//! They are part of the program, compressed once. Whoever takes gzip is given them so; for others they are decompressed, once
+//! each. Asking for one opens no session, and whoever asks for it is limited as for every other file.
+
+use std::io::Read;
+use std::sync::OnceLock;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+
+use super::HttpError;
+use super::headers::Kind;
+
+/// The version of `socket.io-client`, which is the `ETag`, as Node has it.
+const VERSION: HeaderValue = HeaderValue::from_static("\"4.8.3\"");
+
+/// A file of the package's `dist`.
+struct ClientFile {
+    name: &'static str,
+    gzipped: &'static [u8],
+    plain: OnceLock<Bytes>,
+}
+
+macro_rules! files {
+    ($($name:literal),*) => {
+        [$(ClientFile {
+            name: $name,
+            gzipped: include_bytes!(concat!("../../assets/socket.io-client/", $name, ".gz")),
+            plain: OnceLock::new(),
+        }),*]
+    };
+}
+
+static FILES: [ClientFile; 8] = files![
+    "socket.io.js",
+    "socket.io.js.map",
+    "socket.io.min.js",
+    "socket.io.min.js.map",
+    "socket.io.esm.min.js",
+    "socket.io.esm.min.js.map",
+    "socket.io.msgpack.min.js",
+    "socket.io.msgpack.min.js.map"
+];
+
+impl ClientFile {
+    fn plain(&self) -> Bytes {
+        let decompress = || {
+            let mut plain = Vec::new();
+            // A test decompresses all of them.
+            let _ = GzDecoder::new(self.gzipped).read_to_end(&mut plain);
+            plain.into()
+        };
+        self.plain.get_or_init(decompress).clone()
+    }
+}
+
+/// Answers a request for one of them.
+pub(super) fn serve(name: &str, headers: &HeaderMap) -> Response {
+    let Some(file) = FILES.iter().find(|file| file.name == name) else {
+        return HttpError::not_found().into_response();
+    };
+    let kind = if name.ends_with(".map") { "application/json" } else { "application/javascript" };
+    let kind = HeaderValue::try_from(format!("{kind}; charset=utf-8"));
+    let fixed = [
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=0")),
+        (ETAG, VERSION),
+        (VARY, HeaderValue::from_static("Accept-Encoding")),
+    ];
+    let head = (Extension(Kind::ClientFile), fixed);
+    if headers.get_all(IF_NONE_MATCH).into_iter().any(is_known) {
+        return (StatusCode::NOT_MODIFIED, head).into_response();
+    }
+    let is_gzipped = takes_gzip(headers);
+    let body = if is_gzipped { Bytes::from_static(file.gzipped) } else { file.plain() };
+    let mut response = (head, Body::from(body)).into_response();
+    let answer = response.headers_mut();
+    answer.extend(kind.ok().map(|kind| (CONTENT_TYPE, kind)));
+    if is_gzipped {
+        answer.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Whether one of the tags that a cache has is ours (RFC 9110, section 13.1.2: compared weakly).
+fn is_known(tags: &HeaderValue) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == VERSION)
+}
+
+/// RFC 9110, section 12.5.3.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
+    let mut takes = None;
+    for coding in codings.flat_map(|codings| codings.split(',')) {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused = parameters
+            .split(';')
+            .filter_map(|parameter| parameter.trim().strip_prefix("q="))
+            .any(|q| q.trim().parse().is_ok_and(|q: f32| q == 0.0));
+        match name.trim() {
+            // What is said of it by name counts more than what is said of all others.
+            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                return !is_refused;
+            }
+            "*" => takes = Some(!is_refused),
+            _ => {}
+        }
+    }
+    takes.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(headers: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
+        headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn every_file_is_whole() {
+        for file in &FILES {
+            let mut plain = Vec::new();
+            GzDecoder::new(file.gzipped).read_to_end(&mut plain).unwrap();
+            assert_eq!(file.plain(), plain);
+            let text = String::from_utf8(plain).unwrap();
+            match file.name.ends_with(".map") {
+                true => assert!(text.starts_with("{\"version\":3,"), "{}", file.name),
+                false => {
+                    assert!(text.contains(&VERSION.to_str().unwrap().trim_matches('"')), "{}", file.name);
+                    assert!(text.contains("Released under the MIT License"), "{}", file.name);
+                    let map = format!("//# sourceMappingURL={}.map", file.name);
+                    assert!(text.trim_end().ends_with(&map), "{}", file.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn encodings_are_as_asked_for() {
+        for (asks, gzipped) in [
+            (None, false),
+            (Some("gzip, deflate, br, zstd"), true),
+            (Some("br;q=1.0, GZip;q=0.5"), true),
+            (Some("*"), true),
+            (Some("identity, *;q=0"), false),
+            (Some("gzip;q=0, *"), false),
+            (Some("*;q=0, gzip"), true),
+            (Some("br"), false),
+            (Some(""), false),
+        ] {
+            let headers: Vec<_> = asks.map(|asks| (ACCEPT_ENCODING, asks)).into_iter().collect();
+            let response = serve("socket.io.min.js", &asked(&headers));
+            assert_eq!(response.headers().contains_key(CONTENT_ENCODING), gzipped, "{asks:?}");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_has_it_is_told_so() {
+        for known in ["\"4.8.3\"", "W/\"4.8.3\"", "\"1\", \"4.8.3\"", "*"] {
+            let response = serve("socket.io.js", &asked(&[(IF_NONE_MATCH, known)]));
+            assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
+            assert_eq!(response.headers()[ETAG], VERSION);
+        }
+        for other in ["\"4.8.2\"", "4.8.3", ""] {
+            assert_eq!(
+                serve("socket.io.js", &asked(&[(IF_NONE_MATCH, other)])).status(),
+                StatusCode::OK,
+                "{other}"
+            );
+        }
+        for name in ["", "socket.io.msgpack.js", "socket.io.js.gz", "../index.html", "LICENSE"] {
+            assert_eq!(serve(name, &HeaderMap::new()).status(), StatusCode::NOT_FOUND, "{name}");
+        }
+    }
+}

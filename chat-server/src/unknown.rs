@@ -1,0 +1,429 @@
+//! Routes and events that a page asked for and nobody serves: its owner learns what does not work, and what is nearest to it.
+//!
+//! Each is logged once, so that nobody floods the log, and only so many at all: strangers may ask for any route. What is
+//! logged is no more than the words of an interface. A path may hold a name, a search or a token, so only those of its parts
+//! are shown that are such words, and of an event's name no part that looks like an id.
+
+use std::collections::HashSet;
+
+use axum::http::Method;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::dialect::{Dialect, read, search, sync};
+
+/// Most names of each kind that are logged and remembered.
+const MAX_NAMES: usize = 100;
+/// Most characters of a name that are shown.
+const MAX_SHOWN: usize = 64;
+/// Names that have less in common than this (of 1) are not near each other.
+const MIN_LIKENESS: f64 = 0.6;
+/// Longest name that is looked at.
+const MAX_BYTES: usize = 512;
+
+/// Words that stand in the paths of chat servers, beside those of the routes that are served.
+const WORDS: &[&str] = &[
+    "accept",
+    "account",
+    "add",
+    "admin",
+    "all",
+    "archive",
+    "auth",
+    "avatar",
+    "block",
+    "blocked",
+    "call",
+    "calls",
+    "change",
+    "channel",
+    "channels",
+    "chat",
+    "chats",
+    "clear",
+    "contact",
+    "contacts",
+    "conversation",
+    "conversations",
+    "count",
+    "create",
+    "decline",
+    "delete",
+    "delivered",
+    "download",
+    "edit",
+    "email",
+    "favorite",
+    "file",
+    "files",
+    "forgot",
+    "forward",
+    "friend",
+    "friends",
+    "group",
+    "groups",
+    "health",
+    "history",
+    "image",
+    "images",
+    "invite",
+    "join",
+    "last",
+    "leave",
+    "list",
+    "login",
+    "logout",
+    "mark",
+    "me",
+    "media",
+    "member",
+    "members",
+    "message",
+    "messages",
+    "mute",
+    "new",
+    "notification",
+    "notifications",
+    "online",
+    "password",
+    "photo",
+    "pin",
+    "pinned",
+    "poll",
+    "profile",
+    "push",
+    "react",
+    "reaction",
+    "reactions",
+    "read",
+    "refresh",
+    "register",
+    "reject",
+    "remove",
+    "rename",
+    "reply",
+    "report",
+    "request",
+    "requests",
+    "resend",
+    "reset",
+    "room",
+    "rooms",
+    "search",
+    "seen",
+    "send",
+    "settings",
+    "signin",
+    "signout",
+    "signup",
+    "star",
+    "starred",
+    "status",
+    "stories",
+    "story",
+    "subscribe",
+    "thread",
+    "token",
+    "typing",
+    "unarchive",
+    "unblock",
+    "unfriend",
+    "unmute",
+    "unpin",
+    "unread",
+    "unsend",
+    "update",
+    "upload",
+    "uploads",
+    "user",
+    "username",
+    "users",
+    "v1",
+    "v2",
+    "verify",
+    "video",
+    "voice",
+];
+
+/// Routes that are served in every dialect.
+pub(crate) const ROUTES: &[&str] = &["GET /api/sync", "POST /api/read", "GET /api/unread", "GET /api/search"];
+
+/// Events that are understood in every dialect.
+const EVENTS: &[&str] = &[sync::EVENT, read::READ, read::UNREAD, search::EVENT];
+
+/// What was asked for, as far as it was logged.
+#[derive(Default)]
+pub(crate) struct Unknown {
+    routes: Mutex<HashSet<String>>,
+    events: Mutex<HashSet<String>>,
+}
+
+/// The answer to a request for a route that is not served.
+#[derive(Serialize)]
+pub(crate) struct NotServed {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest: Option<&'static str>,
+}
+
+impl Unknown {
+    /// A request came for what is not served, below `/api`. Answers what its page is told; `plainly` if there is nothing near.
+    pub(crate) fn route(
+        &self,
+        config: &Config,
+        method: &Method,
+        path: &str,
+        plainly: &'static str,
+    ) -> NotServed {
+        let served = || {
+            let dialects = config.dialects.iter().flat_map(|dialect| dialect.paths);
+            dialects.chain(ROUTES).copied()
+        };
+        let asked = route_name(method, path, &served);
+        let nearest = nearest_route(&asked, served());
+        if first_time(&self.routes, &asked) {
+            let nearest = nearest.unwrap_or("nothing like it");
+            tracing::info!(asked, nearest, "a page asks for a route that is not served");
+        }
+        match nearest {
+            Some(known) => {
+                NotServed { message: format!("{plainly}: there is no {asked}, but {known}"), nearest }
+            }
+            None => NotServed { message: plainly.to_owned(), nearest },
+        }
+    }
+
+    /// An event came that is not understood.
+    pub(crate) fn event(&self, dialect: &Dialect, event: &str) {
+        let asked = event_name(event);
+        // One name is one line, whatever is spoken.
+        if !first_time(&self.events, &asked) {
+            return;
+        }
+        let nearest =
+            nearest(&asked, dialect.events.iter().chain(EVENTS).copied()).unwrap_or("nothing like it");
+        tracing::info!(asked, nearest, dialect = dialect.name, "a page sends an event that is not served");
+    }
+}
+
+/// Remembers a name; answers whether it is to be logged.
+fn first_time(names: &Mutex<HashSet<String>>, name: &str) -> bool {
+    let mut names = names.lock();
+    if names.contains(name) || names.len() > MAX_NAMES {
+        return false;
+    }
+    names.insert(name.to_owned());
+    if names.len() > MAX_NAMES {
+        tracing::info!("more of what is not served was asked for, and is not logged any more");
+        return false;
+    }
+    true
+}
+
+/// A route as it may be shown: what is no word of an interface is `:id`.
+fn route_name<'a, I: Iterator<Item = &'a str>>(
+    method: &Method,
+    path: &str,
+    served: impl Fn() -> I,
+) -> String {
+    let path = path.get(..MAX_BYTES).unwrap_or(path);
+    let is_word = |part: &str| {
+        let plain = part.to_ascii_lowercase();
+        let is_of_a_route = || served().any(|route| route.split(['/', ' ']).any(|word| word == part));
+        // Of words that are put together each counts by itself: `mark-as-read`, `markAsRead`.
+        let words = || {
+            split_words(part).all(|word| {
+                WORDS.binary_search(&&*word).is_ok() || matches!(&*word, "as" | "by" | "for" | "of")
+            })
+        };
+        part == "api" || WORDS.binary_search(&&*plain).is_ok() || is_of_a_route() || words()
+    };
+    let known_method = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let mut name =
+        if known_method.contains(method) { method.as_str().to_owned() } else { "OTHER".to_owned() };
+    name.push(' ');
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let shown = if is_word(part) { part } else { ":id" };
+        if name.len() + shown.len() > MAX_SHOWN {
+            name.push_str("/…");
+            break;
+        }
+        name.push('/');
+        name.push_str(shown);
+    }
+    name
+}
+
+/// The words that a name is put together of, in lower case.
+fn split_words(name: &str) -> impl Iterator<Item = String> {
+    let mut words = vec![String::new()];
+    for letter in name.chars() {
+        if matches!(letter, '-' | '_' | '.' | ':') || letter.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (letter.is_ascii_alphanumeric(), words.last_mut()) {
+            word.push(letter.to_ascii_lowercase());
+        }
+    }
+    let is_odd = !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+    let words: Vec<_> = if is_odd { vec!["?".to_owned()] } else { words };
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+/// The name of an event as it may be shown: plain letters, and nothing that looks like an id.
+fn event_name(event: &str) -> String {
+    let event: String = event.chars().take(MAX_BYTES).collect();
+    let mut shown = String::new();
+    // Parts of letters and digits, and what stands between them.
+    for part in event.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let looks_like_an_id = word.len() > 24
+            || word.bytes().filter(u8::is_ascii_digit).count() > 2
+            || (word.len() >= 8 && word.bytes().all(|c| c.is_ascii_hexdigit()));
+        shown.push_str(if looks_like_an_id { ":id" } else { word });
+        let between = part[word.len()..].chars();
+        shown.extend(between.map(|c| if matches!(c, ' ' | '-' | '_' | '.' | ':' | '/') { c } else { '?' }));
+        if shown.chars().count() >= MAX_SHOWN {
+            break;
+        }
+    }
+    shown.chars().take(MAX_SHOWN).collect()
+}
+
+/// The event that is most like the one that was sent, if any is.
+fn nearest<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    most_like(known.map(|known| (known, likeness(asked, known))))
+}
+
+/// The route that is most like the one that was asked for, if any is. What all have in common makes none alike, and of
+/// two that are as near the one with the same method is nearer.
+fn nearest_route<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const SAME_METHOD: f64 = 0.01;
+    let split = |route: &'a str| route.split_once(" /api/");
+    let (method, path) = asked.split_once(" /api/")?;
+    // There must be a word to go by.
+    path.split('/').find(|part| *part != ":id")?;
+    most_like(known.filter_map(|route| {
+        let (same, known) = split(route)?;
+        let bonus = if same == method { SAME_METHOD } else { 0.0 };
+        let likeness = likeness(path, known);
+        (likeness >= MIN_LIKENESS).then_some((route, likeness + bonus))
+    }))
+}
+
+fn most_like<'a>(known: impl Iterator<Item = (&'a str, f64)>) -> Option<&'a str> {
+    let likely = known.filter(|(_, likeness)| *likeness >= MIN_LIKENESS);
+    likely.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(known, _)| known)
+}
+
+/// How alike two names are, from 0 to 1. Spelling is no difference: `send-message`, `sendMessage`, `send message`.
+fn likeness(one: &str, other: &str) -> f64 {
+    let plain = |name: &str| -> String {
+        name.chars().filter(|c| !matches!(c, '-' | '_' | ' ' | '.')).flat_map(char::to_lowercase).collect()
+    };
+    strsim::normalized_damerau_levenshtein(&plain(one), &plain(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::ALL;
+
+    fn routes() -> impl Iterator<Item = &'static str> {
+        ALL.iter().flat_map(|dialect| dialect.paths).chain(ROUTES).copied()
+    }
+
+    fn shown(path: &str) -> String {
+        route_name(&Method::GET, path, routes)
+    }
+
+    #[test]
+    fn words_are_in_order() {
+        assert!(WORDS.is_sorted());
+    }
+
+    #[test]
+    fn of_a_path_only_words_are_shown() {
+        for (path, expected) in [
+            ("/api/messages/65a1b2c3d4e5f60718293a4b", "GET /api/messages/:id"),
+            ("/api/messages/react/65a1b2c3d4e5f60718293a4b", "GET /api/messages/react/:id"),
+            ("/api/users/ann", "GET /api/users/:id"),
+            ("/api/users/ann@example.com/friends", "GET /api/users/:id/friends"),
+            ("/api/auth/reset-password/eyJhbGciOi.J9.x", "GET /api/auth/reset-password/:id"),
+            ("/api/messages/search/hello%20world", "GET /api/messages/search/:id"),
+            ("/api/messages/markAsRead/7", "GET /api/messages/markAsRead/:id"),
+            ("/api//v2/Groups/", "GET /api/v2/Groups"),
+            ("/api/\u{1b}[31m/ü", "GET /api/:id/:id"),
+            ("/api", "GET /api"),
+        ] {
+            assert_eq!(shown(path), expected, "{path}");
+        }
+        let long = format!("/api{}", "/messages".repeat(1_000));
+        assert!(shown(&long).chars().count() <= MAX_SHOWN + 2);
+        assert!(shown(&format!("/api/{}", "ü".repeat(1_000))).starts_with("GET /api/:id"));
+        let odd = Method::from_bytes(b"HUSH").unwrap();
+        assert_eq!(route_name(&odd, "/api/users", routes), "OTHER /api/users");
+    }
+
+    #[test]
+    fn of_an_event_no_id_is_shown() {
+        for (event, expected) in [
+            ("sendMessage", "sendMessage"),
+            ("send message", "send message"),
+            ("chat:65a1b2c3d4e5f60718293a4b", "chat::id"),
+            ("room-12345", "room-:id"),
+            ("typing_deadbeef", "typing_:id"),
+            ("a\nb\u{1b}[31mü", "a?b??31m?"),
+            ("group:join2", "group:join2"),
+        ] {
+            assert_eq!(event_name(event), expected, "{event:?}");
+        }
+        assert_eq!(event_name(&"ab ".repeat(10_000)).chars().count(), MAX_SHOWN);
+        assert_eq!(event_name(&"x".repeat(10_000)), ":id");
+    }
+
+    #[test]
+    fn the_nearest_is_found_and_nothing_that_is_far() {
+        for (path, known) in [
+            ("/api/message/65a1b2c3d4e5f60718293a4b", Some("GET /api/messages/:id")),
+            ("/api/messages/user", Some("GET /api/messages/users")),
+            ("/api/auth/checkauth", Some("GET /api/auth/check")),
+            ("/api/no-such-route", None),
+            ("/api/payments/invoices/2024", None),
+            ("/api/payments", None),
+            ("/api", None),
+        ] {
+            assert_eq!(nearest_route(&shown(path), routes()), known, "{path}");
+        }
+        let events = |asked: &str| {
+            nearest(asked, ALL.iter().flat_map(|dialect| dialect.events).chain(EVENTS).copied())
+        };
+        assert_eq!(events("private-message"), Some("privateMessage"));
+        assert_eq!(events("stop_typing"), Some("stopTyping"));
+        assert_eq!(events("getMessagesHistory"), Some("getMessageHistory"));
+        assert_eq!(events("webrtc-offer"), None);
+    }
+
+    #[test]
+    fn each_is_logged_once_and_not_more_than_so_many() {
+        let names = Mutex::default();
+        assert!(first_time(&names, "a"));
+        assert!(!first_time(&names, "a"));
+        let logged = (0..10_000).filter(|n| first_time(&names, &format!("name {n}"))).count();
+        assert_eq!(logged, MAX_NAMES - 1);
+        assert_eq!(names.lock().len(), MAX_NAMES + 1);
+    }
+
+    #[test]
+    fn every_event_that_is_named_is_understood() {
+        use crate::dialect::wire::{Call, DecodeError};
+        for dialect in ALL {
+            for event in dialect.events.iter().chain(EVENTS) {
+                let packet = serde_json::to_string(&[event]).unwrap();
+                let decoded = crate::dialect::decode(dialect, &Call::parse(&packet).unwrap());
+                assert_ne!(decoded.err(), Some(DecodeError::UnknownEvent), "{}: {event}", dialect.name);
+            }
+        }
+    }
+}
