@@ -388,7 +388,7 @@ mod tests {
         for (path, known) in [
             ("/api/message/65a1b2c3d4e5f60718293a4b", Some("GET /api/messages/:id")),
             ("/api/messages/user", Some("GET /api/messages/users")),
-            ("/api/auth/checkauth", Some("GET /api/auth/check")),
+            ("/api/auth/checkAuth", Some("GET /api/auth/check")),
             ("/api/no-such-route", None),
             ("/api/payments/invoices/2024", None),
             ("/api/payments", None),
