@@ -150,6 +150,7 @@ impl SocketIoEndpoint {
 
     /// Closes all connections in a way that makes their clients come back by themselves.
     pub(crate) async fn close(&self) {
+        self.gate.admissions.cancel_upgrades();
         self.io.close().await;
     }
 
