@@ -14,16 +14,16 @@ const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 /// The same JSON with U+FFFD in the place of each half of a surrogate pair that stands alone. Without one nothing is copied.
 /// Takes linear time; what is no JSON stays as it is otherwise.
 pub(crate) fn mended(json: &str) -> Cow<'_, str> {
-    let mut halves = halves(json.as_bytes()).peekable();
-    if halves.peek().is_none() {
-        return Cow::Borrowed(json);
-    }
+    let mut read = start(json.as_bytes());
+    let Some(mut half) = next_half(json.as_bytes(), &mut read) else { return Cow::Borrowed(json) };
     let mut mended = String::with_capacity(json.len());
     let mut copied = 0;
-    for at in halves {
-        mended.push_str(&json[copied..at]);
+    loop {
+        mended.push_str(&json[copied..half]);
         mended.push_str("\\ufffd");
-        copied = at + REPLACEMENT.len();
+        copied = half + REPLACEMENT.len();
+        let Some(next) = next_half(json.as_bytes(), &mut read) else { break };
+        half = next;
     }
     mended.push_str(&json[copied..]);
     Cow::Owned(mended)
@@ -31,41 +31,33 @@ pub(crate) fn mended(json: &str) -> Cow<'_, str> {
 
 /// The same where it stands.
 pub(crate) fn mend(json: &mut [u8]) {
-    let mut from = 0;
-    let next = |json: &[u8]| halves(json).next();
-    while let Some(at) = next(&json[from..]) {
-        json[from + at..][..REPLACEMENT.len()].copy_from_slice(REPLACEMENT);
-        from += at + REPLACEMENT.len();
+    let mut read = start(json);
+    while let Some(half) = next_half(json, &mut read) {
+        json[half..][..REPLACEMENT.len()].copy_from_slice(REPLACEMENT);
     }
 }
 
-/// Where escapes of halves begin that no other half makes a pair with.
-fn halves(json: &[u8]) -> impl Iterator<Item = usize> {
-    // Nearly no text has such an escape at all: clients write characters as they are.
-    let any = [&b"\\ud"[..], b"\\uD"].iter().any(|begin| memmem::find(json, begin).is_some());
-    let mut at = if any { 0 } else { json.len() };
-    std::iter::from_fn(move || {
-        loop {
-            at += memchr::memchr(b'\\', &json[at..])?;
-            let here = at;
-            match escaped(&json[here..]) {
-                None => at += 2,
-                Some(0xd800..=0xdbff) => {
-                    at += REPLACEMENT.len();
-                    if !matches!(escaped(&json[at..]), Some(0xdc00..=0xdfff)) {
-                        return Some(here);
-                    }
-                    at += REPLACEMENT.len();
-                }
-                Some(0xdc00..=0xdfff) => {
-                    at += REPLACEMENT.len();
-                    return Some(here);
-                }
-                Some(_) => at += REPLACEMENT.len(),
+/// From where on escapes have to be looked at: nearly no text has any of a half, since clients write characters as they are.
+fn start(json: &[u8]) -> usize {
+    let has_any = [&b"\\ud"[..], b"\\uD"].iter().any(|begin| memmem::find(json, begin).is_some());
+    if has_any { 0 } else { json.len() }
+}
+
+/// Where the next escape of a half begins that no other half makes a pair with; all before `read` has been looked at.
+fn next_half(json: &[u8], read: &mut usize) -> Option<usize> {
+    loop {
+        let here = *read + memchr::memchr(b'\\', &json[*read..])?;
+        let behind = (here + REPLACEMENT.len()).min(json.len());
+        *read = behind;
+        match escaped(&json[here..]) {
+            None => *read = (here + 2).min(json.len()),
+            Some(0xd800..=0xdbff) if matches!(escaped(&json[behind..]), Some(0xdc00..=0xdfff)) => {
+                *read = behind + REPLACEMENT.len();
             }
-            at = at.min(json.len());
+            Some(0xd800..=0xdfff) => return Some(here),
+            Some(_) => {}
         }
-    })
+    }
 }
 
 /// The code unit of an escape with which this begins.
@@ -128,7 +120,19 @@ mod tests {
     #[test]
     fn it_takes_linear_time() {
         let started = std::time::Instant::now();
-        for part in [r"\ud83d", r"\ud83d\ude00", r"\\", r"\", "é", r"\ud83d\ud83d\ude00", r"\u0041"] {
+        for part in [
+            r"\ud83d",
+            r"\uD83D",
+            r"\uDE00",
+            r"\uD83Dabc",
+            r"\ud83d\uDE00",
+            r"\uD83D\n",
+            r"\\",
+            r"\",
+            "é",
+            r"\ud83d\ud83d\ude00",
+            r"\u0041",
+        ] {
             let json = part.repeat((4 << 20) / part.len());
             let mut bytes = mended(&json).into_owned().into_bytes();
             mend(&mut bytes);

@@ -23,7 +23,7 @@ use crate::auth::token::Fingerprint;
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most ends of one person that are remembered.
-const MAX_OF_PERSON: u32 = 64;
+const MAX_OF_PERSON: u32 = 1_000;
 
 /// While so many void tokens and ended sessions are known, no more ends are remembered.
 const MAX_KNOWN: usize = 200_000;

@@ -200,6 +200,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
             }
             polling.begin(&socket, &session, &wires);
             app.sessions.add(session.clone());
+            take_the_place(&app, &session);
             make_room(&app, &session);
             app.expiries.add(&session);
             recovery::begin(&app, &session);
@@ -248,9 +249,8 @@ async fn with_late_credentials(
     payload: &ConnectPayload,
     mut handshake: Handshake,
 ) -> Handshake {
-    let says_nothing = handshake.bearer.is_none()
-        && handshake.cookies.is_empty()
-        && payload.token.text().is_none_or(|token| token.trim().is_empty());
+    let says_nothing =
+        !handshake.says_who() && payload.token.text().is_none_or(|token| token.trim().is_empty());
     let extensions = &socket.req_parts().extensions;
     let polls = extensions.get::<Arc<Wire>>().is_none();
     let Some(admission) = extensions.get::<Arc<Admission>>().filter(|_| says_nothing && polls) else {
@@ -310,6 +310,21 @@ async fn settle(
     }
     arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
+}
+
+/// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is
+/// not known to have arrived by them must not count as the newest that is known, nor their end as that of the session.
+fn take_the_place(app: &Arc<App>, session: &Session) {
+    let mut older = Vec::new();
+    app.sessions.for_user(session.user, &mut |other| {
+        if other.key == session.key && other.id != session.id {
+            older.push(other.clone());
+        }
+    });
+    for other in older {
+        other.cut("its client has come back by another connection");
+        end(app, &other);
+    }
 }
 
 /// Ends the connections that a person needs least while there are too many beside a new one. Their clients do not come back by

@@ -30,7 +30,7 @@ use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::{self, Polling};
 use super::connections::Connection;
-use super::guard::{Guarded, OnUpgraded, Takeover, Wires};
+use super::guard::{Guarded, OnFailed, OnUpgraded, Takeover, Wires};
 use super::http_stream::HttpStream;
 use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
 use super::upgrade::{self, Attempt};
@@ -85,6 +85,13 @@ pub(super) struct Handshake {
     pub(super) source: Source,
     /// What page it is.
     pub(super) page: Page,
+}
+
+impl Handshake {
+    /// Whether it has brought anything by which somebody may be known.
+    pub(super) fn says_who(&self) -> bool {
+        !self.cookies.is_empty() || self.bearer.is_some() || self.in_query.is_some()
+    }
 }
 
 /// Taken out when the connection is authenticated, so that the token does not stay in memory.
@@ -189,6 +196,10 @@ impl SocketIoEndpoint {
                 let Some(admission) = found else {
                     return HttpError::bad_request("Session ID unknown").into_response();
                 };
+                // The engine would refuse it when it is too late.
+                if !query_says_version(&parts.uri) {
+                    return HttpError::bad_request("Unsupported protocol version").into_response();
+                }
                 let Some(attempt) = Attempt::begin(&admission, &wire) else {
                     return HttpError::bad_request("this session cannot be upgraded again").into_response();
                 };
@@ -222,7 +233,7 @@ impl SocketIoEndpoint {
             };
             let Some(Ok(upgraded)) = upgrade.await else { return };
             let patience = self.app.config.transport.stall_timeout;
-            let upgrading = sid.zip(attempt);
+            let upgrading = sid.zip(attempt).map(|(sid, attempt)| (sid, attempt, admission.clone()));
             // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise. What was read already is
             // copied: even an empty slice would keep all of the HTTP server's read buffer.
             let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
@@ -260,18 +271,22 @@ impl SocketIoEndpoint {
         mut self,
         mut stream: Guarded<S>,
         wire: Arc<Wire>,
-        upgrading: Option<(String, Attempt)>,
+        upgrading: Option<(String, Attempt, Arc<Admission>)>,
         request: axum::http::Request<()>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Some((sid, attempt)) = upgrading else { return self.hand_over(stream, request) };
+        let Some((sid, attempt, admission)) = upgrading else { return self.hand_over(stream, request) };
         let Ok(replayed) = attempt.probe(&mut stream, &wire).await else {
             return tracing::debug!("a websocket does not take over from long polling");
         };
         let (polling, takes_over) = (self.polling.clone(), wire.clone());
         let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
-        let Some(takeover) = Takeover::new(&self.gate.wires, sid.clone(), &wire, attempt, on_upgraded) else {
+        // From here on what waits for the client leaves by the websocket, so the session cannot go on without it.
+        let gate = self.gate.clone();
+        let on_failed: OnFailed = Box::new(move || gate.end(&admission));
+        let then = (on_upgraded, on_failed);
+        let Some(takeover) = Takeover::new(&self.gate.wires, sid.clone(), &wire, attempt, then) else {
             return;
         };
         if let Some(pid) = self.polling.pid(&sid) {
@@ -374,6 +389,12 @@ fn within_budget(token: &str, left: &mut usize) -> Option<String> {
 
 pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
     Arc::new(parking_lot::Mutex::new(Some(handshake)))
+}
+
+/// Whether a request is for a version of Engine.IO that is spoken.
+fn query_says_version(uri: &Uri) -> bool {
+    let given = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("EIO=")));
+    matches!(given, Some("3" | "4"))
 }
 
 /// The token in the address of a client of Engine.IO 3, which has no other place for it across origins.

@@ -303,11 +303,14 @@ impl Drop for Registered {
 /// What is done with the session id when its session has been taken over.
 pub(super) type OnUpgraded = Box<dyn FnOnce(&str) + Send>;
 
+/// What is done when the websocket has gone before that.
+pub(super) type OnFailed = Box<dyn FnOnce() + Send>;
+
 /// A websocket takes over a session from long polling; see [`super::upgrade`].
 pub(super) struct Takeover {
     registered: Registered,
     attempt: Attempt,
-    on_upgraded: Option<OnUpgraded>,
+    then: Option<(OnUpgraded, OnFailed)>,
 }
 
 impl Takeover {
@@ -317,17 +320,28 @@ impl Takeover {
         sid: String,
         wire: &Arc<Wire>,
         attempt: Attempt,
-        on_upgraded: OnUpgraded,
+        then: (OnUpgraded, OnFailed),
     ) -> Option<Self> {
-        Some(Self { registered: wires.register(sid, wire)?, attempt, on_upgraded: Some(on_upgraded) })
+        Some(Self { registered: wires.register(sid, wire)?, attempt, then: Some(then) })
     }
 
     /// The engine has taken the session off long polling: what is queued now leaves by the websocket.
     fn complete(&mut self, wire: &Wire) {
-        let Some(on_upgraded) = self.on_upgraded.take() else { return };
+        let Some((on_upgraded, _)) = self.then.take() else { return };
         self.attempt.set_upgraded();
         wire.set_upgraded();
         on_upgraded(&self.registered.sid);
+    }
+}
+
+impl Drop for Takeover {
+    fn drop(&mut self) {
+        // Not while the program ends, when nothing can be started any more.
+        if let Some((_, on_failed)) = self.then.take()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            on_failed();
+        }
     }
 }
 

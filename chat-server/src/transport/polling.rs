@@ -74,7 +74,12 @@ impl SocketIoEndpoint {
             Err(refused) => return refused.into_response(),
         };
         let mut small = small(parts, Body::empty());
-        small.extensions_mut().insert(slot(handshake(parts, &self.app)));
+        let handshake = handshake(parts, &self.app);
+        if handshake.says_who() {
+            // Nothing more is waited for, and nothing more is kept.
+            admission.late.forget();
+        }
+        small.extensions_mut().insert(slot(handshake));
         small.extensions_mut().insert(Base::of(&parts.headers, &self.app.config));
         small.extensions_mut().insert(admission.clone());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;

@@ -31,6 +31,8 @@ pub(crate) struct Together<'a> {
     frames: &'a [&'a Frame],
     /// The position that follows them.
     position: Option<Position>,
+    /// Its client comes back with positions.
+    recovers: bool,
 }
 
 impl<'a> Together<'a> {
@@ -40,7 +42,7 @@ impl<'a> Together<'a> {
         let position = frames.iter().rev().find_map(|frame| frame.position_behind());
         let is_overwritten = || frames.last().is_some_and(|frame| frame.is_taken_for_position());
         let position = position.or_else(|| is_overwritten().then_some(told)).filter(|_| recovers);
-        Self { frames, position }
+        Self { frames, position, recovers }
     }
 
     /// All of them as websocket frames. A single event with its position is encoded once for everybody.
@@ -62,6 +64,10 @@ impl<'a> Together<'a> {
     pub(crate) fn emit(&self, socket: &SocketRef) -> Result<(), SendError> {
         match (self.frames, self.position) {
             ([frame], None) => socket.emit(frame.event, &frame.arguments()),
+            // There is no position that they could be parted from, and answers of Engine.IO 3 are not taken apart.
+            (frames, _) if !self.recovers => {
+                frames.iter().try_for_each(|frame| socket.emit(frame.event, &frame.arguments()))
+            }
             _ => socket.emit(EVENT, self),
         }
     }
