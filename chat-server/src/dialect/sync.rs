@@ -271,7 +271,10 @@ mod tests {
             decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
             Ok((Some(u64::MAX.to_string()), MOST))
         );
-        assert_eq!(decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#), Ok((Some("5f3a90c1-17".into()), 5)));
+        assert_eq!(
+            decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#),
+            Ok((Some("5f3a90c1-17".into()), 5))
+        );
         for since in [
             "\"\"",
             "\"-1\"",

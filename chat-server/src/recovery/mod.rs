@@ -57,8 +57,8 @@ use chat_core::store::StoreError;
 
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::ended::{EndedSessions, end_for_good};
-pub(crate) use self::pid::Pids;
 use self::pid::Began;
+pub(crate) use self::pid::Pids;
 pub(crate) use self::receipts::{Reached, Receipt, Receipts};
 use self::recent::Read;
 pub(crate) use self::recent::Recent;

@@ -41,9 +41,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-pub use self::backup::{
-    Lock, Snapshot, back_up, images_named, look_at, prepare_restored, unfinished_note,
-};
+pub use self::backup::{Lock, Snapshot, back_up, images_named, look_at, prepare_restored, unfinished_note};
 use self::epoch::HighWater;
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
@@ -516,7 +514,13 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(name).map_err(unavailable)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(name)
+        .map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -458,7 +458,8 @@ mod tests {
         }
         let checkpointer = connect(path, &options).unwrap();
         let beside = path.with_extension("lock");
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(beside);
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(beside);
         let kept = (Reserve::of(path, 0), HighWater::of(file.unwrap()));
         Writer::start(db, checkpointer, kept, AnswerOn::default()).unwrap()
     }
