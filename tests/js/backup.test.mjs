@@ -122,6 +122,33 @@ for (const [name, prepare] of Object.entries(WRITERS)) {
   }
 }
 
+for (const [name, prepare] of Object.entries(WRITERS)) {
+  test(`${name}: a page that comes back when its positions have been given again loads afresh`, async () => {
+    const family = await prepare(server);
+    const proxy = await startProxy(server);
+    const page = await open(io, proxy, family, { transports: ['websocket'] });
+    const [kept, lost, unseen, later] = [some(3), some(4), some(9), some(4)];
+    await sayAll(family, kept);
+    await backup();
+    await sayAll(family, lost);
+    await shows(page, [...kept, ...lost]);
+    await cut(proxy, page);
+    await server.stop();
+    await restored(place(), '--force');
+    await server.launch();
+    await sayAll(family, unseen);
+    await back(proxy, page);
+    assert.equal(page.recovered, false);
+    assert.deepEqual(await family.history(), [...kept, ...unseen], 'what it loads has all that is new');
+    page.texts.length = 0;
+    await sayAll(family, later);
+    await shows(page, later);
+    assert.deepEqual(page.texts, later);
+    closeSockets();
+    await proxy.close();
+  });
+}
+
 test('what was missed right after the restore is told although its position is that of something lost', async () => {
   const family = await FAMILIES.push(server);
   const proxy = await startProxy(server);
@@ -311,24 +338,33 @@ test('a backup is whole or not there, and only in a new or empty folder', async 
   await server.launch();
 });
 
-test('a copy of chat.db alone has everything once nothing was written for a second', async () => {
+test('a copy of chat.db alone has everything once nothing was written for a second, and is known to be older when put back', async () => {
   const family = await FAMILIES.push(server);
-  const page = await open(io, server, family, { transports: ['websocket'] });
-  const [kept, lost, later] = [some(3), some(4), some(6)];
+  const proxy = await startProxy(server);
+  const page = await open(io, proxy, family, { transports: ['websocket'] });
+  const [kept, lost, unseen, later] = [some(3), some(4), some(9), some(6)];
   await sayAll(family, kept);
   const database = path.join(server.dataDir, 'chat.db');
   await until(() => statSync(`${database}-wal`).size === 0, 'the empty log file');
   copyFileSync(database, place('chat.db'));
   await sayAll(family, lost);
   await shows(page, [...kept, ...lost]);
-  // Put back by hand, with nothing but cp: it is noticed that it is older.
-  await meanwhile([page], () => copyFileSync(place('chat.db'), database));
+  await cut(proxy, page);
+  await server.stop();
+  // By hand, with nothing but cp.
+  copyFileSync(place('chat.db'), database);
+  await server.launch();
+  // The positions that the page was told are given again while it is away.
+  await sayAll(family, unseen);
+  await back(proxy, page);
   assert.equal(page.recovered, false);
-  assert.deepEqual(await family.history(), kept);
+  assert.deepEqual(await family.history(), [...kept, ...unseen]);
   page.texts.length = 0;
   await sayAll(family, later);
   await shows(page, later);
   assert.deepEqual(page.texts, later);
+  closeSockets();
+  await proxy.close();
 });
 
 test('a folder that was put back as a whole is made known by restore --by-hand', async () => {
