@@ -280,9 +280,16 @@ test('not while a server runs, not over what is newer, and not from what is no b
   await server.stop();
   await refused([place()], /is newer than the backup: its log goes up to position 3/, /--force/);
   await refused([scratch], /is no backup/);
+  await restored(place(), '--force');
+  // An account is no change of the log, and as much of a loss.
+  await server.launch();
+  const zoe = await push.signup(server, 'zoe');
+  await server.stop();
+  await refused([place()], /is newer than the backup/);
   await refused([place('none')], /is no backup/);
   await server.launch();
-  assert.equal((await family.history()).length, 3, 'nothing was touched');
+  assert.equal((await family.history()).length, 2);
+  assert.equal((await zoe.login()).status, 200, 'nothing was touched');
 });
 
 test('what was there is kept aside, and what does not belong is not taken for part of the backup', async () => {

@@ -83,9 +83,9 @@ impl Pids {
     /// Where the session began, if the pid is one of ours, for this person and dialect, of this epoch, and not too old.
     pub(crate) fn read(&self, pid: &str, user: UserId, dialect: &Dialect, now: Timestamp) -> Option<Began> {
         let pid = BASE64_URL_SAFE_NO_PAD.decode(pid).ok()?;
-        let (form, length) = match pid.first()? {
-            &FORM => (FORM, CONTENT),
-            &FIRST_FORM => (FIRST_FORM, FIRST_CONTENT),
+        let (form, length) = match *pid.first()? {
+            FORM => (FORM, CONTENT),
+            FIRST_FORM => (FIRST_FORM, FIRST_CONTENT),
             _ => return None,
         };
         let (content, signature) = pid.split_at_checked(length)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{BUSY_TIMEOUT, DATABASE_FILE, SqliteOptions, connect, epoch, fault, lock, rows, schema};
 use crate::clock::Timestamp;
@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub epoch: Option<Epoch>,
     /// The last position of the log.
     pub position: Position,
-    /// When that change was made, if there is one and that is known.
+    /// When that change or an account was made, whichever was the last, if that is known.
     pub changed_at: Option<Timestamp>,
 }
 
@@ -162,8 +162,10 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn last_change_at(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let sql = "SELECT at FROM log ORDER BY position DESC LIMIT 1";
-    let at: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
+    // Accounts are not in the log.
+    let sql = "SELECT max(at) FROM (SELECT * FROM (SELECT at FROM log ORDER BY position DESC LIMIT 1)
+        UNION ALL SELECT max(created_at) FROM users UNION ALL SELECT max(updated_at) FROM users)";
+    let at: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;
     Ok(at.filter(|at| *at > 0).map(Timestamp::from_millis))
 }
 

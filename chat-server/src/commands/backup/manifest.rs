@@ -59,7 +59,7 @@ pub(crate) struct Database {
     pub(crate) layout: u32,
     /// The last position of its log.
     pub(crate) position: u64,
-    /// When that change was made, in milliseconds since 1970.
+    /// When that change or an account was made, whichever was the last, in milliseconds since 1970.
     pub(crate) changed_at: Option<i64>,
     /// The epoch of its log, in hexadecimal digits.
     pub(crate) epoch: Option<String>,
