@@ -23,6 +23,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
 use crate::directory::Directory;
+use crate::epoch::Epoch;
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event, Mention};
 use crate::history::Window;
@@ -47,6 +48,7 @@ pub struct Chat {
     background: Background,
     last_seen: LastSeen,
     newest: Newest,
+    epoch: tokio::sync::OnceCell<Epoch>,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -117,6 +119,7 @@ impl Chat {
             background: Background::default(),
             last_seen: LastSeen::default(),
             newest: Newest::default(),
+            epoch: tokio::sync::OnceCell::new(),
         }
     }
 

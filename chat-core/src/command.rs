@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::epoch::{Epoch, LogPosition};
 use crate::event::Delivery;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -108,7 +109,7 @@ pub enum Command {
     /// Read on in the log: every change that one is told of. Answered with [`Reply::Changes`].
     Sync {
         /// What came after this; none to learn where to begin.
-        since: Option<Position>,
+        since: Option<LogPosition>,
         /// At most so many.
         limit: usize,
     },
@@ -224,6 +225,8 @@ pub struct Changes {
     pub deliveries: Vec<Delivery>,
     /// Where to go on.
     pub next: Position,
+    /// Of which epoch all these positions are.
+    pub epoch: Option<Epoch>,
     /// Whether there is more of the log, though perhaps nothing for this person.
     pub more: bool,
     /// What was asked for is not known any more: everything has to be loaded afresh, and then followed from

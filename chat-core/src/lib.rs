@@ -60,6 +60,7 @@ pub mod codec;
 pub mod command;
 mod directory;
 mod email;
+pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod history;

@@ -229,7 +229,7 @@ impl App {
         let memory = Memory::new(config.memory_limit);
         let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
-            pids: Pids::new(&config.auth.secret, &config.auth.old_secrets),
+            pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),
             reads: FairSlots::new(READS_AT_ONCE, MOST_WAITING),
             long_work,
             ended: EndedSessions::default(),

@@ -36,7 +36,11 @@ pub fn connect_payload(text: &str) {
 /// # Panics
 /// When it is somebody's.
 pub fn pid(text: &str) {
-    let pids = crate::recovery::Pids::new(&Secret::new("a secret that no input can know".into()), &[]);
+    let pids = crate::recovery::Pids::new(
+        &Secret::new("a secret that no input can know".into()),
+        &[],
+        chat_core::epoch::Epoch { id: 1, renewals: 0 },
+    );
     let user = UserId::from_bytes([7; 12]);
     let dialect = crate::dialect::ALL[0];
     assert!(pids.read(text, user, dialect, Timestamp::from_millis(1_700_000_000_000)).is_none());

@@ -290,7 +290,7 @@ test('what is refused for good says why, is not sent again, and can be mended', 
   await anna.connected();
   await anna.at('send-error').waitFor();
   await anna.at('edit-unsent').click();
-  assert.equal(await anna.at('composer').inputValue(), long);
+  await until(async () => (await anna.at('composer').inputValue()) === long, 'the text to be edited');
   const short = text('shorter');
   await anna.write(short);
   await fenced(anna, bert, [next, short]);

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use chat_core::chat::Chat;
 use chat_core::clock::{Clock, Timestamp};
 use chat_core::codec::StoredCodec;
+use chat_core::epoch::Epoch;
 use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
@@ -626,6 +627,14 @@ impl ChangeLog for Driver {
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
         self.write("forget_before", 0, move |disk| now(disk.forget_before(at))).await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.read("epoch", 0, self.disk.store.epoch()).await
+    }
+
+    async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
+        self.write("renew_epoch", 0, move |disk| now(disk.renew_epoch())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -3,11 +3,12 @@
 use super::Chat;
 use super::decoding::Budget;
 use crate::command::Changes;
+use crate::epoch::{Epoch, LogPosition};
 use crate::error::{Error, ErrorKind};
 use crate::event::Delivery;
 use crate::id::UserId;
 use crate::model::Position;
-use crate::store::{LoggedChange, PersonalChanges};
+use crate::store::{LoggedChange, PersonalChanges, StoreError};
 
 /// So many changes are read at once.
 const AT_ONCE: usize = 64;
@@ -60,17 +61,28 @@ impl Chat {
         Ok(Some((deliveries, read_to)))
     }
 
+    /// The epoch of the log. It is read once: whoever renews it stops the servers first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.epoch.get_or_try_init(|| self.store.epoch()).await.copied()
+    }
+
     /// What is told of the log after `since`: see [`Command::Sync`](crate::command::Command::Sync).
     pub(super) async fn sync(
         &self,
         user: UserId,
-        since: Option<Position>,
+        since: Option<LogPosition>,
         limit: usize,
     ) -> Result<Changes, Error> {
+        let epoch = self.epoch().await?;
         let last = self.store.last_position().await?;
-        let reset = Changes { next: last, reset: true, ..Changes::default() };
+        let all = Changes { epoch: Some(epoch), ..Changes::default() };
+        let reset = Changes { next: last, reset: true, ..all.clone() };
+        let since = since.and_then(|since| epoch.own(since));
         let Some(since) = since.filter(|since| *since <= last) else { return Ok(reset) };
-        let mut answer = Changes { next: since, ..Changes::default() };
+        let mut answer = Changes { next: since, ..all };
         let mut budget = Budget::new(self.limits.answer_bytes);
         while answer.next < last && answer.deliveries.len() < limit {
             let wanted = AT_ONCE.min(limit - answer.deliveries.len());
@@ -104,6 +116,7 @@ mod tests {
     use crate::chat::Registration;
     use crate::command::{Actor, Command, Destination, Reply};
     use crate::model::{Content, PasswordHash, UserKey};
+    use crate::store::ChangeLog;
 
     async fn person(chat: &Chat, name: &str) -> UserId {
         let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
@@ -118,7 +131,7 @@ mod tests {
     }
 
     async fn sync(chat: &Chat, user: UserId, since: u64, limit: usize) -> Changes {
-        let command = Command::Sync { since: Some(Position(since)), limit };
+        let command = Command::Sync { since: Some(Position(since).into()), limit };
         let Reply::Changes(changes) = chat.execute(&Actor { user }, command).await.unwrap().reply else {
             panic!("sync is answered with changes")
         };
@@ -187,6 +200,28 @@ mod tests {
         }
         say(&chat, ann, bob, "and").await;
         assert_eq!(everything(&chat, bob, 1_000).await, (vec![1, 501, 502], 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_told_before_a_backup_was_put_back_is_a_reset() {
+        let store = Arc::new(crate::store::MemoryStore::new());
+        let chat = Chat::new(store.clone());
+        let [ann, bob] = [person(&chat, "ann").await, person(&chat, "bob").await];
+        for _ in 0..3 {
+            say(&chat, ann, bob, "hello").await;
+        }
+        assert!(!sync(&chat, ann, 2, 10).await.reset);
+        store.renew_epoch().await.unwrap();
+        // As after a restart.
+        let chat = Chat::new(store);
+        let fresh = sync(&chat, ann, 2, 10).await;
+        assert!(fresh.reset && fresh.deliveries.is_empty() && fresh.next == Position(3));
+        let since = Some(fresh.epoch.unwrap().at(Position(2)));
+        let command = Command::Sync { since, limit: 10 };
+        let Reply::Changes(changes) = chat.execute(&Actor { user: ann }, command).await.unwrap().reply else {
+            panic!("sync is answered with changes")
+        };
+        assert_eq!((changes.reset, changes.deliveries.len(), changes.next), (false, 1, Position(3)));
     }
 
     #[tokio::test]

@@ -110,6 +110,6 @@ pub async fn copy_to_mongodb(
         copied.count(&records);
         progress(&copied);
     }
-    import.finish(from.log_ends()?).await?;
+    import.finish(from.log_ends()?, from.epoch()?).await?;
     Ok(copied)
 }

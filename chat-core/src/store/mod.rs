@@ -32,6 +32,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::codec::Blob;
+use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -358,6 +359,13 @@ pub trait ChangeLog: Send + Sync {
     /// Forgets the changes before the first one that was made at `at` or later, but never the last of all, and returns
     /// the new [`Self::log_begin`]. What changed stays as it is; only the log gets shorter.
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError>;
+
+    /// The epoch of the log: the same for as long as nobody has put a backup in its place.
+    async fn epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Begins another epoch, and returns it: from now on nothing counts that was told of positions before. It is durable. For
+    /// those who have put back a backup, before anybody is served.
+    async fn renew_epoch(&self) -> Result<Epoch, StoreError>;
 
     /// Makes sure that all that was acknowledged is on disk and closes what needs closing; later calls fail
     /// with [`StoreError::Unavailable`]. Closing twice is fine.

@@ -93,7 +93,7 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
     let (app, ann) = app_of_one(&folder).await;
     let (most, most_of_one) = MOST_WAITING;
     let asked = |n: usize| match n % 2 {
-        0 => start(&app, nth(n), Command::Sync { since: Some(Position(0)), limit: 1 }),
+        0 => start(&app, nth(n), Command::Sync { since: Some(Position(0).into()), limit: 1 }),
         _ => start(&app, nth(n), Command::ListUnread { limit: 1 }),
     };
     let mut turns = Vec::new();

@@ -1,9 +1,11 @@
-//! What the program can do besides serving. Commands write their result to the standard output; none makes the data
-//! folder, and only `copy` opens a store.
+//! What the program can do besides serving. Commands write their result to the standard output; only `restore` makes the data
+//! folder, and only `copy` and `restore` open a store.
 
+mod backup;
 mod codec;
 #[cfg(feature = "mongodb")]
 mod copy;
+mod restore;
 
 use chat_server::config::Options;
 use clap::Subcommand;
@@ -21,6 +23,18 @@ pub(crate) enum Command {
     /// changes on the way, so pages go on where they were. Images stay in the data folder, and so does the secret.
     #[cfg(feature = "mongodb")]
     Copy(copy::Copy),
+    /// Save everything into a new folder, while the server runs
+    ///
+    /// Saves the database as it is at one moment, the images, the secret that the server keeps itself, and the files of
+    /// CHAT_CODEC_TABLES. Whoever can read the folder can read all messages. What is configured is not in it (JWT_SECRET, .env),
+    /// nor is MongoDB.
+    Backup(backup::Backup),
+    /// Put a backup in the place of what is there
+    ///
+    /// Stop the server first. The backup is verified before anything is touched. What is there is kept under another name beside
+    /// it; what is newer than the backup is only replaced with --force. Open pages load afresh what they show, and nobody is
+    /// logged out.
+    Restore(restore::Restore),
 }
 
 impl Command {
@@ -30,6 +44,8 @@ impl Command {
             Self::Codec(command) => command.run(options),
             #[cfg(feature = "mongodb")]
             Self::Copy(copy) => copy.run(options),
+            Self::Backup(backup) => backup.run(options),
+            Self::Restore(restore) => restore.run(options),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the events and routes that are the same in every family ask for in the same words: a place, a position, how much.
 
 use chat_core::command::Destination;
+use chat_core::epoch::LogPosition;
 use chat_core::model::{Position, UserKey};
 
 use super::wire::DecodeError;
@@ -39,6 +40,18 @@ pub(super) fn position(field: &'static str, text: Option<&str>) -> Result<Option
     let position = text.map(|text| digits(text).map(Position).ok_or(()));
     let expected = "a position as it was told, in digits";
     position.transpose().map_err(|()| DecodeError::WrongType { field, expected })
+}
+
+/// A position with the epoch it is of, as clients were told it.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn log_position(
+    field: &'static str,
+    text: Option<&str>,
+) -> Result<Option<LogPosition>, DecodeError> {
+    let position = text.map(str::parse).transpose();
+    position.map_err(|_| DecodeError::WrongType { field, expected: "a position as it was told" })
 }
 
 /// How much is asked for: `usually` when nothing is said, and never more than `most`.

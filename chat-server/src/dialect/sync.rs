@@ -7,7 +7,8 @@
 //! socket > sync {"since":"41"} (ack)   {"ok":true,"success":true,"changes":[…],"next":"42","more":false,"reset":false}
 //! ```
 //! `next` is what to ask for next; `more` says that there is more now. `reset` says that what came after `since` is not
-//! known any more (or that nothing was asked for): load everything afresh, and go on from `next`. Messages, rooms and
+//! known any more (or that nothing was asked for, or that a backup was put back since: positions are told with the log's
+//! [epoch](chat_core::epoch) from then on, as in `5f3a90c1-42`): load everything afresh, and go on from `next`. Messages, rooms and
 //! people come as they are now; a message that was deleted since has no content, and of many changes of one profile only the
 //! last is there. Only what the caller is told is looked at, so the way is short for who was away for long. The same in
 //! every dialect.
@@ -15,10 +16,10 @@
 use chat_core::command::{Changes, Command};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visibility};
+use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{self, position};
+use super::parameters;
 use super::wire::{Call, Count, DecodeError, Text};
 
 /// The event, and the one that answers it, in every dialect.
@@ -50,15 +51,19 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
 
 /// The command for these parameters.
 pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<Command, DecodeError> {
-    let since = position("since", since)?;
+    let since = parameters::log_position("since", since)?;
     Ok(Command::Sync { since, limit: parameters::limit(limit, USUALLY, MOST)? })
 }
 
 /// The answer, for the person who asked.
 pub(crate) fn answer(changes: &Changes, user: UserId) -> impl Serialize {
+    let told = |position: Position| match changes.epoch {
+        Some(epoch) => epoch.at(position).to_string(),
+        None => position.0.to_string(),
+    };
     SyncObject {
-        changes: changes.deliveries.iter().filter_map(|delivery| change(delivery, user)).collect(),
-        next: changes.next.0.to_string(),
+        changes: changes.deliveries.iter().filter_map(|delivery| change(delivery, user, &told)).collect(),
+        next: told(changes.next),
         more: changes.more,
         reset: changes.reset,
     }
@@ -151,7 +156,11 @@ struct UserObject<'a> {
     avatar: &'a str,
 }
 
-fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
+fn change<'a>(
+    delivery: &'a Delivery,
+    reader: UserId,
+    told: &impl Fn(Position) -> String,
+) -> Option<ChangeObject<'a>> {
     let what = match &delivery.event {
         Event::MessageSent(view) => What::MessageSent { message: message(&view.message) },
         Event::MessageDeleted(view) => What::MessageDeleted { message: message(&view.message) },
@@ -177,7 +186,7 @@ fn change(delivery: &Delivery, reader: UserId) -> Option<ChangeObject<'_>> {
         // Not in the log.
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
     };
-    Some(ChangeObject { position: delivery.position?.0.to_string(), what })
+    Some(ChangeObject { position: told(delivery.position?), what })
 }
 
 pub(super) fn message(message: &Message) -> MessageObject<'_> {
@@ -244,9 +253,9 @@ fn user(user: &User) -> UserObject<'_> {
 mod tests {
     use super::*;
 
-    fn decoded(packet: &str) -> Result<(Option<u64>, usize), String> {
+    fn decoded(packet: &str) -> Result<(Option<String>, usize), String> {
         match decode(&Call::parse(packet).unwrap()) {
-            Ok(Command::Sync { since, limit }) => Ok((since.map(|since| since.0), limit)),
+            Ok(Command::Sync { since, limit }) => Ok((since.map(|since| since.to_string()), limit)),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
@@ -257,10 +266,14 @@ mod tests {
         assert_eq!(decoded(r#"["sync"]"#), Ok((None, USUALLY)));
         assert_eq!(decoded(r#"["sync",null]"#), Ok((None, USUALLY)));
         assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, USUALLY)));
-        assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some(0), 5)));
+        assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some("0".into()), 5)));
         assert_eq!(
             decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
-            Ok((Some(u64::MAX), MOST))
+            Ok((Some(u64::MAX.to_string()), MOST))
+        );
+        assert_eq!(
+            decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#),
+            Ok((Some("5f3a90c1-17".into()), 5))
         );
         for since in [
             "\"\"",
@@ -268,6 +281,8 @@ mod tests {
             "\"+1\"",
             "\"1.0\"",
             "\"x\"",
+            "\"5f3a90c1-\"",
+            "\"00000000-1\"",
             "\"18446744073709551616\"",
             "1",
             "{\"$gt\":\"\"}",

@@ -57,6 +57,7 @@ use chat_core::store::StoreError;
 
 pub(crate) use self::cursor::{Cursor, Missing};
 pub(crate) use self::ended::{EndedSessions, end_for_good};
+use self::pid::Began;
 pub(crate) use self::pid::Pids;
 pub(crate) use self::receipts::{Reached, Receipt, Receipts};
 use self::recent::Read;
@@ -98,7 +99,7 @@ const ATTEMPTS: u32 = 5;
 
 /// Decides whether a session goes on or begins afresh.
 ///
-/// A pid that is forged, somebody else's, too old, or of a session that was ended on purpose, a position that does not exist yet, and more changes than are
+/// A pid that is forged, somebody else's, too old, of another [epoch](chat_core::epoch), or of a session that was ended on purpose, a position that does not exist yet, and more changes than are
 /// replayed all lead to a fresh session, whose page loads what it shows as at the first time.
 ///
 /// # Errors
@@ -121,7 +122,11 @@ pub(crate) async fn start(
     let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
     // Whoever has chosen to leave has no session to go on with.
     let known = known.filter(|(pid, _)| !app.auth.is_revoked(&pid::key(pid)));
-    if let Some((pid, began_at)) = known {
+    let offset = match &payload.offset {
+        Field::Text(offset) => offset.parse().ok().map(Position),
+        Field::Missing | Field::Other => None,
+    };
+    if let Some((pid, Began { position: began_at, stale })) = known {
         // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
         // that of its session before.
         let mut confirmed = None;
@@ -134,7 +139,14 @@ pub(crate) async fn start(
                 }
                 Reached::Between => None,
             },
-            Field::Text(offset) => offset.parse().ok().map(|at| began_at.max(Position(at))),
+            Field::Text(_) => match offset {
+                Some(at) if at == stale && stale > Position(0) => {
+                    // It was told nothing since, unless the log has come so far again and it was told just that.
+                    let is_ambiguous = at <= announced || exists(app, at).await?;
+                    (!is_ambiguous).then_some(began_at)
+                }
+                at => at.map(|at| began_at.max(at)),
+            },
             Field::Other => None,
         };
         if let Some(position) = position
@@ -149,7 +161,9 @@ pub(crate) async fn start(
             tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
     }
-    let pid = app.pids.issue(caller.user.id, dialect, announced, now);
+    // A position that is not there yet is of a future that was lost. The client keeps it until it is told another one.
+    let stale = offset.filter(|at| *at > announced).unwrap_or_default();
+    let pid = app.pids.issue(caller.user.id, dialect, Began { position: announced, stale }, now);
     Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default() })
 }
 

@@ -1,18 +1,20 @@
 //! The `pid`: what a client gives back to go on with its session.
 //!
-//! `socket.io-client` treats it as an opaque text. Ours says whose session it was, in which dialect, since when, and at
-//! which position it began, and is signed, so nothing has to be remembered: any node can take a session up, also after
+//! `socket.io-client` treats it as an opaque text. Ours says whose session it was, in which dialect, since when, in which
+//! [epoch](chat_core::epoch) of the log and at which position it began, and is signed, so nothing has to be remembered: any node can take a session up, also after
 //! a restart.
 //!
 //! When the secret is changed, pids that were signed with the old one stay good for as long as it verifies tokens:
 //! otherwise all pages would load afresh at the same moment. Afterwards such a pid is one of another server, and its
-//! session begins afresh, as after being away for too long.
+//! session begins afresh, as after being away for too long. So is one of another epoch: somebody has put back a backup, and
+//! what its session was told may never have been.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chat_core::clock::Timestamp;
+use chat_core::epoch::Epoch;
 use chat_core::id::UserId;
 use chat_core::model::Position;
 use hmac::{Hmac, Mac};
@@ -27,55 +29,66 @@ pub(crate) struct Pids {
     key: Hmac<Sha256>,
     /// These verify only.
     old: Vec<Hmac<Sha256>>,
+    /// Those of other epochs are none of ours.
+    epoch: Epoch,
+}
+
+/// Where a session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Began {
+    /// It had been told everything up to here.
+    pub(crate) position: Position,
+    /// What its client remembered then from a session before, of a future that was lost: a client gives that back until it is
+    /// told another position. 0 when there is none.
+    pub(crate) stale: Position,
 }
 
 /// How long after it was issued a session can be taken up. A page that is open for longer loads afresh once.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The first byte of every pid: the form of what follows.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
-/// Form, user, time in seconds, position, and something that no two have in common.
-const CONTENT: usize = 1 + 12 + 8 + 8 + 6;
+/// Form, user, time in seconds, position, stale position, epoch, and something that no two have in common.
+const CONTENT: usize = 1 + 12 + 8 + 8 + 8 + 8 + 6;
+
+/// The form from before there were epochs, without one and without a stale position. All of them are of the first epoch.
+const FIRST_FORM: u8 = 1;
+const FIRST_CONTENT: usize = 1 + 12 + 8 + 8 + 6;
 
 /// As much of the signature as is kept: 128 bits cannot be guessed.
 const SIGNATURE: usize = 16;
 
 impl Pids {
     /// Signs with a key made of the server's secret, which all nodes share.
-    pub(crate) fn new(secret: &Secret, old: &[Secret]) -> Self {
-        Self { key: signing_key(secret), old: old.iter().map(signing_key).collect() }
+    pub(crate) fn new(secret: &Secret, old: &[Secret], epoch: Epoch) -> Self {
+        Self { key: signing_key(secret), old: old.iter().map(signing_key).collect(), epoch }
     }
 
-    /// A pid for a session that begins now: everything up to `position` is not its business.
-    pub(crate) fn issue(
-        &self,
-        user: UserId,
-        dialect: &Dialect,
-        position: Position,
-        now: Timestamp,
-    ) -> String {
+    /// A pid for a session that begins now: everything up to its position is not its business.
+    pub(crate) fn issue(&self, user: UserId, dialect: &Dialect, began: Began, now: Timestamp) -> String {
         let mut pid = Vec::with_capacity(CONTENT + SIGNATURE);
         pid.push(FORM);
         pid.extend_from_slice(user.as_bytes());
         pid.extend_from_slice(&now.as_millis().div_euclid(1000).to_be_bytes());
-        pid.extend_from_slice(&position.0.to_be_bytes());
+        for number in [began.position.0, began.stale.0, self.epoch.id] {
+            pid.extend_from_slice(&number.to_be_bytes());
+        }
         pid.extend_from_slice(&rand::random::<[u8; 6]>());
         let signature = sign(&self.key, &pid, dialect).finalize().into_bytes();
         pid.extend_from_slice(&signature[..SIGNATURE]);
         BASE64_URL_SAFE_NO_PAD.encode(pid)
     }
 
-    /// Where the session began, if the pid is one of ours, for this person and dialect, and not too old.
-    pub(crate) fn read(
-        &self,
-        pid: &str,
-        user: UserId,
-        dialect: &Dialect,
-        now: Timestamp,
-    ) -> Option<Position> {
+    /// Where the session began, if the pid is one of ours, for this person and dialect, of this epoch, and not too old.
+    pub(crate) fn read(&self, pid: &str, user: UserId, dialect: &Dialect, now: Timestamp) -> Option<Began> {
         let pid = BASE64_URL_SAFE_NO_PAD.decode(pid).ok()?;
-        let (content, signature) = pid.split_at_checked(CONTENT)?;
+        let (form, length) = match *pid.first()? {
+            FORM => (FORM, CONTENT),
+            FIRST_FORM => (FIRST_FORM, FIRST_CONTENT),
+            _ => return None,
+        };
+        let (content, signature) = pid.split_at_checked(length)?;
         if signature.len() != SIGNATURE {
             return None;
         }
@@ -83,13 +96,21 @@ impl Pids {
         if !keys.any(|key| sign(key, content, dialect).verify_truncated_left(signature).is_ok()) {
             return None;
         }
-        let (&form, rest) = content.split_first()?;
-        let (whose, rest) = rest.split_first_chunk::<12>()?;
+        let (whose, rest) = content.get(1..)?.split_first_chunk::<12>()?;
         let (issued_at, rest) = rest.split_first_chunk()?;
-        let (position, _) = rest.split_first_chunk()?;
+        let (position, rest) = rest.split_first_chunk()?;
+        let position = Position(u64::from_be_bytes(*position));
         let issued_at = Timestamp::from_millis(i64::from_be_bytes(*issued_at).saturating_mul(1000));
-        let fits = form == FORM && whose == user.as_bytes() && now <= issued_at.after(LIFE);
-        fits.then(|| Position(u64::from_be_bytes(*position)))
+        if whose != user.as_bytes() || now > issued_at.after(LIFE) {
+            return None;
+        }
+        if form == FIRST_FORM {
+            return (self.epoch.renewals == 0).then_some(Began { position, stale: Position(0) });
+        }
+        let (stale, rest) = rest.split_first_chunk()?;
+        let (epoch, _) = rest.split_first_chunk()?;
+        let began = Began { position, stale: Position(u64::from_be_bytes(*stale)) };
+        (u64::from_be_bytes(*epoch) == self.epoch.id).then_some(began)
     }
 }
 
@@ -124,29 +145,65 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
     const ANN: UserId = UserId::from_bytes([7; 12]);
 
+    const EPOCH: Epoch = Epoch { id: 77, renewals: 0 };
+    const BEGAN: Began = Began { position: Position(42), stale: Position(50) };
+
     fn pids(secret: &str) -> Pids {
-        Pids::new(&Secret::new(secret.into()), &[])
+        Pids::new(&Secret::new(secret.into()), &[], EPOCH)
+    }
+
+    #[test]
+    fn a_pid_is_of_one_epoch() {
+        let camel = dialect::ALL[0];
+        let secret = Secret::new("s".into());
+        let pid = pids("s").issue(ANN, camel, BEGAN, NOW);
+        for epoch in [Epoch { id: 78, renewals: 0 }, Epoch { id: 78, renewals: 1 }] {
+            let later = Pids::new(&secret, &[], epoch);
+            assert_eq!(later.read(&pid, ANN, camel, NOW), None, "{epoch:?}");
+            let own = later.issue(ANN, camel, BEGAN, NOW);
+            assert_eq!(later.read(&own, ANN, camel, NOW), Some(BEGAN));
+            assert_eq!(pids("s").read(&own, ANN, camel, NOW), None, "{epoch:?}");
+        }
+    }
+
+    /// One that an older version has issued.
+    #[test]
+    fn a_pid_without_an_epoch_is_of_the_first() {
+        let camel = dialect::ALL[0];
+        let ours = pids("s");
+        let mut pid = vec![FIRST_FORM];
+        pid.extend_from_slice(ANN.as_bytes());
+        pid.extend_from_slice(&1_700_000_000_i64.to_be_bytes());
+        pid.extend_from_slice(&42_u64.to_be_bytes());
+        pid.extend_from_slice(&[5; 6]);
+        let signature = sign(&ours.key, &pid, camel).finalize().into_bytes();
+        pid.extend_from_slice(&signature[..SIGNATURE]);
+        let pid = BASE64_URL_SAFE_NO_PAD.encode(pid);
+        let began = Began { position: Position(42), stale: Position(0) };
+        assert_eq!(ours.read(&pid, ANN, camel, NOW), Some(began));
+        let renewed = Pids::new(&Secret::new("s".into()), &[], EPOCH.renewed());
+        assert_eq!(renewed.read(&pid, ANN, camel, NOW), None);
     }
 
     #[test]
     fn a_pid_outlives_the_secret_it_was_made_with() {
         let camel = dialect::ALL[0];
-        let pid = pids("old").issue(ANN, camel, Position(42), NOW);
-        let rotated = Pids::new(&Secret::new("new".into()), &[Secret::new("old".into())]);
-        assert_eq!(rotated.read(&pid, ANN, camel, NOW), Some(Position(42)));
-        let pid = rotated.issue(ANN, camel, Position(42), NOW);
+        let pid = pids("old").issue(ANN, camel, BEGAN, NOW);
+        let rotated = Pids::new(&Secret::new("new".into()), &[Secret::new("old".into())], EPOCH);
+        assert_eq!(rotated.read(&pid, ANN, camel, NOW), Some(BEGAN));
+        let pid = rotated.issue(ANN, camel, BEGAN, NOW);
         assert_eq!(pids("old").read(&pid, ANN, camel, NOW), None, "it does not sign");
-        assert_eq!(pids("new").read(&pid, ANN, camel, NOW), Some(Position(42)));
+        assert_eq!(pids("new").read(&pid, ANN, camel, NOW), Some(BEGAN));
     }
 
     #[test]
     fn a_pid_tells_where_its_session_began() {
         let (camel, push) = (dialect::ALL[0], dialect::ALL[1]);
         let pids = pids("s");
-        let pid = pids.issue(ANN, camel, Position(42), NOW);
-        assert_eq!(pids.read(&pid, ANN, camel, NOW), Some(Position(42)));
-        assert_eq!(pids.read(&pid, ANN, camel, NOW.after(LIFE)), Some(Position(42)));
-        assert_ne!(pid, pids.issue(ANN, camel, Position(42), NOW), "no two sessions have the same");
+        let pid = pids.issue(ANN, camel, BEGAN, NOW);
+        assert_eq!(pids.read(&pid, ANN, camel, NOW), Some(BEGAN));
+        assert_eq!(pids.read(&pid, ANN, camel, NOW.after(LIFE)), Some(BEGAN));
+        assert_ne!(pid, pids.issue(ANN, camel, BEGAN, NOW), "no two sessions have the same");
 
         assert_eq!(pids.read(&pid, ANN, camel, NOW.after(LIFE + Duration::from_secs(1))), None, "too old");
         assert_eq!(pids.read(&pid, ANN, push, NOW), None, "another dialect's");
@@ -158,7 +215,7 @@ mod tests {
     fn a_forged_pid_is_none() {
         let camel = dialect::ALL[0];
         let pids = pids("s");
-        let pid = pids.issue(ANN, camel, Position(42), NOW);
+        let pid = pids.issue(ANN, camel, BEGAN, NOW);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&pid).unwrap();
         for at in 0..bytes.len() {
             let mut forged = bytes.clone();

@@ -143,7 +143,7 @@ async fn the_log_a_sync_and_a_search_are_bounded_in_the_same_way() {
 
     let (mut since, mut told) = (Position(0), 0);
     loop {
-        let sync = Command::Sync { since: Some(since), limit: 1_000 };
+        let sync = Command::Sync { since: Some(since.into()), limit: 1_000 };
         let Reply::Changes(changes) = world.ask(sync).await else { panic!("changes") };
         assert!(world.decoded() <= LARGE + 6);
         told += changes.deliveries.len();

@@ -240,6 +240,22 @@ pub async fn a_shortened_log_stays_so(path: &Path, open: impl AsyncFn(&Path) -> 
     }
 }
 
+/// A log that is opened again is in the same epoch, also when that was renewed.
+pub async fn the_epoch_is_the_same_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let first = store.epoch().await.unwrap();
+        let [ann] = people(&*store, [1]).await;
+        room(&*store, 1, ann).await;
+        let store = again(store, end, &path, &open).await;
+        assert_eq!(store.epoch().await.unwrap(), first, "{end:?}");
+        let renewed = store.renew_epoch().await.unwrap();
+        let store = again(store, end, &path, &open).await;
+        assert_eq!(store.epoch().await.unwrap(), renewed, "{end:?}");
+        assert_ne!(renewed, first, "{end:?}");
+    }
+}
+
 /// A store in which nothing was written can be opened again, and is still empty.
 pub async fn an_unused_store_opens_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {

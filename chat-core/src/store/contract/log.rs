@@ -378,9 +378,32 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("changes_for", &store.changes_for(ann, Position(0), 1).await);
         assert_unavailable("count_changes_for", &store.count_changes_for(ann, Position(0), 1).await);
         assert_unavailable("log_begin", &store.log_begin().await);
+        assert_unavailable("epoch", &store.epoch().await);
+        assert_unavailable("renew_epoch", &store.renew_epoch().await);
         assert_unavailable("forget_before", &store.forget_before(at(1)).await);
         assert_unavailable("check", &store.check().await);
     }
+}
+
+/// The epoch is the same, whatever is written, until it is renewed; then it is another one, and everything else stays.
+pub async fn an_epoch_lasts_until_it_is_renewed(store: Arc<dyn Store>) {
+    let mut epoch = store.epoch().await.unwrap();
+    assert_eq!(epoch.renewals, 0, "a new log is in its first epoch");
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    append(&*store, new_message(1, conversation, ann)).await;
+    for renewals in 1..=3 {
+        assert_eq!(store.epoch().await.unwrap(), epoch);
+        let before = everything(&*store).await;
+        let renewed = store.renew_epoch().await.unwrap();
+        assert_ne!(renewed.id, epoch.id);
+        assert_eq!(renewed.renewals, renewals);
+        assert_eq!(everything(&*store).await, before, "nothing else has changed");
+        epoch = renewed;
+    }
+    let place = append(&*store, new_message(2, conversation, ann)).await;
+    assert_eq!(place.0, Position(2), "positions go on");
+    assert_eq!(store.epoch().await.unwrap(), epoch);
 }
 
 /// A store in which nothing happened can be closed too.

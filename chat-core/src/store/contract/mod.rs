@@ -181,6 +181,7 @@ macro_rules! __store_clauses {
             changes_of_one_profile_count_once
             a_shortened_log_says_so_to_each_person
             a_long_log_can_be_shortened
+            an_epoch_lasts_until_it_is_renewed
             reading_changes_nothing
             a_message_is_found_by_its_terms
             only_indexed_messages_are_found
@@ -223,6 +224,7 @@ macro_rules! __store_durability_clauses {
             last_seen_is_as_late_as_the_last_message
             a_shortened_log_stays_so
             an_index_is_there_again
+            the_epoch_is_the_same_again
             an_unused_store_opens_again
         }
     };

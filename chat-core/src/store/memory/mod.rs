@@ -17,6 +17,7 @@ use super::{
     NewRoom, PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -454,6 +455,16 @@ impl ChangeLog for MemoryStore {
             state.forgotten += 1;
         }
         Ok(Position(state.forgotten))
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        Ok(*self.open()?.epoch.get_or_insert_with(Epoch::first))
+    }
+
+    async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
+        let mut state = self.open()?;
+        let renewed = state.epoch.unwrap_or_else(Epoch::first).renewed();
+        Ok(*state.epoch.insert(renewed))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

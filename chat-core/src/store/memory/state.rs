@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::search::Index;
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
@@ -17,6 +18,8 @@ use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closed: bool,
+    /// Once somebody has asked for it.
+    pub(super) epoch: Option<Epoch>,
     /// In the order of creation.
     pub(super) accounts: Vec<Account>,
     /// From every folded key of a person to their index in `accounts`.

@@ -12,6 +12,7 @@ use super::collections::{self, COUNTERS};
 use super::commit::{end_sessions, read_counter};
 use super::faults::{self, Fault};
 use super::name_keys;
+use crate::epoch::Epoch;
 use crate::store::StoreError;
 
 /// How long the driver looks for a server that takes writes, if the URI does not say.
@@ -140,6 +141,8 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
         end_sessions(client, &read_counter(db).await?, None).await?;
         timeout(REGISTRATION, register()).await.unwrap_or_else(|_| Err(still_blocked()))?;
     }
+    // One that is there is not written, so nobody's transaction is waited for.
+    super::epoch::begin(db, Epoch::first()).await?;
     note_what_is_read(db).await?;
     note_profiles(db).await?;
     forget_old_writers(db, me).await?;

@@ -15,6 +15,7 @@ use super::collections::{
 };
 use super::documents::{self, Entry, Kind, number};
 use super::faults::Fault;
+use crate::epoch::Epoch;
 use crate::model::ConversationKind;
 use crate::store::copy::{CopiedConversation, LogEnds, LogEntry, Record};
 use crate::store::{NewMessage, NewRoom, StoreError};
@@ -69,7 +70,7 @@ impl<'a> MongoImport<'a> {
     }
 
     /// Opens the database to everybody.
-    pub(in crate::store) async fn finish(self, log: LogEnds) -> Result<(), StoreError> {
+    pub(in crate::store) async fn finish(self, log: LogEnds, epoch: Epoch) -> Result<(), StoreError> {
         self.patiently(async {
             let users = self.db.collection::<Document>(USERS);
             let last = users.find_one(doc! {}).sort(doc! { "place": -1 }).await?;
@@ -81,6 +82,7 @@ impl<'a> MongoImport<'a> {
                 "batches": (place >> documents::PLACE_BITS) + 1,
             };
             collections::note_profiles(self.db).await?;
+            super::epoch::set(self.db, epoch).await?;
             let counters = self.db.collection::<Document>(COUNTERS);
             let update = doc! { "$set": set, "$unset": { "importing": "" } };
             counters.update_one(doc! { "_id": "log" }, update).await?;

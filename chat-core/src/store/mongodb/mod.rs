@@ -85,6 +85,7 @@ mod collections;
 mod commit;
 mod connect;
 mod documents;
+mod epoch;
 mod faults;
 mod fields;
 #[cfg(feature = "sqlite")]
@@ -116,6 +117,7 @@ use super::{
     ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -347,6 +349,14 @@ impl ChangeLog for MongoStore {
             self.read(reads::delete_log(&self.db, begin)).await?;
         }
         self.log_begin().await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.read(epoch::read(&self.db)).await
+    }
+
+    async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
+        self.read(epoch::renew(&self.db)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, params};
 use super::rows::{self, Kind};
 use super::{SqliteOptions, connect, fault, lock, schema};
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{ClientId, NewUser, Position, Seq};
 use crate::store::StoreError;
@@ -84,6 +85,10 @@ impl SqliteExport {
     pub(in crate::store) fn log_ends(&self) -> Result<LogEnds, StoreError> {
         let ends = || Ok(LogEnds { begin: rows::log_begin(&self.db)?, last: rows::last_position(&self.db)? });
         ends().map_err(|error: rusqlite::Error| fault(&error))
+    }
+
+    pub(in crate::store) fn epoch(&self) -> Result<Epoch, StoreError> {
+        super::epoch::read(&self.db).map_err(|error| fault(&error))
     }
 
     fn read(&self) -> rusqlite::Result<(Vec<Record>, i64)> {

@@ -17,6 +17,8 @@
 //! # One process
 //! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
 
+mod backup;
+mod epoch;
 #[cfg(feature = "mongodb")]
 mod export;
 mod fingerprints;
@@ -39,6 +41,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+pub use self::backup::{Lock, Snapshot, back_up, images_named, look_at, prepare_restored, unfinished_note};
+use self::epoch::HighWater;
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
 use self::space::Reserve;
@@ -48,6 +52,7 @@ use super::{
     ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -147,6 +152,12 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         let lock = lock(path)?;
+        if unfinished_note(path).exists() {
+            return Err(StoreError::Refused(format!(
+                "{} was being restored from a backup, and that was not finished: run `chat-server restore` again",
+                path.display()
+            )));
+        }
         let reserve = Reserve::of(path, options.reserve_bytes);
         let prepare = || {
             let mut db = connect(path, &options)?;
@@ -161,13 +172,22 @@ impl SqliteStore {
             }
             prepared => prepared?,
         };
+        let unavailable = |error: std::io::Error| StoreError::Unavailable(error.to_string());
+        let mut high_water = HighWater::of(lock.try_clone().map_err(unavailable)?);
+        if high_water.is_ahead_of(&db).map_err(|error| fault(&error))? {
+            epoch::renew(&db).map_err(|error| fault(&error))?;
+            tracing::warn!(
+                "the database is older than the one that was here before: open pages will load afresh what they show"
+            );
+        }
+        high_water.note(&db);
         let long_readers = (0..LongReads::THREADS).map(|_| connect(path, &options));
         let long_readers = long_readers.collect::<Result<Vec<_>, _>>()?;
         let readers = (0..options.readers.max(1))
             .map(|_| connect(path, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            writer: Writer::start(db, connect(path, &options)?, reserve, options.answer_on)?,
+            writer: Writer::start(db, connect(path, &options)?, (reserve, high_water), options.answer_on)?,
             readers,
             next_reader: AtomicUsize::new(0),
             long_reads: LongReads::start(long_readers)?,
@@ -419,6 +439,14 @@ impl ChangeLog for SqliteStore {
         self.log_begin().await
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.read(epoch::read)
+    }
+
+    async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
+        self.writer.write(|writing| writing.renew_epoch()).await
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.closed.store(true, Ordering::Relaxed);
         self.writer.close();
@@ -486,7 +514,13 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(name).map_err(unavailable)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(name)
+        .map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::fingerprints::{self, Fingerprints};
 use super::rows::{self, Kind};
 use crate::clock::Timestamp;
+use crate::epoch::Epoch;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
@@ -142,6 +143,10 @@ impl<'a> Writing<'a> {
     }
 
     /// Writes something and leaves everything as it is.
+    pub(super) fn renew_epoch(&mut self) -> rusqlite::Result<Epoch> {
+        super::epoch::renew(self.db)
+    }
+
     pub(super) fn touch(&mut self) -> rusqlite::Result<()> {
         let nobodys = [0; 32];
         self.revoke_token(&nobodys, Timestamp::from_millis(0))?;

@@ -6,10 +6,10 @@ use crate::policy::name_key;
 use crate::store::StoreError;
 
 /// `PRAGMA application_id`: "chat" in ASCII, so that no other program's file is taken for ours.
-const APPLICATION_ID: i32 = 0x6368_6174;
+pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -135,6 +135,21 @@ const V6: &str = "
 ALTER TABLE users ADD COLUMN name_key TEXT;
 CREATE UNIQUE INDEX users_by_name_key ON users (name_key) WHERE name_key IS NOT NULL;
 ";
+
+/// The log's [epoch](crate::epoch): one row.
+const V7: &str = "
+CREATE TABLE epoch (
+    id       INTEGER NOT NULL,
+    renewals INTEGER NOT NULL
+) STRICT;
+INSERT INTO epoch VALUES (random(), 0);
+";
+
+/// The version that knows when each change was made.
+pub(super) const WITH_TIMES: u32 = 2;
+
+/// The version that has an epoch.
+pub(super) const WITH_EPOCH: u32 = 7;
 
 /// The version that knows keys of names.
 const WITH_NAME_KEYS: usize = 6;

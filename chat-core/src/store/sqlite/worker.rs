@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::AnswerOn;
+use super::epoch::HighWater;
 use super::health::Health;
 use super::ops::Writing;
 use super::space::{Reserve, available_bytes};
@@ -94,7 +95,7 @@ impl Writer {
     pub(super) fn start(
         db: Connection,
         checkpointer: Connection,
-        reserve: Reserve,
+        (reserve, high_water): (Reserve, HighWater),
         answer_on: AnswerOn,
     ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
@@ -103,7 +104,7 @@ impl Writer {
             let shared = shared.clone();
             move || {
                 let _closes = CloseAtEnd(shared.clone());
-                write_until_closed(Log::new(db, reserve, checkpoints), &shared, &answer_on);
+                write_until_closed(Log::new(db, reserve, high_water, checkpoints), &shared, &answer_on);
             }
         });
         let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -195,6 +196,7 @@ fn write_until_closed(mut log: Log, shared: &Shared, answer_on: &AnswerOn) {
         commit(&mut log, &mut state, &mut jobs, shared, answer_on);
         log.after_commit(shared);
     }
+    log.high_water.note(&log.db);
     // What is not copied now is copied at the next start.
     let _ = log.db.busy_timeout(Duration::from_millis(500));
     let _ = checkpoint(&log.db, "TRUNCATE");
@@ -205,6 +207,7 @@ struct Log {
     db: Connection,
     path: PathBuf,
     reserve: Reserve,
+    high_water: HighWater,
     checkpoints: Checkpointer,
     /// Pages in the log file after the last commit.
     pages: Arc<AtomicUsize>,
@@ -217,7 +220,7 @@ struct Log {
 }
 
 impl Log {
-    fn new(mut db: Connection, reserve: Reserve, checkpoints: Checkpointer) -> Self {
+    fn new(mut db: Connection, reserve: Reserve, high_water: HighWater, checkpoints: Checkpointer) -> Self {
         let pages = Arc::new(AtomicUsize::new(0));
         let hook = {
             let pages = pages.clone();
@@ -234,6 +237,7 @@ impl Log {
             db,
             path,
             reserve,
+            high_water,
             checkpoints,
             pages,
             checkpointed_at: 0,
@@ -246,6 +250,7 @@ impl Log {
     /// Has the log file copied when it has grown, and begun anew when that is done.
     fn after_commit(&mut self, shared: &Shared) {
         self.is_in_order = false;
+        self.high_water.note_now_and_then(&self.db);
         let limit = self.limit();
         if shared.restart_log.swap(false, Ordering::Relaxed) {
             // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint. Nobody waits
@@ -290,6 +295,7 @@ impl Log {
         self.is_being_copied = false;
         if shared.restart_log.swap(false, Ordering::Relaxed) && self.checkpoint_now("TRUNCATE") {
             self.reserve.fill();
+            self.high_water.note(&self.db);
             self.is_in_order = true;
         }
     }
@@ -451,7 +457,11 @@ mod tests {
             db.pragma_update(None, "max_page_count", most).unwrap();
         }
         let checkpointer = connect(path, &options).unwrap();
-        Writer::start(db, checkpointer, Reserve::of(path, 0), AnswerOn::default()).unwrap()
+        let beside = path.with_extension("lock");
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(beside);
+        let kept = (Reserve::of(path, 0), HighWater::of(file.unwrap()));
+        Writer::start(db, checkpointer, kept, AnswerOn::default()).unwrap()
     }
 
     /// The end of a task beside, which nothing tells of.

@@ -1,0 +1,44 @@
+//! The log's epoch: a document beside the counter, so that nobody waits for the counter because of it.
+
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+
+use super::collections::COUNTERS;
+use super::faults::Fault;
+use crate::epoch::Epoch;
+use crate::store::StoreError;
+
+const ID: &str = "epoch";
+
+/// Writes down an epoch unless there is one.
+pub(super) async fn begin(db: &Database, first: Epoch) -> Result<(), Fault> {
+    let counters = db.collection::<Document>(COUNTERS);
+    counters.update_one(doc! { "_id": ID }, doc! { "$setOnInsert": document(first) }).upsert(true).await?;
+    Ok(())
+}
+
+/// Puts one in the place of what is there.
+pub(super) async fn set(db: &Database, epoch: Epoch) -> Result<(), Fault> {
+    let counters = db.collection::<Document>(COUNTERS);
+    counters.update_one(doc! { "_id": ID }, doc! { "$set": document(epoch) }).upsert(true).await?;
+    Ok(())
+}
+
+pub(super) async fn read(db: &Database) -> Result<Epoch, Fault> {
+    let found = db.collection::<Document>(COUNTERS).find_one(doc! { "_id": ID }).await?;
+    let corrupt = || StoreError::Corrupt { what: "counter", id: ID.into() };
+    let found = found.ok_or_else(corrupt)?;
+    let (id, renewals) = (found.get_i64("id"), found.get_i64("renewals"));
+    let (Ok(id), Ok(renewals)) = (id, renewals) else { return Err(corrupt().into()) };
+    Ok(Epoch { id: id.cast_unsigned(), renewals: u32::try_from(renewals).map_err(|_| corrupt())? })
+}
+
+pub(super) async fn renew(db: &Database) -> Result<Epoch, Fault> {
+    let renewed = read(db).await?.renewed();
+    set(db, renewed).await?;
+    Ok(renewed)
+}
+
+fn document(epoch: Epoch) -> Document {
+    doc! { "id": epoch.id.cast_signed(), "renewals": i64::from(epoch.renewals) }
+}
