@@ -259,7 +259,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "DELETE FROM users WHERE username = 'cid'",
-        kinds: &["member", "message", "log entry"],
+        kinds: &["member", "message"],
         room: 2,
         users: 1,
         lost_positions: &[33],
