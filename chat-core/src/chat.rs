@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 pub use self::decoding::Work;
-use self::decoding::{Background, Budget};
+use self::decoding::{Background, Budget, take_turns};
 use self::last_seen::LastSeen;
 use self::newest::Newest;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::damage;
 use crate::directory::Directory;
 use crate::epoch::Epoch;
 use crate::error::Error;
@@ -289,7 +290,7 @@ impl Chat {
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
     /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`], though never none because of
     /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
-    /// user of a message that cannot be loaded) is an error.
+    /// user of a message that cannot be loaded) is an error where it is the first; otherwise what comes before it is answered.
     ///
     /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
     /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
@@ -312,8 +313,20 @@ impl Chat {
         let mut deliveries = Vec::with_capacity(changes.len());
         let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
-            let Some(delivery) = self.delivery(position, change, &mut budget).await? else { break };
-            deliveries.push(delivery);
+            match self.delivery(position, change, &mut budget).await {
+                Ok(Some(delivery)) => deliveries.push(delivery),
+                Ok(None) => break,
+                Err(error) => {
+                    if damage::is_damage(&error) {
+                        damage::report(&self.store.place(), "log", &position.0, &error);
+                        // What comes before it is not lost with it.
+                        if !deliveries.is_empty() {
+                            break;
+                        }
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(Some(deliveries))
     }
@@ -446,43 +459,71 @@ impl Chat {
     ) -> Result<History, Error> {
         let Some(conversation) = self.find(actor, of).await? else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
-        let (mut stored, mut has_more) = self.store.history(conversation.id, window, include_deleted).await?;
         // From the end at which the window begins, so that what finds no room is what the next page begins with.
         let newest_first = !matches!(window, Window::After { .. });
-        if newest_first {
-            stored.reverse();
-        }
-        // A page has few speakers, so each is looked up once.
-        let mut people: Vec<(Arc<User>, Option<Arc<User>>)> = Vec::new();
-        let mut messages = Vec::with_capacity(stored.len());
+        // A page has few speakers, so each is looked up once. Of some there is no account any more.
+        let mut people: Vec<(UserId, Option<Speaker>)> = Vec::new();
+        let mut messages = Vec::new();
         let mut budget = Budget::new(self.limits.answer_bytes);
-        for stored in stored {
-            let known = people.iter().find(|(sender, _)| sender.id == stored.sender).cloned();
-            let (sender, recipient) = match known {
-                Some(known) => known,
-                None => {
-                    let sender = self.directory.user(stored.sender).await?;
-                    let recipient = self.directory.recipient(&conversation, stored.sender).await?;
-                    people.push((sender.clone(), recipient.clone()));
-                    (sender, recipient)
+        let mut next = window;
+        let has_more = 'pages: loop {
+            let (mut stored, has_more) = self.store.history(conversation.id, next, include_deleted).await?;
+            if newest_first {
+                stored.reverse();
+            }
+            let (count, mut last) = (stored.len(), None);
+            let before = messages.len();
+            for stored in stored {
+                let (id, sender) = (stored.id, stored.sender);
+                last = Some(stored.seq);
+                let known =
+                    people.iter().find(|(person, _)| *person == sender).map(|(_, known)| known.clone());
+                let speaker = match known {
+                    Some(known) => known,
+                    None => {
+                        let found = self.speaker(&conversation, sender).await;
+                        let found = damage::sound(&*self.store, found, "messages", &id)?;
+                        people.push((sender, found.clone()));
+                        found
+                    }
+                };
+                let Some((sender, recipient)) = speaker else { continue };
+                let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
+                match damage::sound(&*self.store, decoded, "messages", &id)? {
+                    Some(Some(message)) => messages.push(MessageView { message, sender, recipient }),
+                    Some(None) => break 'pages true,
+                    None => {}
                 }
+            }
+            let left_out = count - (messages.len() - before);
+            let missing = window.limit().saturating_sub(messages.len());
+            let Some(last) = last.filter(|_| has_more && left_out > 0 && missing > 0) else { break has_more };
+            // What was left out takes nobody's place: a page that ended there would be the last that is asked for.
+            next = match window {
+                Window::Latest { .. } | Window::Before { .. } => Window::Before { seq: last, limit: missing },
+                Window::After { .. } => Window::After { seq: last, limit: missing },
+                // These are found by counting, damaged or not.
+                Window::Page { .. } => break has_more,
             };
-            let Some(message) = self.decode_within(stored, &mut budget).await? else {
-                has_more = true;
-                break;
-            };
-            messages.push(MessageView { message, sender, recipient });
-        }
+            take_turns().await;
+        };
         if newest_first {
             messages.reverse();
         }
         Ok(History { messages, has_more })
     }
 
+    /// Who says something in a conversation, and to whom.
+    async fn speaker(&self, conversation: &Conversation, sender: UserId) -> Result<Speaker, Error> {
+        let recipient = self.directory.recipient(conversation, sender).await?;
+        Ok((self.directory.user(sender).await?, recipient))
+    }
+
     async fn chat_partners(&self, actor: UserId, limit: usize) -> Result<Outcome, Error> {
         let mut users = Vec::new();
         for id in self.store.chat_partners(actor, limit).await? {
-            users.push(self.shown(self.directory.user(id).await?));
+            let user = self.directory.user(id).await;
+            users.extend(damage::sound(&*self.store, user, "users", &id)?.map(|user| self.shown(user)));
         }
         Ok(quietly(Reply::Users(users)))
     }
@@ -627,6 +668,9 @@ impl Chat {
         Ok(view.map(|view| to_members(position, &conversation, event(view))))
     }
 }
+
+/// Somebody, and to whom they speak.
+type Speaker = (Arc<User>, Option<Arc<User>>);
 
 /// What is meant by a destination.
 enum Place {

@@ -58,6 +58,7 @@ pub mod chat;
 pub mod clock;
 pub mod codec;
 pub mod command;
+mod damage;
 mod directory;
 mod email;
 pub mod epoch;

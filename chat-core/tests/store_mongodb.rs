@@ -558,3 +558,93 @@ async fn names_from_before_there_were_keys_stay_and_are_taken() {
         store.close().await.expect("closing must work");
     }
 }
+
+/// One damaged document takes nothing else with it, and an inspection names it.
+#[tokio::test]
+#[ignore = "needs a server in MONGO_TEST_URI: ./test starts one"]
+async fn a_damaged_document_is_left_out_and_named() {
+    use std::sync::Arc;
+
+    use chat_core::codec::HuffmanCodec;
+    use chat_core::store::inspect::{Finding, Inspection};
+    use chat_core::store::mongodb::MongoInspector;
+
+    const MESSAGES: &str = "chat_messages";
+    let seventh = || doc! { "seq": 7_i64 };
+    let nothing =
+        mongodb::bson::Binary { subtype: mongodb::bson::spec::BinarySubtype::Generic, bytes: vec![] };
+    // What is damaged, how, as what it is named, and which of the messages, members and users are left out.
+    let cases = [
+        (MESSAGES, seventh(), doc! {}, "", (0, 0, 0)),
+        (MESSAGES, seventh(), doc! { "sender": "somebody" }, "message", (1, 0, 0)),
+        (MESSAGES, seventh(), doc! { "body": "spoilt" }, "message", (1, 0, 0)),
+        (MESSAGES, seventh(), doc! { "encoding": 99 }, "message", (1, 0, 0)),
+        (MESSAGES, seventh(), doc! { "created_at": "then" }, "message", (1, 0, 0)),
+        // These are read by the store, and judged above it.
+        (MESSAGES, seventh(), doc! { "sender": object_id(&person(9)) }, "message", (0, 0, 0)),
+        (MESSAGES, seventh(), doc! { "encoding": 1, "body": nothing }, "message", (0, 0, 0)),
+        (MESSAGES, seventh(), doc! { "image": 7 }, "message", (0, 0, 0)),
+        ("chat_users", doc! { "_id": object_id(&person(1)) }, doc! { "full_name": 7 }, "user", (0, 0, 1)),
+        (
+            "chat_members",
+            doc! { "_id.user": object_id(&person(1)) },
+            doc! { "role": "king" },
+            "member",
+            (0, 1, 0),
+        ),
+        (
+            "chat_members",
+            doc! { "_id.user": object_id(&person(1)) },
+            doc! { "read_seq": 99_i64 },
+            "read mark",
+            (0, 0, 0),
+        ),
+        ("chat_log", doc! { "_id": 13_i64 }, doc! { "kind": "unknown" }, "log entry", (0, 0, 0)),
+        ("chat_conversations", doc! {}, doc! { "last_seq": 99_i64 }, "conversation", (0, 0, 0)),
+    ];
+    for (collection, which, spoil, kind, (messages, members, users)) in cases {
+        let scratch = Scratch::new();
+        let store = scratch.open().await;
+        for n in 0..2 {
+            store.create_user(account(n, &format!("n{n}"))).await.expect("an account");
+        }
+        let conversation = Load::conversation(&*store).await;
+        for n in 0..12 {
+            store.append(message(conversation, 0, n)).await.expect("a message");
+        }
+        store.mark_read(conversation, person(1), None, Timestamp::from_millis(1)).await.expect("a mark");
+        if !spoil.is_empty() {
+            let documents = scratch.database().await.collection::<Document>(collection);
+            let spoilt = documents.update_one(which, doc! { "$set": &spoil }).await.expect("a change");
+            assert_eq!(spoilt.modified_count, 1, "{spoil}");
+        }
+        let mut found = Vec::new();
+        {
+            let tell = |finding: &Finding| found.push(finding.clone());
+            let mut inspection = Inspection::new(Arc::new(HuffmanCodec::new()), tell);
+            let inspector = MongoInspector::open(&scratch.uri()).await.expect("an inspector");
+            inspector.run(&mut inspection).await.expect("a look");
+        }
+        assert!(found.iter().all(|finding| finding.kind == kind), "{spoil}: {found:#?}");
+        assert_eq!(found.is_empty(), kind.is_empty(), "{spoil}");
+
+        let (mut seqs, mut window) = (Vec::new(), Window::Latest { limit: 2 });
+        loop {
+            let (page, has_more) = store.history(conversation, window, true).await.expect("a page");
+            seqs.splice(0..0, page.iter().map(|message| message.seq.0));
+            if !has_more {
+                break;
+            }
+            window = Window::Before { seq: page[0].seq, limit: 2 };
+        }
+        let there: Vec<u32> = (1..=12).filter(|seq| messages == 0 || *seq != 7).collect();
+        assert_eq!(seqs, there, "{spoil}");
+        assert_eq!(store.users(9).await.expect("people").len(), 2 - users, "{spoil}");
+        let opened = store.conversation(conversation).await.expect("a conversation").expect("it is there");
+        assert_eq!(opened.members.len(), 2 - members, "{spoil}");
+        store.chat_partners(person(1), 9).await.expect("partners");
+        store.unread(person(1), 9).await.expect("counts");
+        store.changes_for(person(1), Position(7), 9).await.expect("changes");
+        store.append(message(conversation, 0, 12)).await.expect("it goes on");
+    }
+}

@@ -26,17 +26,18 @@ fn main() -> std::process::ExitCode {
     let dotenv = dotenv::read::<Cli>();
     let Cli { command, options } = Cli::parse();
     chat_server::logging::start(&options.log, options.log_format == "json");
+    let failure = command.as_ref().map_or(std::process::ExitCode::FAILURE, commands::Command::failure);
     let done = match (dotenv, command) {
         // Half of it would be another server: with another secret, in another place, as if for development.
         (Err(problem), _) => Err(format!("the file .env: {problem}").into()),
         (Ok(_), Some(command)) => command.run(&options),
-        (Ok(taken), None) => serve(&options, &taken),
+        (Ok(taken), None) => serve(&options, &taken).map(|()| std::process::ExitCode::SUCCESS),
     };
     match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("chat-server: {error}");
-            std::process::ExitCode::FAILURE
+            failure
         }
     }
 }

@@ -356,3 +356,15 @@ fn the_help_names_every_variable_and_no_secret() {
     }
     assert!(!help.contains("hush"), "{help}");
 }
+
+#[test]
+fn check_says_when_it_could_not_look() {
+    for (store, reason) in
+        [("sqlite:nowhere.db", "nowhere.db"), ("memory:", "memory:"), ("elsewhere", "CHAT_STORE")]
+    {
+        let output = run(&["--store", store, "check"], "");
+        assert_eq!(output.status.code(), Some(2), "{store}");
+        assert!(output.stdout.is_empty());
+        assert!(String::from_utf8_lossy(&output.stderr).contains(reason), "{store}: {output:?}");
+    }
+}

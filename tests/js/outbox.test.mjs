@@ -8,7 +8,7 @@ import { noise } from './support/images.mjs';
 import { text, unique } from './support/names.mjs';
 import { DOWN, startProxy } from './support/proxy.mjs';
 import { startServer } from './support/server.mjs';
-import { once } from './support/wait.mjs';
+import { once, until } from './support/wait.mjs';
 import { closeBrowser, openBrowser, Window } from './support/window.mjs';
 
 let server;

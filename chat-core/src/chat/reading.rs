@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Chat, quietly, to_members};
 use crate::command::{Destination, Outcome, ReadMark, ReadUpTo, Reply, Unread};
+use crate::damage;
 use crate::error::Error;
 use crate::event::{Delivery, Event};
 use crate::id::{ConversationId, MessageId, UserId};
@@ -63,8 +64,14 @@ impl Chat {
     pub(super) async fn unread(&self, actor: UserId, limit: usize) -> Result<Vec<Unread>, Error> {
         let mut unread = Vec::new();
         for count in self.store.unread(actor, limit).await? {
-            let conversation = self.directory.conversation(count.conversation).await?;
-            let other = self.directory.recipient(&conversation, actor).await?;
+            let id = count.conversation;
+            let found = async {
+                let conversation = self.directory.conversation(id).await?;
+                let other = self.directory.recipient(&conversation, actor).await?;
+                Ok((conversation, other))
+            };
+            let found = damage::sound(&*self.store, found.await, "conversations", &id)?;
+            let Some((conversation, other)) = found else { continue };
             unread.push(Unread {
                 conversation,
                 other,

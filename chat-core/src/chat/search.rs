@@ -1,10 +1,13 @@
 //! Searching: first the index is brought up to date, then it is asked.
 
+use std::iter::Peekable;
+
 use super::Chat;
 use super::decoding::{Budget as Room, MAX_DECODED_BYTES, take_turns};
 use crate::codec::DecodeError;
 use crate::command::Destination;
-use crate::error::{Error, ErrorKind};
+use crate::damage;
+use crate::error::Error;
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::{MessageView, Seq};
@@ -85,14 +88,9 @@ impl Chat {
                 break;
             }
             (last, looked_at) = (Some(position), looked_at + 1);
-            match view {
-                Ok(view) => found.messages.extend(view),
-                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                // It could be read when it was indexed. It must not hide all the others.
-                Err(error) => {
-                    tracing::warn!(message.id = %id, %error, "a message that was found cannot be read");
-                }
-            }
+            // It could be read when it was indexed. It must not hide all the others.
+            let view = damage::sound(&*self.store, view, "messages", &id)?;
+            found.messages.extend(view.flatten());
         }
         found.next = last.filter(|_| more || looked_at < count);
         Ok(found)
@@ -155,24 +153,26 @@ impl Chat {
                 return Ok(Brought::Spent);
             }
             let window = Window::After { seq: at, limit: READ };
-            let (messages, _) = self.store.history(progress.conversation, window, true).await?;
-            let mut unread = messages.as_slice();
-            if unread.is_empty() {
+            let (messages, has_more) = self.store.history(progress.conversation, window, true).await?;
+            // Those that the store left out as damaged have no terms, and must not shift those of others.
+            let read_to = messages.last().map_or(at, |message| message.seq);
+            let end = if has_more { read_to } else { progress.last.max(read_to) };
+            if end <= at {
                 return Ok(Brought::Stuck);
             }
+            let mut unread = messages.iter().peekable();
             // What was read goes into the index before more is read.
-            while !unread.is_empty() {
+            while at < end {
                 if budget.is_spent() {
                     return Ok(Brought::Spent);
                 }
-                let batch = self.next_batch(unread, budget).await;
+                let batch = self.next_batch(&mut unread, (at, end), budget).await;
                 if batch.is_empty() {
                     return Ok(Brought::Stuck);
                 }
-                let count = batch.len();
-                let expected = Seq(at.0 + count as u32);
+                let expected = Seq(at.0 + batch.len() as u32);
                 match self.store.index(progress.conversation, at, batch).await? {
-                    Some(end) if end == expected => (at, unread) = (end, &unread[count..]),
+                    Some(end) if end == expected => at = end,
                     // Somebody else has gone on with it.
                     Some(end) if end > at => {
                         at = end;
@@ -185,13 +185,23 @@ impl Chat {
         Ok(Brought::UpToDate)
     }
 
-    /// The terms of the first of these messages: as many as go into the index at once, up to the first that cannot be read
-    /// for now.
-    async fn next_batch(&self, messages: &[StoredMessage], budget: &mut Budget) -> Vec<Terms> {
+    /// The terms of the messages between these places: as many as go into the index at once, up to the first that cannot be
+    /// read for now.
+    async fn next_batch(
+        &self,
+        messages: &mut Peekable<std::slice::Iter<'_, StoredMessage>>,
+        (after, end): (Seq, Seq),
+        budget: &mut Budget,
+    ) -> Vec<Terms> {
         let (mut batch, mut count) = (Vec::new(), 0);
         budget.batches -= 1;
-        for message in messages.iter().take(BATCH) {
+        for place in (after.0 + 1..=end.0).take(BATCH) {
+            let Some(message) = messages.peek().filter(|message| message.seq == Seq(place)) else {
+                batch.push(Terms::default());
+                continue;
+            };
             let Some((terms, bytes)) = self.terms(message).await else { break };
+            messages.next();
             count += terms.len();
             batch.push(terms);
             budget.spend(bytes);

@@ -3,6 +3,7 @@
 use super::Chat;
 use super::decoding::Budget;
 use crate::command::Changes;
+use crate::damage;
 use crate::epoch::{Epoch, LogPosition};
 use crate::error::{Error, ErrorKind};
 use crate::event::Delivery;
@@ -43,7 +44,12 @@ impl Chat {
         changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
         let (mut deliveries, mut passed) = (Vec::with_capacity(changes.len()), position);
         for LoggedChange { position: at, change } in changes {
-            let delivery = match self.delivery(at, change, budget).await {
+            let delivery = self.delivery(at, change, budget).await.inspect_err(|error| {
+                if damage::is_damage(error) {
+                    damage::report(&self.store.place(), "log", &at.0, error);
+                }
+            });
+            let delivery = match delivery {
                 Ok(Some(delivery)) => delivery,
                 Ok(None) => return Ok(Some((deliveries, passed))),
                 // What is in the way is asked for alone the next time.

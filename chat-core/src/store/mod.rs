@@ -15,6 +15,8 @@
 //!   for anything before; changes are committed in the order in which they were handed over. So somebody who polls
 //!   several futures once each, in order, has them committed together and in that order.
 //! - Absence is `None`, never an error.
+//! - **A damaged record is alone.** Lists leave out what is not what was written, go on behind it, and are as long as without
+//!   it; only whoever asks for that very record is told [`StoreError::Corrupt`]. It is named in the log once.
 //!
 //! # Writing a driver
 //! Implement the five traits, then let the clauses judge: `chat_core::store::contract` (feature `contract`)
@@ -44,6 +46,7 @@ use crate::model::{
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 mod copy;
+pub mod inspect;
 pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
@@ -373,6 +376,11 @@ pub trait ChangeLog: Send + Sync {
 
     /// Whether reading and writing work at this moment.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Where everything is kept, as whoever looks after it knows it: a file, the name of a database. Holds no secret.
+    fn place(&self) -> String {
+        "memory".into()
+    }
 }
 
 /// A change and its place in the log.

@@ -1,11 +1,14 @@
 //! What the program can do besides serving. Commands write their result to the standard output; only `restore` makes the data
-//! folder, and only `copy` and `restore` open a store.
+//! folder, only `copy` and `restore` write to a store, and only `backup` and `check` read one that a server uses.
 
 mod backup;
+mod check;
 mod codec;
 #[cfg(feature = "mongodb")]
 mod copy;
 mod restore;
+
+use std::process::ExitCode;
 
 use chat_server::config::Options;
 use clap::Subcommand;
@@ -13,6 +16,12 @@ use clap::Subcommand;
 /// A command of the program.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Look for damaged records in the store and the media folder
+    ///
+    /// Goes over everything of the configured store (CHAT_STORE and so on) and names every damaged record, one line each, with
+    /// where it is, what is wrong and how to mend it, and their number at the end. Nothing is changed, and a server may be
+    /// running. Exit code: 0 when all is well, 1 when something is damaged, 2 when it could not look.
+    Check(check::Check),
     /// Measure the compression on messages and files of your own
     #[command(subcommand)]
     Codec(codec::CodecCommand),
@@ -39,13 +48,24 @@ pub(crate) enum Command {
 
 impl Command {
     /// Carries it out. The error is for the operator, and never shows what somebody has written.
-    pub(crate) fn run(&self, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    pub(crate) fn run(&self, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self {
-            Self::Codec(command) => command.run(options),
+            Self::Check(check) => return check.run(options),
+            Self::Codec(command) => command.run(options)?,
             #[cfg(feature = "mongodb")]
-            Self::Copy(copy) => copy.run(options),
-            Self::Backup(backup) => backup.run(options),
-            Self::Restore(restore) => restore.run(options),
+            Self::Copy(copy) => copy.run(options)?,
+            Self::Backup(backup) => backup.run(options)?,
+            Self::Restore(restore) => restore.run(options)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What it ends with when it fails.
+    pub(crate) fn failure(&self) -> ExitCode {
+        match self {
+            // 1 is for what is damaged.
+            Self::Check(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
         }
     }
 }

@@ -270,7 +270,8 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
                 continue;
             }
             Err(error) if singly > 0 => {
-                tracing::error!(position = missing.after.0 + 1, %error, "a change cannot be read");
+                // It was named when it was read; every session that comes back meets it.
+                tracing::debug!(position = missing.after.0 + 1, %error, "a change cannot be read");
                 // It will never be readable; those behind it must not wait for ever.
                 session.pass(Position(missing.after.0 + 1));
                 singly -= 1;

@@ -64,7 +64,7 @@ pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
     Ok(Connected { client, db, session, me })
 }
 
-async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {
+pub(super) async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {
     let mut options = ClientOptions::parse(uri).await.map_err(|error| {
         if matches!(*error.kind, mongodb::error::ErrorKind::DnsResolve { .. }) {
             return StoreError::Unavailable(format!("MongoDB: {}", error.kind));
@@ -104,7 +104,7 @@ async fn refuse_without_transactions(db: &Database) -> Result<(), Fault> {
 }
 
 /// What a newer version has made, or what was not finished.
-async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
+pub(super) async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
     let Ok(counter) = read_counter(db).await else { return Ok(()) };
     let problem = match counter.get_i64("version") {
         Ok(version) if version > VERSION => {

@@ -47,6 +47,10 @@ impl Kind {
         Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
     }
 
+    pub(super) fn is_about_message(self) -> bool {
+        matches!(self, Self::MessageDeleted | Self::MessageRestored)
+    }
+
     fn from_word(word: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
     }

@@ -84,12 +84,14 @@ mod changes;
 mod collections;
 mod commit;
 mod connect;
+mod damage;
 mod documents;
 mod epoch;
 mod faults;
 mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
+mod inspect;
 mod name_keys;
 mod personal;
 mod reads;
@@ -111,6 +113,7 @@ use self::commit::Committer;
 use self::faults::Fault;
 #[cfg(feature = "sqlite")]
 pub(super) use self::import::MongoImport;
+pub use self::inspect::MongoInspector;
 use self::writer::Writer;
 use super::{
     Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
@@ -369,5 +372,9 @@ impl ChangeLog for MongoStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.read(reads::check(&self.db)).await?;
         self.writer.write(changes::Nothing).await
+    }
+
+    fn place(&self) -> String {
+        format!("MongoDB database {}", self.db.name())
     }
 }

@@ -7,6 +7,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::collections::{LOG, MEMBERS, MESSAGES, USERS};
+use super::damage::skip;
 use super::documents::{self, Entry, Kind, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
@@ -129,13 +130,15 @@ async fn find(
         let fields = Reading::new("user", changed.current());
         let position = Position(fields.int("profile_position")?.unsigned_abs());
         (count, read_to) = (count + 1, position);
+        let read = || Ok((fields.moment("updated_at")?, UserId::from_bytes(fields.id("_id")?)));
+        let Some((at, user)) = skip(db, USERS, changed.current(), read())? else { continue };
         let entry = Entry {
             position,
-            at: fields.moment("updated_at")?,
+            at,
             kind: Kind::ProfileUpdated,
             message: None,
             room: None,
-            user: Some(UserId::from_bytes(fields.id("_id")?)),
+            user: Some(user),
             role: None,
             seq: None,
         };
@@ -221,7 +224,8 @@ async fn conversations_of(db: &Database, user: UserId) -> Result<Vec<Conversatio
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     let mut mine = Vec::new();
     while cursor.advance().await? {
-        mine.push(documents::read_member(cursor.current())?.0);
+        let doc = cursor.current();
+        mine.extend(skip(db, MEMBERS, doc, documents::read_member(doc))?.map(|(id, ..)| id));
     }
     Ok(mine)
 }

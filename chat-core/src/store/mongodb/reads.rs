@@ -10,14 +10,15 @@ use mongodb::{Collection, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::commit::read_counter;
+use super::damage::skip;
 use super::documents::{self, Entry, Kind, folded, number, object_id};
 use super::faults::Fault;
-use super::fields::Reading;
+use super::fields::{Reading, as_seq};
 use super::transaction::pair_of;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, Pair, PasswordHash, Position, Seq, User, UserKey};
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window that holds more bytes of bodies than this ends early.
@@ -59,11 +60,12 @@ pub(super) async fn users(db: &Database, most: usize) -> Result<Vec<User>, Fault
         return Ok(Vec::new());
     }
     let all = raw(db, USERS);
-    let find = all.find(doc! {}).sort(doc! { "place": 1 });
-    let mut cursor = find.limit(limit(most)).batch_size(batch_size(most)).await?;
+    // Without a limit there: damaged ones do not count.
+    let mut cursor = all.find(doc! {}).sort(doc! { "place": 1 }).batch_size(batch_size(most)).await?;
     let mut users = Vec::new();
-    while cursor.advance().await? {
-        users.push(documents::read_user(cursor.current())?.0);
+    while users.len() < most && cursor.advance().await? {
+        let doc = cursor.current();
+        users.extend(skip(db, USERS, doc, documents::read_user(doc))?.map(|(user, _)| user));
     }
     Ok(users)
 }
@@ -76,7 +78,8 @@ pub(super) async fn revoked_tokens(
         raw(db, REVOKED_TOKENS).find(doc! { "until_millis": { "$gt": now.as_millis() } }).await?;
     let mut tokens = Vec::new();
     while cursor.advance().await? {
-        tokens.push(documents::read_revocation(cursor.current())?);
+        let doc = cursor.current();
+        tokens.extend(skip(db, REVOKED_TOKENS, doc, documents::read_revocation(doc))?);
     }
     Ok(tokens)
 }
@@ -97,7 +100,9 @@ async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conv
     let mut cursor =
         raw(db, MEMBERS).find(of).sort(doc! { "_id.conversation": 1, "place": 1 }).batch_size(10_000).await?;
     while cursor.advance().await? {
-        conversation.members.push(documents::read_member(cursor.current())?.1);
+        let doc = cursor.current();
+        let member = skip(db, MEMBERS, doc, documents::read_member(doc))?;
+        conversation.members.extend(member.map(|(_, member, _)| member));
     }
     Ok(Some(conversation))
 }
@@ -109,7 +114,9 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
     let mut ids = Vec::new();
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     while cursor.advance().await? {
-        ids.push(object_id(documents::read_member(cursor.current())?.0.as_bytes()));
+        let doc = cursor.current();
+        let member = skip(db, MEMBERS, doc, documents::read_member(doc))?;
+        ids.extend(member.map(|(id, ..)| object_id(id.as_bytes())));
     }
     let directs = doc! {
         "_id": { "$in": ids },
@@ -122,7 +129,9 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
     let mut cursor = find.limit(limit(most).saturating_add(1)).await?;
     let mut partners = Vec::new();
     while partners.len() < most && cursor.advance().await? {
-        let pair = pair_of(&documents::read_conversation(cursor.current())?);
+        let doc = cursor.current();
+        let Some(found) = skip(db, CONVERSATIONS, doc, documents::read_conversation(doc))? else { continue };
+        let pair = pair_of(&found);
         partners.extend(pair.and_then(|pair| pair.other(user)).filter(|other| *other != user));
     }
     Ok(partners)
@@ -139,6 +148,44 @@ pub(super) async fn history(
     window: Window,
     include_deleted: bool,
 ) -> Result<(Vec<StoredMessage>, bool), Fault> {
+    let newest_first = !matches!(window, Window::After { .. });
+    let (mut messages, mut next) = (Vec::new(), window);
+    // Damaged messages take nobody's place; only pages by number are found by counting them.
+    let has_more = loop {
+        let page = page(db, id, next, include_deleted).await?;
+        messages.extend(page.messages);
+        let missing = window.limit().saturating_sub(messages.len());
+        let Some(end) = page.end.filter(|_| page.has_more && page.has_left_out && missing > 0) else {
+            break page.has_more;
+        };
+        next = match window {
+            Window::Latest { .. } | Window::Before { .. } => Window::Before { seq: end, limit: missing },
+            Window::After { .. } => Window::After { seq: end, limit: missing },
+            Window::Page { .. } => break page.has_more,
+        };
+    };
+    if newest_first {
+        messages.reverse();
+    }
+    Ok((messages, has_more))
+}
+
+/// Some messages, from the end at which the window begins.
+struct Page {
+    messages: Vec<StoredMessage>,
+    /// Whether there is anything behind `end`.
+    has_more: bool,
+    has_left_out: bool,
+    /// The place of the last one, damaged or not, if that can be read.
+    end: Option<Seq>,
+}
+
+async fn page(
+    db: &Database,
+    id: ConversationId,
+    window: Window,
+    include_deleted: bool,
+) -> Result<Page, Fault> {
     let newest_first = !matches!(window, Window::After { .. });
     let mut filter = doc! { "conversation": object_id(id.as_bytes()) };
     match window {
@@ -158,21 +205,23 @@ pub(super) async fn history(
         .batch_size(batch_size(most + 1))
         .build();
     let mut cursor = raw(db, MESSAGES).find(filter).with_options(options).await?;
-    let mut messages = Vec::with_capacity(most.min(64));
-    let (mut has_more, mut bytes) = (false, 0);
+    let (mut messages, mut end) = (Vec::with_capacity(most.min(64)), None);
+    let (mut has_more, mut bytes, mut count) = (false, 0, 0);
     while cursor.advance().await? {
-        if messages.len() == most || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
+        if count == most || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
             has_more = true;
             break;
         }
-        let message = documents::read_message(cursor.current())?.message;
-        bytes += message.body.bytes.len();
-        messages.push(message);
+        count += 1;
+        let doc = cursor.current();
+        end = Reading::new("message", doc).field("seq", as_seq).ok().flatten();
+        if let Some(found) = skip(db, MESSAGES, doc, documents::read_message(doc))? {
+            bytes += found.message.body.bytes.len();
+            messages.push(found.message);
+        }
     }
-    if newest_first {
-        messages.reverse();
-    }
-    Ok((messages, has_more))
+    let has_left_out = messages.len() < count;
+    Ok(Page { messages, has_more, has_left_out, end })
 }
 
 pub(super) async fn last_position(db: &Database) -> Result<Position, Fault> {

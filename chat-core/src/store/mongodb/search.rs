@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::collections::{CONVERSATIONS, INDEXED, MEMBERS, MESSAGES, TERMS};
 use super::commit::{commit_transaction, pause};
+use super::damage::skip;
 use super::documents::{self, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
@@ -177,18 +178,23 @@ async fn progress_of(db: &Database, user: UserId) -> Result<Vec<SearchProgress>,
     let mut ids: Vec<Bson> = Vec::new();
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     while cursor.advance().await? {
-        ids.push(object_id(documents::read_member(cursor.current())?.0.as_bytes()).into());
+        let doc = cursor.current();
+        let member = skip(db, MEMBERS, doc, documents::read_member(doc))?;
+        ids.extend(member.map(|(id, ..)| Bson::from(object_id(id.as_bytes()))));
     }
     let mut indexed = HashMap::new();
     let mut cursor = raw(db, INDEXED).find(doc! { "_id": { "$in": ids.clone() } }).await?;
     while cursor.advance().await? {
-        indexed.extend([read_indexed(cursor.current())?]);
+        indexed.extend(skip(db, INDEXED, cursor.current(), read_indexed(cursor.current()))?);
     }
     let spoken_in = doc! { "_id": { "$in": ids }, "last_seq": { "$gt": 0_i64 } };
     let mut cursor = raw(db, CONVERSATIONS).find(spoken_in).sort(doc! { "latest": -1 }).await?;
     let mut progress = Vec::new();
     while cursor.advance().await? {
-        let (conversation, last) = documents::read_end(cursor.current())?;
+        let doc = cursor.current();
+        let Some((conversation, last)) = skip(db, CONVERSATIONS, doc, documents::read_end(doc))? else {
+            continue;
+        };
         let indexed = indexed.get(&conversation).copied().unwrap_or_default();
         progress.push(SearchProgress { conversation, indexed, last });
     }
@@ -382,8 +388,9 @@ async fn undeleted(
     let mut cursor = raw(db, MESSAGES).find(not_deleted(found)).await?;
     let mut messages = HashMap::new();
     while cursor.advance().await? {
-        let message = documents::read_message(cursor.current())?.message;
-        messages.insert(message.id, message);
+        let doc = cursor.current();
+        let found = skip(db, MESSAGES, doc, documents::read_message(doc))?;
+        messages.extend(found.map(|found| (found.message.id, found.message)));
     }
     Ok(messages)
 }

@@ -14,6 +14,7 @@ use mongodb::bson::{RawDocumentBuf, doc};
 
 use super::PATIENCE;
 use super::collections::{CONVERSATIONS, MEMBERS, MESSAGES};
+use super::damage::skip;
 use super::documents::{self, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
@@ -85,8 +86,8 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
     let mut marks = HashMap::new();
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     while cursor.advance().await? {
-        let (id, _, mark) = documents::read_mark(cursor.current())?;
-        marks.insert(id, mark);
+        let doc = cursor.current();
+        marks.extend(skip(db, MEMBERS, doc, documents::read_mark(doc))?.map(|(id, _, mark)| (id, mark)));
     }
     let read_up_to = match marks.values().any(Option::is_none) {
         true => counter_field(db, "read_up_to").await?,
@@ -98,8 +99,12 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
     let mut cursor = conversations.find(filter).sort(doc! { "latest": -1 }).batch_size(10_000).await?;
     let mut candidates = Vec::new();
     while cursor.advance().await? {
-        let (id, last) = documents::read_end(cursor.current())?;
-        let latest = Reading::new("conversation", cursor.current()).int("latest")?;
+        let doc = cursor.current();
+        let read = || {
+            let pair = pair_of(&documents::read_conversation(doc)?);
+            Ok((documents::read_end(doc)?, Reading::new("conversation", doc).int("latest")?, pair))
+        };
+        let Some(((id, last), latest, pair)) = skip(db, CONVERSATIONS, doc, read())? else { continue };
         let mark = match marks.get(&id).copied().flatten() {
             Some(mark) => Mark::At(mark),
             None => Mark::UpTo(read_up_to),
@@ -112,7 +117,6 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
         if is_read {
             continue;
         }
-        let pair = pair_of(&documents::read_conversation(cursor.current())?);
         // Notes to oneself are read.
         if pair.is_none_or(|pair| pair.other(user) != Some(user)) {
             candidates.push(Candidate { id, mark, last });

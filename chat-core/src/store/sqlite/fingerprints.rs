@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use rusqlite::{Connection, params};
 
+use super::damage::skip;
 use super::rows::{self, Kind};
 use crate::id::UserId;
 use crate::model::Fingerprint;
@@ -81,7 +82,10 @@ impl Fingerprints {
         let mut rows = select.query(params![FINGERPRINTS_KEPT as i64, Kind::MessageSent as u8])?;
         let mut newest_first = Vec::new();
         while let Some(row) = rows.next()? {
-            let (place, sender, fingerprint): (i64, [u8; 12], i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let read = || Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            // Nobody could send anything if one message of them all were in the way.
+            let Some((place, sender, fingerprint)) = skip(db, "messages", row, 0, read())? else { continue };
+            let (place, sender, fingerprint): (i64, [u8; 12], i64) = (place, sender, fingerprint);
             let fingerprint = Fingerprint(fingerprint.cast_unsigned());
             newest_first.push((key(UserId::from_bytes(sender), place >> 32, fingerprint), place));
         }

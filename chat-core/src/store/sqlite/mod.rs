@@ -18,11 +18,13 @@
 //! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
 
 mod backup;
+mod damage;
 mod epoch;
 #[cfg(feature = "mongodb")]
 mod export;
 mod fingerprints;
 mod health;
+mod inspect;
 mod ops;
 mod personal;
 mod rows;
@@ -45,6 +47,7 @@ pub use self::backup::{Lock, Snapshot, back_up, images_named, look_at, prepare_r
 use self::epoch::HighWater;
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
+pub use self::inspect::SqliteInspector;
 use self::space::Reserve;
 use self::worker::Writer;
 use super::{
@@ -52,6 +55,7 @@ use super::{
     ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
+use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -220,7 +224,16 @@ impl SqliteStore {
 
     /// Takes note of damage that was met.
     fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
-        read.inspect_err(|error| self.writer.health().could_not_read(error))
+        read.map_err(|error| {
+            self.writer.health().could_not_read(&error);
+            match error {
+                StoreError::Corrupt { what, id } => {
+                    let id = format!("{id} (in {}; {REMEDY})", self.path.display());
+                    StoreError::Corrupt { what, id }
+                }
+                error => error,
+            }
+        })
     }
 
     fn read<T>(&self, read: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -231,7 +244,7 @@ impl SqliteStore {
         let count = self.readers.len();
         let free = (0..count).find_map(|i| self.readers[(first + i) % count].try_lock());
         let db = free.unwrap_or_else(|| self.readers[first % count].lock());
-        self.noting(read(&db).map_err(|error| fault(&error)))
+        self.noting(read(&db).map_err(|error| fault_of_read(&error)))
     }
 }
 
@@ -463,6 +476,10 @@ impl ChangeLog for SqliteStore {
         }
         self.writer.health().check()
     }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
 }
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
@@ -504,7 +521,9 @@ impl LongReads {
     ) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".into());
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let job = Box::new(move |db: &Connection| drop(reply.send(read(db).map_err(|error| fault(&error)))));
+        let job = Box::new(move |db: &Connection| {
+            drop(reply.send(read(db).map_err(|error| fault_of_read(&error))))
+        });
         self.queue.send(job).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
@@ -559,6 +578,14 @@ fn is_out_of_room(error: &rusqlite::Error) -> bool {
     code.is_some_and(|code| code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
 }
 
+/// The same of reading: what is out of range there is nobody's request.
+fn fault_of_read(error: &rusqlite::Error) -> StoreError {
+    if damage::is_of_row(error) {
+        return StoreError::Corrupt { what: "row", id: damage::reason(error) };
+    }
+    fault(error)
+}
+
 /// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
 fn fault(error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
@@ -573,6 +600,9 @@ fn fault(error: &rusqlite::Error) -> StoreError {
         // Trying again does not help, so it must not pass for a database that is away.
         rusqlite::Error::InvalidColumnType(column, _, kind) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: of type {kind}") }
+        }
+        rusqlite::Error::Utf8Error(column, _) => {
+            StoreError::Corrupt { what: "row", id: format!("column {column}: not UTF-8") }
         }
         error => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

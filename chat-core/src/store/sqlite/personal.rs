@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::damage::skip;
 use super::fault;
 use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
 use crate::id::{ConversationId, UserId};
@@ -131,7 +132,7 @@ pub(super) fn count(
         && counted < limit
     {
         // Those of rooms they are in again are counted.
-        let room: Option<[u8; 12]> = row.get(1)?;
+        let room: Option<[u8; 12]> = skip(db, "log", row, 0, row.get(1))?.flatten();
         counted += u64::from(room.is_none_or(|room| !mine.contains(&ConversationId::from_bytes(room))));
     }
     Ok(Some(counted.min(limit)))
@@ -143,12 +144,13 @@ fn conversations(db: &Connection, user: UserId, after: i64) -> rusqlite::Result<
     let mut mine = Vec::new();
     while let Some(row) = rows.next()? {
         let key: i64 = row.get(0)?;
+        let Some(id) = skip(db, "conversations", row, 0, row.get(1))? else { continue };
         let last = row.get::<_, Option<i64>>(2)?;
         let sent = match last {
             Some(last) => first_after(&mut look, key, last, after)?.map(|first| (first, last)),
             None => None,
         };
-        mine.push(Mine { id: ConversationId::from_bytes(row.get(1)?), sent });
+        mine.push(Mine { id: ConversationId::from_bytes(id), sent });
     }
     Ok(mine)
 }

@@ -3,6 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::damage::{is_of_row, skip};
 use super::fault;
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
@@ -117,9 +118,16 @@ pub(super) fn user(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<(U
 }
 
 pub(super) fn users(db: &Connection, limit: usize) -> rusqlite::Result<Vec<User>> {
-    let mut select = db.prepare_cached(&format!("SELECT {USER} FROM users ORDER BY key LIMIT ?"))?;
-    let rows = select.query_map([limit as i64], |row| read_user(row).map(|(user, _)| user))?;
-    rows.collect()
+    // Without a limit in SQL: damaged ones do not count. It is walked over in the order of the table itself.
+    let mut select = db.prepare_cached(&format!("SELECT {USER}, key FROM users ORDER BY key"))?;
+    let mut rows = select.query([])?;
+    let mut users = Vec::new();
+    while users.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        users.extend(skip(db, "users", row, 9, read_user(row))?.map(|(user, _)| user));
+    }
+    Ok(users)
 }
 
 pub(super) fn revoked_tokens(
@@ -127,9 +135,13 @@ pub(super) fn revoked_tokens(
     now: Timestamp,
 ) -> rusqlite::Result<Vec<([u8; 32], Timestamp)>> {
     let mut select = db.prepare_cached("SELECT fingerprint, until FROM revoked_tokens WHERE until > ?")?;
-    let rows =
-        select.query_map([now.as_millis()], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))?;
-    rows.collect()
+    let mut rows = select.query([now.as_millis()])?;
+    let mut tokens = Vec::new();
+    while let Some(row) = rows.next()? {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)));
+        tokens.extend(skip(db, "revoked_tokens", row, 0, read(row))?);
+    }
+    Ok(tokens)
 }
 
 pub(super) fn direct(db: &Connection, pair: Pair) -> rusqlite::Result<Option<Conversation>> {
@@ -141,46 +153,52 @@ pub(super) fn conversation(db: &Connection, id: ConversationId) -> rusqlite::Res
 }
 
 fn read_conversation(db: &Connection, column: &str, value: &[u8]) -> rusqlite::Result<Option<Conversation>> {
-    let sql =
-        format!("SELECT key, id, pair, name, visibility, created_at FROM conversations WHERE {column} = ?");
+    let sql = format!("SELECT {CONVERSATION} FROM conversations WHERE {column} = ?");
     let mut select = db.prepare_cached(&sql)?;
-    let found = select
-        .query_row([value], |row| {
-            let kind = match row.get::<_, Option<[u8; 24]>>(2)? {
-                Some(pair) => ConversationKind::Direct { pair: read_pair(&pair) },
-                None => ConversationKind::Room(RoomInfo {
-                    name: row.get(3)?,
-                    visibility: match row.get::<_, u8>(4)? {
-                        0 => Visibility::Public,
-                        1 => Visibility::Private,
-                        _ => return Err(unreadable(4, "visibility")),
-                    },
-                }),
-            };
-            let conversation = Conversation {
-                id: ConversationId::from_bytes(row.get(1)?),
-                kind,
-                members: Vec::new(),
-                created_at: Timestamp::from_millis(row.get(5)?),
-            };
-            Ok((row.get::<_, i64>(0)?, conversation))
-        })
-        .optional()?;
-    let Some((key, mut conversation)) = found else { return Ok(None) };
-    let sql = "SELECT user, role, joined_at FROM members WHERE conversation = ? ORDER BY key";
+    let found = select.query_row([value], |row| Ok((row.get(0)?, read_conversation_row(row)?))).optional()?;
+    let Some((key, mut conversation)): Option<(i64, Conversation)> = found else { return Ok(None) };
+    let sql = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? ORDER BY key";
     let mut select = db.prepare_cached(sql)?;
-    let members = select.query_map([key], |row| {
-        Ok(Member {
-            user: UserId::from_bytes(row.get(0)?),
-            role: read_role(row.get(1)?).ok_or_else(|| unreadable(1, "role"))?,
-            joined_at: Timestamp::from_millis(row.get(2)?),
-        })
-    })?;
-    conversation.members = members.collect::<Result<_, _>>()?;
+    let mut rows = select.query([key])?;
+    while let Some(row) = rows.next()? {
+        conversation.members.extend(skip(db, "members", row, 3, read_member(row))?);
+    }
     Ok(Some(conversation))
 }
 
-fn read_pair(bytes: &[u8; 24]) -> Pair {
+pub(super) const CONVERSATION: &str = "key, id, pair, name, visibility, created_at";
+
+/// A conversation without its members.
+pub(super) fn read_conversation_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    let kind = match row.get::<_, Option<[u8; 24]>>(2)? {
+        Some(pair) => ConversationKind::Direct { pair: read_pair(&pair) },
+        None => ConversationKind::Room(RoomInfo {
+            name: row.get(3)?,
+            visibility: match row.get::<_, u8>(4)? {
+                0 => Visibility::Public,
+                1 => Visibility::Private,
+                _ => return Err(unreadable(4, "visibility")),
+            },
+        }),
+    };
+    Ok(Conversation {
+        id: ConversationId::from_bytes(row.get(1)?),
+        kind,
+        members: Vec::new(),
+        created_at: Timestamp::from_millis(row.get(5)?),
+    })
+}
+
+/// Of user, role and when they came.
+pub(super) fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        user: UserId::from_bytes(row.get(0)?),
+        role: read_role(row.get(1)?).ok_or_else(|| unreadable(1, "role"))?,
+        joined_at: Timestamp::from_millis(row.get(2)?),
+    })
+}
+
+pub(super) fn read_pair(bytes: &[u8; 24]) -> Pair {
     let half = |at: usize| {
         let mut id = [0; 12];
         id.copy_from_slice(&bytes[at..at + 12]);
@@ -194,8 +212,8 @@ pub(super) fn read_role(code: u8) -> Option<Role> {
 }
 
 pub(super) fn chat_partners(db: &Connection, user: UserId, limit: usize) -> rusqlite::Result<Vec<UserId>> {
-    let sql = "SELECT pair FROM (
-            SELECT c.pair AS pair, (
+    let sql = "SELECT pair, key FROM (
+            SELECT c.pair AS pair, c.key AS key, (
                 SELECT m.position FROM messages m
                 WHERE m.place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295 AND m.deleted_at IS NULL
                 ORDER BY m.place DESC LIMIT 1
@@ -210,7 +228,8 @@ pub(super) fn chat_partners(db: &Connection, user: UserId, limit: usize) -> rusq
         if partners.len() == limit {
             break;
         }
-        let other = read_pair(&row.get(0)?).other(user);
+        let Some(pair) = skip(db, "conversations", row, 1, row.get(0))? else { continue };
+        let other = read_pair(&pair).other(user);
         partners.extend(other.filter(|other| *other != user));
     }
     Ok(partners)
@@ -296,18 +315,28 @@ pub(super) fn history(
          LIMIT ? OFFSET ?"
     );
     let limit = window.limit();
+    // Damaged messages have no room on a page, but those of pages by number do: otherwise the next one would begin
+    // elsewhere.
+    let (most_rows, most_messages) = match window {
+        Window::Page { .. } => (limit as i64 + 1, limit),
+        Window::Latest { .. } | Window::Before { .. } | Window::After { .. } => (-1, limit),
+    };
     let mut select = db.prepare_cached(&sql)?;
     let base = key << 32;
-    let skip = i64::try_from(window.skip()).unwrap_or(i64::MAX);
-    let mut rows = select.query(params![base | from, base | to, limit as i64 + 1, skip])?;
+    let to_skip = i64::try_from(window.skip()).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![base | from, base | to, most_rows, to_skip])?;
     let mut messages = Vec::with_capacity(limit.min(64));
-    let (mut has_more, mut bytes) = (false, 0);
+    let (mut has_more, mut bytes, mut left_out) = (false, 0, 0);
     while let Some(row) = rows.next()? {
-        if messages.len() == limit || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
+        let counted = if most_rows < 0 { messages.len() } else { messages.len() + left_out };
+        if counted == most_messages || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
             has_more = true;
             break;
         }
-        let message = read_message(row, id)?;
+        let Some(message) = skip(db, "messages", row, 0, read_message(row, id))? else {
+            left_out += 1;
+            continue;
+        };
         bytes += message.body.bytes.len();
         messages.push(message);
     }
@@ -352,6 +381,10 @@ pub(super) fn changes_after(
             Ok(None) => break,
             // It is an error when somebody asks for it first; what comes before it is not lost with it.
             Err(error) if !changes.is_empty() && matches!(fault(&error), StoreError::Corrupt { .. }) => break,
+            Err(error) if is_of_row(&error) => {
+                super::damage::report(db, "log", &(position.0 + 1), &error);
+                return Err(error);
+            }
             Err(error) => return Err(error),
         }
     }

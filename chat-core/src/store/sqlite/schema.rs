@@ -170,6 +170,24 @@ fn give_name_keys(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Whether a file that is only read has the tables of this version.
+pub(super) fn must_be_current(db: &Connection) -> Result<(), StoreError> {
+    let fault = |error: rusqlite::Error| super::fault(&error);
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(fault)?;
+    if application != APPLICATION_ID {
+        return Err(StoreError::Refused("the file is no database of a chat-server".into()));
+    }
+    if version as usize != STEPS.len() {
+        return Err(StoreError::Refused(format!(
+            "the database has version {version}, this program looks at version {}; a server that is started on an older one \
+             brings it up to date",
+            STEPS.len()
+        )));
+    }
+    Ok(())
+}
+
 /// Makes the tables, or brings those of an older version up to date.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::SqliteStore;
+use super::damage::{self, skip};
 use super::ops::Writing;
 use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
 use crate::id::{ConversationId, UserId};
@@ -142,21 +143,26 @@ fn progress(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<Sear
 }
 
 fn progress_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<SearchProgress>> {
-    let sql = "SELECT spoken.id, spoken.indexed_seq, spoken.last FROM (
-            SELECT c.id, c.indexed_seq, (
+    let sql = "SELECT spoken.id, spoken.indexed_seq, spoken.last, spoken.key FROM (
+            SELECT c.id, c.indexed_seq, c.key, (
                 SELECT max(place) FROM messages WHERE place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295
             ) AS last
             FROM members JOIN conversations c ON c.key = members.conversation WHERE members.user = ?
         ) AS spoken JOIN messages m ON m.place = spoken.last ORDER BY m.position DESC";
     let mut select = db.prepare_cached(sql)?;
-    let rows = select.query_map([user.as_bytes()], |row| {
-        Ok(SearchProgress {
-            conversation: ConversationId::from_bytes(row.get(0)?),
-            indexed: Seq(row.get(1)?),
-            last: Seq(seq_of(row.get(2)?)),
-        })
-    })?;
-    rows.collect()
+    let mut rows = select.query([user.as_bytes()])?;
+    let mut progress = Vec::new();
+    while let Some(row) = rows.next()? {
+        let read = || {
+            Ok(SearchProgress {
+                conversation: ConversationId::from_bytes(row.get(0)?),
+                indexed: Seq(row.get(1)?),
+                last: Seq(seq_of(row.get(2)?)),
+            })
+        };
+        progress.extend(skip(db, "conversations", row, 3, read())?);
+    }
+    Ok(progress)
 }
 
 /// The position stands before the body, which may fill thousands of pages; whether a message is deleted stands behind it,
@@ -219,7 +225,8 @@ fn search(
         let mut rows = select.query(params![expression, place(conversation.key, end)])?;
         while let Some(row) = rows.next()? {
             let place = row.get(0)?;
-            let position = looked_up(&mut look, place)?;
+            // What is not there any more cannot be found, and is not in the way of the rest.
+            let Some(position) = looked_up(&mut look, place).optional()? else { continue };
             if best.len() == most && best.last().is_some_and(|worst| worst.position > position) {
                 break;
             }
@@ -236,7 +243,8 @@ fn search(
         if matches.len() == limit || bytes > MOST_BYTES_AT_ONCE {
             return Ok((matches, true));
         }
-        let message = rows::message_of(db, *place, spoken[*which].id)?;
+        let read = rows::message_of(db, *place, spoken[*which].id);
+        let Some(message) = damage::sound(db, "messages", place, read)? else { continue };
         bytes += message.body.bytes.len();
         matches.push(Match { position: Position(position.unsigned_abs()), message });
     }
@@ -267,7 +275,8 @@ fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> r
     }
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        if looked_up(look, place(spoken.key, middle))? < before {
+        // One that is missing counts as later: no more is lost by that than what stands before it.
+        if looked_up(look, place(spoken.key, middle)).optional()?.is_some_and(|position| position < before) {
             low = middle;
         } else {
             high = middle - 1;

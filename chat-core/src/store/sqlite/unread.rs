@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::damage::skip;
 use super::rows::place;
 use crate::id::{ConversationId, UserId};
 use crate::model::Seq;
@@ -73,8 +74,10 @@ fn candidates(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Candidate>>
     let mut rows = select.query([user.as_bytes()])?;
     let mut candidates = Vec::new();
     while let Some(row) = rows.next()? {
-        let (key, id): (i64, _) = (row.get(0)?, row.get(1)?);
-        let (read, last) = (Seq(row.get(2)?), Seq(row.get(3)?));
+        let key: i64 = row.get(0)?;
+        let Some(id) = skip(db, "conversations", row, 0, row.get(1))? else { continue };
+        let Some(read) = skip(db, "members", row, 0, row.get(2))? else { continue };
+        let (read, last) = (Seq(read), Seq(row.get(3)?));
         let (from, to) = (place(key, counted_after(read, last).0) + 1, place(key, last.0));
         if let Some(latest) = latest.query_row([from, to], |row| row.get(0)).optional()? {
             candidates.push(Candidate { id: ConversationId::from_bytes(id), read, last, from, to, latest });
