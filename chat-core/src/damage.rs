@@ -56,16 +56,21 @@ pub(crate) fn report(store: &str, table: &str, id: &dyn fmt::Display, reason: &d
     }
 }
 
+/// A body that nothing is wrong with, and that waits for the tables that wrote it. It must not pass for a damaged one: a server
+/// that was started without its tables would seem to have lost what was said.
+pub(crate) const WITHOUT_TABLES: &str = "message body without its tables";
+
 /// Whether this is wrong with a record for good, so that waiting for it is of no use: it is damaged, or something that it
 /// names is not there.
 pub(crate) fn is_damage(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Store(StoreError::Corrupt { .. })
-            | Error::UserNotFound
-            | Error::ConversationNotFound
-            | Error::MessageNotFound
-    )
+    !matches!(error, Error::Store(StoreError::Corrupt { what: WITHOUT_TABLES, .. }))
+        && matches!(
+            error,
+            Error::Store(StoreError::Corrupt { .. })
+                | Error::UserNotFound
+                | Error::ConversationNotFound
+                | Error::MessageNotFound
+        )
 }
 
 /// What is good; none when it is damaged, which is said.

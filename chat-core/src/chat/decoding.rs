@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Chat;
 use crate::codec::{Blob, DecodeError, Encoding, Kind};
+use crate::damage::WITHOUT_TABLES;
 use crate::model::{Content, Message};
 use crate::store::{StoreError, StoredMessage};
 
@@ -83,6 +84,10 @@ impl Chat {
         let text = match self.decode_body(&stored.body, stored.file_name.is_some(), room).await {
             Ok(text) => text,
             Err(DecodeError::TooLarge { .. }) if !budget.is_untouched => return Ok(None),
+            Err(error @ DecodeError::UnknownTables { .. }) => {
+                let id = format!("{}: {error}", stored.id);
+                return Err(StoreError::Corrupt { what: WITHOUT_TABLES, id });
+            }
             Err(error) => return Err(corrupt(&error)),
         };
         budget.spend(text.len());

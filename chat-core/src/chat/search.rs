@@ -7,7 +7,7 @@ use super::decoding::{Budget as Room, MAX_DECODED_BYTES, take_turns};
 use crate::codec::DecodeError;
 use crate::command::Destination;
 use crate::damage;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::{MessageView, Seq};
@@ -89,8 +89,11 @@ impl Chat {
             }
             (last, looked_at) = (Some(position), looked_at + 1);
             // It could be read when it was indexed. It must not hide all the others.
-            let view = damage::sound(&*self.store, view, "messages", &id)?;
-            found.messages.extend(view.flatten());
+            match view {
+                Ok(view) => found.messages.extend(view),
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                Err(error) => damage::report(&self.store.place(), "messages", &id, &error),
+            }
         }
         found.next = last.filter(|_| more || looked_at < count);
         Ok(found)

@@ -57,11 +57,14 @@ pub struct Inspected {
     pub leftovers: u64,
 }
 
+/// Answers what is wrong with the image of a URL.
+type LookAtImage<'a> = Box<dyn FnMut(&str) -> Option<String> + Send + 'a>;
+
 /// Where findings go, and what is needed to judge.
 pub struct Inspection<'a> {
     codec: Arc<dyn Codec>,
     tell: Box<dyn FnMut(&Finding) + Send + 'a>,
-    image: Box<dyn FnMut(&str) -> Option<String> + Send + 'a>,
+    image: LookAtImage<'a>,
     counts: Inspected,
 }
 

@@ -487,5 +487,13 @@ fn good<T>(
     place: &str,
     read: Result<T, StoreError>,
 ) -> Option<T> {
-    read.map_err(|error| inspection.damaged(kind, id, place, error, RECORD)).ok()
+    let reason = |error: StoreError| match &error {
+        // The document is named already.
+        StoreError::Corrupt { id, .. } => match id.rsplit_once("(field ") {
+            Some((_, field)) => format!("field {}: missing, or of another type", field.trim_end_matches(')')),
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    };
+    read.map_err(|error| inspection.damaged(kind, id, place, reason(error), RECORD)).ok()
 }

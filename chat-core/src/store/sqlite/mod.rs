@@ -522,7 +522,7 @@ impl LongReads {
         let closed = || StoreError::Unavailable("the store is closed".into());
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job = Box::new(move |db: &Connection| {
-            drop(reply.send(read(db).map_err(|error| fault_of_read(&error))))
+            drop(reply.send(read(db).map_err(|error| fault_of_read(&error))));
         });
         self.queue.send(job).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
