@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::codec::OwnTables;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
@@ -27,6 +27,7 @@ pub use self::secrets::SecretFiles;
 pub use self::store::StoreConfig;
 use crate::auth::password_rules::PasswordRules;
 use crate::dialect::{self, Dialect, PositionStyle};
+use crate::http::cookie::SameSite;
 use crate::media::MediaLimits;
 use crate::memory;
 use crate::secret::Secret;
@@ -63,6 +64,13 @@ pub struct Options {
     /// short one of an old backend
     #[arg(long, env = "CHAT_OLD_JWT_SECRET", hide_env_values = true, value_delimiter = ',')]
     pub old_jwt_secret: Vec<String>,
+    /// `on` also answers log-ins and sign-ups of the `push` family with the `token`, for pages that keep it themselves
+    #[arg(long, env = "CHAT_TOKEN_IN_BODY", default_value = "off", value_name = "on|off", value_parser = switch)]
+    pub token_in_body: bool,
+    /// `SameSite` of the log-in cookie: `strict`, `lax` or `none` (which is always `Secure`). Unset: `none` for the https pages
+    /// of other sites that CLIENT_URL names, and `strict` for everybody else
+    #[arg(long = "cookie-samesite", env = "CHAT_COOKIE_SAMESITE", value_name = "strict|lax|none")]
+    pub cookie_same_site: Option<String>,
     /// Days until an issued token expires
     #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
     pub token_days: u32,
@@ -243,6 +251,15 @@ pub struct Options {
     pub secret_files: SecretFiles,
 }
 
+/// Something that is on or off, as people write it.
+fn switch(value: &str) -> Result<bool, String> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" | "" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    }
+}
+
 /// The operator must mend the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -276,6 +293,10 @@ pub struct Config {
     pub client_url: Option<String>,
     /// See [`Options::trust_proxy`].
     pub trust_proxy: usize,
+    /// See [`Options::token_in_body`].
+    pub token_in_body: bool,
+    /// See [`Options::cookie_same_site`].
+    pub cookie_same_site: Option<SameSite>,
     /// Tokens and passwords.
     pub auth: AuthConfig,
     /// See [`Options::message_limit`].
@@ -408,6 +429,14 @@ impl Origins {
         }
     }
 
+    /// Those that are named, without a path.
+    pub fn listed(&self) -> &[String] {
+        match self {
+            Self::Any(origins) | Self::Listed(origins) => origins,
+            Self::Loopback => &[],
+        }
+    }
+
     /// Whether a page of any origin may read what is answered without cookies.
     pub fn allow_any(&self) -> bool {
         matches!(self, Self::Any(_))
@@ -453,6 +482,8 @@ impl Config {
             public_url: public_url(options)?,
             client_url: options.client_url.iter().find(|url| url.contains("://")).cloned(),
             trust_proxy: options.trust_proxy,
+            token_in_body: options.token_in_body,
+            cookie_same_site: same_site(options)?,
             auth: AuthConfig {
                 old_secrets: secrets::old(options, &secret)?,
                 secret,
@@ -570,6 +601,15 @@ fn public_url(options: &Options) -> Result<Option<String>, ConfigError> {
         }
         _ => Err(wrong("CHAT_PUBLIC_URL", "must be like https://chat.example.com")),
     }
+}
+
+fn same_site(options: &Options) -> Result<Option<SameSite>, ConfigError> {
+    let given = options.cookie_same_site.as_deref().map(str::trim).filter(|given| !given.is_empty());
+    let read = |given: &str| {
+        SameSite::from_str(given, true)
+            .map_err(|_| wrong("CHAT_COOKIE_SAMESITE", "must be strict, lax or none"))
+    };
+    given.map(read).transpose()
 }
 
 fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, ConfigError> {

@@ -51,6 +51,7 @@ pub mod secret;
 pub mod security_log;
 pub mod session;
 pub mod sessions;
+mod summary;
 mod surrogates;
 pub mod transport;
 mod typing;
@@ -83,8 +84,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConfigError> {
     let chat = app(config).await?;
-    if let Ok(address) = listener.local_addr() {
+    let address = listener.local_addr().ok();
+    if let Some(address) = address {
         tracing::info!(%address, "listening");
+    }
+    for line in summary::lines(&chat.app.config, address) {
+        tracing::info!("{line}");
     }
     let stop = CancellationToken::new();
     let serving = transport::serve_connections(listener, chat.router(), &chat.app.config, stop.clone());

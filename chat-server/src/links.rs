@@ -49,6 +49,11 @@ impl Base {
         Self(Some(base.into()))
     }
 
+    /// Scheme, host and port, and what the operator has put behind them, if it is known how this server is called.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// What is stored, as this reader can load it.
     fn link(&self, stored: &str) -> Option<String> {
         let base = self.0.as_deref().filter(|_| is_path(stored))?;

@@ -361,7 +361,7 @@ test('send answers 201 with the message; the history has it, ascending, for both
   for (const [i, note] of notes.entries()) {
     const [from, to] = i % 2 ? [bert, anna] : [anna, bert];
     const message = await from.send(to, note);
-    assertSentMessage(message, from, to, note);
+    assertSentMessage(message, from, to, note.trim());
     sent.push(message);
   }
   const history = await anna.history(bert);

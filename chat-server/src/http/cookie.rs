@@ -29,26 +29,58 @@ pub fn in_header(header: &[u8]) -> impl Iterator<Item = &str> {
     values.filter_map(|value| Some(std::str::from_utf8(value).ok()?.trim().trim_matches('"')))
 }
 
+/// To which pages' requests browsers add the cookie (draft-ietf-httpbis-rfc6265bis, section 5.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SameSite {
+    /// Those of the same site only.
+    Strict,
+    /// Also when somebody follows a link to it.
+    Lax,
+    /// Those of every site. Browsers want it to be `Secure`.
+    None,
+}
+
+impl SameSite {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
+/// How browsers are to keep the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Whose requests it is added to.
+    pub same_site: SameSite,
+    /// It is never sent over plain HTTP.
+    pub secure: bool,
+}
+
+impl std::fmt::Display for Attributes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secure = if self.secure { "; Secure" } else { "" };
+        write!(f, "; HttpOnly{secure}; SameSite={}", self.same_site.as_str())
+    }
+}
+
 /// A `Set-Cookie` value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cookie(String);
 
 impl Cookie {
     /// The cookie of a log-in.
-    pub fn log_in(token: &str, life: Duration, now: Timestamp, secure: bool) -> Self {
+    pub fn log_in(token: &str, life: Duration, now: Timestamp, attributes: Attributes) -> Self {
         let expires = http_date(now.after(life));
-        let secure = if secure { "; Secure" } else { "" };
         let life = life.as_secs();
-        Self(format!(
-            "{NAME}={token}; Max-Age={life}; Path=/; Expires={expires}; HttpOnly{secure}; SameSite=Strict"
-        ))
+        Self(format!("{NAME}={token}; Max-Age={life}; Path=/; Expires={expires}{attributes}"))
     }
 
     /// The cookie that ends a log-in.
-    pub fn log_out(now: Timestamp, secure: bool) -> Self {
-        let expires = http_date(now);
-        let secure = if secure { "; Secure" } else { "" };
-        Self(format!("{NAME}=; Max-Age=0; Path=/; Expires={expires}; HttpOnly{secure}; SameSite=Strict"))
+    pub fn log_out(now: Timestamp, attributes: Attributes) -> Self {
+        Self(format!("{NAME}=; Max-Age=0; Path=/; Expires={}{attributes}", http_date(now)))
     }
 
     /// The value.
@@ -79,13 +111,14 @@ mod tests {
     fn cookies_look_like_those_of_express() {
         let now = Timestamp::from_millis(1_700_000_000_123);
         let week = Duration::from_secs(604_800);
+        let attributes = |same_site, secure| Attributes { same_site, secure };
         assert_eq!(
-            Cookie::log_in("a.b.c", week, now, false).as_str(),
+            Cookie::log_in("a.b.c", week, now, attributes(SameSite::Strict, false)).as_str(),
             "jwt=a.b.c; Max-Age=604800; Path=/; Expires=Tue, 21 Nov 2023 22:13:20 GMT; HttpOnly; SameSite=Strict"
         );
         assert_eq!(
-            Cookie::log_out(now, true).as_str(),
-            "jwt=; Max-Age=0; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; Secure; SameSite=Strict"
+            Cookie::log_out(now, attributes(SameSite::None, true)).as_str(),
+            "jwt=; Max-Age=0; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; Secure; SameSite=None"
         );
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod readiness;
 mod router;
 mod search;
 pub(crate) mod served;
+mod site;
 mod sync;
 
 use std::convert::Infallible;
@@ -42,7 +43,7 @@ use crate::auth::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::config::Origins;
 use crate::dialect::wire::{DecodeError, Failure};
-use crate::links::{self, Base};
+use crate::links::Base;
 
 /// When it is worth trying again after the server was too busy.
 const BUSY: Duration = Duration::from_secs(5);
@@ -302,8 +303,8 @@ impl FromRequestParts<Arc<App>> for Address {
 /// How the client addressed this server.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Whether the client's side of the connection is encrypted.
-    pub is_https: bool,
+    /// How browsers are to keep the cookie that they are given.
+    pub cookie: cookie::Attributes,
     /// What links begin with for this client.
     pub base: Base,
 }
@@ -312,8 +313,8 @@ impl FromRequestParts<Arc<App>> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let is_https = links::is_https(&parts.headers, app.config.trust_proxy);
-        Ok(Self { is_https, base: Base::of(&parts.headers, &app.config) })
+        let base = Base::of(&parts.headers, &app.config);
+        Ok(Self { cookie: site::cookie_attributes(&parts.headers, &base, &app.config), base })
     }
 }
 

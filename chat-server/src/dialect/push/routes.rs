@@ -77,6 +77,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
 struct Signup<'a> {
     #[serde(borrow, default)]
     full_name: Text<'a>,
+    /// What some forks call the full name.
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    /// What others call it.
+    #[serde(borrow, default)]
+    username: Text<'a>,
     #[serde(borrow, default)]
     email: Text<'a>,
     #[serde(borrow, default)]
@@ -95,7 +101,12 @@ async fn signup(
     let given = |text: Option<std::borrow::Cow<'_, str>>| {
         text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     };
-    let full_name = given(form.full_name.optional("fullName")?);
+    let mut full_name = given(form.full_name.optional("fullName")?);
+    for (field, called) in [("name", form.name), ("username", form.username)] {
+        if full_name.is_none() {
+            full_name = given(called.optional(field)?);
+        }
+    }
     let email = given(form.email.optional("email")?);
     let password = form.password.optional("password")?.filter(|password| !password.is_empty());
     let (Some(full_name), Some(email), Some(password)) = (full_name, email, password) else {
@@ -166,8 +177,18 @@ fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
 
 fn logged_in(app: &Arc<App>, user: &Arc<User>, status: StatusCode, origin: &Origin) -> Response {
     let token = app.auth.issue(user, &DIALECT);
-    let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.is_https);
-    with_cookie(json(status, &user_object(app, &origin.base.user(user))), &cookie)
+    let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.cookie);
+    let user = origin.base.user(user);
+    let token = app.config.token_in_body.then_some(&*token);
+    with_cookie(json(status, &LoggedIn { user: user_object(app, &user), token }), &cookie)
+}
+
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    #[serde(flatten)]
+    user: UserObject<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
 }
 
 fn with_cookie(mut response: Response, cookie: &Cookie) -> Response {
@@ -191,7 +212,7 @@ async fn logout(
         app.log_out(token).await?;
     }
     let body = LoggedOut { message: "User logged out successfully" };
-    Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(app.chat.now(), origin.is_https)))
+    Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(app.chat.now(), origin.cookie)))
 }
 
 /// A user object that also holds itself under another name, for clients that read it there.
