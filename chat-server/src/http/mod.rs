@@ -43,7 +43,7 @@ use crate::auth::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::config::Origins;
 use crate::dialect::wire::{DecodeError, Failure};
-use crate::links::Base;
+use crate::links::{self, Base};
 
 /// When it is worth trying again after the server was too busy.
 const BUSY: Duration = Duration::from_secs(5);

@@ -62,7 +62,9 @@
 //! | | `profiles_noted` | `profile_position` is there |
 //! | | `version` | of this layout |
 //! | | `importing` | while everything is copied here from another store; missing otherwise |
-//! | | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
+//! | `chat_nodes` | `_id` | of each node that is there, or was in the last hour: a name that no other start has |
+//! | | `at`, `settled`, `facts` | when it said so last, whether it stays, and what it tells of itself: no secret |
+//! | `chat_counters` | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
 //!
 //! # Databases from before there were read marks
 //! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
@@ -90,6 +92,7 @@ mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
 mod name_keys;
+mod nodes;
 mod personal;
 mod reads;
 mod search;
@@ -112,8 +115,8 @@ use self::faults::Fault;
 pub(super) use self::import::MongoImport;
 use self::writer::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
-    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, NodeNote, Opened,
+    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::history::Window;
@@ -131,6 +134,7 @@ pub struct MongoStore {
     db: Database,
     writer: Writer,
     closed: AtomicBool,
+    opened: Opened,
 }
 
 impl MongoStore {
@@ -146,9 +150,27 @@ impl MongoStore {
     /// database was made by a newer version; [`StoreError::Unavailable`] when it cannot be reached. The URI's password
     /// is in none of them.
     pub async fn open(uri: &str) -> Result<Self, StoreError> {
-        let connect::Connected { client, db, session, me } = connect::connect(uri).await?;
+        Self::connect(uri, true).await
+    }
+
+    /// The same for a database that a chat-server has used before. In one that holds nothing of it nothing is made.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is nothing; otherwise those of [`Self::open`].
+    pub async fn open_existing(uri: &str) -> Result<Self, StoreError> {
+        Self::connect(uri, false).await
+    }
+
+    async fn connect(uri: &str, may_make_new: bool) -> Result<Self, StoreError> {
+        let connect::Connected { client, db, session, me, opened } =
+            connect::connect(uri, may_make_new).await?;
         let committer = Committer::new(client.clone(), db.clone(), session, me);
-        Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false) })
+        Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false), opened })
+    }
+
+    /// What was found when it was opened.
+    pub fn opened(&self) -> Opened {
+        self.opened
     }
 
     /// Waits for a read, but not for ever.
@@ -347,6 +369,14 @@ impl ChangeLog for MongoStore {
             self.read(reads::delete_log(&self.db, begin)).await?;
         }
         self.log_begin().await
+    }
+
+    async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {
+        self.read(nodes::meet(&self.db, note)).await
+    }
+
+    async fn leave_nodes(&self, id: &str) -> Result<(), StoreError> {
+        self.read(nodes::leave(&self.db, id)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
