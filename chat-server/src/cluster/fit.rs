@@ -232,7 +232,7 @@ mod tests {
         let a = facts(&[]);
         let b = facts(&[(NODE, "b"), (PROCESS, "2")]);
         assert_eq!(problem(&a, &b), None);
-        assert_eq!(differences(&a, &b), [String::new(); 0]);
+        assert_eq!(differences(&a, &b), Vec::<String>::new());
         let twin = problem(&a, &facts(&[(HOST, "other")])).unwrap();
         assert!(
             twin.starts_with("CHAT_NODE: node a on other (process 1)") && twin.contains("node a on h "),
@@ -256,7 +256,7 @@ mod tests {
         assert!(differences(&after, &before)[0].starts_with("JWT_SECRET: only one"));
         let prepared = facts(&[(OLD_SECRETS, "t")]);
         assert_eq!(problem(&after, &prepared), None);
-        assert_eq!(differences(&after, &prepared), [String::new(); 0]);
+        assert_eq!(differences(&after, &prepared), Vec::<String>::new());
     }
 
     #[test]
@@ -269,8 +269,8 @@ mod tests {
         );
         assert!(warned[1].starts_with("version is 0.1.0 at "));
         let of_newer = facts(&[(NODE, "b"), ("CHAT_NEW_LIMIT", "5")]);
-        assert_eq!(differences(&a, &of_newer), [String::new(); 0]);
-        assert_eq!(differences(&of_newer, &a), [String::new(); 0]);
+        assert_eq!(differences(&a, &of_newer), Vec::<String>::new());
+        assert_eq!(differences(&of_newer, &a), Vec::<String>::new());
     }
 
     #[test]

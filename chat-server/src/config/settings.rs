@@ -66,7 +66,7 @@ impl Setting {
     }
 }
 
-fn one(value: impl ToString) -> Vec<String> {
+fn one(value: &impl ToString) -> Vec<String> {
     vec![value.to_string()]
 }
 
@@ -88,31 +88,31 @@ const HEARTBEAT: &str = "below, heartbeats are most of the traffic; above, a dea
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = table! {
-    "PORT", Kind::Number(0..=65_535), "those are all ports; 0 lets the system choose one", |o| one(o.port);
+    "PORT", Kind::Number(0..=65_535), "those are all ports; 0 lets the system choose one", |o| one(&o.port);
     "CHAT_HOST", Kind::Text(is_address), "", |o| perhaps(&o.host);
     "NODE_ENV", Kind::Choice(&["development", "production", "test"]), "anything else would be taken for development, which is less strict", |o| one(&o.node_env);
     "CLIENT_URL", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_PUBLIC_URL", Kind::CheckedElsewhere, "", |_| Vec::new();
-    "CHAT_TRUST_PROXY", Kind::Number(0..=16), "it is how many proxies of yours stand in front, and each that is counted too much lets clients choose their address", |o| one(o.trust_proxy);
+    "CHAT_TRUST_PROXY", Kind::Number(0..=16), "it is how many proxies of yours stand in front, and each that is counted too much lets clients choose their address", |o| one(&o.trust_proxy);
 
     "JWT_SECRET", Kind::Secret, "", |o| perhaps(&o.jwt_secret);
     "CHAT_OLD_JWT_SECRET", Kind::Secret, "", |o| o.old_jwt_secret.clone();
-    "CHAT_TOKEN_IN_BODY", Kind::Switch, "", |o| one(o.token_in_body);
+    "CHAT_TOKEN_IN_BODY", Kind::Switch, "", |o| one(&o.token_in_body);
     "CHAT_COOKIE_SAMESITE", Kind::CheckedElsewhere, "", |_| Vec::new();
-    "CHAT_TOKEN_DAYS", Kind::Number(1..=3_650), "with 0 a token would have ended before it is used, and nobody could log in", |o| one(o.token_days);
-    "CHAT_BCRYPT_COST", Kind::Number(4..=16), "bcrypt begins at 4, and each step doubles the time: 16 takes seconds for a log-in, 31 days", |o| one(o.bcrypt_cost);
-    "CHAT_LOGIN_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(o.login_limit);
-    "CHAT_LOGIN_ADDRESS_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(o.login_address_limit);
-    "CHAT_SIGNUP_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(o.signup_limit);
+    "CHAT_TOKEN_DAYS", Kind::Number(1..=3_650), "with 0 a token would have ended before it is used, and nobody could log in", |o| one(&o.token_days);
+    "CHAT_BCRYPT_COST", Kind::Number(4..=16), "bcrypt begins at 4, and each step doubles the time: 16 takes seconds for a log-in, 31 days", |o| one(&o.bcrypt_cost);
+    "CHAT_LOGIN_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.login_limit);
+    "CHAT_LOGIN_ADDRESS_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.login_address_limit);
+    "CHAT_SIGNUP_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.signup_limit);
     "CHAT_PASSWORD_MIN", Kind::Number(1..=72), "bcrypt reads 72 bytes of a password", |o| perhaps(&o.password_min);
-    "CHAT_PASSWORD_CHECK", Kind::Switch, "", |o| one(o.password_check);
-    "CHAT_MESSAGE_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(o.message_limit);
-    "CHAT_SEARCH_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(o.search_limit);
-    "CHAT_MEDIA_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(o.media_quota);
-    "CHAT_MEDIA_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(o.media_rate);
-    "CHAT_READ_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(o.read_budget);
-    "CHAT_CHANGE_BUDGET", Kind::Limit(10_000_000), COUNTED, |o| one(o.change_budget);
-    "CHAT_SEND_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(o.send_budget);
+    "CHAT_PASSWORD_CHECK", Kind::Switch, "", |o| one(&o.password_check);
+    "CHAT_MESSAGE_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.message_limit);
+    "CHAT_SEARCH_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.search_limit);
+    "CHAT_MEDIA_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_quota);
+    "CHAT_MEDIA_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_rate);
+    "CHAT_READ_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.read_budget);
+    "CHAT_CHANGE_BUDGET", Kind::Limit(10_000_000), COUNTED, |o| one(&o.change_budget);
+    "CHAT_SEND_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.send_budget);
 
     "CHAT_STORE", Kind::Secret, "", |o| perhaps(&o.store);
     "MONGO_URI", Kind::Secret, "", |o| perhaps(&o.mongo_uri);
@@ -130,14 +130,14 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_DEFAULT_DIALECT", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_STATIC_DIR", Kind::Path, "", |_| Vec::new();
     "CHAT_SOCKET_PATH", Kind::CheckedElsewhere, "", |_| Vec::new();
-    "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(o.token_in_query);
+    "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(&o.token_in_query);
 
-    "CHAT_RECOVERY_LIMIT", Kind::Number(0..=10_000_000), "all of it is read when a client comes back; 0 lets everybody load afresh", |o| one(o.recovery_limit);
+    "CHAT_RECOVERY_LIMIT", Kind::Number(0..=10_000_000), "all of it is read when a client comes back; 0 lets everybody load afresh", |o| one(&o.recovery_limit);
     "CHAT_POSITION", Kind::Choice(&["event", "argument"]), "", |o| one(&o.position);
-    "CHAT_LOG_DAYS", Kind::Number(0..=36_500), "nobody is away for longer than a hundred years; 0 keeps it for ever", |o| one(o.log_days);
-    "CHAT_PING_INTERVAL", Kind::Number(100..=300_000), HEARTBEAT, |o| one(o.ping_interval);
-    "CHAT_PING_TIMEOUT", Kind::Number(100..=300_000), "below, whoever is slow is taken for dead; above, the dead are taken for online", |o| one(o.ping_timeout);
-    "CHAT_STALL_TIMEOUT", Kind::Number(100..=300_000), "below, whoever is slow is cut; above, what waits for those who read nothing fills the memory", |o| one(o.stall_timeout);
+    "CHAT_LOG_DAYS", Kind::Number(0..=36_500), "nobody is away for longer than a hundred years; 0 keeps it for ever", |o| one(&o.log_days);
+    "CHAT_PING_INTERVAL", Kind::Number(100..=300_000), HEARTBEAT, |o| one(&o.ping_interval);
+    "CHAT_PING_TIMEOUT", Kind::Number(100..=300_000), "below, whoever is slow is taken for dead; above, the dead are taken for online", |o| one(&o.ping_timeout);
+    "CHAT_STALL_TIMEOUT", Kind::Number(100..=300_000), "below, whoever is slow is cut; above, what waits for those who read nothing fills the memory", |o| one(&o.stall_timeout);
     "CHAT_MAX_CONNECTIONS", Kind::Number(1..=4_000_000), "each is an open file and some kilobytes of memory", |o| perhaps(&o.max_connections);
     "CHAT_ADDRESS_LIMIT", Kind::Number(1..=4_000_000), "with 0 nobody could connect", |o| perhaps(&o.address_limit);
     "CHAT_MEMORY_LIMIT", Kind::CheckedElsewhere, "", |_| Vec::new();
