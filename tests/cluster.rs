@@ -154,9 +154,10 @@ async fn who_types_and_who_is_new_is_told_on_other_nodes() {
     let ann_id = ann.sign_up("Ann", "ann@example.com", "secret1").await;
     let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
     let (anns, mut bobs) = (connected(nodes.a.address, &ann).await, connected(nodes.b.address, &bob).await);
-    for (event, typing) in [("typing", true), ("stopTyping", false)] {
+    for (event, told, typing) in [("typing", "userTyping", true), ("stopTyping", "userStoppedTyping", false)]
+    {
         anns.emit(event, &json!({ "to": bob_id }));
-        assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": typing }));
+        assert_typing(&bobs.event(told).await, &ann_id, typing);
     }
     let carl_id = Http::new(nodes.a.address).sign_up("Carl", "carl@example.com", "secret1").await;
     assert_eq!(bobs.event("userJoined").await["_id"], Value::from(carl_id));
@@ -280,15 +281,19 @@ async fn ann_and_bob(nodes: &Nodes) -> (Socket, Socket, String, String) {
     (anns, bobs, ann_id, bob_id)
 }
 
+fn assert_typing(told: &Value, user: &str, typing: bool) {
+    assert_eq!((&told["userId"], &told["typing"]), (&json!(user), &json!(typing)), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_forged_or_repeated_does_nothing() {
     let network = Network::new(Faults::NONE, 0);
     let nodes = Nodes::start(|| network.bus()).await;
     let (anns, mut bobs, ann_id, bob_id) = ann_and_bob(&nodes).await;
     anns.emit("typing", &json!({ "to": bob_id }));
-    assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": true }));
+    assert_typing(&bobs.event("userTyping").await, &ann_id, true);
     anns.emit("stopTyping", &json!({ "to": bob_id }));
-    assert_eq!(bobs.event("userTyping").await, json!({ "userId": ann_id, "typing": false }));
+    assert_typing(&bobs.event("userStoppedTyping").await, &ann_id, false);
     let stranger = "ffffffffffffffffffffffff".to_owned();
     until_online(&mut bobs, &[&ann_id, &bob_id]).await;
 

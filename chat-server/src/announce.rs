@@ -181,14 +181,15 @@ impl Shared {
             let Some(mut delivery) = order.held.remove(&next) else { break };
             order.rooms.pass(&mut delivery);
             self.recent.observe(&delivery.event);
-            if let Event::MessageSent(view) = &delivery.event {
-                self.typists.said(view.message.sender, view.message.conversation);
-            }
             order.next += 1;
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.
             if catch_unwind(AssertUnwindSafe(|| self.send(&delivery))).is_err() {
                 tracing::error!(position = next, "announcing a change panicked");
+            }
+            // Behind the message, whose pages then see that it is the end of what was typed.
+            if let Event::MessageSent(view) = &delivery.event {
+                self.typists.said(view.message.sender, view.message.conversation);
             }
             order = self.order.lock();
         }

@@ -41,6 +41,7 @@ const WORDS: &[&str] = &[
     "channels",
     "chat",
     "chats",
+    "check",
     "clear",
     "contact",
     "contacts",
@@ -50,26 +51,37 @@ const WORDS: &[&str] = &[
     "create",
     "decline",
     "delete",
+    "deleted",
     "delivered",
+    "details",
+    "device",
+    "devices",
+    "direct",
     "download",
     "edit",
     "email",
     "favorite",
+    "fetch",
     "file",
     "files",
+    "find",
+    "follow",
     "forgot",
     "forward",
     "friend",
     "friends",
+    "get",
     "group",
     "groups",
     "health",
     "history",
     "image",
     "images",
+    "info",
     "invite",
     "join",
     "last",
+    "latest",
     "leave",
     "list",
     "login",
@@ -85,18 +97,25 @@ const WORDS: &[&str] = &[
     "new",
     "notification",
     "notifications",
+    "one",
     "online",
     "password",
     "photo",
     "pin",
+    "ping",
     "pinned",
     "poll",
+    "private",
     "profile",
+    "public",
     "push",
     "react",
     "reaction",
     "reactions",
     "read",
+    "receive",
+    "received",
+    "recent",
     "refresh",
     "register",
     "reject",
@@ -108,30 +127,38 @@ const WORDS: &[&str] = &[
     "requests",
     "resend",
     "reset",
+    "restore",
     "room",
     "rooms",
     "search",
     "seen",
     "send",
+    "session",
+    "set",
     "settings",
     "signin",
     "signout",
     "signup",
+    "socket",
     "star",
     "starred",
     "status",
     "stories",
     "story",
     "subscribe",
+    "theme",
     "thread",
     "token",
+    "two",
     "typing",
     "unarchive",
     "unblock",
+    "unfollow",
     "unfriend",
     "unmute",
     "unpin",
     "unread",
+    "unseen",
     "unsend",
     "update",
     "upload",
@@ -141,6 +168,7 @@ const WORDS: &[&str] = &[
     "users",
     "v1",
     "v2",
+    "validate",
     "verify",
     "video",
     "voice",
@@ -180,7 +208,7 @@ impl Unknown {
             let dialects = config.dialects.iter().flat_map(|dialect| dialect.paths);
             dialects.chain(ROUTES).copied()
         };
-        let asked = route_name(method, path, &served);
+        let asked = route_name(method, path, served);
         let nearest = nearest_route(&asked, served());
         if first_time(&self.routes, &asked) {
             let nearest = nearest.unwrap_or("nothing like it");
@@ -231,12 +259,8 @@ fn route_name<'a, I: Iterator<Item = &'a str>>(
     let is_word = |part: &str| {
         let plain = part.to_ascii_lowercase();
         let is_of_a_route = || served().any(|route| route.split(['/', ' ']).any(|word| word == part));
-        // Of words that are put together each counts by itself: `mark-as-read`, `markAsRead`.
-        let words = || {
-            split_words(part).all(|word| {
-                WORDS.binary_search(&&*word).is_ok() || matches!(&*word, "as" | "by" | "for" | "of")
-            })
-        };
+        // Of words that are put together each counts: `mark-as-read`, `markAsRead`, `checkauth`.
+        let words = || split_words(part).all(|word| is_made_of_words(&word));
         part == "api" || WORDS.binary_search(&&*plain).is_ok() || is_of_a_route() || words()
     };
     let known_method = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -253,6 +277,23 @@ fn route_name<'a, I: Iterator<Item = &'a str>>(
         name.push_str(shown);
     }
     name
+}
+
+/// Whether a text in lower case is a word, or several without anything between them.
+fn is_made_of_words(text: &str) -> bool {
+    const MAX_LENGTH: usize = 32;
+    if text.len() > MAX_LENGTH || !text.is_ascii() {
+        return false;
+    }
+    let is_word =
+        |word: &str| WORDS.binary_search(&word).is_ok() || matches!(word, "as" | "by" | "for" | "of");
+    // Whether so much of the beginning is made of words.
+    let mut made = vec![false; text.len() + 1];
+    made[0] = true;
+    for end in 1..=text.len() {
+        made[end] = (0..end).any(|begin| made[begin] && is_word(&text[begin..end]));
+    }
+    made[text.len()]
 }
 
 /// The words that a name is put together of, in lower case.
@@ -353,6 +394,8 @@ mod tests {
             ("/api/auth/reset-password/eyJhbGciOi.J9.x", "GET /api/auth/reset-password/:id"),
             ("/api/messages/search/hello%20world", "GET /api/messages/search/:id"),
             ("/api/messages/markAsRead/7", "GET /api/messages/markAsRead/:id"),
+            ("/api/auth/checkauth", "GET /api/auth/checkauth"),
+            ("/api/auth/checkann", "GET /api/auth/:id"),
             ("/api//v2/Groups/", "GET /api/v2/Groups"),
             ("/api/\u{1b}[31m/ü", "GET /api/:id/:id"),
             ("/api", "GET /api"),
@@ -388,7 +431,7 @@ mod tests {
         for (path, known) in [
             ("/api/message/65a1b2c3d4e5f60718293a4b", Some("GET /api/messages/:id")),
             ("/api/messages/user", Some("GET /api/messages/users")),
-            ("/api/auth/checkauth", Some("GET /api/auth/check")),
+            ("/api/auth/checkAuth", Some("GET /api/auth/check")),
             ("/api/no-such-route", None),
             ("/api/payments/invoices/2024", None),
             ("/api/payments", None),

@@ -289,15 +289,18 @@ fn a_dotenv_file_counts_in_the_working_folder_only() {
 #[test]
 fn what_stands_in_a_dotenv_file_is_never_shown() {
     for (content, problem) in [
-        (&b"PORT=1\n\nJWT_SECRET=\"hush hush\n"[..], "line 3 cannot be understood"),
-        (b"JWT_SECRET=hush\nhush hush\n", "line 2 cannot be understood"),
-        (b"hush\n", "line 1 cannot be understood"),
+        (&b"PORT=1\n\nJWT_SECRET hush\n"[..], "line 3 "),
+        (b"JWT_SECRET=hush\nA B=hush\n", "line 2 "),
+        (b"JWT_SECRET hush\n", "line 1 "),
         (b"PORT=1\nJWT_SECRET=hush\xff\n", "UTF-8"),
     ] {
         let output = run_with_dotenv(false, content);
         let said =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("the .env file was not read as a whole") && said.contains(problem), "{said}");
+        assert!(
+            !output.status.success() && said.contains("the file .env") && said.contains(problem),
+            "{said}"
+        );
         assert!(!said.contains("hush"), "{said}");
     }
 }

@@ -305,8 +305,8 @@ struct Came {
 
 async fn work(mut stream: WebSocket, mut to_send: UnboundedReceiver<String>, came: Came) {
     let Came { received, frames, positions } = came;
-    // A position stands behind the event that it belongs to.
-    let mut is_behind_event = false;
+    // A position stands behind the event that it belongs to. Of a stream that is handed over the event may have been read.
+    let mut is_behind_event = true;
     loop {
         tokio::select! {
             frame = stream.next() => {

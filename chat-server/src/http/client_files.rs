@@ -136,7 +136,7 @@ mod tests {
             match file.name.ends_with(".map") {
                 true => assert!(text.starts_with("{\"version\":3,"), "{}", file.name),
                 false => {
-                    assert!(text.contains(&VERSION.to_str().unwrap().trim_matches('"')), "{}", file.name);
+                    assert!(text.contains(VERSION.to_str().unwrap().trim_matches('"')), "{}", file.name);
                     assert!(text.contains("Released under the MIT License"), "{}", file.name);
                     let map = format!("//# sourceMappingURL={}.map", file.name);
                     assert!(text.trim_end().ends_with(&map), "{}", file.name);

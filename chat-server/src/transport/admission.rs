@@ -329,6 +329,15 @@ impl Admissions {
         (!admission.is_ended()).then_some(admission)
     }
 
+    /// Ends the websockets that try to take over a session of long polling.
+    pub(super) fn cancel_upgrades(&self) {
+        let admissions: Vec<_> = self.polling.lock().values().filter_map(Weak::upgrade).collect();
+        // Not while they are locked: the last owner of one takes it out.
+        for admission in admissions {
+            admission.upgrades.cancel();
+        }
+    }
+
     pub(super) fn watch(&self, admission: &Arc<Admission>) {
         self.watched.lock().push(Arc::downgrade(admission));
     }

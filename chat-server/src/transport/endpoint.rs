@@ -156,6 +156,7 @@ impl SocketIoEndpoint {
 
     /// Closes all connections in a way that makes their clients come back by themselves.
     pub(crate) async fn close(&self) {
+        self.gate.admissions.cancel_upgrades();
         self.io.close().await;
     }
 
@@ -227,7 +228,7 @@ impl SocketIoEndpoint {
             let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
                 Ok(parts) => {
                     let (stream, early) =
-                        (parts.io.into_inner().upgraded(), Bytes::copy_from_slice(&parts.read_buf));
+                        (parts.io.into_inner().into_websocket(), Bytes::copy_from_slice(&parts.read_buf));
                     let stream = Guarded::new(stream, early, wire.clone(), patience, admission);
                     return self.carry(stream, wire, upgrading, small).await;
                 }

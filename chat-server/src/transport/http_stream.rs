@@ -22,6 +22,9 @@ use super::connections::Connection;
 /// How long a client may take to send the head of a request, from its first byte; of the first one from when it came.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the rest of an answer may wait in the system's buffers without anything of it being taken.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A TCP stream with deadlines: it fails when for so long nothing of what waits could be written, and when a head takes too long.
 pub(super) struct HttpStream<S = TcpStream> {
     stream: S,
@@ -44,7 +47,7 @@ impl<S> HttpStream<S> {
     }
 
     /// The same for another protocol, which has no heads.
-    pub(super) fn upgraded(self) -> Self {
+    fn upgraded(self) -> Self {
         Self { head: None, is_upgraded: true, ..self }
     }
 
@@ -64,6 +67,36 @@ impl<S> HttpStream<S> {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+impl HttpStream {
+    /// A connection that was accepted.
+    pub(super) fn accepted(stream: TcpStream, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
+        // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        give_up_unread(&stream, UNREAD_TIMEOUT);
+        Self::new(stream, connection, stall_timeout)
+    }
+
+    /// A websocket. What it does not take is looked after by [`super::guard`].
+    pub(super) fn into_websocket(self) -> Self {
+        give_up_unread(&self.stream, Duration::ZERO);
+        self.upgraded()
+    }
+}
+
+/// Has the system end a connection whose peer takes nothing of what waits in the system's own buffers; zero: never. They hold
+/// megabytes, of which we know nothing once all of an answer is there.
+fn give_up_unread(stream: &TcpStream, timeout: Duration) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) =
+        rustix::net::sockopt::set_tcp_user_timeout(stream, timeout.as_millis().try_into().unwrap_or(u32::MAX))
+    {
+        tracing::debug!(%error, "the time-out of a connection could not be set");
+    }
+    // Elsewhere it ends as an idle one does.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (stream, timeout);
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for HttpStream<S> {

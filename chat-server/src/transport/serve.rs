@@ -74,9 +74,7 @@ async fn accept_and_serve(
                     refused.one_more(counted.open());
                     continue;
                 };
-                // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
-                let _ = stream.set_nodelay(true);
-                let stream = HttpStream::new(stream, connection, stall_timeout);
+                let stream = HttpStream::accepted(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
             Err(error) => {

@@ -330,6 +330,7 @@ fn first_frame(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failed> {
 mod tests {
     use tokio::io::{AsyncWriteExt, DuplexStream};
 
+    use super::super::admission::Admissions;
     use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
     use super::*;
 
@@ -465,12 +466,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_attempt_ends_with_its_session() {
+    async fn an_attempt_ends_with_its_session_and_with_the_server() {
         let admission = admission();
         let (attempt, _theirs, mut stream, wire) = begin(&admission);
         let started = Instant::now();
         admission.set_ended();
         assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed));
+
+        let (admission, admissions) = (self::admission(), Arc::<Admissions>::default());
+        admissions.register("sid", &admission);
+        let (attempt, _theirs, mut stream, wire) = begin(&admission);
+        admissions.cancel_upgrades();
+        assert_eq!(attempt.probe(&mut stream, &wire).await, Err(Failed), "the server stops");
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

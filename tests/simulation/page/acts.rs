@@ -283,7 +283,8 @@ impl Sending {
                 Ok((201, body)) => {
                     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
                     let text = message["text"].as_str().unwrap_or_default();
-                    if text != self.text {
+                    // This family trims.
+                    if text != self.text.trim() {
                         self.broken(format!("the answer to {} speaks of {}", self.name, token(text)));
                     }
                     self.world.trace.note(Actor::Page(self.page), format!("{} is acknowledged", self.name));

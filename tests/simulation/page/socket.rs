@@ -263,6 +263,7 @@ impl Page {
             self.must_be_temporary(answer);
         }
         if let Some(text) = answer["message"]["text"].as_str()
+            && text != token
             && !text.starts_with(&format!("{token} "))
         {
             self.broken(format!("the answer to {token} speaks of {}", self::token(text)));

@@ -76,7 +76,8 @@ async fn check(server: &Server, rows: &[Row<'_>]) {
         assert_eq!(header(&response, "x-frame-options"), Some("SAMEORIGIN"), "{what}");
         assert_eq!(header(&response, "strict-transport-security"), None, "{what}: over http");
         let has_powers = header(&response, "permissions-policy").is_none();
-        assert_eq!(has_powers, *readers == "cross-origin" && !path.starts_with("/media"), "{what}");
+        let is_folder = !["/media", "/socket.io"].iter().any(|other| path.starts_with(other));
+        assert_eq!(has_powers, *readers == "cross-origin" && is_folder, "{what}");
         let exposed = header(&response, "access-control-expose-headers").unwrap();
         for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"] {
             assert!(exposed.contains(name), "{what}: {name}");
