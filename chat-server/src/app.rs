@@ -16,10 +16,7 @@ use chat_core::event::Delivery;
 use chat_core::id::UserId;
 use chat_core::model::{User, UserKey};
 use chat_core::prelude::Chat;
-#[cfg(feature = "mongodb")]
-use chat_core::store::MongoStore;
-use chat_core::store::sqlite::{AnswerOn, SqliteOptions};
-use chat_core::store::{MemoryStore, SqliteStore, Store, StoreError};
+use chat_core::store::{NodeNote, Opened, StoreError};
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -30,8 +27,8 @@ use crate::auth::password::{PasswordTurn, Passwords};
 use crate::auth::password_rules::NewPassword;
 use crate::auth::token::Tokens;
 use crate::auth::{AuthError, Authenticator, SharedAttempt};
-use crate::cluster::{Attempt, Bus, Cluster, Outbox};
-use crate::config::{Config, ConfigError, StoreConfig, private};
+use crate::cluster::{Attempt, Bus, Cluster, Outbox, fit};
+use crate::config::{Config, ConfigError, private};
 use crate::expiry::{self, Expiries};
 use crate::http::readiness;
 use crate::http::{Address, HttpError, Readiness};
@@ -39,6 +36,7 @@ use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person
 use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::{Memory, Owner};
+use crate::opening;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
@@ -108,6 +106,10 @@ pub struct App {
     searches: Limiter<UserId>,
     /// The other nodes, if there may be any.
     cluster: Option<Cluster>,
+    /// What this node tells the others of itself, if there may be any.
+    pub(crate) note: Option<NodeNote>,
+    /// What was found when the configured store was opened.
+    pub(crate) opened: Option<Opened>,
     draining: AtomicBool,
     pub(crate) readiness: Readiness,
     /// What this server depends on and is away.
@@ -134,12 +136,12 @@ pub(crate) enum Dispatched<'a> {
     Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
 }
 
+/// How long it may take to tell the others in the store that this node ends.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The time in which searches are counted.
 const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
-
-/// Held in reserve beside the database for when the disk is full: as much as putting the database in order takes.
-const RESERVE_BYTES: u64 = 4 << 20;
 
 /// So many read at once, and so many of them for one person.
 const READS_AT_ONCE: (usize, usize) = (8, 2);
@@ -159,27 +161,9 @@ impl App {
     /// # Errors
     /// When something configured cannot be used.
     pub async fn open(config: Config) -> Result<Arc<Self>, ConfigError> {
-        let store: Arc<dyn Store> = match &config.store {
-            StoreConfig::Memory => Arc::new(MemoryStore::new()),
-            StoreConfig::Sqlite { path, synchronous } => {
-                let runtime = tokio::runtime::Handle::current();
-                let options = SqliteOptions {
-                    synchronous: *synchronous,
-                    reserve_bytes: RESERVE_BYTES,
-                    answer_on: AnswerOn::new(move |answer| drop(runtime.spawn(async move { answer() }))),
-                    ..SqliteOptions::default()
-                };
-                Arc::new(SqliteStore::open(path, options)?)
-            }
-            #[cfg(feature = "mongodb")]
-            StoreConfig::MongoDb { uri } => Arc::new(MongoStore::open(uri.expose()).await?),
-            #[cfg(not(feature = "mongodb"))]
-            StoreConfig::MongoDb { .. } => {
-                return Err(StoreError::Refused("this program was built without MongoDB".into()).into());
-            }
-        };
+        let (store, opened) = opening::open(&config).await?;
         let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
-        Self::among(config, Chat::new(store), bus).await
+        Self::assemble(config, Chat::new(store), bus, opened).await
     }
 
     /// Prepares everything over a chat that the caller has made: with a store, a clock, ids or limits of their own.
@@ -203,6 +187,16 @@ impl App {
         chat: Chat,
         bus: Option<Arc<dyn Bus>>,
     ) -> Result<Arc<Self>, ConfigError> {
+        Self::assemble(config, chat, bus, None).await
+    }
+
+    async fn assemble(
+        config: Config,
+        chat: Chat,
+        bus: Option<Arc<dyn Bus>>,
+        opened: Option<Opened>,
+    ) -> Result<Arc<Self>, ConfigError> {
+        config.keep_secret()?;
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
             tracing::info!(name, %fingerprint, "tables of CHAT_CODEC_TABLES are in use");
@@ -223,6 +217,10 @@ impl App {
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
         let (images, disk) = media(&config, &chat)?;
+        let note = match &bus {
+            Some(_) => Some(fit::join(&**chat.store(), &config).await?),
+            None => None,
+        };
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
@@ -259,6 +257,8 @@ impl App {
             sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
             searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
+            note,
+            opened,
             draining: AtomicBool::new(false),
             readiness: Readiness::default(),
             outages: outages.clone(),
@@ -750,6 +750,10 @@ impl App {
     pub(crate) async fn close(&self, within: Duration) {
         if let Some(cluster) = &self.cluster {
             cluster.leave(self.chat.now()).await;
+        }
+        if let Some(note) = &self.note {
+            // Otherwise it is found out that this node is not there any more.
+            let _ = tokio::time::timeout(LAST_WORD, self.chat.store().leave_nodes(&note.id)).await;
         }
         self.security.close();
         let unsent = self.mail.drain(within).await;

@@ -5,8 +5,10 @@
 
 mod cluster;
 mod codec;
+mod origins;
 pub(crate) mod private;
 mod secrets;
+mod settings;
 mod socket_path;
 mod store;
 #[cfg(test)]
@@ -23,7 +25,11 @@ use clap::{Parser, ValueEnum};
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
-pub use self::secrets::SecretFiles;
+pub use self::origins::Origins;
+use self::origins::origins;
+pub(crate) use self::secrets::kept_at as kept_secret;
+pub use self::secrets::{SecretFiles, SecretOrigin};
+pub use self::settings::{check_log_filter, from_command_line};
 pub use self::store::StoreConfig;
 use crate::auth::password_rules::PasswordRules;
 use crate::dialect::{self, Dialect, PositionStyle};
@@ -65,7 +71,8 @@ pub struct Options {
     #[arg(long, env = "CHAT_OLD_JWT_SECRET", hide_env_values = true, value_delimiter = ',')]
     pub old_jwt_secret: Vec<String>,
     /// `on` also answers log-ins and sign-ups of the `push` family with the `token`, for pages that keep it themselves
-    #[arg(long, env = "CHAT_TOKEN_IN_BODY", default_value = "off", value_name = "on|off", value_parser = switch)]
+    #[arg(long, env = "CHAT_TOKEN_IN_BODY", default_value = "off", value_name = "on|off", value_parser = settings::switch,
+        action = clap::ArgAction::Set)]
     pub token_in_body: bool,
     /// `SameSite` of the log-in cookie: `strict`, `lax` or `none` (which is always `Secure`). Unset: `none` for the https pages
     /// of other sites that CLIENT_URL names, and `strict` for everybody else
@@ -74,7 +81,7 @@ pub struct Options {
     /// Days until an issued token expires
     #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
     pub token_days: u32,
-    /// Cost of new password hashes, 4 to 31; each step doubles the time
+    /// Cost of new password hashes, 4 to 16; each step doubles the time
     #[arg(long, env = "CHAT_BCRYPT_COST", default_value_t = 12)]
     pub bcrypt_cost: u32,
     /// Failed log-ins per account and address in 15 minutes before 429; 0: no limit
@@ -91,8 +98,9 @@ pub struct Options {
     #[arg(long, env = "CHAT_PASSWORD_MIN", value_parser = clap::value_parser!(u8).range(1..=72))]
     pub password_min: Option<u8>,
     /// `on` refuses new passwords that are among the commonest; `off` takes them
-    #[arg(long, env = "CHAT_PASSWORD_CHECK", default_value = "on")]
-    pub password_check: String,
+    #[arg(long, env = "CHAT_PASSWORD_CHECK", default_value = "on", value_name = "on|off", value_parser = settings::switch,
+        action = clap::ArgAction::Set)]
+    pub password_check: bool,
     /// Messages a person may send in a minute before they are refused; 0: no limit
     #[arg(long, env = "CHAT_MESSAGE_LIMIT", default_value_t = 0)]
     pub message_limit: u32,
@@ -130,6 +138,10 @@ pub struct Options {
     /// The same under its other name
     #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
     pub mongodb_uri: Option<String>,
+    /// Make a new database beside a secret or images that are there already. Without this such a start is refused, because the
+    /// old database may only be on a disk that is missing
+    #[arg(long = "new")]
+    pub new_database: bool,
     /// Folder of the database, the secret and the images
     #[arg(long, env = "CHAT_DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
@@ -172,8 +184,9 @@ pub struct Options {
     pub socket_path: String,
     /// `true` lets clients of Socket.IO 2 log in by `?token=` in the address, which proxies and caches may write down. Only
     /// for those that cannot send a cookie or a header
-    #[arg(long, env = "CHAT_TOKEN_IN_QUERY", default_value = "false")]
-    pub token_in_query: String,
+    #[arg(long, env = "CHAT_TOKEN_IN_QUERY", default_value = "false", value_name = "true|false",
+        value_parser = settings::switch, action = clap::ArgAction::Set)]
+    pub token_in_query: bool,
 
     /// Changes that a client may miss while it is away for it to go on where it was; after more it loads afresh. Only what
     /// its own user is told counts, and of everybody's changes of their profile the last. 0: every client that has missed
@@ -251,15 +264,6 @@ pub struct Options {
     pub secret_files: SecretFiles,
 }
 
-/// Something that is on or off, as people write it.
-fn switch(value: &str) -> Result<bool, String> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" => Ok(true),
-        "off" | "false" | "no" | "0" | "" => Ok(false),
-        _ => Err("must be on or off".to_owned()),
-    }
-}
-
 /// The operator must mend the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -271,9 +275,28 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// There is no such variable, though it begins like ours.
+    #[error("{name}: {problem}")]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// What may be meant.
+        problem: String,
+    },
+    /// What is there does not fit together, and a start would do harm.
+    #[error("{0}")]
+    Unfit(String),
     /// The store cannot be opened.
     #[error("the store: {0}")]
     Store(#[from] chat_core::store::StoreError),
+}
+
+impl ConfigError {
+    /// Whether somebody must change something before another start can end differently. What fails for other reasons may
+    /// be mended by itself: a database that is away, for instance.
+    pub fn is_for_the_operator(&self) -> bool {
+        !matches!(self, Self::Store(_))
+    }
 }
 
 fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
@@ -285,6 +308,12 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
 pub struct Config {
     /// Whether this is production: stricter about secrets and origins.
     pub production: bool,
+    /// Where the secret that signs comes from.
+    pub secret_origin: SecretOrigin,
+    /// See [`Options::new_database`].
+    pub new_database: bool,
+    /// The variables of limits that are switched off.
+    pub limits_off: Vec<&'static str>,
     /// Whose cross-origin requests are answered.
     pub origins: Origins,
     /// See [`Options::public_url`], without a slash at the end.
@@ -395,60 +424,15 @@ pub struct TransportConfig {
     pub max_untold: usize,
 }
 
-/// Whose cross-origin requests are answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
-    /// Anybody's, but without their cookies; those of these with them.
-    Any(Vec<String>),
-    /// Those of pages on this machine, for development.
-    Loopback,
-    /// These.
-    Listed(Vec<String>),
-}
-
-impl Origins {
-    /// Whether a page of this origin may read our answers, and use this server with its visitor's cookies.
-    pub fn allow(&self, origin: &str) -> bool {
-        // What a page has that has none of its own, such as a frame that a foreign page has made.
-        if origin.eq_ignore_ascii_case("null") {
-            return false;
-        }
-        match self {
-            Self::Any(origins) | Self::Listed(origins) => {
-                origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
-            }
-            Self::Loopback => {
-                let host = origin.split_once("://").map_or("", |(_, host)| host);
-                let host = match host.strip_prefix('[') {
-                    Some(v6) => v6.split_once(']').map_or("", |(address, _)| address),
-                    None => host.split_once(':').map_or(host, |(name, _)| name),
-                };
-                host.eq_ignore_ascii_case("localhost")
-                    || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
-        }
-    }
-
-    /// Those that are named, without a path.
-    pub fn listed(&self) -> &[String] {
-        match self {
-            Self::Any(origins) | Self::Listed(origins) => origins,
-            Self::Loopback => &[],
-        }
-    }
-
-    /// Whether a page of any origin may read what is answered without cookies.
-    pub fn allow_any(&self) -> bool {
-        matches!(self, Self::Any(_))
-    }
-}
-
 impl Config {
-    /// Checks the options; makes the data folder and the secret if need be.
+    /// Checks the options; makes the data folder if need be, and a secret if there is none. That is kept in the folder as soon
+    /// as the store is open.
     ///
     /// # Errors
     /// Names the variable that cannot be used.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
+        settings::check(options)?;
+        let given = options;
         let options = &options.with_secrets()?;
         let production = options.node_env == "production";
         let store = StoreConfig::find(options)?;
@@ -468,15 +452,15 @@ impl Config {
             // The built-in default must not force anybody to name it when they serve another dialect alone.
             _ => *dialects.first().ok_or_else(|| wrong("CHAT_DIALECTS", "names no dialect"))?,
         };
-        if !(4..=31).contains(&options.bcrypt_cost) {
-            return Err(wrong("CHAT_BCRYPT_COST", "must be 4 to 31"));
-        }
         let memory_limit = memory_limit(options.memory_limit.as_deref())?;
         private::mend(&options.data_dir, &store)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
-        let secret = secrets::signing(options, production)?;
+        let (secret, secret_origin) = secrets::signing(given, options, production)?;
         Ok(Self {
             production,
+            secret_origin,
+            new_database: options.new_database,
+            limits_off: settings::limits_off(options),
             memory_limit,
             origins: origins(&options.client_url, production)?,
             public_url: public_url(options)?,
@@ -494,11 +478,7 @@ impl Config {
                 signup_limit: options.signup_limit,
                 passwords: PasswordRules {
                     min: options.password_min.map(usize::from),
-                    check_common: match options.password_check.as_str() {
-                        "on" => true,
-                        "off" => false,
-                        _ => return Err(wrong("CHAT_PASSWORD_CHECK", "must be on or off")),
-                    },
+                    check_common: options.password_check,
                 },
             },
             message_limit: options.message_limit,
@@ -526,11 +506,7 @@ impl Config {
             default_dialect,
             static_dir: options.static_dir.clone(),
             socket_path: socket_path::check(&options.socket_path)?,
-            token_in_query: match options.token_in_query.as_str() {
-                "true" => true,
-                "false" | "" => false,
-                _ => return Err(wrong("CHAT_TOKEN_IN_QUERY", "must be true or false")),
-            },
+            token_in_query: options.token_in_query,
             transport: TransportConfig {
                 ping_interval: Duration::from_millis(options.ping_interval.max(1)),
                 ping_timeout: Duration::from_millis(options.ping_timeout.max(1)),
@@ -547,6 +523,16 @@ impl Config {
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,
         })
+    }
+}
+
+impl Config {
+    /// Keeps a secret that was made just now, for the next start. With a store in memory nothing is kept.
+    pub(crate) fn keep_secret(&self) -> Result<(), ConfigError> {
+        if self.secret_origin != SecretOrigin::Made || matches!(self.store, StoreConfig::Memory) {
+            return Ok(());
+        }
+        secrets::keep(&self.data_dir, &self.auth.secret)
     }
 }
 
@@ -617,29 +603,6 @@ fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, 
         let known: Vec<_> = dialect::ALL.iter().map(|dialect| dialect.name).collect();
         wrong(variable, format!("{name:?} is not one of {}", known.join(", ")))
     })
-}
-
-fn origins(urls: &[String], production: bool) -> Result<Origins, ConfigError> {
-    let urls: Vec<_> =
-        urls.iter().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty()).collect();
-    let any = urls.contains(&"*");
-    if any && production {
-        return Err(wrong(
-            "CLIENT_URL",
-            "must name the origins of the pages in production: with `*` any page could use its visitors' log-ins",
-        ));
-    }
-    if urls.is_empty() && !production {
-        return Ok(Origins::Loopback);
-    }
-    let mut origins = Vec::new();
-    for url in urls.into_iter().filter(|url| *url != "*") {
-        let (scheme, rest) =
-            url.split_once("://").ok_or_else(|| wrong("CLIENT_URL", format!("{url:?} is not an origin")))?;
-        let host = rest.split('/').next().unwrap_or_default();
-        origins.push(format!("{scheme}://{host}"));
-    }
-    Ok(if any { Origins::Any(origins) } else { Origins::Listed(origins) })
 }
 
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {

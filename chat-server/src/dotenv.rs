@@ -70,6 +70,19 @@ pub(crate) fn read<C: CommandFactory>() -> Result<Taken, String> {
     Ok(taken)
 }
 
+/// What the file says now of one variable; none when it says nothing, or is gone.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) fn look_up(name: &str) -> Result<Option<String>, String> {
+    let Some(content) = content(Path::new(FILE))? else { return Ok(None) };
+    let parsed = parse::parse(&content, |known| known == name);
+    if let Some(line) = parsed.broken_line {
+        return Err(format!("line {line} is no assignment (NAME=value)"));
+    }
+    Ok(parsed.values.get(name).cloned())
+}
+
 /// The content of the file, if it is there.
 fn content(path: &Path) -> Result<Option<String>, String> {
     let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");

@@ -42,6 +42,8 @@ pub mod logging;
 pub mod mail;
 pub mod media;
 pub mod memory;
+pub mod moved;
+mod opening;
 pub mod outages;
 pub mod presence;
 mod recovery;
@@ -51,6 +53,7 @@ pub mod secret;
 pub mod security_log;
 pub mod session;
 pub mod sessions;
+mod starting;
 mod summary;
 mod surrogates;
 pub mod transport;
@@ -73,7 +76,7 @@ use crate::transport::SocketIoEndpoint;
 /// How long each step of a shutdown may take: together they end within 10 seconds.
 const STEP: Duration = Duration::from_millis(2_500);
 
-/// Serves until `shutdown` is ready, then ends in order: no new connections, what is under way is finished, clients are
+/// Serves until `shutdown` is ready, also while it is still starting, then ends in order: no new connections, what is under way is finished, clients are
 /// let go so that they come back by themselves, and everything is on disk. Takes at most 10 seconds.
 ///
 /// # Errors
@@ -83,12 +86,20 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConfigError> {
-    let chat = app(config).await?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let chat = tokio::select! {
+        chat = app(config) => chat?,
+        () = shutdown.as_mut() => {
+            tracing::info!("stopped before the start was done");
+            return Ok(());
+        }
+        () = starting::answer(&listener) => return Ok(()),
+    };
     let address = listener.local_addr().ok();
     if let Some(address) = address {
         tracing::info!(%address, "listening");
     }
-    for line in summary::lines(&chat.app.config, address) {
+    for line in summary::lines(&chat.app.config, address, chat.app.opened) {
         tracing::info!("{line}");
     }
     let stop = CancellationToken::new();

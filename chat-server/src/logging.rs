@@ -10,16 +10,32 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Whose records may be written at every level, by the first part of their target.
 const OURS: &[&str] = &["chat_core", "chat_server"];
 
+/// Changes what is logged while the program runs.
+#[derive(Debug, Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Logs what this filter asks for from now on.
+    ///
+    /// # Errors
+    /// When it cannot be understood, and then nothing changes.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        self.0.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
 /// Writes what is logged to the standard error output, so that the output of commands stays clean: what `filter` asks
 /// for (see [`Options::log`](crate::config::Options::log)) and [`may_show`] allows. A filter that cannot be understood
 /// counts as `info`.
-pub fn start(filter: &str, as_json: bool) {
+pub fn start(filter: &str, as_json: bool) -> LogFilter {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
     let log = tracing_subscriber::registry().with(filter).with(filter_fn(may_show));
     let output = fmt::layer().with_writer(std::io::stderr).with_ansi(has_colours());
     if as_json {
@@ -27,6 +43,7 @@ pub fn start(filter: &str, as_json: bool) {
     } else {
         log.with(output).init();
     }
+    LogFilter(handle)
 }
 
 /// Colours are for terminals, and not for those who want none (<https://no-color.org>).

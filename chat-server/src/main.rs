@@ -2,13 +2,22 @@
 
 mod commands;
 mod dotenv;
+mod hangup;
 mod listen;
 
-use chat_server::config::{Config, Options};
+use std::time::Duration;
+
+use chat_server::config::{Config, ConfigError, Options};
+use chat_server::logging::LogFilter;
 use clap::Parser;
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+
+use self::hangup::Hangup;
+
+/// How long what is still under way in other threads is waited for at the end.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The command line: the server's options, and a command if it is not to serve.
 #[derive(Parser)]
@@ -24,17 +33,21 @@ fn main() -> std::process::ExitCode {
     // What this process makes is nobody else's to read: messages, hashes, the secret.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let dotenv = dotenv::read::<Cli>();
-    let Cli { command, options } = Cli::parse();
-    chat_server::logging::start(&options.log, options.log_format == "json");
+    let Cli { command, options } = match chat_server::config::from_command_line() {
+        Ok(given) => given,
+        Err(error) => return refused(&error),
+    };
+    let log = chat_server::logging::start(&options.log, options.log_format == "json");
     let failure = command.as_ref().map_or(std::process::ExitCode::FAILURE, commands::Command::failure);
     let done = match (dotenv, command) {
         // Half of it would be another server: with another secret, in another place, as if for development.
-        (Err(problem), _) => Err(format!("the file .env: {problem}").into()),
+        (Err(problem), _) => return refused(&format_args!("the file .env: {problem}")),
         (Ok(_), Some(command)) => command.run(&options),
-        (Ok(taken), None) => serve(&options, &taken).map(|()| std::process::ExitCode::SUCCESS),
+        (Ok(taken), None) => serve(&options, &taken, log).map(|()| std::process::ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,
+        Err(error) if error.downcast_ref().is_some_and(ConfigError::is_for_the_operator) => refused(&error),
         Err(error) => {
             eprintln!("chat-server: {error}");
             failure
@@ -42,12 +55,21 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn serve(options: &Options, dotenv: &dotenv::Taken) -> Result<(), Box<dyn std::error::Error>> {
+/// What must be mended by hand has an exit code of its own: to start again would not help.
+fn refused(problem: &dyn std::fmt::Display) -> std::process::ExitCode {
+    eprintln!("chat-server: {problem}");
+    std::process::ExitCode::from(2)
+}
+
+fn serve(
+    options: &Options,
+    dotenv: &dotenv::Taken,
+    log: LogFilter,
+) -> Result<(), Box<dyn std::error::Error>> {
     if let Err(error) = chat_server::transport::raise_open_files_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     dotenv.log();
-    let config = Config::check(options)?;
     // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
     let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let threads = options.threads.unwrap_or_else(spare);
@@ -59,9 +81,14 @@ fn serve(options: &Options, dotenv: &dotenv::Taken) -> Result<(), Box<dyn std::e
             runtime
         }
     };
-    runtime.enable_all().build()?.block_on(async {
-        let listener = listen(options)?;
+    let runtime = runtime.enable_all().build()?;
+    let served = runtime.block_on(async {
+        // Before anything that takes time, so that both are obeyed from now on.
         let mut terminate = signal(SignalKind::terminate())?;
+        let hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(Hangup::new(options, dotenv, log).obey(hangup));
+        let config = Config::check(options)?;
+        let listener = listen(options)?;
         let shutdown = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -70,7 +97,10 @@ fn serve(options: &Options, dotenv: &dotenv::Taken) -> Result<(), Box<dyn std::e
         };
         chat_server::serve(listener, config, shutdown).await?;
         Ok(())
-    })
+    });
+    // A start that was broken off may still be bringing a database up to date, in one transaction, which is taken back.
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    served
 }
 
 /// The socket that systemd has opened, if it has (`LISTEN_FDS`, see sd_listen_fds(3)), or a new one. One that outlives

@@ -133,7 +133,7 @@ test('what cannot be read stops the start and is named by its line, never shown'
     ['zero', `${hush}A=h\0ush`, 'line 2 holds a zero byte'],
   ]) {
     const ended = startIn(name, content);
-    assert.equal(ended.status, 1, `${name}: ${ended.stderr}`);
+    assert.equal(ended.status, 2, `${name}: ${ended.stderr}`);
     assert.ok(ended.stderr.startsWith(`chat-server: the file .env: ${told}`), ended.stderr);
     assert.ok(!/hush/.test(ended.stderr + ended.stdout), ended.stderr);
     assert.ok(!existsSync(path.join(ended.cwd, 'data')), 'nothing was made');

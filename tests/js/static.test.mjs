@@ -114,7 +114,7 @@ test('a project folder gives out no hidden files, no data, and nothing that link
   for (const [dir, data] of [['app', 'app/data'], ['app', 'app'], ['app', '.'], ['app/../app', 'app/data']]) {
     const env = { CHAT_STATIC_DIR: path.join(folder, dir), CHAT_DATA_DIR: path.join(folder, data), PATH: process.env.PATH };
     const started = spawnSync(binary, { env, cwd: folder, encoding: 'utf8' });
-    assert.equal(started.status, 1, `${dir} ${data}`);
+    assert.equal(started.status, 2, `${dir} ${data}`);
     assert.match(started.stderr, /CHAT_STATIC_DIR/);
   }
   rmSync(folder, { recursive: true, force: true });

@@ -27,6 +27,7 @@
 //! ```
 //! A driver that cannot run in a test must show as ignored with its reason, never as passed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,20 @@ pub enum StoreError {
     /// The store will not do this, now or later (wrong version, read-only, misconfigured).
     #[error("refused: {0}")]
     Refused(String),
+    /// There is no database where one must be.
+    #[error("there is no database: {0}")]
+    Missing(String),
+}
+
+/// What was found when a store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// There was nothing: it was made.
+    pub made_new: bool,
+    /// The number of the layout that it had.
+    pub layout_before: u32,
+    /// The number of the layout that it has now.
+    pub layout: u32,
 }
 
 /// Accounts and log-in tokens.
@@ -370,6 +385,19 @@ pub trait ChangeLog: Send + Sync {
     /// those who have put back a backup, before anybody is served.
     async fn renew_epoch(&self) -> Result<Epoch, StoreError>;
 
+    /// Notes what a node tells the others of itself, or that it is still there, and answers what all others have noted in the
+    /// last [`NODE_LEASE`]. A store that only one node can use has nobody to tell of.
+    async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {
+        let _ = note;
+        Ok(Vec::new())
+    }
+
+    /// Takes a node's note away.
+    async fn leave_nodes(&self, id: &str) -> Result<(), StoreError> {
+        let _ = id;
+        Ok(())
+    }
+
     /// Makes sure that all that was acknowledged is on disk and closes what needs closing; later calls fail
     /// with [`StoreError::Unavailable`]. Closing twice is fine.
     async fn close(&self) -> Result<(), StoreError>;
@@ -381,6 +409,22 @@ pub trait ChangeLog: Send + Sync {
     fn place(&self) -> String {
         "memory".into()
     }
+}
+
+/// A node that has not noted for so long that it is there is taken for dead.
+pub const NODE_LEASE: Duration = Duration::from_secs(20);
+
+/// What a node tells the others of itself, see [`ChangeLog::meet_nodes`]. Nothing in it may be secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeNote {
+    /// A name that no other start has.
+    pub id: String,
+    /// Whether it has compared itself with the others and stays.
+    pub is_settled: bool,
+    /// What it tells, by name.
+    pub facts: BTreeMap<String, String>,
+    /// When it was noted, in milliseconds by the clock of the store. Set by the store.
+    pub noted: i64,
 }
 
 /// A change and its place in the log.

@@ -32,6 +32,7 @@
 //! two clocks are compared for it, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
 
 mod bus;
+pub(crate) mod fit;
 mod hear;
 mod notice;
 mod outbox;
@@ -108,6 +109,7 @@ impl Cluster {
         tasks.spawn(watch::watch_log(Arc::downgrade(app)));
         tasks.spawn(watch::watch_others(Arc::downgrade(app), self.node));
         tasks.spawn(watch::watch_revocations(Arc::downgrade(app), recheck_revoked));
+        tasks.spawn(fit::stay(Arc::downgrade(app)));
     }
 
     /// Tells the others of what was announced here.

@@ -1,8 +1,9 @@
 //! `chat-server copy`: everything from a SQLite file into the MongoDB that the server is configured for.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use chat_core::clock::{Clock, SystemClock};
 use chat_core::store::sqlite::SqliteExport;
 use chat_core::store::{Copied, MongoStore, copy_to_mongodb};
 use chat_server::config::{Options, StoreConfig};
@@ -28,9 +29,10 @@ impl Copy {
         };
         let from = self.from.clone().unwrap_or_else(|| options.data_dir.join("chat.db"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let file = &from;
         let copied = runtime.block_on(async {
             // What is wrong with the file is found before the database is touched.
-            let from = SqliteExport::open(&from)?;
+            let from = SqliteExport::open(file)?;
             let to = MongoStore::open(uri.expose()).await?;
             let mut told = 0;
             let copied = copy_to_mongodb(from, &to, |copied| {
@@ -43,14 +45,19 @@ impl Copy {
             chat_core::store::ChangeLog::close(&to).await?;
             Ok::<_, chat_core::store::StoreError>(copied)
         })?;
-        println!("{}", said(&copied));
+        chat_server::moved::mark(file, SystemClock.now()).map_err(|error| {
+            format!("everything was copied, but {}.moved cannot be written: {error}", file.display())
+        })?;
+        println!("{}", said(&copied, file));
         Ok(())
     }
 }
 
-fn said(copied: &Copied) -> String {
+fn said(copied: &Copied, file: &Path) -> String {
     let Copied { users, conversations, messages, .. } = copied;
     format!(
-        "Copied {users} accounts, {conversations} conversations and {messages} messages. They are still in the file, too."
+        "Copied {users} accounts, {conversations} conversations and {messages} messages. They are still in the file, too, but no \
+         server starts on it again while {} is there.",
+        chat_server::moved::mark_of(file).display()
     )
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -120,16 +120,34 @@ fn read(variable: &'static str, path: Option<&str>, is_set: bool) -> Result<Opti
     Ok(Some(secret.to_owned()))
 }
 
-/// The secret that signs.
-pub(super) fn signing(options: &Options, production: bool) -> Result<Secret, ConfigError> {
+/// Where the secret that signs comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// The variable, or the flag.
+    Variable,
+    /// The file that `JWT_SECRET_FILE` names.
+    File,
+    /// The data folder, where it was kept.
+    Kept,
+    /// It was made just now.
+    Made,
+}
+
+/// The secret that signs. `given` are the options without what files hold.
+pub(super) fn signing(
+    given: &Options,
+    options: &Options,
+    production: bool,
+) -> Result<(Secret, SecretOrigin), ConfigError> {
+    let is_set = |secret: &Option<String>| secret.as_deref().is_some_and(|secret| !secret.is_empty());
+    let origin = if is_set(&given.jwt_secret) { SecretOrigin::Variable } else { SecretOrigin::File };
     match options.jwt_secret.as_deref().filter(|secret| !secret.is_empty()) {
         Some(secret) if production && secret.len() < MIN_SECRET => {
             Err(wrong("JWT_SECRET", format!("must have at least {MIN_SECRET} characters in production")))
         }
-        Some(secret) => Ok(Secret::new(secret.to_owned())),
+        Some(secret) => Ok((Secret::new(secret.to_owned()), origin)),
         None if production => Err(wrong("JWT_SECRET", "must be set in production")),
-        None => kept(&options.data_dir.join(private::SECRET_FILE))
-            .map_err(|error| wrong("CHAT_DATA_DIR", format!("the secret cannot be kept there: {error}"))),
+        None => kept(&kept_at(&options.data_dir)),
     }
 }
 
@@ -148,24 +166,58 @@ pub(super) fn old(options: &Options, signing: &Secret) -> Result<Vec<Secret>, Co
     Ok(secrets)
 }
 
-fn kept(path: &Path) -> std::io::Result<Secret> {
+/// Where the secret is kept if the configuration names none.
+pub(crate) fn kept_at(data_dir: &Path) -> PathBuf {
+    data_dir.join(private::SECRET_FILE)
+}
+
+/// The secret that is kept in a file; a new one if there is no such file, which [`keep`] keeps.
+fn kept(path: &Path) -> Result<(Secret, SecretOrigin), ConfigError> {
+    let wrong =
+        |problem: String| wrong("CHAT_DATA_DIR", format!("the secret in {} {problem}", path.display()));
     match fs::read_to_string(path) {
         Ok(secret) if secret.trim().len() >= MIN_SECRET => {
-            return Ok(Secret::new(secret.trim().to_owned()));
+            Ok((Secret::new(secret.trim().to_owned()), SecretOrigin::Kept))
         }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        // A new one would log everybody out, and hide that the file is damaged.
+        Ok(_) => Err(wrong(format!(
+            "has less than {MIN_SECRET} characters: it is damaged, or was not made here. Put the right one back from a backup, \
+             or set JWT_SECRET; or remove the file, then a new one is made and everybody has to log in again"
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok((Secret::new(hex::encode(rand::random::<[u8; 32]>())), SecretOrigin::Made))
+        }
+        Err(error) => Err(wrong(format!("cannot be read: {error}"))),
     }
-    let secret = hex::encode(rand::random::<[u8; 32]>());
-    let mut file = fs::OpenOptions::new();
-    file.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    let mut file = file.open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()?;
-    Ok(Secret::new(secret))
+}
+
+/// Keeps a secret that was made just now. It is there whole or not at all, and none that is there is replaced.
+///
+/// # Errors
+/// When it cannot be written, or somebody else has kept one meanwhile.
+pub(super) fn keep(data_dir: &Path, secret: &Secret) -> Result<(), ConfigError> {
+    let path = kept_at(data_dir);
+    let new = data_dir.join(format!("{}.{}", private::SECRET_FILE, std::process::id()));
+    let keep = || {
+        let mut file = fs::OpenOptions::new();
+        file.create(true).truncate(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+        let mut file = file.open(&new)?;
+        file.write_all(secret.expose().as_bytes())?;
+        file.sync_all()?;
+        fs::hard_link(&new, &path)?;
+        File::open(data_dir)?.sync_all()
+    };
+    let kept = keep();
+    let _ = fs::remove_file(&new);
+    kept.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => wrong(
+            "CHAT_DATA_DIR",
+            "another server has just made a secret there: start again, to use that one",
+        ),
+        _ => wrong("CHAT_DATA_DIR", format!("the secret cannot be kept there: {error}")),
+    })
 }
 
 #[cfg(test)]
@@ -311,5 +363,33 @@ mod tests {
         assert_eq!(production(HUSH).unwrap(), 1);
         let problem = production("short").unwrap_err().to_string();
         assert_eq!(problem, "JWT_SECRET: must have at least 32 characters in production");
+    }
+
+    #[test]
+    fn a_kept_secret_is_used_or_refused_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(private::SECRET_FILE);
+        let (made, origin) = kept(&path).unwrap();
+        assert_eq!((origin, made.expose().len()), (SecretOrigin::Made, 64));
+        assert!(!path.exists(), "it is kept when the store is open");
+        keep(folder.path(), &made).unwrap();
+        assert_eq!(kept(&path).unwrap(), (made.clone(), SecretOrigin::Kept));
+        assert!(keep(folder.path(), &Secret::new(HUSH.into())).is_err(), "another one is there");
+        assert_eq!(kept(&path).unwrap().0, made);
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "nothing else is left behind");
+        for short in ["", "hush", "\n", &HUSH[..31]] {
+            fs::write(&path, short).unwrap();
+            let refused = kept(&path).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("CHAT_DATA_DIR: the secret in ") && !refused.contains("hush"),
+                "{refused}"
+            );
+            assert!(
+                refused.contains(path.to_str().unwrap()) && refused.contains("less than 32"),
+                "{refused}"
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), short);
+        }
     }
 }

@@ -90,7 +90,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
                 }
                 StoreError::Unavailable(_) => "it is out of reach or cannot be written; the log says why",
                 StoreError::Corrupt { .. } => "it was found damaged; the log says where",
-                StoreError::Refused(_) => "it refuses to be written; the log says why",
+                StoreError::Refused(_) | StoreError::Missing(_) => {
+                    "it refuses to be written; the log says why"
+                }
             };
             let message = "the store is unavailable";
             let body = object!({ "error": message, "message": message, "part": "store", "reason": reason, "away": away });

@@ -14,6 +14,9 @@ use percent_encoding::percent_decode_str;
 /// A folder to be served.
 #[derive(Debug)]
 pub(crate) struct Served {
+    /// As the operator named it.
+    dir: PathBuf,
+    /// Where that was at the start.
     root: PathBuf,
     private: Vec<PathBuf>,
 }
@@ -36,16 +39,17 @@ impl Served {
     /// `chat.db-wal` does.
     pub(crate) fn new(dir: &Path, private: &[PathBuf]) -> Self {
         let private = private.iter().map(|path| resolved(path)).collect();
-        Self { root: resolved(dir), private }
+        Self { dir: dir.to_owned(), root: resolved(dir), private }
     }
 
     /// Looks a request's path up.
     pub(crate) async fn find(&self, path: &str) -> Find {
         let Some(inner) = inner(path) else { return Find::Private };
-        let (root, private) = (self.root.clone(), self.private.clone());
+        let (dir, private) = (self.dir.clone(), self.private.clone());
         let is_folder = path.ends_with('/');
         let found = tokio::task::spawn_blocking(move || {
-            let served = Self { root, private };
+            // The folder may be a link that leads to another version of the page now.
+            let served = Self { root: resolved(&dir), dir, private };
             served.look_up(&inner, is_folder)
         });
         match found.await {

@@ -18,6 +18,7 @@ pub(super) const INDEXED: &str = "chat_indexed";
 pub(super) const LOG: &str = "chat_log";
 pub(super) const REVOKED_TOKENS: &str = "chat_revoked_tokens";
 pub(super) const COUNTERS: &str = "chat_counters";
+pub(super) const NODES: &str = "chat_nodes";
 
 /// Makes what is not there yet; on a database that is complete this changes nothing.
 pub(super) async fn make(db: &Database) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ use super::commit::{end_sessions, read_counter};
 use super::faults::{self, Fault};
 use super::name_keys;
 use crate::epoch::Epoch;
-use crate::store::StoreError;
+use crate::store::{Opened, StoreError};
 
 /// How long the driver looks for a server that takes writes, if the URI does not say.
 const SERVER_SELECTION: Duration = Duration::from_secs(3);
@@ -44,9 +44,10 @@ pub(super) struct Connected {
     pub(super) db: Database,
     pub(super) session: ClientSession,
     pub(super) me: ObjectId,
+    pub(super) opened: Opened,
 }
 
-pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
+pub(super) async fn connect(uri: &str, may_make_new: bool) -> Result<Connected, StoreError> {
     let options = client_options(uri).await?;
     let name = options.default_database.clone().unwrap_or_else(|| "chat".into());
     let client = Client::with_options(options).map_err(|error| faults::store_error(&error))?;
@@ -54,14 +55,20 @@ pub(super) async fn connect(uri: &str) -> Result<Connected, StoreError> {
     let prepared = async {
         refuse_without_transactions(&db).await?;
         refuse_unfit(&db).await?;
+        let made_new = db.collection::<Document>(COUNTERS).find_one(doc! { "_id": "log" }).await?.is_none();
+        if made_new && !may_make_new {
+            let missing = format!("in the MongoDB database {} there is nothing of a chat-server", db.name());
+            return Err(StoreError::Missing(missing).into());
+        }
         timeout(INDEXES, collections::make(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
         let session = client.start_session().causal_consistency(false).await?;
         let me = register(&client, &db, &session).await?;
         timeout(INDEXES, name_keys::give(&db)).await.unwrap_or(Err(Fault::TimedOut))?;
-        Ok((session, me))
+        let layout = u32::try_from(VERSION).unwrap_or(u32::MAX);
+        Ok((session, me, Opened { made_new, layout_before: layout, layout }))
     };
-    let (session, me) = prepared.await.map_err(Fault::into_store_error)?;
-    Ok(Connected { client, db, session, me })
+    let (session, me, opened) = prepared.await.map_err(Fault::into_store_error)?;
+    Ok(Connected { client, db, session, me, opened })
 }
 
 pub(super) async fn client_options(uri: &str) -> Result<ClientOptions, StoreError> {

@@ -62,7 +62,9 @@
 //! | | `profiles_noted` | `profile_position` is there |
 //! | | `version` | of this layout |
 //! | | `importing` | while everything is copied here from another store; missing otherwise |
-//! | | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
+//! | `chat_nodes` | `_id` | of each node that is there, or was in the last hour: a name that no other start has |
+//! | | `at`, `settled`, `facts` | when it said so last, whether it stays, and what it tells of itself: no secret |
+//! | `chat_counters` | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
 //!
 //! # Databases from before there were read marks
 //! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
@@ -93,6 +95,7 @@ mod fields;
 mod import;
 mod inspect;
 mod name_keys;
+mod nodes;
 mod personal;
 mod reads;
 mod search;
@@ -116,8 +119,8 @@ pub(super) use self::import::MongoImport;
 pub use self::inspect::MongoInspector;
 use self::writer::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
-    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, NodeNote, Opened,
+    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
@@ -136,6 +139,7 @@ pub struct MongoStore {
     db: Database,
     writer: Writer,
     closed: AtomicBool,
+    opened: Opened,
 }
 
 impl MongoStore {
@@ -151,9 +155,27 @@ impl MongoStore {
     /// database was made by a newer version; [`StoreError::Unavailable`] when it cannot be reached. The URI's password
     /// is in none of them.
     pub async fn open(uri: &str) -> Result<Self, StoreError> {
-        let connect::Connected { client, db, session, me } = connect::connect(uri).await?;
+        Self::connect(uri, true).await
+    }
+
+    /// The same for a database that a chat-server has used before. In one that holds nothing of it nothing is made.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is nothing; otherwise those of [`Self::open`].
+    pub async fn open_existing(uri: &str) -> Result<Self, StoreError> {
+        Self::connect(uri, false).await
+    }
+
+    async fn connect(uri: &str, may_make_new: bool) -> Result<Self, StoreError> {
+        let connect::Connected { client, db, session, me, opened } =
+            connect::connect(uri, may_make_new).await?;
         let committer = Committer::new(client.clone(), db.clone(), session, me);
-        Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false) })
+        Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false), opened })
+    }
+
+    /// What was found when it was opened.
+    pub fn opened(&self) -> Opened {
+        self.opened
     }
 
     /// Waits for a read, but not for ever.
@@ -360,6 +382,14 @@ impl ChangeLog for MongoStore {
 
     async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
         self.read(epoch::renew(&self.db)).await
+    }
+
+    async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {
+        self.read(nodes::meet(&self.db, note)).await
+    }
+
+    async fn leave_nodes(&self, id: &str) -> Result<(), StoreError> {
+        self.read(nodes::leave(&self.db, id)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

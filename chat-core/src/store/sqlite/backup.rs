@@ -114,7 +114,7 @@ pub fn prepare_restored(path: &Path) -> Result<Snapshot, StoreError> {
         return Err(StoreError::Corrupt { what: DATABASE_FILE, id: problem });
     }
     let mut db = connect(path, &SqliteOptions::default())?;
-    schema::migrate(&mut db)?;
+    schema::migrate(&mut db, false)?;
     epoch::renew(&db).map_err(fault)?;
     // One file, without a log file beside it.
     db.pragma_update(None, "journal_mode", "DELETE").map_err(fault)?;

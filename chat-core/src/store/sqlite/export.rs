@@ -61,7 +61,7 @@ impl SqliteExport {
         }
         let lock = lock(path)?;
         let mut db = connect(path, &SqliteOptions::default())?;
-        schema::migrate(&mut db)?;
+        schema::migrate(&mut db, true)?;
         // Client ids lie in a table of their own, in another order than the messages.
         let sort = "CREATE TEMP TABLE sends_by_place (place INTEGER PRIMARY KEY, client_id TEXT NOT NULL);
             INSERT INTO sends_by_place SELECT place, client_id FROM sends ORDER BY place;";

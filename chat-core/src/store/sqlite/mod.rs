@@ -51,8 +51,8 @@ pub use self::inspect::SqliteInspector;
 use self::space::Reserve;
 use self::worker::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, PersonalChanges,
-    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, Opened,
+    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
 };
 use crate::clock::Timestamp;
 use crate::damage::REMEDY;
@@ -77,6 +77,8 @@ pub struct SqliteOptions {
     pub reserve_bytes: u64,
     /// Where callers are answered (default: on the writing thread).
     pub answer_on: AnswerOn,
+    /// Whether a database is made where there is none (default), or opening it fails.
+    pub may_make_new: bool,
 }
 
 /// Runs the closure that answers the callers of a transaction. Waking many tasks of a runtime from a thread outside it
@@ -115,6 +117,7 @@ impl Default for SqliteOptions {
             cache_kib: 16 << 10,
             reserve_bytes: 0,
             answer_on: AnswerOn::default(),
+            may_make_new: true,
         }
     }
 }
@@ -145,16 +148,21 @@ pub struct SqliteStore {
     long_reads: LongReads,
     closed: AtomicBool,
     path: PathBuf,
+    opened: Opened,
     _lock: File,
 }
 
 impl SqliteStore {
-    /// Opens the file, making it and its tables if need be. Its folder must exist.
+    /// Opens the file, making it and its tables if need be and allowed. Its folder must exist.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
+    /// [`StoreError::Missing`] when nothing is there and nothing may be made; [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
     /// [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        // Before anything is made beside it.
+        if !options.may_make_new && !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+            return Err(StoreError::Missing(format!("no file {}", path.display())));
+        }
         let lock = lock(path)?;
         if unfinished_note(path).exists() {
             return Err(StoreError::Refused(format!(
@@ -165,10 +173,10 @@ impl SqliteStore {
         let reserve = Reserve::of(path, options.reserve_bytes);
         let prepare = || {
             let mut db = connect(path, &options)?;
-            schema::migrate(&mut db)?;
-            Ok(db)
+            let opened = schema::migrate(&mut db, options.may_make_new)?;
+            Ok((db, opened))
         };
-        let db = match prepare() {
+        let (db, opened) = match prepare() {
             // SQLite says in many ways that there is no room.
             Err(StoreError::Unavailable(why)) if reserve.release_to_start() => {
                 tracing::warn!(why, "the database could not be opened; what was held in reserve is given up");
@@ -197,6 +205,7 @@ impl SqliteStore {
             long_reads: LongReads::start(long_readers)?,
             closed: AtomicBool::new(false),
             path: path.to_owned(),
+            opened,
             _lock: lock,
         })
     }
@@ -204,6 +213,11 @@ impl SqliteStore {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was found when it was opened.
+    pub fn opened(&self) -> Opened {
+        self.opened
     }
 
     /// Transactions committed since it was opened; with the number of changes this tells how well group commit
@@ -532,21 +546,40 @@ impl LongReads {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(name)
-        .map_err(unavailable)?;
+    let name = PathBuf::from(name);
+    let unavailable = |error: std::io::Error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                "; the folder and the file must belong to the user that the server runs as (chown), and be writable"
+            }
+            _ => "",
+        };
+        StoreError::Unavailable(format!("the lock file {}: {error}{remedy}", name.display()))
+    };
+    let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name);
+    let file = match open() {
+        // Another user, most likely root, has started the server once. What is noted in the file helps to notice a database that
+        // was put back by hand, and is noted again, so it may be made anew by whoever may write to the folder, unless somebody
+        // holds it.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && is_free(&name) => {
+            std::fs::remove_file(&name).and_then(|()| open()).map_err(|_| unavailable(error))?
+        }
+        opened => opened.map_err(unavailable)?,
+    };
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::Refused(format!("{} is in use by another process", path.display())))
-        }
+        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
+            "{} is in use by another process, which holds the lock file {}",
+            path.display(),
+            name.display()
+        ))),
         Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
+}
+
+/// Whether nobody holds a lock file that cannot be written, as far as can be seen by reading it.
+fn is_free(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {

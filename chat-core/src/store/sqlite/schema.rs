@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::policy::name_key;
-use crate::store::StoreError;
+use crate::store::{Opened, StoreError};
 
 /// `PRAGMA application_id`: "chat" in ASCII, so that no other program's file is taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
@@ -188,8 +188,8 @@ pub(super) fn must_be_current(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the tables, or brings those of an older version up to date.
-pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+/// Makes the tables, if that is allowed, or brings those of an older version up to date.
+pub(super) fn migrate(db: &mut Connection, may_make_new: bool) -> Result<Opened, StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
     let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
     let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(fault)?;
@@ -198,6 +198,15 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     if application != APPLICATION_ID && tables > 0 {
         return Err(StoreError::Refused("the file is a SQLite database of another program".into()));
     }
+    // As a file is that was copied without its log.
+    if tables == 0 && !may_make_new {
+        return Err(StoreError::Missing("the file has no tables".into()));
+    }
+    let opened = Opened {
+        made_new: tables == 0,
+        layout_before: version,
+        layout: u32::try_from(STEPS.len()).unwrap_or(u32::MAX),
+    };
     let version = version as usize;
     if version > STEPS.len() {
         return Err(StoreError::Refused(format!(
@@ -214,7 +223,8 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
     tx.pragma_update(None, "user_version", STEPS.len() as u32).map_err(fault)?;
-    tx.commit().map_err(fault)
+    tx.commit().map_err(fault)?;
+    Ok(opened)
 }
 
 #[cfg(test)]
@@ -262,6 +272,30 @@ mod tests {
             let sql = "INSERT INTO log (position, kind, place) VALUES (?, 1, ?)";
             db.execute(sql, params![seq, 1 << 32 | seq]).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_new_file_is_made_only_where_that_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let open = |may_make_new| {
+            let store = SqliteStore::open(&path, SqliteOptions { may_make_new, ..SqliteOptions::default() });
+            store.map(|store| store.opened())
+        };
+        assert!(matches!(open(false), Err(StoreError::Missing(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(open(false), Err(StoreError::Missing(_))));
+        // What `cp` gives of a database whose changes are all in its log.
+        Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() > 0);
+        assert!(matches!(open(false), Err(StoreError::Missing(_))));
+        let now = STEPS.len() as u32;
+        assert_eq!(open(true).unwrap(), Opened { made_new: true, layout_before: 0, layout: now });
+        assert_eq!(open(false).unwrap(), Opened { made_new: false, layout_before: now, layout: now });
+        std::fs::remove_file(&path).unwrap();
+        file_of_version(&path, 3);
+        assert_eq!(open(false).unwrap(), Opened { made_new: false, layout_before: 3, layout: now });
     }
 
     #[tokio::test]

@@ -452,7 +452,7 @@ mod tests {
     fn writer(path: &std::path::Path, max_pages: Option<i64>) -> Writer {
         let options = SqliteOptions::default();
         let mut db = connect(path, &options).unwrap();
-        schema::migrate(&mut db).unwrap();
+        schema::migrate(&mut db, true).unwrap();
         if let Some(most) = max_pages {
             db.pragma_update(None, "max_page_count", most).unwrap();
         }

@@ -93,7 +93,9 @@ fn everything_that_is_there_is_mended() {
 fn a_secret_is_mended_at_start_and_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&[("data-dir", folder.path().join("data").to_str().unwrap())]);
-    let secret = Config::check(&options).unwrap().auth.secret;
+    let config = Config::check(&options).unwrap();
+    config.keep_secret().unwrap();
+    let secret = config.auth.secret;
     let path = folder.path().join("data/jwt-secret");
     set_mode(&path, 0o664);
     assert!(Config::check(&options).unwrap().auth.secret == secret);

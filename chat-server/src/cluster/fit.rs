@@ -1,0 +1,295 @@
+//! Whether the nodes over one store fit together.
+//!
+//! Each notes in the store what it is and how it is set, and compares itself with the others when it starts. With another
+//! `JWT_SECRET`, people whom a load balancer sends from one node to the other would be logged out; with the same
+//! `CHAT_NODE`, it would send them to the wrong one. Both are refused. What only makes a difference to what people may do
+//! is warned of. Secrets are compared by fingerprints: by what a key that is made of one gives.
+//!
+//! A node that was killed has left its note behind. Nobody is refused for one who is not there: a note counts only when
+//! it is renewed before our eyes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Weak;
+use std::time::Duration;
+
+use chat_core::store::{NodeNote, Store, StoreError};
+use hmac::Mac;
+use tokio::time::Instant;
+
+use super::derived;
+use crate::app::App;
+use crate::config::{Config, ConfigError};
+use crate::secret::Secret;
+
+/// How often a node notes that it is there.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// A node that does not do so in this time is not there.
+const SILENT_AFTER: Duration = Duration::from_secs(7);
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+const NODE: &str = "node";
+const HOST: &str = "host";
+const BOOT: &str = "boot";
+const PROCESS: &str = "process";
+const SECRET: &str = "secret";
+const OLD_SECRETS: &str = "old_secrets";
+/// They are compared with a warning.
+const VERSION: &str = "version";
+
+type Facts = BTreeMap<String, String>;
+
+/// Notes this node in the store, once it fits those that are there.
+///
+/// # Errors
+/// When it does not fit, or the store cannot be used.
+pub(crate) async fn join(store: &dyn Store, config: &Config) -> Result<NodeNote, ConfigError> {
+    let id = hex::encode(rand::random::<[u8; 12]>());
+    let mut note = NodeNote { id, facts: facts(config), ..NodeNote::default() };
+    let (begin, mut first_noted) = (Instant::now(), HashMap::new());
+    let others = loop {
+        let others = store.meet_nodes(&note).await?;
+        // Of two that start at once only one has to go.
+        let is_first = |other: &&NodeNote| other.is_settled || other.id < note.id;
+        let against = others.iter().filter(is_first).filter(|other| !is_gone(&note.facts, &other.facts));
+        let mut waits = false;
+        let mut refused = None;
+        for other in against {
+            let Some(problem) = problem(&note.facts, &other.facts) else { continue };
+            waits = true;
+            let first = *first_noted.entry(other.id.clone()).or_insert(other.noted);
+            if other.noted != first {
+                refused = Some(problem);
+            }
+        }
+        if let Some(problem) = refused {
+            store.leave_nodes(&note.id).await?;
+            return Err(ConfigError::Unfit(problem));
+        }
+        if !waits || begin.elapsed() >= SILENT_AFTER {
+            break others;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    note.is_settled = true;
+    store.meet_nodes(&note).await?;
+    for other in others.iter().filter(|other| !is_gone(&note.facts, &other.facts)) {
+        for difference in differences(&note.facts, &other.facts) {
+            tracing::warn!("{difference}");
+        }
+    }
+    Ok(note)
+}
+
+/// Notes that this node is there, for as long as it is.
+pub(super) async fn stay(app: Weak<App>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(app) = app.upgrade() else { return };
+        let Some(note) = &app.note else { return };
+        // While the store is away nobody starts, either.
+        let _: Result<_, StoreError> = app.chat.store().meet_nodes(note).await;
+    }
+}
+
+fn facts(config: &Config) -> Facts {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let names: Vec<_> = config.dialects.iter().map(|dialect| dialect.name).collect();
+    let old: Vec<_> = config.auth.old_secrets.iter().map(fingerprint).collect();
+    let days = |time: Duration| (time.as_secs() / 86_400).to_string();
+    let auth = &config.auth;
+    [
+        (NODE, config.node.clone().unwrap_or_default()),
+        (HOST, read("/proc/sys/kernel/hostname")),
+        (BOOT, read("/proc/sys/kernel/random/boot_id")),
+        (PROCESS, std::process::id().to_string()),
+        (SECRET, fingerprint(&auth.secret)),
+        (OLD_SECRETS, old.join(",")),
+        (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+        ("CHAT_DIALECTS", names.join(",")),
+        ("CHAT_DEFAULT_DIALECT", config.default_dialect.name.to_owned()),
+        ("CHAT_TOKEN_DAYS", days(auth.token_life)),
+        ("CHAT_LOGIN_LIMIT", auth.login_limit.to_string()),
+        ("CHAT_LOGIN_ADDRESS_LIMIT", auth.login_address_limit.to_string()),
+        ("CHAT_SIGNUP_LIMIT", auth.signup_limit.to_string()),
+        ("CHAT_PASSWORD_MIN", auth.passwords.min.map(|min| min.to_string()).unwrap_or_default()),
+        ("CHAT_PASSWORD_CHECK", auth.passwords.check_common.to_string()),
+        ("CHAT_MESSAGE_LIMIT", config.message_limit.to_string()),
+        ("CHAT_SEARCH_LIMIT", config.search_limit.to_string()),
+        ("CHAT_READ_BUDGET", config.read_budget.to_string()),
+        ("CHAT_CHANGE_BUDGET", config.change_budget.to_string()),
+        ("CHAT_SEND_BUDGET", config.send_budget.to_string()),
+        ("CHAT_MEDIA_QUOTA", config.media_limits.quota.to_string()),
+        ("CHAT_MEDIA_RATE", config.media_limits.rate.to_string()),
+        ("CHAT_RECOVERY_LIMIT", config.recovery_limit.to_string()),
+        ("CHAT_LOG_DAYS", config.log_kept.map(days).unwrap_or_else(|| "0".to_owned())),
+    ]
+    .into_iter()
+    .map(|(name, fact)| (name.to_owned(), fact))
+    .collect()
+}
+
+fn fingerprint(secret: &Secret) -> String {
+    let mut mac = derived(secret, b"chat-server fingerprint");
+    mac.update(b"node");
+    hex::encode(&mac.finalize().into_bytes()[..12])
+}
+
+fn fact<'a>(facts: &'a Facts, name: &str) -> &'a str {
+    facts.get(name).map(String::as_str).unwrap_or_default()
+}
+
+/// How a node is called in messages.
+fn called(facts: &Facts) -> String {
+    let (node, host, process) = (fact(facts, NODE), fact(facts, HOST), fact(facts, PROCESS));
+    match node {
+        "" => format!("the node without a name on {host} (process {process})"),
+        node => format!("node {node} on {host} (process {process})"),
+    }
+}
+
+/// Whether a process of this machine is surely over.
+fn is_gone(mine: &Facts, theirs: &Facts) -> bool {
+    let is_same = |name: &str| fact(mine, name) == fact(theirs, name) && !fact(mine, name).is_empty();
+    let process = fact(theirs, PROCESS).parse().ok().and_then(rustix::process::Pid::from_raw);
+    // The same number may be another container's.
+    if !(is_same(HOST) && is_same(BOOT)) || is_same(PROCESS) {
+        return false;
+    }
+    let asked = process.map(rustix::process::test_kill_process);
+    matches!(asked, Some(Err(error)) if error == rustix::io::Errno::SRCH)
+}
+
+/// Why two nodes cannot be, if so.
+fn problem(mine: &Facts, theirs: &Facts) -> Option<String> {
+    let (me, other) = (called(mine), called(theirs));
+    if !fact(mine, NODE).is_empty() && fact(mine, NODE) == fact(theirs, NODE) {
+        return Some(format!(
+            "CHAT_NODE: {other} has this name already, and is there; a load balancer could not tell it from {me}. Give each node \
+             a name of its own"
+        ));
+    }
+    if !knows(mine, theirs) && !knows(theirs, mine) {
+        return Some(format!(
+            "JWT_SECRET: that of {other} is another one than that of {me}: whoever logs in at one would be a stranger to the \
+             other. Give both the same; to change it, name the old one in CHAT_OLD_JWT_SECRET"
+        ));
+    }
+    None
+}
+
+/// Whether one node takes the tokens that the other signs.
+fn knows(one: &Facts, other: &Facts) -> bool {
+    let signs = fact(other, SECRET);
+    fact(one, SECRET) == signs || fact(one, OLD_SECRETS).split(',').any(|old| old == signs)
+}
+
+/// What is not the same and had better be.
+fn differences(mine: &Facts, theirs: &Facts) -> Vec<String> {
+    let (me, other) = (called(mine), called(theirs));
+    let mut differences = Vec::new();
+    if knows(mine, theirs) != knows(theirs, mine) {
+        differences.push(format!(
+            "JWT_SECRET: only one of {me} and {other} takes the tokens of both, until CHAT_OLD_JWT_SECRET of the other names its \
+             secret, too"
+        ));
+    }
+    let compared = |name: &&String| name.starts_with("CHAT_") || *name == VERSION;
+    for name in mine.keys().filter(compared) {
+        let (here, there) = (fact(mine, name), fact(theirs, name));
+        // A newer version may tell of more.
+        if here != there && theirs.contains_key(name) {
+            let shown = |fact: &str| if fact.is_empty() { "unset".to_owned() } else { fact.to_owned() };
+            differences.push(format!(
+                "{name} is {} at {me}, and {} at {other}: people are treated differently by where they are connected",
+                shown(here),
+                shown(there)
+            ));
+        }
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(given: &[(&str, &str)]) -> Facts {
+        let usual = [
+            (NODE, "a"),
+            (HOST, "h"),
+            (PROCESS, "1"),
+            (SECRET, "s"),
+            (VERSION, "0.1.0"),
+            ("CHAT_DIALECTS", "push"),
+        ];
+        let all = usual.iter().chain(given);
+        all.map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_both_names() {
+        let a = facts(&[]);
+        let b = facts(&[(NODE, "b"), (PROCESS, "2")]);
+        assert_eq!(problem(&a, &b), None);
+        assert_eq!(differences(&a, &b), Vec::<String>::new());
+        let twin = problem(&a, &facts(&[(HOST, "other")])).unwrap();
+        assert!(
+            twin.starts_with("CHAT_NODE: node a on other (process 1)") && twin.contains("node a on h "),
+            "{twin}"
+        );
+        let nameless = facts(&[(NODE, "")]);
+        assert_eq!(problem(&nameless, &nameless), None, "nobody has to have a name");
+        let stranger = problem(&a, &facts(&[(NODE, "b"), (SECRET, "t")])).unwrap();
+        assert!(
+            stranger.starts_with("JWT_SECRET: ")
+                && stranger.contains("node a")
+                && stranger.contains("node b")
+        );
+    }
+
+    #[test]
+    fn a_secret_may_be_changed_node_by_node() {
+        let before = facts(&[]);
+        let after = facts(&[(NODE, "b"), (SECRET, "t"), (OLD_SECRETS, "q,s")]);
+        assert_eq!(problem(&after, &before), None);
+        assert!(differences(&after, &before)[0].starts_with("JWT_SECRET: only one"));
+        let prepared = facts(&[(OLD_SECRETS, "t")]);
+        assert_eq!(problem(&after, &prepared), None);
+        assert_eq!(differences(&after, &prepared), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_only_odd_is_warned_of() {
+        let (a, b) = (facts(&[]), facts(&[(NODE, "b"), (VERSION, "0.2.0"), ("CHAT_DIALECTS", "camel")]));
+        let warned = differences(&a, &b);
+        assert_eq!(warned.len(), 2);
+        assert!(
+            warned[0].starts_with("CHAT_DIALECTS is push at node a on h (process 1), and camel at node b")
+        );
+        assert!(warned[1].starts_with("version is 0.1.0 at "));
+        let of_newer = facts(&[(NODE, "b"), ("CHAT_NEW_LIMIT", "5")]);
+        assert_eq!(differences(&a, &of_newer), Vec::<String>::new());
+        assert_eq!(differences(&of_newer, &a), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_fingerprint_shows_no_secret() {
+        let of = |secret: &str| fingerprint(&Secret::new(secret.into()));
+        assert_eq!(of("one"), of("one"));
+        assert_ne!(of("one"), of("other"));
+        assert_eq!(of("hush").len(), 24);
+    }
+
+    #[test]
+    fn a_process_that_is_over_is_known_on_its_own_machine() {
+        let mut over = std::process::Command::new("true").spawn().unwrap();
+        let process = over.id().to_string();
+        over.wait().unwrap();
+        let (me, boot) = (std::process::id().to_string(), (BOOT, "b"));
+        let mine = facts(&[(PROCESS, &me), boot]);
+        assert!(is_gone(&mine, &facts(&[(PROCESS, &process), boot])));
+        assert!(!is_gone(&mine, &facts(&[(PROCESS, &me), boot])));
+        assert!(!is_gone(&mine, &facts(&[(PROCESS, &process), boot, (HOST, "other")])));
+    }
+}
