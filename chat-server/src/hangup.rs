@@ -35,10 +35,12 @@ impl Hangup {
         while signal.recv().await.is_some() {
             match self.read_again() {
                 Ok(Some(filter)) => {
-                    tracing::info!("SIGHUP: the log is written by CHAT_LOG={filter} of .env from now on")
+                    tracing::info!("SIGHUP: the log is written by CHAT_LOG={filter} of .env from now on");
                 }
                 Ok(None) => {
-                    tracing::info!("SIGHUP: CHAT_LOG is set by the environment or a flag, and stays as it is")
+                    tracing::info!(
+                        "SIGHUP: CHAT_LOG is set by the environment or a flag, and stays as it is"
+                    );
                 }
                 Err(problem) => tracing::warn!("SIGHUP: nothing was changed: {problem}"),
             }
