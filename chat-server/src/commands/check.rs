@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use chat_core::clock::{Clock, SystemClock};
 use chat_core::store::StoreError;
 use chat_core::store::inspect::{Finding, Inspected, Inspection};
 use chat_core::store::sqlite::SqliteInspector;
@@ -148,7 +149,8 @@ impl Images {
     /// The files that nothing names, as they are found.
     fn nobodys(&self) -> io::Result<impl Iterator<Item = Finding>> {
         let folders = self.dir.as_ref().map(fs::read_dir).transpose()?;
-        let settled = SystemTime::now() - SETTLED_AFTER;
+        let settled = SystemClock.now().before(SETTLED_AFTER).as_millis();
+        let settled = SystemTime::UNIX_EPOCH + Duration::from_millis(settled.unsigned_abs());
         // Journals and accounts have names of other lengths.
         let folders = folders.into_iter().flatten().flatten().filter(|folder| folder.file_name().len() == 2);
         let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten().flatten();
