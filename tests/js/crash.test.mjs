@@ -34,7 +34,8 @@ class Sender {
   next() {
     const number = this.sent.length;
     // Short ones and long ones, so that plain and compressed bodies are on the disk.
-    const text = `${this.mark} ${number} ${'some more words '.repeat(number % 12)}`;
+    // Trimmed, as one of the families does with what it stores.
+    const text = `${this.mark} ${number} ${'some more words '.repeat(number % 12)}`.trim();
     this.sent.push(text);
     return text;
   }
