@@ -27,7 +27,8 @@ class Talker {
 
   /** Sends one message, however often that takes. */
   async say() {
-    const words = `${this.mark} ${this.sent.length} ${'some more words '.repeat(this.sent.length % 6)}`;
+    // Trimmed, as one of the families does with what it stores.
+    const words = `${this.mark} ${this.sent.length} ${'some more words '.repeat(this.sent.length % 6)}`.trim();
     this.sent.push(words);
     await this.send(words);
     this.acknowledged++;
