@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
+import ioV2 from 'socket.io-client-2';
+
 import { text } from './support/names.mjs';
 import { signup } from './support/push.mjs';
 import { startServer } from './support/server.mjs';
@@ -47,6 +49,22 @@ test('typing in every spelling reaches the other in every spelling, in both dire
   }
   // Each start was told as such once, and no end was.
   assert.deepEqual([annas.seen.userTyping.length, berts.seen.userTyping.length], [5, 5]);
+});
+
+test('clients of Socket.IO 2 are told every name of an event, also by long polling', async () => {
+  const [anna, bert] = await people('anna', 'bert');
+  const annas = await anna.open();
+  for (const transport of ['polling', 'websocket']) {
+    const headers = { extraHeaders: { cookie: bert.cookie } };
+    const transportOptions = { polling: headers, websocket: headers };
+    const berts = await bert.open({ transports: [transport], transportOptions }, ioV2);
+    for (const [event, names] of [['typing', STARTS], ['stopTyping', STOPS]]) {
+      const heard = all(berts, names);
+      annas.emit(event, { to: bert.id });
+      for (const told of await heard) assert.equal(told.userId, anna.id);
+    }
+    berts.disconnect();
+  }
 });
 
 test('typing ends with its connection, also one that is cut off, and not with another of the same person', async () => {

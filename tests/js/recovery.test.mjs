@@ -85,6 +85,30 @@ for (const [[version, client], [name, prepare]] of EACH) {
       assert.deepEqual(page.texts, texts);
     });
 
+    test('the server believes so, and ends that connection before a second cut', async () => {
+      const family = await prepare(server);
+      const page = await open(client, proxy, family, { transports: ['websocket'] });
+      const texts = some(4);
+      await sayAll(family, texts.slice(0, 1));
+      await shows(page, texts.slice(0, 1));
+      proxy.swallow();
+      const connected = once(page, 'connect');
+      page.io.engine.close();
+      await connected;
+      // More tabs than one person may have: those that are needed least have to go, and not on account of their session.
+      const tabs = await Promise.all(Array.from({ length: 63 }, () => open(client, server, family, { transports: ['websocket'] })));
+      await sayAll(family, texts.slice(1, 2));
+      await shows(page, texts.slice(0, 2));
+      await cut(proxy, page);
+      await sayAll(family, texts.slice(2, 3));
+      await back(proxy, page);
+      assert.equal(page.recovered, true);
+      await sayAll(family, texts.slice(3));
+      await shows(page, texts);
+      assert.deepEqual(page.texts, texts);
+      tabs.forEach((tab) => tab.disconnect());
+    });
+
     test('the server was killed meanwhile', async () => {
       const family = await prepare(server);
       const page = await open(client, proxy, family, { transports: ['websocket'] });
