@@ -160,7 +160,7 @@ async fn who_reads_too_slowly_is_told_everything_in_the_end() {
     const COUNT: usize = 2_500;
     // Neither the deadline for writes nor a heartbeat must be what ends it.
     let patient = |options: &mut Options| {
-        (options.stall_timeout, options.ping_timeout) = (600_000, 600_000);
+        (options.stall_timeout, options.ping_timeout) = (300_000, 300_000);
     };
     let server = MountedServer::start(patient).await;
     let (ann, bob) = (registered(server.address, "ann").await, registered(server.address, "bob").await);
@@ -238,7 +238,7 @@ async fn answers_nobody_reads_are_bounded_over_all_connections_of_a_person() {
     const ASKED: usize = 3;
     const MOST: usize = 32 * MIB;
     let patient = |options: &mut Options| {
-        (options.stall_timeout, options.ping_timeout) = (600_000, 600_000);
+        (options.stall_timeout, options.ping_timeout) = (300_000, 300_000);
         options.read_budget = 0;
     };
     let server = MountedServer::start(patient).await;

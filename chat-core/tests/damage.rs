@@ -421,5 +421,5 @@ async fn flipped_bytes_are_found_and_nothing_panics() {
         }
         std::fs::remove_file(&path).unwrap();
     }
-    assert!(harmed > 5, "{harmed} of 60 were harmed");
+    assert!(harmed > 2, "{harmed} of 60 were harmed");
 }
