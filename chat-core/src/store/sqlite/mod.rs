@@ -159,17 +159,17 @@ impl SqliteStore {
     /// [`StoreError::Missing`] when nothing is there and nothing may be made; [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
     /// [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        // Before anything is made beside it.
-        if !options.may_make_new && !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
-            return Err(StoreError::Missing(format!("no file {}", path.display())));
-        }
-        let lock = lock(path)?;
         if unfinished_note(path).exists() {
             return Err(StoreError::Refused(format!(
                 "{} was being restored from a backup, and that was not finished: run `chat-server restore` again",
                 path.display()
             )));
         }
+        // Before anything is made beside it.
+        if !options.may_make_new && !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+            return Err(StoreError::Missing(format!("no file {}", path.display())));
+        }
+        let lock = lock(path)?;
         let reserve = Reserve::of(path, options.reserve_bytes);
         let prepare = || {
             let mut db = connect(path, &options)?;
