@@ -212,6 +212,9 @@ struct Log {
     /// Pages in the log file after the last commit.
     pages: Arc<AtomicUsize>,
     checkpointed_at: usize,
+    /// How many pages it may have, and how many it had when that was found.
+    limit: usize,
+    looked_at: usize,
     /// Nothing is in the log file that is not in the database, and the reserve is there if it can be.
     is_in_order: bool,
     /// The log file is being copied because nothing was written for a while.
@@ -241,6 +244,8 @@ impl Log {
             checkpoints,
             pages,
             checkpointed_at: 0,
+            limit: MIN_PAGES_PER_CHECKPOINT,
+            looked_at: 0,
             is_in_order: false,
             is_being_copied: false,
             full_at: None,
@@ -269,19 +274,22 @@ impl Log {
         }
     }
 
-    /// How long the log file may become: not many times what is stored, nor what is left of the disk.
-    fn limit(&self) -> usize {
-        let grown = self.pages.load(Ordering::Relaxed).saturating_sub(self.checkpointed_at);
-        // It is looked only now and then; three times as short is still worth the while.
-        if grown < MIN_PAGES_PER_CHECKPOINT / 4 {
-            return MAX_PAGES_PER_CHECKPOINT;
+    /// How long the log file may become: not many times what is stored, nor what is left of the disk. It is looked only when the
+    /// log file has grown.
+    fn limit(&mut self) -> usize {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages.abs_diff(self.looked_at) < MIN_PAGES_PER_CHECKPOINT / 4 {
+            return self.limit;
         }
+        self.looked_at = pages;
         let stored = self.db.prepare_cached("PRAGMA page_count");
         let stored = stored.and_then(|mut count| count.query_row([], |row| row.get::<_, i64>(0)));
         let stored = stored.ok().and_then(|pages| usize::try_from(pages).ok()).unwrap_or_default();
         let wanted = (2 * stored).clamp(MIN_PAGES_PER_CHECKPOINT, MAX_PAGES_PER_CHECKPOINT);
         let available = available_bytes(&self.path).map_or(u64::MAX, |bytes| bytes / PAGE_BYTES / 4);
-        wanted.min(usize::try_from(available).unwrap_or(usize::MAX)).max(MIN_PAGES_PER_CHECKPOINT / 4)
+        let room = usize::try_from(available).unwrap_or(usize::MAX);
+        self.limit = wanted.min(room).max(MIN_PAGES_PER_CHECKPOINT / 4);
+        self.limit
     }
 
     /// Nothing is to be written: copies the log file, empties it, and sees to the reserve.
