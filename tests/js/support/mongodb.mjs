@@ -1,5 +1,5 @@
-// A MongoDB server of a test's own: the program of MONGO_TEST_SERVER, which takes --port, --storage-path and
-// --enable-test-commands.
+// A MongoDB server of a test's own: the program of MONGO_TEST_SERVER, which takes the options of SecantusDB: --port, --storage-path,
+// --enable-test-commands and --sync-on-commit.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -30,7 +30,9 @@ class Mongo {
   async start() {
     const program = process.env.MONGO_TEST_SERVER;
     assert.ok(program, 'MONGO_TEST_SERVER must be a program that starts a MongoDB server: ./test installs one');
-    const args = ['--port', String(this.port), '--storage-path', path.join(this.folder, 'data'), '--enable-test-commands'];
+    // Without this it does not do what `j: true` asks for, and loses what it has acknowledged when it is killed.
+    const durable = '--sync-on-commit';
+    const args = ['--port', String(this.port), '--storage-path', path.join(this.folder, 'data'), '--enable-test-commands', durable];
     this.child = spawn(program, args, { stdio: 'ignore' });
     running.add(this.child);
     await until(() => answers(this.port), 'the MongoDB server', 60_000);
