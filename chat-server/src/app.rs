@@ -1,14 +1,17 @@
 //! What every request and every socket shares, and the one funnel through which all commands go.
 
+mod accounts;
 mod images;
+mod parts;
 mod rates;
+mod searches;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::chat::{Registration, Started};
+use chat_core::chat::Started;
 use chat_core::codec::{Codec, Metered};
 use chat_core::command::{Actor, Command, Outcome, Reply};
 use chat_core::error::{Error, ErrorKind};
@@ -22,31 +25,31 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
+use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
-use crate::auth::password::{PasswordTurn, Passwords};
-use crate::auth::password_rules::NewPassword;
+use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
-use crate::auth::{AuthError, Authenticator, SharedAttempt};
-use crate::cluster::{Attempt, Bus, Cluster, Outbox, fit};
-use crate::config::{Config, ConfigError, private};
+use crate::cluster::{Bus, Cluster, Outbox, fit};
+use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
 use crate::http::readiness;
-use crate::http::{Address, HttpError, Readiness};
+use crate::http::{Address, Readiness};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
-use crate::mail::{self, LogMailer, MailQueue, Mailer, QueueLimits, Recipients, ResendMailer};
-use crate::media::{CloudinaryMedia, DiskMedia, Images};
+use crate::mail::{MailQueue, QueueLimits, Recipients};
+use crate::media::{DiskMedia, Images};
 use crate::memory::{Memory, Owner};
 use crate::opening;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
 use crate::refused_pages::RefusedPages;
-use crate::searching::{PersonsTurn, Turns};
+use crate::searching::Turns;
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
 use crate::typing::{self, Typists};
 use crate::unknown::Unknown;
 
+use self::parts::{mailer, media};
 /// The server's parts.
 pub struct App {
     /// The configuration in force.
@@ -308,53 +311,6 @@ impl App {
         to_the_end(async move { app.carry_out(user, command).await }).await.unwrap_or_else(not_carried_out)
     }
 
-    /// A search; none while another one is made for this person, or waits.
-    pub(crate) async fn search_unless_busy(
-        self: &Arc<Self>,
-        user: UserId,
-        command: Command,
-    ) -> Option<Result<Reply, Error>> {
-        let turn = self.searching.try_of(user)?;
-        Some(self.search(turn, user, command).await)
-    }
-
-    /// A search, once no other is made for this person.
-    pub(crate) async fn search_in_turn(
-        self: &Arc<Self>,
-        user: UserId,
-        command: Command,
-    ) -> Result<Reply, Error> {
-        let turn = self.searching.of(user).await;
-        self.search(turn, user, command).await
-    }
-
-    async fn search(
-        self: &Arc<Self>,
-        turn: PersonsTurn,
-        user: UserId,
-        command: Command,
-    ) -> Result<Reply, Error> {
-        let now = self.chat.now();
-        if self.searches.check(&user, now).is_err() {
-            return self.refused(user, Error::RateLimited, true);
-        }
-        self.searches.count(user, now);
-        let limit = (self.config.search_limit, SEARCHES_WITHIN);
-        if self.count_everywhere("searches", &user.to_string(), Attempt::new(), limit).await.is_err() {
-            self.searches.uncount(&user, now);
-            return self.refused(user, Error::RateLimited, true);
-        }
-        // A request that hangs up waits no more; a search that was begun is made to its end.
-        let turn = self.searching.among_all(turn).await;
-        let app = self.clone();
-        let searching = async move {
-            let reply = app.carry_out(user, command).await;
-            drop(turn);
-            reply
-        };
-        to_the_end(searching).await.unwrap_or_else(not_carried_out)
-    }
-
     async fn carry_out(&self, user: UserId, command: Command) -> Result<Reply, Error> {
         let person = self.budgets.of(user, self.chat.now());
         match self.start(user, &person, command).await {
@@ -485,166 +441,6 @@ impl App {
         self.announcer.announce(deliveries);
     }
 
-    /// Makes an account and welcomes its owner. The hash in `registration` is replaced by that of the password.
-    ///
-    /// # Errors
-    /// When the form is wrong, the name is taken, or there were too many sign-ups from this address.
-    pub async fn register(
-        self: &Arc<Self>,
-        address: Address,
-        password: NewPassword,
-        registration: Registration,
-    ) -> Result<Arc<User>, HttpError> {
-        let registration = registration.checked()?;
-        self.sign_ups.check(&address, self.chat.now()).map_err(|wait| self.too_many("sign-ups", wait))?;
-        let turn = self.password_turn(address).await?;
-        let app = self.clone();
-        let registering = async move { app.register_in_turn(turn, address, password, registration).await };
-        to_the_end(registering).await.ok_or_else(HttpError::internal)?
-    }
-
-    async fn register_in_turn(
-        self: &Arc<Self>,
-        turn: PasswordTurn,
-        address: Address,
-        password: NewPassword,
-        registration: Registration,
-    ) -> Result<Arc<User>, HttpError> {
-        let met = |wait| self.too_many("sign-ups", wait);
-        let permit = self.sign_ups.acquire(address, self.chat.now()).map_err(met)?;
-        let mut shared = SharedAttempt::new(self);
-        let limit = (self.config.auth.signup_limit, WINDOW);
-        shared.count_as("sign-ups", address.0.to_string(), limit).await.map_err(met)?;
-        // Before it is asked whether the name is free, so that the answer takes as long either way.
-        let password_hash = self.passwords.hash(turn, password).await?;
-        let registered = self.chat.register(Registration { password_hash, ..registration }).await;
-        let registered = registered.map_err(HttpError::from);
-        if !registered.as_ref().is_err_and(HttpError::is_our_fault) {
-            permit.count();
-            shared.count();
-        }
-        let registered = registered?;
-        self.announce(registered.deliveries);
-        let user = registered.user;
-        self.note(SecurityEvent::SignUp, Some(user.id));
-        tracing::info!(user.id = %user.id, "an account was made");
-        if let Some(email) = &user.email {
-            self.welcome(email).await;
-        }
-        Ok(user)
-    }
-
-    /// Welcomes somebody by mail, unless that address or its domain was sent enough lately.
-    async fn welcome(self: &Arc<Self>, email: &str) {
-        let now = self.chat.now();
-        if !self.welcomes.may_send(email, now) {
-            return self.note(SecurityEvent::LimitMet("mails"), None);
-        }
-        let mut shared = SharedAttempt::new(self);
-        let (recipient, limit) = (mail::recipient(email), (mail::MAX_PER_RECIPIENT, mail::RECIPIENT_WINDOW));
-        if shared.count_as("mails", recipient, limit).await.is_err() {
-            return self.note(SecurityEvent::LimitMet("mails"), None);
-        }
-        shared.count();
-        self.mail.post(mail::welcome(email, self.config.client_url.as_deref()));
-    }
-
-    /// Verifies a password. A wrong one takes as long as an unknown name. Only what the caller has done wrong counts as a
-    /// failure.
-    ///
-    /// # Errors
-    /// When there were too many failures, for this account from this address or from this address alone.
-    pub async fn log_in(
-        self: &Arc<Self>,
-        address: Address,
-        key: UserKey,
-        password: String,
-    ) -> Result<LogIn, HttpError> {
-        // No account has a longer name, and what is counted is kept.
-        let known_form = match &key {
-            UserKey::Id(_) => true,
-            UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::LONGEST_NAME,
-        };
-        let key = if known_form { key } else { UserKey::Username(String::new()) };
-        // However it is typed, it is one account.
-        let account = (address, key.canonical().unwrap_or_else(|| key.folded()));
-        // Who is locked out does not wait for a turn to hear it.
-        let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
-        self.log_ins.check(&account, now).map_err(met)?;
-        self.log_ins_of_address.check(&address, now).map_err(met)?;
-        let turn = self.password_turn(address).await?;
-        let app = self.clone();
-        // To its end also when the caller hangs up: it was a try.
-        let verifying = async move { app.log_in_in_turn(turn, account, key, password).await };
-        to_the_end(verifying).await.ok_or_else(HttpError::internal)?
-    }
-
-    async fn log_in_in_turn(
-        self: &Arc<Self>,
-        turn: PasswordTurn,
-        account: (Address, UserKey),
-        key: UserKey,
-        password: String,
-    ) -> Result<LogIn, HttpError> {
-        // Counted before the answer is known, so that guesses at the same time count too.
-        let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
-        let of_address = account.0.0.to_string();
-        let of_account = format!("{of_address} {:?}", account.1);
-        let permits = (
-            self.log_ins.acquire(account.clone(), now).map_err(met)?,
-            self.log_ins_of_address.acquire(account.0, now).map_err(met)?,
-        );
-        let mut shared = SharedAttempt::new(self);
-        let limits = &self.config.auth;
-        shared.count_as("log-ins", of_account.clone(), (limits.login_limit, WINDOW)).await.map_err(met)?;
-        let of_all = (limits.login_address_limit, WINDOW);
-        shared.count_as("log-ins of address", of_address, of_all).await.map_err(met)?;
-
-        let (user, hash) = self.chat.credentials(&key).await?.unzip();
-        let verified = self.passwords.verify(turn, password, hash.clone()).await?;
-        let user = match user {
-            Some(user) if verified.is_good => user,
-            user => {
-                permits.0.count();
-                permits.1.count();
-                shared.count();
-                self.note(SecurityEvent::LogInFailed, user.as_ref().map(|user| user.id));
-                return Ok(if user.is_some() { LogIn::WrongPassword } else { LogIn::Unknown });
-            }
-        };
-        drop((permits, shared));
-        self.log_ins.forget(&account);
-        if let Some(cluster) = &self.cluster {
-            cluster.forget("log-ins", &of_account);
-        }
-        self.note(SecurityEvent::LogIn, Some(user.id));
-        if let (Some(old), Some(new)) = (hash, verified.renewed) {
-            // The old one is as good, so this may fail.
-            if let Err(error) = self.chat.renew_password_hash(user.id, &old, new).await {
-                tracing::warn!(user.id = %user.id, %error, "a password's hash could not be renewed");
-            }
-        }
-        Ok(LogIn::Welcome(user))
-    }
-
-    /// A turn to hash a password.
-    async fn password_turn(&self, address: Address) -> Result<PasswordTurn, HttpError> {
-        self.passwords.turn(address).await.map_err(|busy| {
-            self.note(SecurityEvent::LimitMet("log-ins at once"), None);
-            busy.into()
-        })
-    }
-
-    fn locked_out(&self, wait: Duration) -> HttpError {
-        self.note(SecurityEvent::LockedOut, None);
-        HttpError::too_many(wait)
-    }
-
-    fn too_many(&self, what: &'static str, wait: Duration) -> HttpError {
-        self.note(SecurityEvent::LimitMet(what), None);
-        HttpError::too_many(wait)
-    }
-
     /// Notes something in the security log.
     pub(crate) fn note(&self, event: SecurityEvent, user: Option<UserId>) {
         self.security.note(event, user, self.chat.now());
@@ -653,36 +449,6 @@ impl App {
     /// The other nodes, if there may be any.
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()
-    }
-
-    /// Counts an attempt on all nodes together, after it was counted here.
-    async fn count_everywhere(
-        &self,
-        kind: &str,
-        name: &str,
-        attempt: Attempt,
-        limit: (u32, Duration),
-    ) -> Result<(), HttpError> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
-        cluster.count(kind, name, attempt, limit).await.map_or(Ok(()), |wait| Err(HttpError::too_many(wait)))
-    }
-
-    /// Makes a token void and closes the connections opened with it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
-        let (app, token) = (self.clone(), token.to_owned());
-        let revoking = to_the_end(async move {
-            let who = app.auth.authenticate(&token).await.ok().map(|caller| caller.user.id);
-            if let Some((fingerprint, until)) = app.auth.revoke(&token).await? {
-                app.note(SecurityEvent::LogOut, who);
-                app.sessions.close_opened_with(&fingerprint);
-                app.outbox(|outbox| outbox.revoked(fingerprint, until));
-            }
-            Ok::<_, AuthError>(())
-        });
-        Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
     /// How many connections end when their tokens expire.
@@ -786,50 +552,6 @@ fn cut_sessions(sessions: &Weak<Sessions>, owner: Owner) {
         sessions.for_user(user, &mut |session| theirs.push(session.clone()));
         theirs.iter().for_each(|session| session.cut("too much is held for its owner"));
     });
-}
-
-/// Where images go, and the folder they are served from if it is one of ours.
-type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
-
-fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
-    if let Some(cloudinary) = &config.cloudinary {
-        let chat = chat.clone();
-        let clock = Arc::new(move || {
-            std::time::UNIX_EPOCH + Duration::from_millis(chat.now().as_millis().unsigned_abs())
-        });
-        let media = CloudinaryMedia::new(cloudinary.clone(), http_client()?, clock)
-            .map_err(|error| variable("CLOUDINARY_CLOUD_NAME", &error))?;
-        let images = Images::open(Arc::new(media), &config.data_dir.join("cloudinary"), config.media_limits);
-        return Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), None));
-    }
-    let dir = config.data_dir.join("media");
-    let disk = DiskMedia::new(&dir, "/media", Arc::new(rand::random));
-    let disk = Arc::new(disk.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
-    let images = Images::open(disk.clone(), &dir, config.media_limits);
-    // A thread that nothing waits for: there may be very many.
-    let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
-    drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
-    Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
-}
-
-fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {
-    match &config.resend {
-        Some(resend) => {
-            let mailer = ResendMailer::new(resend.clone(), http_client()?);
-            Ok(Arc::new(mailer.map_err(|error| variable("RESEND_API_KEY", &error))?))
-        }
-        None => Ok(Arc::new(LogMailer)),
-    }
-}
-
-fn http_client() -> Result<reqwest::Client, ConfigError> {
-    // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().build().map_err(|error| variable("CHAT_CLOUDINARY_URL", &error))
-}
-
-fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigError {
-    ConfigError::Variable { variable, problem: problem.to_string() }
 }
 
 #[cfg(test)]

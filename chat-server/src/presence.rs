@@ -150,7 +150,7 @@ impl Presence {
 
     /// Somebody came online on another node.
     pub(crate) fn others_came(&self) {
-        self.tell();
+        self.has_changed();
     }
 
     /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
@@ -168,7 +168,7 @@ impl Presence {
         if mine.is_empty() && theirs.is_empty() {
             return;
         }
-        self.tell();
+        self.has_changed();
         let stored_at = Instant::now() + STORED_ELSEWHERE;
         self.told_of.lock().extend(theirs.into_iter().map(|user| (stored_at, user, now)));
         let app = app.clone();
@@ -197,7 +197,7 @@ impl Presence {
         }
     }
 
-    fn tell(&self) {
+    fn has_changed(&self) {
         self.roster.changes.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_one();
     }
@@ -209,7 +209,7 @@ impl Presence {
         if let Some(outbox) = &self.outbox {
             outbox.moved(user);
         }
-        self.tell();
+        self.has_changed();
     }
 }
 

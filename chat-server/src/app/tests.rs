@@ -5,6 +5,7 @@ mod accounts;
 use std::future::poll_fn;
 use std::task::Poll;
 
+use chat_core::chat::Registration;
 use chat_core::command::Destination;
 use chat_core::model::{Content, PasswordHash, Position};
 use chat_core::search::Search;

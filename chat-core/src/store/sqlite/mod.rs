@@ -22,9 +22,11 @@ mod damage;
 mod epoch;
 #[cfg(feature = "mongodb")]
 mod export;
+mod faults;
 mod fingerprints;
 mod health;
 mod inspect;
+mod long_reads;
 mod ops;
 mod personal;
 mod rows;
@@ -47,7 +49,9 @@ pub use self::backup::{Lock, Snapshot, back_up, images_named, look_at, prepare_r
 use self::epoch::HighWater;
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
+use self::faults::{fault, fault_of_read, is_out_of_room};
 pub use self::inspect::SqliteInspector;
+pub(crate) use self::long_reads::LongReads;
 use self::space::Reserve;
 use self::worker::Writer;
 use super::{
@@ -496,53 +500,6 @@ impl ChangeLog for SqliteStore {
     }
 }
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
-
-/// The threads for reads that may take long, so that they do not hold up an executor's thread.
-pub(crate) struct LongReads {
-    queue: std::sync::mpsc::Sender<Read>,
-}
-
-impl LongReads {
-    /// Reads of more rows than this go to the threads.
-    pub(crate) const FROM: usize = 256;
-
-    /// So many are read at once.
-    const THREADS: usize = 2;
-
-    fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
-        let (queue, reads) = std::sync::mpsc::channel::<Read>();
-        let reads = Arc::new(Mutex::new(reads));
-        for db in connections {
-            let reads = reads.clone();
-            let work = move || {
-                loop {
-                    // The lock is held while waiting for the next one, and not while reading.
-                    let read = reads.lock().recv();
-                    let Ok(read) = read else { return };
-                    read(&db);
-                }
-            };
-            let thread = std::thread::Builder::new().name("sqlite-reader".into());
-            thread.spawn(work).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        }
-        Ok(Self { queue })
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let closed = || StoreError::Unavailable("the store is closed".into());
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let job = Box::new(move |db: &Connection| {
-            drop(reply.send(read(db).map_err(|error| fault_of_read(&error))));
-        });
-        self.queue.send(job).map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
-    }
-}
-
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -602,49 +559,4 @@ fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreErro
         Ok(db)
     };
     open().map_err(|error: rusqlite::Error| fault(&error))
-}
-
-/// Whether there was no room on the disk. The file that the processes share with SQLite is grown with an error of its own.
-fn is_out_of_room(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    code.is_some_and(|code| code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
-}
-
-/// The same of reading: what is out of range there is nobody's request.
-fn fault_of_read(error: &rusqlite::Error) -> StoreError {
-    if damage::is_of_row(error) {
-        return StoreError::Corrupt { what: "row", id: damage::reason(error) };
-    }
-    fault(error)
-}
-
-/// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
-fn fault(error: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode;
-    match error {
-        rusqlite::Error::QueryReturnedNoRows => StoreError::Refused("there is no such conversation".into()),
-        rusqlite::Error::IntegralValueOutOfRange(..) => {
-            StoreError::Refused("the conversation is full".into())
-        }
-        rusqlite::Error::FromSqlConversionFailure(column, _, what) => {
-            StoreError::Corrupt { what: "row", id: format!("column {column}: {what}") }
-        }
-        // Trying again does not help, so it must not pass for a database that is away.
-        rusqlite::Error::InvalidColumnType(column, _, kind) => {
-            StoreError::Corrupt { what: "row", id: format!("column {column}: of type {kind}") }
-        }
-        rusqlite::Error::Utf8Error(column, _) => {
-            StoreError::Corrupt { what: "row", id: format!("column {column}: not UTF-8") }
-        }
-        error => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StoreError::Corrupt { what: DATABASE_FILE, id: error.to_string() }
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::ConstraintViolation) => {
-                StoreError::Refused(error.to_string())
-            }
-            _ => StoreError::Unavailable(error.to_string()),
-        },
-    }
 }

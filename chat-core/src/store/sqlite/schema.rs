@@ -293,9 +293,22 @@ mod tests {
         let now = STEPS.len() as u32;
         assert_eq!(open(true).unwrap(), Opened { made_new: true, layout_before: 0, layout: now });
         assert_eq!(open(false).unwrap(), Opened { made_new: false, layout_before: now, layout: now });
-        std::fs::remove_file(&path).unwrap();
-        file_of_version(&path, 3);
-        assert_eq!(open(false).unwrap(), Opened { made_new: false, layout_before: 3, layout: now });
+    }
+
+    #[tokio::test]
+    async fn a_file_of_every_layout_so_far_is_opened_with_what_is_in_it() {
+        for version in 1..=STEPS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chat.db");
+            file_of_version(&path, version);
+            let options = SqliteOptions { may_make_new: false, ..SqliteOptions::default() };
+            let store = SqliteStore::open(&path, options).unwrap();
+            let (layout_before, layout) = (version as u32, STEPS.len() as u32);
+            assert_eq!(store.opened(), Opened { made_new: false, layout_before, layout });
+            let log = store.changes_after(Position(0), 9).await.unwrap().unwrap();
+            assert_eq!(log.len(), 5, "layout {version}");
+            assert_eq!(store.epoch().await.unwrap().renewals, 0);
+        }
     }
 
     #[tokio::test]

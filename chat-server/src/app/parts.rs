@@ -1,0 +1,54 @@
+//! The parts that keep images and send mails, as they are configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::prelude::Chat;
+
+use crate::config::{Config, ConfigError, private};
+use crate::mail::{LogMailer, Mailer, ResendMailer};
+use crate::media::{CloudinaryMedia, DiskMedia, Images};
+
+/// Where images go, and the folder they are served from if it is one of ours.
+pub(super) type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
+
+pub(super) fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
+    if let Some(cloudinary) = &config.cloudinary {
+        let chat = chat.clone();
+        let clock = Arc::new(move || {
+            std::time::UNIX_EPOCH + Duration::from_millis(chat.now().as_millis().unsigned_abs())
+        });
+        let media = CloudinaryMedia::new(cloudinary.clone(), http_client()?, clock)
+            .map_err(|error| variable("CLOUDINARY_CLOUD_NAME", &error))?;
+        let images = Images::open(Arc::new(media), &config.data_dir.join("cloudinary"), config.media_limits);
+        return Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), None));
+    }
+    let dir = config.data_dir.join("media");
+    let disk = DiskMedia::new(&dir, "/media", Arc::new(rand::random));
+    let disk = Arc::new(disk.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
+    let images = Images::open(disk.clone(), &dir, config.media_limits);
+    // A thread that nothing waits for: there may be very many.
+    let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
+    drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
+    Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
+}
+
+pub(super) fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {
+    match &config.resend {
+        Some(resend) => {
+            let mailer = ResendMailer::new(resend.clone(), http_client()?);
+            Ok(Arc::new(mailer.map_err(|error| variable("RESEND_API_KEY", &error))?))
+        }
+        None => Ok(Arc::new(LogMailer)),
+    }
+}
+
+fn http_client() -> Result<reqwest::Client, ConfigError> {
+    // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().build().map_err(|error| variable("CHAT_CLOUDINARY_URL", &error))
+}
+
+fn variable(variable: &'static str, problem: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::Variable { variable, problem: problem.to_string() }
+}

@@ -1,0 +1,60 @@
+//! Searches: one at a time for a person, and some for all; see [`crate::searching`].
+
+use std::sync::Arc;
+
+use chat_core::command::{Command, Reply};
+use chat_core::error::Error;
+use chat_core::id::UserId;
+
+use super::{App, SEARCHES_WITHIN, not_carried_out, to_the_end};
+use crate::cluster::Attempt;
+use crate::searching::PersonsTurn;
+
+impl App {
+    /// A search; none while another one is made for this person, or waits.
+    pub(crate) async fn search_unless_busy(
+        self: &Arc<Self>,
+        user: UserId,
+        command: Command,
+    ) -> Option<Result<Reply, Error>> {
+        let turn = self.searching.try_of(user)?;
+        Some(self.search(turn, user, command).await)
+    }
+
+    /// A search, once no other is made for this person.
+    pub(crate) async fn search_in_turn(
+        self: &Arc<Self>,
+        user: UserId,
+        command: Command,
+    ) -> Result<Reply, Error> {
+        let turn = self.searching.of(user).await;
+        self.search(turn, user, command).await
+    }
+
+    async fn search(
+        self: &Arc<Self>,
+        turn: PersonsTurn,
+        user: UserId,
+        command: Command,
+    ) -> Result<Reply, Error> {
+        let now = self.chat.now();
+        if self.searches.check(&user, now).is_err() {
+            return self.refused(user, Error::RateLimited, true);
+        }
+        self.searches.count(user, now);
+        let limit = (self.config.search_limit, SEARCHES_WITHIN);
+        if self.count_everywhere("searches", &user.to_string(), Attempt::new(), limit).await.is_err() {
+            self.searches.uncount(&user, now);
+            return self.refused(user, Error::RateLimited, true);
+        }
+        // A request that hangs up waits no more; a search that was begun is made to its end.
+        let turn = self.searching.among_all(turn).await;
+        let app = self.clone();
+        let searching = async move {
+            let reply = app.carry_out(user, command).await;
+            drop(turn);
+            reply
+        };
+        to_the_end(searching).await.unwrap_or_else(not_carried_out)
+    }
+}

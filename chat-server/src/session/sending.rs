@@ -1,0 +1,300 @@
+//! What goes out on a connection: by the lane of its websocket, or through socketioxide's queue while its client polls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use chat_core::clock::Timestamp;
+use chat_core::model::Position;
+use smallvec::SmallVec;
+use tokio::sync::SemaphorePermit;
+
+use super::activity::Need;
+use super::{ENOUGH_TO_ANSWER, Outgoing, POLL_PAUSE, PollUnderWay, Session};
+use crate::announce::Announcer;
+use crate::app::App;
+use crate::dialect::{Frame, Frames};
+use crate::limits::{MAX_UNSENT_BYTES, Person};
+use crate::memory::{MIN_ACCOUNTED, Owner};
+use crate::recovery;
+use crate::recovery::Missing;
+use crate::transport::together::Together;
+use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire};
+
+impl Session {
+    /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
+    pub fn deliver(self: &Arc<Self>, frame: &Frame) {
+        if self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        let queued = self.send(&mut self.outgoing.lock(), &[frame], MOST_UNSENT);
+        if !queued {
+            self.cut("its queue is full");
+        }
+    }
+
+    /// Tells of a change that was announced, unless it has been told already or will be read from the log.
+    pub(crate) fn announce(self: &Arc<Self>, position: Position, frames: &Frames) {
+        if self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut outgoing = self.outgoing.lock();
+        if !outgoing.cursor.is_due(position) {
+            return;
+        }
+        if self.send_mine(&mut outgoing, frames, self.most_untold) {
+            outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
+            return;
+        }
+        outgoing.cursor.hold();
+        drop(outgoing);
+        if let Some(app) = self.app.upgrade() {
+            recovery::resume(&app, self);
+        }
+    }
+
+    /// Tells of what is in no log (somebody types, somebody new is there), if there is room. Who lags learns it when it
+    /// is of no use any more, and pages look for themselves when they load.
+    pub(crate) fn mention(&self, frames: &Frames) {
+        if self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut outgoing = self.outgoing.lock();
+        if outgoing.cursor.lags() {
+            // What it has missed needs the room.
+            return;
+        }
+        self.send_mine(&mut outgoing, frames, self.most_untold);
+    }
+
+    /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with what
+    /// is missing.
+    pub(crate) fn go_live(&self, announcer: &Announcer) -> Result<(), Missing> {
+        let mut outgoing = self.outgoing.lock();
+        // Asked while nothing can be announced to this connection.
+        outgoing.cursor.go_live(announcer.position())
+    }
+
+    /// Tells of a change that was read from the log. Answers whether there was room for it; if not, nothing was sent.
+    pub(crate) fn replay(&self, position: Position, frames: &Frames) -> bool {
+        if self.cut.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut outgoing = self.outgoing.lock();
+        let queued = self.send_mine(&mut outgoing, frames, self.most_untold);
+        if queued {
+            outgoing.cursor.pass(position);
+            self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
+        }
+        queued
+    }
+
+    /// Nothing up to `position` is missing any more.
+    pub(crate) fn pass(&self, position: Position) {
+        self.outgoing.lock().cursor.pass(position);
+    }
+
+    /// Waits until at most `most` bytes wait for the client, or the connection is over.
+    pub(crate) async fn room(&self, most: usize) {
+        while !self.is_over() {
+            let wire = self.lane(&mut self.outgoing.lock()).cloned();
+            if let Some(wire) = wire {
+                wire.room(most).await;
+                if !wire.is_killed() {
+                    return;
+                }
+            }
+            // Events go through socketioxide's queue, which may also be full of small packets; or its websocket has ended,
+            // and it will in a moment. A websocket that has taken over carries what was queued before its lane was open.
+            // One that is about to take over carries nothing yet: looking at it without a pause would never end.
+            tokio::time::sleep(POLL_PAUSE).await;
+            let taken_over = self.wires.of(&self.socket).filter(|wire| wire.is_upgraded());
+            let room = match &taken_over {
+                Some(wire) => {
+                    wire.room(most).await;
+                    !wire.is_killed()
+                }
+                None => self.outgoing.lock().polled <= most,
+            };
+            if room {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is room for an answer: on this connection, and in what waits for this person over all of theirs.
+    /// Nothing more is read until the permit is dropped, but for one other answer.
+    pub(crate) async fn room_to_answer(&self, app: &App) -> Option<SemaphorePermit<'_>> {
+        self.room(ENOUGH_TO_ANSWER).await;
+        let permit = self.person.answering().await;
+        // A connection that takes nothing is cut after a while, so this ends.
+        while !self.is_over() && app.sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        permit
+    }
+
+    /// About how many bytes wait for the client.
+    pub(crate) fn unsent(&self) -> usize {
+        let outgoing = self.outgoing.lock();
+        outgoing.polled.max(outgoing.wire.as_ref().map_or(0, |wire| wire.unsent()))
+    }
+
+    /// What this person may still do.
+    pub(crate) fn person(&self) -> &Arc<Person> {
+        &self.person
+    }
+
+    /// How much it is needed, compared with others of the same person.
+    pub(crate) fn need(&self, now: Timestamp) -> Need {
+        self.activity.need(now)
+    }
+
+    /// Its client polls, until what is answered is dropped.
+    pub(crate) fn poll(self: Arc<Self>) -> PollUnderWay {
+        if let Some(app) = self.app.upgrade() {
+            self.activity.poll_began(app.chat.now());
+        }
+        PollUnderWay(self)
+    }
+
+    /// A client that polls has fetched what waited for it.
+    pub(crate) fn fetched(&self) {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.polled = 0;
+        outgoing.reservation = None;
+        outgoing.latest_is_queued = false;
+        if let Some(latest) = outgoing.latest.take() {
+            self.send_latest(&mut outgoing, &latest);
+        }
+    }
+
+    /// Whether the server has memory for so many bytes in socketioxide's queue.
+    pub(super) fn reserve_polled(&self, outgoing: &mut Outgoing, bytes: usize) -> bool {
+        if bytes < MIN_ACCOUNTED {
+            return true;
+        }
+        let owner = Owner::User(self.user);
+        let reservation = outgoing.reservation.get_or_insert_with(|| Box::new(self.memory.begin(owner)));
+        reservation.bytes() >= bytes || reservation.set(bytes + MIN_ACCOUNTED).is_ok()
+    }
+
+    /// Queues events that belong together, if at most `most` bytes wait then; answers whether there was room. If not, none
+    /// of them was queued.
+    pub(super) fn send(&self, outgoing: &mut Outgoing, frames: &[&Frame], most: usize) -> bool {
+        let together = Together::new(frames, outgoing.cursor.told(), self.recovers);
+        let packets = together.packets();
+        if let Some(wire) = self.lane(outgoing) {
+            return wire.send_all(&packets, most).is_ok();
+        }
+        let size: usize = packets.iter().map(Bytes::len).sum();
+        let waiting = outgoing.polled + size;
+        if (outgoing.polled > 0 && waiting > most) || !self.reserve_polled(outgoing, waiting) {
+            return !self.socket.connected();
+        }
+        let emitted = together.emit(&self.socket);
+        if emitted.is_ok() {
+            outgoing.polled += size;
+        }
+        emitted.is_ok() || !self.socket.connected()
+    }
+
+    /// The same with what this person is told of a change, or of something that is in no log.
+    pub(super) fn send_mine(&self, outgoing: &mut Outgoing, frames: &Frames, most: usize) -> bool {
+        let mine = frames.iter().filter(|(to, _)| to.includes(self.user)).map(|(_, frame)| frame);
+        let mine: SmallVec<[&Frame; 2]> = mine.collect();
+        mine.is_empty() || self.send(outgoing, &mine, most)
+    }
+
+    /// The lane of the websocket, once events take it.
+    pub(super) fn lane<'a>(&self, outgoing: &'a mut Outgoing) -> Option<&'a Arc<Wire>> {
+        // What was queued before is sent first: the lane opens behind a marker that is queued now.
+        if outgoing.awaited.is_some() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
+            outgoing.wire = outgoing.awaited.take();
+            // What waits in that queue leaves by the websocket, and is fetched by nobody.
+            (outgoing.polled, outgoing.reservation) = (0, None);
+            if let (Some(wire), Some(latest)) = (&outgoing.wire, outgoing.latest.take()) {
+                wire.send_latest(latest.packet());
+            }
+        }
+        outgoing.wire.as_ref()
+    }
+
+    /// Sends an event of which only the latest counts: it takes the place of one that still waits.
+    pub fn deliver_latest(&self, frame: &Frame) {
+        if self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        self.send_latest(&mut self.outgoing.lock(), frame);
+    }
+
+    /// Not by socketioxide's volatile events: one that is sent while a websocket takes over comes after everything else, and
+    /// an older list would be the last.
+    pub(super) fn send_latest(&self, outgoing: &mut Outgoing, frame: &Frame) {
+        if self.recovers && frame.is_taken_for_position() {
+            // The position that must follow is the last one when the event leaves, which is known in its turn only.
+            self.send(outgoing, &[frame], MOST_UNSENT);
+            return;
+        }
+        if let Some(wire) = self.lane(outgoing) {
+            return wire.send_latest(frame.packet());
+        }
+        match outgoing.latest_is_queued {
+            true => outgoing.latest = Some(Box::new(frame.clone())),
+            // If there is no room it waits until something has been fetched.
+            false => {
+                outgoing.latest_is_queued = true;
+                if !self.send(outgoing, &[frame], MOST_UNSENT) {
+                    outgoing.latest = Some(Box::new(frame.clone()));
+                }
+            }
+        }
+    }
+
+    /// Whether events take the lane of a websocket.
+    pub(crate) fn has_wire(&self) -> bool {
+        self.lane(&mut self.outgoing.lock()).is_some()
+    }
+
+    /// From now on events take the lane of this websocket, which has taken over from long polling.
+    pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
+        let mut outgoing = self.outgoing.lock();
+        self.activity.upgraded();
+        if outgoing.wire.is_none() {
+            wire.set_receipt(&self.receipt);
+            // What waits for a poll leaves by the websocket.
+            self.receipt.leave();
+            outgoing.awaited = Some(wire.clone());
+            self.lane(&mut outgoing);
+        }
+    }
+
+    /// Ends the connection so that its client reconnects by itself.
+    pub fn cut(self: &Arc<Self>, why: &'static str) {
+        if self.cut.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::debug!(user.id = %self.user, session = self.id.0, why, "a connection is cut");
+        if let Some(wire) = self.wires.of(&self.socket) {
+            wire.kill();
+            return;
+        }
+        // Long polling has no stream to cut, and socketioxide would notice only by its heartbeat.
+        if self.socket.connected() {
+            self.wires.doom(&self.socket);
+        }
+        if let Some(app) = self.app.upgrade() {
+            let session = self.clone();
+            // Not here: whoever delivers holds the registry that this takes the session out of.
+            tokio::spawn(async move { crate::transport::end(&app, &session) });
+        }
+    }
+
+    /// Ends the connection for good: its client does not reconnect by itself.
+    pub fn disconnect(self: &Arc<Self>) {
+        if self.socket.clone().disconnect().is_err() {
+            self.cut("it must end and its queue is full");
+        }
+    }
+}
