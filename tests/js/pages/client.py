@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 
 import socketio
 
@@ -9,8 +10,13 @@ url, token, event, transport = sys.argv[1:]
 client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.1, randomization_factor=0)
 
 
+writing = threading.Lock()
+
+
 def say(kind, value=None):
-    print(json.dumps([kind, value]), flush=True)
+    # Each handler runs in a thread of its own, and `print` writes a text and its line end apart from each other.
+    with writing:
+        print(json.dumps([kind, value]), flush=True)
 
 
 @client.event
