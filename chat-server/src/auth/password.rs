@@ -17,6 +17,7 @@ pub use super::fair_queue::Busy;
 use super::fair_queue::{FairQueue, QueueLimits, Turn};
 use super::password_rules::NewPassword;
 use crate::http::Address;
+use crate::limits::lower_priority;
 
 /// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back. A school behind one address
 /// logs in within minutes, and the others take turns with it however many wait.
@@ -106,6 +107,7 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, NotHashed> {
     // The turn ends with the work, not with the request: a caller that gives up frees no core.
     let work = tokio::task::spawn_blocking(move || {
+            lower_priority();
         let done = work();
         drop(turn.0);
         done
