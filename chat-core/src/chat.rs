@@ -39,6 +39,32 @@ use crate::store::{
 };
 
 /// The chat: everything that can be asked of it, over a store.
+///
+/// # Example
+/// ```
+/// use chat_core::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let chat = Chat::in_memory(); // or `Chat::new(Arc::new(store))`
+/// let ann = chat.register(Registration::named("ann", PasswordHash::new("$2b$…"))).await?.user;
+/// let bob = chat.register(Registration::named("bob", PasswordHash::new("$2b$…"))).await?.user;
+///
+/// let command = Command::Send {
+///     to: Destination::Person(UserKey::Id(bob.id)),
+///     content: Content::text("hello"),
+///     client_id: None,
+///     fingerprint: None,
+/// };
+/// // When this returns, the message is stored; now others may be told of it.
+/// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;
+/// let delivery = &outcome.deliveries[0];
+/// assert!(delivery.audience.includes(bob.id));
+///
+/// // Whoever was away reads the same deliveries again, from the position they have seen last.
+/// let missed = chat.changes_after(Position(0), 100).await?.unwrap_or_default();
+/// assert_eq!(missed[0].position, delivery.position);
+/// # Ok(()) }
+/// ```
 pub struct Chat {
     store: Arc<dyn Store>,
     directory: Directory,

@@ -55,7 +55,7 @@ pub struct Options {
     /// development any loopback origin
     #[arg(long, env = "CLIENT_URL", value_delimiter = ',')]
     pub client_url: Vec<String>,
-    /// Where this server is reached from outside, for links to stored images (https://chat.example.com).
+    /// Where this server is reached from outside, for links to stored images (`https://chat.example.com`).
     /// Unset: what the request of whoever reads them was addressed to
     #[arg(long, env = "CHAT_PUBLIC_URL")]
     pub public_url: Option<String>,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # In reading order
-//! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
+//! [`serve`] (this file), [`config`], [`mod@app`] (what is shared, and the funnel), [`transport`] (how connections come in),
 //! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
 //! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`security_log`], [`media`], [`mail`].
 //!
@@ -81,6 +81,23 @@ const STEP: Duration = Duration::from_millis(2_500);
 ///
 /// # Errors
 /// When something configured cannot be used.
+///
+/// # Example
+/// ```
+/// use chat_server::config::{Config, Options};
+/// use clap::Parser;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().join("data");
+/// # let data = data.to_str().unwrap();
+/// // Every variable of the program is a flag, and read from the environment too.
+/// let options = Options::parse_from(["my-chat", "--store", "memory:", "--data-dir", data]);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let shutdown = async { /* for instance `tokio::signal::ctrl_c().await` */ };
+/// chat_server::serve(listener, Config::check(&options)?, shutdown).await?;
+/// # Ok(()) }
+/// ```
 pub async fn serve(
     listener: TcpListener,
     config: Config,
@@ -125,6 +142,25 @@ pub async fn serve(
 ///
 /// # Errors
 /// When something configured cannot be used.
+///
+/// # Example
+/// ```
+/// use axum::routing::get;
+/// use chat_server::config::{Config, Options};
+/// use clap::Parser;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().join("data");
+/// # let data = data.to_str().unwrap();
+/// let options = Options::parse_from(["my-app", "--store", "memory:", "--data-dir", data]);
+/// let chat = chat_server::app(Config::check(&options)?).await?;
+/// let router = axum::Router::new().route("/hello", get(|| async { "hello" })).merge(chat.router());
+/// // Serve it: `axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())`.
+/// # drop(router);
+/// chat.close().await;
+/// # Ok(()) }
+/// ```
 pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
     Ok(Mounted::new(App::open(config).await?))
 }

@@ -47,6 +47,8 @@ use crate::model::{
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 mod copy;
+// Only drivers that keep something outlive what damages it.
+#[cfg_attr(not(any(feature = "sqlite", feature = "mongodb")), allow(dead_code))]
 pub mod inspect;
 pub mod memory;
 #[cfg(feature = "mongodb")]
@@ -66,7 +68,34 @@ pub use search::{Match, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
-/// A complete store.
+/// A complete store. How to write one: see the [module](self).
+///
+/// # Example
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use std::sync::Arc;
+///
+/// use chat_core::prelude::*;
+/// use chat_core::store::SqliteStore;
+/// use chat_core::store::sqlite::SqliteOptions;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("chat.db");
+/// let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteOptions::default())?);
+/// let chat = Chat::new(store);
+/// chat.register(Registration::named("ann", PasswordHash::new("$2b$…"))).await?;
+/// chat.store().close().await?;
+/// drop(chat); // it holds the file
+///
+/// // Whatever was acknowledged is there when it is opened again.
+/// let chat = Chat::new(Arc::new(SqliteStore::open(&path, SqliteOptions::default())?));
+/// assert!(chat.find_user(&UserKey::Username("ann".into())).await?.is_some());
+/// # chat.store().close().await?;
+/// # Ok(()) }
+/// # main().unwrap();
+/// # }
+/// ```
 pub trait Store: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog {}
 
 impl<T: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog> Store for T {}

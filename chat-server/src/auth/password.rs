@@ -2,7 +2,7 @@
 //!
 //! Like theirs, a hash takes the first 72 bytes of a password and ignores the rest. Hashing takes a large part of a
 //! second of a core on purpose, so it never runs on the threads that serve connections. One core is left free of it, and
-//! the turns are shared fairly among the addresses that ask: see [`fair_queue`](super::fair_queue).
+//! the turns are shared fairly among the addresses that ask: see `auth/fair_queue.rs`.
 //!
 //! **Time tells nothing.** Verifying takes as long as the dearest of the hashes that are in use, whether the person
 //! exists, whatever their hash had cost, and also when it is broken: what a cheaper one saves is spent as well.

@@ -1,7 +1,7 @@
 //! Every setting there is, with what it may be and why.
 //!
 //! The table is what values are checked by, what unknown names are compared with, and what a test compares with the flags
-//! of the program and the README. A setting without a row fails that test.
+//! of the program and docs/configuration.md. A setting without a row fails that test.
 
 mod given;
 mod kind;

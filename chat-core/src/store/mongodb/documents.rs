@@ -254,6 +254,7 @@ pub(super) fn room_document(room: &NewRoom, last: Seq) -> RawDocumentBuf {
 }
 
 /// Adds to a conversation's document where its last message that is not deleted stands in the log.
+#[cfg(feature = "sqlite")]
 pub(super) fn append_latest(conversation: &mut RawDocumentBuf, latest: Option<Position>) {
     if let Some(Position(position)) = latest {
         conversation.append(cstr!("latest"), number(position));
@@ -264,6 +265,7 @@ pub(super) fn member_id(conversation: ConversationId, user: UserId) -> RawDocume
     rawdoc! { "conversation": object_id(conversation.as_bytes()), "user": object_id(user.as_bytes()) }
 }
 
+#[cfg(feature = "sqlite")]
 pub(super) fn member_document(
     conversation: ConversationId,
     member: &Member,
@@ -379,6 +381,7 @@ pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
     doc
 }
 
+#[cfg(feature = "sqlite")]
 pub(super) fn revocation_document(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
     let mut doc = rawdoc! {};
     doc.append(cstr!("_id"), binary(fingerprint));

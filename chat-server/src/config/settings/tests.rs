@@ -173,7 +173,7 @@ fn setting(name: &str) -> &'static Setting {
 }
 
 #[test]
-fn no_setting_is_without_a_row_here_there_and_in_the_readme() {
+fn no_setting_is_without_a_row_here_there_and_in_the_docs() {
     let sorted = |mut names: Vec<String>| {
         names.sort();
         names
@@ -181,19 +181,16 @@ fn no_setting_is_without_a_row_here_there_and_in_the_readme() {
     let variables = sorted(variables());
     assert_eq!(sorted(SETTINGS.iter().map(|setting| setting.name.to_owned()).collect()), variables);
     assert_eq!(sorted(ROWS.iter().map(|row| row.0.to_owned()).collect()), variables);
-    let readme = include_str!("../../../../README.md");
+    let page = include_str!("../../../../docs/configuration.md");
     for name in &variables {
-        assert!(readme.contains(&format!("`{name}`")), "the README does not know {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/configuration.md does not know {name}");
     }
-    // What the README speaks of is there.
-    let mut known_to_readme = readme.split('`').skip(1).step_by(2).filter(|code| {
+    // What the page speaks of is there.
+    let mut known_to_page = page.split('`').skip(1).step_by(2).filter(|code| {
         code.starts_with("CHAT_")
             && code.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
     });
-    assert_eq!(
-        known_to_readme.find(|name| *name != "CHAT_" && !variables.contains(&(*name).to_owned())),
-        None
-    );
+    assert_eq!(known_to_page.find(|name| *name != "CHAT_" && !variables.contains(&(*name).to_owned())), None);
 }
 
 #[test]
