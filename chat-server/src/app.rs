@@ -388,7 +388,7 @@ impl App {
         let permit = self.reads.acquire(user).await.map_err(|full| match full {
             Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
             Full::OfAll => {
-                tracing::warn!(user.id = %user, "too many wait to read: one was refused");
+                chat_core::log_throttled!(warn, user.id = %user, "too many wait to read: one was refused");
                 Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
             }
         })?;
@@ -417,7 +417,11 @@ impl App {
             ErrorKind::Internal | ErrorKind::Unavailable => {
                 match error.kind() {
                     ErrorKind::Unavailable => self.outages.failed(Part::Store, &error),
-                    _ => tracing::error!(user.id = %user, %error, "a command could not be carried out"),
+                    _ => {
+                        chat_core::log_throttled!(
+                            error, user.id = %user, %error, "a command could not be carried out"
+                        );
+                    }
                 }
                 if !only_reads {
                     self.announcer.doubt();
@@ -491,7 +495,11 @@ impl App {
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
             Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
-            Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
+            Err(error) => {
+                chat_core::log_throttled!(
+                    warn, %error, "it could not be read which tokens are void"
+                );
+            }
         }
     }
 
@@ -499,7 +507,7 @@ impl App {
     pub(crate) async fn log_was_shortened(&self) {
         match self.chat.store().log_begin().await {
             Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "the begin of the log could not be read"),
+            Err(error) => chat_core::log_throttled!(warn, %error, "the begin of the log could not be read"),
         }
     }
 

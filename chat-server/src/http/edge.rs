@@ -62,7 +62,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| {
-                    tracing::error!(%method, path, request_id, "a request handler panicked");
+                    chat_core::log_throttled!(error, %method, path, request_id, "a request handler panicked");
                     HttpError::internal().into_response()
                 })
         };

@@ -214,7 +214,7 @@ impl From<Busy> for HttpError {
 
 impl From<NotHashed> for HttpError {
     fn from(_: NotHashed) -> Self {
-        tracing::error!("a password could not be hashed");
+        chat_core::log_throttled!(error, "a password could not be hashed");
         Self::internal()
     }
 }

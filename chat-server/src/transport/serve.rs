@@ -79,7 +79,7 @@ async fn accept_and_serve(
             }
             Err(error) => {
                 // Too many open files, most likely: those that wait are served when some are closed.
-                tracing::warn!(%error, "a connection could not be accepted");
+                chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
