@@ -33,7 +33,7 @@ use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
 use crate::http::readiness;
-use crate::http::{Address, Readiness};
+use crate::http::{Address, ProxyWarnings, Readiness};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::media::{DiskMedia, Images};
@@ -85,6 +85,8 @@ pub struct App {
     pub(crate) unknown: Arc<Unknown>,
     /// Whose sockets were refused for want of a log-in.
     pub(crate) refused_pages: RefusedPages,
+    /// What was said of proxies.
+    pub(crate) proxies: ProxyWarnings,
     /// Who types.
     pub(crate) typists: Arc<Typists>,
     /// Who may read.
@@ -274,6 +276,7 @@ impl App {
             typists,
             unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
+            proxies: ProxyWarnings::default(),
             sessions,
             expiries: Arc::default(),
             images,
