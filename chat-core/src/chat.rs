@@ -422,7 +422,7 @@ impl Chat {
             {
                 // It is tried again with the next message.
                 self.last_seen.is_not_covered(actor);
-                tracing::warn!(%error, "when a person was last seen could not be stored");
+                crate::log_throttled!(warn, %error, "when a person was last seen could not be stored");
             }
             let (position, seq) = match appended? {
                 Appended::New { position, seq } => (position, seq),

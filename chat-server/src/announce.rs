@@ -185,7 +185,7 @@ impl Shared {
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.
             if catch_unwind(AssertUnwindSafe(|| self.send(&delivery))).is_err() {
-                tracing::error!(position = next, "announcing a change panicked");
+                chat_core::log_throttled!(error, position = next, "announcing a change panicked");
             }
             // Behind the message, whose pages then see that it is the end of what was typed.
             if let Event::MessageSent(view) = &delivery.event {
@@ -233,7 +233,9 @@ impl Shared {
                     pause = PATIENCE;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "it cannot be seen whether failed changes were stored");
+                    chat_core::log_throttled!(
+                        warn, %error, "it cannot be seen whether failed changes were stored"
+                    );
                 }
             }
         }
@@ -287,7 +289,7 @@ impl Shared {
             }
             Ok(Some(deliveries)) => {
                 if failures > 0 {
-                    tracing::info!(position = missing, "the log can be read again");
+                    chat_core::log_throttled!(info, position = missing, "the log can be read again");
                 }
                 for delivery in deliveries {
                     if let Some(position) = delivery.position {
@@ -298,17 +300,23 @@ impl Shared {
             }
             Ok(None) => {
                 // Nobody who is connected waits for what is so old.
-                tracing::error!(position = missing, "the log was forgotten before it was announced");
+                chat_core::log_throttled!(
+                    error,
+                    position = missing,
+                    "the log was forgotten before it was announced"
+                );
                 self.skip(missing);
                 true
             }
             Err(error) => {
                 if failures == 0 {
-                    tracing::error!(position = missing, %error, "the log could not be read");
+                    chat_core::log_throttled!(error, position = missing, %error, "the log could not be read");
                 }
                 if limit == 1 && error.kind() != ErrorKind::Unavailable {
                     // It will never be readable; those behind it must not wait for ever.
-                    tracing::error!(position = missing, %error, "a change cannot be read and is passed over");
+                    chat_core::log_throttled!(
+                        error, position = missing, %error, "a change cannot be read and is passed over"
+                    );
                     self.skip(missing);
                 }
                 false

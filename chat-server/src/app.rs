@@ -33,7 +33,7 @@ use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
 use crate::http::readiness;
-use crate::http::{Address, Readiness};
+use crate::http::{Address, ProxyWarnings, Readiness};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::media::{DiskMedia, Images};
@@ -85,6 +85,8 @@ pub struct App {
     pub(crate) unknown: Arc<Unknown>,
     /// Whose sockets were refused for want of a log-in.
     pub(crate) refused_pages: RefusedPages,
+    /// What was said of proxies.
+    pub(crate) proxies: ProxyWarnings,
     /// Who types.
     pub(crate) typists: Arc<Typists>,
     /// Who may read.
@@ -274,6 +276,7 @@ impl App {
             typists,
             unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
+            proxies: ProxyWarnings::default(),
             sessions,
             expiries: Arc::default(),
             images,
@@ -388,7 +391,7 @@ impl App {
         let permit = self.reads.acquire(user).await.map_err(|full| match full {
             Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
             Full::OfAll => {
-                tracing::warn!(user.id = %user, "too many wait to read: one was refused");
+                chat_core::log_throttled!(warn, user.id = %user, "too many wait to read: one was refused");
                 Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
             }
         })?;
@@ -417,7 +420,11 @@ impl App {
             ErrorKind::Internal | ErrorKind::Unavailable => {
                 match error.kind() {
                     ErrorKind::Unavailable => self.outages.failed(Part::Store, &error),
-                    _ => tracing::error!(user.id = %user, %error, "a command could not be carried out"),
+                    _ => {
+                        chat_core::log_throttled!(
+                            error, user.id = %user, %error, "a command could not be carried out"
+                        );
+                    }
                 }
                 if !only_reads {
                     self.announcer.doubt();
@@ -491,7 +498,11 @@ impl App {
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
             Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
-            Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
+            Err(error) => {
+                chat_core::log_throttled!(
+                    warn, %error, "it could not be read which tokens are void"
+                );
+            }
         }
     }
 
@@ -499,7 +510,7 @@ impl App {
     pub(crate) async fn log_was_shortened(&self) {
         match self.chat.store().log_begin().await {
             Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "the begin of the log could not be read"),
+            Err(error) => chat_core::log_throttled!(warn, %error, "the begin of the log could not be read"),
         }
     }
 

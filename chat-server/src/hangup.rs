@@ -8,6 +8,7 @@ use chat_server::logging::LogFilter;
 use tokio::signal::unix::Signal;
 
 use crate::dotenv;
+use crate::supervisor::Supervisor;
 
 const VARIABLE: &str = "CHAT_LOG";
 
@@ -31,9 +32,9 @@ impl Hangup {
     }
 
     /// Does it at every signal, for ever.
-    pub(crate) async fn obey(self, mut signal: Signal) {
+    pub(crate) async fn obey(self, mut signal: Signal, supervisor: Supervisor) {
         while signal.recv().await.is_some() {
-            match self.read_again() {
+            match supervisor.reload(|| self.read_again()) {
                 Ok(Some(filter)) => {
                     tracing::info!("SIGHUP: the log is written by CHAT_LOG={filter} of .env from now on");
                 }

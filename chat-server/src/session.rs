@@ -464,7 +464,9 @@ impl Session {
     }
 
     fn panicked(self: &Arc<Self>) {
-        tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+        chat_core::log_throttled!(
+            error, user.id = %self.user, dialect = self.dialect.name, "handling an event panicked"
+        );
         {
             let mut inbox = self.inbox.lock();
             inbox.closed = true;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chat_core::throttle::Throttle;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -247,11 +248,15 @@ impl Shared {
 /// Keeps a connection for as long as somebody listens.
 async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
     let mut failures = 0_u32;
+    // What was said last, so that one that comes and goes is not said each time, and the last line is true in the end.
+    let (throttle, mut said) = (Throttle::new(), None);
     loop {
         let Some(this) = shared.upgrade() else { return };
         let problem = match this.connect().await {
             Ok((connection, pushes)) => {
-                tracing::info!("Redis is there");
+                if said.replace(true) != Some(true) {
+                    tracing::info!("Redis is there");
+                }
                 failures = 0;
                 *this.connection.lock() = Some(connection.clone());
                 if heard.send(Heard::Up).await.is_err() {
@@ -265,13 +270,13 @@ async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
                 if heard.send(Heard::Down).await.is_err() {
                     return;
                 }
-                Some(problem)
+                problem
             }
-            Err(error) if failures == 0 => Some(error.to_string()),
-            Err(_) => None,
+            Err(error) => error.to_string(),
         };
         drop(this);
-        if let Some(problem) = problem {
+        if said != Some(false) && throttle.permit().is_some() {
+            said = Some(false);
             tracing::warn!(
                 problem,
                 "Redis is away: other nodes are followed by the log alone, and limits count per node"

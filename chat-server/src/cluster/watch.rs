@@ -38,7 +38,7 @@ pub(super) async fn watch_log(app: Weak<App>) {
                 }
                 Err(error) => {
                     if std::mem::replace(&mut is_readable, false) {
-                        tracing::warn!(%error, "the log cannot be looked at");
+                        chat_core::log_throttled!(warn, %error, "the log cannot be looked at");
                     }
                     LOOK_EVERY_IN_VAIN
                 }
@@ -65,7 +65,12 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
         }
         app.outbox(|outbox| if renews { outbox.say_alive() } else { outbox.flush() });
         for (went, silent) in app.presence.others().expire(Instant::now()) {
-            tracing::warn!(seconds = silent.as_secs(), people = went.len(), "another node is silent");
+            chat_core::log_throttled!(
+                warn,
+                seconds = silent.as_secs(),
+                people = went.len(),
+                "another node is silent"
+            );
             // One of those who are left notes when they were last seen.
             let is_mine = app.presence.others().least().is_none_or(|least| node < least);
             app.presence.others_went(&app, &went, is_mine);

@@ -262,7 +262,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 failures += 1;
-                tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
+                chat_core::log_throttled!(
+                    warn, %error, failures, "the log could not be read for a client that has come back"
+                );
                 if failures >= ATTEMPTS {
                     return session.cut("what it missed cannot be read");
                 }

@@ -316,7 +316,7 @@ impl Log {
         let reserve = self.reserve.release();
         let emptied = self.log_bytes() > 0 && self.checkpoint_now("TRUNCATE");
         if reserve {
-            tracing::warn!("the disk is full: what was held in reserve is in use");
+            crate::log_throttled!(warn, "the disk is full: what was held in reserve is in use");
         }
         if reserve || emptied {
             return true;
