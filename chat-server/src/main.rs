@@ -86,8 +86,13 @@ fn serve(
         // Before anything that takes time, so that both are obeyed from now on.
         let mut terminate = signal(SignalKind::terminate())?;
         let hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(Hangup::new(options, dotenv, log).obey(hangup));
+        let reading_again = Hangup::new(options, dotenv, log);
+        let certificates = reading_again.certificates();
+        tokio::spawn(reading_again.obey(hangup));
         let config = Config::check(options)?;
+        if let Some(read) = config.cluster.redis.as_ref().and_then(|redis| redis.certificates.clone()) {
+            let _ = certificates.set(read);
+        }
         let listener = listen(options)?;
         let shutdown = async move {
             tokio::select! {
