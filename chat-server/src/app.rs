@@ -14,17 +14,18 @@ use std::time::Duration;
 use chat_core::chat::Started;
 use chat_core::codec::{Codec, Metered};
 use chat_core::command::{Actor, Command, Outcome, Reply};
+use chat_core::epoch::Epoch;
 use chat_core::error::{Error, ErrorKind};
 use chat_core::event::Delivery;
 use chat_core::id::UserId;
-use chat_core::model::{User, UserKey};
+use chat_core::model::{Position, User, UserKey};
 use chat_core::prelude::Chat;
 use chat_core::store::{NodeNote, Opened, StoreError};
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
+use crate::announce::{self, Announcer, PATIENCE, PATIENCE_AMONG_NODES};
 use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -293,8 +294,10 @@ impl App {
         app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(typing::tell_of_ends(Arc::downgrade(&app), app.typists.clone()));
         app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
-        if let Some(cluster) = &app.cluster {
-            cluster.start(&app, &mut app.tasks.lock());
+        match &app.cluster {
+            Some(cluster) => cluster.start(&app, &mut app.tasks.lock()),
+            // Otherwise whoever watches what other nodes do sees this, too.
+            None => drop(app.tasks.lock().spawn(announce::watch_log(Arc::downgrade(&app)))),
         }
         Ok(app)
     }
@@ -512,6 +515,18 @@ impl App {
             Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
             Err(error) => chat_core::log_throttled!(warn, %error, "the begin of the log could not be read"),
         }
+    }
+
+    /// The store has another log from now on, which goes up to `last`: all that is known of the one before is void. Everybody
+    /// who is connected comes back and begins afresh.
+    pub(crate) fn begin_log(&self, epoch: Epoch, begin: Position, last: Position) {
+        // Who connects while this goes on must be cut, or know all of it.
+        self.pids.begin_epoch(epoch);
+        self.chat.begin_epoch(epoch);
+        self.recent.forget_all();
+        self.log_begin.store(begin.0, Ordering::Relaxed);
+        self.announcer.begin_log(last);
+        self.sessions.for_all(&mut |session| session.cut("the log is another one"));
     }
 
     /// Whether the server is about to stop.

@@ -91,8 +91,13 @@ fn serve(
         let mut terminate = signal(SignalKind::terminate())?;
         let hangup = signal(SignalKind::hangup())?;
         let starting = supervisor.begin();
-        tokio::spawn(Hangup::new(options, dotenv, log).obey(hangup, supervisor.clone()));
+        let reading_again = Hangup::new(options, dotenv, log);
+        let certificates = reading_again.certificates();
+        tokio::spawn(reading_again.obey(hangup, supervisor.clone()));
         let config = Config::check(options)?;
+        if let Some(read) = config.cluster.redis.as_ref().and_then(|redis| redis.certificates.clone()) {
+            let _ = certificates.set(read);
+        }
         let listeners = match inherited.into_listeners()? {
             listeners if !listeners.is_empty() => listeners,
             _ => listen::on(options.host, options.port)?.into(),

@@ -135,7 +135,7 @@ impl Chat {
                 Ok(Brought::Stuck) => complete = false,
                 Ok(Brought::Spent) => return Ok(false),
                 // Something is in the way of storing, which need not be in the way of finding what is there.
-                Err(Error::Store(error @ StoreError::Unavailable(_))) => {
+                Err(Error::Store(error @ (StoreError::Unavailable(_) | StoreError::Full(_)))) => {
                     crate::log_throttled!(
                         warn, %error, "the index for searches could not be brought up to date"
                     );

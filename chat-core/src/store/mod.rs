@@ -106,6 +106,10 @@ pub enum StoreError {
     /// It cannot be reached or cannot write at the moment; trying again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// There is no room for what is to be written: the disk is full, or a quota is used up. Reading may go on. Trying again
+    /// helps once somebody has made room.
+    #[error("there is no room: {0}")]
+    Full(String),
     /// A record is not what was written.
     #[error("corrupt {what} {id}")]
     Corrupt {
@@ -413,6 +417,11 @@ pub trait ChangeLog: Send + Sync {
     /// Begins another epoch, and returns it: from now on nothing counts that was told of positions before. It is durable. For
     /// those who have put back a backup, before anybody is served.
     async fn renew_epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Whether several nodes can use it at once. Then they learn of each other by [`Self::meet_nodes`].
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Notes what a node tells the others of itself, or that it is still there, and answers what all others have noted in the
     /// last [`NODE_LEASE`]. A store that only one node can use has nobody to tell of.

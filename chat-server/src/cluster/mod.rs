@@ -32,6 +32,7 @@
 //! two clocks are compared for it, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
 
 mod bus;
+mod certificates;
 pub(crate) mod fit;
 mod hear;
 mod notice;
@@ -55,6 +56,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::bus::{Bus, BusError, Heard, NoBus, SharedCounters};
+pub use self::certificates::{CertificateFiles, Certificates};
 pub(crate) use self::notice::NodeId;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::presence::Others;

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::notice::NodeId;
+use crate::announce::LogWatch;
 use crate::app::App;
 
 /// How often the log is looked at while the others are heard.
@@ -26,11 +27,11 @@ const REVOCATIONS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks by itself how far the log goes: bells may be lost.
 pub(super) async fn watch_log(app: Weak<App>) {
-    let mut is_readable = true;
+    let (mut is_readable, mut watch) = (true, LogWatch::default());
     loop {
         let pause = {
             let Some(app) = app.upgrade() else { return };
-            match app.chat.store().last_position().await {
+            match watch.look(&app).await {
                 Ok(last) => {
                     app.announcer.hear(last);
                     is_readable = true;

@@ -123,6 +123,9 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_CODEC_TABLES", Kind::Path, "", |_| Vec::new();
 
     "REDIS_URL", Kind::Secret, "", |o| perhaps(&o.redis_url);
+    "CHAT_REDIS_CA", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_ca);
+    "CHAT_REDIS_CERT", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_cert);
+    "CHAT_REDIS_KEY", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_key);
     "CHAT_BUS", Kind::Choice(&["redis", "store", "none"]), "", |o| perhaps(&o.bus);
     "CHAT_NODE", Kind::CheckedElsewhere, "", |_| Vec::new();
 

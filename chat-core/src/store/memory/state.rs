@@ -15,7 +15,7 @@ use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
 /// Everything there is. No call walks over more of it than the conversations, the people, or the part of the log it is
 /// about.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) closed: bool,
     /// Once somebody has asked for it.
@@ -38,6 +38,7 @@ pub(super) struct State {
     pub(super) log: VecDeque<(Timestamp, Logged)>,
 }
 
+#[derive(Clone)]
 pub(super) struct Account {
     pub(super) user: Arc<User>,
     pub(super) password_hash: PasswordHash,
@@ -46,6 +47,7 @@ pub(super) struct Account {
 }
 
 /// A conversation, direct or not, and what was said in it.
+#[derive(Clone)]
 pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
@@ -55,6 +57,7 @@ pub(super) struct Room {
     pub(super) index: Index,
 }
 
+#[derive(Clone)]
 pub(super) struct Said {
     pub(super) message: StoredMessage,
     /// Where the log says that it was sent.
@@ -63,6 +66,7 @@ pub(super) struct Said {
 
 /// What the log keeps of a change. Messages are looked up when the log is read, because they come as they are
 /// then.
+#[derive(Clone)]
 pub(super) enum Logged {
     Message(MessageId, fn(StoredMessage) -> Change),
     Other(Change),

@@ -353,7 +353,8 @@ fn commit(
     answer_on: &AnswerOn,
 ) {
     let mut outcome = transact(&mut log.db, state, jobs);
-    if outcome.as_ref().is_err_and(super::is_out_of_room) && log.make_room() {
+    let is_out_of_room = |error: &rusqlite::Error| super::is_out_of_room_at(&log.path, error);
+    if outcome.as_ref().is_err_and(is_out_of_room) && log.make_room() {
         outcome = transact(&mut log.db, state, jobs);
     }
     match outcome {
@@ -377,9 +378,10 @@ fn commit(
             }
         }
         Err(error) => {
-            shared.health.could_not_write(&error);
+            let fault = super::fault_of_write(&log.path, &error);
+            shared.health.could_not_write(&error, &fault);
             for job in jobs.drain(..) {
-                job.finish(Err(super::fault(&error)));
+                job.finish(Err(fault.clone()));
             }
         }
     }
@@ -521,7 +523,8 @@ mod tests {
             }
             assert!(written < 100_000);
         };
-        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
+        assert!(matches!(error, StoreError::Full(_)), "{error}");
+        assert!(matches!(writer.health().check(), Err(StoreError::Full(_))));
         assert!(writer.health().is_unwritable() && writer.health().check().is_err());
         writer.write(|_| Ok(())).await.unwrap();
         assert!(writer.health().is_unwritable(), "nothing was written by that");
