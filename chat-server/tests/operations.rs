@@ -69,14 +69,20 @@ fn message(arguments: &[&str]) -> Option<String> {
 /// The warnings and errors of a file, and what is wrong with how they are written.
 fn lines(source: &str) -> Vec<Result<String, String>> {
     let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = code.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("//"));
+    let code = &code.collect::<String>();
     let mut found = Vec::new();
-    for name in ["warn!(", "error!("] {
+    for name in ["warn!(", "error!(", "log_throttled!("] {
         for (at, _) in code.match_indices(name) {
             let before = code[..at].chars().next_back();
             if before.is_some_and(|before| before.is_alphanumeric() || before == '_') {
                 continue;
             }
             let arguments = arguments(code, at + name.len());
+            // Its first argument is the level.
+            if name.starts_with("log") && !["warn", "error"].contains(&arguments[0]) {
+                continue;
+            }
             let message = message(&arguments).ok_or_else(|| format!("{arguments:?} has no message"));
             // Otherwise nobody could look it up.
             found.push(message.and_then(|message| match message.contains('{') {
@@ -143,13 +149,17 @@ fn lines_are_found_however_they_are_written() {
         tracing::warn!("{difference}");
         tracing::error!(%error);
         tracing::info!("no warning");
+        chat_core::log_throttled!(
+            warn, %error, "often"
+        );
+        log_throttled!(info, "no warning, often");
         #[cfg(test)]
 mod tests {
         tracing::warn!("of a test");
     "#;
     let found = lines(source);
     let good: Vec<_> = found.iter().flatten().map(String::as_str).collect();
-    assert_eq!(good, ["one", "two, (and) more", "a long line"]);
+    assert_eq!(good, ["one", "two, (and) more", "a long line", "often"]);
     assert_eq!(found.iter().filter(|line| line.is_err()).count(), 2, "{found:?}");
     assert_eq!(
         explained("## What the log says\n\n| `a`, `b` | `c` |\n| d | e |\n## Next\n| `f` | g |\n"),
