@@ -21,7 +21,10 @@ use self::newest::Newest;
 use self::rooms::room_delivery;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
-use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
+use crate::command::{
+    Actor, Answer, DeleteMessage, Destination, History, ListChatPartners, ListUsers, Outcome, ReadHistory,
+    Reply, Request, RestoreMessage, SendMessage, SetTyping, UpdateProfile,
+};
 use crate::damage;
 use crate::directory::Directory;
 use crate::epoch::Epoch;
@@ -30,8 +33,7 @@ use crate::event::{Audience, Delivery, Event, Mention};
 use crate::history::Window;
 use crate::id::{ConversationId, IdSource, MessageId, ObjectIds, UserId};
 use crate::model::{
-    ClientId, Content, Conversation, Fingerprint, Message, MessageView, NewUser, Pair, PasswordHash,
-    Position, ProfilePatch, Tombstone, User, UserKey,
+    Conversation, Message, MessageView, NewUser, Pair, PasswordHash, Position, Tombstone, User, UserKey,
 };
 use crate::policy::{self, Limits};
 use crate::store::{
@@ -49,7 +51,7 @@ use crate::store::{
 /// let ann = chat.register(Registration::named("ann", PasswordHash::new("$2b$…"))).await?.user;
 /// let bob = chat.register(Registration::named("bob", PasswordHash::new("$2b$…"))).await?.user;
 ///
-/// let command = Command::Send {
+/// let command = SendMessage {
 ///     to: Destination::Person(UserKey::Id(bob.id)),
 ///     content: Content::text("hello"),
 ///     client_id: None,
@@ -57,6 +59,7 @@ use crate::store::{
 /// };
 /// // When this returns, the message is stored; now others may be told of it.
 /// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;
+/// assert_eq!(&*outcome.reply.message.content.text, "hello");
 /// let delivery = &outcome.deliveries[0];
 /// assert!(delivery.audience.includes(bob.id));
 ///
@@ -126,11 +129,32 @@ pub struct Registered {
 }
 
 /// A command whose change has been handed to the store.
-pub enum Started<'a> {
+pub enum Started<'a, T = Reply> {
     /// It is stored, or there was nothing to store.
-    Done(Outcome),
+    Done(Outcome<T>),
     /// It is about to be stored.
-    Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
+    Storing(Storing<'a, T>),
+}
+
+/// What comes of a command once its change is stored.
+pub type Storing<'a, T = Reply> = Pin<Box<dyn Future<Output = Result<Outcome<T>, Error>> + Send + 'a>>;
+
+impl<'a, T: Answer> Started<'a, T> {
+    /// The same for callers that do not know which command it is.
+    pub(crate) fn any(self) -> Started<'a> {
+        match self {
+            Self::Done(outcome) => Started::Done(outcome.map(Into::into)),
+            Self::Storing(storing) => {
+                Started::Storing(Box::pin(async move { Ok(storing.await?.map(Into::into)) }))
+            }
+        }
+    }
+}
+
+impl<T> From<Outcome<T>> for Started<'_, T> {
+    fn from(outcome: Outcome<T>) -> Self {
+        Self::Done(outcome)
+    }
 }
 
 impl Chat {
@@ -263,54 +287,21 @@ impl Chat {
     ///
     /// # Errors
     /// When the command is malformed, not allowed, or the store fails; then nothing has changed.
-    pub async fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
-        match self.start(actor, command).await? {
+    pub async fn execute<R: Request>(&self, actor: &Actor, request: R) -> Result<Outcome<R::Reply>, Error> {
+        match self.start(actor, request).await? {
             Started::Done(outcome) => Ok(outcome),
             Started::Storing(storing) => storing.await,
         }
     }
 
-    /// Carries out a command as far as handing its change to the store. A [`Command::Send`] then waits to be stored;
+    /// Carries out a command as far as handing its change to the store. A [`SendMessage`] then waits to be stored;
     /// whoever starts several in order has them stored and announced in that order, without one waiting for the
     /// other. Every other command is carried out completely.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub async fn start(&self, actor: &Actor, command: Command) -> Result<Started<'_>, Error> {
-        let actor = actor.user;
-        let outcome = match command {
-            Command::Send { to, content, client_id, fingerprint } => {
-                return self.start_send(actor, &to, content, (client_id, fingerprint)).await;
-            }
-            Command::Delete { message } => self.set_deleted(actor, message, true).await,
-            Command::Restore { message } => self.set_deleted(actor, message, false).await,
-            Command::History { of, window, include_deleted } => {
-                self.history(actor, &of, window, include_deleted).await.map(Reply::Messages).map(quietly)
-            }
-            Command::MarkRead { of, up_to } => self.mark_read(actor, &of, up_to).await,
-            Command::ListUnread { limit } => self.unread(actor, limit).await.map(Reply::Unread).map(quietly),
-            Command::ListUsers { limit } => {
-                let mut users = self.store.users(limit.saturating_add(1)).await?;
-                users.retain(|user| user.id != actor);
-                users.truncate(limit);
-                let users = users.into_iter().map(|user| self.shown(user)).collect();
-                Ok(quietly(Reply::Users(users)))
-            }
-            Command::ListChatPartners { limit } => self.chat_partners(actor, limit).await,
-            Command::Sync { since, limit } => {
-                self.sync(actor, since, limit).await.map(Reply::Changes).map(quietly)
-            }
-            Command::Search(search) => self.search(actor, &search).await.map(Reply::Found).map(quietly),
-            Command::UpdateProfile(patch) => self.update_profile(actor, patch).await,
-            Command::SetTyping { to, typing } => self.set_typing(actor, &to, typing).await,
-            Command::CreateRoom { name, visibility, members } => {
-                self.create_room(actor, &name, visibility, members).await
-            }
-            Command::AddMember { room, user } => self.add_member(actor, room, user).await,
-            Command::RemoveMember { room, user } => self.remove_member(actor, room, user).await,
-            Command::SetRole { room, user, role } => self.set_role(actor, room, user, role).await,
-        };
-        outcome.map(Started::Done)
+    pub async fn start<R: Request>(&self, actor: &Actor, request: R) -> Result<Started<'_, R::Reply>, Error> {
+        request.start(self, actor.user).await
     }
 
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
@@ -385,15 +376,14 @@ impl Chat {
         self.directory.forget_user(user);
     }
 
-    async fn start_send(
+    pub(crate) async fn send_message(
         &self,
         actor: UserId,
-        to: &Destination,
-        content: Content,
-        (client_id, fingerprint): (Option<ClientId>, Option<Fingerprint>),
-    ) -> Result<Started<'_>, Error> {
+        command: SendMessage,
+    ) -> Result<Started<'_, MessageView>, Error> {
+        let SendMessage { to, content, client_id, fingerprint } = command;
         policy::check_content(&content, &self.limits)?;
-        let conversation = self.open(actor, to).await?;
+        let conversation = self.open(actor, &to).await?;
         policy::must_be_member(actor, &conversation)?;
         let sender = self.directory.user(actor).await?;
         let recipient = self.directory.recipient(&conversation, actor).await?;
@@ -429,7 +419,7 @@ impl Chat {
                 Appended::Repeated(first) => {
                     let conversation = self.directory.conversation(first.conversation).await?;
                     let view = self.view(*first, &conversation).await?;
-                    return Ok(quietly(Reply::Message(view)));
+                    return Ok(Outcome::reply_only(view));
                 }
             };
             self.newest.said(conversation.id, (seq, id, actor));
@@ -445,7 +435,7 @@ impl Chat {
             };
             let view = MessageView { message, sender, recipient };
             let deliveries = vec![to_members(position, &conversation, Event::MessageSent(view.clone()))];
-            Ok(Outcome { reply: Reply::Message(view), deliveries })
+            Ok(Outcome { reply: view, deliveries })
         });
         // The first poll hands the change to the store; see its guarantee "in order of asking".
         match poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await {
@@ -454,7 +444,28 @@ impl Chat {
         }
     }
 
-    async fn set_deleted(&self, actor: UserId, id: MessageId, delete: bool) -> Result<Outcome, Error> {
+    pub(crate) async fn delete_message(
+        &self,
+        actor: UserId,
+        command: DeleteMessage,
+    ) -> Result<Outcome<MessageView>, Error> {
+        self.set_deleted(actor, command.message, true).await
+    }
+
+    pub(crate) async fn restore_message(
+        &self,
+        actor: UserId,
+        command: RestoreMessage,
+    ) -> Result<Outcome<MessageView>, Error> {
+        self.set_deleted(actor, command.message, false).await
+    }
+
+    async fn set_deleted(
+        &self,
+        actor: UserId,
+        id: MessageId,
+        delete: bool,
+    ) -> Result<Outcome<MessageView>, Error> {
         let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
         let conversation = self.directory.conversation(stored.conversation).await?;
         // Before the text is decoded: how long that takes would tell a stranger that there is something.
@@ -473,17 +484,20 @@ impl Chat {
         let view = MessageView { message, ..view };
         let event = if delete { Event::MessageDeleted } else { Event::MessageRestored };
         let deliveries = position.map(|position| to_members(position, &conversation, event(view.clone())));
-        Ok(Outcome { reply: Reply::Message(view), deliveries: deliveries.into_iter().collect() })
+        Ok(Outcome { reply: view, deliveries: deliveries.into_iter().collect() })
     }
 
-    async fn history(
+    pub(crate) async fn history(
         &self,
         actor: UserId,
-        of: &Destination,
-        window: Window,
-        include_deleted: bool,
-    ) -> Result<History, Error> {
-        let Some(conversation) = self.find(actor, of).await? else { return Ok(History::default()) };
+        command: ReadHistory,
+    ) -> Result<Outcome<History>, Error> {
+        self.read_history(actor, command).await.map(Outcome::reply_only)
+    }
+
+    async fn read_history(&self, actor: UserId, command: ReadHistory) -> Result<History, Error> {
+        let ReadHistory { of, window, include_deleted } = command;
+        let Some(conversation) = self.find(actor, &of).await? else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
         // From the end at which the window begins, so that what finds no room is what the next page begins with.
         let newest_first = !matches!(window, Window::After { .. });
@@ -545,16 +559,36 @@ impl Chat {
         Ok((self.directory.user(sender).await?, recipient))
     }
 
-    async fn chat_partners(&self, actor: UserId, limit: usize) -> Result<Outcome, Error> {
+    pub(crate) async fn users(
+        &self,
+        actor: UserId,
+        command: ListUsers,
+    ) -> Result<Outcome<Vec<Arc<User>>>, Error> {
+        let mut users = self.store.users(command.limit.saturating_add(1)).await?;
+        users.retain(|user| user.id != actor);
+        users.truncate(command.limit);
+        Ok(Outcome::reply_only(users.into_iter().map(|user| self.shown(user)).collect()))
+    }
+
+    pub(crate) async fn chat_partners(
+        &self,
+        actor: UserId,
+        command: ListChatPartners,
+    ) -> Result<Outcome<Vec<Arc<User>>>, Error> {
         let mut users = Vec::new();
-        for id in self.store.chat_partners(actor, limit).await? {
+        for id in self.store.chat_partners(actor, command.limit).await? {
             let user = self.directory.user(id).await;
             users.extend(damage::sound(&*self.store, user, "users", &id)?.map(|user| self.shown(user)));
         }
-        Ok(quietly(Reply::Users(users)))
+        Ok(Outcome::reply_only(users))
     }
 
-    async fn update_profile(&self, actor: UserId, mut patch: ProfilePatch) -> Result<Outcome, Error> {
+    pub(crate) async fn update_profile(
+        &self,
+        actor: UserId,
+        command: UpdateProfile,
+    ) -> Result<Outcome<Arc<User>>, Error> {
+        let mut patch = command.patch;
         if let Some(name) = &patch.full_name {
             patch.full_name = Some(policy::check_display_name("fullName", name)?.to_owned());
         }
@@ -564,14 +598,15 @@ impl Chat {
         let user = self.shown(user);
         let event = Event::ProfileUpdated(user.clone());
         let delivery = Delivery { position: Some(position), audience: Audience::Everyone, event };
-        Ok(Outcome { reply: Reply::User(user), deliveries: vec![delivery] })
+        Ok(Outcome { reply: user, deliveries: vec![delivery] })
     }
 
-    async fn set_typing(&self, actor: UserId, to: &Destination, typing: bool) -> Result<Outcome, Error> {
-        let conversation = self.open(actor, to).await?;
+    pub(crate) async fn set_typing(&self, actor: UserId, command: SetTyping) -> Result<Outcome<()>, Error> {
+        let conversation = self.open(actor, &command.to).await?;
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
-        Ok(Outcome { reply: Reply::Done, deliveries: vec![typing_changed(conversation, user, typing)] })
+        let deliveries = vec![typing_changed(conversation, user, command.typing)];
+        Ok(Outcome { reply: (), deliveries })
     }
 
     /// A conversation as it is; none when nobody has opened it yet.
@@ -704,10 +739,6 @@ enum Place {
     Direct(Pair),
     /// A conversation.
     There(Arc<Conversation>),
-}
-
-fn quietly(reply: Reply) -> Outcome {
-    Outcome { reply, deliveries: Vec::new() }
 }
 
 fn to_members(position: Position, conversation: &Arc<Conversation>, event: Event) -> Delivery {

@@ -40,7 +40,7 @@
 //! let outcome = chat
 //!     .execute(
 //!         &Actor { user: ann.user.id },
-//!         Command::Send {
+//!         SendMessage {
 //!             to: Destination::Person(UserKey::Username("bob".into())),
 //!             content: Content::text("hello"),
 //!             client_id: None,
@@ -48,6 +48,8 @@
 //!         },
 //!     )
 //!     .await?;
+//! // The reply is the command's own: of a message that is sent it is the message.
+//! assert_eq!(&*outcome.reply.message.content.text, "hello");
 //! // One event, for both of them, at a position that either can resume from.
 //! assert_eq!(outcome.deliveries.len(), 1);
 //! assert!(outcome.deliveries[0].audience.includes(bob.user.id));
@@ -77,7 +79,10 @@ pub mod store;
 pub mod prelude {
     pub use crate::chat::{Chat, Registration};
     pub use crate::clock::{Clock, Timestamp};
-    pub use crate::command::{Actor, Command, Destination, History, Outcome, ReadUpTo, Reply};
+    pub use crate::command::{
+        Actor, Command, DeleteMessage, Destination, History, Outcome, ReadHistory, ReadUpTo, Reply, Request,
+        RestoreMessage, SendMessage,
+    };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::event::{Audience, Delivery, Event};
     pub use crate::history::Window;

@@ -2,24 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{Chat, quietly};
-use crate::command::{Outcome, Reply};
+use super::Chat;
+use crate::command::{AddMember, CreateRoom, Outcome, RemoveMember, SetRole};
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
 use crate::id::{ConversationId, UserId};
-use crate::model::{Conversation, Member, Position, Role, RoomInfo, Visibility};
+use crate::model::{Conversation, Member, Position, Role, RoomInfo};
 use crate::policy;
 use crate::store::NewRoom;
 
 impl Chat {
-    pub(super) async fn create_room(
+    pub(crate) async fn create_room(
         &self,
         actor: UserId,
-        name: &str,
-        visibility: Visibility,
-        others: Vec<UserId>,
-    ) -> Result<Outcome, Error> {
-        let name = policy::check_display_name("name", name)?.to_owned();
+        command: CreateRoom,
+    ) -> Result<Outcome<Arc<Conversation>>, Error> {
+        let CreateRoom { name, visibility, members: others } = command;
+        let name = policy::check_display_name("name", &name)?.to_owned();
         if others.len() >= self.limits.room_members {
             let limit = self.limits.room_members;
             return Err(Error::TooLarge { field: "members", limit, unit: "members" });
@@ -39,42 +38,41 @@ impl Chat {
         Ok(about_room(Some(position), room, event))
     }
 
-    pub(super) async fn add_member(
+    pub(crate) async fn add_member(
         &self,
         actor: UserId,
-        id: ConversationId,
-        user: UserId,
-    ) -> Result<Outcome, Error> {
+        command: AddMember,
+    ) -> Result<Outcome<Arc<Conversation>>, Error> {
+        let AddMember { room: id, user } = command;
         let room = self.directory.conversation(id).await?;
         policy::may_add_member(actor, user, &room, &self.limits)?;
         self.directory.user(user).await?;
         if room.member(user).is_some() {
-            return Ok(quietly(Reply::Conversation(room)));
+            return Ok(Outcome::reply_only(room));
         }
         let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
         let changed = self.store.set_member(id, member).await?;
         self.changed(id, changed, |room| Event::MemberAdded { room, user })
     }
 
-    pub(super) async fn remove_member(
+    pub(crate) async fn remove_member(
         &self,
         actor: UserId,
-        id: ConversationId,
-        user: UserId,
-    ) -> Result<Outcome, Error> {
+        command: RemoveMember,
+    ) -> Result<Outcome<Arc<Conversation>>, Error> {
+        let RemoveMember { room: id, user } = command;
         let room = self.directory.conversation(id).await?;
         policy::may_remove_member(actor, user, &room)?;
         let changed = self.store.remove_member(id, user, self.clock.now()).await?;
         self.changed(id, changed, |room| Event::MemberRemoved { room, user })
     }
 
-    pub(super) async fn set_role(
+    pub(crate) async fn set_role(
         &self,
         actor: UserId,
-        id: ConversationId,
-        user: UserId,
-        role: Role,
-    ) -> Result<Outcome, Error> {
+        command: SetRole,
+    ) -> Result<Outcome<Arc<Conversation>>, Error> {
+        let SetRole { room: id, user, role } = command;
         let room = self.directory.conversation(id).await?;
         policy::may_set_role(actor, user, &room)?;
         let member = *room.member(user).ok_or(Error::UserNotFound)?;
@@ -88,16 +86,20 @@ impl Chat {
         id: ConversationId,
         changed: Option<(Option<Position>, Arc<Conversation>)>,
         event: impl FnOnce(Arc<Conversation>) -> Event,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome<Arc<Conversation>>, Error> {
         self.directory.forget_conversation(id);
         let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
         Ok(about_room(position, room.clone(), event(room)))
     }
 }
 
-fn about_room(position: Option<Position>, room: Arc<Conversation>, event: Event) -> Outcome {
+fn about_room(
+    position: Option<Position>,
+    room: Arc<Conversation>,
+    event: Event,
+) -> Outcome<Arc<Conversation>> {
     let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
-    Outcome { reply: Reply::Conversation(room), deliveries: deliveries.into_iter().collect() }
+    Outcome { reply: room, deliveries: deliveries.into_iter().collect() }
 }
 
 pub(super) fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {

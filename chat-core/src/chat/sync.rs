@@ -2,7 +2,7 @@
 
 use super::Chat;
 use super::decoding::Budget;
-use crate::command::Changes;
+use crate::command::{Changes, Outcome, ReadChanges};
 use crate::damage;
 use crate::epoch::{Epoch, LogPosition};
 use crate::error::{Error, ErrorKind};
@@ -75,8 +75,16 @@ impl Chat {
         self.epoch.get_or_try_init(|| self.store.epoch()).await.copied()
     }
 
-    /// What is told of the log after `since`: see [`Command::Sync`](crate::command::Command::Sync).
-    pub(super) async fn sync(
+    pub(crate) async fn read_changes(
+        &self,
+        user: UserId,
+        command: ReadChanges,
+    ) -> Result<Outcome<Changes>, Error> {
+        self.read_log(user, command.since, command.limit).await.map(Outcome::reply_only)
+    }
+
+    /// What is told of the log after `since`.
+    async fn read_log(
         &self,
         user: UserId,
         since: Option<LogPosition>,
@@ -120,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::chat::Registration;
-    use crate::command::{Actor, Command, Destination, Reply};
+    use crate::command::{Actor, Destination, SendMessage, UpdateProfile};
     use crate::model::{Content, PasswordHash, UserKey};
     use crate::store::ChangeLog;
 
@@ -132,16 +140,13 @@ mod tests {
     async fn say(chat: &Chat, from: UserId, to: UserId, text: &str) {
         let to = Destination::Person(UserKey::Id(to));
         let content = Content::text(text);
-        let send = Command::Send { to, content, client_id: None, fingerprint: None };
+        let send = SendMessage { to, content, client_id: None, fingerprint: None };
         chat.execute(&Actor { user: from }, send).await.unwrap();
     }
 
     async fn sync(chat: &Chat, user: UserId, since: u64, limit: usize) -> Changes {
-        let command = Command::Sync { since: Some(Position(since).into()), limit };
-        let Reply::Changes(changes) = chat.execute(&Actor { user }, command).await.unwrap().reply else {
-            panic!("sync is answered with changes")
-        };
-        changes
+        let command = ReadChanges { since: Some(Position(since).into()), limit };
+        chat.execute(&Actor { user }, command).await.unwrap().reply
     }
 
     /// The positions that somebody is told of, asking until there is no more, and how often they had to ask.
@@ -202,7 +207,7 @@ mod tests {
         say(&chat, ann, bob, "hello").await;
         for n in 0..500 {
             let patch = crate::model::ProfilePatch { full_name: Some(format!("Ann {n}")), picture: None };
-            chat.execute(&Actor { user: ann }, Command::UpdateProfile(patch)).await.unwrap();
+            chat.execute(&Actor { user: ann }, UpdateProfile { patch }).await.unwrap();
         }
         say(&chat, ann, bob, "and").await;
         assert_eq!(everything(&chat, bob, 1_000).await, (vec![1, 501, 502], 1));
@@ -223,10 +228,8 @@ mod tests {
         let fresh = sync(&chat, ann, 2, 10).await;
         assert!(fresh.reset && fresh.deliveries.is_empty() && fresh.next == Position(3));
         let since = Some(fresh.epoch.unwrap().at(Position(2)));
-        let command = Command::Sync { since, limit: 10 };
-        let Reply::Changes(changes) = chat.execute(&Actor { user: ann }, command).await.unwrap().reply else {
-            panic!("sync is answered with changes")
-        };
+        let command = ReadChanges { since, limit: 10 };
+        let changes = chat.execute(&Actor { user: ann }, command).await.unwrap().reply;
         assert_eq!((changes.reset, changes.deliveries.len(), changes.next), (false, 1, Position(3)));
     }
 

@@ -137,7 +137,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         assert!(matches!(Base::default().event(&event), Cow::Borrowed(_)));
     }
     let history = chat_core::command::History { messages: vec![view.clone(); 3], has_more: false };
-    let Reply::Messages(history) = base.reply(Reply::Messages(history)) else { panic!("a history") };
+    let history = base.reply(history);
     for shown in &history.messages {
         assert_eq!(shown.message.content.image.as_deref(), Some("http://me/media/i.png"));
         assert_eq!(shown.recipient.as_ref().unwrap().picture, "http://me/media/p.png");

@@ -390,7 +390,10 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use chat_core::chat::Registration;
-    use chat_core::command::{Actor, Command, Destination, Reply};
+    use chat_core::command::{
+        Actor, CreateRoom, DeleteMessage, Destination, RemoveMember, Request, RestoreMessage, SendMessage,
+        UpdateProfile,
+    };
     use chat_core::model::{Content, PasswordHash, UserKey, Visibility};
 
     use super::*;
@@ -418,17 +421,16 @@ mod tests {
         }
 
         /// As a server does it: stores, observes, announces.
-        async fn execute(&self, actor: UserId, command: Command) -> Reply {
-            let outcome = self.chat.execute(&Actor { user: actor }, command).await.unwrap();
+        async fn execute<R: Request>(&self, actor: UserId, request: R) -> R::Reply {
+            let outcome = self.chat.execute(&Actor { user: actor }, request).await.unwrap();
             outcome.deliveries.iter().for_each(|delivery| self.recent.observe(&delivery.event));
             outcome.reply
         }
 
         async fn say(&self, to: Destination, text: &str) -> MessageId {
             let content = Content::text(text);
-            let send = Command::Send { to, content, client_id: None, fingerprint: None };
-            let Reply::Message(view) = self.execute(self.ann, send).await else { panic!("it was sent") };
-            view.message.id
+            let send = SendMessage { to, content, client_id: None, fingerprint: None };
+            self.execute(self.ann, send).await.message.id
         }
 
         fn bob(&self) -> Destination {
@@ -473,9 +475,9 @@ mod tests {
         let first = world.say(world.bob(), "one").await;
         world.say(world.bob(), "two").await;
         assert_eq!(world.told(world.bob, 0).await, [1, 2]);
-        world.execute(world.ann, Command::Delete { message: first }).await;
+        world.execute(world.ann, DeleteMessage { message: first }).await;
         assert_eq!(world.told(world.bob, 0).await, [2, 3], "the deletion is told of, the message is not");
-        world.execute(world.ann, Command::Restore { message: first }).await;
+        world.execute(world.ann, RestoreMessage { message: first }).await;
         assert_eq!(world.told(world.bob, 3).await, [4]);
     }
 
@@ -485,8 +487,8 @@ mod tests {
     async fn what_is_not_announced_yet_is_left_for_later() {
         let world = World::new().await;
         let id = world.say(world.bob(), "one").await;
-        world.execute(world.ann, Command::Delete { message: id }).await;
-        let restore = Command::Restore { message: id };
+        world.execute(world.ann, DeleteMessage { message: id }).await;
+        let restore = RestoreMessage { message: id };
         let outcome = world.chat.execute(&Actor { user: world.ann }, restore).await.unwrap();
         let push = dialect::find("push").unwrap();
         let told = async |missing| {
@@ -503,18 +505,15 @@ mod tests {
     #[tokio::test]
     async fn who_has_left_is_told_nothing_more() {
         let world = World::new().await;
-        let create = Command::CreateRoom {
-            name: "room".into(),
-            visibility: Visibility::Private,
-            members: vec![world.bob],
-        };
-        let Reply::Conversation(room) = world.execute(world.ann, create).await else { panic!("a room") };
+        let create =
+            CreateRoom { name: "room".into(), visibility: Visibility::Private, members: vec![world.bob] };
+        let room = world.execute(world.ann, create).await;
         world.say(Destination::Conversation(room.id), "secret").await;
         assert!(
             world.recent.after(everything_after(Position(1))).await.unwrap().is_some(),
             "it is known now"
         );
-        world.execute(world.ann, Command::RemoveMember { room: room.id, user: world.bob }).await;
+        world.execute(world.ann, RemoveMember { room: room.id, user: world.bob }).await;
         let read = world.recent.after(everything_after(Position(1))).await.unwrap().unwrap();
         let push = dialect::find("push").unwrap();
         assert_eq!(
@@ -546,19 +545,19 @@ mod tests {
         let registration = Registration::named("cid", PasswordHash::new("x".to_owned()));
         let cid = world.chat.register(registration).await.unwrap().user.id;
         let name = "room".to_owned();
-        let create = Command::CreateRoom { name, visibility: Visibility::Public, members: vec![cid] };
-        let Reply::Conversation(room) = world.execute(world.ann, create).await else { panic!("a room") };
+        let create = CreateRoom { name, visibility: Visibility::Public, members: vec![cid] };
+        let room = world.execute(world.ann, create).await;
         for n in 0..3 * AT_ONCE {
             let id = match n % 3 {
                 0 => world.say(Destination::Conversation(room.id), "to the room").await,
                 _ => world.say(world.bob(), "to bob").await,
             };
             if n % 7 == 0 {
-                world.execute(world.ann, Command::Delete { message: id }).await;
+                world.execute(world.ann, DeleteMessage { message: id }).await;
             }
         }
         let profile = chat_core::model::ProfilePatch::default();
-        world.execute(world.bob, Command::UpdateProfile(profile)).await;
+        world.execute(world.bob, UpdateProfile { patch: profile }).await;
         let push = dialect::find("push").unwrap();
         for user in [world.ann, world.bob, cid] {
             for from in [0, 1, 2, 100] {
@@ -590,7 +589,7 @@ mod tests {
         let change = async |user, name: &str| {
             let full_name = Some(name.to_owned());
             let patch = chat_core::model::ProfilePatch { full_name, picture: None };
-            world.execute(user, Command::UpdateProfile(patch)).await;
+            world.execute(user, UpdateProfile { patch }).await;
         };
         for n in 0..LENGTH / 2 - 1 {
             change(world.ann, &format!("Ann {n}")).await;
@@ -612,7 +611,7 @@ mod tests {
             let file_name = (n % 2 == 0).then(|| "x.txt".to_owned());
             let text = if file_name.is_some() { large.clone() } else { "small".into() };
             let content = Content { text, file_name, image: None };
-            let send = Command::Send { to: world.bob(), content, client_id: None, fingerprint: None };
+            let send = SendMessage { to: world.bob(), content, client_id: None, fingerprint: None };
             world.execute(world.ann, send).await;
         }
         let most = world.chat.limits().answer_bytes;
