@@ -61,6 +61,7 @@ pub mod clock;
 pub mod codec;
 pub mod command;
 mod damage;
+mod delivery;
 mod directory;
 mod email;
 pub mod epoch;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Chat, to_members};
+use super::Chat;
 use crate::command::{ListUnread, MarkRead, Outcome, ReadMark, ReadUpTo, Unread};
 use crate::damage;
+use crate::delivery::to_members;
 use crate::error::Error;
 use crate::event::{Delivery, Event};
 use crate::id::{ConversationId, MessageId, UserId};
@@ -101,7 +102,7 @@ impl Chat {
         Ok(to_members(position, &conversation, event))
     }
 
-    pub(super) async fn logged_read(
+    pub(crate) async fn logged_read(
         &self,
         position: Position,
         (conversation, user, seq): (ConversationId, UserId, Seq),

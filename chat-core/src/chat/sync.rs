@@ -15,6 +15,50 @@ use crate::store::{LoggedChange, PersonalChanges, StoreError};
 const AT_ONCE: usize = 64;
 
 impl Chat {
+    /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
+    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`], though never none because of
+    /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
+    /// user of a message that cannot be loaded) is an error where it is the first; otherwise what comes before it is answered.
+    ///
+    /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
+    /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
+    /// before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    ///
+    /// [`ChangeLog::forget_before`]: crate::store::ChangeLog::forget_before
+    pub async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>, Error> {
+        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        for logged in &changes {
+            self.directory.forget_changed(&logged.change);
+            self.newest.heard(&logged.change);
+        }
+        let mut deliveries = Vec::with_capacity(changes.len());
+        let mut budget = Budget::new(self.limits.answer_bytes);
+        for LoggedChange { position, change } in changes {
+            match self.delivery(position, change, &mut budget).await {
+                Ok(Some(delivery)) => deliveries.push(delivery),
+                Ok(None) => break,
+                Err(error) => {
+                    if damage::is_damage(&error) {
+                        damage::report(&self.store.place(), "log", &position.0, &error);
+                        // What comes before it is not lost with it.
+                        if !deliveries.is_empty() {
+                            break;
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Some(deliveries))
+    }
+
     /// As [`Self::changes_after`], only what this person is told, and up to where that is all there is. What is for others
     /// is not even looked at, so this is cheap for somebody who was away for long; and of each person's changes of their
     /// profile only the last is told, since it shows what all of them have led to

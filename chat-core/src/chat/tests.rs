@@ -3,10 +3,14 @@
 use super::*;
 use crate::codec::{Blob, Encoding};
 use crate::command::{
-    AddMember, Command, Destination, MarkRead, ReadHistory, ReadUpTo, RemoveMember, SetRole,
+    AddMember, Command, DeleteMessage, MarkRead, ReadHistory, ReadUpTo, RemoveMember, RestoreMessage,
+    SendMessage, SetRole, SetTyping,
 };
 use crate::error::ErrorKind;
-use crate::model::Content;
+use crate::history::Window;
+use crate::id::MessageId;
+use crate::model::{Content, NewUser, PasswordHash, User};
+use crate::store::NewMessage;
 
 async fn person(chat: &Chat, name: &str) -> UserId {
     chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap().user.id

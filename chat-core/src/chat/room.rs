@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Chat;
 use crate::command::{AddMember, CreateRoom, Outcome, RemoveMember, SetRole};
+use crate::delivery::room_delivery;
 use crate::error::Error;
-use crate::event::{Audience, Delivery, Event};
+use crate::event::Event;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, Member, Position, Role, RoomInfo};
 use crate::policy;
@@ -100,13 +101,4 @@ fn about_room(
 ) -> Outcome<Arc<Conversation>> {
     let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
     Outcome { reply: room, deliveries: deliveries.into_iter().collect() }
-}
-
-pub(super) fn room_delivery(position: Position, room: Arc<Conversation>, event: Event) -> Delivery {
-    let audience = if let Event::MemberRemoved { user, .. } = &event {
-        Audience::MembersAnd(room, *user)
-    } else {
-        Audience::Members(room)
-    };
-    Delivery { position: Some(position), audience, event }
 }
