@@ -69,7 +69,7 @@ pub struct Chat {
     limits: Limits,
     background: Background,
     last_seen: LastSeen,
-    newest: Newest,
+    pub(crate) newest: Newest,
     epoch: tokio::sync::OnceCell<Epoch>,
 }
 

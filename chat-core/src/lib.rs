@@ -12,8 +12,8 @@
 //! # In reading order
 //! [`model`] (the nouns), [`command`] (what can be asked), [`event`] (what others are told), [`policy`] (who may
 //! do what), [`chat`] (one command from beginning to end), [`store`] (what a store must guarantee, and the
-//! drivers), [`codec`] (how bodies are compressed), [`search`] (what can be looked for in them), [`presence`] (who is
-//! connected), then the small ones: [`history`], [`id`], [`clock`], [`error`].
+//! drivers), [`invalidation`] (what a change makes out of date), [`codec`] (how bodies are compressed), [`search`] (what
+//! can be looked for in them), [`presence`] (who is connected), then the small ones: [`history`], [`id`], [`clock`], [`error`].
 //!
 //! **Invariant:** nothing is announced before it is stored. [`chat::Chat::execute`] returns what others are to be told; it
 //! cannot tell them itself.
@@ -69,6 +69,7 @@ pub mod error;
 pub mod event;
 pub mod history;
 pub mod id;
+pub mod invalidation;
 pub mod model;
 mod names;
 pub mod policy;

@@ -2,9 +2,8 @@
 
 use super::Chat;
 use crate::command::{Outcome, SetTyping};
-use crate::delivery::{registered, typing_changed};
 use crate::error::Error;
-use crate::event::{Delivery, Mention};
+use crate::event::{Delivery, Event, Mention};
 use crate::id::UserId;
 use crate::model::UserKey;
 use crate::policy;
@@ -18,7 +17,8 @@ impl Chat {
     pub async fn mention(&self, mention: Mention) -> Result<Option<Delivery>, Error> {
         match mention {
             Mention::Registered { user } => {
-                Ok(self.directory.find_user(&UserKey::Id(user)).await?.map(registered))
+                let user = self.directory.find_user(&UserKey::Id(user)).await?;
+                Ok(user.map(|user| Delivery::ephemeral(Event::UserRegistered(user))))
             }
             Mention::Typing { conversation, user, typing } => {
                 let Some(conversation) = self.directory.find_conversation(conversation).await? else {
@@ -28,7 +28,8 @@ impl Chat {
                     return Ok(None);
                 }
                 let user = self.directory.find_user(&UserKey::Id(user)).await?;
-                Ok(user.map(|user| typing_changed(conversation, user, typing)))
+                let event = |user| Event::TypingChanged { conversation, user, typing };
+                Ok(user.map(|user| Delivery::ephemeral(event(user))))
             }
         }
     }
@@ -37,7 +38,7 @@ impl Chat {
         let conversation = self.open(actor, &command.to).await?;
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
-        let deliveries = vec![typing_changed(conversation, user, command.typing)];
-        Ok(Outcome { reply: (), deliveries })
+        let event = Event::TypingChanged { conversation, user, typing: command.typing };
+        Ok(Outcome { reply: (), deliveries: vec![Delivery::ephemeral(event)] })
     }
 }

@@ -9,14 +9,13 @@ use super::{Chat, Started};
 use crate::codec::Kind;
 use crate::command::{DeleteMessage, History, Outcome, ReadHistory, RestoreMessage, SendMessage};
 use crate::damage;
-use crate::delivery::to_members;
+use crate::delivery::AtHand;
 use crate::error::Error;
-use crate::event::Event;
 use crate::history::Window;
 use crate::id::{MessageId, UserId};
 use crate::model::{Conversation, Message, MessageView, Tombstone, User};
 use crate::policy;
-use crate::store::{Appended, NewMessage, StoredMessage};
+use crate::store::{Appended, Change, NewMessage, StoredMessage};
 
 impl Chat {
     pub(crate) async fn send_message(
@@ -65,7 +64,6 @@ impl Chat {
                     return Ok(Outcome::reply_only(view));
                 }
             };
-            self.newest.said(conversation.id, (seq, id, actor));
             let message = Message {
                 id,
                 conversation: conversation.id,
@@ -76,8 +74,9 @@ impl Chat {
                 updated_at: now,
                 deleted: None,
             };
-            let view = MessageView { message, sender, recipient };
-            let deliveries = vec![to_members(position, &conversation, Event::MessageSent(view.clone()))];
+            let view = MessageView { message, conversation, sender, recipient };
+            let change = Change::MessageSent(view.clone());
+            let deliveries = self.committed(Some(position), change, AtHand::default()).await?;
             Ok(Outcome { reply: view, deliveries })
         });
         // The first poll hands the change to the store; see its guarantee "in order of asking".
@@ -125,9 +124,9 @@ impl Chat {
         let (position, stored) = changed.ok_or(Error::MessageNotFound)?;
         let message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
         let view = MessageView { message, ..view };
-        let event = if delete { Event::MessageDeleted } else { Event::MessageRestored };
-        let deliveries = position.map(|position| to_members(position, &conversation, event(view.clone())));
-        Ok(Outcome { reply: view, deliveries: deliveries.into_iter().collect() })
+        let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
+        let deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
+        Ok(Outcome { reply: view, deliveries })
     }
 
     pub(crate) async fn history(
@@ -173,7 +172,10 @@ impl Chat {
                 let Some((sender, recipient)) = speaker else { continue };
                 let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
                 match damage::sound(&*self.store, decoded, "messages", &id)? {
-                    Some(Some(message)) => messages.push(MessageView { message, sender, recipient }),
+                    Some(Some(message)) => {
+                        let conversation = conversation.clone();
+                        messages.push(MessageView { message, conversation, sender, recipient });
+                    }
                     Some(None) => break 'pages true,
                     None => {}
                 }
@@ -202,23 +204,29 @@ impl Chat {
         Ok((self.directory.user(sender).await?, recipient))
     }
 
-    async fn view(&self, stored: StoredMessage, conversation: &Conversation) -> Result<MessageView, Error> {
+    async fn view(
+        &self,
+        stored: StoredMessage,
+        conversation: &Arc<Conversation>,
+    ) -> Result<MessageView, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        Ok(MessageView { message: self.decode(stored).await?, sender, recipient })
+        let message = self.decode(stored).await?;
+        Ok(MessageView { message, conversation: conversation.clone(), sender, recipient })
     }
 
     /// The same as far as the budget goes; none when it has no room.
     pub(crate) async fn view_within(
         &self,
         stored: StoredMessage,
-        conversation: &Conversation,
+        conversation: &Arc<Conversation>,
         budget: &mut Budget,
     ) -> Result<Option<MessageView>, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
         let message = self.decode_within(stored, budget).await?;
-        Ok(message.map(|message| MessageView { message, sender, recipient }))
+        let conversation = conversation.clone();
+        Ok(message.map(|message| MessageView { message, conversation, sender, recipient }))
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::Chat;
 use crate::command::{ListChatPartners, ListUsers, Outcome, UpdateProfile};
 use crate::damage;
-use crate::delivery::registered;
+use crate::delivery::AtHand;
 use crate::error::Error;
-use crate::event::{Audience, Delivery, Event};
+use crate::event::{Delivery, Event};
 use crate::id::UserId;
 use crate::model::{NewUser, PasswordHash, User, UserKey};
 use crate::policy;
-use crate::store::CreatedUser;
+use crate::store::{Change, CreatedUser};
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl Chat {
         };
         match self.store.create_user(NewUser::new(user, password_hash)).await? {
             CreatedUser::Created(user) => {
-                let deliveries = vec![registered(user.clone())];
+                let deliveries = vec![Delivery::ephemeral(Event::UserRegistered(user.clone()))];
                 Ok(Registered { user, deliveries })
             }
             CreatedUser::UsernameTaken => Err(Error::UsernameTaken),
@@ -162,10 +162,10 @@ impl Chat {
         }
         let updated = self.store.update_profile(actor, patch, self.clock.now()).await?;
         let (position, user) = updated.ok_or(Error::UserNotFound)?;
-        self.directory.forget_user(actor);
         let user = self.shown(user);
-        let event = Event::ProfileUpdated(user.clone());
-        let delivery = Delivery { position: Some(position), audience: Audience::Everyone, event };
-        Ok(Outcome { reply: user, deliveries: vec![delivery] })
+        let at_hand = AtHand { user: Some(user.clone()), ..AtHand::default() };
+        let change = Change::ProfileUpdated { user: actor };
+        let deliveries = self.committed(Some(position), change, at_hand).await?;
+        Ok(Outcome { reply: user, deliveries })
     }
 }

@@ -1,16 +1,14 @@
 //! Commands about what was read and what was not.
 
-use std::sync::Arc;
-
 use super::Chat;
 use crate::command::{ListUnread, MarkRead, Outcome, ReadMark, ReadUpTo, Unread};
 use crate::damage;
-use crate::delivery::to_members;
+use crate::delivery::AtHand;
 use crate::error::Error;
-use crate::event::{Delivery, Event};
-use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Position, Seq};
+use crate::id::{MessageId, UserId};
+use crate::model::{Conversation, Seq};
 use crate::policy;
+use crate::store::Change;
 
 impl Chat {
     pub(crate) async fn mark_read(
@@ -35,10 +33,9 @@ impl Chat {
         let marked = self.store.mark_read(conversation.id, actor, up_to, self.clock.now()).await?;
         // Taken out since.
         let (position, seq) = marked.ok_or(Error::ConversationNotFound)?;
-        let mut deliveries = Vec::new();
-        if let Some(position) = position {
-            deliveries.push(self.read_delivery(position, conversation.clone(), actor, seq).await?);
-        }
+        let at_hand = AtHand { conversation: Some(conversation.clone()), ..AtHand::default() };
+        let change = Change::ReadMarked { conversation: conversation.id, user: actor, seq };
+        let deliveries = self.committed(position, change, at_hand).await?;
         Ok(Outcome { reply: Some(ReadMark { conversation, seq }), deliveries })
     }
 
@@ -87,29 +84,6 @@ impl Chat {
         }
         Ok(Outcome::reply_only(unread))
     }
-
-    /// What is told of a mark, live and from the log.
-    pub(super) async fn read_delivery(
-        &self,
-        position: Position,
-        conversation: Arc<Conversation>,
-        user: UserId,
-        seq: Seq,
-    ) -> Result<Delivery, Error> {
-        let messages = self.newest.up_to(&self.store, conversation.id, user, seq).await?;
-        let user = self.directory.user(user).await?;
-        let event = Event::MessagesRead { conversation: conversation.clone(), user, seq, messages };
-        Ok(to_members(position, &conversation, event))
-    }
-
-    pub(crate) async fn logged_read(
-        &self,
-        position: Position,
-        (conversation, user, seq): (ConversationId, UserId, Seq),
-    ) -> Result<Delivery, Error> {
-        let conversation = self.directory.conversation(conversation).await?;
-        self.read_delivery(position, conversation, user, seq).await
-    }
 }
 
 #[cfg(test)]
@@ -118,7 +92,8 @@ mod tests {
     use crate::chat::Registration;
     use crate::command::{Actor, AddMember, CreateRoom, Destination, RemoveMember, Request, SendMessage};
     use crate::error::ErrorKind;
-    use crate::model::{Content, PasswordHash, UserKey, Visibility};
+    use crate::id::ConversationId;
+    use crate::model::{Content, PasswordHash, Position, UserKey, Visibility};
 
     async fn person(chat: &Chat, name: &str) -> UserId {
         chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap().user.id

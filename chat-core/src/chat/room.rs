@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::Chat;
 use crate::command::{AddMember, CreateRoom, Outcome, RemoveMember, SetRole};
-use crate::delivery::room_delivery;
+use crate::delivery::AtHand;
 use crate::error::Error;
-use crate::event::Event;
 use crate::id::{ConversationId, UserId};
-use crate::model::{Conversation, Member, Position, Role, RoomInfo};
+use crate::model::{Conversation, Member, MessageView, Position, Role, RoomInfo};
 use crate::policy;
-use crate::store::NewRoom;
+use crate::store::{Change, NewRoom};
 
 impl Chat {
     pub(crate) async fn create_room(
@@ -35,8 +34,7 @@ impl Chat {
         let id = ConversationId::from_bytes(self.ids.next(at));
         let info = RoomInfo { name, visibility };
         let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
-        let event = Event::RoomCreated { room: room.clone(), by: actor };
-        Ok(about_room(Some(position), room, event))
+        self.changed(Change::RoomCreated { room: id, by: actor }, Some((Some(position), room))).await
     }
 
     pub(crate) async fn add_member(
@@ -53,7 +51,7 @@ impl Chat {
         }
         let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
         let changed = self.store.set_member(id, member).await?;
-        self.changed(id, changed, |room| Event::MemberAdded { room, user })
+        self.changed(Change::MemberAdded { room: id, user }, changed).await
     }
 
     pub(crate) async fn remove_member(
@@ -65,7 +63,7 @@ impl Chat {
         let room = self.directory.conversation(id).await?;
         policy::may_remove_member(actor, user, &room)?;
         let changed = self.store.remove_member(id, user, self.clock.now()).await?;
-        self.changed(id, changed, |room| Event::MemberRemoved { room, user })
+        self.changed(Change::MemberRemoved { room: id, user }, changed).await
     }
 
     pub(crate) async fn set_role(
@@ -78,27 +76,21 @@ impl Chat {
         policy::may_set_role(actor, user, &room)?;
         let member = *room.member(user).ok_or(Error::UserNotFound)?;
         let changed = self.store.set_member(id, Member { role, ..member }).await?;
-        self.changed(id, changed, |room| Event::RoleChanged { room, user, role })
+        self.changed(Change::RoleChanged { room: id, user, role }, changed).await
     }
 
-    /// Forgets what was known of a room, and tells of what was changed in it.
-    fn changed(
+    /// Answers with the room as it is after a change, and tells of it.
+    async fn changed(
         &self,
-        id: ConversationId,
+        change: Change<MessageView>,
         changed: Option<(Option<Position>, Arc<Conversation>)>,
-        event: impl FnOnce(Arc<Conversation>) -> Event,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
-        self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        Ok(about_room(position, room.clone(), event(room)))
+        let Some((position, room)) = changed else {
+            self.invalidate(change.invalidates());
+            return Err(Error::ConversationNotFound);
+        };
+        let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };
+        let deliveries = self.committed(position, change, at_hand).await?;
+        Ok(Outcome { reply: room, deliveries })
     }
-}
-
-fn about_room(
-    position: Option<Position>,
-    room: Arc<Conversation>,
-    event: Event,
-) -> Outcome<Arc<Conversation>> {
-    let deliveries = position.map(|position| room_delivery(position, room.clone(), event));
-    Outcome { reply: room, deliveries: deliveries.into_iter().collect() }
 }

@@ -4,6 +4,7 @@ use super::Chat;
 use super::decoding::Budget;
 use crate::command::{Changes, Outcome, ReadChanges};
 use crate::damage;
+use crate::delivery::AtHand;
 use crate::epoch::{Epoch, LogPosition};
 use crate::error::{Error, ErrorKind};
 use crate::event::Delivery;
@@ -34,14 +35,11 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<Vec<Delivery>>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        for logged in &changes {
-            self.directory.forget_changed(&logged.change);
-            self.newest.heard(&logged.change);
-        }
+        self.heard_of(changes.iter().map(|logged| &logged.change));
         let mut deliveries = Vec::with_capacity(changes.len());
         let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
-            match self.delivery(position, change, &mut budget).await {
+            match self.delivery(position, change, AtHand::default(), &mut budget).await {
                 Ok(Some(delivery)) => deliveries.push(delivery),
                 Ok(None) => break,
                 Err(error) => {
@@ -85,10 +83,10 @@ impl Chat {
     ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
         let Some(mine) = self.store.changes_for(user, position, limit).await? else { return Ok(None) };
         let PersonalChanges { changes, read_to } = mine;
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
+        self.heard_of(changes.iter().map(|logged| &logged.change));
         let (mut deliveries, mut passed) = (Vec::with_capacity(changes.len()), position);
         for LoggedChange { position: at, change } in changes {
-            let delivery = self.delivery(at, change, budget).await.inspect_err(|error| {
+            let delivery = self.delivery(at, change, AtHand::default(), budget).await.inspect_err(|error| {
                 if damage::is_damage(error) {
                     damage::report(&self.store.place(), "log", &at.0, error);
                 }

@@ -217,7 +217,7 @@ impl Serialize for MessageObject<'_> {
             is_file: bool,
             file_name: Option<&'a str>,
         }
-        let MessageView { message, sender, recipient } = self.0;
+        let MessageView { message, sender, recipient, .. } = self.0;
         let content = &message.content;
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         Fields {
