@@ -150,6 +150,36 @@ impl Event {
         }
     }
 
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<&MessageView> {
+        match self {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
+            Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
+            | Self::ProfileUpdated(_)
+            | Self::UserRegistered(_)
+            | Self::TypingChanged { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn message_mut(&mut self) -> Option<&mut MessageView> {
+        match self {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
+            Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
+            | Self::ProfileUpdated(_)
+            | Self::UserRegistered(_)
+            | Self::TypingChanged { .. } => None,
+        }
+    }
+
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
     pub fn mention(&self) -> Option<Mention> {
         match self {

@@ -40,7 +40,7 @@ use crate::memory::{Memory, Owner};
 use crate::opening;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
-use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
+use crate::recovery::{self, EndedSessions, Pids, Receipts, ReplayCache};
 use crate::refused_pages::RefusedPages;
 use crate::searching::Turns;
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
@@ -79,7 +79,7 @@ pub struct App {
     /// How far the clients of sessions of the past were told.
     pub(crate) receipts: Receipts,
     /// What those have missed who come back.
-    pub(crate) recent: Arc<Recent>,
+    pub(crate) replay_cache: Arc<ReplayCache>,
     /// What was asked for and is not served.
     pub(crate) unknown: Arc<Unknown>,
     /// Whose sockets were refused for want of a log-in.
@@ -214,7 +214,7 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let typists = Arc::<Typists>::default();
-        let recent = Arc::new(Recent::new(chat.clone()).with_style(config.positions));
+        let replay_cache = Arc::new(ReplayCache::new(chat.clone()).with_style(config.positions));
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -245,7 +245,7 @@ impl App {
             announcer: Announcer::new(
                 chat.clone(),
                 sessions.clone(),
-                (recent.clone(), typists.clone()),
+                (replay_cache.clone(), typists.clone()),
                 position,
                 patience,
             ),
@@ -269,7 +269,7 @@ impl App {
             config,
             chat,
             codec,
-            recent,
+            replay_cache,
             typists,
             unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
