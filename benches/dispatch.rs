@@ -39,8 +39,8 @@ async fn talkers(pairs: usize) -> (Chat, Vec<(Actor, UserKey)>) {
     (chat, talkers)
 }
 
-fn send(to: &UserKey) -> Command {
-    Command::Send {
+fn send(to: &UserKey) -> SendMessage {
+    SendMessage {
         to: Destination::Person(to.clone()),
         content: Content::text(TEXT),
         client_id: None,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_core::chat::{Chat, Registration};
-use chat_core::command::{Actor, Command, Destination, Reply};
+use chat_core::command::{Actor, CreateRoom, Destination, Request, SendMessage};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{Content, PasswordHash, Visibility};
 use chat_core::search::{Search, Terms};
@@ -56,19 +56,16 @@ fn word(n: usize) -> String {
     format!("{first}a{second}o{n}")
 }
 
-async fn execute(chat: &Chat, user: UserId, command: Command) -> Reply {
-    chat.execute(&Actor { user }, command).await.expect("the store works").reply
+async fn execute<R: Request>(chat: &Chat, user: UserId, request: R) -> R::Reply {
+    chat.execute(&Actor { user }, request).await.expect("the store works").reply
 }
 
 async fn rooms(chat: &Chat, user: UserId, count: usize) -> Vec<ConversationId> {
     let mut rooms = Vec::new();
     for n in 0..count {
-        let create = Command::CreateRoom {
-            name: format!("Room {n}"),
-            visibility: Visibility::Private,
-            members: vec![],
-        };
-        let Reply::Conversation(room) = execute(chat, user, create).await else { panic!("a room is made") };
+        let create =
+            CreateRoom { name: format!("Room {n}"), visibility: Visibility::Private, members: vec![] };
+        let room = execute(chat, user, create).await;
         rooms.push(room.id);
     }
     rooms
@@ -88,7 +85,7 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
         }
         let to = Destination::Conversation(rooms[n % rooms.len()]);
         let content = Content::text(random.message());
-        let send = Command::Send { to, content, client_id: None, fingerprint: None };
+        let send = SendMessage { to, content, client_id: None, fingerprint: None };
         under_way.push(execute(&chat, ann, send));
     }
     while under_way.next().await.is_some() {}
@@ -99,9 +96,7 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
         let within = within.map(Destination::Conversation);
         let search = Search { text: text.into(), within, before: None, limit: 20 };
         let started = Instant::now();
-        let Reply::Found(found) = execute(&chat, ann, Command::Search(search)).await else {
-            panic!("a search finds something or nothing")
-        };
+        let found = execute(&chat, ann, search).await;
         (found, started.elapsed())
     };
     let (mut indexing, mut longest) = (Duration::ZERO, Duration::ZERO);

@@ -28,19 +28,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let oops = say(&chat, &people, &ann, "bob", "Terribel").await?;
 
     println!("-- deleting, and thinking better of it");
-    tell(&people, ask(&chat, &ann, Command::Delete { message: oops.message.id }).await?);
+    tell(&people, ask(&chat, &ann, DeleteMessage { message: oops.message.id }).await?);
     read(&chat, &bob, "ann", false).await?;
-    tell(&people, ask(&chat, &ann, Command::Restore { message: oops.message.id }).await?);
+    tell(&people, ask(&chat, &ann, RestoreMessage { message: oops.message.id }).await?);
     read(&chat, &bob, "ann", false).await?;
 
     println!("-- what is not allowed is refused, with a stable code");
-    let refused = ask(&chat, &bob, Command::Delete { message: hello.message.id }).await;
+    let refused = ask(&chat, &bob, DeleteMessage { message: hello.message.id }).await;
     if let Err(error) = refused {
         println!("     bob: {} ({error})", error.kind().code());
     }
 
     println!("-- the same send twice is one message");
-    let send = Command::Send {
+    let send = SendMessage {
         to: Destination::Person(UserKey::Id(bob.id)),
         content: Content::text("Did you get this?"),
         client_id: ClientId::new("ann-42"),
@@ -79,8 +79,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// One command of one person. When this returns `Ok`, all of it is stored.
-async fn ask(chat: &Chat, who: &User, command: Command) -> Result<Outcome, chat_core::error::Error> {
-    chat.execute(&Actor { user: who.id }, command).await
+async fn ask<R: Request>(
+    chat: &Chat,
+    who: &User,
+    request: R,
+) -> Result<Outcome<R::Reply>, chat_core::error::Error> {
+    chat.execute(&Actor { user: who.id }, request).await
 }
 
 async fn say(
@@ -90,20 +94,20 @@ async fn say(
     to: &str,
     text: &str,
 ) -> Result<MessageView, Box<dyn Error>> {
-    let command = Command::Send {
+    let command = SendMessage {
         to: Destination::Person(UserKey::Username(to.to_owned())),
         content: Content::text(text),
         client_id: None,
         fingerprint: None,
     };
     let outcome = ask(chat, who, command).await?;
-    let Reply::Message(view) = outcome.reply.clone() else { return Err("a message was expected".into()) };
+    let view = outcome.reply.clone();
     tell(people, outcome);
     Ok(view)
 }
 
 /// The edge's part: everybody in the audience is told. It is stored already.
-fn tell(people: &[Arc<User>], outcome: Outcome) {
+fn tell<T>(people: &[Arc<User>], outcome: Outcome<T>) {
     for delivery in outcome.deliveries {
         let audience: Vec<_> = people.iter().filter(|person| delivery.audience.includes(person.id)).collect();
         let names: Vec<_> = audience.iter().map(|person| person.full_name.as_str()).collect();
@@ -112,14 +116,12 @@ fn tell(people: &[Arc<User>], outcome: Outcome) {
 }
 
 async fn read(chat: &Chat, who: &User, other: &str, include_deleted: bool) -> Result<(), Box<dyn Error>> {
-    let command = Command::History {
+    let command = ReadHistory {
         of: Destination::Person(UserKey::Username(other.to_owned())),
         window: Window::Latest { limit: 50 },
         include_deleted,
     };
-    let Reply::Messages(history) = ask(chat, who, command).await?.reply else {
-        return Err("a history was expected".into());
-    };
+    let history = ask(chat, who, command).await?.reply;
     println!("     {} reads:", who.full_name);
     for view in &history.messages {
         println!("       {}. {}", view.message.seq.0, said(view));

@@ -10,8 +10,9 @@ use quick_cache::sync::Cache;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
+use crate::invalidation::Invalidation;
 use crate::model::{Conversation, ConversationKind, Pair, User, UserKey};
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How many of each kind are remembered: some 30 MB when all are in use.
 const CAPACITY: usize = 50_000;
@@ -151,27 +152,21 @@ impl Directory {
     }
 
     /// Forgets what a change has made out of date. Direct conversations never change.
-    pub(crate) fn forget_changed(&self, change: &Change) {
-        match change {
-            Change::RoomCreated { room, .. }
-            | Change::MemberAdded { room, .. }
-            | Change::MemberRemoved { room, .. }
-            | Change::RoleChanged { room, .. } => self.forget_conversation(*room),
-            Change::ProfileUpdated { user } => self.forget_user(*user),
-            Change::MessageSent(message) => self.forget_if_seen_since(message.sender, message.created_at),
-            Change::MessageDeleted(_) | Change::MessageRestored(_) | Change::ReadMarked { .. } => {}
+    pub(crate) fn invalidate(&self, invalidation: Invalidation) {
+        let Invalidation { user, conversation, audience: _, message: _, newest: _ } = invalidation;
+        if let Some(user) = user {
+            self.users.remove(&user);
+        }
+        if let Some(conversation) = conversation {
+            self.conversations.remove(&conversation);
         }
     }
 
     /// Another process has noted when somebody was last seen, if that is so much later than what is remembered here.
-    fn forget_if_seen_since(&self, id: UserId, at: Timestamp) {
+    pub(crate) fn forget_if_seen_since(&self, id: UserId, at: Timestamp) {
         let known = self.users.peek(&id);
         if known.is_some_and(|user| user.last_seen.is_none_or(|seen| seen < at)) {
             self.users.remove(&id);
         }
-    }
-
-    pub(crate) fn forget_conversation(&self, id: ConversationId) {
-        self.conversations.remove(&id);
     }
 }

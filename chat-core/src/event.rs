@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::{ConversationId, MessageId, UserId};
+use crate::invalidation::Invalidation;
 use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
 
 /// An event and who is to be told of it.
@@ -12,6 +13,8 @@ pub struct Delivery {
     pub position: Option<Position>,
     /// Who is told.
     pub audience: Audience,
+    /// What was remembered and is out of date by it.
+    pub invalidates: Invalidation,
     /// What they are told.
     pub event: Event,
 }
@@ -128,6 +131,55 @@ pub enum Event {
 }
 
 impl Event {
+    /// Who is told of it.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => {
+                Audience::Members(view.conversation.clone())
+            }
+            Self::RoomCreated { room, .. }
+            | Self::MemberAdded { room, .. }
+            | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
+            Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
+            Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
+            Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
+            Self::TypingChanged { conversation, user, .. } => {
+                let members = conversation.members.iter().map(|member| member.user);
+                Audience::Users(members.filter(|member| *member != user.id).collect())
+            }
+        }
+    }
+
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<&MessageView> {
+        match self {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
+            Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
+            | Self::ProfileUpdated(_)
+            | Self::UserRegistered(_)
+            | Self::TypingChanged { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn message_mut(&mut self) -> Option<&mut MessageView> {
+        match self {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
+            Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
+            | Self::ProfileUpdated(_)
+            | Self::UserRegistered(_)
+            | Self::TypingChanged { .. } => None,
+        }
+    }
+
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
     pub fn mention(&self) -> Option<Mention> {
         match self {

@@ -12,8 +12,9 @@
 //! # In reading order
 //! [`model`] (the nouns), [`command`] (what can be asked), [`event`] (what others are told), [`policy`] (who may
 //! do what), [`chat`] (one command from beginning to end), [`store`] (what a store must guarantee, and the
-//! drivers), [`codec`] (how bodies are compressed), [`search`] (what can be looked for in them), [`presence`] (who is
-//! connected), then the small ones: [`history`], [`id`], [`clock`], [`error`], [`throttle`].
+//! drivers), [`invalidation`] (what a change makes out of date), [`codec`] (how bodies are compressed), [`search`] (what
+//! can be looked for in them), [`presence`] (who is connected), then the small ones: [`history`], [`id`], [`clock`],
+//! [`error`], [`throttle`].
 //!
 //! **Invariant:** nothing is announced before it is stored. [`chat::Chat::execute`] returns what others are to be told; it
 //! cannot tell them itself.
@@ -40,7 +41,7 @@
 //! let outcome = chat
 //!     .execute(
 //!         &Actor { user: ann.user.id },
-//!         Command::Send {
+//!         SendMessage {
 //!             to: Destination::Person(UserKey::Username("bob".into())),
 //!             content: Content::text("hello"),
 //!             client_id: None,
@@ -48,6 +49,8 @@
 //!         },
 //!     )
 //!     .await?;
+//! // The reply is the command's own: of a message that is sent it is the message.
+//! assert_eq!(&*outcome.reply.message.content.text, "hello");
 //! // One event, for both of them, at a position that either can resume from.
 //! assert_eq!(outcome.deliveries.len(), 1);
 //! assert!(outcome.deliveries[0].audience.includes(bob.user.id));
@@ -59,6 +62,7 @@ pub mod clock;
 pub mod codec;
 pub mod command;
 mod damage;
+mod delivery;
 mod directory;
 mod email;
 pub mod epoch;
@@ -66,6 +70,7 @@ pub mod error;
 pub mod event;
 pub mod history;
 pub mod id;
+pub mod invalidation;
 pub mod model;
 mod names;
 pub mod policy;
@@ -78,7 +83,10 @@ pub mod throttle;
 pub mod prelude {
     pub use crate::chat::{Chat, Registration};
     pub use crate::clock::{Clock, Timestamp};
-    pub use crate::command::{Actor, Command, Destination, History, Outcome, ReadUpTo, Reply};
+    pub use crate::command::{
+        Actor, Command, DeleteMessage, Destination, History, Outcome, ReadHistory, ReadUpTo, Reply, Request,
+        RestoreMessage, SendMessage,
+    };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::event::{Audience, Delivery, Event};
     pub use crate::history::Window;

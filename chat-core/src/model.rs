@@ -296,11 +296,13 @@ pub struct Tombstone {
     pub by: UserId,
 }
 
-/// A message together with the people an edge needs to show it.
+/// A message together with what an edge needs to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageView {
     /// The message.
     pub message: Message,
+    /// Where it was said.
+    pub conversation: Arc<Conversation>,
     /// Who sent it.
     pub sender: Arc<User>,
     /// In a direct conversation whom it was sent to (the sender, in notes to oneself); none in rooms.

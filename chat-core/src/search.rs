@@ -41,7 +41,7 @@ use crate::command::Destination;
 use crate::error::Error;
 use crate::model::{MessageView, Position};
 
-/// What somebody looks for.
+/// Look for messages by their words, in the conversations one is a member of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Search {
     /// The words, as they were typed; see [`Query::parse`].

@@ -50,20 +50,18 @@ async fn send(chat: &Chat, ann: &Actor) {
         Content::text(LONG),
         Content { file_name: Some("notes.txt".into()), ..Content::text(&*LONG.repeat(50)) },
     ] {
-        let command = Command::Send { to: bob(), content, client_id: None, fingerprint: None };
+        let command = SendMessage { to: bob(), content, client_id: None, fingerprint: None };
         chat.execute(ann, command).await.expect("it must be stored");
     }
 }
 
-fn read() -> Command {
-    Command::History { of: bob(), window: Window::Latest { limit: 50 }, include_deleted: false }
+fn read() -> ReadHistory {
+    ReadHistory { of: bob(), window: Window::Latest { limit: 50 }, include_deleted: false }
 }
 
 /// Reads everything back, with the codec that is in use now.
 async fn texts(chat: &Chat, ann: &Actor) -> Vec<String> {
-    let Reply::Messages(history) = chat.execute(ann, read()).await.expect("a page").reply else {
-        panic!("a history answers with messages")
-    };
+    let history = chat.execute(ann, read()).await.expect("a page").reply;
     history.messages.iter().map(|view| view.message.content.text.to_string()).collect()
 }
 

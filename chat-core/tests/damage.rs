@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use chat_core::chat::Registration;
 use chat_core::codec::HuffmanCodec;
-use chat_core::command::{Actor, Command, Destination, Reply};
+use chat_core::command::{
+    Actor, CreateRoom, Destination, ListChatPartners, ListUnread, ListUsers, MarkRead, ReadChanges,
+    ReadHistory, SendMessage, UpdateProfile,
+};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{Content, PasswordHash, Position, ProfilePatch, Seq, UserKey, Visibility};
-use chat_core::prelude::{Chat, ReadUpTo, Search};
+use chat_core::prelude::{Chat, ReadUpTo, Request, Search};
 use chat_core::store::inspect::{Finding, Inspection};
 use chat_core::store::sqlite::{SqliteInspector, SqliteOptions};
 use chat_core::store::{SqliteStore, Store, StoreError};
@@ -31,12 +34,12 @@ fn open(path: &Path) -> Result<Chat, StoreError> {
     Ok(Chat::new(store))
 }
 
-async fn run(chat: &Chat, user: UserId, command: Command) -> Result<Reply, Error> {
-    chat.execute(&Actor { user }, command).await.map(|outcome| outcome.reply)
+async fn run<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<R::Reply, Error> {
+    chat.execute(&Actor { user }, request).await.map(|outcome| outcome.reply)
 }
 
 async fn say(chat: &Chat, from: UserId, to: Destination, text: &str) -> Result<(), Error> {
-    let send = Command::Send { to, content: Content::text(text), client_id: None, fingerprint: None };
+    let send = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
     run(chat, from, send).await.map(drop)
 }
 
@@ -57,16 +60,15 @@ async fn make(path: &Path) -> World {
         let (from, to) = if n % 2 == 0 { (ann, bob) } else { (bob, ann) };
         say(&chat, from, with(to), &format!("word number {n}")).await.unwrap();
     }
-    let create =
-        Command::CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![bob, cid] };
-    let Reply::Conversation(room) = run(&chat, ann, create).await.unwrap() else { panic!("a room") };
+    let create = CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![bob, cid] };
+    let room = run(&chat, ann, create).await.unwrap();
     for (from, text) in [(ann, "word one"), (cid, "word two"), (bob, "word three")] {
         say(&chat, from, Destination::Conversation(room.id), text).await.unwrap();
     }
-    run(&chat, bob, Command::MarkRead { of: with(ann), up_to: ReadUpTo::Seq(Seq(20)) }).await.unwrap();
+    run(&chat, bob, MarkRead { of: with(ann), up_to: ReadUpTo::Seq(Seq(20)) }).await.unwrap();
     let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
-    run(&chat, ann, Command::UpdateProfile(patch)).await.unwrap();
-    run(&chat, ann, Command::Search(look_for("word"))).await.unwrap();
+    run(&chat, ann, UpdateProfile { patch }).await.unwrap();
+    run(&chat, ann, look_for("word")).await.unwrap();
     let world = World { ann, bob, room: room.id };
     chat.store().close().await.unwrap();
     world
@@ -93,8 +95,8 @@ struct Read {
 async fn history(chat: &Chat, user: UserId, of: &Destination, mut window: Window) -> Result<Vec<u32>, Error> {
     let mut seqs = Vec::new();
     for _ in 0..200 {
-        let command = Command::History { of: of.clone(), window, include_deleted: false };
-        let Reply::Messages(page) = run(chat, user, command).await? else { panic!("a history") };
+        let command = ReadHistory { of: of.clone(), window, include_deleted: false };
+        let page = run(chat, user, command).await?;
         let found: Vec<u32> = page.messages.iter().map(|view| view.message.seq.0).collect();
         seqs.extend(&found);
         if !page.has_more {
@@ -122,21 +124,15 @@ async fn read(chat: &Chat, World { ann, bob, room }: World) -> Result<Read, Erro
     let forth = history(chat, ann, &of, Window::After { seq: Seq(0), limit: 3 }).await?;
     let numbered = history(chat, ann, &of, Window::Page { page: 1, size: 1 }).await?;
     let in_room = history(chat, ann, &Destination::Conversation(room), Window::Latest { limit: 9 }).await;
-    let Reply::Users(users) = run(chat, ann, Command::ListUsers { limit: 9 }).await? else {
-        panic!("people")
-    };
-    let Reply::Users(partners) = run(chat, ann, Command::ListChatPartners { limit: 9 }).await? else {
-        panic!("people")
-    };
-    run(chat, bob, Command::ListUnread { limit: 9 }).await?;
-    let Reply::Found(found) = run(chat, ann, Command::Search(look_for("word"))).await? else {
-        panic!("what was found")
-    };
+    let users = run(chat, ann, ListUsers { limit: 9 }).await?;
+    let partners = run(chat, ann, ListChatPartners { limit: 9 }).await?;
+    run(chat, bob, ListUnread { limit: 9 }).await?;
+    let found = run(chat, ann, look_for("word")).await?;
     assert!(found.complete, "nothing is in the way of the index");
     let (mut synced, mut since) = (Vec::new(), Position(0));
     loop {
-        let sync = Command::Sync { since: Some(since.into()), limit: 7 };
-        let Reply::Changes(changes) = run(chat, ann, sync).await? else { panic!("changes") };
+        let sync = ReadChanges { since: Some(since.into()), limit: 7 };
+        let changes = run(chat, ann, sync).await?;
         synced.extend(changes.deliveries.iter().filter_map(|delivery| delivery.position).map(|at| at.0));
         if !changes.more {
             break;
@@ -173,9 +169,7 @@ async fn read(chat: &Chat, World { ann, bob, room }: World) -> Result<Read, Erro
 
 /// How many messages are unread to Ann in the conversation, and in the room. She has read nothing.
 async fn unread(chat: &Chat, World { ann, room, .. }: World) -> (u32, u32) {
-    let Reply::Unread(counts) = run(chat, ann, Command::ListUnread { limit: 9 }).await.unwrap() else {
-        panic!("counts")
-    };
+    let counts = run(chat, ann, ListUnread { limit: 9 }).await.unwrap();
     let sum = |in_room: bool| {
         let counts = counts.iter().filter(|count| (count.conversation.id == room) == in_room);
         counts.map(|count| count.unread).sum()

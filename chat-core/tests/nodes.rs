@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chat_core::command::{AddMember, CreateRoom, RemoveMember, SetTyping, UpdateProfile};
 use chat_core::event::Mention;
 use chat_core::model::{ProfilePatch, Visibility};
 use chat_core::prelude::*;
@@ -11,15 +12,16 @@ async fn registered(chat: &Chat, name: &str) -> UserId {
     chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap().user.id
 }
 
-async fn conversation(chat: &Chat, actor: UserId, command: Command) -> Arc<Conversation> {
-    match chat.execute(&Actor { user: actor }, command).await.unwrap().reply {
-        Reply::Conversation(conversation) => conversation,
-        other => panic!("{other:?}"),
-    }
+async fn conversation(
+    chat: &Chat,
+    actor: UserId,
+    request: impl Request<Reply = Arc<Conversation>>,
+) -> Arc<Conversation> {
+    chat.execute(&Actor { user: actor }, request).await.unwrap().reply
 }
 
-fn say(to: Destination, text: &str) -> Command {
-    Command::Send { to, content: Content::text(text), client_id: None, fingerprint: None }
+fn say(to: Destination, text: &str) -> SendMessage {
+    SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None }
 }
 
 #[tokio::test]
@@ -27,8 +29,7 @@ async fn members_and_profiles_are_looked_up_again_after_a_change_elsewhere() {
     let store = Arc::new(MemoryStore::new());
     let (here, there) = (Chat::new(store.clone()), Chat::new(store));
     let (ann, bob) = (registered(&here, "ann").await, registered(&here, "bob").await);
-    let create =
-        Command::CreateRoom { name: "room".into(), visibility: Visibility::Private, members: vec![] };
+    let create = CreateRoom { name: "room".into(), visibility: Visibility::Private, members: vec![] };
     let room = conversation(&here, ann, create).await.id;
     let to_room = || Destination::Conversation(room);
 
@@ -38,9 +39,9 @@ async fn members_and_profiles_are_looked_up_again_after_a_change_elsewhere() {
     assert_eq!(there.find_user(&UserKey::Id(bob)).await.unwrap().unwrap().full_name, "bob");
     let read = there.store().last_position().await.unwrap();
 
-    conversation(&here, ann, Command::AddMember { room, user: bob }).await;
+    conversation(&here, ann, AddMember { room, user: bob }).await;
     let patch = ProfilePatch { full_name: Some("Robert".into()), ..ProfilePatch::default() };
-    here.execute(&Actor { user: bob }, Command::UpdateProfile(patch)).await.unwrap();
+    here.execute(&Actor { user: bob }, UpdateProfile { patch }).await.unwrap();
     here.execute(&Actor { user: ann }, say(to_room(), "welcome")).await.unwrap();
 
     let deliveries = there.changes_after(read, 10).await.unwrap().unwrap();
@@ -50,7 +51,7 @@ async fn members_and_profiles_are_looked_up_again_after_a_change_elsewhere() {
     assert_eq!(there.find_user(&UserKey::Id(bob)).await.unwrap().unwrap().full_name, "Robert");
 
     let read = there.store().last_position().await.unwrap();
-    conversation(&here, ann, Command::RemoveMember { room, user: bob }).await;
+    conversation(&here, ann, RemoveMember { room, user: bob }).await;
     there.changes_for(ann, read, 10).await.unwrap();
     let refused = there.execute(&Actor { user: bob }, say(to_room(), "me again")).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
@@ -62,7 +63,7 @@ async fn what_is_in_no_log_can_be_told_of_elsewhere() {
     let (here, there) = (Chat::new(store.clone()), Chat::new(store));
     let (ann, bob, eve) =
         (registered(&here, "ann").await, registered(&here, "bob").await, registered(&here, "eve").await);
-    let typing = Command::SetTyping { to: Destination::Person(UserKey::Id(bob)), typing: true };
+    let typing = SetTyping { to: Destination::Person(UserKey::Id(bob)), typing: true };
     let outcome = here.execute(&Actor { user: ann }, typing).await.unwrap();
     let mention = outcome.deliveries[0].event.mention().expect("typing is in no log");
 

@@ -29,7 +29,7 @@ pub(crate) use self::other_log::{LogWatch, watch_log};
 use self::rooms::Rooms;
 use crate::dialect::{self, Dialect, Frames, Mark, PositionStyle};
 use crate::links::{self, Base};
-use crate::recovery::Recent;
+use crate::recovery::ReplayCache;
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::typing::Typists;
@@ -56,7 +56,7 @@ pub(crate) struct Announcer(Arc<Shared>);
 struct Shared {
     chat: Arc<Chat>,
     sessions: Arc<Sessions>,
-    recent: Arc<Recent>,
+    replay_cache: Arc<ReplayCache>,
     typists: Arc<Typists>,
     patience: Duration,
     order: Mutex<Order>,
@@ -86,7 +86,7 @@ impl Announcer {
     pub(crate) fn new(
         chat: Arc<Chat>,
         sessions: Arc<Sessions>,
-        (recent, typists): (Arc<Recent>, Arc<Typists>),
+        (replay_cache, typists): (Arc<ReplayCache>, Arc<Typists>),
         position: Position,
         patience: Duration,
     ) -> Self {
@@ -101,7 +101,7 @@ impl Announcer {
             asking: false,
             doubtful: 0,
         };
-        Self(Arc::new(Shared { chat, sessions, recent, typists, patience, order: Mutex::new(order) }))
+        Self(Arc::new(Shared { chat, sessions, replay_cache, typists, patience, order: Mutex::new(order) }))
     }
 
     /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
@@ -223,7 +223,7 @@ impl Shared {
             let next = order.next;
             let Some(mut delivery) = order.held.remove(&next) else { break };
             order.rooms.pass(&mut delivery);
-            self.recent.observe(&delivery.event);
+            self.replay_cache.observe(&delivery);
             order.next += 1;
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.
@@ -403,7 +403,7 @@ impl Shared {
         let mut send_to = |session: &Arc<Session>| {
             let index = session.dialect.index();
             let Some(slot) = encoded.get_mut(index) else { return };
-            let encode = || frames(session.dialect, delivery, session.base(), self.recent.style());
+            let encode = || frames(session.dialect, delivery, session.base(), self.replay_cache.style());
             let frames = match holds_links {
                 true => with_links.entry((index, session.base().clone())).or_insert_with(encode),
                 false => slot.get_or_insert_with(encode),

@@ -6,14 +6,13 @@ mod parts;
 mod rates;
 mod searches;
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::chat::Started;
+use chat_core::chat::{Started, Storing};
 use chat_core::codec::{Codec, Metered};
-use chat_core::command::{Actor, Command, Outcome, Reply};
+use chat_core::command::{Actor, Answer, Class, CommandRef, Outcome, Reply, Request};
 use chat_core::epoch::Epoch;
 use chat_core::error::{Error, ErrorKind};
 use chat_core::event::Delivery;
@@ -42,7 +41,7 @@ use crate::memory::{Memory, Owner};
 use crate::opening;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
-use crate::recovery::{self, EndedSessions, Pids, Receipts, Recent};
+use crate::recovery::{self, EndedSessions, Pids, Receipts, ReplayCache};
 use crate::refused_pages::RefusedPages;
 use crate::searching::Turns;
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
@@ -81,7 +80,7 @@ pub struct App {
     /// How far the clients of sessions of the past were told.
     pub(crate) receipts: Receipts,
     /// What those have missed who come back.
-    pub(crate) recent: Arc<Recent>,
+    pub(crate) replay_cache: Arc<ReplayCache>,
     /// What was asked for and is not served.
     pub(crate) unknown: Arc<Unknown>,
     /// Whose sockets were refused for want of a log-in.
@@ -135,11 +134,11 @@ pub enum LogIn {
 }
 
 /// A command on its way.
-pub(crate) enum Dispatched<'a> {
+pub(crate) enum Dispatched<'a, T = Reply> {
     /// It is over.
-    Done(Result<Reply, Error>),
+    Done(Result<T, Error>),
     /// It is about to be stored; then [`App::finish`] it.
-    Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
+    Storing(Storing<'a, T>),
 }
 
 /// How long it may take to tell the others in the store that this node ends.
@@ -218,7 +217,7 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let typists = Arc::<Typists>::default();
-        let recent = Arc::new(Recent::new(chat.clone()).with_style(config.positions));
+        let replay_cache = Arc::new(ReplayCache::new(chat.clone()).with_style(config.positions));
         let sessions = Arc::new(Sessions::default());
         let tokens =
             Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
@@ -249,7 +248,7 @@ impl App {
             announcer: Announcer::new(
                 chat.clone(),
                 sessions.clone(),
-                (recent.clone(), typists.clone()),
+                (replay_cache.clone(), typists.clone()),
                 position,
                 patience,
             ),
@@ -273,7 +272,7 @@ impl App {
             config,
             chat,
             codec,
-            recent,
+            replay_cache,
             typists,
             unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
@@ -308,18 +307,18 @@ impl App {
     /// # Errors
     /// When it was refused or could not be stored. A search is [`Error::RateLimited`] while this person has another one
     /// made.
-    pub async fn dispatch(self: &Arc<Self>, user: UserId, command: Command) -> Result<Reply, Error> {
-        if matches!(command, Command::Search(_)) {
-            let searched = self.search_unless_busy(user, command).await;
-            return searched.unwrap_or_else(|| self.refused(user, Error::RateLimited, true));
+    pub async fn dispatch<R: Request>(self: &Arc<Self>, user: UserId, request: R) -> Result<R::Reply, Error> {
+        if matches!(request.as_command(), CommandRef::Search(_)) {
+            let searched = self.search_unless_busy(user, request).await;
+            return searched.unwrap_or_else(|| Err(self.refused(user, Error::RateLimited, Class::Reads)));
         }
         let app = self.clone();
-        to_the_end(async move { app.carry_out(user, command).await }).await.unwrap_or_else(not_carried_out)
+        to_the_end(async move { app.carry_out(user, request).await }).await.unwrap_or_else(not_carried_out)
     }
 
-    async fn carry_out(&self, user: UserId, command: Command) -> Result<Reply, Error> {
+    async fn carry_out<R: Request>(&self, user: UserId, request: R) -> Result<R::Reply, Error> {
         let person = self.budgets.of(user, self.chat.now());
-        match self.start(user, &person, command).await {
+        match self.start(user, &person, request).await {
             Dispatched::Done(reply) => reply,
             Dispatched::Storing(storing) => self.finish(user, storing.await),
         }
@@ -327,19 +326,24 @@ impl App {
 
     /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once. Not for
     /// searches, which have turns.
-    pub(crate) async fn start(&self, user: UserId, person: &Person, command: Command) -> Dispatched<'_> {
-        if matches!(command, Command::Send { .. }) {
+    pub(crate) async fn start<R: Request>(
+        &self,
+        user: UserId,
+        person: &Person,
+        request: R,
+    ) -> Dispatched<'_, R::Reply> {
+        let (command, class) = (request.as_command(), request.class());
+        if matches!(command, CommandRef::SendMessage(_)) {
             let now = self.chat.now();
             if self.sends.check(&user, now).is_err() {
-                return Dispatched::Done(self.finish(user, Err(Error::RateLimited)));
+                return Dispatched::Done(Err(self.refused(user, Error::RateLimited, class)));
             }
             self.sends.count(user, now);
             if self.config.message_limit > 0 {
                 self.outbox(|outbox| outbox.sent(user));
             }
         }
-        let price = Cost::of(&command);
-        let _permit = match self.admit(user, person, price, &command).await {
+        let _permit = match self.admit(user, person, command).await {
             Ok(permit) => permit,
             // Nothing was changed, and the store is well: nothing to look for, and no fault.
             Err(error) => {
@@ -352,26 +356,25 @@ impl App {
             }
         };
         // Compressing it comes before it is stored, and so while this is held.
-        let _turn = match &command {
-            Command::Send { content, .. } if content.text.len() > LONG_BYTES => {
+        let _turn = match command {
+            CommandRef::SendMessage(send) if send.content.text.len() > LONG_BYTES => {
                 self.long_work.turn(user).await
             }
             _ => None,
         };
-        let only_reads = price == Cost::Read;
-        match self.chat.start(&Actor { user }, command).await {
+        match self.chat.start(&Actor { user }, request).await {
             Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
             Ok(Started::Done(outcome)) => {
                 let now = self.chat.now();
-                match price {
-                    Cost::Read => person.has_read(cost::bytes_read(&outcome.reply), now),
-                    Cost::Send(_) | Cost::Change(_) | Cost::Profile => {
+                match class {
+                    Class::Reads => person.has_read(cost::bytes_read(outcome.reply.as_reply()), now),
+                    Class::Writes | Class::Ephemeral => {
                         person.has_told(cost::of_telling(&outcome.deliveries), now);
                     }
                 }
                 Dispatched::Done(self.finish(user, Ok(outcome)))
             }
-            Err(error) => Dispatched::Done(self.refused(user, error, only_reads)),
+            Err(error) => Dispatched::Done(Err(self.refused(user, error, class))),
         }
     }
 
@@ -380,15 +383,14 @@ impl App {
         &self,
         user: UserId,
         person: &Person,
-        price: Cost,
-        command: &Command,
+        command: CommandRef<'_>,
     ) -> Result<Option<SlotPermit>, Error> {
-        let wait = person.admit(price, self.chat.now())?;
+        let wait = person.admit(Cost::of(command), self.chat.now())?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
         // Searches have turns of their own.
-        if price != Cost::Read || matches!(command, Command::Search(_)) {
+        if command.class() != Class::Reads || matches!(command, CommandRef::Search(_)) {
             return Ok(None);
         }
         let permit = self.reads.acquire(user).await.map_err(|full| match full {
@@ -403,7 +405,7 @@ impl App {
     }
 
     /// Announces what a command has led to.
-    pub(crate) fn finish(&self, user: UserId, outcome: Result<Outcome, Error>) -> Result<Reply, Error> {
+    pub(crate) fn finish<T>(&self, user: UserId, outcome: Result<Outcome<T>, Error>) -> Result<T, Error> {
         match outcome {
             Ok(outcome) => {
                 if !outcome.deliveries.is_empty() {
@@ -412,13 +414,13 @@ impl App {
                 self.announce(outcome.deliveries);
                 Ok(outcome.reply)
             }
-            Err(error) => self.refused(user, error, false),
+            Err(error) => Err(self.refused(user, error, Class::Writes)),
         }
     }
 
     /// Logs why a command was not carried out. Where it may have changed something all the same, others must be told of
     /// it, so it is looked for.
-    fn refused(&self, user: UserId, error: Error, only_reads: bool) -> Result<Reply, Error> {
+    fn refused(&self, user: UserId, error: Error, class: Class) -> Error {
         match error.kind() {
             ErrorKind::Internal | ErrorKind::Unavailable => {
                 match error.kind() {
@@ -429,7 +431,7 @@ impl App {
                         );
                     }
                 }
-                if !only_reads {
+                if class == Class::Writes {
                     self.announcer.doubt();
                 }
             }
@@ -440,7 +442,7 @@ impl App {
                 tracing::debug!(user.id = %user, code = kind.code(), "a command was refused");
             }
         }
-        Err(error)
+        error
     }
 
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
@@ -523,7 +525,7 @@ impl App {
         // Who connects while this goes on must be cut, or know all of it.
         self.pids.begin_epoch(epoch);
         self.chat.begin_epoch(epoch);
-        self.recent.forget_all();
+        self.replay_cache.forget_all();
         self.log_begin.store(begin.0, Ordering::Relaxed);
         self.announcer.begin_log(last);
         self.sessions.for_all(&mut |session| session.cut("the log is another one"));
@@ -565,7 +567,7 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
     tokio::spawn(Source::current().scope(work)).await.ok()
 }
 
-fn not_carried_out() -> Result<Reply, Error> {
+fn not_carried_out<T>() -> Result<T, Error> {
     Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
 }
 

@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderValue};
-use chat_core::command::Reply;
+use chat_core::command::{Changes, History, Reply, Unread};
 use chat_core::event::Event;
 use chat_core::model::{MessageView, User};
+use chat_core::search::Found;
 
 use crate::config::Config;
 
@@ -111,26 +112,9 @@ impl Base {
     }
 
     /// An answer with links for this reader.
-    pub fn reply(&self, mut reply: Reply) -> Reply {
-        if self.0.is_none() {
-            return reply;
-        }
-        match &mut reply {
-            Reply::Message(view) => self.set_view(view),
-            Reply::Messages(history) => self.set_views(&mut history.messages),
-            Reply::Found(found) => self.set_views(&mut found.messages),
-            Reply::Users(users) => users.iter_mut().for_each(|user| self.set_user(user)),
-            Reply::User(user) => self.set_user(user),
-            Reply::Unread(unread) => {
-                unread
-                    .iter_mut()
-                    .filter_map(|unread| unread.other.as_mut())
-                    .for_each(|user| self.set_user(user));
-            }
-            Reply::Changes(changes) => {
-                changes.deliveries.iter_mut().for_each(|delivery| self.set_event(&mut delivery.event));
-            }
-            Reply::Done | Reply::Conversation(_) | Reply::Read(_) => {}
+    pub fn reply<T: HoldsLinks>(&self, mut reply: T) -> T {
+        if self.0.is_some() {
+            reply.set_links(self);
         }
         reply
     }
@@ -158,6 +142,71 @@ impl Base {
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. } => {}
+        }
+    }
+}
+
+/// An answer in which there may be links.
+pub trait HoldsLinks {
+    /// Has them begin with this base.
+    fn set_links(&mut self, base: &Base);
+}
+
+impl HoldsLinks for MessageView {
+    fn set_links(&mut self, base: &Base) {
+        base.set_view(self);
+    }
+}
+
+impl HoldsLinks for History {
+    fn set_links(&mut self, base: &Base) {
+        base.set_views(&mut self.messages);
+    }
+}
+
+impl HoldsLinks for Found {
+    fn set_links(&mut self, base: &Base) {
+        base.set_views(&mut self.messages);
+    }
+}
+
+impl HoldsLinks for Arc<User> {
+    fn set_links(&mut self, base: &Base) {
+        base.set_user(self);
+    }
+}
+
+impl HoldsLinks for Unread {
+    fn set_links(&mut self, base: &Base) {
+        if let Some(other) = &mut self.other {
+            base.set_user(other);
+        }
+    }
+}
+
+impl HoldsLinks for Changes {
+    fn set_links(&mut self, base: &Base) {
+        self.deliveries.iter_mut().for_each(|delivery| base.set_event(&mut delivery.event));
+    }
+}
+
+impl<T: HoldsLinks> HoldsLinks for Vec<T> {
+    fn set_links(&mut self, base: &Base) {
+        self.iter_mut().for_each(|item| item.set_links(base));
+    }
+}
+
+impl HoldsLinks for Reply {
+    fn set_links(&mut self, base: &Base) {
+        match self {
+            Self::Message(view) => view.set_links(base),
+            Self::Messages(history) => history.set_links(base),
+            Self::Found(found) => found.set_links(base),
+            Self::Users(users) => users.set_links(base),
+            Self::User(user) => user.set_links(base),
+            Self::Unread(unread) => unread.set_links(base),
+            Self::Changes(changes) => changes.set_links(base),
+            Self::Done | Self::Conversation(_) | Self::Read(_) => {}
         }
     }
 }

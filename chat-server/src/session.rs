@@ -21,18 +21,21 @@ mod sending;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chat_core::chat::Storing;
 use chat_core::clock::Timestamp;
-use chat_core::command::{Command, Destination, History, Outcome, Reply};
+use chat_core::command::{
+    Answer, Class, Command, Destination, History, ReadHistory, Reply, Request, SendMessage,
+};
 use chat_core::error::Error;
 use chat_core::id::UserId;
 use chat_core::model::UserKey;
 use chat_core::presence::SessionId;
+use chat_core::search::Search;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -50,7 +53,7 @@ use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
 use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
 use crate::dialect::{self, Dialect, Frame, raw, read, search, sync};
-use crate::limits::{Cost, Held, LONG_BYTES, Person, cost};
+use crate::limits::{Held, LONG_BYTES, Person, cost};
 use crate::links::Base;
 use crate::memory::{Memory, Reservation};
 use crate::recovery::{Cursor, Receipt, Start};
@@ -102,7 +105,7 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
-    searches: Mutex<Searches<Command, Option<Ack>>>,
+    searches: Mutex<Searches<Search, Option<Ack>>>,
     /// What all connections of this person have in common.
     person: Arc<Person>,
     memory: Arc<Memory>,
@@ -149,7 +152,7 @@ struct Inbound {
 
 /// A message that is about to be stored.
 struct UnderWay<'a> {
-    storing: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>,
+    storing: Storing<'a>,
     ack: Option<Ack>,
     /// Its text is kept until it is stored.
     _held: Option<Held>,
@@ -186,7 +189,9 @@ impl Inbound {
 
 /// Whether this is for what was said with a person of whom there could be one; no account has a longer name.
 fn asks_for_history_of_a_person(command: &Command) -> bool {
-    let Command::History { of: Destination::Person(person), .. } = command else { return false };
+    let Command::ReadHistory(ReadHistory { of: Destination::Person(person), .. }) = command else {
+        return false;
+    };
     match person {
         UserKey::Id(_) => true,
         UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::LONGEST_NAME,
@@ -351,8 +356,10 @@ impl Session {
             let (command, bytes) = self.decode(app, packet).await;
             let command = match command {
                 Ok(command) => {
-                    let said =
-                        if let Command::Send { content, .. } = &command { content.text.len() } else { 0 };
+                    let said = match &command {
+                        Command::SendMessage(SendMessage { content, .. }) => content.text.len(),
+                        _ => 0,
+                    };
                     let for_nothing = bytes.saturating_sub(said);
                     if for_nothing > LONG_PACKET {
                         self.person.was_mistaken(for_nothing, app.chat.now());
@@ -370,17 +377,20 @@ impl Session {
                     continue;
                 }
             };
-            if !matches!(command, Command::Send { .. }) {
+            if !matches!(command, Command::SendMessage(_)) {
                 self.finish_all(app, &mut under_way).await;
             }
-            if matches!(command, Command::Search(_)) {
-                self.search(app, command, ack);
-                continue;
-            }
+            let command = match command {
+                Command::Search(search) => {
+                    self.search(app, search, ack);
+                    continue;
+                }
+                command => command,
+            };
             // Until the answer is queued, and counts with what waits.
-            let _answering = match Cost::of(&command) {
-                Cost::Read => self.room_to_answer(app).await,
-                Cost::Send(_) | Cost::Change(_) | Cost::Profile => None,
+            let _answering = match command.class() {
+                Class::Reads => self.room_to_answer(app).await,
+                Class::Writes | Class::Ephemeral => None,
             };
             let wants_history = asks_for_history_of_a_person(&command);
             match app.start(self.user, &self.person, command).await {
@@ -486,7 +496,7 @@ impl Session {
         reply: Result<Reply, Error>,
         ack: Option<Ack>,
     ) {
-        if !reply.as_ref().is_ok_and(|reply| cost::bytes_read(reply) > cost::LONG_ANSWER) {
+        if !reply.as_ref().is_ok_and(|reply| cost::bytes_read(reply.as_reply()) > cost::LONG_ANSWER) {
             return self.answer(reply, ack);
         }
         let session = self.clone();

@@ -161,7 +161,7 @@ pub(crate) async fn tell_of_ends(app: Weak<App>, typists: Arc<Typists>) {
 #[cfg(test)]
 mod tests {
     use chat_core::chat::{Chat, Registration};
-    use chat_core::command::{Actor, Command, Destination};
+    use chat_core::command::{Actor, Destination, SetTyping};
     use chat_core::model::{PasswordHash, UserKey};
 
     use super::*;
@@ -187,7 +187,7 @@ mod tests {
         async fn type_to(&self, other: usize, typing: bool, connection: u64) -> ConversationId {
             let to = Destination::Person(UserKey::Id(self.people[other]));
             let actor = Actor { user: self.people[0] };
-            let told = self.chat.execute(&actor, Command::SetTyping { to, typing }).await.unwrap().deliveries;
+            let told = self.chat.execute(&actor, SetTyping { to, typing }).await.unwrap().deliveries;
             on_connection(SessionId(connection), async { self.typists.observe(&told[0]) }).await;
             let Event::TypingChanged { conversation, .. } = &told[0].event else { panic!("somebody types") };
             conversation.id

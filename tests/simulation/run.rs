@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{AddMember, Command, CreateRoom, Destination, RemoveMember, Reply, SendMessage};
 use chat_core::id::ConversationId;
 use chat_core::model::{Content, Visibility};
 use chat_server::config::Config;
@@ -376,18 +376,18 @@ async fn use_rooms(world: &Arc<World>) {
             let rooms = rooms.lock().unwrap();
             if rooms.is_empty() { None } else { Some(*dice.pick(&rooms)) }
         };
-        let command = match (room, dice.number(0, 4)) {
-            (Some(room), 1 | 2) => Command::Send {
+        let command: Command = match (room, dice.number(0, 4)) {
+            (Some(room), 1 | 2) => Command::SendMessage(SendMessage {
                 to: Destination::Conversation(room),
                 content: Content::text(format!("room {}", "x".repeat(dice.number(0, 40) as usize))),
                 client_id: None,
                 fingerprint: None,
-            },
-            (Some(room), 3) => Command::AddMember { room, user: other },
-            (Some(room), 4) => Command::RemoveMember { room, user: other },
+            }),
+            (Some(room), 3) => Command::AddMember(AddMember { room, user: other }),
+            (Some(room), 4) => Command::RemoveMember(RemoveMember { room, user: other }),
             _ => {
                 let (name, visibility) = ("a room".to_owned(), Visibility::Public);
-                Command::CreateRoom { name, visibility, members: vec![other] }
+                Command::CreateRoom(CreateRoom { name, visibility, members: vec![other] })
             }
         };
         let rooms = rooms.clone();

@@ -42,14 +42,14 @@ impl Background {
 }
 
 /// How many decoded bytes an answer may still hold. The first message always has room.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     left: usize,
     is_untouched: bool,
     since_turn: usize,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self { left: bytes, is_untouched: true, since_turn: 0 }
     }
 

@@ -163,7 +163,7 @@ impl Chat {
     }
 
     /// A person as they are to be shown; see [`LastSeen::of`].
-    pub(super) fn shown(&self, user: Arc<User>) -> Arc<User> {
+    pub(crate) fn shown(&self, user: Arc<User>) -> Arc<User> {
         self.last_seen.of(user, self.clock.now())
     }
 }

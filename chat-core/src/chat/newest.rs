@@ -9,8 +9,9 @@ use quick_cache::sync::Cache;
 
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
+use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::Seq;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How many conversations are remembered: at most some 20 MB.
 const CAPACITY: usize = 10_000;
@@ -18,7 +19,7 @@ const CAPACITY: usize = 10_000;
 const MAX_KEPT: usize = 50;
 
 /// See the module.
-pub(super) struct Newest(Cache<ConversationId, Kept>);
+pub(crate) struct Newest(Cache<ConversationId, Kept>);
 
 type Kept = Arc<Mutex<BTreeMap<Seq, (MessageId, UserId)>>>;
 
@@ -30,7 +31,7 @@ impl Default for Newest {
 
 impl Newest {
     /// The newest messages up to a place that are not this person's own, the last one first.
-    pub(super) async fn up_to(
+    pub(crate) async fn up_to(
         &self,
         store: &Arc<dyn Store>,
         conversation: ConversationId,
@@ -53,28 +54,28 @@ impl Newest {
         Ok(up_to.map(|(_, (id, _))| *id).collect())
     }
 
-    pub(super) fn forget_all(&self) {
+    pub(crate) fn forget_all(&self) {
         self.0.clear();
     }
 
-    /// Something was said here.
-    pub(super) fn said(&self, conversation: ConversationId, (seq, id, sender): (Seq, MessageId, UserId)) {
-        let Some(kept) = self.0.peek(&conversation) else {
-            // Makes a look-up that is under way forget what it found.
-            self.0.remove(&conversation);
-            return;
-        };
-        let mut kept = kept.lock();
-        kept.insert(seq, (id, sender));
-        if kept.len() > MAX_KEPT {
-            kept.pop_first();
+    /// Takes note of what a change has made out of date. What is deleted keeps its place.
+    pub(crate) fn invalidate(&self, invalidation: Invalidation) {
+        let Invalidation { user: _, conversation: _, audience: _, message: _, newest } = invalidation;
+        if let Some(message) = newest {
+            self.said(message);
         }
     }
 
-    /// Something was said, perhaps by another process.
-    pub(super) fn heard(&self, change: &Change) {
-        if let Change::MessageSent(message) = change {
-            self.said(message.conversation, (message.seq, message.id, message.sender));
+    fn said(&self, message: MessageHead) {
+        let Some(kept) = self.0.peek(&message.conversation) else {
+            // Makes a look-up that is under way forget what it found.
+            self.0.remove(&message.conversation);
+            return;
+        };
+        let mut kept = kept.lock();
+        kept.insert(message.seq, (message.id, message.sender));
+        if kept.len() > MAX_KEPT {
+            kept.pop_first();
         }
     }
 }

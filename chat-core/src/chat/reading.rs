@@ -1,27 +1,25 @@
 //! Commands about what was read and what was not.
 
-use std::sync::Arc;
-
-use super::{Chat, quietly, to_members};
-use crate::command::{Destination, Outcome, ReadMark, ReadUpTo, Reply, Unread};
+use super::Chat;
+use crate::command::{ListUnread, MarkRead, Outcome, ReadMark, ReadUpTo, Unread};
 use crate::damage;
+use crate::delivery::AtHand;
 use crate::error::Error;
-use crate::event::{Delivery, Event};
-use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Position, Seq};
+use crate::id::{MessageId, UserId};
+use crate::model::{Conversation, Seq};
 use crate::policy;
-use crate::store::UnreadCount;
+use crate::store::{Change, UnreadCount};
 
 impl Chat {
-    pub(super) async fn mark_read(
+    pub(crate) async fn mark_read(
         &self,
         actor: UserId,
-        of: &Destination,
-        up_to: ReadUpTo,
-    ) -> Result<Outcome, Error> {
-        let Some(conversation) = self.find(actor, of).await? else {
+        command: MarkRead,
+    ) -> Result<Outcome<Option<ReadMark>>, Error> {
+        let MarkRead { of, up_to } = command;
+        let Some(conversation) = self.find(actor, &of).await? else {
             return match up_to {
-                ReadUpTo::TheLast | ReadUpTo::Seq(_) => Ok(quietly(Reply::Read(None))),
+                ReadUpTo::TheLast | ReadUpTo::Seq(_) => Ok(Outcome::reply_only(None)),
                 ReadUpTo::Message(_) | ReadUpTo::Messages(_) => Err(Error::MessageNotFound),
             };
         };
@@ -35,11 +33,10 @@ impl Chat {
         let marked = self.store.mark_read(conversation.id, actor, up_to, self.clock.now()).await?;
         // Taken out since.
         let (position, seq) = marked.ok_or(Error::ConversationNotFound)?;
-        let mut deliveries = Vec::new();
-        if let Some(position) = position {
-            deliveries.push(self.read_delivery(position, conversation.clone(), actor, seq).await?);
-        }
-        Ok(Outcome { reply: Reply::Read(Some(ReadMark { conversation, seq })), deliveries })
+        let at_hand = AtHand { conversation: Some(conversation.clone()), ..AtHand::default() };
+        let change = Change::ReadMarked { conversation: conversation.id, user: actor, seq };
+        let deliveries = self.committed(position, change, at_hand).await?;
+        Ok(Outcome { reply: Some(ReadMark { conversation, seq }), deliveries })
     }
 
     async fn place_in(&self, conversation: &Conversation, id: MessageId) -> Result<Seq, Error> {
@@ -62,14 +59,19 @@ impl Chat {
         last.ok_or(Error::MessageNotFound)
     }
 
-    pub(super) async fn unread(&self, actor: UserId, limit: usize) -> Result<Vec<Unread>, Error> {
+    pub(crate) async fn unread(
+        &self,
+        actor: UserId,
+        command: ListUnread,
+    ) -> Result<Outcome<Vec<Unread>>, Error> {
+        let limit = command.limit;
         let mut wanted = limit;
         loop {
             let counts = self.store.unread(actor, wanted).await?;
             let mut unread = self.readable(actor, &counts).await?;
             if counts.len() < wanted || unread.len() >= limit {
                 unread.truncate(limit);
-                return Ok(unread);
+                return Ok(Outcome::reply_only(unread));
             }
             // Those of which nothing can be shown take nobody's place.
             let left_out = counts.len() - unread.len();
@@ -103,38 +105,16 @@ impl Chat {
         }
         Ok(unread)
     }
-
-    /// What is told of a mark, live and from the log.
-    pub(super) async fn read_delivery(
-        &self,
-        position: Position,
-        conversation: Arc<Conversation>,
-        user: UserId,
-        seq: Seq,
-    ) -> Result<Delivery, Error> {
-        let messages = self.newest.up_to(&self.store, conversation.id, user, seq).await?;
-        let user = self.directory.user(user).await?;
-        let event = Event::MessagesRead { conversation: conversation.clone(), user, seq, messages };
-        Ok(to_members(position, &conversation, event))
-    }
-
-    pub(super) async fn logged_read(
-        &self,
-        position: Position,
-        (conversation, user, seq): (ConversationId, UserId, Seq),
-    ) -> Result<Delivery, Error> {
-        let conversation = self.directory.conversation(conversation).await?;
-        self.read_delivery(position, conversation, user, seq).await
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chat::Registration;
-    use crate::command::{Actor, Command};
+    use crate::command::{Actor, AddMember, CreateRoom, Destination, RemoveMember, Request, SendMessage};
     use crate::error::ErrorKind;
-    use crate::model::{Content, PasswordHash, UserKey, Visibility};
+    use crate::id::ConversationId;
+    use crate::model::{Content, PasswordHash, Position, UserKey, Visibility};
 
     async fn person(chat: &Chat, name: &str) -> UserId {
         chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap().user.id
@@ -144,38 +124,34 @@ mod tests {
         Destination::Person(UserKey::Id(user))
     }
 
-    async fn run(chat: &Chat, user: UserId, command: Command) -> Result<Outcome, Error> {
-        chat.execute(&Actor { user }, command).await
+    async fn run<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<Outcome<R::Reply>, Error> {
+        chat.execute(&Actor { user }, request).await
     }
 
     async fn say(chat: &Chat, from: UserId, to: Destination) -> MessageId {
         let content = Content::text("hello");
-        let send = Command::Send { to, content, client_id: None, fingerprint: None };
-        match run(chat, from, send).await.unwrap().reply {
-            Reply::Message(view) => view.message.id,
-            other => panic!("{other:?}"),
-        }
+        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        run(chat, from, send).await.unwrap().reply.message.id
     }
 
-    async fn mark(chat: &Chat, user: UserId, of: Destination, up_to: ReadUpTo) -> Result<Outcome, Error> {
-        run(chat, user, Command::MarkRead { of, up_to }).await
+    async fn mark(
+        chat: &Chat,
+        user: UserId,
+        of: Destination,
+        up_to: ReadUpTo,
+    ) -> Result<Outcome<Option<ReadMark>>, Error> {
+        run(chat, user, MarkRead { of, up_to }).await
     }
 
     /// Where the mark is, and the positions of what is told of it.
-    fn seq(outcome: &Outcome) -> (Option<u32>, Vec<u64>) {
-        let Reply::Read(mark) = &outcome.reply else { panic!("{:?}", outcome.reply) };
+    fn seq(outcome: &Outcome<Option<ReadMark>>) -> (Option<u32>, Vec<u64>) {
         let positions = outcome.deliveries.iter().filter_map(|delivery| delivery.position);
-        (mark.as_ref().map(|mark| mark.seq.0), positions.map(|position| position.0).collect())
+        (outcome.reply.as_ref().map(|mark| mark.seq.0), positions.map(|position| position.0).collect())
     }
 
     async fn unread(chat: &Chat, user: UserId) -> Vec<(Option<String>, u32)> {
-        match run(chat, user, Command::ListUnread { limit: 9 }).await.unwrap().reply {
-            Reply::Unread(unread) => unread
-                .iter()
-                .map(|count| (count.other.as_ref().map(|user| user.handle()), count.unread))
-                .collect(),
-            other => panic!("{other:?}"),
-        }
+        let unread = run(chat, user, ListUnread { limit: 9 }).await.unwrap().reply;
+        unread.iter().map(|count| (count.other.as_ref().map(|user| user.handle()), count.unread)).collect()
     }
 
     #[tokio::test]
@@ -234,11 +210,8 @@ mod tests {
         assert!(matches!(refused(ann, nobody, ReadUpTo::TheLast).await, Error::UserNotFound));
 
         say(&chat, ann, with(bob)).await;
-        let Reply::Read(Some(ReadMark { conversation, .. })) =
-            mark(&chat, bob, with(ann), ReadUpTo::TheLast).await.unwrap().reply
-        else {
-            panic!("something was said")
-        };
+        let marked = mark(&chat, bob, with(ann), ReadUpTo::TheLast).await.unwrap().reply;
+        let conversation = marked.expect("something was said").conversation;
         let there = || Destination::Conversation(conversation.id);
         for up_to in [ReadUpTo::TheLast, ReadUpTo::Seq(Seq(1)), ReadUpTo::Message(elsewhere)] {
             let error = refused(eve, there(), up_to).await;
@@ -259,21 +232,18 @@ mod tests {
         let chat = Chat::in_memory();
         let [ann, bob, cid] =
             [person(&chat, "ann").await, person(&chat, "bob").await, person(&chat, "cid").await];
-        let create =
-            Command::CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![bob] };
-        let Reply::Conversation(room) = run(&chat, ann, create).await.unwrap().reply else {
-            panic!("a room")
-        };
+        let create = CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![bob] };
+        let room = run(&chat, ann, create).await.unwrap().reply;
         let there = || Destination::Conversation(room.id);
         say(&chat, ann, there()).await;
         assert_eq!(unread(&chat, bob).await, [(None, 1)]);
-        run(&chat, cid, Command::AddMember { room: room.id, user: cid }).await.unwrap();
+        run(&chat, cid, AddMember { room: room.id, user: cid }).await.unwrap();
         assert_eq!(unread(&chat, cid).await, [], "what was said before somebody came is read");
         say(&chat, bob, there()).await;
         assert_eq!(unread(&chat, cid).await, [(None, 1)]);
         let marked = mark(&chat, cid, there(), ReadUpTo::TheLast).await.unwrap();
         assert!([ann, bob, cid].iter().all(|user| marked.deliveries[0].audience.includes(*user)));
-        run(&chat, bob, Command::RemoveMember { room: room.id, user: bob }).await.unwrap();
+        run(&chat, bob, RemoveMember { room: room.id, user: bob }).await.unwrap();
         assert_eq!(unread(&chat, bob).await, []);
         assert!(mark(&chat, bob, there(), ReadUpTo::TheLast).await.is_err());
     }

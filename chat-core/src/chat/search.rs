@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use super::Chat;
 use super::decoding::{Budget as Room, MAX_DECODED_BYTES, take_turns};
 use crate::codec::DecodeError;
-use crate::command::Destination;
+use crate::command::{Destination, Outcome};
 use crate::damage;
 use crate::error::{Error, ErrorKind};
 use crate::history::Window;
@@ -64,8 +64,12 @@ impl Budget {
 }
 
 impl Chat {
-    /// What there is to find: see [`Command::Search`](crate::command::Command::Search).
-    pub(super) async fn search(&self, actor: UserId, search: &Search) -> Result<Found, Error> {
+    pub(crate) async fn search(&self, actor: UserId, search: Search) -> Result<Outcome<Found>, Error> {
+        self.find_messages(actor, &search).await.map(Outcome::reply_only)
+    }
+
+    /// What there is to find.
+    async fn find_messages(&self, actor: UserId, search: &Search) -> Result<Found, Error> {
         let query = Query::parse(&search.text)?;
         let progress = match &search.within {
             Some(within) => self.search_progress(actor, within).await?,

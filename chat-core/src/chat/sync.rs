@@ -2,8 +2,9 @@
 
 use super::Chat;
 use super::decoding::Budget;
-use crate::command::Changes;
+use crate::command::{Changes, Outcome, ReadChanges};
 use crate::damage;
+use crate::delivery::AtHand;
 use crate::epoch::{Epoch, LogPosition};
 use crate::error::{Error, ErrorKind};
 use crate::event::Delivery;
@@ -15,6 +16,47 @@ use crate::store::{LoggedChange, PersonalChanges, StoreError};
 const AT_ONCE: usize = 64;
 
 impl Chat {
+    /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
+    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`], though never none because of
+    /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
+    /// user of a message that cannot be loaded) is an error where it is the first; otherwise what comes before it is answered.
+    ///
+    /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
+    /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
+    /// before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    ///
+    /// [`ChangeLog::forget_before`]: crate::store::ChangeLog::forget_before
+    pub async fn changes_after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>, Error> {
+        let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
+        self.heard_of(changes.iter().map(|logged| &logged.change));
+        let mut deliveries = Vec::with_capacity(changes.len());
+        let mut budget = Budget::new(self.limits.answer_bytes);
+        for LoggedChange { position, change } in changes {
+            match self.delivery(position, change, AtHand::default(), &mut budget).await {
+                Ok(Some(delivery)) => deliveries.push(delivery),
+                Ok(None) => break,
+                Err(error) => {
+                    if damage::is_damage(&error) {
+                        damage::report(&self.store.place(), "log", &position.0, &error);
+                        // What comes before it is not lost with it.
+                        if !deliveries.is_empty() {
+                            break;
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Some(deliveries))
+    }
+
     /// As [`Self::changes_after`], only what this person is told, and up to where that is all there is. What is for others
     /// is not even looked at, so this is cheap for somebody who was away for long; and of each person's changes of their
     /// profile only the last is told, since it shows what all of them have led to
@@ -41,10 +83,10 @@ impl Chat {
     ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
         let Some(mine) = self.store.changes_for(user, position, limit).await? else { return Ok(None) };
         let PersonalChanges { changes, read_to } = mine;
-        changes.iter().for_each(|logged| self.directory.forget_changed(&logged.change));
+        self.heard_of(changes.iter().map(|logged| &logged.change));
         let (mut deliveries, mut passed) = (Vec::with_capacity(changes.len()), position);
         for LoggedChange { position: at, change } in changes {
-            let delivery = self.delivery(at, change, budget).await.inspect_err(|error| {
+            let delivery = self.delivery(at, change, AtHand::default(), budget).await.inspect_err(|error| {
                 if damage::is_damage(error) {
                     damage::report(&self.store.place(), "log", &at.0, error);
                 }
@@ -90,8 +132,16 @@ impl Chat {
         self.unreadable.forget_all();
     }
 
-    /// What is told of the log after `since`: see [`Command::Sync`](crate::command::Command::Sync).
-    pub(super) async fn sync(
+    pub(crate) async fn read_changes(
+        &self,
+        user: UserId,
+        command: ReadChanges,
+    ) -> Result<Outcome<Changes>, Error> {
+        self.read_log(user, command.since, command.limit).await.map(Outcome::reply_only)
+    }
+
+    /// What is told of the log after `since`.
+    async fn read_log(
         &self,
         user: UserId,
         since: Option<LogPosition>,
@@ -135,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::chat::Registration;
-    use crate::command::{Actor, Command, Destination, Reply};
+    use crate::command::{Actor, Destination, SendMessage, UpdateProfile};
     use crate::model::{Content, PasswordHash, UserKey};
     use crate::store::ChangeLog;
 
@@ -147,16 +197,13 @@ mod tests {
     async fn say(chat: &Chat, from: UserId, to: UserId, text: &str) {
         let to = Destination::Person(UserKey::Id(to));
         let content = Content::text(text);
-        let send = Command::Send { to, content, client_id: None, fingerprint: None };
+        let send = SendMessage { to, content, client_id: None, fingerprint: None };
         chat.execute(&Actor { user: from }, send).await.unwrap();
     }
 
     async fn sync(chat: &Chat, user: UserId, since: u64, limit: usize) -> Changes {
-        let command = Command::Sync { since: Some(Position(since).into()), limit };
-        let Reply::Changes(changes) = chat.execute(&Actor { user }, command).await.unwrap().reply else {
-            panic!("sync is answered with changes")
-        };
-        changes
+        let command = ReadChanges { since: Some(Position(since).into()), limit };
+        chat.execute(&Actor { user }, command).await.unwrap().reply
     }
 
     /// The positions that somebody is told of, asking until there is no more, and how often they had to ask.
@@ -217,7 +264,7 @@ mod tests {
         say(&chat, ann, bob, "hello").await;
         for n in 0..500 {
             let patch = crate::model::ProfilePatch { full_name: Some(format!("Ann {n}")), picture: None };
-            chat.execute(&Actor { user: ann }, Command::UpdateProfile(patch)).await.unwrap();
+            chat.execute(&Actor { user: ann }, UpdateProfile { patch }).await.unwrap();
         }
         say(&chat, ann, bob, "and").await;
         assert_eq!(everything(&chat, bob, 1_000).await, (vec![1, 501, 502], 1));
@@ -238,10 +285,8 @@ mod tests {
         let fresh = sync(&chat, ann, 2, 10).await;
         assert!(fresh.reset && fresh.deliveries.is_empty() && fresh.next == Position(3));
         let since = Some(fresh.epoch.unwrap().at(Position(2)));
-        let command = Command::Sync { since, limit: 10 };
-        let Reply::Changes(changes) = chat.execute(&Actor { user: ann }, command).await.unwrap().reply else {
-            panic!("sync is answered with changes")
-        };
+        let command = ReadChanges { since, limit: 10 };
+        let changes = chat.execute(&Actor { user: ann }, command).await.unwrap().reply;
         assert_eq!((changes.reset, changes.deliveries.len(), changes.next), (false, 1, Position(3)));
     }
 

@@ -2,7 +2,15 @@
 
 use super::*;
 use crate::codec::{Blob, Encoding};
+use crate::command::{
+    AddMember, Command, DeleteMessage, MarkRead, ReadHistory, ReadUpTo, RemoveMember, RestoreMessage,
+    SendMessage, SetRole, SetTyping,
+};
 use crate::error::ErrorKind;
+use crate::history::Window;
+use crate::id::MessageId;
+use crate::model::{Content, NewUser, PasswordHash, User};
+use crate::store::NewMessage;
 
 async fn person(chat: &Chat, name: &str) -> UserId {
     chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap().user.id
@@ -106,21 +114,36 @@ async fn a_strangers_request_looks_at_no_text() {
     chat.store().append(new).await.unwrap();
     let nothing = MessageId::from_bytes([3; 12]);
     for message in [id, nothing] {
-        for command in [Command::Delete { message }, Command::Restore { message }] {
+        for command in [
+            Command::DeleteMessage(DeleteMessage { message }),
+            Command::RestoreMessage(RestoreMessage { message }),
+        ] {
             let refused = chat.execute(&Actor { user: eve }, command.clone()).await.unwrap_err();
             assert!(matches!(refused, Error::MessageNotFound), "{command:?}: {refused}");
         }
     }
-    let failed = chat.execute(&Actor { user: ann }, Command::Delete { message: id }).await.unwrap_err();
+    let failed = chat
+        .execute(&Actor { user: ann }, Command::DeleteMessage(DeleteMessage { message: id }))
+        .await
+        .unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Internal);
     // The same for conversations, of which nobody learns who is no member.
     for of in [conversation.id, ConversationId::from_bytes([9; 12])] {
         let of = Destination::Conversation(of);
         let commands = [
-            Command::History { of: of.clone(), window: Window::Latest { limit: 1 }, include_deleted: true },
-            Command::MarkRead { of: of.clone(), up_to: crate::command::ReadUpTo::Message(id) },
-            Command::SetTyping { to: of.clone(), typing: true },
-            Command::Send { to: of, content: Content::text("x"), client_id: None, fingerprint: None },
+            Command::ReadHistory(ReadHistory {
+                of: of.clone(),
+                window: Window::Latest { limit: 1 },
+                include_deleted: true,
+            }),
+            Command::MarkRead(MarkRead { of: of.clone(), up_to: ReadUpTo::Message(id) }),
+            Command::SetTyping(SetTyping { to: of.clone(), typing: true }),
+            Command::SendMessage(SendMessage {
+                to: of,
+                content: Content::text("x"),
+                client_id: None,
+                fingerprint: None,
+            }),
         ];
         for command in commands {
             let refused = chat.execute(&Actor { user: eve }, command.clone()).await.unwrap_err();
@@ -129,9 +152,9 @@ async fn a_strangers_request_looks_at_no_text() {
     }
     for room in [conversation.id, ConversationId::from_bytes([9; 12])] {
         for command in [
-            Command::AddMember { room, user: eve },
-            Command::RemoveMember { room, user: ann },
-            Command::SetRole { room, user: ann, role: crate::model::Role::Admin },
+            Command::AddMember(AddMember { room, user: eve }),
+            Command::RemoveMember(RemoveMember { room, user: ann }),
+            Command::SetRole(SetRole { room, user: ann, role: crate::model::Role::Admin }),
         ] {
             let refused = chat.execute(&Actor { user: eve }, command.clone()).await.unwrap_err();
             assert!(matches!(refused, Error::ConversationNotFound), "{command:?}: {refused}");

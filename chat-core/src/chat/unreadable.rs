@@ -8,6 +8,7 @@
 //! After a restart it counts until somebody reads the conversation again. A count of [`UNREAD_MOST`] means "or more" and stays.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -83,7 +84,7 @@ impl Chat {
         &self,
         count: &UnreadCount,
         actor: UserId,
-        conversation: &Conversation,
+        conversation: &Arc<Conversation>,
         looked_at: &mut usize,
     ) -> Result<u32, Error> {
         let mut unread = count.unread;
@@ -118,12 +119,10 @@ impl Chat {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::chat::Registration;
     use crate::codec::{Blob, Encoding};
-    use crate::command::{Actor, Command, Destination, Reply};
+    use crate::command::{Actor, Destination, ListUnread, ReadHistory, Request, SendMessage};
     use crate::history::Window;
     use crate::model::{Content, PasswordHash, UserKey};
     use crate::store::{MemoryStore, MessageStore, NewMessage, ReadMarkStore};
@@ -177,9 +176,8 @@ mod tests {
             let (ann, bob) = (people[0], people[1]);
             let to = Destination::Person(UserKey::Id(bob));
             let content = Content::text("hello");
-            let send = Command::Send { to, content, client_id: None, fingerprint: None };
-            let reply = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
-            let Reply::Message(view) = reply else { panic!("it was sent") };
+            let send = SendMessage { to, content, client_id: None, fingerprint: None };
+            let view = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
             Self { chat, store, ann, bob, conversation: view.message.conversation }
         }
 
@@ -205,20 +203,18 @@ mod tests {
             self.store.append(new).await.unwrap();
         }
 
-        async fn run(&self, command: Command) -> Reply {
-            self.chat.execute(&Actor { user: self.bob }, command).await.unwrap().reply
+        async fn run<R: Request>(&self, request: R) -> R::Reply {
+            self.chat.execute(&Actor { user: self.bob }, request).await.unwrap().reply
         }
 
         async fn read(&self) {
             let of = Destination::Conversation(self.conversation);
             let window = Window::Latest { limit: 50 };
-            self.run(Command::History { of, window, include_deleted: false }).await;
+            self.run(ReadHistory { of, window, include_deleted: false }).await;
         }
 
         async fn unread(&self) -> Vec<u32> {
-            let Reply::Unread(unread) = self.run(Command::ListUnread { limit: 9 }).await else {
-                panic!("counts")
-            };
+            let unread = self.run(ListUnread { limit: 9 }).await;
             unread.iter().map(|count| count.unread).collect()
         }
     }
@@ -250,7 +246,7 @@ mod tests {
         let world = World::new().await;
         let registration = Registration::named("cid", PasswordHash::new("x"));
         let cid = world.chat.register(registration).await.unwrap().user.id;
-        let send = |text: &str| Command::Send {
+        let send = |text: &str| SendMessage {
             to: Destination::Person(UserKey::Id(world.bob)),
             content: Content::text(text),
             client_id: None,
@@ -260,9 +256,7 @@ mod tests {
         world.store.mark_read(world.conversation, world.bob, Some(Seq(1)), world.chat.now()).await.unwrap();
         world.damaged(1, world.ann).await;
         world.read().await;
-        let Reply::Unread(unread) = world.run(Command::ListUnread { limit: 1 }).await else {
-            panic!("counts")
-        };
+        let unread = world.run(ListUnread { limit: 1 }).await;
         assert_eq!(unread.len(), 1);
         assert_eq!(unread[0].other.as_ref().map(|user| user.id), Some(cid));
     }

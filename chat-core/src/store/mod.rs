@@ -483,15 +483,15 @@ pub struct PersonalChanges {
     pub read_to: Position,
 }
 
-/// What changed.
+/// What changed. Messages are stored ones in the log, and [views](crate::model::MessageView) where they were decoded already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum Change<M = StoredMessage> {
     /// A message was appended.
-    MessageSent(StoredMessage),
+    MessageSent(M),
     /// A message was deleted.
-    MessageDeleted(StoredMessage),
+    MessageDeleted(M),
     /// A message was restored.
-    MessageRestored(StoredMessage),
+    MessageRestored(M),
     /// A room was made.
     RoomCreated {
         /// The room.

@@ -50,15 +50,17 @@ impl Rooms {
 #[cfg(test)]
 mod tests {
     use chat_core::chat::Registration;
-    use chat_core::command::{Actor, Command, Destination, Outcome};
+    use chat_core::command::{
+        Actor, AddMember, CreateRoom, Destination, Outcome, RemoveMember, Request, SendMessage,
+    };
     use chat_core::id::UserId;
     use chat_core::model::{Content, PasswordHash, Visibility};
-    use chat_core::prelude::{Chat, Reply};
+    use chat_core::prelude::Chat;
 
     use super::*;
 
-    async fn execute(chat: &Chat, actor: UserId, command: Command) -> Outcome {
-        chat.execute(&Actor { user: actor }, command).await.unwrap()
+    async fn execute<R: Request>(chat: &Chat, actor: UserId, request: R) -> Outcome<R::Reply> {
+        chat.execute(&Actor { user: actor }, request).await.unwrap()
     }
 
     #[tokio::test]
@@ -70,10 +72,9 @@ mod tests {
             people.push(chat.register(registration).await.unwrap().user.id);
         }
         let (ann, bob) = (people[0], people[1]);
-        let create =
-            Command::CreateRoom { name: "r".into(), visibility: Visibility::Private, members: vec![] };
-        let Reply::Conversation(room) = execute(&chat, ann, create).await.reply else { panic!("a room") };
-        let say = || Command::Send {
+        let create = CreateRoom { name: "r".into(), visibility: Visibility::Private, members: vec![] };
+        let room = execute(&chat, ann, create).await.reply;
+        let say = || SendMessage {
             to: Destination::Conversation(room.id),
             content: Content::text("x"),
             client_id: None,
@@ -81,9 +82,9 @@ mod tests {
         };
         // Both were let in before the other changes, and are announced after them.
         let mut without_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
-        let mut added = execute(&chat, ann, Command::AddMember { room: room.id, user: bob }).await;
+        let mut added = execute(&chat, ann, AddMember { room: room.id, user: bob }).await;
         let mut with_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
-        let mut removed = execute(&chat, ann, Command::RemoveMember { room: room.id, user: bob }).await;
+        let mut removed = execute(&chat, ann, RemoveMember { room: room.id, user: bob }).await;
 
         let mut rooms = Rooms::default();
         rooms.pass(&mut added.deliveries[0]);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::command::{Command, Reply};
+use chat_core::command::{Answer, ReplyRef, Request};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::id::UserId;
 use chat_core::model::UserKey;
@@ -27,24 +27,24 @@ impl App {
     ///
     /// # Errors
     /// When the image is not accepted or the command was not carried out.
-    pub(crate) async fn dispatch_with_image(
+    pub(crate) async fn dispatch_with_image<R: Request>(
         self: &Arc<Self>,
         user: UserId,
         media: Media,
-        command: impl FnOnce(String) -> Command + Send + 'static,
-    ) -> Result<Reply, HttpError> {
+        command: impl FnOnce(String) -> R + Send + 'static,
+    ) -> Result<R::Reply, HttpError> {
         let app = self.clone();
         // A request whose client hangs up is dropped wherever it stands, and nobody would decide.
         let work = async move { app.store_and_dispatch(user, media, command).await };
         to_the_end(work).await.ok_or_else(HttpError::internal)?
     }
 
-    async fn store_and_dispatch(
+    async fn store_and_dispatch<R: Request>(
         self: &Arc<Self>,
         user: UserId,
         media: Media,
-        command: impl FnOnce(String) -> Command,
-    ) -> Result<Reply, HttpError> {
+        command: impl FnOnce(String) -> R,
+    ) -> Result<R::Reply, HttpError> {
         let is_profile = media.purpose == Purpose::ProfilePicture;
         let replaces = if is_profile { self.picture(user).await? } else { None };
         let new = NewImage {
@@ -77,7 +77,7 @@ impl App {
         };
         let reply = self.dispatch(user, command(pending.url().to_owned())).await;
         match &reply {
-            Ok(reply) if names(reply, pending.url()) => pending.keep(replaced.as_deref()).await,
+            Ok(reply) if names(reply.as_reply(), pending.url()) => pending.keep(replaced.as_deref()).await,
             Ok(_) => pending.discard().await,
             // It may have been stored all the same. The journal knows of it, and the sweep decides.
             Err(error) if is_uncertain(error) => drop(pending),
@@ -186,18 +186,18 @@ pub(super) async fn sweep_again_and_again(app: Weak<App>) {
     }
 }
 
-fn names(reply: &Reply, url: &str) -> bool {
+fn names(reply: ReplyRef<'_>, url: &str) -> bool {
     match reply {
-        Reply::Message(view) => view.message.content.image.as_deref() == Some(url),
-        Reply::User(user) => user.picture == url,
-        Reply::Done
-        | Reply::Messages(_)
-        | Reply::Users(_)
-        | Reply::Conversation(_)
-        | Reply::Read(_)
-        | Reply::Unread(_)
-        | Reply::Changes(_)
-        | Reply::Found(_) => false,
+        ReplyRef::Message(view) => view.message.content.image.as_deref() == Some(url),
+        ReplyRef::User(user) => user.picture == url,
+        ReplyRef::Done
+        | ReplyRef::Messages(_)
+        | ReplyRef::Users(_)
+        | ReplyRef::Conversation(_)
+        | ReplyRef::Read(_)
+        | ReplyRef::Unread(_)
+        | ReplyRef::Changes(_)
+        | ReplyRef::Found(_) => false,
     }
 }
 

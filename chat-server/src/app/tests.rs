@@ -6,7 +6,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use chat_core::chat::Registration;
-use chat_core::command::Destination;
+use chat_core::command::{
+    Command, Destination, ListUnread, ReadChanges, ReadHistory, SendMessage, SetTyping, UpdateProfile,
+};
 use chat_core::model::{Content, PasswordHash, Position};
 use chat_core::search::Search;
 use clap::{CommandFactory, FromArgMatches};
@@ -32,13 +34,13 @@ async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
     (app, ann)
 }
 
-fn search() -> Command {
-    Command::Search(Search { text: "word".into(), within: None, before: None, limit: 1 })
+fn search() -> Search {
+    Search { text: "word".into(), within: None, before: None, limit: 1 }
 }
 
-fn note(user: UserId) -> Command {
+fn note(user: UserId) -> SendMessage {
     let to = Destination::Person(UserKey::Id(user));
-    Command::Send { to, content: Content::text("word"), client_id: None, fingerprint: None }
+    SendMessage { to, content: Content::text("word"), client_id: None, fingerprint: None }
 }
 
 #[tokio::test]
@@ -52,7 +54,7 @@ async fn who_searches_already_is_refused_and_it_does_not_count() {
     }
     drop(turn);
     for _ in 0..2 {
-        assert!(matches!(app.dispatch(ann, search()).await, Ok(Reply::Found(_))));
+        assert!(app.dispatch(ann, search()).await.is_ok());
     }
     assert!(matches!(app.dispatch(ann, search()).await, Err(Error::RateLimited)), "the limit");
 }
@@ -63,11 +65,17 @@ async fn what_only_reads_leaves_no_doubt_when_it_fails() {
     let (app, ann) = app_of_one(&folder).await;
     app.dispatch(ann, note(ann)).await.unwrap();
     app.chat.store().close().await.unwrap();
-    for reading in [search(), Command::Sync { since: None, limit: 1 }, Command::ListUnread { limit: 1 }] {
+    let readings: [Command; 3] =
+        [search().into(), ReadChanges { since: None, limit: 1 }.into(), ListUnread { limit: 1 }.into()];
+    for reading in readings {
         let failed = app.dispatch(ann, reading).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Unavailable);
         assert!(!app.announcer.is_in_doubt());
     }
+    let typing =
+        SetTyping { to: Destination::Person(UserKey::Id(UserId::from_bytes([9; 12]))), typing: true };
+    assert_eq!(app.dispatch(ann, typing).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!app.announcer.is_in_doubt(), "what is in no log is not looked for there");
     assert_eq!(app.dispatch(ann, note(ann)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(app.announcer.is_in_doubt(), "it may have been stored");
 }
@@ -78,14 +86,14 @@ fn nth(n: usize) -> UserId {
     UserId::from_bytes(id)
 }
 
-fn history(of: UserId) -> Command {
+fn history(of: UserId) -> ReadHistory {
     let window = chat_core::history::Window::Latest { limit: 10_000 };
-    Command::History { of: Destination::Person(UserKey::Id(of)), window, include_deleted: false }
+    ReadHistory { of: Destination::Person(UserKey::Id(of)), window, include_deleted: false }
 }
 
-async fn start(app: &App, user: UserId, command: Command) -> Dispatched<'_> {
+async fn start(app: &App, user: UserId, command: impl Into<Command>) -> Dispatched<'_> {
     let person = app.budgets.of(user, app.chat.now());
-    app.start(user, &person, command).await
+    app.start(user, &person, command.into()).await
 }
 
 #[tokio::test]
@@ -94,8 +102,8 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
     let (app, ann) = app_of_one(&folder).await;
     let (most, most_of_one) = MOST_WAITING;
     let asked = |n: usize| match n % 2 {
-        0 => start(&app, nth(n), Command::Sync { since: Some(Position(0).into()), limit: 1 }),
-        _ => start(&app, nth(n), Command::ListUnread { limit: 1 }),
+        0 => start(&app, nth(n), Command::from(ReadChanges { since: Some(Position(0).into()), limit: 1 })),
+        _ => start(&app, nth(n), Command::from(ListUnread { limit: 1 })),
     };
     let mut turns = Vec::new();
     for n in 0..READS_AT_ONCE.0 {
@@ -149,7 +157,7 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
     for _ in 0..4 {
         let content = Content { file_name: Some("a.txt".into()), ..Content::text("a".repeat(1 << 20)) };
         let to = Destination::Person(UserKey::Id(bob));
-        let send = Command::Send { to, content, client_id: None, fingerprint: None };
+        let send = SendMessage { to, content, client_id: None, fingerprint: None };
         app.dispatch(ann, send).await.unwrap();
     }
     let (mut read, mut refused) = (0, None);
@@ -157,8 +165,7 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
         let replies = futures_util::future::join_all((0..20).map(|_| app.dispatch(ann, history(bob)))).await;
         for reply in replies {
             match reply {
-                Ok(Reply::Messages(history)) => read += history.messages.len().min(1),
-                Ok(other) => panic!("{other:?}"),
+                Ok(history) => read += history.messages.len().min(1),
                 Err(error) => refused = refused.or(error.retry_after()),
             }
         }
@@ -168,7 +175,7 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
     let wait = refused.expect("it is said when to come back");
     assert!(wait > crate::limits::MAX_DELAY && wait < Duration::from_secs(60), "{wait:?}");
     for _ in 0..20 {
-        assert!(matches!(app.dispatch(bob, history(ann)).await, Ok(Reply::Messages(_))), "others may read");
+        assert!(app.dispatch(bob, history(ann)).await.is_ok(), "others may read");
     }
     assert!(app.dispatch(ann, note(ann)).await.is_ok(), "and she may speak");
 }
@@ -177,7 +184,7 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
 async fn a_profile_is_changed_a_few_times_and_then_it_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (app, ann) = app_of_one(&folder).await;
-    let change = || Command::UpdateProfile(chat_core::model::ProfilePatch::default());
+    let change = || UpdateProfile { patch: chat_core::model::ProfilePatch::default() };
     for n in 0..20 {
         assert!(app.dispatch(ann, change()).await.is_ok(), "{n}");
     }

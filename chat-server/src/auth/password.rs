@@ -107,7 +107,7 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, NotHashed> {
     // The turn ends with the work, not with the request: a caller that gives up frees no core.
     let work = tokio::task::spawn_blocking(move || {
-            lower_priority();
+        lower_priority();
         let done = work();
         drop(turn.0);
         done

@@ -21,7 +21,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use chat_core::chat::Registration;
 use chat_core::codec::{self, Kind};
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{Command, Destination, ListUsers, ReadHistory, Reply, SendMessage};
 use chat_core::event::Event;
 use chat_core::history::Window;
 use chat_core::model::{Content, Fingerprint, MessageView, PasswordHash, Seq, User, UserKey};
@@ -92,12 +92,12 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
         }
         _ => None,
     };
-    Ok(Command::Send {
+    Ok(Command::SendMessage(SendMessage {
         to: Destination::Person(UserKey::Username(receiver)),
         content: Content { text: text.into(), file_name, image: None },
         client_id,
         fingerprint,
-    })
+    }))
 }
 
 /// Whether this is a moment as `Date.toISOString()` writes it. Anything coarser, or made up, could be the same in two
@@ -137,11 +137,11 @@ fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
     let other = form.other_user.required("otherUser")?.into_owned();
     let limit = form.limit.optional("limit")?.and_then(|limit| limit.try_into().ok());
     let before = form.before.optional("before")?.map(|seq| Seq(u32::try_from(seq).unwrap_or(u32::MAX)));
-    Ok(Command::History {
+    Ok(Command::ReadHistory(ReadHistory {
         of: Destination::Person(UserKey::Username(other)),
         window: Window::before(before, limit.unwrap_or(Window::MAX_LIMIT)),
         include_deleted: false,
-    })
+    }))
 }
 
 fn outbound(event: &Event, mark: Mark) -> Frames {
@@ -217,7 +217,7 @@ impl Serialize for MessageObject<'_> {
             is_file: bool,
             file_name: Option<&'a str>,
         }
-        let MessageView { message, sender, recipient } = self.0;
+        let MessageView { message, sender, recipient, .. } = self.0;
         let content = &message.content;
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         Fields {
@@ -317,8 +317,7 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
         last_seen: String,
     }
     let caller = caller(&app, &headers).await?;
-    let reply = app.dispatch(caller.user.id, Command::ListUsers { limit: App::MOST_USERS }).await?;
-    let Reply::Users(users) = reply else { return Err(HttpError::internal()) };
+    let users = app.dispatch(caller.user.id, ListUsers { limit: App::MOST_USERS }).await?;
     let people: Vec<_> = users
         .iter()
         .map(|user| Person {

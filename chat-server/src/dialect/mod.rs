@@ -65,8 +65,8 @@ pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, Deco
 /// let camel = dialect::find("camel").unwrap();
 /// // What a page says, as it is in the packet; from here on nobody knows what a `privateMessage` is.
 /// let call = Call::parse(r#"["privateMessage",{"text":"hello","receiver":"bob"}]"#).unwrap();
-/// let Ok(Command::Send { content, .. }) = (camel.decode)(&call) else { panic!("it is a message") };
-/// assert_eq!(&*content.text, "hello");
+/// let Ok(Command::SendMessage(message)) = (camel.decode)(&call) else { panic!("it is a message") };
+/// assert_eq!(&*message.content.text, "hello");
 /// ```
 pub struct Dialect {
     /// Its name, in configuration and tokens.

@@ -14,7 +14,7 @@
 //! and finds it in the log (see [`super::sync`]). The pages of the families know nothing of it: as none of them moves a mark,
 //! it costs them nothing. The same in every dialect.
 
-use chat_core::command::{Command, ReadMark, ReadUpTo, Unread};
+use chat_core::command::{Command, ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 use chat_core::model::{Conversation, ConversationKind, Seq, User};
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
@@ -49,7 +49,7 @@ pub(crate) struct Form<'a> {
 }
 
 #[derive(Deserialize)]
-struct ListUnread {
+struct ListForm {
     #[serde(default)]
     limit: Count,
 }
@@ -57,15 +57,15 @@ struct ListUnread {
 /// What an event that a dialect does not know asks for.
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {
-        READ => mark(call.object()?),
-        UNREAD if call.is_empty() => list(None),
-        UNREAD => list(call.object::<ListUnread>()?.limit.optional("limit")?),
+        READ => Ok(mark(call.object()?)?.into()),
+        UNREAD if call.is_empty() => Ok(list(None)?.into()),
+        UNREAD => Ok(list(call.object::<ListForm>()?.limit.optional("limit")?)?.into()),
         _ => Err(DecodeError::UnknownEvent),
     }
 }
 
 /// The command that moves a mark.
-pub(crate) fn mark(form: Form<'_>) -> Result<Command, DecodeError> {
+pub(crate) fn mark(form: Form<'_>) -> Result<MarkRead, DecodeError> {
     let (room, person) = (form.room_id.optional("roomId")?, form.user_id.optional("userId")?);
     let named = form.username.optional("username")?;
     let of = place(room.as_deref(), person.as_deref(), named.as_deref())?
@@ -84,12 +84,12 @@ pub(crate) fn mark(form: Form<'_>) -> Result<Command, DecodeError> {
         (None, Some(seq)) => ReadUpTo::Seq(Seq(u32::try_from(seq).unwrap_or(u32::MAX))),
         (None, None) => ReadUpTo::TheLast,
     };
-    Ok(Command::MarkRead { of, up_to })
+    Ok(MarkRead { of, up_to })
 }
 
 /// The command that asks for what is unread.
-pub(crate) fn list(limit: Option<u64>) -> Result<Command, DecodeError> {
-    Ok(Command::ListUnread { limit: parameters::limit(limit, USUALLY, MOST)? })
+pub(crate) fn list(limit: Option<u64>) -> Result<ListUnread, DecodeError> {
+    Ok(ListUnread { limit: parameters::limit(limit, USUALLY, MOST)? })
 }
 
 /// What all members are told of a mark.
@@ -194,7 +194,7 @@ mod tests {
                 (",\"seq\":18446744073709551615".to_owned(), ReadUpTo::Seq(Seq(u32::MAX))),
             ] {
                 match decoded(READ, &format!("{{{place}{far}}}")) {
-                    Ok(Command::MarkRead { of, up_to }) => {
+                    Ok(Command::MarkRead(MarkRead { of, up_to })) => {
                         assert_eq!((of, up_to), (expected.clone(), how_far));
                     }
                     other => panic!("{place}{far}: {other:?}"),
@@ -236,7 +236,9 @@ mod tests {
         for (argument, expected) in
             [("null", USUALLY), ("{}", USUALLY), ("{\"limit\":5}", 5), ("{\"limit\":5000}", MOST)]
         {
-            let Ok(Command::ListUnread { limit }) = decoded(UNREAD, argument) else { panic!("{argument}") };
+            let Ok(Command::ListUnread(ListUnread { limit })) = decoded(UNREAD, argument) else {
+                panic!("{argument}")
+            };
             assert_eq!(limit, expected, "{argument}");
         }
         for wrong in ["0", "-1", "\"5\"", "1.5", "{\"$gt\":\"\"}"] {

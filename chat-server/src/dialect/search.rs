@@ -60,25 +60,26 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
     let (user_id, username) = (form.user_id.optional("userId")?, form.username.optional("username")?);
     let before = form.before.optional("before")?;
-    command(&Parameters {
+    let search = command(&Parameters {
         q: Some(&q),
         room_id: room_id.as_deref(),
         user_id: user_id.as_deref(),
         username: username.as_deref(),
         before: before.as_deref(),
         limit: form.limit.optional("limit")?,
-    })
+    })?;
+    Ok(search.into())
 }
 
 /// The command for these parameters.
-pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Command, DecodeError> {
+pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError> {
     let Parameters { q, room_id, user_id, username, before, limit } = *parameters;
-    Ok(Command::Search(Search {
+    Ok(Search {
         text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
         within: place(room_id, user_id, username)?,
         before: position("before", before)?,
         limit: parameters::limit(limit, USUALLY, Search::MOST)?,
-    }))
+    })
 }
 
 /// The answer.

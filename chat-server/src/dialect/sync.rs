@@ -13,7 +13,7 @@
 //! last is there. Only what the caller is told is looked at, so the way is short for who was away for long. The same in
 //! every dialect.
 
-use chat_core::command::{Changes, Command};
+use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
 use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
@@ -43,16 +43,16 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
         return Err(DecodeError::UnknownEvent);
     }
     if call.is_empty() {
-        return command(None, None);
+        return Ok(command(None, None)?.into());
     }
     let form: Sync<'_> = call.object()?;
-    command(form.since.optional("since")?.as_deref(), form.limit.optional("limit")?)
+    Ok(command(form.since.optional("since")?.as_deref(), form.limit.optional("limit")?)?.into())
 }
 
 /// The command for these parameters.
-pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<Command, DecodeError> {
+pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<ReadChanges, DecodeError> {
     let since = parameters::log_position("since", since)?;
-    Ok(Command::Sync { since, limit: parameters::limit(limit, USUALLY, MOST)? })
+    Ok(ReadChanges { since, limit: parameters::limit(limit, USUALLY, MOST)? })
 }
 
 /// The answer, for the person who asked.
@@ -255,7 +255,9 @@ mod tests {
 
     fn decoded(packet: &str) -> Result<(Option<String>, usize), String> {
         match decode(&Call::parse(packet).unwrap()) {
-            Ok(Command::Sync { since, limit }) => Ok((since.map(|since| since.to_string()), limit)),
+            Ok(Command::ReadChanges(ReadChanges { since, limit })) => {
+                Ok((since.map(|since| since.to_string()), limit))
+            }
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }

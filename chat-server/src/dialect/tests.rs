@@ -1,6 +1,6 @@
 //! What holds for every dialect.
 
-use chat_core::command::{Actor, Command, Destination};
+use chat_core::command::{Actor, Destination, SendMessage, SetTyping};
 use chat_core::model::{Content, Position, UserKey};
 use chat_core::prelude::Chat;
 use serde_json::Value as Json;
@@ -22,7 +22,7 @@ async fn events() -> Vec<Event> {
     let actor = Actor { user: ann.id };
     let to = || Destination::Person(UserKey::Id(bob.id));
     let content = Content { text: "hello".into(), file_name: None, image: None };
-    let send = Command::Send { to: to(), content, client_id: None, fingerprint: None };
+    let send = SendMessage { to: to(), content, client_id: None, fingerprint: None };
     let mut events: Vec<Event> = chat
         .execute(&actor, send)
         .await
@@ -31,7 +31,7 @@ async fn events() -> Vec<Event> {
         .into_iter()
         .map(|delivery| delivery.event)
         .collect();
-    let typing = Command::SetTyping { to: to(), typing: true };
+    let typing = SetTyping { to: to(), typing: true };
     events.extend(
         chat.execute(&actor, typing).await.unwrap().deliveries.into_iter().map(|delivery| delivery.event),
     );

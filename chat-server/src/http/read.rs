@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chat_core::command::Reply;
 
 use super::{Body, HttpError, caller, json, limit};
 use crate::app::App;
@@ -18,9 +17,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Resul
     let caller = caller(&app, request.headers()).await?;
     let body = Body::read_small(request).await?;
     let command = read::mark(body.object()?)?;
-    let Reply::Read(mark) = app.dispatch(caller.user.id, command).await? else {
-        return Err(HttpError::internal());
-    };
+    let mark = app.dispatch(caller.user.id, command).await?;
     Ok(json(StatusCode::OK, &read::marked(mark.as_ref())))
 }
 
@@ -32,9 +29,7 @@ pub(super) async fn unread(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let command = read::list(limit(query.as_deref())?)?;
-    let reply = app.dispatch(caller.user.id, command).await?;
-    let Reply::Unread(unread) = Base::of(&headers, &app.config).reply(reply) else {
-        return Err(HttpError::internal());
-    };
+    let unread = app.dispatch(caller.user.id, command).await?;
+    let unread = Base::of(&headers, &app.config).reply(unread);
     Ok(json(StatusCode::OK, &read::listed(&unread)))
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use chat_core::command::Reply;
 
 use super::{HttpError, RateLimit, caller, json, limit, with_rate};
 use crate::app::App;
@@ -39,9 +38,8 @@ pub(super) async fn search(
     // One at a time is a limit of its own.
     let searched =
         searched.ok_or_else(|| HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY }))?;
-    let answer = match searched.map(|reply| Base::of(&headers, &app.config).reply(reply)) {
-        Ok(Reply::Found(found)) => Ok(json(StatusCode::OK, &search::answer(&found))),
-        Ok(_) => Err(HttpError::internal()),
+    let answer = match searched.map(|found| Base::of(&headers, &app.config).reply(found)) {
+        Ok(found) => Ok(json(StatusCode::OK, &search::answer(&found))),
         Err(error) => Err(error.into()),
     };
     with_rate(answer, app.search_rate(caller.user.id))

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chat_core::command::Reply;
 
 use super::{HttpError, caller, json, limit, parameter};
 use crate::app::App;
@@ -21,9 +20,7 @@ pub(super) async fn sync(
     let caller = caller(&app, &headers).await?;
     let query = query.as_deref();
     let command = sync::command(parameter(query, "since"), limit(query)?)?;
-    let reply = app.dispatch(caller.user.id, command).await?;
-    let Reply::Changes(changes) = Base::of(&headers, &app.config).reply(reply) else {
-        return Err(HttpError::internal());
-    };
+    let changes = app.dispatch(caller.user.id, command).await?;
+    let changes = Base::of(&headers, &app.config).reply(changes);
     Ok(json(StatusCode::OK, &sync::answer(&changes, caller.user.id)))
 }

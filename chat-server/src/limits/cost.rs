@@ -1,6 +1,6 @@
-//! What a command costs, and what was read for it. Without a catch-all arm, so that a new command gets a price.
+//! What a command costs, and what was read for it. It goes by the class of a command, so that every new one has a price.
 
-use chat_core::command::{Command, ReadUpTo, Reply};
+use chat_core::command::{Class, CommandRef, MarkRead, ReadUpTo, ReplyRef};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
 
@@ -27,28 +27,25 @@ const ROW: u64 = 400;
 const TOLD: usize = 50;
 
 impl Cost {
-    pub(crate) fn of(command: &Command) -> Self {
+    pub(crate) fn of(command: CommandRef<'_>) -> Self {
+        match command.class() {
+            Class::Reads => Self::Read,
+            Class::Ephemeral => Self::Change(1),
+            Class::Writes => Self::of_write(command),
+        }
+    }
+
+    /// A write is one change, unless it says here that it is more.
+    fn of_write(command: CommandRef<'_>) -> Self {
         match command {
-            Command::Send { content, .. } => Self::Send(content.text.len() as u64),
-            Command::History { .. }
-            | Command::ListUnread { .. }
-            | Command::ListUsers { .. }
-            | Command::ListChatPartners { .. }
-            | Command::Sync { .. }
-            | Command::Search(_) => Self::Read,
-            Command::CreateRoom { members, .. } => Self::Change(1 + members.len() as u64),
-            Command::Delete { .. }
-            | Command::Restore { .. }
-            | Command::SetTyping { .. }
-            | Command::AddMember { .. }
-            | Command::RemoveMember { .. }
-            | Command::SetRole { .. } => Self::Change(1),
+            CommandRef::SendMessage(send) => Self::Send(send.content.text.len() as u64),
+            CommandRef::UpdateProfile(_) => Self::Profile,
+            CommandRef::CreateRoom(room) => Self::Change(1 + room.members.len() as u64),
             // Each message that is named is looked up.
-            Command::MarkRead { up_to: ReadUpTo::Messages(ids), .. } => {
+            CommandRef::MarkRead(MarkRead { up_to: ReadUpTo::Messages(ids), .. }) => {
                 Self::Change(1 + ids.len() as u64 / 20)
             }
-            Command::MarkRead { .. } => Self::Change(1),
-            Command::UpdateProfile(_) => Self::Profile,
+            _ => Self::Change(1),
         }
     }
 }
@@ -57,15 +54,19 @@ impl Cost {
 pub(crate) const LONG_ANSWER: u64 = super::LONG_BYTES as u64;
 
 /// How many bytes were read for an answer, about.
-pub(crate) fn bytes_read(reply: &Reply) -> u64 {
+pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
     let message = |view: &MessageView| MESSAGE + view.message.content.text.len() as u64;
     match reply {
-        Reply::Messages(history) => history.messages.iter().map(message).sum(),
-        Reply::Found(found) => found.messages.iter().map(message).sum(),
-        Reply::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
-        Reply::Users(users) => ROW * users.len() as u64,
-        Reply::Unread(unread) => ROW * unread.len() as u64,
-        Reply::Message(_) | Reply::Done | Reply::User(_) | Reply::Conversation(_) | Reply::Read(_) => 0,
+        ReplyRef::Messages(history) => history.messages.iter().map(message).sum(),
+        ReplyRef::Found(found) => found.messages.iter().map(message).sum(),
+        ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
+        ReplyRef::Users(users) => ROW * users.len() as u64,
+        ReplyRef::Unread(unread) => ROW * unread.len() as u64,
+        ReplyRef::Message(_)
+        | ReplyRef::Done
+        | ReplyRef::User(_)
+        | ReplyRef::Conversation(_)
+        | ReplyRef::Read(_) => 0,
     }
 }
 

@@ -68,10 +68,10 @@ impl LongWork {
     }
 }
 
-/// How much less the processor is given to long computations: a ninth of what another thread gets that wants it at the same
-/// time (`sched(7)`: 1.25 to the power of this).
+/// How much less the processor is given to long computations: a third of what another thread gets that wants it at the same
+/// time (`sched(7)`: 1.25 to the power of this). With much less they would stand still on a machine that is busy otherwise.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// Lowers the priority of the thread that this runs on, for good: it must be one for work that can wait. Where the system
 /// knows priorities of whole processes only, nothing happens.

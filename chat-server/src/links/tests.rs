@@ -89,7 +89,7 @@ fn only_paths_of_our_own_become_links() {
 fn every_event_with_a_person_or_image_is_rewritten() {
     use chat_core::clock::Timestamp;
     use chat_core::id::{ConversationId, MessageId};
-    use chat_core::model::{Content, Message, Seq};
+    use chat_core::model::{Content, Conversation, ConversationKind, Message, Pair, Seq};
 
     let now = Timestamp::from_millis(0);
     let user = Arc::new(User {
@@ -112,7 +112,13 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         updated_at: now,
         deleted: None,
     };
-    let view = MessageView { message, sender: user.clone(), recipient: Some(user.clone()) };
+    let conversation = Arc::new(Conversation {
+        id: message.conversation,
+        kind: ConversationKind::Direct { pair: Pair::new(user.id, user.id) },
+        members: Vec::new(),
+        created_at: now,
+    });
+    let view = MessageView { message, conversation, sender: user.clone(), recipient: Some(user.clone()) };
     let base = Base::new("http://me");
     for event in [
         Event::MessageSent(view.clone()),
@@ -137,7 +143,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         assert!(matches!(Base::default().event(&event), Cow::Borrowed(_)));
     }
     let history = chat_core::command::History { messages: vec![view.clone(); 3], has_more: false };
-    let Reply::Messages(history) = base.reply(Reply::Messages(history)) else { panic!("a history") };
+    let history = base.reply(history);
     for shown in &history.messages {
         assert_eq!(shown.message.content.image.as_deref(), Some("http://me/media/i.png"));
         assert_eq!(shown.recipient.as_ref().unwrap().picture, "http://me/media/p.png");

@@ -44,7 +44,7 @@ mod cursor;
 mod ended;
 mod pid;
 mod receipts;
-mod recent;
+mod replay_cache;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -60,8 +60,8 @@ pub(crate) use self::ended::{EndedSessions, end_for_good};
 use self::pid::Began;
 pub(crate) use self::pid::Pids;
 pub(crate) use self::receipts::{Reached, Receipt, Receipts};
-use self::recent::Read;
-pub(crate) use self::recent::Recent;
+use self::replay_cache::Read;
+pub(crate) use self::replay_cache::ReplayCache;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
@@ -258,9 +258,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             tokio::time::sleep(wait).await;
         }
         let read = match singly {
-            0 if Recent::is_far(missing) => app.recent.long_after(missing, session.user).await,
-            0 => app.recent.after(missing).await,
-            _ => app.recent.one_after(missing).await,
+            0 if ReplayCache::is_far(missing) => app.replay_cache.long_after(missing, session.user).await,
+            0 => app.replay_cache.after(missing).await,
+            _ => app.replay_cache.one_after(missing).await,
         };
         let read = match read {
             Ok(Some(read)) => read,

@@ -4,8 +4,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use chat_core::command::Command;
+use chat_core::command::Reply;
 use chat_core::error::ErrorKind;
+use chat_core::search::Search;
 use futures_util::FutureExt;
 
 use super::{Ack, Session};
@@ -15,13 +16,13 @@ use crate::dialect::wire::Failure;
 impl Session {
     /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
     /// nothing.
-    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
-        let asked = self.searches.lock().ask(command, ack);
+    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, search: Search, ack: Option<Ack>) {
+        let asked = self.searches.lock().ask(search, ack);
         match asked {
-            Asked::Begin(command, ack) => {
+            Asked::Begin(search, ack) => {
                 let (session, app) = (self.clone(), app.clone());
                 tokio::spawn(self.source.clone().scope(async move {
-                    let searching = session.clone().make_searches(&app, command, ack);
+                    let searching = session.clone().make_searches(&app, search, ack);
                     if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
                         session.panicked();
                     }
@@ -33,12 +34,12 @@ impl Session {
     }
 
     /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
-    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut command: Command, mut ack: Option<Ack>) {
+    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut search: Search, mut ack: Option<Ack>) {
         loop {
             // Whoever has gone has no use for it.
             if !self.is_over() {
                 let _answering = self.room_to_answer(app).await;
-                let reply = app.search_in_turn(self.user, command).await;
+                let reply = app.search_in_turn(self.user, search).await.map(Reply::from);
                 self.answer_in_background_if_long(app, reply, ack).await;
             }
             let due = self.searches.lock().next();
@@ -47,7 +48,7 @@ impl Session {
                 self.refuse(ack, &Failure::new(ErrorKind::RateLimited.code(), message));
             }
             let Some(next) = due.search else { return };
-            (command, ack) = next;
+            (search, ack) = next;
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::chat::{Chat, Registration};
 use crate::codec::{Blob, BlobRef, Codec, DecodeError, HuffmanCodec, Kind};
-use crate::command::{Actor, Command, Destination, History, Reply};
+use crate::command::{Actor, Destination, History, ReadChanges, ReadHistory, Request, SendMessage};
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::{Content, PasswordHash, Position, Seq, UserKey};
@@ -54,15 +54,15 @@ impl World {
             let text = format!("found {}", "a".repeat(size));
             let content = Content { file_name: Some("a.txt".into()), ..Content::text(text) };
             let to = Destination::Person(UserKey::Id(bob));
-            let send = Command::Send { to, content, client_id: None, fingerprint: None };
+            let send = SendMessage { to, content, client_id: None, fingerprint: None };
             chat.execute(&Actor { user: ann }, send).await.unwrap();
         }
         Self { chat, codec, ann, bob }
     }
 
-    async fn ask(&self, command: Command) -> Reply {
+    async fn ask<R: Request>(&self, request: R) -> R::Reply {
         self.codec.decoded.store(0, Ordering::Relaxed);
-        self.chat.execute(&Actor { user: self.bob }, command).await.unwrap().reply
+        self.chat.execute(&Actor { user: self.bob }, request).await.unwrap().reply
     }
 
     fn decoded(&self) -> usize {
@@ -71,10 +71,7 @@ impl World {
 
     async fn history(&self, window: Window) -> History {
         let of = Destination::Person(UserKey::Id(self.ann));
-        match self.ask(Command::History { of, window, include_deleted: false }).await {
-            Reply::Messages(history) => history,
-            other => panic!("{other:?}"),
-        }
+        self.ask(ReadHistory { of, window, include_deleted: false }).await
     }
 }
 
@@ -143,8 +140,8 @@ async fn the_log_a_sync_and_a_search_are_bounded_in_the_same_way() {
 
     let (mut since, mut told) = (Position(0), 0);
     loop {
-        let sync = Command::Sync { since: Some(since.into()), limit: 1_000 };
-        let Reply::Changes(changes) = world.ask(sync).await else { panic!("changes") };
+        let sync = ReadChanges { since: Some(since.into()), limit: 1_000 };
+        let changes = world.ask(sync).await;
         assert!(world.decoded() <= LARGE + 6);
         told += changes.deliveries.len();
         since = changes.next;
@@ -156,10 +153,7 @@ async fn the_log_a_sync_and_a_search_are_bounded_in_the_same_way() {
 
     let search = async |before| {
         let search = Search { text: "found".into(), within: None, before, limit: Search::MOST };
-        match world.ask(Command::Search(search)).await {
-            Reply::Found(page) => page,
-            other => panic!("{other:?}"),
-        }
+        world.ask(search).await
     };
     // What is not indexed yet is decoded too, once.
     while !search(None).await.complete {}
@@ -186,10 +180,8 @@ async fn long_bodies_are_decoded_in_the_background() {
         drop(tokio::task::spawn_blocking(work));
     });
     let of = Destination::Person(UserKey::Id(ann));
-    let history = Command::History { of, window: Window::Latest { limit: 9 }, include_deleted: false };
-    let Reply::Messages(history) = chat.execute(&Actor { user: bob }, history).await.unwrap().reply else {
-        panic!("a history")
-    };
+    let history = ReadHistory { of, window: Window::Latest { limit: 9 }, include_deleted: false };
+    let history = chat.execute(&Actor { user: bob }, history).await.unwrap().reply;
     let lengths: Vec<_> = history.messages.iter().map(|view| view.message.content.text.len()).collect();
     assert_eq!(lengths, [16, 2_006, 100_006]);
     assert_eq!(runs.load(Ordering::Relaxed), 2, "the small one is not worth it");
@@ -207,15 +199,13 @@ async fn long_texts_are_encoded_in_the_background() {
     for (length, expected) in [(65_536, 0), (65_537, 1), (1_000_000, 2)] {
         let text = "a".repeat(length);
         let content = Content { file_name: Some("a.txt".into()), ..Content::text(text.as_str()) };
-        let send = Command::Send {
+        let send = SendMessage {
             to: Destination::Person(UserKey::Id(bob)),
             content,
             client_id: None,
             fingerprint: None,
         };
-        let Reply::Message(sent) = chat.execute(&Actor { user: ann }, send).await.unwrap().reply else {
-            panic!("a message")
-        };
+        let sent = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
         assert_eq!(*sent.message.content.text, *text);
         assert_eq!(runs.load(Ordering::Relaxed), expected);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::AHEAD;
 use crate::chat::{Chat, Registration};
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::command::{Actor, Command, Destination, Reply};
+use crate::command::{Actor, Destination, ListChatPartners, ListUsers, SendMessage};
 use crate::id::UserId;
 use crate::model::{Content, PasswordHash, UserKey};
 use crate::store::{ChangeLog, MemoryStore, UserStore};
@@ -39,19 +39,18 @@ impl Scene {
     async fn say(&self) {
         let content = Content { text: "hello".into(), file_name: None, image: None };
         let to = Destination::Person(UserKey::Id(self.bob));
-        let command = Command::Send { to, content, client_id: None, fingerprint: None };
+        let command = SendMessage { to, content, client_id: None, fingerprint: None };
         self.chat.execute(&Actor { user: self.ann }, command).await.unwrap();
     }
 
     /// As bob is shown it.
     async fn shown_by(&self, chat: &Chat) -> Option<Timestamp> {
         let found = chat.find_user(&UserKey::Id(self.ann)).await.unwrap().unwrap().last_seen;
-        for command in [Command::ListUsers { limit: 9 }, Command::ListChatPartners { limit: 9 }] {
-            let outcome = chat.execute(&Actor { user: self.bob }, command).await.unwrap();
-            let Reply::Users(users) = outcome.reply else { panic!("a list of people") };
-            for user in users.iter().filter(|user| user.id == self.ann) {
-                assert_eq!(user.last_seen, found, "the same everywhere");
-            }
+        let bob = Actor { user: self.bob };
+        let users = chat.execute(&bob, ListUsers { limit: 9 }).await.unwrap().reply;
+        let partners = chat.execute(&bob, ListChatPartners { limit: 9 }).await.unwrap().reply;
+        for user in users.iter().chain(&partners).filter(|user| user.id == self.ann) {
+            assert_eq!(user.last_seen, found, "the same everywhere");
         }
         found
     }

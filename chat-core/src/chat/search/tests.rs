@@ -3,7 +3,10 @@ use std::sync::Arc;
 use super::*;
 use crate::chat::Registration;
 use crate::codec::{Blob, BlobRef, Codec, HuffmanCodec, Kind, StoredCodec};
-use crate::command::{Actor, Command, Reply};
+use crate::command::{
+    Actor, AddMember, Answer, CreateRoom, DeleteMessage, RemoveMember, ReplyRef, Request, RestoreMessage,
+    SendMessage, SetRole,
+};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Content, PasswordHash, Role, UserKey, Visibility};
 use crate::store::MemoryStore;
@@ -25,17 +28,17 @@ fn with(user: UserId) -> Destination {
     Destination::Person(UserKey::Id(user))
 }
 
-async fn execute(chat: &Chat, user: UserId, command: Command) -> Result<Reply, Error> {
-    chat.execute(&Actor { user }, command).await.map(|outcome| {
-        assert!(outcome.deliveries.is_empty() || !matches!(outcome.reply, Reply::Found(_)), "nobody is told");
+async fn execute<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<R::Reply, Error> {
+    chat.execute(&Actor { user }, request).await.map(|outcome| {
+        let is_search = matches!(outcome.reply.as_reply(), ReplyRef::Found(_));
+        assert!(outcome.deliveries.is_empty() || !is_search, "nobody is told");
         outcome.reply
     })
 }
 
 async fn say(chat: &Chat, from: UserId, to: Destination, content: Content) -> MessageId {
-    let send = Command::Send { to, content, client_id: None, fingerprint: None };
-    let Ok(Reply::Message(view)) = execute(chat, from, send).await else { panic!("it must be sent") };
-    view.message.id
+    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    execute(chat, from, send).await.expect("it must be sent").message.id
 }
 
 async fn say_text(chat: &Chat, from: UserId, to: UserId, text: &str) -> MessageId {
@@ -43,9 +46,8 @@ async fn say_text(chat: &Chat, from: UserId, to: UserId, text: &str) -> MessageI
 }
 
 async fn make_room(chat: &Chat, admin: UserId, members: Vec<UserId>) -> ConversationId {
-    let create = Command::CreateRoom { name: "Room".into(), visibility: Visibility::Private, members };
-    let Ok(Reply::Conversation(room)) = execute(chat, admin, create).await else { panic!("it must be made") };
-    room.id
+    let create = CreateRoom { name: "Room".into(), visibility: Visibility::Private, members };
+    execute(chat, admin, create).await.expect("it must be made").id
 }
 
 fn look_for(text: &str) -> Search {
@@ -53,10 +55,7 @@ fn look_for(text: &str) -> Search {
 }
 
 async fn search(chat: &Chat, user: UserId, search: Search) -> Found {
-    match execute(chat, user, Command::Search(search)).await {
-        Ok(Reply::Found(found)) => found,
-        other => panic!("a search must work: {other:?}"),
-    }
+    execute(chat, user, search).await.expect("a search must work")
 }
 
 async fn texts(chat: &Chat, user: UserId, text: &str) -> Vec<String> {
@@ -92,15 +91,15 @@ async fn messages_are_found_where_one_is_a_member_and_nowhere_else() {
         (Destination::Conversation(ConversationId::from_bytes([7; 12])), "conversation not found"),
         (Destination::Person(UserKey::Username("nobody".into())), "user not found"),
     ] {
-        let refused = execute(&chat, ann, Command::Search(within(foreign))).await;
+        let refused = execute(&chat, ann, within(foreign)).await;
         assert_eq!(refused.unwrap_err().to_string(), expected);
     }
 
-    let add = Command::AddMember { room, user: ann };
+    let add = AddMember { room, user: ann };
     execute(&chat, bob, add).await.unwrap();
     assert_eq!(texts(&chat, ann, "which").await, ["Which train?"], "what was said before is theirs to read");
-    execute(&chat, bob, Command::SetRole { room, user: ann, role: Role::Moderator }).await.unwrap();
-    execute(&chat, bob, Command::RemoveMember { room, user: ann }).await.unwrap();
+    execute(&chat, bob, SetRole { room, user: ann, role: Role::Moderator }).await.unwrap();
+    execute(&chat, bob, RemoveMember { room, user: ann }).await.unwrap();
     assert_eq!(texts(&chat, ann, "which").await, [""; 0]);
 }
 
@@ -109,13 +108,13 @@ async fn deleted_messages_are_left_out_until_they_are_restored() {
     let chat = Chat::in_memory();
     let [ann, bob] = people(&chat, ["ann", "bob"]).await;
     let early = say_text(&chat, ann, bob, "deleted before anybody looks").await;
-    execute(&chat, ann, Command::Delete { message: early }).await.unwrap();
+    execute(&chat, ann, DeleteMessage { message: early }).await.unwrap();
     let late = say_text(&chat, ann, bob, "deleted after somebody has looked").await;
     assert_eq!(texts(&chat, bob, "deleted").await, ["deleted after somebody has looked"]);
-    execute(&chat, ann, Command::Delete { message: late }).await.unwrap();
+    execute(&chat, ann, DeleteMessage { message: late }).await.unwrap();
     assert_eq!(texts(&chat, bob, "deleted").await, [""; 0]);
     for message in [early, late] {
-        execute(&chat, ann, Command::Restore { message }).await.unwrap();
+        execute(&chat, ann, RestoreMessage { message }).await.unwrap();
     }
     assert_eq!(texts(&chat, bob, "deleted").await.len(), 2);
 }
@@ -364,7 +363,7 @@ async fn wrong_queries_are_named() {
         (&"x".repeat(257), "query is larger than 256 bytes".to_owned()),
         (&"x y z ".repeat(42), String::new()),
     ] {
-        let answer = execute(&chat, ann, Command::Search(look_for(text))).await;
+        let answer = execute(&chat, ann, look_for(text)).await;
         assert_eq!(answer.err().map(|error| error.to_string()).unwrap_or_default(), expected, "{text}");
     }
 }

@@ -173,7 +173,7 @@ fn last_change_at(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
 mod tests {
     use super::*;
     use crate::chat::{Chat, Registration};
-    use crate::command::{Actor, Command, Destination};
+    use crate::command::{Actor, Destination, SendMessage};
     use crate::model::{Content, PasswordHash, UserKey};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{ChangeLog, Store};
@@ -185,7 +185,7 @@ mod tests {
 
     async fn say(chat: &Chat, from: &Actor, text: &str) {
         let to = Destination::Person(UserKey::Id(from.user));
-        let send = Command::Send { to, content: Content::text(text), client_id: None, fingerprint: None };
+        let send = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
         chat.execute(from, send).await.unwrap();
     }
 

@@ -17,7 +17,7 @@
 //! A change has one position, which comes with the last event of it. If the connection is cut before that one, all come
 //! again: each says where things stand, so that makes no difference.
 
-use chat_core::command::{Command, Destination, ReadUpTo};
+use chat_core::command::{Command, Destination, MarkRead, ReadUpTo};
 use chat_core::id::MessageId;
 use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
 use serde::{Deserialize, Serialize};
@@ -70,13 +70,13 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     }
     // Some give nothing but the id of a person.
     match call.text() {
-        Some(id) => Ok(all_of(Destination::Chat(id_of("senderId", "a user's id", &id)?))),
-        None => command(call.object()?),
+        Some(id) => Ok(all_of(Destination::Chat(id_of("senderId", "a user's id", &id)?)).into()),
+        None => Ok(command(call.object()?)?.into()),
     }
 }
 
 /// The command that a form asks for.
-pub(super) fn command(form: Form<'_>) -> Result<Command, DecodeError> {
+pub(super) fn command(form: Form<'_>) -> Result<MarkRead, DecodeError> {
     let wrong = |field, expected| DecodeError::WrongType { field, expected };
     let mut ids = Vec::new();
     for id in form.message_ids.optional("messageIds")?.unwrap_or_default() {
@@ -105,18 +105,18 @@ pub(super) fn command(form: Form<'_>) -> Result<Command, DecodeError> {
 }
 
 /// All of a conversation was seen.
-pub(super) fn all_of(of: Destination) -> Command {
-    Command::MarkRead { of, up_to: ReadUpTo::TheLast }
+pub(super) fn all_of(of: Destination) -> MarkRead {
+    MarkRead { of, up_to: ReadUpTo::TheLast }
 }
 
 /// These messages were seen, and so were those before them. None when there are none.
-pub(super) fn these(mut ids: Vec<MessageId>) -> Option<Command> {
+pub(super) fn these(mut ids: Vec<MessageId>) -> Option<MarkRead> {
     // Ids begin with their time.
     ids.sort_unstable();
     ids.dedup();
     let ids = ids.split_off(ids.len().saturating_sub(MAX_IDS));
     let of = Destination::OfMessage(*ids.last()?);
-    Some(Command::MarkRead { of, up_to: ReadUpTo::Messages(ids) })
+    Some(MarkRead { of, up_to: ReadUpTo::Messages(ids) })
 }
 
 #[derive(Serialize)]
@@ -190,7 +190,7 @@ mod tests {
     fn decoded(event: &str, argument: &str) -> Result<(Destination, ReadUpTo), String> {
         let packet = format!("[\"{event}\",{argument}]");
         match decode(&Call::parse(&packet).unwrap()) {
-            Ok(Command::MarkRead { of, up_to }) => Ok((of, up_to)),
+            Ok(Command::MarkRead(MarkRead { of, up_to })) => Ok((of, up_to)),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }

@@ -11,11 +11,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use chat_core::chat::Registration;
-use chat_core::command::{Command, Destination, History, Reply};
+use chat_core::command::{
+    self, DeleteMessage, Destination, History, ListChatPartners, ListUsers, ReadHistory, RestoreMessage,
+    SendMessage,
+};
 use chat_core::error::{Error, ErrorKind};
 use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
-use chat_core::model::{ClientId, Content, PasswordHash, ProfilePatch, Seq, User, UserKey};
+use chat_core::model::{ClientId, Content, MessageView, PasswordHash, ProfilePatch, Seq, User, UserKey};
 use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -266,20 +269,20 @@ async fn update_profile(
     let form: UpdateProfile<'_> = body.object()?;
     let picture = form.profile_pic.optional("profilePic")?.filter(|picture| !picture.is_empty());
     let full_name = form.full_name.optional("fullName")?.map(std::borrow::Cow::into_owned);
-    let reply = match picture {
+    let user = match picture {
         Some(picture) => {
             let media = Media::from_data_url(&picture, MOST_IMAGE_BYTES, Purpose::ProfilePicture)?;
             let patch = |picture| ProfilePatch { full_name, picture: Some(picture) };
-            let command = |picture| Command::UpdateProfile(patch(picture));
+            let command = |picture| command::UpdateProfile { patch: patch(picture) };
             app.dispatch_with_image(caller.user.id, media, command).await?
         }
         None if full_name.is_none() => return Err(HttpError::bad_request("Profile pic is required")),
         None => {
             let patch = ProfilePatch { full_name, picture: None };
-            app.dispatch(caller.user.id, Command::UpdateProfile(patch)).await?
+            app.dispatch(caller.user.id, command::UpdateProfile { patch }).await?
         }
     };
-    let Reply::User(user) = origin.base.reply(reply) else { return Err(HttpError::internal()) };
+    let user = origin.base.reply(user);
     Ok(json(StatusCode::OK, &Nested("updatedUser", user_object(&app, &user))))
 }
 
@@ -297,19 +300,21 @@ impl From<MediaError> for HttpError {
 }
 
 async fn contacts(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
-    people(&app, &headers, Command::ListUsers { limit: App::MOST_USERS }).await
+    people(&app, &headers, ListUsers { limit: App::MOST_USERS }).await
 }
 
 async fn chats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
-    people(&app, &headers, Command::ListChatPartners { limit: App::MOST_USERS }).await
+    people(&app, &headers, ListChatPartners { limit: App::MOST_USERS }).await
 }
 
-async fn people(app: &Arc<App>, headers: &HeaderMap, command: Command) -> Result<Response, HttpError> {
+async fn people(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    command: impl command::Request<Reply = Vec<Arc<User>>>,
+) -> Result<Response, HttpError> {
     let caller = caller(app, headers).await?;
-    let reply = app.dispatch(caller.user.id, command).await?;
-    let Reply::Users(users) = Base::of(headers, &app.config).reply(reply) else {
-        return Err(HttpError::internal());
-    };
+    let users = app.dispatch(caller.user.id, command).await?;
+    let users = Base::of(headers, &app.config).reply(users);
     let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
     Ok(json(StatusCode::OK, &people))
 }
@@ -329,10 +334,10 @@ async fn messages(
     let before = before.transpose().map_err(|_| HttpError::bad_request("before must be a whole number"))?;
     let window = Window::before(before, limit.unwrap_or(Window::MAX_LIMIT));
     let of = Destination::Person(UserKey::Id(other));
-    let command = Command::History { of, window, include_deleted: false };
+    let command = ReadHistory { of, window, include_deleted: false };
     let history = app.dispatch(caller.user.id, command).await;
-    match history.map(|reply| Base::of(&headers, &app.config).reply(reply)) {
-        Ok(Reply::Messages(history)) => {
+    match history.map(|history| Base::of(&headers, &app.config).reply(history)) {
+        Ok(history) => {
             let bytes: usize = history.messages.iter().map(|view| view.message.content.text.len()).sum();
             let answer = move || {
                 let list: Vec<_> = history.messages.iter().filter_map(MessageObject::of).collect();
@@ -343,7 +348,6 @@ async fn messages(
             }
             app.long_work.run(caller.user.id, answer).await.ok_or_else(HttpError::internal)
         }
-        Ok(_) => Err(HttpError::internal()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
         Err(error) => Err(error.into()),
     }
@@ -407,7 +411,7 @@ async fn send(
     let image = image.map(|image| Media::from_data_url(&image, MOST_IMAGE_BYTES, Purpose::MessageImage));
     let image = image.transpose()?;
     let content = |image| Content { text: text.into(), file_name: None, image };
-    let command = move |content| Command::Send {
+    let command = move |content| SendMessage {
         to: Destination::Person(UserKey::Id(receiver)),
         content,
         client_id,
@@ -427,7 +431,7 @@ async fn send(
         None => app.dispatch(caller.user.id, command(content(None))).await.map_err(HttpError::from),
     };
     let answer = match sent {
-        Ok(reply) => message(&origin.base.reply(reply), StatusCode::CREATED),
+        Ok(view) => message(&origin.base.reply(view), StatusCode::CREATED),
         Err(error) if matches!(error.core(), Some(Error::UserNotFound)) => Err(receiver_not_found()),
         Err(error) => Err(error),
     };
@@ -451,8 +455,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
     key.map(Some).ok_or_else(wrong)
 }
 
-fn message(reply: &Reply, status: StatusCode) -> Result<Response, HttpError> {
-    let Reply::Message(view) = reply else { return Err(HttpError::internal()) };
+fn message(view: &MessageView, status: StatusCode) -> Result<Response, HttpError> {
     let message = MessageObject::of(view).ok_or_else(message_not_found)?;
     Ok(json(status, &message))
 }
@@ -471,7 +474,7 @@ async fn delete_message(
         success: bool,
         message: &'static str,
     }
-    change(&app, &headers, &id, |message| Command::Delete { message }).await?;
+    change(&app, &headers, &id, |message| DeleteMessage { message }).await?;
     Ok(json(StatusCode::OK, &Deleted { success: true, message: "Message deleted successfully" }))
 }
 
@@ -480,16 +483,16 @@ async fn restore_message(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let reply = change(&app, &headers, &id, |message| Command::Restore { message }).await?;
-    message(&Base::of(&headers, &app.config).reply(reply), StatusCode::OK)
+    let view = change(&app, &headers, &id, |message| RestoreMessage { message }).await?;
+    message(&Base::of(&headers, &app.config).reply(view), StatusCode::OK)
 }
 
-async fn change(
+async fn change<R: command::Request<Reply = MessageView>>(
     app: &Arc<App>,
     headers: &HeaderMap,
     id: &str,
-    command: impl FnOnce(MessageId) -> Command,
-) -> Result<Reply, HttpError> {
+    command: impl FnOnce(MessageId) -> R,
+) -> Result<MessageView, HttpError> {
     let caller = caller(app, headers).await?;
     let id = id.parse().map_err(|_| message_not_found())?;
     app.dispatch(caller.user.id, command(id)).await.map_err(|error| match error {

@@ -11,7 +11,7 @@
 //! room in rooms. `groupId` is null between two people: left out, it would be the same as the group of a page that has none
 //! open. When typing ends by itself is said in [`crate::typing`].
 
-use chat_core::command::{Command, Destination};
+use chat_core::command::{Command, Destination, SetTyping};
 use chat_core::model::{Conversation, ConversationKind, User, UserKey};
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     // Some give nothing but the id.
     if let Some(id) = call.text() {
         let to = Destination::Chat(id_of("to", "a user's id", &id)?);
-        return Ok(Command::SetTyping { to, typing: begins });
+        return Ok(Command::SetTyping(SetTyping { to, typing: begins }));
     }
     let form: Typing<'_> = call.object()?;
     let says = form.is_typing.get("isTyping")?.or(form.typing.get("typing")?);
@@ -85,7 +85,7 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     });
     let to = group.transpose()?.into_iter().chain(people.into_iter().flatten()).chain(chat).next();
     let to = to.ok_or(DecodeError::Missing("to"))?;
-    Ok(Command::SetTyping { to, typing: begins && says != Some(false) })
+    Ok(Command::SetTyping(SetTyping { to, typing: begins && says != Some(false) }))
 }
 
 /// An id of which it is not known what it names.
@@ -138,7 +138,7 @@ mod tests {
     fn decoded(event: &str, argument: &str) -> Result<(Destination, bool), String> {
         let packet = format!("[\"{event}\"{argument}]");
         match decode(&Call::parse(&packet).unwrap()) {
-            Ok(Command::SetTyping { to, typing }) => Ok((to, typing)),
+            Ok(Command::SetTyping(SetTyping { to, typing })) => Ok((to, typing)),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use chat_core::chat::Registration;
 use chat_core::clock::{Clock, ManualClock};
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{DeleteMessage, Destination, SendMessage, UpdateProfile};
 use chat_core::error::ErrorKind;
 use chat_core::model::{ClientId, Content, PasswordHash, ProfilePatch, UserKey};
 use chat_core::prelude::Chat;
@@ -54,15 +54,14 @@ impl World {
         let (text, client_id) = (text.to_owned(), client_id.and_then(ClientId::new));
         let file = if png { samples::png() } else { samples::gif() };
         let media = Media::from_bytes(file, Purpose::MessageImage).unwrap();
-        let command = move |image| Command::Send {
+        let command = move |image| SendMessage {
             to,
             content: Content { image: Some(image), ..Content::text(text) },
             client_id,
             fingerprint: None,
         };
         match self.app.dispatch_with_image(self.ann, media, command).await {
-            Ok(Reply::Message(view)) => Ok(view.message.content.image.unwrap()),
-            Ok(other) => panic!("{other:?}"),
+            Ok(view) => Ok(view.message.content.image.unwrap()),
             Err(error) => Err(axum::response::IntoResponse::into_response(error).status().as_u16()),
         }
     }
@@ -70,10 +69,9 @@ impl World {
     async fn set_picture(&self, full_name: Option<&str>) -> Result<String, u16> {
         let media = Media::from_bytes(samples::png(), Purpose::ProfilePicture).unwrap();
         let full_name = full_name.map(str::to_owned);
-        let command = |picture| Command::UpdateProfile(ProfilePatch { full_name, picture: Some(picture) });
+        let command = |picture| UpdateProfile { patch: ProfilePatch { full_name, picture: Some(picture) } };
         match self.app.dispatch_with_image(self.ann, media, command).await {
-            Ok(Reply::User(user)) => Ok(user.picture.clone()),
-            Ok(other) => panic!("{other:?}"),
+            Ok(user) => Ok(user.picture.clone()),
             Err(error) => Err(axum::response::IntoResponse::into_response(error).status().as_u16()),
         }
     }
@@ -193,17 +191,17 @@ async fn what_was_left_undecided_is_decided_by_what_names_it() {
     let named = app.images.put(new(Purpose::MessageImage)).await.unwrap().url().to_owned();
     let to = Destination::Person(UserKey::Id(world.bob));
     let content = Content { image: Some(named.clone()), ..Content::text("") };
-    let send = Command::Send { to, content, client_id: None, fingerprint: None };
-    let Ok(Reply::Message(view)) = app.dispatch(world.ann, send).await else { panic!("it was sent") };
+    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    let view = app.dispatch(world.ann, send).await.unwrap();
     let picture = app.images.put(new(Purpose::ProfilePicture)).await.unwrap().url().to_owned();
     let patch = ProfilePatch { full_name: None, picture: Some(picture.clone()) };
-    app.dispatch(world.ann, Command::UpdateProfile(patch)).await.unwrap();
+    app.dispatch(world.ann, UpdateProfile { patch }).await.unwrap();
     assert_eq!((world.stored().len(), world.undecided()), (4, 4));
 
     app.sweep_images().await.unwrap();
     assert_eq!((world.stored().len(), world.undecided()), (4, 4), "somebody may still be at it");
     // Also a message that is deleted can be restored.
-    app.dispatch(world.ann, Command::Delete { message: view.message.id }).await.unwrap();
+    app.dispatch(world.ann, DeleteMessage { message: view.message.id }).await.unwrap();
     world.clock.advance(SETTLED_AFTER);
     app.sweep_images().await.unwrap();
     assert_eq!(world.stored(), set([&named, &picture]));

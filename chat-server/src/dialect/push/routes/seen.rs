@@ -13,7 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, put};
-use chat_core::command::{Command, Destination, Reply};
+use chat_core::command::{Destination, MarkRead};
 use chat_core::error::Error;
 use chat_core::id::{MessageId, UserId};
 use chat_core::model::UserKey;
@@ -73,7 +73,7 @@ async fn of_message(
     answer(&app, caller.user.id, command).await
 }
 
-async fn answer(app: &Arc<App>, user: UserId, command: Command) -> Result<Response, HttpError> {
+async fn answer(app: &Arc<App>, user: UserId, command: MarkRead) -> Result<Response, HttpError> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Marked {
@@ -82,11 +82,10 @@ async fn answer(app: &Arc<App>, user: UserId, command: Command) -> Result<Respon
         room_id: Option<String>,
         seq: u32,
     }
-    let marked = app.dispatch(user, command).await.map_err(|error| match error {
+    let mark = app.dispatch(user, command).await.map_err(|error| match error {
         Error::MessageNotFound => message_not_found(),
         error => error.into(),
     })?;
-    let Reply::Read(mark) = marked else { return Err(HttpError::internal()) };
     let marked = Marked {
         success: true,
         message: "Messages marked as read",

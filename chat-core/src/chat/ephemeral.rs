@@ -1,0 +1,44 @@
+//! What is told of and is in no log: that somebody types, and news of another node about such things.
+
+use super::Chat;
+use crate::command::{Outcome, SetTyping};
+use crate::error::Error;
+use crate::event::{Delivery, Event, Mention};
+use crate::id::UserId;
+use crate::model::UserKey;
+use crate::policy;
+
+impl Chat {
+    /// What is to be told of something that another node mentioned. None when there is nothing to tell: somebody or
+    /// something in it is not known, or the typist is no member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mention(&self, mention: Mention) -> Result<Option<Delivery>, Error> {
+        match mention {
+            Mention::Registered { user } => {
+                let user = self.directory.find_user(&UserKey::Id(user)).await?;
+                Ok(user.map(|user| Delivery::ephemeral(Event::UserRegistered(user))))
+            }
+            Mention::Typing { conversation, user, typing } => {
+                let Some(conversation) = self.directory.find_conversation(conversation).await? else {
+                    return Ok(None);
+                };
+                if conversation.member(user).is_none() {
+                    return Ok(None);
+                }
+                let user = self.directory.find_user(&UserKey::Id(user)).await?;
+                let event = |user| Event::TypingChanged { conversation, user, typing };
+                Ok(user.map(|user| Delivery::ephemeral(event(user))))
+            }
+        }
+    }
+
+    pub(crate) async fn set_typing(&self, actor: UserId, command: SetTyping) -> Result<Outcome<()>, Error> {
+        let conversation = self.open(actor, &command.to).await?;
+        policy::must_be_member(actor, &conversation)?;
+        let user = self.directory.user(actor).await?;
+        let event = Event::TypingChanged { conversation, user, typing: command.typing };
+        Ok(Outcome { reply: (), deliveries: vec![Delivery::ephemeral(event)] })
+    }
+}

@@ -1,0 +1,237 @@
+//! Commands about what is said, and messages as their readers get them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::decoding::{Budget, take_turns};
+use super::{Chat, Started};
+use crate::codec::Kind;
+use crate::command::{DeleteMessage, History, Outcome, ReadHistory, RestoreMessage, SendMessage};
+use crate::damage;
+use crate::delivery::AtHand;
+use crate::error::Error;
+use crate::history::Window;
+use crate::id::{MessageId, UserId};
+use crate::model::{Conversation, Message, MessageView, Tombstone, User};
+use crate::policy;
+use crate::store::{Appended, Change, NewMessage, StoredMessage};
+
+impl Chat {
+    pub(crate) async fn send_message(
+        &self,
+        actor: UserId,
+        command: SendMessage,
+    ) -> Result<Started<'_, MessageView>, Error> {
+        let SendMessage { to, content, client_id, fingerprint } = command;
+        policy::check_content(&content, &self.limits)?;
+        let conversation = self.open(actor, &to).await?;
+        policy::must_be_member(actor, &conversation)?;
+        let sender = self.directory.user(actor).await?;
+        let recipient = self.directory.recipient(&conversation, actor).await?;
+
+        let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
+        let body = self.encode_body(kind, &content.text).await;
+        let now = self.clock.now();
+        // Handed over before the message, so that no message is stored without it.
+        let noting = self.last_seen.note(&self.store, actor, now).await;
+        let id = MessageId::from_bytes(self.ids.next(now));
+        let new = NewMessage {
+            id,
+            conversation: conversation.id,
+            sender: actor,
+            body,
+            file_name: content.file_name.clone(),
+            image: content.image.clone(),
+            client_id,
+            fingerprint,
+            at: now,
+        };
+        let mut storing = Box::pin(async move {
+            let appended = self.store.append(new).await;
+            if let Some(noting) = noting
+                && let Err(error) = noting.await
+            {
+                // It is tried again with the next message.
+                self.last_seen.is_not_covered(actor);
+                crate::log_throttled!(warn, %error, "when a person was last seen could not be stored");
+            }
+            let (position, seq) = match appended? {
+                Appended::New { position, seq } => (position, seq),
+                Appended::Repeated(first) => {
+                    let conversation = self.directory.conversation(first.conversation).await?;
+                    let view = self.view(*first, &conversation).await?;
+                    return Ok(Outcome::reply_only(view));
+                }
+            };
+            let message = Message {
+                id,
+                conversation: conversation.id,
+                seq,
+                sender: actor,
+                content,
+                created_at: now,
+                updated_at: now,
+                deleted: None,
+            };
+            let view = MessageView { message, conversation, sender, recipient };
+            let change = Change::MessageSent(view.clone());
+            let deliveries = self.committed(Some(position), change, AtHand::default()).await?;
+            Ok(Outcome { reply: view, deliveries })
+        });
+        // The first poll hands the change to the store; see its guarantee "in order of asking".
+        match poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await {
+            Poll::Ready(outcome) => outcome.map(Started::Done),
+            Poll::Pending => Ok(Started::Storing(storing)),
+        }
+    }
+
+    pub(crate) async fn delete_message(
+        &self,
+        actor: UserId,
+        command: DeleteMessage,
+    ) -> Result<Outcome<MessageView>, Error> {
+        self.set_deleted(actor, command.message, true).await
+    }
+
+    pub(crate) async fn restore_message(
+        &self,
+        actor: UserId,
+        command: RestoreMessage,
+    ) -> Result<Outcome<MessageView>, Error> {
+        self.set_deleted(actor, command.message, false).await
+    }
+
+    async fn set_deleted(
+        &self,
+        actor: UserId,
+        id: MessageId,
+        delete: bool,
+    ) -> Result<Outcome<MessageView>, Error> {
+        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
+        let conversation = self.directory.conversation(stored.conversation).await?;
+        // Before the text is decoded: how long that takes would tell a stranger that there is something.
+        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+        let view = self.view(stored, &conversation).await?;
+        if delete {
+            policy::may_delete(actor, &view.message, &conversation)?;
+        } else {
+            policy::may_restore(actor, &view.message, &conversation)?;
+        }
+        let now = self.clock.now();
+        let tombstone = delete.then_some(Tombstone { at: now, by: actor });
+        let changed = self.store.set_deleted(id, tombstone, now).await?;
+        let (position, stored) = changed.ok_or(Error::MessageNotFound)?;
+        let message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
+        let view = MessageView { message, ..view };
+        let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
+        let deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
+        Ok(Outcome { reply: view, deliveries })
+    }
+
+    pub(crate) async fn history(
+        &self,
+        actor: UserId,
+        command: ReadHistory,
+    ) -> Result<Outcome<History>, Error> {
+        self.read_history(actor, command).await.map(Outcome::reply_only)
+    }
+
+    async fn read_history(&self, actor: UserId, command: ReadHistory) -> Result<History, Error> {
+        let ReadHistory { of, window, include_deleted } = command;
+        let Some(conversation) = self.find(actor, &of).await? else { return Ok(History::default()) };
+        policy::must_be_member(actor, &conversation)?;
+        // From the end at which the window begins, so that what finds no room is what the next page begins with.
+        let newest_first = !matches!(window, Window::After { .. });
+        // A page has few speakers, so each is looked up once. Of some there is no account any more.
+        let mut people: Vec<(UserId, Option<Speaker>)> = Vec::new();
+        let mut messages = Vec::new();
+        let mut budget = Budget::new(self.limits.answer_bytes);
+        let mut next = window;
+        let has_more = 'pages: loop {
+            let (mut stored, has_more) = self.store.history(conversation.id, next, include_deleted).await?;
+            if newest_first {
+                stored.reverse();
+            }
+            let (count, mut last) = (stored.len(), None);
+            let before = messages.len();
+            for stored in stored {
+                let (id, seq, sender) = (stored.id, stored.seq, stored.sender);
+                last = Some(seq);
+                let known =
+                    people.iter().find(|(person, _)| *person == sender).map(|(_, known)| known.clone());
+                let speaker = match known {
+                    Some(known) => known,
+                    None => {
+                        let found = self.speaker(&conversation, sender).await;
+                        let found = damage::sound(&*self.store, found, "messages", &id)?;
+                        people.push((sender, found.clone()));
+                        found
+                    }
+                };
+                let Some((sender, recipient)) = speaker else {
+                    self.unreadable.note(conversation.id, seq, id);
+                    continue;
+                };
+                let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
+                match damage::sound(&*self.store, decoded, "messages", &id)? {
+                    Some(Some(message)) => {
+                        let conversation = conversation.clone();
+                        messages.push(MessageView { message, conversation, sender, recipient });
+                    }
+                    Some(None) => break 'pages true,
+                    None => self.unreadable.note(conversation.id, seq, id),
+                }
+            }
+            let left_out = count - (messages.len() - before);
+            let missing = window.limit().saturating_sub(messages.len());
+            let Some(last) = last.filter(|_| has_more && left_out > 0 && missing > 0) else { break has_more };
+            // What was left out takes nobody's place: a page that ended there would be the last that is asked for.
+            next = match window {
+                Window::Latest { .. } | Window::Before { .. } => Window::Before { seq: last, limit: missing },
+                Window::After { .. } => Window::After { seq: last, limit: missing },
+                // These are found by counting, damaged or not.
+                Window::Page { .. } => break has_more,
+            };
+            take_turns().await;
+        };
+        if newest_first {
+            messages.reverse();
+        }
+        Ok(History { messages, has_more })
+    }
+
+    /// Who says something in a conversation, and to whom.
+    async fn speaker(&self, conversation: &Conversation, sender: UserId) -> Result<Speaker, Error> {
+        let recipient = self.directory.recipient(conversation, sender).await?;
+        Ok((self.directory.user(sender).await?, recipient))
+    }
+
+    pub(super) async fn view(
+        &self,
+        stored: StoredMessage,
+        conversation: &Arc<Conversation>,
+    ) -> Result<MessageView, Error> {
+        let sender = self.directory.user(stored.sender).await?;
+        let recipient = self.directory.recipient(conversation, stored.sender).await?;
+        let message = self.decode(stored).await?;
+        Ok(MessageView { message, conversation: conversation.clone(), sender, recipient })
+    }
+
+    /// The same as far as the budget goes; none when it has no room.
+    pub(crate) async fn view_within(
+        &self,
+        stored: StoredMessage,
+        conversation: &Arc<Conversation>,
+        budget: &mut Budget,
+    ) -> Result<Option<MessageView>, Error> {
+        let sender = self.directory.user(stored.sender).await?;
+        let recipient = self.directory.recipient(conversation, stored.sender).await?;
+        let message = self.decode_within(stored, budget).await?;
+        let conversation = conversation.clone();
+        Ok(message.map(|message| MessageView { message, conversation, sender, recipient }))
+    }
+}
+
+/// Somebody, and to whom they speak.
+type Speaker = (Arc<User>, Option<Arc<User>>);

@@ -1,0 +1,90 @@
+//! What commands are answered with.
+
+use std::sync::Arc;
+
+use super::{Changes, History, ReadMark, Unread};
+use crate::model::{Conversation, MessageView, User};
+use crate::search::Found;
+
+/// The reply to a command of one kind, or [`Reply`], which is any of them.
+pub trait Answer: Into<Reply> + Send + Sync + 'static {
+    /// The same, for those who look at what is answered before it is told.
+    fn as_reply(&self) -> ReplyRef<'_>;
+}
+
+/// Makes of the list of replies what needs all of them.
+macro_rules! replies {
+    ($($(#[$doc:meta])* $name:ident($type:ty);)*) => {
+        /// The answer to a command: any of the replies.
+        #[derive(Debug, Clone)]
+        pub enum Reply {
+            /// Carried out; there is nothing more to say.
+            Done,
+            $($(#[$doc])* $name($type),)*
+        }
+
+        /// An answer that somebody else has.
+        #[derive(Debug, Clone, Copy)]
+        pub enum ReplyRef<'a> {
+            /// Carried out; there is nothing more to say.
+            Done,
+            $($(#[$doc])* $name(&'a $type),)*
+        }
+
+        impl Answer for Reply {
+            fn as_reply(&self) -> ReplyRef<'_> {
+                match self {
+                    Self::Done => ReplyRef::Done,
+                    $(Self::$name(reply) => ReplyRef::$name(reply),)*
+                }
+            }
+        }
+
+        impl From<()> for Reply {
+            fn from((): ()) -> Self {
+                Self::Done
+            }
+        }
+
+        impl Answer for () {
+            fn as_reply(&self) -> ReplyRef<'_> {
+                ReplyRef::Done
+            }
+        }
+
+        $(
+            impl From<$type> for Reply {
+                fn from(reply: $type) -> Self {
+                    Self::$name(reply)
+                }
+            }
+
+            impl Answer for $type {
+                fn as_reply(&self) -> ReplyRef<'_> {
+                    ReplyRef::$name(self)
+                }
+            }
+        )*
+    };
+}
+
+replies! {
+    /// The message it was about.
+    Message(MessageView);
+    /// A part of a history.
+    Messages(History);
+    /// People.
+    Users(Vec<Arc<User>>);
+    /// One person.
+    User(Arc<User>);
+    /// The conversation it was about.
+    Conversation(Arc<Conversation>);
+    /// How far the conversation is read; none when nobody has talked there yet.
+    Read(Option<ReadMark>);
+    /// What is unread.
+    Unread(Vec<Unread>);
+    /// What happened.
+    Changes(Changes);
+    /// What was found.
+    Found(Found);
+}

@@ -1,0 +1,118 @@
+//! What a class promises holds for every command of the list.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::chat::Registration;
+use crate::history::Window;
+use crate::model::{Content, PasswordHash, Position, ProfilePatch, Role, Visibility};
+
+struct Scene {
+    chat: Chat,
+    ann: Actor,
+    bob: UserId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let chat = Chat::in_memory();
+        let mut people = Vec::new();
+        for name in ["ann", "bob", "cid"] {
+            let registration = Registration::named(name, PasswordHash::new("x"));
+            people.push(chat.register(registration).await.unwrap().user.id);
+        }
+        Self { chat, ann: Actor { user: people[0] }, bob: people[1] }
+    }
+
+    fn with_bob(&self) -> Destination {
+        Destination::Person(UserKey::Id(self.bob))
+    }
+
+    async fn message(&self, from: Actor, to: UserId) -> MessageId {
+        let to = Destination::Person(UserKey::Id(to));
+        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        self.chat.execute(&from, send).await.unwrap().reply.message.id
+    }
+
+    async fn room(&self) -> ConversationId {
+        let create =
+            CreateRoom { name: "r".into(), visibility: Visibility::Private, members: vec![self.bob] };
+        self.chat.execute(&self.ann, create).await.unwrap().reply.id
+    }
+
+    /// Every command, so that it has something to read, change or tell.
+    async fn commands(&self) -> Vec<Command> {
+        let deleted = self.message(self.ann, self.bob).await;
+        self.chat.execute(&self.ann, DeleteMessage { message: deleted }).await.unwrap();
+        self.message(Actor { user: self.bob }, self.ann.user).await;
+        let (one, another, third) = (self.room().await, self.room().await, self.room().await);
+        let cid = self.chat.find_user(&UserKey::Username("cid".into())).await.unwrap().unwrap().id;
+        vec![
+            SendMessage {
+                to: self.with_bob(),
+                content: Content::text("hello"),
+                client_id: None,
+                fingerprint: None,
+            }
+            .into(),
+            DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
+            RestoreMessage { message: deleted }.into(),
+            ReadHistory { of: self.with_bob(), window: Window::Latest { limit: 9 }, include_deleted: true }
+                .into(),
+            MarkRead { of: self.with_bob(), up_to: ReadUpTo::TheLast }.into(),
+            ListUnread { limit: 9 }.into(),
+            ListUsers { limit: 9 }.into(),
+            ListChatPartners { limit: 9 }.into(),
+            ReadChanges { since: Some(Position(0).into()), limit: 9 }.into(),
+            Search { text: "hello".into(), within: None, before: None, limit: 9 }.into(),
+            UpdateProfile {
+                patch: ProfilePatch { full_name: Some("Ann".into()), ..ProfilePatch::default() },
+            }
+            .into(),
+            SetTyping { to: self.with_bob(), typing: true }.into(),
+            CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![] }.into(),
+            AddMember { room: one, user: cid }.into(),
+            RemoveMember { room: another, user: self.bob }.into(),
+            SetRole { room: third, user: self.bob, role: Role::Moderator }.into(),
+        ]
+    }
+}
+
+#[tokio::test]
+async fn every_command_does_what_its_class_says() {
+    let scene = Scene::new().await;
+    let mut tried = BTreeSet::new();
+    for command in scene.commands().await {
+        let (name, class) = (command.as_command().name(), command.class());
+        tried.insert(name);
+        let before = scene.chat.store().last_position().await.unwrap();
+        let outcome = scene.chat.execute(&scene.ann, command).await.unwrap();
+        let after = scene.chat.store().last_position().await.unwrap();
+        let told: Vec<_> = outcome.deliveries.iter().map(|delivery| delivery.position).collect();
+        match class {
+            Class::Reads => {
+                assert_eq!((told, after), (vec![], before), "{name} changes nothing, and tells nobody");
+            }
+            Class::Writes => {
+                assert_eq!(after, Position(before.0 + 1), "{name} is in the log");
+                assert_eq!(told, [Some(after)], "{name} is told of with its position");
+            }
+            Class::Ephemeral => {
+                assert_eq!((told, after), (vec![None], before), "{name} is told of and in no log");
+            }
+        }
+    }
+    assert_eq!(tried, NAMES.iter().copied().collect(), "every command is tried");
+}
+
+#[tokio::test]
+async fn a_reply_is_the_same_whether_its_command_is_known_or_not() {
+    let scene = Scene::new().await;
+    scene.message(scene.ann, scene.bob).await;
+    let read =
+        ReadHistory { of: scene.with_bob(), window: Window::Latest { limit: 9 }, include_deleted: false };
+    let typed = scene.chat.execute(&scene.ann, read.clone()).await.unwrap().reply;
+    let any = scene.chat.execute(&scene.ann, Command::from(read)).await.unwrap().reply;
+    assert_eq!(typed.messages.len(), 1);
+    assert_eq!(format!("{:?}", typed.as_reply()), format!("{:?}", any.as_reply()));
+}

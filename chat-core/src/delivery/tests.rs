@@ -1,0 +1,194 @@
+//! What is told live, later, and by another process is the same, for every kind of change.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::chat::Registration;
+use crate::clock::{ManualClock, Timestamp};
+use crate::command::{
+    Actor, AddMember, Command, CreateRoom, DeleteMessage, Destination, ListChatPartners, MarkRead,
+    ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetRole, UpdateProfile,
+};
+use crate::event::Audience;
+use crate::history::Window;
+use crate::id::MessageId;
+use crate::model::{Content, PasswordHash, ProfilePatch, Role, UserKey, Visibility};
+use crate::store::MemoryStore;
+
+/// Two processes over one store, and people who use the first one.
+struct Scene {
+    here: Chat,
+    there: Chat,
+    ann: UserId,
+    bob: UserId,
+    cid: UserId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)));
+        let here = Chat::new(store.clone()).with_clock(clock.clone());
+        let there = Chat::new(store).with_clock(clock);
+        let mut people = Vec::new();
+        for name in ["ann", "bob", "cid"] {
+            let registration = Registration::named(name, PasswordHash::new("x"));
+            people.push(here.register(registration).await.unwrap().user.id);
+        }
+        Self { here, there, ann: people[0], bob: people[1], cid: people[2] }
+    }
+
+    fn with_bob(&self) -> Destination {
+        Destination::Person(UserKey::Id(self.bob))
+    }
+
+    async fn room(&self) -> ConversationId {
+        let members = vec![self.bob];
+        let create = CreateRoom { name: "r".into(), visibility: Visibility::Private, members };
+        self.here.execute(&Actor { user: self.ann }, create).await.unwrap().reply.id
+    }
+
+    async fn message(&self, to: Destination) -> MessageId {
+        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        self.here.execute(&Actor { user: self.ann }, send).await.unwrap().reply.message.id
+    }
+
+    /// A command of Ann for every kind of change, and the room that most of them are about.
+    async fn commands(&self) -> (ConversationId, Vec<Command>) {
+        let room = self.room().await;
+        let in_room = || Destination::Conversation(room);
+        let (message, deleted) = (self.message(in_room()).await, self.message(self.with_bob()).await);
+        self.here.execute(&Actor { user: self.ann }, DeleteMessage { message: deleted }).await.unwrap();
+        let send =
+            |to| SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
+        let commands = vec![
+            send(self.with_bob()).into(),
+            send(in_room()).into(),
+            DeleteMessage { message }.into(),
+            RestoreMessage { message: deleted }.into(),
+            CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),
+            AddMember { room, user: self.cid }.into(),
+            send(in_room()).into(),
+            SetRole { room, user: self.bob, role: Role::Moderator }.into(),
+            MarkRead { of: in_room(), up_to: ReadUpTo::TheLast }.into(),
+            UpdateProfile { patch }.into(),
+            send(in_room()).into(),
+            RemoveMember { room, user: self.cid }.into(),
+            send(in_room()).into(),
+        ];
+        (room, commands)
+    }
+
+    /// Has a process look up all that changes, so that it remembers it.
+    async fn remember(&self, chat: &Chat, rooms: &[ConversationId]) {
+        for user in [self.ann, self.bob, self.cid] {
+            chat.find_user(&UserKey::Id(user)).await.unwrap();
+            chat.execute(&Actor { user }, ListChatPartners { limit: 9 }).await.unwrap();
+            for room in rooms {
+                let of = Destination::Conversation(*room);
+                let window = Window::Latest { limit: 9 };
+                let read = ReadHistory { of, window, include_deleted: true };
+                // Refused when they are not in it, which is remembered all the same.
+                let _ = chat.execute(&Actor { user }, read).await;
+            }
+        }
+    }
+}
+
+/// A delivery without what is not of the change: when people were last seen.
+fn plain(mut delivery: Delivery) -> String {
+    let seen = |user: &mut Arc<User>| Arc::make_mut(user).last_seen = None;
+    match &mut delivery.event {
+        Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
+            seen(&mut view.sender);
+            view.recipient.iter_mut().for_each(seen);
+        }
+        Event::ProfileUpdated(user)
+        | Event::UserRegistered(user)
+        | Event::MessagesRead { user, .. }
+        | Event::TypingChanged { user, .. } => seen(user),
+        Event::RoomCreated { .. }
+        | Event::MemberAdded { .. }
+        | Event::MemberRemoved { .. }
+        | Event::RoleChanged { .. } => {}
+    }
+    format!("{delivery:#?}")
+}
+
+/// Every kind of event that tells of a change; a new one has to be named here, and then made by [`Scene::commands`].
+const KINDS: usize = 9;
+
+fn kind(event: &Event) -> Option<usize> {
+    match event {
+        Event::MessageSent(_) => Some(0),
+        Event::MessageDeleted(_) => Some(1),
+        Event::MessageRestored(_) => Some(2),
+        Event::RoomCreated { .. } => Some(3),
+        Event::MemberAdded { .. } => Some(4),
+        Event::MemberRemoved { .. } => Some(5),
+        Event::RoleChanged { .. } => Some(6),
+        Event::MessagesRead { .. } => Some(7),
+        Event::ProfileUpdated(_) => Some(8),
+        Event::UserRegistered(_) | Event::TypingChanged { .. } => None,
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_live_is_told_later_and_elsewhere() {
+    let scene = Scene::new().await;
+    let mut tried = BTreeSet::new();
+    let (room, commands) = scene.commands().await;
+    let mut rooms = vec![room];
+    for command in commands {
+        scene.remember(&scene.there, &rooms).await;
+        let name = command.as_command().name();
+        let outcome = scene.here.execute(&Actor { user: scene.ann }, command).await.unwrap();
+        let [live] = &outcome.deliveries[..] else { panic!("{name} is told of once") };
+        let Position(position) = live.position.expect("it is in the log");
+        tried.extend(kind(&live.event));
+        let before = Position(position - 1);
+        let read = scene.here.changes_after(before, 1).await.unwrap().unwrap().remove(0);
+        assert_eq!(plain(read), plain(live.clone()), "{name}, read from the log");
+        let (mut mine, _) = scene.here.changes_for(scene.bob, before, 1).await.unwrap().unwrap();
+        assert_eq!(plain(mine.remove(0)), plain(live.clone()), "{name}, read for bob");
+        // This one remembers what was so before the change.
+        let heard = scene.there.changes_after(before, 1).await.unwrap().unwrap().remove(0);
+        assert_eq!(plain(heard), plain(live.clone()), "{name}, read by another process");
+        if let Event::RoomCreated { room, .. } = &live.event {
+            rooms.push(room.id);
+        }
+    }
+    assert_eq!(tried.len(), KINDS, "every kind of change was made: {tried:?}");
+}
+
+/// The same when it is read much later: messages, rooms and people are as they are now, who is told and of what is not changed.
+#[tokio::test]
+async fn a_change_is_told_with_what_is_so_now() {
+    let scene = Scene::new().await;
+    let ann = Actor { user: scene.ann };
+    let message = scene.message(scene.with_bob()).await;
+    scene.here.execute(&ann, DeleteMessage { message }).await.unwrap();
+    let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
+    scene.here.execute(&ann, UpdateProfile { patch }).await.unwrap();
+    let read = scene.here.changes_after(Position(0), 9).await.unwrap().unwrap();
+    let Event::MessageSent(view) = &read[0].event else { panic!("it was sent first: {:?}", read[0]) };
+    assert!(view.message.deleted.is_some() && view.sender.full_name == "Anna");
+    assert!(matches!(&read[0].audience, Audience::Members(members) if members.id == view.conversation.id));
+}
+
+/// A role that was changed elsewhere is known here as soon as that was read, though nothing was asked of it since.
+#[tokio::test]
+async fn what_is_heard_of_is_not_remembered_as_it_was() {
+    let scene = Scene::new().await;
+    let room = scene.room().await;
+    scene.remember(&scene.there, &[room]).await;
+    let before = scene.there.store().last_position().await.unwrap();
+    let bob = Actor { user: scene.bob };
+    let add = AddMember { room, user: scene.cid };
+    assert!(scene.there.execute(&bob, add.clone()).await.is_err(), "he is no moderator yet");
+    let promote = SetRole { room, user: scene.bob, role: Role::Moderator };
+    scene.here.execute(&Actor { user: scene.ann }, promote).await.unwrap();
+    scene.there.changes_after(before, 9).await.unwrap();
+    scene.there.execute(&bob, add).await.unwrap();
+}
