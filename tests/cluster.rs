@@ -9,7 +9,7 @@ use axum::http::Method;
 use chat::socket::Ids;
 use chat::websocket::Opening;
 use chat::{Faults, Http, MountedServer, Network, Packet, Socket, WebSocket, until, within};
-use chat_core::command::{Command, Destination};
+use chat_core::command::{Destination, SendMessage};
 use chat_core::model::{Content, UserKey};
 use chat_core::prelude::Chat;
 use chat_core::store::{ChangeLog, MemoryStore};
@@ -462,7 +462,7 @@ async fn a_log_that_goes_back_under_running_nodes_is_noticed() {
         b.app.chat.find_user(&key).await.expect("it can be read").expect("they have an account").id
     };
     let to = Destination::Person(UserKey::Id(user("bob").await));
-    let between = Command::Send { to, content: Content::text("between"), client_id: None, fingerprint: None };
+    let between = SendMessage { to, content: Content::text("between"), client_id: None, fingerprint: None };
     b.app.dispatch(user("ann").await, between).await.expect("it is sent");
     bobs.rest().await;
     anns.rest().await;
