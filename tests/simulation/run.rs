@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use chat_core::command::{Command, Destination, Reply};
 use chat_core::id::ConversationId;
-use chat_core::model::{Content, Visibility};
+use chat_core::model::{Content, Role, Visibility};
 use chat_server::config::Config;
 
 use crate::agenda::{Dice, Millis, Owner};
@@ -376,7 +376,7 @@ async fn use_rooms(world: &Arc<World>) {
             let rooms = rooms.lock().unwrap();
             if rooms.is_empty() { None } else { Some(*dice.pick(&rooms)) }
         };
-        let command = match (room, dice.number(0, 4)) {
+        let command = match (room, dice.number(0, 6)) {
             (Some(room), 1 | 2) => Command::Send {
                 to: Destination::Conversation(room),
                 content: Content::text(format!("room {}", "x".repeat(dice.number(0, 40) as usize))),
@@ -385,6 +385,11 @@ async fn use_rooms(world: &Arc<World>) {
             },
             (Some(room), 3) => Command::AddMember { room, user: other },
             (Some(room), 4) => Command::RemoveMember { room, user: other },
+            (Some(room), 5) => Command::RemoveMember { room, user },
+            (Some(room), 6) => {
+                let role = *dice.pick(&[Role::Member, Role::Moderator, Role::Admin]);
+                Command::SetRole { room, user: other, role }
+            }
             _ => {
                 let (name, visibility) = ("a room".to_owned(), Visibility::Public);
                 Command::CreateRoom { name, visibility, members: vec![other] }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Chat, quietly};
+use super::Chat;
 use crate::command::{Outcome, Reply};
 use crate::error::Error;
 use crate::event::{Audience, Delivery, Event};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, Member, Position, Role, RoomInfo, Visibility};
-use crate::policy;
-use crate::store::NewRoom;
+use crate::policy::{self, Refusal};
+use crate::store::{AddMember, NewRoom, RemoveMember, RoomChange, SetRole};
 
 impl Chat {
     pub(super) async fn create_room(
@@ -45,14 +45,11 @@ impl Chat {
         id: ConversationId,
         user: UserId,
     ) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_add_member(actor, user, &room, &self.limits)?;
-        self.directory.user(user).await?;
-        if room.member(user).is_some() {
-            return Ok(quietly(Reply::Conversation(room)));
-        }
-        let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
-        let changed = self.store.set_member(id, member).await?;
+        // Rooms do not vanish, so this need not be asked inside the transaction too.
+        self.directory.conversation(id).await?;
+        let (at, max_members) = (self.clock.now(), self.limits.room_members);
+        let add = AddMember { room: id, by: actor, user, at, max_members };
+        let changed = self.store.add_member(add).await?;
         self.changed(id, changed, |room| Event::MemberAdded { room, user })
     }
 
@@ -62,9 +59,9 @@ impl Chat {
         id: ConversationId,
         user: UserId,
     ) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_remove_member(actor, user, &room)?;
-        let changed = self.store.remove_member(id, user, self.clock.now()).await?;
+        self.directory.conversation(id).await?;
+        let remove = RemoveMember { room: id, by: actor, user, at: self.clock.now() };
+        let changed = self.store.remove_member(remove).await?;
         self.changed(id, changed, |room| Event::MemberRemoved { room, user })
     }
 
@@ -75,23 +72,27 @@ impl Chat {
         user: UserId,
         role: Role,
     ) -> Result<Outcome, Error> {
-        let room = self.directory.conversation(id).await?;
-        policy::may_set_role(actor, user, &room)?;
-        let member = *room.member(user).ok_or(Error::UserNotFound)?;
-        let changed = self.store.set_member(id, Member { role, ..member }).await?;
+        self.directory.conversation(id).await?;
+        let set = SetRole { room: id, by: actor, user, role, at: self.clock.now() };
+        let changed = self.store.set_role(set).await?;
         self.changed(id, changed, |room| Event::RoleChanged { room, user, role })
     }
 
-    /// Forgets what was known of a room, and tells of what was changed in it.
+    /// Forgets what was known of a room, and tells of what was changed in it, and of who is an admin since.
     fn changed(
         &self,
         id: ConversationId,
-        changed: Option<(Option<Position>, Arc<Conversation>)>,
+        changed: Result<RoomChange, Refusal>,
         event: impl FnOnce(Arc<Conversation>) -> Event,
     ) -> Result<Outcome, Error> {
         self.directory.forget_conversation(id);
-        let (position, room) = changed.ok_or(Error::ConversationNotFound)?;
-        Ok(about_room(position, room.clone(), event(room)))
+        let RoomChange { room, position, successor } = changed?;
+        let mut outcome = about_room(position, room.clone(), event(room.clone()));
+        outcome.deliveries.extend(successor.map(|(position, user)| {
+            let event = Event::RoleChanged { room: room.clone(), user, role: Role::Admin };
+            room_delivery(position, room, event)
+        }));
+        Ok(outcome)
     }
 }
 
