@@ -264,6 +264,8 @@ class Bench:
             "CHAT_LOGIN_LIMIT": "0",
             "CHAT_MESSAGE_LIMIT": "0",
             "CHAT_READ_BUDGET": "0",
+            "CHAT_CHANGE_BUDGET": "0",
+            "CHAT_SEND_BUDGET": "0",
             "CHAT_LOG": "warn",
             **variant.env,
         }

@@ -8,6 +8,7 @@ mod reading;
 mod rooms;
 mod search;
 mod sync;
+mod unreadable;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use self::decoding::{Background, Budget, take_turns};
 use self::last_seen::LastSeen;
 use self::newest::Newest;
 use self::rooms::room_delivery;
+use self::unreadable::Unreadable;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec, Kind};
 use crate::command::{Actor, Command, Destination, History, Outcome, Reply};
@@ -39,6 +41,32 @@ use crate::store::{
 };
 
 /// The chat: everything that can be asked of it, over a store.
+///
+/// # Example
+/// ```
+/// use chat_core::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let chat = Chat::in_memory(); // or `Chat::new(Arc::new(store))`
+/// let ann = chat.register(Registration::named("ann", PasswordHash::new("$2b$…"))).await?.user;
+/// let bob = chat.register(Registration::named("bob", PasswordHash::new("$2b$…"))).await?.user;
+///
+/// let command = Command::Send {
+///     to: Destination::Person(UserKey::Id(bob.id)),
+///     content: Content::text("hello"),
+///     client_id: None,
+///     fingerprint: None,
+/// };
+/// // When this returns, the message is stored; now others may be told of it.
+/// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;
+/// let delivery = &outcome.deliveries[0];
+/// assert!(delivery.audience.includes(bob.id));
+///
+/// // Whoever was away reads the same deliveries again, from the position they have seen last.
+/// let missed = chat.changes_after(Position(0), 100).await?.unwrap_or_default();
+/// assert_eq!(missed[0].position, delivery.position);
+/// # Ok(()) }
+/// ```
 pub struct Chat {
     store: Arc<dyn Store>,
     directory: Directory,
@@ -49,7 +77,8 @@ pub struct Chat {
     background: Background,
     last_seen: LastSeen,
     newest: Newest,
-    epoch: tokio::sync::OnceCell<Epoch>,
+    unreadable: Unreadable,
+    epoch: parking_lot::Mutex<Option<Epoch>>,
 }
 
 /// What somebody gives to get an account. At least one of user name and address is needed.
@@ -120,7 +149,8 @@ impl Chat {
             background: Background::default(),
             last_seen: LastSeen::default(),
             newest: Newest::default(),
-            epoch: tokio::sync::OnceCell::new(),
+            unreadable: Unreadable::default(),
+            epoch: parking_lot::Mutex::default(),
         }
     }
 
@@ -396,7 +426,7 @@ impl Chat {
             {
                 // It is tried again with the next message.
                 self.last_seen.is_not_covered(actor);
-                tracing::warn!(%error, "when a person was last seen could not be stored");
+                crate::log_throttled!(warn, %error, "when a person was last seen could not be stored");
             }
             let (position, seq) = match appended? {
                 Appended::New { position, seq } => (position, seq),
@@ -474,8 +504,8 @@ impl Chat {
             let (count, mut last) = (stored.len(), None);
             let before = messages.len();
             for stored in stored {
-                let (id, sender) = (stored.id, stored.sender);
-                last = Some(stored.seq);
+                let (id, seq, sender) = (stored.id, stored.seq, stored.sender);
+                last = Some(seq);
                 let known =
                     people.iter().find(|(person, _)| *person == sender).map(|(_, known)| known.clone());
                 let speaker = match known {
@@ -487,12 +517,15 @@ impl Chat {
                         found
                     }
                 };
-                let Some((sender, recipient)) = speaker else { continue };
+                let Some((sender, recipient)) = speaker else {
+                    self.unreadable.note(conversation.id, seq, id);
+                    continue;
+                };
                 let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
                 match damage::sound(&*self.store, decoded, "messages", &id)? {
                     Some(Some(message)) => messages.push(MessageView { message, sender, recipient }),
                     Some(None) => break 'pages true,
-                    None => {}
+                    None => self.unreadable.note(conversation.id, seq, id),
                 }
             }
             let left_out = count - (messages.len() - before);

@@ -46,7 +46,35 @@ pub enum ReadUpTo {
     Messages(Vec<MessageId>),
 }
 
-/// A request of a person.
+/// A request of a person. [`Chat::execute`](crate::chat::Chat::execute) carries it out; which [`Reply`] answers it is said
+/// at each.
+///
+/// # Example
+/// ```
+/// use chat_core::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let chat = Chat::in_memory();
+/// # let ann = chat.register(Registration::named("ann", PasswordHash::new("…"))).await?.user;
+/// # chat.register(Registration::named("bob", PasswordHash::new("…"))).await?;
+/// let bob = || Destination::Person(UserKey::Username("bob".into()));
+/// // A client that is not sure sends again under the same name; nobody is told twice.
+/// let send = Command::Send {
+///     to: bob(),
+///     content: Content::text("Did you get this?"),
+///     client_id: ClientId::new("ann-42"),
+///     fingerprint: None,
+/// };
+/// for _ in 0..2 {
+///     chat.execute(&Actor { user: ann.id }, send.clone()).await?;
+/// }
+/// let read = Command::History { of: bob(), window: Window::Latest { limit: 50 }, include_deleted: false };
+/// let Reply::Messages(history) = chat.execute(&Actor { user: ann.id }, read).await?.reply else {
+///     unreachable!("a history is answered with messages")
+/// };
+/// assert_eq!(history.messages.len(), 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Say something. Answered with [`Reply::Message`].

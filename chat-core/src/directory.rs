@@ -139,6 +139,13 @@ impl Directory {
         }
     }
 
+    pub(crate) fn forget_all(&self) {
+        self.users.clear();
+        self.ids.clear();
+        self.conversations.clear();
+        self.directs.clear();
+    }
+
     pub(crate) fn forget_user(&self, id: UserId) {
         self.users.remove(&id);
     }

@@ -78,7 +78,7 @@ impl Error {
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,
-            Self::Store(StoreError::Unavailable(_)) => ErrorKind::Unavailable,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => ErrorKind::Unavailable,
             Self::Store(_) => ErrorKind::Internal,
         }
     }
@@ -99,7 +99,7 @@ pub enum ErrorKind {
     RateLimited,
     /// It contradicts something that exists.
     Conflict,
-    /// The store is out of reach for the moment; trying again later helps.
+    /// The store is out of reach for the moment, or has no room; trying again later helps.
     Unavailable,
     /// A fault of ours.
     Internal,

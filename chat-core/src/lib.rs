@@ -13,7 +13,7 @@
 //! [`model`] (the nouns), [`command`] (what can be asked), [`event`] (what others are told), [`policy`] (who may
 //! do what), [`chat`] (one command from beginning to end), [`store`] (what a store must guarantee, and the
 //! drivers), [`codec`] (how bodies are compressed), [`search`] (what can be looked for in them), [`presence`] (who is
-//! connected), then the small ones: [`history`], [`id`], [`clock`], [`error`].
+//! connected), then the small ones: [`history`], [`id`], [`clock`], [`error`], [`throttle`].
 //!
 //! **Invariant:** nothing is announced before it is stored. [`chat::Chat::execute`] returns what others are to be told; it
 //! cannot tell them itself.
@@ -73,6 +73,7 @@ pub mod policy;
 pub mod presence;
 pub mod search;
 pub mod store;
+pub mod throttle;
 
 /// What most users of the library need.
 pub mod prelude {

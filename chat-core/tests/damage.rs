@@ -171,6 +171,18 @@ async fn read(chat: &Chat, World { ann, bob, room }: World) -> Result<Read, Erro
     })
 }
 
+/// How many messages are unread to Ann in the conversation, and in the room. She has read nothing.
+async fn unread(chat: &Chat, World { ann, room, .. }: World) -> (u32, u32) {
+    let Reply::Unread(counts) = run(chat, ann, Command::ListUnread { limit: 9 }).await.unwrap() else {
+        panic!("counts")
+    };
+    let sum = |in_room: bool| {
+        let counts = counts.iter().filter(|count| (count.conversation.id == room) == in_room);
+        counts.map(|count| count.unread).sum()
+    };
+    (sum(false), sum(true))
+}
+
 fn inspect(path: &Path) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     let mut inspection =
@@ -209,21 +221,50 @@ struct Case {
     room: usize,
     users: usize,
     lost_positions: &'static [u64],
+    /// It counts as unread until somebody reads there: the body, or who has sent it, has to be looked at.
+    counts_until_met: bool,
+    /// Her own mark is damaged, which means that nothing is unread.
+    is_of_mark: bool,
 }
 
-const UNHARMED: Case =
-    Case { sql: "", retyped: None, kinds: &[], left_out: &[], room: 3, users: 2, lost_positions: &[] };
+const UNHARMED: Case = Case {
+    sql: "",
+    retyped: None,
+    kinds: &[],
+    left_out: &[],
+    room: 3,
+    users: 2,
+    lost_positions: &[],
+    counts_until_met: false,
+    is_of_mark: false,
+};
 const SEVENTH: Case = Case { kinds: &["message"], left_out: &[7], lost_positions: &[7], ..UNHARMED };
 
 const CASES: &[Case] = &[
     UNHARMED,
-    Case { sql: "UPDATE messages SET encoding = 1, body = x'' WHERE position = 7", ..SEVENTH },
-    Case { sql: "UPDATE messages SET encoding = 1, body = x'0b' WHERE position = 7", ..SEVENTH },
+    Case {
+        sql: "UPDATE messages SET encoding = 1, body = x'' WHERE position = 7",
+        counts_until_met: true,
+        ..SEVENTH
+    },
+    Case {
+        sql: "UPDATE messages SET encoding = 1, body = x'0b' WHERE position = 7",
+        counts_until_met: true,
+        ..SEVENTH
+    },
     Case { sql: "UPDATE messages SET encoding = 99 WHERE position = 7", ..SEVENTH },
     Case { sql: "UPDATE messages SET encoding = 999 WHERE position = 7", ..SEVENTH },
-    Case { sql: "UPDATE messages SET encoding = 0, body = x'ff' WHERE position = 7", ..SEVENTH },
+    Case {
+        sql: "UPDATE messages SET encoding = 0, body = x'ff' WHERE position = 7",
+        counts_until_met: true,
+        ..SEVENTH
+    },
     Case { sql: "UPDATE messages SET sender = x'0102' WHERE position = 7", ..SEVENTH },
-    Case { sql: "UPDATE messages SET sender = x'090909090909090909090909' WHERE position = 7", ..SEVENTH },
+    Case {
+        sql: "UPDATE messages SET sender = x'090909090909090909090909' WHERE position = 7",
+        counts_until_met: true,
+        ..SEVENTH
+    },
     Case { sql: "UPDATE messages SET id = x'07' WHERE position = 7", ..SEVENTH },
     Case { sql: "UPDATE messages SET file_name = CAST(x'ff' AS TEXT) WHERE position = 7", ..SEVENTH },
     Case { sql: "UPDATE messages SET image = CAST(x'ff' AS TEXT) WHERE position = 7", ..SEVENTH },
@@ -259,6 +300,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "DELETE FROM users WHERE username = 'cid'",
+        counts_until_met: true,
         kinds: &["member", "message"],
         room: 2,
         users: 1,
@@ -267,6 +309,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "UPDATE users SET full_name = CAST(x'ff' AS TEXT) WHERE username = 'cid'",
+        counts_until_met: true,
         kinds: &["user"],
         room: 2,
         users: 1,
@@ -275,6 +318,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "UPDATE users SET created_at = 'then' WHERE username = 'cid'",
+        counts_until_met: true,
         retyped: Some("users"),
         kinds: &["user"],
         room: 2,
@@ -300,10 +344,16 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "UPDATE members SET read_seq = 4294967299 WHERE conversation = 1",
+        is_of_mark: true,
         kinds: &["read mark"],
         ..UNHARMED
     },
-    Case { sql: "UPDATE members SET read_seq = 99 WHERE key = 1", kinds: &["read mark"], ..UNHARMED },
+    Case {
+        sql: "UPDATE members SET read_seq = 99 WHERE key = 1",
+        kinds: &["read mark"],
+        is_of_mark: true,
+        ..UNHARMED
+    },
     Case {
         sql: "UPDATE conversations SET visibility = 7 WHERE name IS NOT NULL",
         kinds: &["conversation"],
@@ -368,6 +418,7 @@ async fn one_damaged_record_takes_nothing_else_with_it() {
         assert!(findings.iter().all(|finding| !finding.to_string().contains("word")), "{findings:#?}");
 
         let chat = open(&path).unwrap();
+        let at_first = unread(&chat, world).await;
         let found = read(&chat, world).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let there: Vec<u32> = (1..=MESSAGES).filter(|seq| !case.left_out.contains(seq)).collect();
         for seqs in [&found.back, &found.forth, &found.numbered] {
@@ -378,6 +429,15 @@ async fn one_damaged_record_takes_nothing_else_with_it() {
         let positions: Vec<u64> = (1..=36).filter(|at| !case.lost_positions.contains(at)).collect();
         assert_eq!(found.synced, positions, "{sql}: what is synced");
         assert_eq!(found.log, positions, "{sql}: what is read of the log");
+        // Bob has said every other one; what is left out is not unread.
+        let from_bob = there.iter().filter(|seq| *seq % 2 == 1).count() as u32;
+        let counted = (if case.is_of_mark { 0 } else { from_bob }, (case.room as u32).saturating_sub(1));
+        assert_eq!(unread(&chat, world).await, counted, "{sql}: what is unread");
+        if case.counts_until_met {
+            assert!(at_first > counted, "{sql}: {at_first:?}, counted by the store alone");
+        } else {
+            assert_eq!(at_first, counted, "{sql}: what is unread, before anything was read");
+        }
         // It goes on.
         say(&chat, world.ann, with(world.bob), "word and on").await.unwrap();
         let on = history(&chat, world.bob, &with(world.ann), Window::Latest { limit: 1 }).await.unwrap();

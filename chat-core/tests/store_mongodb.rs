@@ -182,6 +182,7 @@ async fn several_nodes_make_one_history() {
     const EACH: u32 = 25;
     let scratch = Scratch::new();
     let nodes = join_all((0..3).map(|_| scratch.open())).await;
+    assert!(nodes.iter().all(|node| node.is_shared()), "the clauses go by that");
     let conversation = Load::conversation(&*nodes[0]).await;
     let load = Load::default();
     let sending = nodes.iter().enumerate().flat_map(|(n, node)| {
@@ -612,7 +613,8 @@ async fn a_damaged_document_is_left_out_and_named() {
         for n in 0..12 {
             store.append(message(conversation, 0, n)).await.expect("a message");
         }
-        store.mark_read(conversation, person(1), None, Timestamp::from_millis(1)).await.expect("a mark");
+        let (second, now) = (Some(Seq(2)), Timestamp::from_millis(1));
+        store.mark_read(conversation, person(1), second, now).await.expect("a mark");
         if !spoil.is_empty() {
             let documents = scratch.database().await.collection::<Document>(collection);
             let spoilt = documents.update_one(which, doc! { "$set": &spoil }).await.expect("a change");
@@ -643,7 +645,9 @@ async fn a_damaged_document_is_left_out_and_named() {
         let opened = store.conversation(conversation).await.expect("a conversation").expect("it is there");
         assert_eq!(opened.members.len(), 2 - members, "{spoil}");
         store.chat_partners(person(1), 9).await.expect("partners");
-        store.unread(person(1), 9).await.expect("counts");
+        let counts = store.unread(person(1), 9).await.expect("counts");
+        let unread: u32 = counts.iter().map(|count| count.unread).sum();
+        assert_eq!(unread, if kind == "read mark" { 0 } else { 10 - messages }, "{spoil}: what is unread");
         store.changes_for(person(1), Position(7), 9).await.expect("changes");
         store.append(message(conversation, 0, 12)).await.expect("it goes on");
     }

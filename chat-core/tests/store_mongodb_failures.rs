@@ -102,6 +102,29 @@ async fn one_bad_change_does_not_fail_the_others() {
     store.append(message(conversation, 1, 2)).await.expect("works again");
 }
 
+/// A disk that is full is told from a database that is away, whichever step meets it, and is over when there is room again.
+#[tokio::test]
+#[ignore = "needs a server program in MONGO_TEST_SERVER: ./test installs one"]
+async fn a_full_disk_is_said_to_be_one() {
+    let server = Server::start().await;
+    let scratch = server.scratch();
+    let store = scratch.open().await;
+    let conversation = Load::conversation(&*store).await;
+    for (n, command) in (0..).zip(["findAndModify", "insert", "update", "commitTransaction"]) {
+        server.fail("alwaysOn", doc! { "failCommands": [command], "errorCode": 14_031 }).await;
+        let failed = store.append(message(conversation, 0, n)).await;
+        assert!(matches!(failed, Err(StoreError::Full(_))), "{command}: {failed:?}");
+        // It changes the counter and nothing else.
+        if matches!(command, "findAndModify" | "commitTransaction") {
+            let check = store.check().await;
+            assert!(matches!(check, Err(StoreError::Full(_))), "{command}: {check:?}");
+        }
+        server.fail("off", doc! {}).await;
+        store.check().await.expect("it is well again");
+        store.append(message(conversation, 0, n)).await.expect("there is room again");
+    }
+}
+
 /// A commit that took place although its answer was lost is not made again, even if the server knows nothing more of it
 /// when it is asked again.
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
 //! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
 
+mod other_log;
 mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +23,9 @@ use chat_core::model::Position;
 use chat_core::prelude::Chat;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
+pub(crate) use self::other_log::{LogWatch, watch_log};
 use self::rooms::Rooms;
 use crate::dialect::{self, Dialect, Frames, Mark, PositionStyle};
 use crate::links::{self, Base};
@@ -41,6 +44,9 @@ const MOST_AT_ONCE: usize = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two attempts to read the log.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After the log has become another one, what commands hand in may be of the one before for so long: as long as any of them can
+/// be under way.
+const UNDER_WAY: Duration = Duration::from_secs(30);
 /// How long after a change has failed it is looked for the last time.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
@@ -57,6 +63,10 @@ struct Shared {
 }
 
 struct Order {
+    /// Counts the logs.
+    log_number: u64,
+    /// Until then only the log itself says what is in it.
+    settles_at: Option<Instant>,
     /// The position that is sent next.
     next: u64,
     held: BTreeMap<u64, Delivery>,
@@ -81,6 +91,8 @@ impl Announcer {
         patience: Duration,
     ) -> Self {
         let order = Order {
+            log_number: 0,
+            settles_at: None,
             next: position.0 + 1,
             held: BTreeMap::new(),
             rooms: Rooms::default(),
@@ -97,11 +109,28 @@ impl Announcer {
         Position(self.0.order.lock().next - 1)
     }
 
+    /// Counts the logs: it is another one after [`Self::begin_log`].
+    pub(crate) fn log_number(&self) -> u64 {
+        self.0.order.lock().log_number
+    }
+
+    /// The store has another log from now on, of which everything up to `position` counts as announced: whoever is told of what
+    /// comes after it must have begun with this log.
+    pub(crate) fn begin_log(&self, position: Position) {
+        let mut order = self.0.order.lock();
+        order.log_number += 1;
+        order.settles_at = Some(Instant::now() + UNDER_WAY);
+        order.next = position.0 + 1;
+        order.known = position.0;
+        order.held.clear();
+        order.rooms = Rooms::default();
+    }
+
     /// Announces what a command has led to. What is not logged has no order and is sent at once.
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             match delivery.position {
-                Some(position) => self.0.announce_in_order(position, delivery),
+                Some(position) => self.0.announce_handed_in(position, delivery),
                 None => self.0.send(&delivery),
             }
         }
@@ -165,8 +194,22 @@ pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery, base: &Base, style:
 }
 
 impl Shared {
-    fn announce_in_order(self: &Arc<Self>, position: Position, delivery: Delivery) {
+    fn announce_handed_in(self: &Arc<Self>, position: Position, delivery: Delivery) {
         let mut order = self.order.lock();
+        if order.settles_at.is_some_and(|at| Instant::now() < at) {
+            // It may be of the log before: it is read, if it is there.
+            order.known = order.known.max(position.0);
+            return self.look_for_missing(order);
+        }
+        self.announce_in_order(order, position, delivery);
+    }
+
+    fn announce_in_order<'a>(
+        self: &'a Arc<Self>,
+        mut order: MutexGuard<'a, Order>,
+        position: Position,
+        delivery: Delivery,
+    ) {
         if position.0 < order.next {
             // The log was asked and this has been sent.
             return;
@@ -185,7 +228,7 @@ impl Shared {
             drop(order);
             // Whatever a frame does to us, those behind it must not wait for ever.
             if catch_unwind(AssertUnwindSafe(|| self.send(&delivery))).is_err() {
-                tracing::error!(position = next, "announcing a change panicked");
+                chat_core::log_throttled!(error, position = next, "announcing a change panicked");
             }
             // Behind the message, whose pages then see that it is the end of what was typed.
             if let Event::MessageSent(view) = &delivery.event {
@@ -233,7 +276,9 @@ impl Shared {
                     pause = PATIENCE;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "it cannot be seen whether failed changes were stored");
+                    chat_core::log_throttled!(
+                        warn, %error, "it cannot be seen whether failed changes were stored"
+                    );
                 }
             }
         }
@@ -275,11 +320,18 @@ impl Shared {
         }
     }
 
+    /// As long as the log is the same one, that is.
+    fn in_log(&self, number: u64) -> Option<MutexGuard<'_, Order>> {
+        let order = self.order.lock();
+        (order.log_number == number).then_some(order)
+    }
+
     /// Reads and announces some of the `span` changes from `missing` on. Answers whether that leads on.
     async fn read(self: &Arc<Self>, missing: u64, span: u64, failures: u32) -> bool {
         // After a failure one at a time, so that it is known which one cannot be read.
         let most = if failures > 0 { 1 } else { MOST_AT_ONCE };
         let limit = usize::try_from(span).unwrap_or(most).clamp(1, most);
+        let log_number = self.order.lock().log_number;
         match self.chat.changes_after(Position(missing - 1), limit).await {
             Ok(Some(deliveries)) if deliveries.is_empty() => {
                 self.correct().await;
@@ -287,29 +339,36 @@ impl Shared {
             }
             Ok(Some(deliveries)) => {
                 if failures > 0 {
-                    tracing::info!(position = missing, "the log can be read again");
+                    chat_core::log_throttled!(info, position = missing, "the log can be read again");
                 }
                 for delivery in deliveries {
+                    let Some(order) = self.in_log(log_number) else { return true };
                     if let Some(position) = delivery.position {
-                        self.announce_in_order(position, delivery);
+                        self.announce_in_order(order, position, delivery);
                     }
                 }
                 true
             }
             Ok(None) => {
                 // Nobody who is connected waits for what is so old.
-                tracing::error!(position = missing, "the log was forgotten before it was announced");
-                self.skip(missing);
+                chat_core::log_throttled!(
+                    error,
+                    position = missing,
+                    "the log was forgotten before it was announced"
+                );
+                self.skip(log_number, missing);
                 true
             }
             Err(error) => {
                 if failures == 0 {
-                    tracing::error!(position = missing, %error, "the log could not be read");
+                    chat_core::log_throttled!(error, position = missing, %error, "the log could not be read");
                 }
                 if limit == 1 && error.kind() != ErrorKind::Unavailable {
                     // It will never be readable; those behind it must not wait for ever.
-                    tracing::error!(position = missing, %error, "a change cannot be read and is passed over");
-                    self.skip(missing);
+                    chat_core::log_throttled!(
+                        error, position = missing, %error, "a change cannot be read and is passed over"
+                    );
+                    self.skip(log_number, missing);
                 }
                 false
             }
@@ -324,16 +383,15 @@ impl Shared {
         }
     }
 
-    fn skip(self: &Arc<Self>, position: u64) {
-        let mut order = self.order.lock();
+    fn skip(self: &Arc<Self>, log_number: u64, position: u64) {
+        let Some(mut order) = self.in_log(log_number) else { return };
         if order.next != position {
             return;
         }
         order.next += 1;
         let next = order.next;
         let Some(delivery) = order.held.remove(&next) else { return };
-        drop(order);
-        self.announce_in_order(Position(next), delivery);
+        self.announce_in_order(order, Position(next), delivery);
     }
 
     fn send(&self, delivery: &Delivery) {

@@ -14,17 +14,18 @@ use std::time::Duration;
 use chat_core::chat::Started;
 use chat_core::codec::{Codec, Metered};
 use chat_core::command::{Actor, Command, Outcome, Reply};
+use chat_core::epoch::Epoch;
 use chat_core::error::{Error, ErrorKind};
 use chat_core::event::Delivery;
 use chat_core::id::UserId;
-use chat_core::model::{User, UserKey};
+use chat_core::model::{Position, User, UserKey};
 use chat_core::prelude::Chat;
 use chat_core::store::{NodeNote, Opened, StoreError};
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::announce::{Announcer, PATIENCE, PATIENCE_AMONG_NODES};
+use crate::announce::{self, Announcer, PATIENCE, PATIENCE_AMONG_NODES};
 use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -33,7 +34,7 @@ use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
 use crate::http::readiness;
-use crate::http::{Address, Readiness};
+use crate::http::{Address, ProxyWarnings, Readiness};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::media::{DiskMedia, Images};
@@ -85,6 +86,8 @@ pub struct App {
     pub(crate) unknown: Arc<Unknown>,
     /// Whose sockets were refused for want of a log-in.
     pub(crate) refused_pages: RefusedPages,
+    /// What was said of proxies.
+    pub(crate) proxies: ProxyWarnings,
     /// Who types.
     pub(crate) typists: Arc<Typists>,
     /// Who may read.
@@ -274,6 +277,7 @@ impl App {
             typists,
             unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
+            proxies: ProxyWarnings::default(),
             sessions,
             expiries: Arc::default(),
             images,
@@ -290,8 +294,10 @@ impl App {
         app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(typing::tell_of_ends(Arc::downgrade(&app), app.typists.clone()));
         app.tasks.lock().spawn(expiry::end_expired(Arc::downgrade(&app), app.expiries.clone()));
-        if let Some(cluster) = &app.cluster {
-            cluster.start(&app, &mut app.tasks.lock());
+        match &app.cluster {
+            Some(cluster) => cluster.start(&app, &mut app.tasks.lock()),
+            // Otherwise whoever watches what other nodes do sees this, too.
+            None => drop(app.tasks.lock().spawn(announce::watch_log(Arc::downgrade(&app)))),
         }
         Ok(app)
     }
@@ -388,7 +394,7 @@ impl App {
         let permit = self.reads.acquire(user).await.map_err(|full| match full {
             Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
             Full::OfAll => {
-                tracing::warn!(user.id = %user, "too many wait to read: one was refused");
+                chat_core::log_throttled!(warn, user.id = %user, "too many wait to read: one was refused");
                 Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
             }
         })?;
@@ -417,7 +423,11 @@ impl App {
             ErrorKind::Internal | ErrorKind::Unavailable => {
                 match error.kind() {
                     ErrorKind::Unavailable => self.outages.failed(Part::Store, &error),
-                    _ => tracing::error!(user.id = %user, %error, "a command could not be carried out"),
+                    _ => {
+                        chat_core::log_throttled!(
+                            error, user.id = %user, %error, "a command could not be carried out"
+                        );
+                    }
                 }
                 if !only_reads {
                     self.announcer.doubt();
@@ -491,7 +501,11 @@ impl App {
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
             Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
-            Err(error) => tracing::warn!(%error, "it could not be read which tokens are void"),
+            Err(error) => {
+                chat_core::log_throttled!(
+                    warn, %error, "it could not be read which tokens are void"
+                );
+            }
         }
     }
 
@@ -499,8 +513,20 @@ impl App {
     pub(crate) async fn log_was_shortened(&self) {
         match self.chat.store().log_begin().await {
             Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "the begin of the log could not be read"),
+            Err(error) => chat_core::log_throttled!(warn, %error, "the begin of the log could not be read"),
         }
+    }
+
+    /// The store has another log from now on, which goes up to `last`: all that is known of the one before is void. Everybody
+    /// who is connected comes back and begins afresh.
+    pub(crate) fn begin_log(&self, epoch: Epoch, begin: Position, last: Position) {
+        // Who connects while this goes on must be cut, or know all of it.
+        self.pids.begin_epoch(epoch);
+        self.chat.begin_epoch(epoch);
+        self.recent.forget_all();
+        self.log_begin.store(begin.0, Ordering::Relaxed);
+        self.announcer.begin_log(last);
+        self.sessions.for_all(&mut |session| session.cut("the log is another one"));
     }
 
     /// Whether the server is about to stop.

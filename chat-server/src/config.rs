@@ -55,7 +55,7 @@ pub struct Options {
     /// development any loopback origin
     #[arg(long, env = "CLIENT_URL", value_delimiter = ',')]
     pub client_url: Vec<String>,
-    /// Where this server is reached from outside, for links to stored images (https://chat.example.com).
+    /// Where this server is reached from outside, for links to stored images (`https://chat.example.com`).
     /// Unset: what the request of whoever reads them was addressed to
     #[arg(long, env = "CHAT_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -160,6 +160,15 @@ pub struct Options {
     /// Redis that the nodes have in common (`redis://…`, `rediss://…` for TLS), when there are several over one MongoDB
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+    /// File of the certificates that vouch for Redis, in PEM, in the place of the system's. Read again at SIGHUP, as the next two
+    #[arg(long, env = "CHAT_REDIS_CA", value_name = "FILE")]
+    pub redis_ca: Option<String>,
+    /// File of the certificate by which Redis knows this server, in PEM
+    #[arg(long, env = "CHAT_REDIS_CERT", value_name = "FILE")]
+    pub redis_cert: Option<String>,
+    /// File of the key to that certificate, in PEM
+    #[arg(long, env = "CHAT_REDIS_KEY", value_name = "FILE")]
+    pub redis_key: Option<String>,
     /// What nodes hear each other by: `redis`; `store`, nothing but the store; `none`: there is only this node.
     /// Unset: `redis` if REDIS_URL is set, otherwise `store`, if the store can have several nodes at all
     #[arg(long, env = "CHAT_BUS")]

@@ -1,13 +1,19 @@
 //! What SIGHUP does: it never ends the server, and has what can be read again read again.
 //!
-//! That is `CHAT_LOG`, from the `.env`: the environment of a process that runs cannot be changed from outside. The folder
-//! of CHAT_STATIC_DIR, also where it is a link, and its files are looked at anew for every request anyway.
+//! That is `CHAT_LOG`, from the `.env`: the environment of a process that runs cannot be changed from outside. And the
+//! certificates of the connection to Redis, which are renewed in their files: connections that stand go on, and those that are
+//! made from then on use the new ones. The folder of CHAT_STATIC_DIR, also where it is a link, and its files are looked at anew
+//! for every request anyway.
 
+use std::sync::{Arc, OnceLock};
+
+use chat_server::cluster::Certificates;
 use chat_server::config::Options;
 use chat_server::logging::LogFilter;
 use tokio::signal::unix::Signal;
 
 use crate::dotenv;
+use crate::supervisor::Supervisor;
 
 const VARIABLE: &str = "CHAT_LOG";
 
@@ -16,7 +22,11 @@ pub(crate) struct Hangup {
     log: LogFilter,
     /// Whether the `.env` decides, since neither a flag nor the environment does.
     is_of_file: bool,
+    certificates: CertificatesLater,
 }
+
+/// The certificates of the connection to Redis, once it is known whether there are any.
+pub(crate) type CertificatesLater = Arc<OnceLock<Arc<Certificates>>>;
 
 impl Hangup {
     pub(crate) fn new(options: &Options, taken: &dotenv::Taken, log: LogFilter) -> Self {
@@ -27,13 +37,18 @@ impl Hangup {
             Some(value) => has(&taken.names) && value == options.log,
             None => !has(&taken.overruled) && options.log == "info",
         };
-        Self { log, is_of_file }
+        Self { log, is_of_file, certificates: CertificatesLater::default() }
+    }
+
+    /// Where to put the certificates that are to be read again.
+    pub(crate) fn certificates(&self) -> CertificatesLater {
+        self.certificates.clone()
     }
 
     /// Does it at every signal, for ever.
-    pub(crate) async fn obey(self, mut signal: Signal) {
+    pub(crate) async fn obey(self, mut signal: Signal, supervisor: Supervisor) {
         while signal.recv().await.is_some() {
-            match self.read_again() {
+            match supervisor.reload(|| self.read_again()) {
                 Ok(Some(filter)) => {
                     tracing::info!("SIGHUP: the log is written by CHAT_LOG={filter} of .env from now on");
                 }
@@ -42,7 +57,16 @@ impl Hangup {
                         "SIGHUP: CHAT_LOG is set by the environment or a flag, and stays as it is"
                     );
                 }
-                Err(problem) => tracing::warn!("SIGHUP: nothing was changed: {problem}"),
+                Err(problem) => {
+                    tracing::warn!(problem, "SIGHUP: nothing was changed of how the log is written")
+                }
+            }
+            let Some(certificates) = self.certificates.get() else { continue };
+            match certificates.read_again() {
+                Ok(()) => tracing::info!(
+                    "SIGHUP: the certificates for Redis were read again, for connections from now on"
+                ),
+                Err(error) => tracing::warn!(%error, "SIGHUP: the certificates for Redis stay as they are"),
             }
         }
     }

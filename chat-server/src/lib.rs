@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # In reading order
-//! [`serve`] (this file), [`config`], [`app`] (what is shared, and the funnel), [`transport`] (how connections come in),
+//! [`serve`] (this file), [`config`], [`mod@app`] (what is shared, and the funnel), [`transport`] (how connections come in),
 //! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
 //! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`security_log`], [`media`], [`mail`].
 //!
@@ -38,6 +38,7 @@ pub mod fuzz;
 pub mod http;
 mod limits;
 pub mod links;
+pub mod listeners;
 pub mod logging;
 pub mod mail;
 pub mod media;
@@ -65,12 +66,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::prelude::Chat;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::cluster::Bus;
 use crate::config::{Config, ConfigError};
+use crate::listeners::Listeners;
 use crate::transport::SocketIoEndpoint;
 
 /// How long each step of a shutdown may take: together they end within 10 seconds.
@@ -81,31 +82,75 @@ const STEP: Duration = Duration::from_millis(2_500);
 ///
 /// # Errors
 /// When something configured cannot be used.
+///
+/// # Example
+/// ```
+/// use chat_server::config::{Config, Options};
+/// use clap::Parser;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().join("data");
+/// # let data = data.to_str().unwrap();
+/// // Every variable of the program is a flag, and read from the environment too.
+/// let options = Options::parse_from(["my-chat", "--store", "memory:", "--data-dir", data]);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let shutdown = async { /* for instance `tokio::signal::ctrl_c().await` */ };
+/// chat_server::serve(listener, Config::check(&options)?, shutdown).await?;
+/// # Ok(()) }
+/// ```
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: Config,
     shutdown: impl Future<Output = ()>,
+) -> Result<(), ConfigError> {
+    serve_and_tell(listeners.into(), config, shutdown, |_| {}).await
+}
+
+/// What a server that is being served comes to; for who supervises it.
+pub enum Stage<'a> {
+    /// It is open and serves from now on.
+    Serving(&'a Arc<App>),
+    /// It ends.
+    Stopping,
+}
+
+/// The same, and tells `tell` what it comes to. That must not take long.
+///
+/// # Errors
+/// When something configured cannot be used.
+pub async fn serve_and_tell(
+    listeners: Listeners,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    tell: impl Fn(Stage<'_>),
 ) -> Result<(), ConfigError> {
     let mut shutdown = std::pin::pin!(shutdown);
     let chat = tokio::select! {
         chat = app(config) => chat?,
         () = shutdown.as_mut() => {
+            tell(Stage::Stopping);
             tracing::info!("stopped before the start was done");
             return Ok(());
         }
-        () = starting::answer(&listener) => return Ok(()),
+        () = starting::answer(&listeners) => return Ok(()),
     };
-    let address = listener.local_addr().ok();
-    if let Some(address) = address {
+    for address in listeners.places() {
         tracing::info!(%address, "listening");
     }
+    let address = listeners.tcp_addresses().next();
     for line in summary::lines(&chat.app.config, address, chat.app.opened) {
         tracing::info!("{line}");
     }
+    if chat.app.config.trust_proxy > 0 {
+        warn_of_ways_past_the_proxy(&listeners);
+    }
     let stop = CancellationToken::new();
-    let serving = transport::serve_connections(listener, chat.router(), &chat.app.config, stop.clone());
+    let serving = transport::serve_connections(listeners, chat.router(), &chat.app.config, stop.clone());
     let serving = tokio::spawn(serving);
+    tell(Stage::Serving(&chat.app));
     shutdown.await;
+    tell(Stage::Stopping);
     tracing::info!(connections = chat.app.sessions.len(), "shutting down");
     chat.app.start_draining();
     stop.cancel();
@@ -121,10 +166,42 @@ pub async fn serve(
     Ok(())
 }
 
+/// Whoever reaches this server by another way than its proxy can claim to have any address.
+fn warn_of_ways_past_the_proxy(listeners: &Listeners) {
+    if let Some(address) =
+        listeners.tcp_addresses().find(|address| address.ip().to_canonical().is_unspecified())
+    {
+        tracing::warn!(
+            %address,
+            remedy = "set CHAT_HOST=127.0.0.1 if the proxy is on this machine; otherwise let nobody else reach this port",
+            "CHAT_TRUST_PROXY is set and the server listens on all addresses: who comes past the proxy can claim any address"
+        );
+    }
+}
+
 /// Opens everything for mounting in an axum app. Call [`Mounted::close`] at the end.
 ///
 /// # Errors
 /// When something configured cannot be used.
+///
+/// # Example
+/// ```
+/// use axum::routing::get;
+/// use chat_server::config::{Config, Options};
+/// use clap::Parser;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().join("data");
+/// # let data = data.to_str().unwrap();
+/// let options = Options::parse_from(["my-app", "--store", "memory:", "--data-dir", data]);
+/// let chat = chat_server::app(Config::check(&options)?).await?;
+/// let router = axum::Router::new().route("/hello", get(|| async { "hello" })).merge(chat.router());
+/// // Serve it: `axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())`.
+/// # drop(router);
+/// chat.close().await;
+/// # Ok(()) }
+/// ```
 pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
     Ok(Mounted::new(App::open(config).await?))
 }

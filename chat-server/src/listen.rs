@@ -1,14 +1,89 @@
-//! The socket that the server listens on.
+//! The sockets that the server listens on: those that it was started with, or one of its own.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixListener;
 
+use chat_server::config::ConfigError;
+use chat_server::listeners::Listeners;
+use listenfd::ListenFd;
 use rustix::io::Errno;
-use rustix::net::sockopt::set_ipv6_v6only;
+use rustix::net::sockopt::{set_ipv6_v6only, socket_acceptconn};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::either::Either;
 
 /// How many may wait to be accepted: after a restart everybody comes back at once.
 const BACKLOG: u32 = 4096;
+
+/// The sockets that a service manager has opened for this process (`LISTEN_FDS`, see sd_listen_fds(3)), of TCP or Unix ones.
+/// They outlive it, so whoever knocks while it is restarted waits. Their names (`LISTEN_FDNAMES`) are shown in errors and
+/// mean nothing else.
+pub(crate) struct Inherited {
+    sockets: ListenFd,
+    names: Vec<String>,
+}
+
+impl Inherited {
+    /// Takes what the environment says.
+    pub(crate) fn take() -> Self {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let names = names.split(':').map(|name| name.chars().filter(|c| c.is_ascii_graphic()).collect());
+        Self { names: names.collect(), sockets: ListenFd::from_env() }
+    }
+
+    /// All of them, or none when there are none. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Names the one that cannot be used.
+    pub(crate) fn into_listeners(mut self) -> Result<Listeners, ConfigError> {
+        let mut listeners = Listeners::default();
+        for n in 0..self.sockets.len() {
+            let socket = take(&mut self.sockets, n);
+            let added = socket.and_then(|socket| listening(listeners, socket));
+            listeners = added.map_err(|problem| {
+                let name = self.names.get(n).filter(|name| !name.is_empty());
+                let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+                let problem = format!("socket {} of {}{name} {problem}", n + 1, self.sockets.len());
+                ConfigError::Variable { variable: "LISTEN_FDS", problem }
+            })?;
+        }
+        Ok(listeners)
+    }
+}
+
+fn take(sockets: &mut ListenFd, n: usize) -> Result<Either<std::net::TcpListener, UnixListener>, String> {
+    if let Ok(Some(listener)) = sockets.take_tcp_listener(n) {
+        return Ok(Either::Left(listener));
+    }
+    match sockets.take_unix_listener(n) {
+        Ok(Some(listener)) => Ok(Either::Right(listener)),
+        _ => Err("is neither a TCP socket nor a Unix stream socket".to_owned()),
+    }
+}
+
+fn listening(
+    listeners: Listeners,
+    socket: Either<std::net::TcpListener, UnixListener>,
+) -> Result<Listeners, String> {
+    let unusable = |error: io::Error| format!("cannot be used: {error}");
+    let is_listening = match &socket {
+        Either::Left(socket) => socket_acceptconn(socket),
+        Either::Right(socket) => socket_acceptconn(socket),
+    };
+    if !is_listening.map_err(|error| unusable(error.into()))? {
+        return Err("does not listen: with systemd, it must be Accept=no".to_owned());
+    }
+    match socket {
+        Either::Left(socket) => {
+            socket.set_nonblocking(true).map_err(unusable)?;
+            Ok(listeners.with_tcp(TcpListener::from_std(socket).map_err(unusable)?))
+        }
+        Either::Right(socket) => {
+            socket.set_nonblocking(true).map_err(unusable)?;
+            Ok(listeners.with_unix(tokio::net::UnixListener::from_std(socket).map_err(unusable)?))
+        }
+    }
+}
 
 /// Listens on an address, or, if there is none, on all of this machine: of IPv6 and IPv4, as Node does, because `localhost` is
 /// `::1` to some clients and `127.0.0.1` to others; where there is no IPv6, of IPv4.

@@ -4,17 +4,18 @@ mod commands;
 mod dotenv;
 mod hangup;
 mod listen;
+mod supervisor;
 
 use std::time::Duration;
 
 use chat_server::config::{Config, ConfigError, Options};
 use chat_server::logging::LogFilter;
 use clap::Parser;
-use listenfd::ListenFd;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::hangup::Hangup;
+use self::listen::Inherited;
+use self::supervisor::Supervisor;
 
 /// How long what is still under way in other threads is waited for at the end.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -70,6 +71,9 @@ fn serve(
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     dotenv.log();
+    // Before there are other threads, since it takes variables out of the environment.
+    let inherited = Inherited::take();
+    let supervisor = Supervisor::find();
     // One core is left to the store's writer and the kernel: fewer threads pass less work to and fro.
     let spare = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let threads = options.threads.unwrap_or_else(spare);
@@ -86,30 +90,29 @@ fn serve(
         // Before anything that takes time, so that both are obeyed from now on.
         let mut terminate = signal(SignalKind::terminate())?;
         let hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(Hangup::new(options, dotenv, log).obey(hangup));
+        let starting = supervisor.begin();
+        let reading_again = Hangup::new(options, dotenv, log);
+        let certificates = reading_again.certificates();
+        tokio::spawn(reading_again.obey(hangup, supervisor.clone()));
         let config = Config::check(options)?;
-        let listener = listen(options)?;
+        if let Some(read) = config.cluster.redis.as_ref().and_then(|redis| redis.certificates.clone()) {
+            let _ = certificates.set(read);
+        }
+        let listeners = match inherited.into_listeners()? {
+            listeners if !listeners.is_empty() => listeners,
+            _ => listen::on(options.host, options.port)?.into(),
+        };
         let shutdown = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = tokio::signal::ctrl_c() => {}
             }
         };
-        chat_server::serve(listener, config, shutdown).await?;
+        chat_server::serve_and_tell(listeners, config, shutdown, |stage| starting.tell(&stage)).await?;
         Ok(())
     });
     // A start that was broken off may still be bringing a database up to date, in one transaction, which is taken back.
     runtime.shutdown_timeout(LAST_PATIENCE);
+    supervisor.finish();
     served
-}
-
-/// The socket that systemd has opened, if it has (`LISTEN_FDS`, see sd_listen_fds(3)), or a new one. One that outlives
-/// this process keeps those who knock while it is restarted.
-fn listen(options: &Options) -> Result<TcpListener, Box<dyn std::error::Error>> {
-    let inherited = ListenFd::from_env().take_tcp_listener(0);
-    if let Some(listener) = inherited.map_err(|error| format!("LISTEN_FDS: {error}"))? {
-        listener.set_nonblocking(true)?;
-        return Ok(TcpListener::from_std(listener)?);
-    }
-    Ok(listen::on(options.host, options.port)?)
 }

@@ -135,7 +135,7 @@ impl Held {
             Owner::User(user) => user.to_string(),
             Owner::Address(address) => address.to_string(),
         };
-        tracing::warn!(who, bytes, "the memory limit is reached: who holds the most is cut");
+        chat_core::log_throttled!(warn, who, bytes, "the memory limit is reached: who holds the most is cut");
         Some(owner)
     }
 

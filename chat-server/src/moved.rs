@@ -28,7 +28,7 @@ pub fn mark(database: &Path, at: Timestamp) -> io::Result<()> {
 }
 
 /// What is noted about a file, if its content was moved.
-pub(crate) fn noted(database: &Path) -> Option<String> {
+pub fn noted(database: &Path) -> Option<String> {
     let mut noted = String::new();
     let read = File::open(mark_of(database)).map(|file| file.take(MAX_BYTES).read_to_string(&mut noted));
     match read {

@@ -1,10 +1,12 @@
 //! What the server depends on and is away: one line of the log when it goes, one when it is back, and a reminder now and
-//! then with how often it was missed, however many requests fail meanwhile.
+//! then with how often it was missed, however many requests fail meanwhile. What comes and goes all the time is said a few
+//! times in a minute only, with how often it went unsaid.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use chat_core::throttle::Throttle;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -44,6 +46,8 @@ impl Part {
 pub struct Outages {
     /// A bit for each part, so that what works takes no lock.
     away: AtomicU8,
+    /// For each part, how often it may be said that it goes.
+    lines: [Throttle; PARTS.len()],
     known: Mutex<[Option<Outage>; PARTS.len()]>,
 }
 
@@ -51,6 +55,8 @@ struct Outage {
     since: Instant,
     failures: u64,
     said_at: Instant,
+    /// That it goes on was written to the log, so it is written that it is over.
+    is_said: bool,
     reason: String,
 }
 
@@ -60,8 +66,18 @@ impl Outages {
         let (reason, now) = (reason.to_string(), Instant::now());
         let mut known = self.known.lock();
         let Some(outage) = &mut known[part as usize] else {
-            tracing::error!(part = part.name(), reason, "something the server depends on is away");
-            known[part as usize] = Some(Outage { since: now, failures: 1, said_at: now, reason });
+            let permit = self.lines[part as usize].permit_at(now.into_std());
+            if let Some(left_out) = permit {
+                let repeated = (left_out > 0).then_some(left_out);
+                tracing::error!(
+                    part = part.name(),
+                    reason,
+                    repeated,
+                    "something the server depends on is away"
+                );
+            }
+            let is_said = permit.is_some();
+            known[part as usize] = Some(Outage { since: now, failures: 1, said_at: now, is_said, reason });
             self.away.fetch_or(part.bit(), Ordering::Relaxed);
             return;
         };
@@ -69,6 +85,7 @@ impl Outages {
         outage.reason = reason;
         if now - outage.said_at >= REMIND_EVERY {
             outage.said_at = now;
+            outage.is_said = true;
             let (failures, seconds) = (outage.failures, (now - outage.since).as_secs());
             tracing::error!(
                 part = part.name(),
@@ -89,7 +106,9 @@ impl Outages {
         let Some(outage) = known[part as usize].take() else { return };
         self.away.fetch_and(!part.bit(), Ordering::Relaxed);
         let seconds = outage.since.elapsed().as_secs();
-        tracing::warn!(part = part.name(), failures = outage.failures, seconds, "it is back");
+        if outage.is_said {
+            tracing::warn!(part = part.name(), failures = outage.failures, seconds, "it is back");
+        }
     }
 
     /// Whether it is away.
@@ -128,5 +147,24 @@ mod tests {
         tokio::time::advance(REMIND_EVERY).await;
         outages.failed(Part::Mail, &"refused again");
         assert_eq!(outages.known.lock()[2].as_ref().map(|outage| outage.said_at), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_and_goes_is_not_said_each_time() {
+        let outages = Outages::default();
+        let is_said = |outages: &Outages| outages.known.lock()[0].as_ref().map(|outage| outage.is_said);
+        let mut said = 0;
+        for _ in 0..1_000 {
+            outages.failed(Part::Store, &"a time-out");
+            said += u32::from(is_said(&outages) == Some(true));
+            outages.worked(Part::Store);
+        }
+        assert_eq!(said, chat_core::throttle::BURST);
+        // One that goes on is said in the end, however much was said before.
+        outages.failed(Part::Store, &"a time-out");
+        assert_eq!(is_said(&outages), Some(false));
+        tokio::time::advance(REMIND_EVERY).await;
+        outages.failed(Part::Store, &"a time-out");
+        assert_eq!(is_said(&outages), Some(true));
     }
 }

@@ -85,6 +85,8 @@ pub struct Session {
     pub token: Fingerprint,
     /// What it is remembered by; see [`recovery`].
     pub(crate) key: Fingerprint,
+    /// Which log its positions are of.
+    pub(crate) log_number: u64,
     /// What its client has certainly been told.
     pub(crate) receipt: Arc<Receipt>,
     /// Where it was opened from.
@@ -228,6 +230,7 @@ impl Session {
             dialect,
             token: caller.identity.fingerprint,
             key: start.key,
+            log_number: start.log_number,
             receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
@@ -464,7 +467,9 @@ impl Session {
     }
 
     fn panicked(self: &Arc<Self>) {
-        tracing::error!(user.id = %self.user, dialect = self.dialect.name, "handling an event panicked");
+        chat_core::log_throttled!(
+            error, user.id = %self.user, dialect = self.dialect.name, "handling an event panicked"
+        );
         {
             let mut inbox = self.inbox.lock();
             inbox.closed = true;

@@ -1,6 +1,6 @@
 //! Every connection of this node, by person. Deliveries are made from here, connection by connection, and not through
 //! socketioxide's rooms: a broadcast to a room does not tell *whose* queue was full, and a change that is lost for one
-//! connection must be noticed (see [`Session::announce`]).
+//! connection must be noticed (see `Session::announce`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};

@@ -12,8 +12,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+
+use crate::listeners::Listeners;
 
 /// Starts are quick as a rule. Then those who knock wait for a moment, which is better for them than to be sent away.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,13 +26,13 @@ const CONNECTION: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 256;
 
 /// Answers whoever comes, until it is dropped. What was begun then is still finished.
-pub(crate) async fn answer(listener: &TcpListener) {
+pub(crate) async fn answer(listeners: &Listeners) {
     tokio::time::sleep(PATIENCE).await;
     tracing::info!("the start takes a while; /readyz says \"starting\" until it is done");
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, _)) = listeners.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -65,7 +66,7 @@ fn said(status: StatusCode, body: &Value) -> Response {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -73,6 +74,7 @@ mod tests {
     async fn who_asks_during_a_long_start_is_told_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listeners = Listeners::from(listener);
         let ask = async |path: &str| {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -90,7 +92,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = answer(&listener) => unreachable!("it is dropped"),
+            () = answer(&listeners) => unreachable!("it is dropped"),
             () = asking => {}
         }
     }

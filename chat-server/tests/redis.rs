@@ -2,12 +2,15 @@
 //! `REDIS_SERVER_BIN`; `./test` installs it.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chat_server::cluster::{Bus, Heard, RedisBus, RedisConfig, SharedCounters};
+use chat_server::cluster::{
+    Bus, CertificateFiles, Certificates, Heard, RedisBus, RedisConfig, SharedCounters,
+};
 use chat_server::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -31,7 +34,7 @@ impl Server {
     }
 
     fn config(&self) -> RedisConfig {
-        RedisConfig { url: Secret::new(format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)) }
+        RedisConfig::at(Secret::new(format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)))
     }
 
     fn kill(&mut self) {
@@ -260,7 +263,7 @@ const TLS_URL: &str = "REDIS_TLS_TEST_URL";
 #[ignore = "needs a redis-server in REDIS_SERVER_BIN: ./test installs one"]
 async fn a_server_behind_tls_is_used_when_its_certificate_is_good() {
     if let Ok(url) = std::env::var(TLS_URL) {
-        let mut node = Node::at(&RedisConfig { url: Secret::new(url) }, "s");
+        let mut node = Node::at(&RedisConfig::at(Secret::new(url)), "s");
         node.hears_up().await;
         node.says("over TLS").await;
         node.hears("over TLS").await;
@@ -281,7 +284,7 @@ async fn a_server_behind_tls_is_used_when_its_certificate_is_good() {
     let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let server = Server { process: process.expect("REDIS_SERVER_BIN must start"), port, folder };
 
-    // The certificates that are trusted are read once in a process, from where its environment says.
+    // Whom the system trusts is read from where the environment says, and that of this process is not to be changed.
     let url = format!("rediss://:{PASSWORD}@127.0.0.1:{port}");
     let mut child = Command::new(std::env::current_exe().expect("this program"));
     child.args(["a_server_behind_tls_is_used_when_its_certificate_is_good", "--exact", "--ignored"]);
@@ -293,6 +296,108 @@ async fn a_server_behind_tls_is_used_when_its_certificate_is_good() {
     // The same driver, where nobody vouches for the certificate.
     let stranger = redis::Client::open(url).expect("the address is good");
     assert!(stranger.get_multiplexed_async_connection().await.is_err());
+}
+
+/// Redis with TLS, which wants to know who its clients are. Its own certificate vouches for itself, and so does theirs.
+struct TlsServer {
+    server: Server,
+    port: u16,
+}
+
+impl TlsServer {
+    /// Makes certificates and starts a server that has them.
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = free.expect("there is a free port").port();
+        make_certificates(&folder);
+        let process = run_tls(port, &folder);
+        Self { server: Server { process, port, folder }, port }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.server.folder.path().join(name)
+    }
+
+    /// All certificates are renewed, and the server is restarted.
+    fn renew(&mut self) {
+        make_certificates(&self.server.folder);
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        self.server.kill();
+        self.server.process = run_tls(self.port, &self.server.folder);
+    }
+}
+
+fn make_certificates(folder: &TempDir) {
+    for name in ["server", "client"] {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let path = |ending: &str| folder.path().join(format!("{name}.{ending}"));
+        std::fs::write(path("pem"), made.cert.pem()).expect("it can be written");
+        std::fs::write(path("key"), made.signing_key.serialize_pem()).expect("it can be written");
+    }
+}
+
+fn run_tls(port: u16, folder: &TempDir) -> Child {
+    let mut command = Command::new(program());
+    command.args(["--bind", "127.0.0.1", "--port", "0", "--tls-port", &port.to_string(), "--save", ""]);
+    for (option, name) in [
+        ("--tls-cert-file", "server.pem"),
+        ("--tls-key-file", "server.key"),
+        ("--tls-ca-cert-file", "client.pem"),
+    ] {
+        command.arg(option).arg(folder.path().join(name));
+    }
+    command.args(["--tls-auth-clients", "yes", "--requirepass", PASSWORD, "--dir"]).arg(folder.path());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("REDIS_SERVER_BIN must start")
+}
+
+/// The files are read at the start and when that is asked for: connections that are made then use the new ones. A file that
+/// cannot be used leaves everything as it was.
+#[tokio::test]
+#[ignore = "needs a redis-server in REDIS_SERVER_BIN: ./test installs one"]
+async fn certificates_are_renewed_while_the_bus_runs() {
+    let mut redis = TlsServer::start();
+    // Copies, so that what the server has is not what the node has.
+    let own = |name: &str| redis.path(&format!("node-{name}"));
+    let (ca, cert, key) = (own("ca.pem"), own("cert.pem"), own("key.pem"));
+    let take = |redis: &TlsServer| {
+        for (from, to) in [("server.pem", &ca), ("client.pem", &cert), ("client.key", &key)] {
+            std::fs::copy(redis.path(from), to).expect("it can be copied");
+        }
+    };
+    take(&redis);
+    let files = CertificateFiles { ca: Some(ca.clone()), client: Some((cert.clone(), key.clone())) };
+    let certificates = Arc::new(Certificates::read(files).expect("they are good"));
+    let url = Secret::new(format!("rediss://:{PASSWORD}@127.0.0.1:{}", redis.port));
+    let with = |certificates| RedisConfig { url: url.clone(), certificates };
+    let mut node = Node::at(&with(Some(certificates.clone())), "s");
+    node.hears_up().await;
+    node.says("by the first ones").await;
+    node.hears("by the first ones").await;
+
+    // Half of a file: what was read before is used, also for a new connection.
+    std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\n").expect("it can be written");
+    let refused = certificates.read_again().expect_err("it is no certificate").to_string();
+    assert!(refused.starts_with("CHAT_REDIS_CA: "), "{refused}");
+    redis.restart();
+    node.hears_down().await;
+    node.hears_up().await;
+    node.says("still by the first ones").await;
+    node.hears("still by the first ones").await;
+
+    // All of them are renewed. Who has the old ones does not get in.
+    redis.renew();
+    node.hears_down().await;
+    take(&redis);
+    certificates.read_again().expect("they are good");
+    node.hears_up().await;
+    node.says("by the new ones").await;
+    node.hears("by the new ones").await;
+    let nobody = redis::Client::open(url.expose()).expect("the address is good");
+    assert!(nobody.get_multiplexed_async_connection().await.is_err(), "nobody vouches for the server there");
 }
 
 #[tokio::test]

@@ -383,6 +383,33 @@ test('a folder that was put back as a whole is made known by restore --by-hand',
   assert.equal(page.recovered, false);
 });
 
+test('a backup that is put back where a database was moved away is served', async () => {
+  const family = await FAMILIES.push(server);
+  const kept = some(2);
+  await sayAll(family, kept);
+  await backup();
+  await server.stop();
+  const mark = path.join(server.dataDir, 'chat.db.moved');
+  writeFileSync(mark, 'moved to MongoDB at 2026-11-28T00:00:00.000Z\n');
+  const refusedToServe = await server.run();
+  assert.equal(refusedToServe.code, 2, 'as it is, it is not served');
+  const said = await restored(place());
+  assert.match(said, /moved to MongoDB at 2026-11-28T00:00:00\.000Z.*written there since is not in/);
+  assert.ok(!existsSync(mark));
+  const aside = below(server.dataDir).filter((file) => /^chat\.db\.before-restore-\w+\.moved$/.test(file));
+  assert.equal(aside.length, 1, 'what was put aside is still known to have been moved');
+  await server.launch();
+  assert.deepEqual(await family.history(), kept);
+
+  // By hand, it is the operator who has put the file there.
+  await server.stop();
+  writeFileSync(mark, 'moved to MongoDB at 2026-11-28T00:00:00.000Z\n');
+  assert.match(await restored('--by-hand'), /moved to MongoDB at/);
+  assert.ok(!existsSync(mark));
+  await server.launch();
+  assert.deepEqual(await family.history(), kept);
+});
+
 test('sync: positions from before a restore are a reset, those from after it are followed', async () => {
   const [anna, bert] = [await push.signup(server, 'anna'), await push.signup(server, 'bert')];
   const sync = async (since) => {

@@ -78,7 +78,7 @@ async function check(what, trouble, expectations = {}) {
   const counts = await account(people);
   rows.push({ what, ...counts, 'sending again after (ms)': Math.round(recovery) });
   console.log(what, JSON.stringify(rows.at(-1)));
-  assert.ok(counts.acknowledged > 500, 'there was a load');
+  assert.ok(counts.acknowledged > 100, 'there was a load');
   assert.equal(counts.lost, 0);
   assert.equal(counts.doubled, 0);
   assert.equal(counts.disordered, 0);

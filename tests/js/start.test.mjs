@@ -195,6 +195,43 @@ test('SIGHUP has the level of the log read again from .env, and never ends the s
   await flagged.stop();
 });
 
+/** A certificate that vouches for itself. */
+const AUTHORITY = `-----BEGIN CERTIFICATE-----
+MIIBgDCCASegAwIBAgIUIeh2VhwP46v5bF+JlPTdPsYI0kQwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKcmVkaXMudGVzdDAgFw0yNjExMjgxMzA0MjZaGA8yMTI2MTEw
+NDEzMDQyNlowFTETMBEGA1UEAwwKcmVkaXMudGVzdDBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABDHaCItEZVm/zMxjCPvGO5+VobaBgCsIOA4N//YTFCPHEbeMk8G8
+IUr5Grr6m15BvsdnXTmaiJ56L6HO8KE62CujUzBRMB0GA1UdDgQWBBRhNz9aHp7O
+zjXxzHt1GOabYMl6njAfBgNVHSMEGDAWgBRhNz9aHp7OzjXxzHt1GOabYMl6njAP
+BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCICTUZeFU7A2HJ17axYIF
+HH/ePZVwN/DHV4qbCq5J8J69AiB8hEvjMxBxSGlH4eZzpR6bnetToZFTDxCHgHrO
+ovnztw==
+-----END CERTIFICATE-----
+`;
+
+test('SIGHUP has the certificates for Redis read again, and bad ones leave the old ones in force', async () => {
+  const folder = newFolder();
+  const ca = path.join(folder, 'ca.pem');
+  writeFileSync(ca, AUTHORITY);
+  const settings = { REDIS_URL: 'rediss://127.0.0.1:1', CHAT_REDIS_CA: ca, CHAT_LOG: 'info' };
+  const server = await (await start(folder, settings)).listens();
+  const hangup = async (said) => {
+    server.log = '';
+    server.child.kill('SIGHUP');
+    await until(() => said.test(server.log), `${said}`);
+  };
+  await hangup(/certificates for Redis were read again/);
+  for (const spoil of [() => writeFileSync(ca, AUTHORITY.slice(0, 200)), () => rmSync(ca)]) {
+    spoil();
+    await hangup(/WARN.*certificates for Redis stay as they are.*CHAT_REDIS_CA/);
+  }
+  writeFileSync(ca, AUTHORITY);
+  await hangup(/certificates for Redis were read again/);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  rmSync(ca);
+  assert.match(await refused(folder, settings), /CHAT_REDIS_CA: the file cannot be read/);
+});
+
 test('what was moved to MongoDB is not served from the old file again', async () => {
   const mongo = await startMongo();
   try {

@@ -53,3 +53,8 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     })
     .await;
 }
+
+/// The code in the documents is tested as the examples of this.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+pub struct DocumentedExamples;

@@ -53,6 +53,10 @@ impl Newest {
         Ok(up_to.map(|(_, (id, _))| *id).collect())
     }
 
+    pub(super) fn forget_all(&self) {
+        self.0.clear();
+    }
+
     /// Something was said here.
     pub(super) fn said(&self, conversation: ConversationId, (seq, id, sender): (Seq, MessageId, UserId)) {
         let Some(kept) = self.0.peek(&conversation) else {

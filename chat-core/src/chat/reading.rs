@@ -10,6 +10,7 @@ use crate::event::{Delivery, Event};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, Position, Seq};
 use crate::policy;
+use crate::store::UnreadCount;
 
 impl Chat {
     pub(super) async fn mark_read(
@@ -62,8 +63,24 @@ impl Chat {
     }
 
     pub(super) async fn unread(&self, actor: UserId, limit: usize) -> Result<Vec<Unread>, Error> {
-        let mut unread = Vec::new();
-        for count in self.store.unread(actor, limit).await? {
+        let mut wanted = limit;
+        loop {
+            let counts = self.store.unread(actor, wanted).await?;
+            let mut unread = self.readable(actor, &counts).await?;
+            if counts.len() < wanted || unread.len() >= limit {
+                unread.truncate(limit);
+                return Ok(unread);
+            }
+            // Those of which nothing can be shown take nobody's place.
+            let left_out = counts.len() - unread.len();
+            wanted = limit.saturating_add(2 * left_out);
+        }
+    }
+
+    /// Those of these conversations that can be read, with how much of them is unread.
+    async fn readable(&self, actor: UserId, counts: &[UnreadCount]) -> Result<Vec<Unread>, Error> {
+        let (mut unread, mut looked_at) = (Vec::new(), 0);
+        for count in counts {
             let id = count.conversation;
             let found = async {
                 let conversation = self.directory.conversation(id).await?;
@@ -72,12 +89,16 @@ impl Chat {
             };
             let found = damage::sound(&*self.store, found.await, "conversations", &id)?;
             let Some((conversation, other)) = found else { continue };
+            let shown = self.shown_of(count, actor, &conversation, &mut looked_at).await?;
+            if shown == 0 {
+                continue;
+            }
             unread.push(Unread {
                 conversation,
                 other,
                 last_seq: count.last_seq,
                 read_seq: count.read_seq,
-                unread: count.unread,
+                unread: shown,
             });
         }
         Ok(unread)

@@ -135,8 +135,10 @@ impl Chat {
                 Ok(Brought::Stuck) => complete = false,
                 Ok(Brought::Spent) => return Ok(false),
                 // Something is in the way of storing, which need not be in the way of finding what is there.
-                Err(Error::Store(error @ StoreError::Unavailable(_))) => {
-                    tracing::warn!(%error, "the index for searches could not be brought up to date");
+                Err(Error::Store(error @ (StoreError::Unavailable(_) | StoreError::Full(_)))) => {
+                    crate::log_throttled!(
+                        warn, %error, "the index for searches could not be brought up to date"
+                    );
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
@@ -224,7 +226,7 @@ impl Chat {
     /// terms, since it cannot be shown, and must not be in the way of what follows.
     async fn terms(&self, message: &StoredMessage) -> Option<(Terms, usize)> {
         let unreadable = |error: &dyn std::fmt::Display| {
-            tracing::warn!(message.id = %message.id, %error, "a message cannot be searched");
+            crate::log_throttled!(warn, message.id = %message.id, %error, "a message cannot be searched");
         };
         let is_file = message.file_name.is_some();
         let decoded = self.decode_body(&message.body, is_file, MAX_DECODED_BYTES).await;

@@ -67,12 +67,27 @@ impl Chat {
         Ok(Some((deliveries, read_to)))
     }
 
-    /// The epoch of the log. It is read once: whoever renews it stops the servers first.
+    /// The epoch of the log. It is read once: whoever renews it stops the servers first, or is noticed; see
+    /// [`Self::begin_epoch`].
     ///
     /// # Errors
     /// When the store fails.
     pub async fn epoch(&self) -> Result<Epoch, StoreError> {
-        self.epoch.get_or_try_init(|| self.store.epoch()).await.copied()
+        if let Some(known) = *self.epoch.lock() {
+            return Ok(known);
+        }
+        let read = self.store.epoch().await?;
+        // Another one may have begun meanwhile.
+        Ok(*self.epoch.lock().get_or_insert(read))
+    }
+
+    /// The store has another log from now on, since somebody has put a backup in its place: forgets all that was remembered of
+    /// the one before.
+    pub fn begin_epoch(&self, epoch: Epoch) {
+        *self.epoch.lock() = Some(epoch);
+        self.directory.forget_all();
+        self.newest.forget_all();
+        self.unreadable.forget_all();
     }
 
     /// What is told of the log after `since`: see [`Command::Sync`](crate::command::Command::Sync).

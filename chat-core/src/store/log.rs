@@ -68,6 +68,11 @@ pub trait ChangeLog: Send + Sync {
     /// those who have put back a backup, before anybody is served.
     async fn renew_epoch(&self) -> Result<Epoch, StoreError>;
 
+    /// Whether several nodes can use it at once. Then they learn of each other by [`Self::meet_nodes`].
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Notes what a node tells the others of itself, or that it is still there, and answers what all others have noted in the
     /// last [`NODE_LEASE`]. A store that only one node can use has nobody to tell of.
     async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {

@@ -35,6 +35,8 @@ mod apply;
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 mod copy;
+// Only drivers that keep something outlive what damages it.
+#[cfg_attr(not(any(feature = "sqlite", feature = "mongodb")), allow(dead_code))]
 pub mod inspect;
 mod log;
 pub mod memory;
@@ -66,7 +68,34 @@ pub use write::{AddMember, RemoveMember, RoomChange, SetRole, Write, WriteStore,
 
 pub use crate::change::Change;
 
-/// A complete store.
+/// A complete store. How to write one: see the [module](self).
+///
+/// # Example
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use std::sync::Arc;
+///
+/// use chat_core::prelude::*;
+/// use chat_core::store::SqliteStore;
+/// use chat_core::store::sqlite::SqliteOptions;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("chat.db");
+/// let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteOptions::default())?);
+/// let chat = Chat::new(store);
+/// chat.register(Registration::named("ann", PasswordHash::new("$2b$…"))).await?;
+/// chat.store().close().await?;
+/// drop(chat); // it holds the file
+///
+/// // Whatever was acknowledged is there when it is opened again.
+/// let chat = Chat::new(Arc::new(SqliteStore::open(&path, SqliteOptions::default())?));
+/// assert!(chat.find_user(&UserKey::Username("ann".into())).await?.is_some());
+/// # chat.store().close().await?;
+/// # Ok(()) }
+/// # main().unwrap();
+/// # }
+/// ```
 pub trait Store: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog {}
 
 impl<T: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog> Store for T {}
@@ -77,6 +106,10 @@ pub enum StoreError {
     /// It cannot be reached or cannot write at the moment; trying again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// There is no room for what is to be written: the disk is full, or a quota is used up. Reading may go on. Trying again
+    /// helps once somebody has made room.
+    #[error("there is no room: {0}")]
+    Full(String),
     /// A record is not what was written.
     #[error("corrupt {what} {id}")]
     Corrupt {

@@ -65,12 +65,12 @@ pub struct UnreadCount {
     pub last_seq: Seq,
     /// How far it is read.
     pub read_seq: Seq,
-    /// How many messages are unread, from 1 to [`UNREAD_MOST`].
+    /// How many messages are unread, from 1 to [`UNREAD_MOST`]. Records that are not what was written do not count.
     pub unread: u32,
 }
 
 /// After which seq messages are counted, given the mark and the last message.
-pub(super) fn counted_after(read: Seq, last: Seq) -> Seq {
+pub(crate) fn counted_after(read: Seq, last: Seq) -> Seq {
     read.max(Seq(last.0.saturating_sub(UNREAD_LOOKED_AT)))
 }
 

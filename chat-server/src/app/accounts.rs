@@ -152,7 +152,9 @@ impl App {
         if let (Some(old), Some(new)) = (hash, verified.renewed) {
             // The old one is as good, so this may fail.
             if let Err(error) = self.chat.renew_password_hash(user.id, &old, new).await {
-                tracing::warn!(user.id = %user.id, %error, "a password's hash could not be renewed");
+                chat_core::log_throttled!(
+                    warn, user.id = %user.id, %error, "a password's hash could not be renewed"
+                );
             }
         }
         Ok(LogIn::Welcome(user))

@@ -107,7 +107,9 @@ impl App {
         let named = self.named_by_messages(&messages).await?;
         for entry in messages {
             let is_named = named.as_ref().is_none_or(|named| named.contains(&entry.url));
-            tracing::info!(user.id = %entry.owner, kept = is_named, "an image was left undecided");
+            chat_core::log_throttled!(
+                info, user.id = %entry.owner, kept = is_named, "an image was left undecided"
+            );
             let pending = self.images.pending(entry);
             if is_named { pending.keep(None).await } else { pending.discard().await }
         }
@@ -115,7 +117,9 @@ impl App {
             let key = UserKey::Id(entry.owner);
             let picture = self.chat.store().user(&key).await?.map(|user| user.picture.clone());
             let is_named = picture.as_deref() == Some(&*entry.url);
-            tracing::info!(user.id = %entry.owner, kept = is_named, "a profile picture was left undecided");
+            chat_core::log_throttled!(
+                info, user.id = %entry.owner, kept = is_named, "a profile picture was left undecided"
+            );
             let replaced = entry.replaces.clone().filter(|replaced| picture.as_ref() != Some(replaced));
             let pending = self.images.pending(entry);
             if is_named {

@@ -2,7 +2,7 @@
 //!
 //! Like theirs, a hash takes the first 72 bytes of a password and ignores the rest. Hashing takes a large part of a
 //! second of a core on purpose, so it never runs on the threads that serve connections. One core is left free of it, and
-//! the turns are shared fairly among the addresses that ask: see [`fair_queue`](super::fair_queue).
+//! the turns are shared fairly among the addresses that ask: see `auth/fair_queue.rs`.
 //!
 //! **Time tells nothing.** Verifying takes as long as the dearest of the hashes that are in use, whether the person
 //! exists, whatever their hash had cost, and also when it is broken: what a cheaper one saves is spent as well.
@@ -17,6 +17,7 @@ pub use super::fair_queue::Busy;
 use super::fair_queue::{FairQueue, QueueLimits, Turn};
 use super::password_rules::NewPassword;
 use crate::http::Address;
+use crate::limits::lower_priority;
 
 /// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back. A school behind one address
 /// logs in within minutes, and the others take turns with it however many wait.
@@ -106,6 +107,7 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, NotHashed> {
     // The turn ends with the work, not with the request: a caller that gives up frees no core.
     let work = tokio::task::spawn_blocking(move || {
+        lower_priority();
         let done = work();
         drop(turn.0);
         done

@@ -3,7 +3,7 @@
 //! The ones we issue carry every claim a family of frontends reads, and the name of the dialect, so that a socket is
 //! given the right dialect without the frontend saying anything. The ones an old backend has signed with the same
 //! secret are good too, whichever of the claims names the user, with or without an expiry, as far as they were made to
-//! log in; see [`claims`](super::claims).
+//! log in; see `auth/claims.rs`.
 //!
 //! **Keys.** One secret signs, any number of old ones verify. Our tokens name their key (`kid`) by a keyed hash of a
 //! fixed text, which says no more of the secret than the signature does; others are tried with every key.

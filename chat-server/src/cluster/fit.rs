@@ -75,7 +75,7 @@ pub(crate) async fn join(store: &dyn Store, config: &Config) -> Result<NodeNote,
     store.meet_nodes(&note).await?;
     for other in others.iter().filter(|other| !is_gone(&note.facts, &other.facts)) {
         for difference in differences(&note.facts, &other.facts) {
-            tracing::warn!("{difference}");
+            tracing::warn!(difference, "two nodes are set differently");
         }
     }
     Ok(note)

@@ -9,7 +9,7 @@
 //!   Best effort, except that revocations are also read from the store every 30 seconds.
 //! - **limits** that count on all nodes together.
 //!
-//! All of it goes over a [`Bus`], best effort, in [notices](notice) that name things by their ids and are [sealed](seal)
+//! All of it goes over a [`Bus`], best effort, in notices (`notice.rs`) that name things by their ids and are sealed (`seal.rs`)
 //! with a key that only the nodes have. [`RedisBus`] is the
 //! one to use. [`NoBus`] is none: members of a conversation still get every change wherever they are connected, 100 ms
 //! later at most, but are not told who types and who is online elsewhere, limits count per node, and a revoked token
@@ -32,6 +32,7 @@
 //! two clocks are compared for it, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
 
 mod bus;
+mod certificates;
 pub(crate) mod fit;
 mod hear;
 mod notice;
@@ -55,6 +56,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::bus::{Bus, BusError, Heard, NoBus, SharedCounters};
+pub use self::certificates::{CertificateFiles, Certificates};
 pub(crate) use self::notice::NodeId;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::presence::Others;

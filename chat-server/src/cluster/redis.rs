@@ -19,16 +19,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chat_core::throttle::Throttle;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisError, Script, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, PushKind, RedisError, Script, Value,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use super::bus::{Bus, BusError, Heard, SharedCounters};
+use super::certificates::Certificates;
 use super::common_name;
 use super::seal::MAX_ENVELOPE_BYTES;
 use crate::config::ConfigError;
@@ -51,6 +53,15 @@ const MAX_WAITING_BYTES: usize = 4 * MAX_ENVELOPE_BYTES;
 pub struct RedisConfig {
     /// `redis://…`, or `rediss://…` for TLS; with user and password if need be.
     pub url: Secret,
+    /// For TLS; without them the system says who vouches for Redis, and this server does not say who it is.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+impl RedisConfig {
+    /// At this address, with nothing of one's own.
+    pub fn at(url: Secret) -> Self {
+        Self { url, certificates: None }
+    }
 }
 
 // Urls hold passwords.
@@ -67,7 +78,8 @@ pub struct RedisBus {
 }
 
 struct Shared {
-    client: Client,
+    address: ConnectionInfo,
+    certificates: Option<Arc<Certificates>>,
     /// Where this node publishes.
     channel: String,
     /// Where it listens besides.
@@ -122,11 +134,13 @@ impl RedisBus {
         let settings = address.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::open(address.set_redis_settings(settings)).map_err(|_| wrong(form))?;
+        let address = address.set_redis_settings(settings);
+        client(&address, config.certificates.as_deref()).map_err(|_| wrong(form))?;
         let prefix = |secret| format!("chat-server:{}", common_name(secret));
         let channel = |secret| format!("{}:notices", prefix(secret));
         let shared = Shared {
-            client,
+            address,
+            certificates: config.certificates.clone(),
             channel: channel(secret),
             old_channels: old.iter().map(channel).collect(),
             held: Arc::default(),
@@ -225,7 +239,8 @@ impl Shared {
                     Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
                 }
             });
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let client = client(&self.address, self.certificates.as_deref())?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         for channel in std::iter::once(&self.channel).chain(&self.old_channels) {
             connection.subscribe(channel).await?;
         }
@@ -244,14 +259,26 @@ impl Shared {
     }
 }
 
+/// What makes connections, with the certificates as they are now.
+fn client(address: &ConnectionInfo, certificates: Option<&Certificates>) -> Result<Client, RedisError> {
+    match certificates {
+        Some(certificates) => Client::build_with_tls(address.clone(), certificates.current()),
+        None => Client::open(address.clone()),
+    }
+}
+
 /// Keeps a connection for as long as somebody listens.
 async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
     let mut failures = 0_u32;
+    // What was said last, so that one that comes and goes is not said each time, and the last line is true in the end.
+    let (throttle, mut said) = (Throttle::new(), None);
     loop {
         let Some(this) = shared.upgrade() else { return };
         let problem = match this.connect().await {
             Ok((connection, pushes)) => {
-                tracing::info!("Redis is there");
+                if said.replace(true) != Some(true) {
+                    tracing::info!("Redis is there");
+                }
                 failures = 0;
                 *this.connection.lock() = Some(connection.clone());
                 if heard.send(Heard::Up).await.is_err() {
@@ -265,13 +292,13 @@ async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
                 if heard.send(Heard::Down).await.is_err() {
                     return;
                 }
-                Some(problem)
+                problem
             }
-            Err(error) if failures == 0 => Some(error.to_string()),
-            Err(_) => None,
+            Err(error) => error.to_string(),
         };
         drop(this);
-        if let Some(problem) = problem {
+        if said != Some(false) && throttle.permit().is_some() {
+            said = Some(false);
             tracing::warn!(
                 problem,
                 "Redis is away: other nodes are followed by the log alone, and limits count per node"

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::notice::NodeId;
+use crate::announce::LogWatch;
 use crate::app::App;
 
 /// How often the log is looked at while the others are heard.
@@ -26,11 +27,11 @@ const REVOCATIONS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks by itself how far the log goes: bells may be lost.
 pub(super) async fn watch_log(app: Weak<App>) {
-    let mut is_readable = true;
+    let (mut is_readable, mut watch) = (true, LogWatch::default());
     loop {
         let pause = {
             let Some(app) = app.upgrade() else { return };
-            match app.chat.store().last_position().await {
+            match watch.look(&app).await {
                 Ok(last) => {
                     app.announcer.hear(last);
                     is_readable = true;
@@ -38,7 +39,7 @@ pub(super) async fn watch_log(app: Weak<App>) {
                 }
                 Err(error) => {
                     if std::mem::replace(&mut is_readable, false) {
-                        tracing::warn!(%error, "the log cannot be looked at");
+                        chat_core::log_throttled!(warn, %error, "the log cannot be looked at");
                     }
                     LOOK_EVERY_IN_VAIN
                 }
@@ -65,7 +66,12 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
         }
         app.outbox(|outbox| if renews { outbox.say_alive() } else { outbox.flush() });
         for (went, silent) in app.presence.others().expire(Instant::now()) {
-            tracing::warn!(seconds = silent.as_secs(), people = went.len(), "another node is silent");
+            chat_core::log_throttled!(
+                warn,
+                seconds = silent.as_secs(),
+                people = went.len(),
+                "another node is silent"
+            );
             // One of those who are left notes when they were last seen.
             let is_mine = app.presence.others().least().is_none_or(|least| node < least);
             app.presence.others_went(&app, &went, is_mine);

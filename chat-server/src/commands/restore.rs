@@ -16,6 +16,7 @@ use chat_core::clock::{Clock, SystemClock, Timestamp};
 use chat_core::store::StoreError;
 use chat_core::store::sqlite::{self, Lock};
 use chat_server::config::{Options, StoreConfig};
+use chat_server::moved;
 use clap::Args;
 
 use super::backup::manifest::{CLOUDINARY, DATABASE, Database, MEDIA, Manifest, SECRET, TABLES};
@@ -24,9 +25,10 @@ use super::backup::{below, beside, copy, make_folder, sum, sync_folder, sync_fol
 /// What the files end in that are about to take the places of others.
 const STAGED: &str = ".restoring";
 
-/// The files beside a database that belong to it and to no other. The first two hold parts of it.
-const BESIDE: [&str; 5] = ["-wal", "-shm", "-journal", ".reserve", ".reserve-start"];
-const PARTS: usize = 3;
+/// The files beside a database that belong to it and to no other. The first of them keep to it wherever it is put: they hold
+/// parts of it, or note that it was moved to MongoDB.
+const BESIDE: [&str; 6] = ["-wal", "-shm", "-journal", ".moved", ".reserve", ".reserve-start"];
+const PARTS: usize = 4;
 
 /// What is put back.
 #[derive(Args)]
@@ -125,6 +127,11 @@ fn by_hand(store: &StoreConfig) -> Result<(), Box<dyn Error>> {
         StoreConfig::Sqlite { path, .. } => {
             let _lock = Lock::acquire(path)?;
             sqlite::prepare_restored(path)?;
+            // What was put back is to be served, whatever has become of what was here before.
+            if let Some(noted) = noted_as_moved(path) {
+                fs::remove_file(moved::mark_of(path))?;
+                println!("{noted}");
+            }
         }
         StoreConfig::MongoDb { .. } => renew(store)?,
     }
@@ -219,6 +226,7 @@ fn stage(
         notes.extend(put_table(folder, entry, options)?);
     }
     if let Some(path) = database {
+        notes.extend(noted_as_moved(path));
         let entry = manifest.below(DATABASE).next().ok_or("the backup is not whole: it has no database")?;
         let staged = beside(path, STAGED);
         for part in &BESIDE[..PARTS] {
@@ -231,6 +239,14 @@ fn stage(
         fs::File::open(&staged)?.sync_all()?;
     }
     Ok(notes)
+}
+
+/// What the operator has to be told when the content of this database was moved to MongoDB.
+fn noted_as_moved(database: &Path) -> Option<String> {
+    let noted = moved::noted(database)?;
+    Some(format!(
+        "The database that was here was {noted}. What was written there since is not in what was put back, which is served from now on."
+    ))
 }
 
 /// Copies a file, which is still what it was when it was looked at.

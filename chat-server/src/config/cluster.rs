@@ -1,9 +1,10 @@
 //! What nodes hear each other by.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{AuthConfig, ConfigError, Options, wrong};
-use crate::cluster::{Bus, NoBus, RedisBus, RedisConfig};
+use crate::cluster::{Bus, CertificateFiles, Certificates, NoBus, RedisBus, RedisConfig};
 use crate::secret::Secret;
 
 /// See [`Options::bus`].
@@ -31,7 +32,8 @@ pub struct ClusterConfig {
 impl ClusterConfig {
     pub(super) fn check(options: &Options) -> Result<Self, ConfigError> {
         let redis = options.redis_url.clone().filter(|url| !url.is_empty());
-        let redis = redis.map(|url| RedisConfig { url: Secret::new(url) });
+        let certificates = certificates(options, redis.as_deref())?;
+        let redis = redis.map(|url| RedisConfig { url: Secret::new(url), certificates });
         let bus = match options.bus.as_deref() {
             None | Some("") => None,
             Some("none") => Some(BusChoice::None),
@@ -90,6 +92,24 @@ impl ClusterConfig {
     }
 }
 
+/// What a connection to Redis by TLS is made with, as far as anything is set.
+fn certificates(options: &Options, url: Option<&str>) -> Result<Option<Arc<Certificates>>, ConfigError> {
+    let [ca, cert, key] = [&options.redis_ca, &options.redis_cert, &options.redis_key]
+        .map(|file| file.as_deref().filter(|file| !file.is_empty()).map(PathBuf::from));
+    let named = [("CHAT_REDIS_CA", &ca), ("CHAT_REDIS_CERT", &cert), ("CHAT_REDIS_KEY", &key)];
+    let Some((variable, _)) = named.into_iter().find(|(_, file)| file.is_some()) else { return Ok(None) };
+    if !url.is_some_and(|url| url.starts_with("rediss://")) {
+        return Err(wrong(variable, "is of use only with a REDIS_URL that begins with rediss://"));
+    }
+    let client = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err(wrong("CHAT_REDIS_CERT", "needs its key in CHAT_REDIS_KEY")),
+        (None, Some(_)) => return Err(wrong("CHAT_REDIS_KEY", "needs its certificate in CHAT_REDIS_CERT")),
+    };
+    Certificates::read(CertificateFiles { ca, client }).map(|read| Some(Arc::new(read)))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -134,6 +154,28 @@ mod tests {
         assert!(
             !format!("{:?}", checked(None, Some("redis://:hunter2@localhost")).unwrap()).contains("hunter2")
         );
+    }
+
+    #[test]
+    fn certificates_are_for_tls_and_a_key_comes_with_its_certificate() {
+        let checked = |url: Option<&str>, set: &dyn Fn(&mut Options)| {
+            let mut options = Options::parse_from(["chat-server"]);
+            options.redis_url = url.map(str::to_owned);
+            set(&mut options);
+            problem(ClusterConfig::check(&options))
+        };
+        for url in [None, Some("redis://localhost")] {
+            let refused = checked(url, &|options| options.redis_ca = Some("ca.pem".into()));
+            assert!(refused.starts_with("CHAT_REDIS_CA: is of use only with"), "{refused}");
+        }
+        let tls = Some("rediss://localhost");
+        let refused = checked(tls, &|options| options.redis_key = Some("key.pem".into()));
+        assert_eq!(refused, "CHAT_REDIS_KEY: needs its certificate in CHAT_REDIS_CERT");
+        let refused = checked(tls, &|options| options.redis_cert = Some("cert.pem".into()));
+        assert_eq!(refused, "CHAT_REDIS_CERT: needs its key in CHAT_REDIS_KEY");
+        let empty =
+            |options: &mut Options| (options.redis_ca, options.redis_cert) = (Some(String::new()), None);
+        assert_eq!(checked(tls, &empty), "");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every setting there is, with what it may be and why.
 //!
 //! The table is what values are checked by, what unknown names are compared with, and what a test compares with the flags
-//! of the program and the README. A setting without a row fails that test.
+//! of the program and docs/configuration.md. A setting without a row fails that test.
 
 mod given;
 mod kind;
@@ -123,6 +123,9 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_CODEC_TABLES", Kind::Path, "", |_| Vec::new();
 
     "REDIS_URL", Kind::Secret, "", |o| perhaps(&o.redis_url);
+    "CHAT_REDIS_CA", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_ca);
+    "CHAT_REDIS_CERT", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_cert);
+    "CHAT_REDIS_KEY", Kind::Text(is_file_name), "", |o| perhaps(&o.redis_key);
     "CHAT_BUS", Kind::Choice(&["redis", "store", "none"]), "", |o| perhaps(&o.bus);
     "CHAT_NODE", Kind::CheckedElsewhere, "", |_| Vec::new();
 

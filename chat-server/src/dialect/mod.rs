@@ -55,6 +55,19 @@ pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, Deco
 }
 
 /// A family of frontends.
+///
+/// # Example
+/// ```
+/// use chat_core::command::Command;
+/// use chat_server::dialect;
+/// use chat_server::dialect::wire::Call;
+///
+/// let camel = dialect::find("camel").unwrap();
+/// // What a page says, as it is in the packet; from here on nobody knows what a `privateMessage` is.
+/// let call = Call::parse(r#"["privateMessage",{"text":"hello","receiver":"bob"}]"#).unwrap();
+/// let Ok(Command::Send { content, .. }) = (camel.decode)(&call) else { panic!("it is a message") };
+/// assert_eq!(&*content.text, "hello");
+/// ```
 pub struct Dialect {
     /// Its name, in configuration and tokens.
     pub name: &'static str,

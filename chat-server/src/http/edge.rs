@@ -41,6 +41,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
     let request_id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let address = Address::of_request(&request, app.config.trust_proxy);
+    app.proxies.observe(&request, app.config.trust_proxy);
     let (owner, caller) = (Owner::Address(address.0), accounted::Caller::default());
     // Long polling accounts for what it takes by account.
     let (mut request, received) = match is_below(&path, &app.config.socket_path) {
@@ -62,7 +63,7 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| {
-                    tracing::error!(%method, path, request_id, "a request handler panicked");
+                    chat_core::log_throttled!(error, %method, path, request_id, "a request handler panicked");
                     HttpError::internal().into_response()
                 })
         };

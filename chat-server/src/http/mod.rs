@@ -10,6 +10,7 @@ mod edge;
 pub(crate) mod headers;
 mod own_page;
 mod page;
+mod proxies;
 mod rate;
 mod read;
 pub(crate) mod readiness;
@@ -35,6 +36,7 @@ use serde::Serialize;
 pub(crate) use self::accounted::Caller;
 pub use self::body::Body;
 pub use self::caller::caller;
+pub(crate) use self::proxies::ProxyWarnings;
 pub use self::rate::{RateLimit, with_rate};
 pub(crate) use self::readiness::Readiness;
 pub use self::router::router;
@@ -214,7 +216,7 @@ impl From<Busy> for HttpError {
 
 impl From<NotHashed> for HttpError {
     fn from(_: NotHashed) -> Self {
-        tracing::error!("a password could not be hashed");
+        chat_core::log_throttled!(error, "a password could not be hashed");
         Self::internal()
     }
 }
@@ -307,6 +309,8 @@ pub struct Origin {
     pub cookie: cookie::Attributes,
     /// What links begin with for this client.
     pub base: Base,
+    /// The client claims to have come by https, and the cookie is not `Secure`.
+    pub is_insecure: bool,
 }
 
 impl FromRequestParts<Arc<App>> for Origin {
@@ -314,7 +318,9 @@ impl FromRequestParts<Arc<App>> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let base = Base::of(&parts.headers, &app.config);
-        Ok(Self { cookie: site::cookie_attributes(&parts.headers, &base, &app.config), base })
+        let cookie = site::cookie_attributes(&parts.headers, &base, &app.config);
+        let is_insecure = !cookie.secure && proxies::claims_https(&parts.headers, &base, &app.config);
+        Ok(Self { cookie, base, is_insecure })
     }
 }
 

@@ -85,9 +85,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         Err(error) => {
             // The words of a database may name its hosts; who operates it finds them in the log.
             let reason = match error {
-                StoreError::Unavailable(why) if why.contains("disk is full") => {
-                    "it cannot be written: the disk is full"
-                }
+                StoreError::Full(_) => "it cannot be written: the disk is full",
                 StoreError::Unavailable(_) => "it is out of reach or cannot be written; the log says why",
                 StoreError::Corrupt { .. } => "it was found damaged; the log says where",
                 StoreError::Refused(_) | StoreError::Missing(_) => {

@@ -1,5 +1,6 @@
 //! Computations that take long: compressing a large file, reading a large packet, writing a long answer. They run away from
-//! the threads that serve others, so many at once that a core is left for those, and in turns by person.
+//! the threads that serve others, so many at once that a core is left for those, in turns by person, and where the system
+//! can do that with a lower priority, so that they take what the others leave.
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ impl LongWork {
             let core = cores.acquire_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _core = core;
+                lower_priority();
                 work();
             });
         });
@@ -59,9 +61,31 @@ impl LongWork {
         let core = self.cores.clone().acquire_owned().await.ok();
         let done = tokio::task::spawn_blocking(move || {
             let _held = (turn, core);
+            lower_priority();
             work()
         });
         done.await.ok()
+    }
+}
+
+/// How much less the processor is given to long computations: a ninth of what another thread gets that wants it at the same
+/// time (`sched(7)`: 1.25 to the power of this).
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Lowers the priority of the thread that this runs on, for good: it must be one for work that can wait. Where the system
+/// knows priorities of whole processes only, nothing happens.
+pub(crate) fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        thread_local! {
+            static IS_LOWERED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+        }
+        if IS_LOWERED.replace(true) {
+            return;
+        }
+        // Some sandboxes forbid it; then it is as it was.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     }
 }
 
@@ -93,6 +117,15 @@ mod tests {
         let (_, done) = tokio::join!(async { drop(first) }, all);
         assert!(done.iter().all(Option::is_some));
         assert_eq!(*order.lock(), [1, 2, 1, 1]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn long_work_takes_what_the_others_leave() {
+        let niceness = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = niceness();
+        assert_eq!(LongWork::new(2).run(user(1), niceness).await, Some(NICENESS.max(before)));
+        assert_eq!(niceness(), before, "the threads that serve others keep theirs");
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::bucket::Bucket;
 pub(crate) use self::bucket::Rate;
 pub(crate) use self::cost::Cost;
-pub(crate) use self::long_work::{LONG_BYTES, LongWork};
+pub(crate) use self::long_work::{LONG_BYTES, LongWork, lower_priority};
 pub(crate) use self::slots::{FairSlots, Full, SlotPermit};
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 

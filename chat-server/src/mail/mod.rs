@@ -95,7 +95,11 @@ pub struct LogMailer;
 #[async_trait]
 impl Mailer for LogMailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        tracing::info!(subject = mail.subject, "a mail would be sent if a mail service were configured");
+        chat_core::log_throttled!(
+            info,
+            subject = mail.subject,
+            "a mail would be sent if a mail service were configured"
+        );
         Ok(())
     }
 }

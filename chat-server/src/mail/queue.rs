@@ -60,14 +60,22 @@ impl MailQueue {
     pub fn post(&self, mail: Mail) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else {
-            tracing::warn!(subject = mail.subject, "a mail was dropped because the server is stopping");
+            chat_core::log_throttled!(
+                warn,
+                subject = mail.subject,
+                "a mail was dropped because the server is stopping"
+            );
             return;
         };
         let posted = Posted { mail, _counted: Counted::new(&self.unsent) };
         if let Err(TrySendError::Full(Posted { mail, .. }) | TrySendError::Closed(Posted { mail, .. })) =
             sender.try_send(posted)
         {
-            tracing::warn!(subject = mail.subject, "a mail was dropped because too many are waiting");
+            chat_core::log_throttled!(
+                warn,
+                subject = mail.subject,
+                "a mail was dropped because too many are waiting"
+            );
         }
     }
 
@@ -148,14 +156,14 @@ async fn send(mailer: Arc<dyn Mailer>, outages: Arc<Outages>, posted: Posted) {
             return outages.failed(Part::Mail, &error);
         }
         let error: &(dyn std::error::Error + 'static) = &error;
-        tracing::error!(subject = posted.mail.subject, error, "a mail was not sent");
+        chat_core::log_throttled!(error, subject = posted.mail.subject, error, "a mail was not sent");
     }
 }
 
 /// Every mail has a task of its own, so a mailer that panics costs one mail and not the queue.
 fn note_panic(result: &Result<(), JoinError>) {
     if let Err(error) = result {
-        tracing::error!(%error, "sending a mail was broken off");
+        chat_core::log_throttled!(error, %error, "sending a mail was broken off");
     }
 }
 

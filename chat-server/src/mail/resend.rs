@@ -135,7 +135,9 @@ impl Mailer for ResendMailer {
                 Retry::After(pause) => pause,
             };
             let error = failure.error;
-            tracing::warn!(subject = mail.subject, %error, ?pause, "a mail was not taken, trying again");
+            chat_core::log_throttled!(
+                warn, subject = mail.subject, %error, ?pause, "a mail was not taken, trying again"
+            );
             tokio::time::sleep(pause).await;
         }
         self.attempt(&body, &key).await.map_err(|failure| failure.error)

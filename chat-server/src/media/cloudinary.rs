@@ -132,7 +132,9 @@ impl CloudinaryMedia {
     async fn upload(&self, media: &Media) -> Result<String, MediaError> {
         match self.attempt(media).await {
             Err(Failure::Passing(error)) => {
-                tracing::warn!(%error, "Cloudinary did not take a picture, trying once more");
+                chat_core::log_throttled!(
+                    warn, %error, "Cloudinary did not take a picture, trying once more"
+                );
                 self.attempt(media).await.map_err(Failure::into_inner)
             }
             result => result.map_err(Failure::into_inner),
@@ -320,7 +322,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     }
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
         // The message of this refusal repeats what was signed, so it stays out of the log.
-        tracing::error!(%status, "Cloudinary refuses our account; check the CLOUDINARY_ variables");
+        chat_core::log_throttled!(
+            error, %status, "Cloudinary refuses our account; check the CLOUDINARY_ variables"
+        );
         return Failure::Final(MediaError::unavailable("Cloudinary refuses our account"));
     }
     let message = error_message(body);
@@ -330,10 +334,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE
     ) && !message.starts_with("Stale request");
     if about_the_file {
-        tracing::warn!(%status, message, "Cloudinary refuses a picture");
+        chat_core::log_throttled!(warn, %status, message, "Cloudinary refuses a picture");
         return Failure::Final(MediaError::Refused);
     }
-    tracing::error!(%status, message, "Cloudinary refuses a request");
+    chat_core::log_throttled!(error, %status, message, "Cloudinary refuses a request");
     Failure::Final(MediaError::unavailable("Cloudinary refuses our request"))
 }
 

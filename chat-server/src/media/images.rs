@@ -181,7 +181,7 @@ impl Images {
     pub(crate) async fn remove(&self, url: &str) -> bool {
         let removed = self.store.remove(url).await;
         if let Err(error) = &removed {
-            tracing::warn!(%error, "an image that nothing names could not be removed");
+            chat_core::log_throttled!(warn, %error, "an image that nothing names could not be removed");
         }
         removed.is_ok()
     }
@@ -229,7 +229,7 @@ impl Pending {
             Ok(())
         });
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "it could not be noted that an image is kept");
+            chat_core::log_throttled!(warn, %error, "it could not be noted that an image is kept");
         }
     }
 
@@ -247,7 +247,7 @@ impl Pending {
             Ok(())
         });
         if let Err(error) = discarded.await {
-            tracing::warn!(%error, "it could not be noted that an image is gone");
+            chat_core::log_throttled!(warn, %error, "it could not be noted that an image is gone");
         }
     }
 }

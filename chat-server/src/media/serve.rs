@@ -57,7 +57,7 @@ async fn serve(
     let status = answer.status();
     if status.is_client_error() || status.is_server_error() {
         if status.is_server_error() {
-            tracing::error!("a stored picture could not be read");
+            chat_core::log_throttled!(error, "a stored picture could not be read");
         }
         let mut refusal = error(status);
         if let Some(range) = answer.headers().get(header::CONTENT_RANGE) {

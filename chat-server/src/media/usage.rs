@@ -95,7 +95,9 @@ impl Ledger {
         file.read_to_string(&mut text)?;
         let known = Usage::parse(&text);
         if known.is_none() && !text.is_empty() {
-            tracing::warn!(user.id = %owner, "how much this person has stored cannot be read and begins at 0");
+            chat_core::log_throttled!(
+                warn, user.id = %owner, "how much this person has stored cannot be read and begins at 0"
+            );
         }
         let before = known.unwrap_or_default();
         let mut usage = before;

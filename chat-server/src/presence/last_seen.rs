@@ -18,8 +18,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) async fn connected(app: &App, user: UserId) {
     match tokio::time::timeout(CONNECT_TIMEOUT, app.chat.record_active(user)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the time of a person's connection could not be stored"),
-        Err(_) => tracing::warn!("the time of a person's connection is not stored yet"),
+        Ok(Err(error)) => {
+            chat_core::log_throttled!(
+                warn, %error, "the time of a person's connection could not be stored"
+            );
+        }
+        Err(_) => chat_core::log_throttled!(warn, "the time of a person's connection is not stored yet"),
     }
 }
 
@@ -29,7 +33,9 @@ pub(crate) async fn settle_regularly(app: Weak<App>) {
         tokio::time::sleep(SETTLE_EVERY).await;
         let Some(app) = app.upgrade() else { return };
         if let Err(error) = app.chat.settle_last_seen(|user| app.presence.is_online(user), false).await {
-            tracing::warn!(%error, "the times at which people were last seen could not be stored");
+            chat_core::log_throttled!(
+                warn, %error, "the times at which people were last seen could not be stored"
+            );
         }
     }
 }

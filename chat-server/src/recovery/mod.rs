@@ -80,6 +80,8 @@ pub(crate) struct Start {
     pub(crate) key: Fingerprint,
     /// What its client has certainly been told, for one that does not say it.
     pub(crate) receipt: Receipt,
+    /// Which log all this is of; see [`Announcer::log_number`](crate::announce::Announcer::log_number).
+    pub(crate) log_number: u64,
 }
 
 /// The pause after a failure, doubled each time, and between two reads for a client that polls.
@@ -117,6 +119,8 @@ pub(crate) async fn start(
         tracing::debug!(user.id = %caller.user.id, "a connection is held up: there were too many");
         tokio::time::sleep(wait).await;
     }
+    // First: whatever is found out now is good for this log or an earlier one.
+    let log_number = app.announcer.log_number();
     let announced = app.announcer.position();
     let pid = payload.pid.text();
     let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
@@ -156,7 +160,7 @@ pub(crate) async fn start(
             if is_kept && has_missed_little(app, caller.user.id, position, announced).await? {
                 tracing::debug!(user.id = %caller.user.id, "a session goes on");
                 let receipt = Receipt::of(confirmed);
-                return Ok(Start { key: pid::key(pid), pid: pid.to_owned(), position, receipt });
+                return Ok(Start { key: pid::key(pid), pid: pid.to_owned(), position, receipt, log_number });
             }
             tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
@@ -164,7 +168,7 @@ pub(crate) async fn start(
     // A position that is not there yet is of a future that was lost. The client keeps it until it is told another one.
     let stale = offset.filter(|at| *at > announced).unwrap_or_default();
     let pid = app.pids.issue(caller.user.id, dialect, Began { position: announced, stale }, now);
-    Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default() })
+    Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default(), log_number })
 }
 
 /// How far the client of a session was told, as far as this node knows.
@@ -218,6 +222,10 @@ async fn exists(app: &App, position: Position) -> Result<bool, StoreError> {
 
 /// Tells a session what it has missed, and lets it go live. It must be in the registry already.
 pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
+    if session.log_number != app.announcer.log_number() {
+        // It has begun at a position of a log that is no more, and could not be found when all such sessions were cut.
+        return session.cut("the log is another one");
+    }
     if session.go_live(&app.announcer).is_ok() {
         return;
     }
@@ -262,7 +270,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 failures += 1;
-                tracing::warn!(%error, failures, "the log could not be read for a client that has come back");
+                chat_core::log_throttled!(
+                    warn, %error, failures, "the log could not be read for a client that has come back"
+                );
                 if failures >= ATTEMPTS {
                     return session.cut("what it missed cannot be read");
                 }

@@ -18,6 +18,7 @@ use chat_core::epoch::Epoch;
 use chat_core::id::UserId;
 use chat_core::model::Position;
 use hmac::{Hmac, Mac};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::auth::token::Fingerprint;
@@ -30,7 +31,7 @@ pub(crate) struct Pids {
     /// These verify only.
     old: Vec<Hmac<Sha256>>,
     /// Those of other epochs are none of ours.
-    epoch: Epoch,
+    epoch: Mutex<Epoch>,
 }
 
 /// Where a session began.
@@ -62,7 +63,21 @@ const SIGNATURE: usize = 16;
 impl Pids {
     /// Signs with a key made of the server's secret, which all nodes share.
     pub(crate) fn new(secret: &Secret, old: &[Secret], epoch: Epoch) -> Self {
-        Self { key: signing_key(secret), old: old.iter().map(signing_key).collect(), epoch }
+        Self {
+            key: signing_key(secret),
+            old: old.iter().map(signing_key).collect(),
+            epoch: Mutex::new(epoch),
+        }
+    }
+
+    /// The epoch that pids are of.
+    pub(crate) fn epoch(&self) -> Epoch {
+        *self.epoch.lock()
+    }
+
+    /// Those that were issued until now are none of ours any more.
+    pub(crate) fn begin_epoch(&self, epoch: Epoch) {
+        *self.epoch.lock() = epoch;
     }
 
     /// A pid for a session that begins now: everything up to its position is not its business.
@@ -71,7 +86,7 @@ impl Pids {
         pid.push(FORM);
         pid.extend_from_slice(user.as_bytes());
         pid.extend_from_slice(&now.as_millis().div_euclid(1000).to_be_bytes());
-        for number in [began.position.0, began.stale.0, self.epoch.id] {
+        for number in [began.position.0, began.stale.0, self.epoch().id] {
             pid.extend_from_slice(&number.to_be_bytes());
         }
         pid.extend_from_slice(&rand::random::<[u8; 6]>());
@@ -105,12 +120,12 @@ impl Pids {
             return None;
         }
         if form == FIRST_FORM {
-            return (self.epoch.renewals == 0).then_some(Began { position, stale: Position(0) });
+            return (self.epoch().renewals == 0).then_some(Began { position, stale: Position(0) });
         }
         let (stale, rest) = rest.split_first_chunk()?;
         let (epoch, _) = rest.split_first_chunk()?;
         let began = Began { position, stale: Position(u64::from_be_bytes(*stale)) };
-        (u64::from_be_bytes(*epoch) == self.epoch.id).then_some(began)
+        (u64::from_be_bytes(*epoch) == self.epoch().id).then_some(began)
     }
 }
 

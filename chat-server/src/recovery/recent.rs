@@ -206,6 +206,12 @@ impl Recent {
         }
     }
 
+    /// The log is another one from now on.
+    pub(crate) fn forget_all(&self) {
+        let forgotten = self.memory.lock().forget();
+        drop(forgotten);
+    }
+
     /// What was deleted since something was read, unless everything was forgotten meanwhile: then it has to be read again.
     fn withdrawn_since(&self, epoch: u64) -> Option<Arc<HashSet<MessageId>>> {
         let memory = self.memory.lock();

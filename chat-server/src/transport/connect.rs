@@ -168,7 +168,7 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
                         let arrival = arrive(&app, id, socket.clone(), &payload, parts, &arriving);
                         // A panic here would leave the client waiting for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
-                            tracing::error!("authenticating a connection panicked");
+                            chat_core::log_throttled!(error, "authenticating a connection panicked");
                             Err(NotLetIn::OurFault)
                         })
                     }
@@ -367,7 +367,7 @@ impl NotLetIn {
     fn our_fault(app: &App, error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Unavailable => app.outages.failed(Part::Store, error),
-            _ => tracing::error!(%error, "a connection could not be let in"),
+            _ => chat_core::log_throttled!(error, %error, "a connection could not be let in"),
         }
         Self::OurFault
     }
@@ -431,7 +431,11 @@ pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         match error.kind() {
             ErrorKind::Unavailable => app.outages.failed(Part::Store, &error),
-            _ => tracing::warn!(%error, "the time of a person's last connection could not be stored"),
+            _ => {
+                chat_core::log_throttled!(
+                    warn, %error, "the time of a person's last connection could not be stored"
+                );
+            }
         }
     }
     app.presence.stored(user, at);

@@ -24,11 +24,16 @@ const RESERVE: usize = 32;
 const MAX_OF_PERSON: u32 = 160;
 
 /// Most connections that are not known, however many descriptors there are: each costs some 10 kB.
-const MAX_UNAUTHENTICATED: usize = 20_000;
+pub(super) const MAX_UNAUTHENTICATED: usize = 20_000;
 
 /// How many connections the descriptors of this process allow: its soft limit, less what everything else needs.
 pub(super) fn default_max_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
+    max_connections_of(limit)
+}
+
+/// The same for a process that may have so many files open.
+pub(super) fn max_connections_of(limit: u64) -> usize {
     usize::try_from(limit.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(2 * RESERVE) - RESERVE
 }
 

@@ -16,17 +16,19 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tokio_util::either::Either;
 
 use super::connections::Connection;
+use crate::listeners::Stream;
 
 /// How long a client may take to send the head of a request, from its first byte; of the first one from when it came.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the rest of an answer may wait in the system's buffers without anything of it being taken.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A TCP stream with deadlines: it fails when for so long nothing of what waits could be written, and when a head takes too long.
-pub(super) struct HttpStream<S = TcpStream> {
+/// A stream with deadlines: it fails when for so long nothing of what waits could be written, and when a head takes too long.
+pub(super) struct HttpStream<S = Stream> {
     stream: S,
     /// Here for as long as the stream is open.
     connection: Arc<Connection>,
@@ -71,16 +73,21 @@ impl<S> HttpStream<S> {
 
 impl HttpStream {
     /// A connection that was accepted.
-    pub(super) fn accepted(stream: TcpStream, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
-        // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
-        let _ = stream.set_nodelay(true);
-        give_up_unread(&stream, UNREAD_TIMEOUT);
+    pub(super) fn accepted(stream: Stream, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
+        // A Unix socket has nothing of this: its peer is on this machine, and has what is written to it.
+        if let Either::Left(stream) = &stream {
+            // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
+            let _ = stream.set_nodelay(true);
+            give_up_unread(stream, UNREAD_TIMEOUT);
+        }
         Self::new(stream, connection, stall_timeout)
     }
 
     /// A websocket. What it does not take is looked after by [`super::guard`].
     pub(super) fn into_websocket(self) -> Self {
-        give_up_unread(&self.stream, Duration::ZERO);
+        if let Either::Left(stream) = &self.stream {
+            give_up_unread(stream, Duration::ZERO);
+        }
         self.upgraded()
     }
 }

@@ -9,6 +9,8 @@ mod affinity;
 mod connect;
 mod connect_payload;
 mod connections;
+#[cfg(test)]
+mod deployment_tests;
 mod endpoint;
 mod frames;
 pub mod guard;

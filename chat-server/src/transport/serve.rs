@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,10 +20,11 @@ use tower::ServiceExt;
 use super::connections::{Connections, default_max_connections};
 use super::http_stream::HttpStream;
 use crate::config::Config;
+use crate::listeners::Listeners;
 
 /// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
 /// is less, see [`super::http_stream`].
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The same where there is hardly any room left.
 const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,18 +41,18 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Accepts and serves until `stop`, then lets requests under way finish. Returns when none is left.
 pub(crate) fn serve_connections(
-    listener: TcpListener,
+    listeners: Listeners,
     router: Router,
     config: &Config,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
     let max = config.transport.max_connections.unwrap_or_else(default_max_connections);
     let connections = Connections::new(max, config.transport.max_per_address, config.trust_proxy > 0);
-    accept_and_serve(listener, router, connections, config.transport.stall_timeout, stop)
+    accept_and_serve(listeners, router, connections, config.transport.stall_timeout, stop)
 }
 
 async fn accept_and_serve(
-    listener: TcpListener,
+    listeners: Listeners,
     router: Router,
     counted: Arc<Connections>,
     stall_timeout: Duration,
@@ -64,12 +64,10 @@ async fn accept_and_serve(
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                // On a socket for both, IPv4's come as `::ffff:1.2.3.4`.
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 let Some(connection) = counted.accept(peer.ip()) else {
                     refused.one_more(counted.open());
                     continue;
@@ -79,12 +77,12 @@ async fn accept_and_serve(
             }
             Err(error) => {
                 // Too many open files, most likely: those that wait are served when some are closed.
-                tracing::warn!(%error, "a connection could not be accepted");
+                chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     while connections.join_next().await.is_some() {}
 }
 

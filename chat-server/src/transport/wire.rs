@@ -11,7 +11,7 @@
 //! session that began with long polling, a marker that is queued behind all that was queued before (and taken out
 //! here). What is sent before that is held.
 //!
-//! Events that belong together ([`super::together`]), and were queued for long polling, are taken apart here too.
+//! Events that belong together (`together.rs`), and were queued for long polling, are taken apart here too.
 //!
 //! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
 //! is refused, and the caller waits or cuts the connection. Much of it is accounted for in the server's memory. A client that takes nothing for as long as the stall timeout

@@ -9,11 +9,11 @@ import { LIMIT, within } from './wait.mjs';
 let attacks = 0;
 
 /** Where the attack comes from: limits of its address concern nobody else, and not the next attack. */
-export let localAddress = '127.0.1.0';
+export let localAddress = '127.1.0.0';
 
 export function nextAddress() {
   attacks++;
-  localAddress = `127.0.1.${attacks}`;
+  localAddress = `127.${1 + (attacks >> 16)}.${(attacks >> 8) & 255}.${attacks & 255}`;
 }
 
 export const MIB = 1 << 20;

@@ -1,4 +1,4 @@
-// A supervisor that holds the listening socket while servers come and go: see supervisor.py.
+// A supervisor that holds the listening sockets while servers come and go: see supervisor.py.
 
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
@@ -9,25 +9,37 @@ import { fileURLToPath } from 'node:url';
 
 const script = path.join(path.dirname(fileURLToPath(import.meta.url)), 'supervisor.py');
 
-/** Starts one; `port` is where its servers are reached from now on. */
-export async function startSupervisor() {
-  const holder = spawn('python3', [script], { stdio: ['pipe', 'pipe', 'pipe'] });
-  const supervisor = new Supervisor(holder);
-  await once(createInterface({ input: holder.stdout }).on('line', (line) => supervisor.hear(Number(line))), 'line');
+/** Starts one that holds such sockets; `port` is where its servers are reached from now on, `ports` are all of TCP. */
+export async function startSupervisor(sockets = ['tcp']) {
+  const holder = spawn('python3', [script, ...sockets], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const supervisor = new Supervisor(holder, sockets.filter((kind) => kind === 'tcp').length);
+  const lines = createInterface({ input: holder.stdout }).on('line', (line) => supervisor.hear(Number(line)));
+  while (!supervisor.isComplete) await once(lines, 'line');
   return supervisor;
 }
 
-/** It is told numbers: the port, then of each server the process id, and how it ended. */
+/** It is told numbers: the ports, then of each server the process id, and how it ended. */
 class Supervisor {
   #child;
+  #expected;
+  ports = [];
 
-  constructor(holder) {
+  constructor(holder, expected) {
     this.holder = holder;
+    this.#expected = expected;
+  }
+
+  get port() {
+    return this.ports[0];
+  }
+
+  get isComplete() {
+    return this.ports.length === this.#expected;
   }
 
   hear(number) {
-    if (this.port === undefined) {
-      this.port = number;
+    if (!this.isComplete) {
+      this.ports.push(number);
     } else if (this.#child.pid === undefined) {
       this.#child.pid = number;
       this.#child.emit('spawn');

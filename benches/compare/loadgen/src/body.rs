@@ -29,6 +29,11 @@ pub fn write(out: &mut String, h: Head, len: usize) {
         need -= n;
         at = 0;
     }
+    // Some dialects trim what is sent.
+    if out.ends_with(' ') {
+        out.pop();
+        out.push('.');
+    }
 }
 
 /// Finds and reads the mark anywhere in a frame.

@@ -16,6 +16,7 @@ mod history;
 mod log;
 mod members;
 mod messages;
+mod nodes;
 mod parallel;
 mod people;
 mod read_marks;
@@ -27,8 +28,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, log::*, members::*, messages::*, parallel::*, people::*, read_marks::*,
-    rooms::*, search::*, tokens::*,
+    durability::*, history::*, log::*, members::*, messages::*, nodes::*, parallel::*, people::*,
+    read_marks::*, rooms::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -190,6 +191,9 @@ macro_rules! __store_clauses {
             a_long_log_can_be_shortened
             an_epoch_lasts_until_it_is_renewed
             reading_changes_nothing
+            nodes_learn_of_each_other
+            nodes_leave_no_trace
+            a_closed_store_has_no_nodes
             a_message_is_found_by_its_terms
             only_indexed_messages_are_found
             any_text_is_a_term
@@ -302,6 +306,7 @@ mod tests {
             include_str!("log.rs"),
             include_str!("members.rs"),
             include_str!("messages.rs"),
+            include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
             include_str!("read_marks.rs"),

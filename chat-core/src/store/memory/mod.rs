@@ -1,6 +1,7 @@
 //! The reference driver: everything in one process, gone when it ends. Where the contract leaves room, what this
 //! driver answers is what the others are held to.
 
+mod saved;
 mod search;
 mod state;
 mod tx;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
+pub use self::saved::Saved;
 use self::state::{Account, Room, State};
 use super::tx::Abort;
 use super::{

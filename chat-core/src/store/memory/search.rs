@@ -14,7 +14,7 @@ use crate::search::{Query, Terms, Wanted};
 use crate::store::{Match, SearchIndex, SearchProgress, StoreError};
 
 /// The index of one conversation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Index {
     /// So many messages from the first on are in it.
     messages: usize,

@@ -15,7 +15,7 @@ use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
 /// Everything there is. No call walks over more of it than the conversations, the people, or the part of the log it is
 /// about.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) closed: bool,
     /// Once somebody has asked for it.
@@ -39,6 +39,7 @@ pub(super) struct State {
     pub(super) log: VecDeque<(Timestamp, Change<MessageId>)>,
 }
 
+#[derive(Clone)]
 pub(super) struct Account {
     pub(super) user: Arc<User>,
     pub(super) password_hash: PasswordHash,
@@ -47,6 +48,7 @@ pub(super) struct Account {
 }
 
 /// A conversation, direct or not, and what was said in it.
+#[derive(Clone)]
 pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
@@ -56,6 +58,7 @@ pub(super) struct Room {
     pub(super) index: Index,
 }
 
+#[derive(Clone)]
 pub(super) struct Said {
     pub(super) message: StoredMessage,
     /// Where the log says that it was sent.

@@ -241,7 +241,7 @@ impl Committer {
         let counter = read_counter(&self.db).await?;
         let batches = counter.get_i64("batches").unwrap_or_default();
         if in_the_way.take_if(|found| found.batches == batches).is_some() {
-            tracing::warn!("a transaction of another node blocks all writing: it is ended");
+            crate::log_throttled!(warn, "a transaction of another node blocks all writing: it is ended");
             end_sessions(&self.client, &counter, Some(self.me)).await?;
         }
         *in_the_way = Some(InTheWay { since: Instant::now(), batches });

@@ -215,6 +215,7 @@ pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> R
 }
 
 /// Adds to a conversation's document where its last message that is not deleted stands in the log.
+#[cfg(feature = "sqlite")]
 pub(super) fn append_latest(conversation: &mut RawDocumentBuf, latest: Option<Position>) {
     if let Some(Position(position)) = latest {
         conversation.append(cstr!("latest"), number(position));
@@ -225,6 +226,7 @@ pub(super) fn member_id(conversation: ConversationId, user: UserId) -> RawDocume
     rawdoc! { "conversation": object_id(conversation.as_bytes()), "user": object_id(user.as_bytes()) }
 }
 
+#[cfg(feature = "sqlite")]
 pub(super) fn member_document(
     conversation: ConversationId,
     member: &Member,
@@ -345,6 +347,7 @@ pub(super) fn entry_document(
     doc
 }
 
+#[cfg(feature = "sqlite")]
 pub(super) fn revocation_document(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
     let mut doc = rawdoc! {};
     doc.append(cstr!("_id"), binary(fingerprint));

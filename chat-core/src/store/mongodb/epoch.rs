@@ -34,9 +34,13 @@ pub(super) async fn read(db: &Database) -> Result<Epoch, Fault> {
 }
 
 pub(super) async fn renew(db: &Database) -> Result<Epoch, Fault> {
-    let renewed = read(db).await?.renewed();
-    set(db, renewed).await?;
-    Ok(renewed)
+    let before = read(db).await?;
+    let renewed = before.renewed();
+    let counters = db.collection::<Document>(COUNTERS);
+    let unless_renewed = doc! { "_id": ID, "id": before.id.cast_signed() };
+    let set = counters.update_one(unless_renewed, doc! { "$set": document(renewed) }).await?;
+    // Several nodes may have the same reason at the same time: one renewal is enough for all of them.
+    if set.matched_count == 0 { read(db).await } else { Ok(renewed) }
 }
 
 fn document(epoch: Epoch) -> Document {

@@ -42,6 +42,8 @@ pub(super) const WRITE_CONFLICT: i32 = 112;
 pub(super) const NAMESPACE_EXISTS: i32 = 48;
 pub(super) const UNAUTHORIZED: i32 = 13;
 pub(super) const AUTHENTICATION_FAILED: i32 = 18;
+/// There is no room: `OutOfDiskSpace`, and the code of older servers for a quota that is used up.
+const OUT_OF_ROOM: [i32; 2] = [14_031, 12_501];
 /// The codes for documents that are too large, in commands and in transactions.
 const TOO_LARGE: [i32; 3] = [10_334, 17_280, 17_419];
 
@@ -129,9 +131,22 @@ fn is_out_of_reach(error: &Error) -> bool {
     )
 }
 
+/// What it means that a statement was answered with this code.
+pub(super) fn write_error(code: i32) -> StoreError {
+    of_code(code, format!("MongoDB: write error {code}"))
+}
+
+fn of_code(code: i32, text: String) -> StoreError {
+    match OUT_OF_ROOM.contains(&code) {
+        true => StoreError::Full(text),
+        false => StoreError::Unavailable(text),
+    }
+}
+
 /// What an error of the driver means outside a transaction.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let unavailable = |text: String| StoreError::Unavailable(format!("MongoDB: {text}"));
+    let failed = |code, text: String| of_code(code, format!("MongoDB: {text}"));
     let refused = |text: String| StoreError::Refused(format!("MongoDB: {text}"));
     match &*error.kind {
         ErrorKind::Command(command) => {
@@ -139,14 +154,17 @@ pub(super) fn store_error(error: &Error) -> StoreError {
             match command.code {
                 UNAUTHORIZED | AUTHENTICATION_FAILED | DUPLICATE_KEY => refused(text),
                 code if TOO_LARGE.contains(&code) => refused(text),
-                _ => unavailable(text),
+                code => failed(code, text),
             }
         }
         ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
             refused("DuplicateKey (code 11000)".into())
         }
-        ErrorKind::Write(_) => {
-            unavailable(code(error).map_or("write error".into(), |code| format!("write error {code}")))
+        ErrorKind::Write(_) => code(error).map_or_else(|| unavailable("write error".into()), write_error),
+        ErrorKind::InsertMany(error) => {
+            let first = error.write_errors.iter().flatten().next().map(|error| error.code);
+            let code = first.or(error.write_concern_error.as_ref().map(|error| error.code));
+            code.map_or_else(|| unavailable("write error".into()), write_error)
         }
         ErrorKind::InvalidArgument { message, .. } => refused(message.clone()),
         ErrorKind::Authentication { .. } => refused("authentication failed".into()),
@@ -154,5 +172,31 @@ pub(super) fn store_error(error: &Error) -> StoreError {
             StoreError::Corrupt { what: "reply", id: "of the database".into() }
         }
         _ => unavailable(error.kind.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+
+    #[test]
+    fn no_room_is_told_from_a_database_that_is_away() {
+        let answered = |code: i32| {
+            let answer =
+                doc! { "code": code, "codeName": "Name", "errmsg": "some text", "topologyVersion": null };
+            let command = deserialize_from_document(answer).unwrap();
+            Fault::from(Error::from(ErrorKind::Command(command))).into_store_error()
+        };
+        for code in OUT_OF_ROOM {
+            assert!(matches!(answered(code), StoreError::Full(_)), "{code}");
+            assert!(matches!(write_error(code), StoreError::Full(_)), "{code}");
+        }
+        for code in [8, 91, 189] {
+            assert!(matches!(answered(code), StoreError::Unavailable(_)), "{code}");
+            assert!(matches!(write_error(code), StoreError::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(answered(UNAUTHORIZED), StoreError::Refused(_)));
     }
 }

@@ -307,6 +307,10 @@ impl ChangeLog for MongoStore {
         self.read(epoch::renew(&self.db)).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {
         self.read(nodes::meet(&self.db, note)).await
     }

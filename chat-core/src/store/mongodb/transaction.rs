@@ -8,7 +8,7 @@ use mongodb::{ClientSession, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
-use super::faults::{DUPLICATE_KEY, Fault};
+use super::faults::{DUPLICATE_KEY, Fault, write_error};
 use super::fields::Reading;
 use super::writing::{Room, Writes, Writing};
 use crate::id::{ConversationId, MessageId};
@@ -37,10 +37,7 @@ impl Transaction<'_> {
             let code = first.ok().and_then(|first| first.as_document()?.get_i32("code").ok());
             return Err(match code {
                 Some(DUPLICATE_KEY) => Fault::Duplicate,
-                code => Fault::Store(StoreError::Unavailable(format!(
-                    "MongoDB: write error {}",
-                    code.unwrap_or_default()
-                ))),
+                code => Fault::Store(write_error(code.unwrap_or_default())),
             });
         }
         Ok(reply)

@@ -151,8 +151,14 @@ async fn count(
         doc! {
             "conversation": object_id(id.as_bytes()),
             "seq": { "$gt": i64::from(counted_after(*read, *last).0), "$lte": i64::from(last.0) },
-            "sender": { "$ne": object_id(user.as_bytes()) },
+            "sender": { "$ne": object_id(user.as_bytes()), "$type": "objectId" },
             "deleted_at": { "$exists": false },
+            // What is not what was written is shown to nobody.
+            "_id": { "$type": "objectId" },
+            "position": { "$type": ["long", "int"] },
+            "encoding": { "$in": documents::encodings() },
+            "body": { "$type": "binData" },
+            "created_at": { "$type": ["date", "long", "int"] },
         }
     };
     let any: Vec<_> = looked.iter().map(unread).collect();

@@ -1,6 +1,10 @@
 //! What SQLite's errors mean.
 
-use super::{DATABASE_FILE, damage};
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::{DATABASE_FILE, damage, space};
 use crate::store::StoreError;
 
 /// Whether there was no room on the disk. The file that the processes share with SQLite is grown with an error of its own.
@@ -10,7 +14,23 @@ pub(super) fn is_out_of_room(error: &rusqlite::Error) -> bool {
     code.is_some_and(|code| code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
 }
 
-/// The same of reading: what is out of range there is nobody's request.
+/// The same of something that was to be written to this file. A quota that is used up is an error of input and output to
+/// SQLite, which keeps the cause to itself: so whether there is room is found out by writing something.
+pub(super) fn is_out_of_room_at(path: &Path, error: &rusqlite::Error) -> bool {
+    let may_be =
+        || matches!(error.sqlite_error_code(), Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen));
+    is_out_of_room(error) || (may_be() && space::is_used_up(path))
+}
+
+/// What it means that something could not be written to this file.
+pub(super) fn fault_of_write(path: &Path, error: &rusqlite::Error) -> StoreError {
+    match is_out_of_room_at(path, error) {
+        true => StoreError::Full(error.to_string()),
+        false => fault(error),
+    }
+}
+
+/// What [`fault`] says of reading: what is out of range there is nobody's request.
 pub(super) fn fault_of_read(error: &rusqlite::Error) -> StoreError {
     if damage::is_of_row(error) {
         return StoreError::Corrupt { what: "row", id: damage::reason(error) };
@@ -20,7 +40,6 @@ pub(super) fn fault_of_read(error: &rusqlite::Error) -> StoreError {
 
 /// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
 pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode;
     match error {
         rusqlite::Error::QueryReturnedNoRows => StoreError::Refused("there is no such conversation".into()),
         rusqlite::Error::IntegralValueOutOfRange(..) => {
@@ -36,6 +55,7 @@ pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
         rusqlite::Error::Utf8Error(column, _) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: not UTF-8") }
         }
+        error if is_out_of_room(error) => StoreError::Full(error.to_string()),
         error => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Corrupt { what: DATABASE_FILE, id: error.to_string() }
@@ -45,5 +65,46 @@ pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
             }
             _ => StoreError::Unavailable(error.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn error(code: std::ffi::c_int) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn where_there_is_room_only_sqlites_own_words_say_that_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(matches!(fault(&error(code)), StoreError::Full(_)), "{code}");
+            assert!(matches!(fault_of_write(&path, &error(code)), StoreError::Full(_)), "{code}");
+        }
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN, ffi::SQLITE_BUSY]
+        {
+            assert!(matches!(fault_of_write(&path, &error(code)), StoreError::Unavailable(_)), "{code}");
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "what is written for a test is removed");
+    }
+
+    /// `/dev/full` is a disk that is always full.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_error_of_writing_is_one_of_room_where_nothing_else_can_be_written_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let full = || std::os::unix::fs::symlink("/dev/full", folder.path().join("chat.db.room")).unwrap();
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN] {
+            full();
+            assert!(matches!(fault_of_write(&path, &error(code)), StoreError::Full(_)), "{code}");
+        }
+        full();
+        assert!(matches!(fault_of_write(&path, &error(ffi::SQLITE_BUSY)), StoreError::Unavailable(_)));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use rusqlite::ErrorCode;
 
-use super::{DATABASE_FILE, fault};
+use super::DATABASE_FILE;
 use crate::store::StoreError;
 
 /// What is known of the file.
@@ -33,17 +33,17 @@ impl Health {
         }
     }
 
-    /// A change was not written.
-    pub(super) fn could_not_write(&self, error: &rusqlite::Error) {
+    /// A change was not written, which means this.
+    pub(super) fn could_not_write(&self, error: &rusqlite::Error, fault: &StoreError) {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.could_not_read(&fault(error)),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.could_not_read(fault),
             Some(
                 ErrorCode::DiskFull
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::ReadOnly
                 | ErrorCode::PermissionDenied
                 | ErrorCode::CannotOpen,
-            ) => self.note(|ills| ills.unwritable = Some(fault(error))),
+            ) => self.note(|ills| ills.unwritable = Some(fault.clone())),
             _ => {}
         }
     }
@@ -82,17 +82,23 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+    use crate::store::sqlite::fault;
 
     fn error(code: std::ffi::c_int) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
     }
 
+    fn could_not_write(health: &Health, code: std::ffi::c_int) {
+        let error = error(code);
+        health.could_not_write(&error, &fault(&error));
+    }
+
     #[test]
     fn a_full_disk_is_over_when_something_was_written() {
         let health = Health::default();
-        health.could_not_write(&error(ffi::SQLITE_FULL));
+        could_not_write(&health, ffi::SQLITE_FULL);
         assert!(health.is_unwritable());
-        assert!(matches!(health.check(), Err(StoreError::Unavailable(why)) if why.contains("full")));
+        assert!(matches!(health.check(), Err(StoreError::Full(_))));
         health.wrote();
         assert!(!health.is_unwritable() && health.check().is_ok());
     }
@@ -108,7 +114,7 @@ mod tests {
     #[test]
     fn what_one_command_did_wrong_says_nothing_of_the_file() {
         let health = Health::default();
-        health.could_not_write(&error(ffi::SQLITE_CONSTRAINT));
+        could_not_write(&health, ffi::SQLITE_CONSTRAINT);
         health.could_not_read(&StoreError::Corrupt { what: "row", id: "7".into() });
         assert!(health.check().is_ok());
     }

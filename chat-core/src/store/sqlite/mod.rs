@@ -50,7 +50,7 @@ pub use self::backup::{Lock, Snapshot, back_up, images_named, look_at, prepare_r
 use self::epoch::HighWater;
 #[cfg(feature = "mongodb")]
 pub use self::export::SqliteExport;
-use self::faults::{fault, fault_of_read, is_out_of_room};
+use self::faults::{fault, fault_of_read, fault_of_write, is_out_of_room_at};
 pub use self::inspect::SqliteInspector;
 pub(crate) use self::long_reads::LongReads;
 use self::ops::Writing;
@@ -162,7 +162,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Missing`] when nothing is there and nothing may be made; [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
-    /// [`StoreError::Unavailable`] when it cannot be opened or written.
+    /// [`StoreError::Full`] when there is no room to bring it up to date; [`StoreError::Unavailable`] when it cannot be opened or
+    /// written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         if unfinished_note(path).exists() {
             return Err(StoreError::Refused(format!(
@@ -183,7 +184,7 @@ impl SqliteStore {
         };
         let (db, opened) = match prepare() {
             // SQLite says in many ways that there is no room.
-            Err(StoreError::Unavailable(why)) if reserve.release_to_start() => {
+            Err(StoreError::Unavailable(why) | StoreError::Full(why)) if reserve.release_to_start() => {
                 tracing::warn!(why, "the database could not be opened; what was held in reserve is given up");
                 prepare()?
             }

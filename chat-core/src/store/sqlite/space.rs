@@ -2,8 +2,11 @@
 //! store goes on for a while, and a smaller one with which it can still be opened afterwards.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// Written to find out whether there is room: more than SQLite writes at once.
+const PROBE_BYTES: u64 = 64 << 10;
 
 /// Files beside the database that do nothing but take up room.
 pub(super) struct Reserve {
@@ -73,12 +76,26 @@ impl Room {
             file.write_all(&part[..size])?;
             left -= size as u64;
         }
-        Ok(())
+        // Where blocks are given out late, or far away, this is when it is known that there are none.
+        file.sync_data()
     }
 
     fn release(&self) -> bool {
         std::fs::remove_file(&self.path).is_ok()
     }
+}
+
+/// Whether nothing more can be written beside this file, be it that the disk is full or that a quota is used up. Finds out by
+/// writing a little, which is removed at once.
+pub(super) fn is_used_up(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".room");
+    let room = Room { path: name.into(), bytes: PROBE_BYTES };
+    let written = room.write();
+    room.release();
+    let is_used_up =
+        |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    written.is_err_and(|error| is_used_up(&error))
 }
 
 /// How many bytes may still be written where this file is, or is to be; none where that cannot be told.

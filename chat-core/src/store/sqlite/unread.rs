@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
 
 use super::damage::skip;
 use super::rows::place;
@@ -29,12 +29,42 @@ const LATEST: &str = "SELECT m.position FROM messages m WHERE m.place BETWEEN ? 
         SELECT 1 FROM messages d INDEXED BY messages_deleted WHERE d.place = m.place AND d.deleted_at IS NOT NULL
     ) ORDER BY m.place DESC LIMIT 1";
 
-const COUNT: &str = "SELECT (SELECT count(*) FROM messages WHERE place BETWEEN ?1 AND ?2 AND sender <> ?3)
-    - (SELECT count(*) FROM messages INDEXED BY messages_deleted
-        WHERE place BETWEEN ?1 AND ?2 AND deleted_at IS NOT NULL AND sender <> ?3)";
+/// Whether a row is what was written, as far as its beginning and the types of its columns say: SQLite knows the types without
+/// reading what stands behind the body.
+macro_rules! is_sound {
+    () => {
+        "typeof(m.id) = 'blob' AND length(m.id) = 12 AND typeof(m.sender) = 'blob' AND length(m.sender) = 12
+        AND typeof(m.encoding) = 'integer' AND m.encoding BETWEEN 0 AND 1 AND typeof(m.body) = 'blob'
+        AND typeof(m.file_name) IN ('text', 'null') AND typeof(m.image) IN ('text', 'null')
+        AND typeof(m.created_at) = 'integer' AND typeof(m.updated_at) = 'integer'"
+    };
+}
+
+/// How many are unread, and how many of these, and of the deleted ones, have a name of a file or an image. A damaged row that is
+/// deleted is counted first, since it is taken off with the deleted ones.
+const COUNT: &str = concat!(
+    "SELECT count(*) - (SELECT count(*) FROM messages INDEXED BY messages_deleted
+        WHERE place BETWEEN ?1 AND ?2 AND deleted_at IS NOT NULL AND sender <> ?3),
+    count(*) FILTER (WHERE typeof(m.file_name) = 'text' OR typeof(m.image) = 'text')
+    FROM messages m WHERE m.place BETWEEN ?1 AND ?2 AND m.sender <> ?3 AND (",
+    is_sound!(),
+    " OR EXISTS (
+        SELECT 1 FROM messages d INDEXED BY messages_deleted WHERE d.place = m.place AND d.deleted_at IS NOT NULL
+    ))"
+);
+
+/// The names of files and images of those that are unread. They stand behind the body, so only where that is short: a large file
+/// with a damaged name counts as unread.
+const NAMES: &str = concat!(
+    "SELECT m.file_name, m.image FROM messages m WHERE m.place BETWEEN ?1 AND ?2 AND m.sender <> ?3 AND ",
+    is_sound!(),
+    " AND (typeof(m.file_name) = 'text' OR typeof(m.image) = 'text') AND length(m.body) <= 32768 AND NOT EXISTS (
+        SELECT 1 FROM messages d INDEXED BY messages_deleted WHERE d.place = m.place AND d.deleted_at IS NOT NULL
+    )"
+);
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [CANDIDATES, LATEST, COUNT];
+pub(super) const STATEMENTS: [&str; 4] = [CANDIDATES, LATEST, COUNT, NAMES];
 
 /// A conversation in which something may be unread.
 struct Candidate {
@@ -53,20 +83,37 @@ pub(super) fn unread(db: &Connection, user: UserId, limit: usize) -> rusqlite::R
     let reading = db.unchecked_transaction()?;
     let mut candidates = candidates(&reading, user)?;
     candidates.sort_unstable_by_key(|candidate| Reverse(candidate.latest));
-    let mut count = reading.prepare_cached(COUNT)?;
+    let (mut count, mut names) = (reading.prepare_cached(COUNT)?, reading.prepare_cached(NAMES)?);
     let (mut found, mut looking_at) = (Vec::new(), LookingAt::new());
     for Candidate { id, read, last, from, to, .. } in candidates {
         // There is one thread for long reads, for everybody.
         if found.len() == limit || !looking_at.may(read, last) {
             break;
         }
-        let unread: u32 = count.query_row(params![from, to, user.as_bytes()], |row| row.get(0))?;
+        let messages = params![from, to, user.as_bytes()];
+        let (mut unread, named): (u32, u32) =
+            count.query_row(messages, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if unread > 0 && named > 0 {
+            unread = unread.saturating_sub(count_unreadable_names(&mut names, messages)?);
+        }
         let unread = unread.min(UNREAD_MOST);
         if unread > 0 {
             found.push(UnreadCount { conversation: id, last_seq: last, read_seq: read, unread });
         }
     }
     Ok(found)
+}
+
+/// How many messages have a name that is no text.
+fn count_unreadable_names(select: &mut Statement<'_>, messages: impl Params) -> rusqlite::Result<u32> {
+    let (mut rows, mut count) = (select.query(messages)?, 0);
+    while let Some(row) = rows.next()? {
+        let is_readable = |column| row.get_ref(column).is_ok_and(|name| name.as_str_or_null().is_ok());
+        if !is_readable(0) || !is_readable(1) {
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 fn candidates(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Candidate>> {

@@ -316,7 +316,7 @@ impl Log {
         let reserve = self.reserve.release();
         let emptied = self.log_bytes() > 0 && self.checkpoint_now("TRUNCATE");
         if reserve {
-            tracing::warn!("the disk is full: what was held in reserve is in use");
+            crate::log_throttled!(warn, "the disk is full: what was held in reserve is in use");
         }
         if reserve || emptied {
             return true;
@@ -353,7 +353,8 @@ fn commit(
     answer_on: &AnswerOn,
 ) {
     let mut outcome = transact(&mut log.db, state, jobs);
-    if outcome.as_ref().is_err_and(super::is_out_of_room) && log.make_room() {
+    let is_out_of_room = |error: &rusqlite::Error| super::is_out_of_room_at(&log.path, error);
+    if outcome.as_ref().is_err_and(is_out_of_room) && log.make_room() {
         outcome = transact(&mut log.db, state, jobs);
     }
     match outcome {
@@ -377,9 +378,10 @@ fn commit(
             }
         }
         Err(error) => {
-            shared.health.could_not_write(&error);
+            let fault = super::fault_of_write(&log.path, &error);
+            shared.health.could_not_write(&error, &fault);
             for job in jobs.drain(..) {
-                job.finish(Err(super::fault(&error)));
+                job.finish(Err(fault.clone()));
             }
         }
     }

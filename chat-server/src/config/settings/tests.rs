@@ -23,7 +23,7 @@ const NO_BYTES: &[&str] = &["-1", "1G", "18446744073709551615", "none"];
 const NO_FILE: &[&str] = &["/hush/nowhere", "hush\nhush"];
 
 /// Good values and bad ones of each. `{here}` is an empty folder, `{file}` a file that holds a long secret, `{uri}` one that
-/// holds the address of a MongoDB.
+/// holds the address of a MongoDB, `{cert}` and `{key}` a certificate and its key.
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     Row("PORT", &["0", "1", "3000", "65535"], &["65536", "-1", "http", "80,81", "3000/tcp"], &[]),
@@ -58,6 +58,9 @@ const ROWS: &[Row] = &[
     Row("CHAT_CODEC", &["huffman", "zstd", "none"], &["gzip", "hufman", "Zstd"], &[]),
     Row("CHAT_CODEC_TABLES", &[""], &["/hush/nowhere", "{file}"], &[]),
     Row("REDIS_URL", &["redis://localhost", "rediss://:hush@localhost:6380/2"], &[], &[]),
+    Row("CHAT_REDIS_CA", &["{cert}", ""], &["/hush/nowhere", "hush\nhush", "{file}", "{here}"], &[("REDIS_URL", "rediss://localhost")]),
+    Row("CHAT_REDIS_CERT", &["{cert}"], NO_FILE, &[("REDIS_URL", "rediss://localhost"), ("CHAT_REDIS_KEY", "{key}")]),
+    Row("CHAT_REDIS_KEY", &["{key}"], &["/hush/nowhere", "hush\nhush", "{file}", "{cert}"], &[("REDIS_URL", "rediss://localhost"), ("CHAT_REDIS_CERT", "{cert}")]),
     Row("CHAT_BUS", &["redis", "store", "none"], &["kafka", "Redis", "rediss"], &[("REDIS_URL", "redis://localhost")]),
     Row("CHAT_NODE", &["a", "node-1_b"], &["a.b", "a b", "ü", "123456789012345678901234567890123"], &[]),
     Row("CHAT_DIALECTS", &["camel", "push", "push,camel"], &["camel,pusch", "all", "camel,,push"], &[]),
@@ -137,14 +140,19 @@ fn every_setting_takes_what_is_good_and_names_itself_when_it_is_not() {
     std::fs::create_dir(&here).unwrap();
     std::fs::write(&file, LONG).unwrap();
     std::fs::write(&uri, "mongodb://localhost/x\n").unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let filled = |value: &str| {
+        let value = value.replace("{cert}", cert.to_str().unwrap()).replace("{key}", key.to_str().unwrap());
         let value = value.replace("{here}", here.to_str().unwrap()).replace("{file}", file.to_str().unwrap());
         value.replace("{uri}", uri.to_str().unwrap())
     };
     for Row(name, good, bad, beside) in ROWS {
         let given = |value: &str| {
             let beside = beside.iter().filter(|(other, _)| other != name);
-            let mut given: Vec<_> = beside.map(|(name, value)| (*name, (*value).to_owned())).collect();
+            let mut given: Vec<_> = beside.map(|(name, value)| (*name, filled(value))).collect();
             given.push((*name, filled(value)));
             start(folder.path(), &given)
         };
@@ -173,7 +181,7 @@ fn setting(name: &str) -> &'static Setting {
 }
 
 #[test]
-fn no_setting_is_without_a_row_here_there_and_in_the_readme() {
+fn no_setting_is_without_a_row_here_there_and_in_the_docs() {
     let sorted = |mut names: Vec<String>| {
         names.sort();
         names
@@ -181,19 +189,16 @@ fn no_setting_is_without_a_row_here_there_and_in_the_readme() {
     let variables = sorted(variables());
     assert_eq!(sorted(SETTINGS.iter().map(|setting| setting.name.to_owned()).collect()), variables);
     assert_eq!(sorted(ROWS.iter().map(|row| row.0.to_owned()).collect()), variables);
-    let readme = include_str!("../../../../README.md");
+    let page = include_str!("../../../../docs/configuration.md");
     for name in &variables {
-        assert!(readme.contains(&format!("`{name}`")), "the README does not know {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/configuration.md does not know {name}");
     }
-    // What the README speaks of is there.
-    let mut known_to_readme = readme.split('`').skip(1).step_by(2).filter(|code| {
+    // What the page speaks of is there.
+    let mut known_to_page = page.split('`').skip(1).step_by(2).filter(|code| {
         code.starts_with("CHAT_")
             && code.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
     });
-    assert_eq!(
-        known_to_readme.find(|name| *name != "CHAT_" && !variables.contains(&(*name).to_owned())),
-        None
-    );
+    assert_eq!(known_to_page.find(|name| *name != "CHAT_" && !variables.contains(&(*name).to_owned())), None);
 }
 
 #[test]

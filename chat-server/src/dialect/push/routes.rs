@@ -177,6 +177,7 @@ fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
 
 fn logged_in(app: &Arc<App>, user: &Arc<User>, status: StatusCode, origin: &Origin) -> Response {
     let token = app.auth.issue(user, &DIALECT);
+    app.proxies.cookie_is_set(origin.is_insecure, app.config.trust_proxy);
     let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.cookie);
     let user = origin.base.user(user);
     let token = app.config.token_in_body.then_some(&*token);

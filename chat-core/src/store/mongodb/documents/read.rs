@@ -146,6 +146,12 @@ pub(in super::super) fn read_message(doc: &RawDocument) -> Result<MessageDocumen
     Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec), fingerprint })
 }
 
+/// The numbers that [`read_encoding`] knows.
+pub(in super::super) fn encodings() -> Vec<i32> {
+    let known = (0..=u8::MAX).filter(|code| Encoding::try_from(*code).is_ok());
+    known.map(i32::from).collect()
+}
+
 fn read_encoding(code: i64) -> Option<Encoding> {
     u8::try_from(code).ok().and_then(|code| Encoding::try_from(code).ok())
 }

@@ -67,7 +67,8 @@ async fn a_store_that_is_full_is_not_well_until_something_is_written() {
         }
         assert!(written < 100_000);
     };
-    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    assert!(matches!(writer.health().check(), Err(StoreError::Full(_))));
     assert!(writer.health().is_unwritable() && writer.health().check().is_err());
     writer.write(|_| Ok(())).await.unwrap();
     assert!(writer.health().is_unwritable(), "nothing was written by that");

@@ -1,0 +1,269 @@
+//! Messages that were met and cannot be shown, so that they do not count as unread.
+//!
+//! A store counts what is unread without looking at bodies and senders, and leaves out only records that are not what was
+//! written. A body that cannot be decoded, or a message of somebody who is not there any more, is found out about when it is
+//! read. From then on it is remembered here and taken off the count. Otherwise the count would say "1" for ever where such a
+//! message is the last one: clients mark as read what they show.
+//!
+//! After a restart it counts until somebody reads the conversation again. A count of [`UNREAD_MOST`] means "or more" and stays.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Chat;
+use crate::damage;
+use crate::error::Error;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{Conversation, Seq};
+use crate::store::read_marks::counted_after;
+use crate::store::{StoreError, UNREAD_MOST, UnreadCount};
+
+/// So many messages are remembered: some 300 KB. More of them count.
+const MAX_KNOWN: usize = 4_096;
+
+/// So many of them are looked at for one list; more of them count.
+const MAX_LOOKED_AT: usize = 256;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Unreadable {
+    /// How many there are, so that a sound store takes no lock.
+    count: AtomicUsize,
+    known: Mutex<HashMap<ConversationId, BTreeMap<Seq, MessageId>>>,
+}
+
+impl Unreadable {
+    /// A message was met that cannot be shown.
+    pub(super) fn note(&self, conversation: ConversationId, seq: Seq, id: MessageId) {
+        let mut known = self.known.lock();
+        if self.count.load(Ordering::Relaxed) >= MAX_KNOWN {
+            return;
+        }
+        if known.entry(conversation).or_default().insert(seq, id).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn forget_all(&self) {
+        let mut known = self.known.lock();
+        known.clear();
+        self.count.store(0, Ordering::Relaxed);
+    }
+
+    /// Those among the messages that a count is about.
+    fn among(&self, count: &UnreadCount, limit: usize) -> Vec<(Seq, MessageId)> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let known = self.known.lock();
+        let Some(known) = known.get(&count.conversation) else { return Vec::new() };
+        let after = counted_after(count.read_seq, count.last_seq);
+        let counted = known.range(after..=count.last_seq).filter(|(seq, _)| **seq > after);
+        counted.take(limit).map(|(seq, id)| (*seq, *id)).collect()
+    }
+
+    /// It can be read again, or is gone.
+    fn forget(&self, conversation: ConversationId, seq: Seq) {
+        let mut known = self.known.lock();
+        let Some(messages) = known.get_mut(&conversation) else { return };
+        if messages.remove(&seq).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if messages.is_empty() {
+            known.remove(&conversation);
+        }
+    }
+}
+
+impl Chat {
+    /// How many messages of a count this person can be shown, as far as that is known. Spends what may be `looked_at`.
+    pub(super) async fn shown_of(
+        &self,
+        count: &UnreadCount,
+        actor: UserId,
+        conversation: &Conversation,
+        looked_at: &mut usize,
+    ) -> Result<u32, Error> {
+        let mut unread = count.unread;
+        if unread >= UNREAD_MOST {
+            return Ok(unread);
+        }
+        for (seq, id) in self.unreadable.among(count, MAX_LOOKED_AT - *looked_at) {
+            *looked_at += 1;
+            let stored = match self.store.message(id).await {
+                Ok(Some(stored)) => stored,
+                Ok(None) => {
+                    self.unreadable.forget(count.conversation, seq);
+                    continue;
+                }
+                // The store leaves it out by itself.
+                Err(StoreError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // Neither of these is counted.
+            if stored.deleted.is_some() || stored.sender == actor {
+                continue;
+            }
+            match self.view(stored, conversation).await {
+                Ok(_) => self.unreadable.forget(count.conversation, seq),
+                Err(error) if damage::is_damage(&error) => unread = unread.saturating_sub(1),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unread)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::chat::Registration;
+    use crate::codec::{Blob, Encoding};
+    use crate::command::{Actor, Command, Destination, Reply};
+    use crate::history::Window;
+    use crate::model::{Content, PasswordHash, UserKey};
+    use crate::store::{MemoryStore, MessageStore, NewMessage, ReadMarkStore};
+
+    fn id(n: u8) -> MessageId {
+        MessageId::from_bytes([n; 12])
+    }
+
+    #[test]
+    fn only_so_many_are_remembered() {
+        let unreadable = Unreadable::default();
+        let [there, elsewhere] = [1, 2].map(|n| ConversationId::from_bytes([n; 12]));
+        for _ in 0..2 {
+            for seq in 1..=MAX_KNOWN as u32 {
+                unreadable.note(there, Seq(seq), id(1));
+            }
+        }
+        unreadable.note(elsewhere, Seq(1), id(2));
+        let count = |conversation| UnreadCount {
+            conversation,
+            last_seq: Seq(MAX_KNOWN as u32),
+            read_seq: Seq(MAX_KNOWN as u32 - 3),
+            unread: 3,
+        };
+        assert_eq!(unreadable.among(&count(there), 9).len(), 3);
+        assert_eq!(unreadable.among(&count(elsewhere), 9), []);
+        unreadable.forget(there, Seq(MAX_KNOWN as u32));
+        unreadable.forget(there, Seq(MAX_KNOWN as u32));
+        assert_eq!(unreadable.among(&count(there), 9).len(), 2);
+        unreadable.note(elsewhere, Seq(MAX_KNOWN as u32), id(2));
+        assert_eq!(unreadable.among(&count(elsewhere), 9).len(), 1);
+    }
+
+    struct World {
+        chat: Chat,
+        store: Arc<MemoryStore>,
+        ann: UserId,
+        bob: UserId,
+        conversation: ConversationId,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let store = Arc::new(MemoryStore::new());
+            let chat = Chat::new(store.clone());
+            let mut people = Vec::new();
+            for name in ["ann", "bob"] {
+                let registration = Registration::named(name, PasswordHash::new("x"));
+                people.push(chat.register(registration).await.unwrap().user.id);
+            }
+            let (ann, bob) = (people[0], people[1]);
+            let to = Destination::Person(UserKey::Id(bob));
+            let content = Content::text("hello");
+            let send = Command::Send { to, content, client_id: None, fingerprint: None };
+            let reply = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
+            let Reply::Message(view) = reply else { panic!("it was sent") };
+            Self { chat, store, ann, bob, conversation: view.message.conversation }
+        }
+
+        /// A message that nobody can decode.
+        async fn damaged(&self, n: u8, sender: UserId) {
+            let body = Blob { encoding: Encoding::Huffman, bytes: vec![] };
+            self.append(n, sender, body).await;
+        }
+
+        async fn append(&self, n: u8, sender: UserId, body: Blob) {
+            let (id, at) = (id(n), self.chat.now());
+            let new = NewMessage {
+                id,
+                conversation: self.conversation,
+                sender,
+                body,
+                file_name: None,
+                image: None,
+                client_id: None,
+                fingerprint: None,
+                at,
+            };
+            self.store.append(new).await.unwrap();
+        }
+
+        async fn run(&self, command: Command) -> Reply {
+            self.chat.execute(&Actor { user: self.bob }, command).await.unwrap().reply
+        }
+
+        async fn read(&self) {
+            let of = Destination::Conversation(self.conversation);
+            let window = Window::Latest { limit: 50 };
+            self.run(Command::History { of, window, include_deleted: false }).await;
+        }
+
+        async fn unread(&self) -> Vec<u32> {
+            let Reply::Unread(unread) = self.run(Command::ListUnread { limit: 9 }).await else {
+                panic!("counts")
+            };
+            unread.iter().map(|count| count.unread).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_shown_is_not_unread_once_it_was_met() {
+        let world = World::new().await;
+        world.damaged(1, world.ann).await;
+        // Nobody is called so.
+        let text = Blob { encoding: Encoding::Stored, bytes: b"x".to_vec() };
+        world.append(2, UserId::from_bytes([9; 12]), text).await;
+        world.damaged(3, world.bob).await;
+        world.damaged(4, world.ann).await;
+        assert_eq!(world.unread().await, [4], "nobody has met them");
+        world.read().await;
+        assert_eq!(world.unread().await, [1]);
+
+        // One that is deleted is not counted by the store either.
+        let tombstone = crate::model::Tombstone { at: world.chat.now(), by: world.ann };
+        world.store.set_deleted(id(4), Some(tombstone), world.chat.now()).await.unwrap();
+        assert_eq!(world.unread().await, [1]);
+        world.store.mark_read(world.conversation, world.bob, Some(Seq(1)), world.chat.now()).await.unwrap();
+        assert_eq!(world.unread().await, [0; 0], "what remains is nothing");
+    }
+
+    /// A list that becomes shorter since nothing of a conversation can be shown is filled up with others.
+    #[tokio::test]
+    async fn a_conversation_of_which_nothing_can_be_shown_takes_nobodys_place() {
+        let world = World::new().await;
+        let registration = Registration::named("cid", PasswordHash::new("x"));
+        let cid = world.chat.register(registration).await.unwrap().user.id;
+        let send = |text: &str| Command::Send {
+            to: Destination::Person(UserKey::Id(world.bob)),
+            content: Content::text(text),
+            client_id: None,
+            fingerprint: None,
+        };
+        world.chat.execute(&Actor { user: cid }, send("hello")).await.unwrap();
+        world.store.mark_read(world.conversation, world.bob, Some(Seq(1)), world.chat.now()).await.unwrap();
+        world.damaged(1, world.ann).await;
+        world.read().await;
+        let Reply::Unread(unread) = world.run(Command::ListUnread { limit: 1 }).await else {
+            panic!("counts")
+        };
+        assert_eq!(unread.len(), 1);
+        assert_eq!(unread[0].other.as_ref().map(|user| user.id), Some(cid));
+    }
+}

@@ -1,0 +1,229 @@
+//! What is told to the owner of a server that stands behind a proxy without knowing it, or behind one that does not say all.
+//!
+//! Each warning is written once for a start, and holds nothing that a request says: anybody may send these headers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::{FORWARDED, HOST, ORIGIN, REFERER};
+use axum::http::{HeaderMap, HeaderValue};
+
+use crate::config::Config;
+use crate::links::Base;
+
+/// What proxies add to the requests that they pass on.
+const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
+
+/// How proxies say that a client came by https, other than by `X-Forwarded-Proto`, which alone is read.
+const OTHER_SCHEMES: [(&str, &str); 4] = [
+    ("x-forwarded-ssl", "on"),
+    ("front-end-https", "on"),
+    ("x-forwarded-scheme", "https"),
+    ("x-url-scheme", "https"),
+];
+
+/// Which of the warnings were written.
+#[derive(Default)]
+pub(crate) struct ProxyWarnings {
+    /// That a machine of the same network, or this one, sends the headers: most likely a proxy.
+    nearby: AtomicBool,
+    /// That one from elsewhere does, which must not hide the former.
+    elsewhere: AtomicBool,
+    insecure_cookie: AtomicBool,
+}
+
+impl ProxyWarnings {
+    /// Warns when a request has come with headers of a proxy, and none is trusted.
+    pub(super) fn observe(&self, request: &Request, trust_proxy: usize) {
+        if trust_proxy > 0 || (is_set(&self.nearby) && is_set(&self.elsewhere)) {
+            return;
+        }
+        if !OF_PROXIES.iter().any(|name| request.headers().contains_key(*name)) {
+            return;
+        }
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let warned = if peer.is_none_or(is_nearby) { &self.nearby } else { &self.elsewhere };
+        if warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::warn!(
+            from = peer.map(tracing::field::display),
+            remedy = "if a proxy of yours stands in front, set CHAT_TRUST_PROXY=1 (how many there are), and CHAT_HOST=127.0.0.1 \
+                      if it is on this machine; until then everybody counts as one address, and the cookie is not Secure. \
+                      Without a proxy somebody has made the headers up, and nothing is to be done",
+            "a request came with headers of a proxy (X-Forwarded-For and its like), and no proxy is trusted"
+        );
+    }
+
+    /// A log-in cookie was set. Warns when it is not `Secure`, although the request claims to have come by https.
+    pub(crate) fn cookie_is_set(&self, is_insecure: bool, trust_proxy: usize) {
+        if !is_insecure || self.insecure_cookie.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let remedy = match trust_proxy {
+            0 => {
+                "set CHAT_TRUST_PROXY=1 (how many proxies of yours stand in front), and have the proxy set \
+                 X-Forwarded-Proto: https"
+            }
+            _ => {
+                "have the proxy set X-Forwarded-Proto: https for those who come to it by https; CHAT_TRUST_PROXY must be \
+                 how many proxies stand in front"
+            }
+        };
+        tracing::warn!(
+            remedy,
+            "a log-in cookie is not Secure, although its request claims to have come by https"
+        );
+    }
+}
+
+fn is_set(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}
+
+/// Whether an address is of this machine or of a private network, where proxies are.
+fn is_nearby(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Whether a request claims to have come by https, other than by the header that is read: by another one of a trusted proxy,
+/// or because its page, which is this server's own, did.
+pub(super) fn claims_https(headers: &HeaderMap, base: &Base, config: &Config) -> bool {
+    (config.trust_proxy > 0 && says_https(headers))
+        || [ORIGIN, REFERER]
+            .iter()
+            .any(|name| headers.get(name).is_some_and(|url| is_own(url, headers, base)))
+}
+
+fn says_https(headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| {
+        headers
+            .get(name)
+            .is_some_and(|said| said.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
+    };
+    // RFC 7239: `for=…;proto=https, for=…`; the value may be quoted.
+    let is_https = |pair: &str| {
+        pair.trim().split_once('=').is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case("proto") && value.trim_matches('"').eq_ignore_ascii_case("https")
+        })
+    };
+    let forwarded = headers.get_all(FORWARDED).into_iter().filter_map(|value| value.to_str().ok());
+    OTHER_SCHEMES.iter().any(|(name, value)| says(name, value))
+        || forwarded.flat_map(|value| value.split([',', ';'])).any(is_https)
+}
+
+/// Whether an address begins with https and the name that this server is called by.
+fn is_own(url: &HeaderValue, headers: &HeaderMap, base: &Base) -> bool {
+    let Some(page) = url.to_str().ok().and_then(|url| host(url, "https://")) else { return false };
+    let called = base.as_str().and_then(|base| host(base, "https://").or_else(|| host(base, "http://")));
+    let asked = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
+    [called, asked].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(page))
+}
+
+/// The host and port of an address with this scheme.
+fn host<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
+    let rest = url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme))?;
+    let host = url[rest.len()..].split(['/', '?']).next()?;
+    Some(without_port(host)).filter(|host| !host.is_empty())
+}
+
+/// Without the port that origins leave out.
+fn without_port(host: &str) -> &str {
+    host.strip_suffix(":443").unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::config::Options;
+
+    fn headers(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn claims(arguments: &[&str], given: &[(&'static str, &'static str)]) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Options::command().mut_args(|arg| arg.env(None));
+        let data = format!("--data-dir={}", folder.path().display());
+        let arguments = ["chat-server", &data].into_iter().chain(arguments.iter().copied());
+        let options = Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap();
+        let config = Config::check(&options).unwrap();
+        let headers = headers(given);
+        claims_https(&headers, &Base::of(&headers, &config), &config)
+    }
+
+    #[test]
+    fn https_is_claimed_by_ones_own_page() {
+        let host = ("host", "chat.example");
+        for own in ["https://chat.example", "HTTPS://Chat.Example", "https://chat.example:443"] {
+            let own = HeaderValue::from_static(own);
+            let mut headers = headers(&[host]);
+            headers.insert(ORIGIN, own);
+            assert!(is_own(&headers[ORIGIN], &headers, &Base::default()));
+        }
+        assert!(claims(&[], &[host, ("referer", "https://chat.example/login?next=1")]));
+        assert!(claims(&[], &[("host", "chat.example:8443"), ("origin", "https://chat.example:8443")]));
+        // A proxy that does not pass the Host on, in front of a server that knows how it is called.
+        let inner = ("host", "127.0.0.1:3000");
+        let origin = ("origin", "https://chat.example");
+        assert!(claims(&["--public-url=https://chat.example"], &[inner, origin]));
+        assert!(claims(&["--trust-proxy=1"], &[inner, ("x-forwarded-host", "chat.example"), origin]));
+        assert!(!claims(&[], &[inner, ("x-forwarded-host", "chat.example"), origin]), "it is not trusted");
+        assert!(!claims(&[], &[host, ("origin", "http://chat.example")]));
+        assert!(!claims(&[], &[host, ("origin", "https://other.example")]));
+        assert!(!claims(&[], &[host, ("origin", "null")]));
+        assert!(!claims(&[], &[host, ("origin", "https://")]));
+        assert!(!claims(&[], &[("host", "localhost:3000"), ("origin", "https://localhost:5173")]));
+        assert!(!claims(&[], &[host]));
+    }
+
+    #[test]
+    fn https_is_claimed_by_headers_of_trusted_proxies() {
+        for header in [
+            ("forwarded", "for=10.0.0.1;proto=https"),
+            ("forwarded", "for=10.0.0.1, for=10.0.0.2; Proto=\"https\""),
+            ("x-forwarded-ssl", "on"),
+            ("front-end-https", "On"),
+            ("x-forwarded-scheme", "https"),
+        ] {
+            assert!(claims(&["--trust-proxy=1"], &[header]), "{header:?}");
+            assert!(!claims(&[], &[header]), "{header:?}");
+        }
+        assert!(!claims(&["--trust-proxy=1"], &[("forwarded", "for=10.0.0.1;proto=http")]));
+        assert!(!claims(&["--trust-proxy=1"], &[("forwarded", "for=\"proto=https\"")]));
+    }
+
+    #[test]
+    fn each_warning_is_written_once() {
+        let warnings = ProxyWarnings::default();
+        let written = || [&warnings.nearby, &warnings.elsewhere].map(is_set);
+        let observe = |header: Option<&str>, peer: &str, trust_proxy| {
+            let mut request = Request::new(Body::empty());
+            if let Some(header) = header {
+                request.headers_mut().insert(
+                    axum::http::HeaderName::from_bytes(header.as_bytes()).unwrap(),
+                    HeaderValue::from_static("x"),
+                );
+            }
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+            warnings.observe(&request, trust_proxy);
+        };
+        observe(None, "127.0.0.1", 0);
+        observe(Some("x-request-id"), "127.0.0.1", 0);
+        observe(Some("x-forwarded-for"), "127.0.0.1", 1);
+        assert_eq!(written(), [false, false]);
+        observe(Some("x-forwarded-host"), "203.0.113.9", 0);
+        assert_eq!(written(), [false, true]);
+        observe(Some("forwarded"), "::ffff:10.1.2.3", 0);
+        assert_eq!(written(), [true, true]);
+    }
+}
