@@ -57,6 +57,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod change;
 pub mod chat;
 pub mod clock;
 pub mod codec;

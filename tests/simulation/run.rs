@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chat_core::command::{AddMember, Command, CreateRoom, Destination, RemoveMember, Reply, SendMessage};
+use chat_core::command::{
+    AddMember, Command, CreateRoom, Destination, RemoveMember, Reply, SendMessage, SetRole,
+};
 use chat_core::id::ConversationId;
-use chat_core::model::{Content, Visibility};
+use chat_core::model::{Content, Role, Visibility};
 use chat_server::config::Config;
 
 use crate::agenda::{Dice, Millis, Owner};
@@ -376,7 +378,7 @@ async fn use_rooms(world: &Arc<World>) {
             let rooms = rooms.lock().unwrap();
             if rooms.is_empty() { None } else { Some(*dice.pick(&rooms)) }
         };
-        let command: Command = match (room, dice.number(0, 4)) {
+        let command: Command = match (room, dice.number(0, 6)) {
             (Some(room), 1 | 2) => Command::SendMessage(SendMessage {
                 to: Destination::Conversation(room),
                 content: Content::text(format!("room {}", "x".repeat(dice.number(0, 40) as usize))),
@@ -385,6 +387,11 @@ async fn use_rooms(world: &Arc<World>) {
             }),
             (Some(room), 3) => Command::AddMember(AddMember { room, user: other }),
             (Some(room), 4) => Command::RemoveMember(RemoveMember { room, user: other }),
+            (Some(room), 5) => Command::RemoveMember(RemoveMember { room, user }),
+            (Some(room), 6) => {
+                let role = *dice.pick(&[Role::Member, Role::Moderator, Role::Admin]);
+                Command::SetRole(SetRole { room, user: other, role })
+            }
             _ => {
                 let (name, visibility) = ("a room".to_owned(), Visibility::Public);
                 Command::CreateRoom(CreateRoom { name, visibility, members: vec![other] })

@@ -17,14 +17,13 @@ use chat_core::epoch::Epoch;
 use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
-use chat_core::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
-};
+use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
 use chat_core::search::{Query, Terms};
+use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, Match, MemoryStore, MessageStore, NewMessage, NewRoom,
-    PersonalChanges, ReadMarkStore, RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage,
-    UnreadCount, UserStore,
+    Appended, ChangeLog, LoggedChange, Match, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
+    RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage, UnreadCount, UserStore, Write,
+    WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -41,6 +40,8 @@ pub(crate) struct Disk {
     store: Arc<MemoryStore>,
     reader: Chat,
     log: Mutex<Vec<Entry>>,
+    /// The rooms as they were left by the last write.
+    rooms: Mutex<HashMap<ConversationId, Arc<Conversation>>>,
 }
 
 /// A change, as far as pages must learn of it.
@@ -101,7 +102,7 @@ impl Disk {
         let store = Arc::new(MemoryStore::new());
         let reader =
             Chat::new(store.clone()).with_clock(clock).with_ids(ids).with_codec(Arc::new(StoredCodec));
-        Self { store, reader, log: Mutex::default() }
+        Self { store, reader, log: Mutex::default(), rooms: Mutex::default() }
     }
 
     /// The same without any faults, for the harness.
@@ -140,7 +141,9 @@ impl Disk {
         let mut log = self.log.lock().unwrap();
         let changes = self.reader.changes_after(Position(log.len() as u64), 100).now_or_never();
         let changes = changes.expect("memory answers at once").expect("the disk itself never fails");
-        for delivery in changes.expect("what is so new is not forgotten") {
+        let changes = changes.expect("what is so new is not forgotten");
+        self.look_at_rooms(changes.iter().map(|delivery| &delivery.event), trace);
+        for delivery in changes {
             let position = delivery.position.expect("what is in the log has a place").0;
             if position != log.len() as u64 + 1 {
                 trace.broken(Actor::Store, format!("position {position} comes after {}", log.len()));
@@ -175,6 +178,44 @@ impl Disk {
             trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
             log.push(Entry { kind, audience, message, profile });
         }
+    }
+}
+
+impl Disk {
+    /// Checks that what one write has logged of rooms is what has happened to them, and that a room that has an admin keeps
+    /// one as long as somebody is in it.
+    fn look_at_rooms<'a>(&self, events: impl Iterator<Item = &'a Event>, trace: &Trace) {
+        let mut rooms = self.rooms.lock().unwrap();
+        let mut changed = Vec::new();
+        for event in events {
+            let (room, is_so) = match event {
+                Event::RoomCreated { room, .. } => (room, !rooms.contains_key(&room.id)),
+                Event::MemberAdded { room, user } => {
+                    let before = rooms.get(&room.id).and_then(|room| room.member(*user));
+                    (room, before.is_none() && room.member(*user).is_some())
+                }
+                Event::MemberRemoved { room, user } => {
+                    let before = rooms.get(&room.id).and_then(|room| room.member(*user));
+                    (room, before.is_some() && room.member(*user).is_none())
+                }
+                Event::RoleChanged { room, user, role } => {
+                    let before = rooms.get(&room.id).and_then(|room| room.member(*user));
+                    let now = room.member(*user).map(|member| member.role);
+                    (room, before.is_some_and(|before| before.role != *role) && now == Some(*role))
+                }
+                _ => continue,
+            };
+            if !is_so {
+                trace.broken(Actor::Store, format!("{event:?} is logged of {:?}", rooms.get(&room.id)));
+            }
+            let has_admin = |room: &Conversation| room.members.iter().any(|one| one.role == Role::Admin);
+            let had_one = rooms.get(&room.id).is_some_and(|room| has_admin(room));
+            if had_one && !room.members.is_empty() && !has_admin(room) {
+                trace.broken(Actor::Store, format!("room {} is left without an admin", room.id));
+            }
+            changed.push(room.clone());
+        }
+        rooms.extend(changed.into_iter().map(|room| (room.id, room)));
     }
 }
 
@@ -315,7 +356,7 @@ impl Driver {
         found
     }
 
-    async fn write<T: Send + 'static>(
+    async fn carry_out<T: Send + 'static>(
         &self,
         what: &'static str,
         of: u64,
@@ -377,13 +418,53 @@ fn number(id: &[u8; 12]) -> u64 {
     id[4..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// The name of a write and a number of what it is about, by which its dice are found.
+fn subject(write: &Write) -> (&'static str, u64) {
+    let of = match write {
+        Write::CreateUser(CreateUser(new)) => number(new.user.id.as_bytes()),
+        Write::UpdateProfile(write) => number(write.user.as_bytes()),
+        Write::SetPasswordHash(write) => number(write.user.as_bytes()),
+        Write::RecordLastSeen(write) => number(write.user.as_bytes()),
+        Write::Append(Append(new)) => number(new.id.as_bytes()),
+        Write::SetDeleted(write) => number(write.id.as_bytes()),
+        Write::MarkRead(write) => number(write.conversation.as_bytes()) ^ number(write.user.as_bytes()),
+        Write::RevokeToken(_)
+        | Write::OpenDirect(_)
+        | Write::CreateRoom(_)
+        | Write::AddMember(_)
+        | Write::SetRole(_)
+        | Write::RemoveMember(_) => 0,
+    };
+    (write.name(), of)
+}
+
+#[async_trait]
+impl WriteStore for Driver {
+    async fn write(&self, mut write: Write) -> Result<Written, StoreError> {
+        let (what, of) = subject(&write);
+        match (self.mutation, &mut write) {
+            (Some(Mutation::ClientIdsForgotten), Write::Append(Append(new))) => {
+                (new.client_id, new.fingerprint) = (None, None);
+            }
+            (Some(Mutation::NotStored), Write::Append(_)) if of.is_multiple_of(7) => {
+                let position = Position(self.disk.last());
+                return Ok(Written::Append(Appended::New { position, seq: Seq(1) }));
+            }
+            (Some(Mutation::MarksForgotten), Write::MarkRead(MarkRead { up_to: Some(seq), .. })) => {
+                return Ok(Written::MarkRead(Some((None, *seq))));
+            }
+            _ => {}
+        }
+        let written = self.carry_out(what, of, move |disk| now(WriteStore::write(&*disk, write))).await?;
+        Ok(match written {
+            Written::OpenDirect(room) => Written::OpenDirect(self.told(room)),
+            written => written,
+        })
+    }
+}
+
 #[async_trait]
 impl UserStore for Driver {
-    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
-        let of = number(new.user.id.as_bytes());
-        self.write("create_user", of, move |disk| now(disk.create_user(new))).await
-    }
-
     async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
         self.read("user", 0, self.disk.store.user(key)).await
     }
@@ -396,35 +477,6 @@ impl UserStore for Driver {
         self.read("users", 0, self.disk.store.users(limit)).await
     }
 
-    async fn update_profile(
-        &self,
-        user: UserId,
-        patch: ProfilePatch,
-        at: Timestamp,
-    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
-        let of = number(user.as_bytes());
-        self.write("update_profile", of, move |disk| now(disk.update_profile(user, patch, at))).await
-    }
-
-    async fn set_password_hash(
-        &self,
-        user: UserId,
-        old: &PasswordHash,
-        new: PasswordHash,
-    ) -> Result<bool, StoreError> {
-        let (of, old) = (number(user.as_bytes()), old.clone());
-        self.write("set_password_hash", of, move |disk| now(disk.set_password_hash(user, &old, new))).await
-    }
-
-    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
-        let of = number(user.as_bytes());
-        self.write("record_last_seen", of, move |disk| now(disk.record_last_seen(user, at))).await
-    }
-
-    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
-        self.write("revoke_token", 0, move |disk| now(disk.revoke_token(fingerprint, until))).await
-    }
-
     async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read("revoked_tokens", 0, self.disk.store.revoked_tokens(at)).await
     }
@@ -432,46 +484,15 @@ impl UserStore for Driver {
 
 #[async_trait]
 impl RoomStore for Driver {
-    async fn open_direct(
-        &self,
-        pair: Pair,
-        id: ConversationId,
-        at: Timestamp,
-    ) -> Result<Arc<Conversation>, StoreError> {
-        let opened = self.write("open_direct", 0, move |disk| now(disk.open_direct(pair, id, at))).await;
-        opened.map(|room| self.told(room))
-    }
-
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
         let found = self.read("direct", 0, self.disk.store.direct(pair)).await?;
         Ok(found.map(|room| self.told(room)))
-    }
-
-    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
-        self.write("create_room", 0, move |disk| now(disk.create_room(room))).await
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
         let read = self.disk.store.conversation(id);
         let found = self.read("conversation", number(id.as_bytes()), read).await?;
         Ok(found.map(|room| self.told(room)))
-    }
-
-    async fn set_member(
-        &self,
-        conversation: ConversationId,
-        member: Member,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        self.write("set_member", 0, move |disk| now(disk.set_member(conversation, member))).await
-    }
-
-    async fn remove_member(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        self.write("remove_member", 0, move |disk| now(disk.remove_member(conversation, user, at))).await
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
@@ -481,29 +502,8 @@ impl RoomStore for Driver {
 
 #[async_trait]
 impl MessageStore for Driver {
-    async fn append(&self, mut new: NewMessage) -> Result<Appended, StoreError> {
-        if self.mutation == Some(Mutation::ClientIdsForgotten) {
-            (new.client_id, new.fingerprint) = (None, None);
-        }
-        let of = number(new.id.as_bytes());
-        if self.mutation == Some(Mutation::NotStored) && of.is_multiple_of(7) {
-            return Ok(Appended::New { position: Position(self.disk.last()), seq: Seq(1) });
-        }
-        self.write("append", of, move |disk| now(disk.append(new))).await
-    }
-
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
         self.read("message", number(id.as_bytes()), self.disk.store.message(id)).await
-    }
-
-    async fn set_deleted(
-        &self,
-        id: MessageId,
-        deleted: Option<Tombstone>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
-        let of = number(id.as_bytes());
-        self.write("set_deleted", of, move |disk| now(disk.set_deleted(id, deleted, at))).await
     }
 
     async fn history(
@@ -519,20 +519,6 @@ impl MessageStore for Driver {
 
 #[async_trait]
 impl ReadMarkStore for Driver {
-    async fn mark_read(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        up_to: Option<Seq>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
-        let of = number(conversation.as_bytes()) ^ number(user.as_bytes());
-        if let (Some(Mutation::MarksForgotten), Some(seq)) = (self.mutation, up_to) {
-            return Ok(Some((None, seq)));
-        }
-        self.write("mark_read", of, move |disk| now(disk.mark_read(conversation, user, up_to, at))).await
-    }
-
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
     }
@@ -560,7 +546,7 @@ impl SearchIndex for Driver {
         terms: Vec<Terms>,
     ) -> Result<Option<Seq>, StoreError> {
         let of = number(conversation.as_bytes());
-        self.write("index", of, move |disk| now(disk.index(conversation, after, terms))).await
+        self.carry_out("index", of, move |disk| now(disk.index(conversation, after, terms))).await
     }
 
     async fn search(
@@ -626,7 +612,7 @@ impl ChangeLog for Driver {
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
-        self.write("forget_before", 0, move |disk| now(disk.forget_before(at))).await
+        self.carry_out("forget_before", 0, move |disk| now(disk.forget_before(at))).await
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -634,7 +620,7 @@ impl ChangeLog for Driver {
     }
 
     async fn renew_epoch(&self) -> Result<Epoch, StoreError> {
-        self.write("renew_epoch", 0, move |disk| now(disk.renew_epoch())).await
+        self.carry_out("renew_epoch", 0, move |disk| now(disk.renew_epoch())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

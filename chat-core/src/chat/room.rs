@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::Chat;
+use crate::change::Change;
 use crate::command::{AddMember, CreateRoom, Outcome, RemoveMember, SetRole};
 use crate::delivery::AtHand;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
-use crate::model::{Conversation, Member, MessageView, Position, Role, RoomInfo};
-use crate::policy;
-use crate::store::{Change, NewRoom};
+use crate::model::{Conversation, Member, MessageView, Role, RoomInfo};
+use crate::policy::{self, Refusal};
+use crate::store::{self, NewRoom, RoomChange};
 
 impl Chat {
     pub(crate) async fn create_room(
@@ -34,7 +35,8 @@ impl Chat {
         let id = ConversationId::from_bytes(self.ids.next(at));
         let info = RoomInfo { name, visibility };
         let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
-        self.changed(Change::RoomCreated { room: id, by: actor }, Some((Some(position), room))).await
+        let created = RoomChange { room, position: Some(position), successor: None };
+        self.changed(Change::RoomCreated { room: id, by: actor }, Ok(created)).await
     }
 
     pub(crate) async fn add_member(
@@ -43,14 +45,11 @@ impl Chat {
         command: AddMember,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
         let AddMember { room: id, user } = command;
-        let room = self.directory.conversation(id).await?;
-        policy::may_add_member(actor, user, &room, &self.limits)?;
-        self.directory.user(user).await?;
-        if room.member(user).is_some() {
-            return Ok(Outcome::reply_only(room));
-        }
-        let member = Member { user, role: Role::Member, joined_at: self.clock.now() };
-        let changed = self.store.set_member(id, member).await?;
+        // Rooms do not vanish, so this need not be asked inside the transaction too.
+        self.directory.conversation(id).await?;
+        let (at, max_members) = (self.clock.now(), self.limits.room_members);
+        let add = store::AddMember { room: id, by: actor, user, at, max_members };
+        let changed = self.store.add_member(add).await?;
         self.changed(Change::MemberAdded { room: id, user }, changed).await
     }
 
@@ -60,9 +59,9 @@ impl Chat {
         command: RemoveMember,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
         let RemoveMember { room: id, user } = command;
-        let room = self.directory.conversation(id).await?;
-        policy::may_remove_member(actor, user, &room)?;
-        let changed = self.store.remove_member(id, user, self.clock.now()).await?;
+        self.directory.conversation(id).await?;
+        let remove = store::RemoveMember { room: id, by: actor, user, at: self.clock.now() };
+        let changed = self.store.remove_member(remove).await?;
         self.changed(Change::MemberRemoved { room: id, user }, changed).await
     }
 
@@ -72,25 +71,33 @@ impl Chat {
         command: SetRole,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
         let SetRole { room: id, user, role } = command;
-        let room = self.directory.conversation(id).await?;
-        policy::may_set_role(actor, user, &room)?;
-        let member = *room.member(user).ok_or(Error::UserNotFound)?;
-        let changed = self.store.set_member(id, Member { role, ..member }).await?;
+        self.directory.conversation(id).await?;
+        let set = store::SetRole { room: id, by: actor, user, role, at: self.clock.now() };
+        let changed = self.store.set_role(set).await?;
         self.changed(Change::RoleChanged { room: id, user, role }, changed).await
     }
 
-    /// Answers with the room as it is after a change, and tells of it.
+    /// Answers with the room as it is after a change, and tells of it, and of who is an admin since.
     async fn changed(
         &self,
         change: Change<MessageView>,
-        changed: Option<(Option<Position>, Arc<Conversation>)>,
+        changed: Result<RoomChange, Refusal>,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
-        let Some((position, room)) = changed else {
-            self.invalidate(change.invalidates());
-            return Err(Error::ConversationNotFound);
+        let RoomChange { room, position, successor } = match changed {
+            Ok(changed) => changed,
+            Err(refusal) => {
+                // It was refused for what the room has become since it was looked up.
+                self.invalidate(change.invalidates());
+                return Err(refusal.into());
+            }
         };
-        let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };
-        let deliveries = self.committed(position, change, at_hand).await?;
+        let at_hand = || AtHand { conversation: Some(room.clone()), ..AtHand::default() };
+        let id = room.id;
+        let mut deliveries = self.committed(position, change, at_hand()).await?;
+        if let Some((position, user)) = successor {
+            let change = Change::RoleChanged { room: id, user, role: Role::Admin };
+            deliveries.extend(self.committed(Some(position), change, at_hand()).await?);
+        }
         Ok(Outcome { reply: room, deliveries })
     }
 }

@@ -7,10 +7,9 @@
 
 use super::mongodb::MongoImport;
 use super::sqlite::SqliteExport;
-use super::{MongoStore, StoreError, StoredMessage};
+use super::{Change, MessageRef, MongoStore, StoreError, StoredMessage};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{ClientId, Conversation, Fingerprint, NewUser, Position, Role, Seq};
+use crate::model::{ClientId, Conversation, Fingerprint, NewUser, Position, Seq};
 
 /// Something that a store holds, with all that is known of it.
 pub(super) enum Record {
@@ -23,7 +22,7 @@ pub(super) enum Record {
     /// A message.
     Message(Box<CopiedMessage>),
     /// An entry of the log that is not the sending of a message.
-    LogEntry { position: Position, at: Timestamp, entry: LogEntry },
+    LogEntry { position: Position, at: Timestamp, change: Change<MessageRef> },
 }
 
 pub(super) struct CopiedConversation {
@@ -41,18 +40,6 @@ pub(super) struct CopiedMessage {
     pub(super) position: Position,
     pub(super) client_id: Option<ClientId>,
     pub(super) fingerprint: Option<Fingerprint>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum LogEntry {
-    MessageDeleted(MessageId, ConversationId),
-    MessageRestored(MessageId, ConversationId),
-    RoomCreated { room: ConversationId, by: UserId },
-    MemberAdded { room: ConversationId, user: UserId },
-    MemberRemoved { room: ConversationId, user: UserId },
-    RoleChanged { room: ConversationId, user: UserId, role: Role },
-    ProfileUpdated { user: UserId },
-    ReadMarked { conversation: ConversationId, user: UserId, seq: Seq },
 }
 
 /// Where a log is complete, and where it ends.

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::write::{MarkRead, WriteStore, make};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
@@ -30,7 +31,7 @@ pub const UNREAD_LOOKED_AT_IN_ALL: u32 = 50_000;
 /// - Another role leaves the mark where it is. Whoever is taken out has none.
 /// - Appending a message moves no mark, not even its sender's.
 #[async_trait]
-pub trait ReadMarkStore: Send + Sync {
+pub trait ReadMarkStore: WriteStore {
     /// Moves a member's mark to `up_to`, or to the last message when there are fewer or none is named, and logs
     /// [`Change::ReadMarked`](super::Change::ReadMarked). Answers where the mark is now; without a position when it was
     /// there, or farther, before. None when there is no such conversation or they are no member of it.
@@ -40,7 +41,9 @@ pub trait ReadMarkStore: Send + Sync {
         user: UserId,
         up_to: Option<Seq>,
         at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Seq)>, StoreError>;
+    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
+        make(self, MarkRead { conversation, user, up_to, at }).await
+    }
 
     /// The conversations of a person in which something is unread, the one with the latest message that is not deleted
     /// first, at most `limit`.

@@ -9,12 +9,13 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
+    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
 };
+use chat_core::policy::Refusal;
 use chat_core::search::{Query, Terms, Wanted};
 use chat_core::store::{
-    Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, PersonalChanges, SearchProgress, Store,
-    StoreError, StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, PersonalChanges,
+    RemoveMember, RoomChange, SearchProgress, SetRole, Store, StoreError, StoredMessage, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -37,8 +38,9 @@ pub(crate) enum Request {
     Direct(Pair),
     CreateRoom(NewRoom),
     Conversation(ConversationId),
-    SetMember(ConversationId, Member),
-    RemoveMember(ConversationId, UserId, Timestamp),
+    AddMember(AddMember),
+    SetRole(SetRole),
+    RemoveMember(RemoveMember),
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
     Message(MessageId),
@@ -73,7 +75,7 @@ pub(crate) enum Answer {
     Opened(Arc<Conversation>),
     Made(Position, Arc<Conversation>),
     Conversation(Option<Arc<Conversation>>),
-    Changed(Option<(Option<Position>, Arc<Conversation>)>),
+    Changed(Result<RoomChange, Refusal>),
     People(Vec<UserId>),
     Appended(Appended),
     Message(Option<StoredMessage>),
@@ -139,8 +141,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             Answer::Made(position, room)
         }
         Request::Conversation(id) => Answer::Conversation(store.conversation(id).await?),
-        Request::SetMember(id, member) => Answer::Changed(store.set_member(id, member).await?),
-        Request::RemoveMember(id, user, at) => Answer::Changed(store.remove_member(id, user, at).await?),
+        Request::AddMember(add) => Answer::Changed(store.add_member(add).await?),
+        Request::SetRole(set) => Answer::Changed(store.set_role(set).await?),
+        Request::RemoveMember(remove) => Answer::Changed(store.remove_member(remove).await?),
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),

@@ -1,14 +1,19 @@
 //! Where the random requests come from.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chat_core::clock::Timestamp;
 use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    ClientId, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq,
-    Tombstone, User, UserKey, Visibility,
+    ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
+    Seq, Tombstone, User, UserKey, Visibility,
 };
-use chat_core::store::{Appended, CreatedUser, NewMessage, NewRoom};
+use chat_core::store::{
+    AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
+};
 
 use super::{Answer, Request};
 
@@ -67,6 +72,8 @@ pub(crate) struct Requests {
     people: Vec<UserId>,
     conversations: Vec<ConversationId>,
     rooms: Vec<ConversationId>,
+    /// The rooms as they are.
+    cast: BTreeMap<ConversationId, Arc<Conversation>>,
     messages: Vec<MessageId>,
     positions: u64,
     /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
@@ -101,13 +108,31 @@ impl Requests {
             (_, Answer::Made(_, room)) => {
                 self.conversations.push(room.id);
                 self.rooms.push(room.id);
+                self.cast.insert(room.id, room.clone());
             }
+            (_, Answer::Changed(Ok(change))) => self.learn_cast(change),
             (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
                 self.messages.push(new.id);
                 self.positions = position.0;
             }
             _ => {}
         }
+    }
+
+    /// Takes note of who is in a room now.
+    fn learn_cast(&mut self, change: &RoomChange) {
+        let room = &change.room;
+        let admins = |room: &Conversation| room.members.iter().filter(|one| one.role == Role::Admin).count();
+        let before = self.cast.insert(room.id, room.clone()).expect("what has changed was made");
+        if admins(&before) > 0 && !room.members.is_empty() {
+            assert!(admins(room) > 0, "a room that is not empty keeps an admin: {before:?}, {room:?}");
+        }
+        let successor = change.successor.map(|(position, user)| {
+            let role = room.member(user).map(|member| member.role);
+            assert_eq!(role, Some(Role::Admin), "the successor {user} of {before:?}");
+            position.0 - change.position.expect("somebody has gone before").0
+        });
+        assert!(successor.is_none_or(|behind| behind == 1), "it is logged right behind");
     }
 
     /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
@@ -178,6 +203,53 @@ impl Requests {
     fn room(&mut self) -> ConversationId {
         // Until there is a room, one that will never be made.
         self.pick(|all| &all.rooms).unwrap_or(conversation_id(CONVERSATIONS))
+    }
+
+    /// Somebody who asks for a change in a room: mostly one of those with the greatest role, so that some are made.
+    fn asks(&mut self, room: ConversationId) -> UserId {
+        let members = self.cast.get(&room).map(|room| room.members.clone()).unwrap_or_default();
+        let may = members.iter().map(|member| member.role).max();
+        let (greatest, others): (Vec<Member>, Vec<Member>) =
+            members.into_iter().partition(|member| Some(member.role) == may);
+        let one = match self.below(8) {
+            0 => None,
+            1 => self.pick_of(&others),
+            _ => self.pick_of(&greatest),
+        };
+        one.map_or_else(|| self.person(), |member| member.user)
+    }
+
+    /// Somebody in a room, mostly.
+    fn is_in(&mut self, room: ConversationId) -> UserId {
+        let members = self.cast.get(&room).map(|room| room.members.clone()).unwrap_or_default();
+        let one = self.pick_of(&members).filter(|_| !self.chance(4));
+        one.map_or_else(|| self.person(), |member| member.user)
+    }
+
+    fn pick_of<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        let index = self.below(from.len().max(1) as u64) as usize;
+        from.get(index).copied()
+    }
+
+    fn add_member(&mut self) -> Request {
+        let room = self.room();
+        let max_members = if self.chance(4) { self.below(8) as usize } else { 100 };
+        let (by, user) = (self.asks(room), self.person());
+        let user = if self.chance(5) { by } else { user };
+        Request::AddMember(AddMember { room, by, user, at: self.moment(), max_members })
+    }
+
+    fn set_role(&mut self) -> Request {
+        let (room, role) = (self.room(), self.member().role);
+        let (by, user) = (self.asks(room), self.is_in(room));
+        Request::SetRole(SetRole { room, by, user, role, at: self.moment() })
+    }
+
+    fn remove_member(&mut self) -> Request {
+        let room = self.room();
+        let (by, user) = (self.asks(room), self.is_in(room));
+        let user = if self.chance(3) { by } else { user };
+        Request::RemoveMember(RemoveMember { room, by, user, at: self.moment() })
     }
 
     fn message(&mut self) -> MessageId {
@@ -351,8 +423,9 @@ impl Requests {
             25..27 => Request::Direct(Pair::new(self.person(), self.person())),
             27..29 => Request::CreateRoom(self.new_room()),
             29..31 => Request::Conversation(self.conversation()),
-            31..35 => Request::SetMember(self.room(), self.member()),
-            35..38 => Request::RemoveMember(self.room(), self.any_user(), self.moment()),
+            31..33 => self.add_member(),
+            33..36 => self.set_role(),
+            36..38 => self.remove_member(),
             38..42 => Request::ChatPartners(self.person(), self.limit()),
             42..67 => {
                 let conversation = self.pick(|all| &all.conversations);

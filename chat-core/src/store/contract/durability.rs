@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::people::say_after_noting;
 use super::support::{
-    ODD_TEXTS, append, at, client_id, conversation_id, create, delete, direct, email, everything,
+    ODD_TEXTS, add, append, at, client_id, conversation_id, create, delete, direct, email, everything,
 };
 use super::support::{
-    hash, id, last_position, member, message_id, new_message, new_room, new_user, people, room,
+    give_role, hash, id, last_position, member, message_id, new_message, new_room, new_user, people, remove,
+    room,
 };
 use super::support::{say, stored, user_id, username, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
@@ -58,10 +59,10 @@ pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) ->
         direct(&*store, 3, ann, ann).await;
         let cast = vec![member(bob, Role::Moderator, 5), member(ann, Role::Admin, 5)];
         let (_, made) = store.create_room(new_room(4, cast, ann)).await.unwrap();
-        store.set_member(made.id, member(cid, Role::Member, 4)).await.unwrap();
-        store.set_member(made.id, member(bob, Role::Admin, 9)).await.unwrap();
-        store.remove_member(made.id, ann, at(70)).await.unwrap();
-        store.set_member(made.id, member(ann, Role::Member, 3)).await.unwrap();
+        add(&*store, made.id, ann, cid, 4).await;
+        remove(&*store, made.id, ann, ann, 70).await;
+        add(&*store, made.id, bob, ann, 3).await;
+        give_role(&*store, made.id, bob, (cid, Role::Moderator), 9).await;
         for (n, conversation) in [(5, with_cid), (2, with_bob), (9, made.id), (1, with_bob), (3, with_cid)] {
             say(&*store, n, conversation, ann).await;
         }
@@ -186,7 +187,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
         for n in 1..=5 {
             say(&*store, n, id, ann).await;
             if n == 3 {
-                store.set_member(id, member(cid, Role::Member, 2)).await.unwrap();
+                add(&*store, id, ann, cid, 2).await;
             }
         }
         delete(&*store, message_id(5), ann).await;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::support::{
-    append, at, client_id, conversation_id, delete, direct, everything, id, last_position, member,
+    add, adding, append, at, client_id, conversation_id, delete, direct, everything, id, last_position,
+    member,
 };
 use super::support::{
-    message_id, new_message, new_room, new_user, people, room, say, user_id, whole_history, whole_log,
+    give_role, giving, message_id, new_message, new_room, new_user, people, remove, removing, room, say,
+    user_id, whole_history, whole_log,
 };
 use crate::history::Window;
 use crate::id::UserId;
@@ -43,9 +45,9 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
     store.record_last_seen(ann, at(1)).await.unwrap();
     positions.push(store.create_room(room).await.unwrap().0);
     store.revoke_token([1; 32], at(1)).await.unwrap();
-    positions.extend(store.set_member(id, member(bob, Role::Member, 2)).await.unwrap().unwrap().0);
-    positions.extend(store.set_member(id, member(bob, Role::Member, 3)).await.unwrap().unwrap().0);
-    positions.extend(store.set_member(id, member(bob, Role::Moderator, 4)).await.unwrap().unwrap().0);
+    positions.extend(add(&*store, id, ann, bob, 2).await.position);
+    positions.extend(add(&*store, id, ann, bob, 3).await.position);
+    positions.extend(give_role(&*store, id, ann, (bob, Role::Moderator), 4).await.position);
     direct(&*store, 3, bob, bob).await;
     let tombstone = Some(Tombstone { at: at(5), by: ann });
     positions.extend(store.set_deleted(message_id(1), tombstone, at(5)).await.unwrap().unwrap().0);
@@ -58,9 +60,9 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
     assert!(matches!(store.append(named).await, Ok(Appended::Repeated(_))));
     positions.extend(store.mark_read(id, ann, None, at(8)).await.unwrap().unwrap().0);
     positions.extend(store.mark_read(id, ann, None, at(8)).await.unwrap().unwrap().0);
-    positions.extend(store.remove_member(id, bob, at(9)).await.unwrap().unwrap().0);
-    positions.extend(store.remove_member(id, bob, at(10)).await.unwrap().unwrap().0);
-    positions.extend(store.set_member(id, member(bob, Role::Admin, 11)).await.unwrap().unwrap().0);
+    positions.extend(remove(&*store, id, ann, bob, 9).await.position);
+    store.remove_member(removing(id, ann, bob, 10)).await.unwrap().unwrap_err();
+    positions.extend(add(&*store, id, ann, bob, 11).await.position);
 
     let first = message(&*store, 1).await;
     let expected = [
@@ -218,8 +220,8 @@ pub async fn a_person_is_told_their_part_of_the_log(store: Arc<dyn Store>) {
     say(&*store, 50, notes, ann).await;
     // In and out, and in again.
     for (user, stays) in [(ann, false), (bob, true), (eve, false), (eve, true)] {
-        store.set_member(club, member(user, Role::Member, 9)).await.unwrap();
-        store.set_member(club, member(user, Role::Moderator, 9)).await.unwrap();
+        add(&*store, club, cid, user, 9).await;
+        give_role(&*store, club, cid, (user, Role::Moderator), 9).await;
         say(
             &*store,
             60 + u16::from(stays) + 2 * u16::from(user == eve) + 4 * u16::from(user == bob),
@@ -229,7 +231,7 @@ pub async fn a_person_is_told_their_part_of_the_log(store: Arc<dyn Store>) {
         .await;
         store.mark_read(club, user, None, at(9)).await.unwrap();
         if !stays {
-            store.remove_member(club, user, at(9)).await.unwrap();
+            remove(&*store, club, user, user, 9).await;
         }
     }
     for user in [ann, bob, cid, eve, user_id(9)] {
@@ -366,8 +368,10 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("direct", &store.direct(pair).await);
         assert_unavailable("create_room", &store.create_room(new_room(3, vec![], ann)).await);
         assert_unavailable("conversation", &store.conversation(conversation).await);
-        assert_unavailable("set_member", &store.set_member(other_room, member(bob, Role::Member, 1)).await);
-        assert_unavailable("remove_member", &store.remove_member(other_room, ann, at(1)).await);
+        assert_unavailable("add_member", &store.add_member(adding(other_room, ann, bob, 1)).await);
+        let admin = giving(other_room, ann, ann, Role::Admin, 1);
+        assert_unavailable("set_role", &store.set_role(admin).await);
+        assert_unavailable("remove_member", &store.remove_member(removing(other_room, ann, ann, 1)).await);
         assert_unavailable("chat_partners", &store.chat_partners(ann, 1).await);
         assert_unavailable("append", &store.append(new_message(2, conversation, ann)).await);
         assert_unavailable("message", &store.message(message_id(1)).await);

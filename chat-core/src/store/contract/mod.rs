@@ -14,6 +14,7 @@
 mod durability;
 mod history;
 mod log;
+mod members;
 mod messages;
 mod nodes;
 mod parallel;
@@ -27,8 +28,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, log::*, messages::*, nodes::*, parallel::*, people::*, read_marks::*,
-    rooms::*, search::*, tokens::*,
+    durability::*, history::*, log::*, members::*, messages::*, nodes::*, parallel::*, people::*,
+    read_marks::*, rooms::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -142,9 +143,15 @@ macro_rules! __store_clauses {
             texts_of_rooms_come_back_as_given
             a_taken_conversation_id_overwrites_nothing
             members_are_added_in_order
+            adding_a_member_changes_no_role
             roles_change_in_place
+            a_role_makes_nobody_a_member
+            a_role_is_logged_at_its_own_time
             members_are_removed_once
-            members_of_no_conversation_are_none
+            the_last_admin_who_goes_is_followed
+            the_last_admin_gives_up_the_role_to_somebody
+            a_room_has_only_so_many_members
+            roles_at_the_moment_decide_who_may
             chat_partners_come_latest_first
             only_direct_conversations_with_others_make_chat_partners
             deleted_messages_make_no_chat_partners
@@ -207,6 +214,8 @@ macro_rules! __store_clauses {
             what_only_one_may_have_is_given_once
             a_client_id_used_at_once_is_one_message
             a_change_wanted_at_once_is_made_once
+            only_so_many_join_at_once
+            a_room_left_at_once_keeps_an_admin
             marks_moved_at_once_end_at_the_farthest
             an_index_is_extended_once_by_many
         }
@@ -295,6 +304,7 @@ mod tests {
             include_str!("durability.rs"),
             include_str!("history.rs"),
             include_str!("log.rs"),
+            include_str!("members.rs"),
             include_str!("messages.rs"),
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),

@@ -1,5 +1,6 @@
 //! Clauses about many tasks at once.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -8,11 +9,16 @@ use std::task::Poll;
 use parking_lot::Mutex;
 
 use super::support::{
-    at, client_id, conversation_id, direct, last_position, member, message_id, new_message,
+    add, adding, at, client_id, conversation_id, direct, give_role, giving, last_position, member,
+    message_id, new_message, new_room, remove, removing,
 };
 use super::support::{hash, new_user, people, room, say, user_id, whole_history, whole_log};
-use crate::model::{NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, UserKey};
-use crate::store::{Appended, Change, CreatedUser, NewMessage, Store};
+use crate::id::UserId;
+use crate::model::{
+    NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, UserKey, Visibility,
+};
+use crate::policy::Refusal;
+use crate::store::{AddMember, Appended, Change, CreatedUser, NewMessage, Store};
 
 /// Something that runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -271,18 +277,17 @@ pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: 
             let tombstone = Some(Tombstone { at: at(n.into()), by: user_id(10 + n) });
             let (deleted, now) = store.set_deleted(message, tombstone, at(n.into())).await.unwrap().unwrap();
             assert!(now.deleted.is_some(), "the answer must show the message deleted");
-            let joined =
-                store.set_member(id, member(user_id(10), Role::Member, n.into())).await.unwrap().unwrap().0;
-            let own =
-                store.set_member(id, member(user_id(10 + n), Role::Moderator, 1)).await.unwrap().unwrap().0;
-            (deleted, joined, own)
+            let joined = add(&*store, id, ann, user_id(10), n.into()).await.position;
+            let own = add(&*store, id, ann, user_id(10 + n), 1).await.position;
+            let role = give_role(&*store, id, ann, (user_id(10), Role::Moderator), 1).await.position;
+            (deleted, joined, own, role)
         }
     };
     let answers = all(spawn, (0..TASKS).map(change)).await;
     assert_eq!(answers.iter().filter_map(|(deleted, ..)| *deleted).count(), 1, "deleted once: {answers:?}");
     let mut positions: Vec<Position> = answers
         .iter()
-        .flat_map(|(deleted, joined, own)| [deleted, joined, own])
+        .flat_map(|(deleted, joined, own, role)| [deleted, joined, own, role])
         .filter_map(|found| *found)
         .collect();
     positions.sort_unstable();
@@ -335,4 +340,76 @@ pub async fn marks_moved_at_once_end_at_the_farthest(store: Arc<dyn Store>, spaw
     assert!(logged.eq(moves), "what was answered is what is in the log");
     let unread = store.unread(bob, 9).await.unwrap();
     assert_eq!((unread.len(), unread[0].unread), (1, TASKS.into()), "what was said since is unread");
+}
+
+/// However many join at once, a room has never more members than it may have.
+pub async fn only_so_many_join_at_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let [ann] = people(&*store, [1]).await;
+    let mut new = new_room(1, vec![member(ann, Role::Admin, 10)], ann);
+    new.info.visibility = Visibility::Public;
+    let id = store.create_room(new).await.unwrap().1.id;
+    people(&*store, std::array::from_fn::<u16, { TASKS as usize }, _>(|n| 10 + n as u16)).await;
+    let max_members = usize::from(TASKS / 2);
+    let join = |n: u16| {
+        let store = store.clone();
+        let user = user_id(10 + n);
+        let add = AddMember { max_members, ..adding(id, user, user, 1) };
+        async move { store.add_member(add).await.expect("asking must work") }
+    };
+    let answers = all(spawn, (0..TASKS).map(join)).await;
+    let refused = Err(Refusal::TooManyMembers { limit: max_members });
+    let (joined, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!(joined.len(), max_members - 1, "the admin is in already");
+    assert!(others.iter().all(|answer| *answer == refused), "{others:?}");
+    let room = store.conversation(id).await.unwrap().expect("the room is there");
+    assert_eq!(room.members.len(), max_members);
+    assert_eq!(last_position(&*store).await, Position(max_members as u64), "who was refused is not logged");
+}
+
+/// When all admins leave at once, while there are others, somebody is an admin afterwards; and whoever is taken out while
+/// their role is changed stays out. The log says what has happened.
+pub async fn a_room_left_at_once_keeps_an_admin(store: Arc<dyn Store>, spawn: Spawn<'_>) {
+    let admins = people(&*store, std::array::from_fn::<u16, { TASKS as usize }, _>(|n| 10 + n as u16)).await;
+    let [eve, bob] = people(&*store, [1, 2]).await;
+    let role_of = |user: UserId| if user == eve || user == bob { Role::Member } else { Role::Admin };
+    let everybody = admins.into_iter().chain([eve, bob]);
+    let cast = everybody.map(|user| member(user, role_of(user), 10)).collect();
+    let id = store.create_room(new_room(1, cast, admins[0])).await.unwrap().1.id;
+    let leave = |n: u16| {
+        let (store, user) = (store.clone(), user_id(10 + n));
+        async move {
+            let given = store.set_role(giving(id, user, eve, Role::Moderator, 2)).await.unwrap();
+            let removed = store.remove_member(removing(id, user, eve, 3)).await.unwrap();
+            remove(&*store, id, user, user, 4).await;
+            (given.is_ok_and(|change| change.position.is_some()), removed.is_ok())
+        }
+    };
+    let answers = all(spawn, (0..TASKS).map(leave)).await;
+    assert_eq!(answers.iter().filter(|(_, removed)| *removed).count(), 1, "removed once: {answers:?}");
+    let room = store.conversation(id).await.unwrap().expect("the room is there");
+    assert_eq!(room.members, [member(bob, Role::Admin, 10)]);
+    let mut roles: HashMap<UserId, Role> = HashMap::new();
+    let mut given = 0;
+    for entry in whole_log(&*store).await {
+        match entry.change {
+            Change::RoomCreated { .. } => {
+                let all = admins.into_iter().chain([eve, bob]);
+                roles.extend(all.map(|user| (user, role_of(user))));
+            }
+            Change::MemberRemoved { user, .. } => {
+                assert!(roles.remove(&user).is_some(), "{user} is taken out, and was not in");
+            }
+            Change::RoleChanged { user, role, .. } => {
+                given += usize::from(user == eve);
+                let before = roles.insert(user, role);
+                assert!(
+                    before.is_some_and(|before| before != role),
+                    "{user} gets {role:?}, and had {before:?}"
+                );
+            }
+            other => panic!("nobody asked for {other:?}"),
+        }
+    }
+    assert_eq!(given, answers.iter().filter(|(given, _)| *given).count(), "what was answered is in the log");
+    assert_eq!(roles.into_iter().collect::<Vec<_>>(), [(bob, Role::Admin)]);
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::support::{
-    append, at, conversation_id, delete, direct, everything, last_position, member, message_id, new_message,
+    add, adding, append, at, conversation_id, delete, direct, everything, last_position, member, message_id,
+    new_message,
 };
-use super::support::{new_room, people, room, say, user_id, whole_log};
+use super::support::{give_role, new_room, people, remove, removing, room, say, user_id, whole_log};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Pair, Position, Role, Seq};
 use crate::store::{Appended, Change, LoggedChange, Store, UNREAD_LOOKED_AT, UNREAD_MOST, UnreadCount};
@@ -130,24 +131,24 @@ pub async fn who_joins_begins_at_the_last_message(store: Arc<dyn Store>) {
     }
     assert_eq!(mark_of(&*store, id, bob).await, Some(Seq(0)));
     assert_eq!(mark_of(&*store, id, cid).await, None, "not in yet");
-    store.set_member(id, member(cid, Role::Member, 2)).await.unwrap();
+    add(&*store, id, ann, cid, 2).await;
     assert_eq!(mark_of(&*store, id, cid).await, Some(Seq(3)));
     assert_eq!(unread(&*store, cid).await, []);
     say(&*store, 4, id, ann).await;
     assert_eq!(unread(&*store, cid).await, [count(id, 3, 4, 1)]);
     assert_eq!(unread(&*store, bob).await, [count(id, 0, 4, 4)]);
 
-    store.set_member(id, member(cid, Role::Admin, 3)).await.unwrap();
-    store.set_member(id, member(bob, Role::Moderator, 3)).await.unwrap();
+    give_role(&*store, id, ann, (cid, Role::Admin), 3).await;
+    give_role(&*store, id, ann, (bob, Role::Moderator), 3).await;
     assert_eq!(mark_of(&*store, id, cid).await, Some(Seq(3)), "another role");
     assert_eq!(mark_of(&*store, id, bob).await, Some(Seq(0)), "another role");
     mark(&*store, id, bob, Some(2)).await;
 
-    store.remove_member(id, bob, at(70)).await.unwrap();
+    remove(&*store, id, ann, bob, 70).await;
     assert_eq!(mark_of(&*store, id, bob).await, None, "taken out");
     assert_eq!(unread(&*store, bob).await, [], "taken out");
     say(&*store, 5, id, ann).await;
-    store.set_member(id, member(bob, Role::Member, 4)).await.unwrap();
+    add(&*store, id, ann, bob, 4).await;
     assert_eq!(mark_of(&*store, id, bob).await, Some(Seq(5)), "back again");
     say(&*store, 6, id, ann).await;
     assert_eq!(unread(&*store, bob).await, [count(id, 5, 6, 1)]);
@@ -272,12 +273,12 @@ pub async fn marks_keep_the_order_of_asking(store: Arc<dyn Store>) {
     let id = room(&*store, 1, ann).await;
     say(&*store, 1, id, ann).await;
     let mut said = store.append(new_message(2, id, ann));
-    let mut joined = store.set_member(id, member(bob, Role::Member, 2));
+    let mut joined = store.add_member(adding(id, ann, bob, 2));
     let mut said_more = store.append(new_message(3, id, ann));
     let mut marked = store.mark_read(id, bob, None, at(1));
-    let mut removed = store.remove_member(id, bob, at(2));
+    let mut removed = store.remove_member(removing(id, bob, bob, 2));
     let mut no_more = store.mark_read(id, bob, None, at(3));
-    let mut back = store.set_member(id, member(bob, Role::Admin, 4));
+    let mut back = store.add_member(adding(id, ann, bob, 4));
     let mut direct = store.open_direct(Pair::new(ann, bob), conversation_id(2), at(5));
     let mut nothing = store.mark_read(conversation_id(2), bob, None, at(6));
     let (mut answer, mut none, mut fresh) = (None, None, None);

@@ -9,15 +9,11 @@ use super::support::{
     message_id, new_message, new_room, people, room, say, user_id, whole_history, whole_log,
 };
 use crate::id::UserId;
-use crate::model::{Conversation, ConversationKind, Member, Pair, Position, Role, RoomInfo, Visibility};
+use crate::model::{Conversation, ConversationKind, Pair, Position, Role, RoomInfo, Visibility};
 use crate::store::{Change, LoggedChange, Store, StoreError};
 
 async fn find(store: &dyn Store, n: u16) -> Option<Arc<Conversation>> {
     store.conversation(conversation_id(n)).await.expect("looking a conversation up must work")
-}
-
-async fn members(store: &dyn Store, n: u16) -> Vec<Member> {
-    find(store, n).await.expect("the conversation must be there").members.clone()
 }
 
 /// There is one direct conversation of a pair: the first call makes it, all later ones answer it unchanged,
@@ -129,91 +125,6 @@ pub async fn a_taken_conversation_id_overwrites_nothing(store: Arc<dyn Store>) {
         assert_eq!(store.direct(Pair::new(ann, cid)).await.unwrap(), None);
     }
     direct(&*store, 3, ann, cid).await;
-}
-
-/// New members come last in their order of joining, and each is logged.
-pub async fn members_are_added_in_order(store: Arc<dyn Store>) {
-    let [ann, dan, bob, cid] = people(&*store, [1, 4, 2, 3]).await;
-    let id = room(&*store, 1, ann).await;
-    let elsewhere = room(&*store, 2, ann).await;
-    // Two in the same millisecond, and one by a clock that was put back.
-    let joining =
-        [member(dan, Role::Member, 50), member(bob, Role::Moderator, 50), member(cid, Role::Admin, 40)];
-    let mut expected = vec![member(ann, Role::Admin, 10)];
-    for (n, new) in (3..).zip(joining) {
-        expected.push(new);
-        let (position, now) = store.set_member(id, new).await.unwrap().expect("the room is there");
-        assert_eq!(position, Some(Position(n)), "becoming a member is logged");
-        assert_eq!(now.members, expected, "the answer");
-        assert_eq!(members(&*store, 1).await, expected, "what is found");
-        let change = Change::MemberAdded { room: id, user: new.user };
-        assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position: Position(n), change }));
-    }
-    assert_eq!(members(&*store, 2).await, [member(ann, Role::Admin, 10)], "{elsewhere} is another room");
-}
-
-/// A member who gets another role keeps their place and the time of joining; the same role again is no change.
-pub async fn roles_change_in_place(store: Arc<dyn Store>) {
-    let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
-    let mut expected =
-        vec![member(ann, Role::Admin, 10), member(cid, Role::Member, 11), member(bob, Role::Member, 12)];
-    let id = conversation_id(1);
-    store.create_room(new_room(1, expected.clone(), ann)).await.unwrap();
-    let mut last = 1;
-    for role in [Role::Moderator, Role::Admin, Role::Member, Role::Admin] {
-        for again in [false, true] {
-            let (position, now) =
-                store.set_member(id, member(cid, role, 99)).await.unwrap().expect("the room");
-            expected[1].role = role;
-            last += u64::from(!again);
-            assert_eq!(position, (!again).then_some(Position(last)), "{role:?}, again: {again}");
-            assert_eq!(now.members, expected, "the answer to {role:?}");
-            assert_eq!(members(&*store, 1).await, expected, "what is found after {role:?}");
-            assert_eq!(last_position(&*store).await, Position(last), "{role:?}, again: {again}");
-        }
-        let change = Change::RoleChanged { room: id, user: cid, role };
-        assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position: Position(last), change }));
-    }
-}
-
-/// Whoever is taken out is gone, once; coming back is joining anew, in the last place.
-pub async fn members_are_removed_once(store: Arc<dyn Store>) {
-    let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
-    let (id, elsewhere) = (conversation_id(1), conversation_id(2));
-    let all =
-        vec![member(ann, Role::Admin, 10), member(bob, Role::Moderator, 10), member(cid, Role::Member, 10)];
-    store.create_room(new_room(1, all.clone(), ann)).await.unwrap();
-    store.create_room(new_room(2, all.clone(), ann)).await.unwrap();
-
-    let without_bob = [all[0], all[2]];
-    for position in [Some(Position(3)), None, None] {
-        let (answer, now) = store.remove_member(id, bob, at(60)).await.unwrap().expect("the room is there");
-        assert_eq!(answer, position);
-        assert_eq!(now.members, without_bob, "the answer");
-        assert_eq!(members(&*store, 1).await, without_bob, "what is found");
-    }
-    let change = Change::MemberRemoved { room: id, user: bob };
-    assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position: Position(3), change }));
-    assert_eq!(members(&*store, 2).await, all, "{elsewhere} is another room");
-
-    let (position, now) =
-        store.set_member(id, member(bob, Role::Member, 5)).await.unwrap().expect("the room");
-    assert_eq!(position, Some(Position(4)));
-    assert_eq!(now.members, [all[0], all[2], member(bob, Role::Member, 5)], "back in the last place");
-    for user in [ann, bob, cid] {
-        store.remove_member(id, user, at(70)).await.unwrap();
-    }
-    assert_eq!(members(&*store, 1).await, [], "a room may be empty");
-    assert_eq!(last_position(&*store).await, Position(7));
-}
-
-/// The members of no conversation cannot be changed, and that is not logged.
-pub async fn members_of_no_conversation_are_none(store: Arc<dyn Store>) {
-    let [ann] = people(&*store, [1]).await;
-    assert_eq!(store.set_member(conversation_id(9), member(ann, Role::Admin, 1)).await.unwrap(), None);
-    assert_eq!(store.remove_member(conversation_id(9), ann, at(1)).await.unwrap(), None);
-    assert_eq!(find(&*store, 9).await, None, "no conversation came of it");
-    assert_eq!(last_position(&*store).await, Position(0));
 }
 
 async fn partners(store: &dyn Store, user: UserId) -> Vec<UserId> {

@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use super::parallel::{Spawn, all};
 use super::support::{
-    ODD_TEXTS, append, at, conversation_id, delete, direct, last_position, member, message_id, new_message,
-    new_room, people, room, say,
+    ODD_TEXTS, add, append, at, conversation_id, delete, direct, last_position, member, message_id,
+    new_message, new_room, people, remove, room, say,
 };
 use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId};
@@ -285,8 +285,8 @@ pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>
     assert_eq!(of(ann).await, [one, two]);
     assert_eq!(of(bob).await, [one, three]);
     assert_eq!(of(cid).await, []);
-    store.set_member(two, member(cid, Role::Member, 5)).await.unwrap();
-    store.remove_member(two, ann, at(6)).await.unwrap();
+    add(&*store, two, ann, cid, 5).await;
+    remove(&*store, two, ann, ann, 6).await;
     assert_eq!((of(ann).await, of(cid).await), (vec![one], vec![two]));
 }
 

@@ -13,8 +13,8 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, Store, StoreError,
-    StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, RemoveMember,
+    RoomChange, SetRole, Store, StoreError, StoredMessage, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -147,6 +147,57 @@ pub(super) fn new_room(n: u16, members: Vec<Member>, by: UserId) -> NewRoom {
 pub(super) async fn room(store: &dyn Store, n: u16, admin: UserId) -> ConversationId {
     let members = vec![member(admin, Role::Admin, 10)];
     store.create_room(new_room(n, members, admin)).await.expect("a room must be made").1.id
+}
+
+/// Most members of a room in the clauses.
+pub(super) const MAX_MEMBERS: usize = 100;
+
+pub(super) fn adding(room: ConversationId, by: UserId, user: UserId, moment: i64) -> AddMember {
+    AddMember { room, by, user, at: at(moment), max_members: MAX_MEMBERS }
+}
+
+pub(super) fn removing(room: ConversationId, by: UserId, user: UserId, moment: i64) -> RemoveMember {
+    RemoveMember { room, by, user, at: at(moment) }
+}
+
+pub(super) fn giving(room: ConversationId, by: UserId, user: UserId, role: Role, moment: i64) -> SetRole {
+    SetRole { room, by, user, role, at: at(moment) }
+}
+
+/// Brings somebody into a room, as one who may.
+pub(super) async fn add(
+    store: &dyn Store,
+    room: ConversationId,
+    by: UserId,
+    user: UserId,
+    moment: i64,
+) -> RoomChange {
+    let added = store.add_member(adding(room, by, user, moment)).await.expect("adding a member must work");
+    added.expect("the one who adds a member may do so")
+}
+
+/// Takes somebody out of a room, as one who may.
+pub(super) async fn remove(
+    store: &dyn Store,
+    room: ConversationId,
+    by: UserId,
+    user: UserId,
+    moment: i64,
+) -> RoomChange {
+    let removed = store.remove_member(removing(room, by, user, moment)).await;
+    removed.expect("removing a member must work").expect("the one who removes a member may do so")
+}
+
+/// Gives a member another role, as one who may.
+pub(super) async fn give_role(
+    store: &dyn Store,
+    room: ConversationId,
+    by: UserId,
+    (user, role): (UserId, Role),
+    moment: i64,
+) -> RoomChange {
+    let changed = store.set_role(giving(room, by, user, role, moment)).await;
+    changed.expect("changing a role must work").expect("the one who changes a role may do so")
 }
 
 /// Opens the direct conversation `n` of two people.

@@ -1,10 +1,10 @@
 //! What the driver in memory holds, and how it is found.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::search::Index;
+use crate::change::Subject;
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
@@ -30,12 +30,13 @@ pub(super) struct State {
     pub(super) directs: HashMap<Pair, ConversationId>,
     pub(super) conversations_of: HashMap<UserId, HashSet<ConversationId>>,
     pub(super) message_index: HashMap<MessageId, (ConversationId, Seq)>,
-    pub(super) client_ids: HashMap<(UserId, ClientId), MessageId>,
+    pub(super) client_ids: HashMap<UserId, HashMap<ClientId, MessageId>>,
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
     /// How many changes were forgotten.
     pub(super) forgotten: u64,
-    /// When, and what: the change at position n is at index n - 1 - `forgotten`.
-    pub(super) log: VecDeque<(Timestamp, Logged)>,
+    /// When, and what: the change at position n is at index n - 1 - `forgotten`. Messages are looked up when the log is read,
+    /// because they come as they are then.
+    pub(super) log: VecDeque<(Timestamp, Change<MessageId>)>,
 }
 
 #[derive(Clone)]
@@ -64,22 +65,20 @@ pub(super) struct Said {
     pub(super) sent: Position,
 }
 
-/// What the log keeps of a change. Messages are looked up when the log is read, because they come as they are
-/// then.
-#[derive(Clone)]
-pub(super) enum Logged {
-    Message(MessageId, fn(StoredMessage) -> Change),
-    Other(Change),
-}
-
 impl State {
     pub(super) fn last_position(&self) -> Position {
         Position(self.forgotten + self.log.len() as u64)
     }
 
-    pub(super) fn note(&mut self, at: Timestamp, change: Logged) -> Position {
+    pub(super) fn note(&mut self, at: Timestamp, change: Change<MessageId>) -> Position {
         self.log.push_back((at, change));
         self.last_position()
+    }
+
+    /// The account that a folded key leads to.
+    pub(super) fn account_mut(&mut self, key: &UserKey) -> Option<&mut Account> {
+        let index = *self.account_index.get(key)?;
+        self.accounts.get_mut(index)
     }
 
     pub(super) fn said_mut(&mut self, id: MessageId) -> Option<&mut Said> {
@@ -92,48 +91,23 @@ impl State {
         self.rooms.get(conversation)?.messages.get(seq.0 as usize - 1).map(|said| &said.message)
     }
 
-    pub(super) fn open_room(&mut self, conversation: Conversation) -> Result<Arc<Conversation>, StoreError> {
-        let Entry::Vacant(place) = self.rooms.entry(conversation.id) else {
-            return Err(StoreError::Refused(format!("the id of conversation {} is taken", conversation.id)));
-        };
-        let people: Vec<_> = conversation.members.iter().map(|member| member.user).collect();
-        for user in &people {
-            self.conversations_of.entry(*user).or_default().insert(conversation.id);
-        }
-        let room = place.insert(Room {
-            conversation: Arc::new(conversation),
-            messages: Vec::new(),
-            read: people.into_iter().map(|user| (user, Seq(0))).collect(),
-            index: Index::default(),
-        });
-        Ok(room.conversation.clone())
-    }
-
     /// The part of the log after a position that a person is told; none when some of it was forgotten.
     pub(super) fn log_of(
         &self,
         user: UserId,
         after: Position,
-    ) -> Option<impl Iterator<Item = (Position, &Logged)>> {
+    ) -> Option<impl Iterator<Item = (Position, &Change<MessageId>)>> {
         let index = usize::try_from(after.0.checked_sub(self.forgotten)?).unwrap_or(usize::MAX);
         let mine = self.conversations_of.get(&user);
         let is_mine = move |room: &ConversationId| mine.is_some_and(|mine| mine.contains(room));
-        let is_told = move |position: Position, logged: &Logged| match logged {
-            Logged::Message(id, _) => self.message_index.get(id).is_some_and(|(room, _)| is_mine(room)),
-            Logged::Other(change) => match change {
-                Change::MessageSent(stored)
-                | Change::MessageDeleted(stored)
-                | Change::MessageRestored(stored) => is_mine(&stored.conversation),
-                Change::RoomCreated { room, .. }
-                | Change::MemberAdded { room, .. }
-                | Change::RoleChanged { room, .. }
-                | Change::ReadMarked { conversation: room, .. } => is_mine(room),
-                Change::MemberRemoved { room, user: who } => *who == user || is_mine(room),
-                Change::ProfileUpdated { user: who } => {
-                    let index = self.account_index.get(&UserKey::Id(*who));
-                    index.is_some_and(|index| self.accounts[*index].profile == position)
-                }
-            },
+        let is_told = move |position: Position, change: &Change<MessageId>| match change.subject() {
+            Subject::Message(id) => self.message_index.get(id).is_some_and(|(room, _)| is_mine(room)),
+            Subject::Conversation { id, removed } => removed == Some(user) || is_mine(&id),
+            Subject::ReadMark { conversation, .. } => is_mine(&conversation),
+            Subject::Profile(who) => {
+                let index = self.account_index.get(&UserKey::Id(who));
+                index.is_some_and(|index| self.accounts[*index].profile == position)
+            }
         };
         let log = self.log.range(index.min(self.log.len())..).map(|(_, logged)| logged);
         let positions = (after.0.saturating_add(1)..).map(Position);
@@ -151,11 +125,8 @@ impl State {
         self.message(id).ok_or_else(|| StoreError::Corrupt { what: "message", id: id.to_string() })
     }
 
-    pub(super) fn change(&self, logged: &Logged) -> Result<Change, StoreError> {
-        match logged {
-            Logged::Message(id, change) => self.existing(*id).cloned().map(change),
-            Logged::Other(change) => Ok(change.clone()),
-        }
+    pub(super) fn change(&self, logged: Change<MessageId>) -> Result<Change, StoreError> {
+        logged.map(|id| self.existing(id).cloned())
     }
 }
 

@@ -6,8 +6,8 @@
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 
-use super::documents::Kind;
 use super::faults::{self, Fault};
+use crate::change::ChangeKind;
 
 pub(super) const USERS: &str = "chat_users";
 pub(super) const CONVERSATIONS: &str = "chat_conversations";
@@ -83,7 +83,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
 /// Notes beside each person where the log says that their profile was changed last, as far as it is not noted yet.
 pub(super) async fn note_profiles(db: &Database) -> Result<(), Fault> {
     let pipeline = [
-        doc! { "$match": { "kind": Kind::ProfileUpdated.word() } },
+        doc! { "$match": { "kind": ChangeKind::ProfileUpdated.name() } },
         doc! { "$group": { "_id": "$user", "position": { "$max": "$_id" } } },
     ];
     let mut last = db.collection::<Document>(LOG).aggregate(pipeline).await?;

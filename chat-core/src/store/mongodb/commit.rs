@@ -33,10 +33,11 @@ use super::faults::Fault;
 use super::fields::Reading;
 use super::transaction::Transaction;
 use super::writer::Job;
-use super::writing::{Needs, Writing};
+use super::writing::Writing;
 use crate::id::ConversationId;
 use crate::model::{Position, Seq};
 use crate::store::StoreError;
+use crate::store::tx::Reads;
 
 /// How many conversations' ends are remembered.
 const REMEMBERED: usize = 100_000;
@@ -145,7 +146,7 @@ impl Committer {
         begin.read_concern(ReadConcern::snapshot()).write_concern(durable).await?;
         self.begun += 1;
         let mine = self.begun;
-        let most = jobs.iter().filter(|job| job.may_be_logged()).count() as u64;
+        let most: u64 = jobs.iter().map(|job| job.most_logged()).sum();
         let before = self.take(most, mine).await?;
         if unsure.take_if(|unsure| *unsure == before.mine).is_some() {
             // What the changes gave in that transaction is what happened.
@@ -157,12 +158,12 @@ impl Committer {
             self.ends.clear();
         }
         let mut writing = Writing::new(before.batches + 1, before.position, before.read_up_to);
-        let mut needs = Needs::default();
-        jobs.iter().for_each(|job| job.needs(&mut needs));
-        let known = needs.ends.iter().filter_map(|id| self.ends.get_key_value(id));
+        let mut reads = Reads::default();
+        jobs.iter().for_each(|job| job.reads(&mut reads));
+        let known = reads.ends.iter().filter_map(|id| self.ends.get_key_value(id));
         writing.ends.extend(known.map(|(id, seq)| (*id, *seq)));
         let mut transaction = Transaction { db: &self.db, session: &mut self.session };
-        transaction.load(&needs, &mut writing).await?;
+        transaction.load(&reads, &mut writing).await?;
         jobs.iter_mut().for_each(|job| job.run(&mut writing));
         transaction.store(&mut writing).await?;
         let unused = before.position.0 + most - writing.position().0;

@@ -1,60 +1,22 @@
-//! Documents to records and back. What the fields mean stands in the documentation of the module above.
+//! Records to documents, and back in `read`. What the fields mean stands in the documentation of the module above.
+
+mod read;
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::CStr;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{
-    DateTime, Document, RawArrayBuf, RawBinaryRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
-};
+use mongodb::bson::{DateTime, Document, RawArrayBuf, RawBinaryRef, RawDocumentBuf, cstr, doc, rawdoc};
 
-use super::fields::{Reading, as_bytes, as_id, as_int, as_moment, as_seq, as_text};
+pub(super) use self::read::*;
+use crate::change::{ChangeKind, Fields};
 use crate::clock::Timestamp;
-use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
-    Role, RoomInfo, Seq, Tombstone, User, Visibility,
+    Role, Seq, User, Visibility,
 };
 use crate::store::read_marks::counted_after;
-use crate::store::{NewMessage, NewRoom, StoreError, StoredMessage};
-
-/// `log.kind`. Words are never given another meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    MessageDeleted,
-    MessageRestored,
-    RoomCreated,
-    MemberAdded,
-    MemberRemoved,
-    RoleChanged,
-    ProfileUpdated,
-    ReadMarked,
-}
-
-impl Kind {
-    const WORDS: [(Self, &'static str); 8] = [
-        (Self::MessageDeleted, "message_deleted"),
-        (Self::MessageRestored, "message_restored"),
-        (Self::RoomCreated, "room_created"),
-        (Self::MemberAdded, "member_added"),
-        (Self::MemberRemoved, "member_removed"),
-        (Self::RoleChanged, "role_changed"),
-        (Self::ProfileUpdated, "profile_updated"),
-        (Self::ReadMarked, "read_marked"),
-    ];
-
-    pub(super) fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
-    }
-
-    pub(super) fn is_about_message(self) -> bool {
-        matches!(self, Self::MessageDeleted | Self::MessageRestored)
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
-    }
-}
+use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
 /// The place of an account in the order of accounts is the number of the batch that made it, and in so many bits its place
 /// there.
@@ -64,13 +26,18 @@ pub(super) const PLACE_BITS: u32 = 16;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) position: Position,
-    pub(super) at: Timestamp,
-    pub(super) kind: Kind,
-    pub(super) message: Option<MessageId>,
-    pub(super) room: Option<ConversationId>,
-    pub(super) user: Option<UserId>,
-    pub(super) role: Option<Role>,
-    pub(super) seq: Option<Seq>,
+    pub(super) kind: ChangeKind,
+    pub(super) fields: Fields<MessageId>,
+}
+
+impl Entry {
+    /// What it says.
+    pub(super) fn change(self) -> Result<Change<MessageId>, StoreError> {
+        Change::from_fields(self.kind, self.fields).map_err(|field| StoreError::Corrupt {
+            what: "log entry",
+            id: format!("{} (field {field})", self.position.0),
+        })
+    }
 }
 
 pub(super) fn object_id(bytes: &[u8; 12]) -> ObjectId {
@@ -181,8 +148,6 @@ pub(super) fn folded(text: &str) -> String {
     text.to_lowercase()
 }
 
-// ---- Records to documents --------------------------------------------------------------------------------
-
 pub(super) fn user_document(new: &NewUser, place: i64) -> RawDocumentBuf {
     let user = &new.user;
     let mut doc = rawdoc! { "_id": object_id(user.id.as_bytes()), "place": place };
@@ -234,21 +199,17 @@ pub(super) fn name_key_update(user: UserId, name_key: &str) -> RawDocumentBuf {
     }
 }
 
-pub(super) fn direct_document(id: ConversationId, pair: Pair, at: Timestamp, last: Seq) -> RawDocumentBuf {
-    let mut doc = rawdoc! { "_id": object_id(id.as_bytes()) };
-    doc.append(cstr!("pair"), binary(&pair_bytes(pair)));
-    append_moment(&mut doc, cstr!("created_at"), at);
-    doc.append(cstr!("last_seq"), i64::from(last.0));
-    doc
-}
-
-pub(super) fn room_document(room: &NewRoom, last: Seq) -> RawDocumentBuf {
-    let mut doc = rawdoc! {
-        "_id": object_id(room.id.as_bytes()),
-        "name": room.info.name.as_str(),
-        "visibility": visibility_word(room.info.visibility),
-    };
-    append_moment(&mut doc, cstr!("created_at"), room.at);
+/// A conversation without its members; `last` is the place of its last message.
+pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> RawDocumentBuf {
+    let mut doc = rawdoc! { "_id": object_id(conversation.id.as_bytes()) };
+    match &conversation.kind {
+        ConversationKind::Direct { pair } => doc.append(cstr!("pair"), binary(&pair_bytes(*pair))),
+        ConversationKind::Room(info) => {
+            doc.append(cstr!("name"), info.name.as_str());
+            doc.append(cstr!("visibility"), visibility_word(info.visibility));
+        }
+    }
+    append_moment(&mut doc, cstr!("created_at"), conversation.created_at);
     doc.append(cstr!("last_seq"), i64::from(last.0));
     doc
 }
@@ -360,22 +321,27 @@ pub(super) fn deletion_update(message: &StoredMessage) -> RawDocumentBuf {
     rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update }
 }
 
-pub(super) fn entry_document(entry: &Entry) -> RawDocumentBuf {
-    let mut doc = rawdoc! { "_id": number(entry.position.0), "kind": entry.kind.word() };
-    append_moment(&mut doc, cstr!("at"), entry.at);
-    if let Some(message) = entry.message {
-        doc.append(cstr!("message"), object_id(message.as_bytes()));
+pub(super) fn entry_document(
+    position: Position,
+    at: Timestamp,
+    change: &Change<MessageRef>,
+) -> RawDocumentBuf {
+    let Fields { message, room, user, role, seq } = change.fields();
+    let mut doc = rawdoc! { "_id": number(position.0), "kind": change.kind().name() };
+    append_moment(&mut doc, cstr!("at"), at);
+    if let Some(message) = message {
+        doc.append(cstr!("message"), object_id(message.id.as_bytes()));
     }
-    if let Some(room) = entry.room {
+    if let Some(room) = room.or(message.map(|message| message.conversation)) {
         doc.append(cstr!("room"), object_id(room.as_bytes()));
     }
-    if let Some(user) = entry.user {
+    if let Some(user) = user {
         doc.append(cstr!("user"), object_id(user.as_bytes()));
     }
-    if let Some(role) = entry.role {
+    if let Some(role) = role {
         doc.append(cstr!("role"), role_word(role));
     }
-    if let Some(seq) = entry.seq {
+    if let Some(seq) = seq {
         doc.append(cstr!("seq"), i64::from(seq.0));
     }
     doc
@@ -399,167 +365,4 @@ pub(super) fn revocation_update(fingerprint: &[u8; 32], until: Timestamp) -> Raw
         "u": { "$max": { "until": nearest_date(until), "until_millis": until.as_millis() } },
         "upsert": true,
     }
-}
-
-// ---- Documents to records --------------------------------------------------------------------------------
-
-pub(super) fn read_user(doc: &RawDocument) -> Result<(User, PasswordHash), StoreError> {
-    let fields = Reading::new("user", doc);
-    let user = User {
-        id: UserId::from_bytes(fields.id("_id")?),
-        username: fields.field("username", as_text)?,
-        email: fields.field("email", as_text)?,
-        full_name: fields.text("full_name")?,
-        picture: fields.text("picture")?,
-        created_at: fields.moment("created_at")?,
-        updated_at: fields.moment("updated_at")?,
-        last_seen: fields.field("last_seen", as_moment)?,
-    };
-    Ok((user, PasswordHash::new(fields.text("password_hash")?)))
-}
-
-/// An account with all that only the store knows of it.
-pub(super) fn read_account(doc: &RawDocument) -> Result<NewUser, StoreError> {
-    let (user, password_hash) = read_user(doc)?;
-    let name_key = Reading::new("user", doc).field("name_key", as_text)?;
-    Ok(NewUser { user, password_hash, name_key })
-}
-
-/// A conversation without its members.
-pub(super) fn read_conversation(doc: &RawDocument) -> Result<Conversation, StoreError> {
-    let fields = Reading::new("conversation", doc);
-    let kind = match fields.field("pair", |value| read_pair(as_bytes(value)?))? {
-        Some(pair) => ConversationKind::Direct { pair },
-        None => ConversationKind::Room(RoomInfo {
-            name: fields.text("name")?,
-            visibility: fields.required("visibility", |value| read_visibility(value.as_str()?))?,
-        }),
-    };
-    Ok(Conversation {
-        id: ConversationId::from_bytes(fields.id("_id")?),
-        kind,
-        members: Vec::new(),
-        created_at: fields.moment("created_at")?,
-    })
-}
-
-/// The id of a conversation and its last seq.
-pub(super) fn read_end(doc: &RawDocument) -> Result<(ConversationId, Seq), StoreError> {
-    let fields = Reading::new("conversation", doc);
-    let seq = u32::try_from(fields.int("last_seq")?).map_err(|_| fields.corrupt("last_seq"))?;
-    Ok((ConversationId::from_bytes(fields.id("_id")?), Seq(seq)))
-}
-
-/// A member, of what, and their place in the order of joining.
-pub(super) fn read_member(doc: &RawDocument) -> Result<(ConversationId, Member, i64), StoreError> {
-    let fields = Reading::new("member", doc);
-    let id = Reading::new("member", fields.document("_id")?);
-    let member = Member {
-        user: UserId::from_bytes(id.id("user")?),
-        role: fields.required("role", |value| read_role(value.as_str()?))?,
-        joined_at: fields.moment("joined_at")?,
-    };
-    Ok((ConversationId::from_bytes(id.id("conversation")?), member, fields.int("place")?))
-}
-
-/// How far a member has read; none when they have no mark yet.
-pub(super) fn read_mark(doc: &RawDocument) -> Result<(ConversationId, UserId, Option<Seq>), StoreError> {
-    let fields = Reading::new("member", doc);
-    let id = Reading::new("member", fields.document("_id")?);
-    let (conversation, user) =
-        (ConversationId::from_bytes(id.id("conversation")?), UserId::from_bytes(id.id("user")?));
-    Ok((conversation, user, fields.field("read_seq", as_seq)?))
-}
-
-/// The seq of a message of which only that is known.
-pub(super) fn read_seq(doc: &RawDocument) -> Result<Seq, StoreError> {
-    Reading::new("message", doc).required("seq", as_seq)
-}
-
-/// A message as it is stored, and what only the store knows of it.
-pub(super) struct MessageDocument {
-    pub(super) message: StoredMessage,
-    /// Where the log says that it was sent.
-    pub(super) position: Position,
-    pub(super) send_key: Option<Vec<u8>>,
-    pub(super) fingerprint: Option<Fingerprint>,
-}
-
-/// Messages are read by the thousand, so their fields are visited once, in the order in which they lie there.
-pub(super) fn read_message(doc: &RawDocument) -> Result<MessageDocument, StoreError> {
-    let fields = Reading::new("message", doc);
-    let (mut id, mut conversation, mut sender, mut deleted_by) = (None, None, None, None);
-    let (mut seq, mut position, mut encoding, mut body) = (None, None, None, None);
-    let (mut file_name, mut image, mut send_key, mut fingerprint) = (None, None, None, None);
-    let (mut created_at, mut updated_at, mut deleted_at) = (None, None, None);
-    for field in doc {
-        let (name, value) = field.map_err(|_| fields.corrupt("that cannot be read"))?;
-        match name.as_str() {
-            "_id" => id = as_id(value),
-            "conversation" => conversation = as_id(value),
-            "seq" => seq = as_int(value).and_then(|seq| u32::try_from(seq).ok()),
-            "position" => position = as_int(value).and_then(|position| u64::try_from(position).ok()),
-            "sender" => sender = as_id(value),
-            "encoding" => encoding = as_int(value).and_then(read_encoding),
-            "body" => body = as_bytes(value),
-            "file_name" => file_name = as_text(value),
-            "image" => image = as_text(value),
-            "send_key" => send_key = as_bytes(value),
-            "fingerprint" => fingerprint = as_int(value).map(|number| Fingerprint(number.cast_unsigned())),
-            "created_at" => created_at = as_moment(value),
-            "updated_at" => updated_at = as_moment(value),
-            "deleted_at" => deleted_at = as_moment(value),
-            "deleted_by" => deleted_by = as_id(value),
-            _ => {}
-        }
-    }
-    let created_at = created_at.ok_or_else(|| fields.corrupt("created_at"))?;
-    let message = StoredMessage {
-        id: MessageId::from_bytes(id.ok_or_else(|| fields.corrupt("_id"))?),
-        conversation: ConversationId::from_bytes(conversation.ok_or_else(|| fields.corrupt("conversation"))?),
-        seq: Seq(seq.ok_or_else(|| fields.corrupt("seq"))?),
-        sender: UserId::from_bytes(sender.ok_or_else(|| fields.corrupt("sender"))?),
-        body: Blob {
-            encoding: encoding.ok_or_else(|| fields.corrupt("encoding"))?,
-            bytes: body.ok_or_else(|| fields.corrupt("body"))?.to_vec(),
-        },
-        file_name,
-        image,
-        created_at,
-        updated_at: updated_at.unwrap_or(created_at),
-        deleted: deleted_at.zip(deleted_by).map(|(at, by)| Tombstone { at, by: UserId::from_bytes(by) }),
-    };
-    let position = Position(position.ok_or_else(|| fields.corrupt("position"))?);
-    Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec), fingerprint })
-}
-
-/// The numbers that [`read_encoding`] knows.
-pub(super) fn encodings() -> Vec<i32> {
-    let known = (0..=u8::MAX).filter(|code| Encoding::try_from(*code).is_ok());
-    known.map(i32::from).collect()
-}
-
-fn read_encoding(code: i64) -> Option<Encoding> {
-    u8::try_from(code).ok().and_then(|code| Encoding::try_from(code).ok())
-}
-
-pub(super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreError> {
-    let fields = Reading::new("log entry", doc);
-    let position = u64::try_from(fields.int("_id")?).map_err(|_| fields.corrupt("_id"))?;
-    Ok(Entry {
-        position: Position(position),
-        at: fields.moment("at")?,
-        kind: fields.required("kind", |value| Kind::from_word(value.as_str()?))?,
-        message: fields.field("message", as_id)?.map(MessageId::from_bytes),
-        room: fields.field("room", as_id)?.map(ConversationId::from_bytes),
-        user: fields.field("user", as_id)?.map(UserId::from_bytes),
-        role: fields.field("role", |value| read_role(value.as_str()?))?,
-        seq: fields.field("seq", as_seq)?,
-    })
-}
-
-pub(super) fn read_revocation(doc: &RawDocument) -> Result<([u8; 32], Timestamp), StoreError> {
-    let fields = Reading::new("void token", doc);
-    let fingerprint = fields.required("_id", |value| as_bytes(value)?.try_into().ok())?;
-    Ok((fingerprint, Timestamp::from_millis(fields.int("until_millis")?)))
 }

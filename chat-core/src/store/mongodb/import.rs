@@ -13,12 +13,11 @@ use super::MongoStore;
 use super::collections::{
     self, CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS,
 };
-use super::documents::{self, Entry, Kind, number};
+use super::documents::{self, number};
 use super::faults::Fault;
 use crate::epoch::Epoch;
-use crate::model::ConversationKind;
-use crate::store::copy::{CopiedConversation, LogEnds, LogEntry, Record};
-use crate::store::{NewMessage, NewRoom, StoreError};
+use crate::store::copy::{CopiedConversation, LogEnds, Record};
+use crate::store::{NewMessage, StoreError};
 
 /// How long one batch may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -139,57 +138,20 @@ impl Batch {
                 documents::append_changes(&mut document, message);
                 self.messages.push(document);
             }
-            Record::LogEntry { position, at, entry } => {
-                let empty = Entry {
-                    position: *position,
-                    at: *at,
-                    kind: Kind::ProfileUpdated,
-                    message: None,
-                    room: None,
-                    user: None,
-                    role: None,
-                    seq: None,
-                };
-                self.log.push(documents::entry_document(&filled(empty, *entry)));
+            Record::LogEntry { position, at, change } => {
+                self.log.push(documents::entry_document(*position, *at, change));
             }
         }
     }
 
     fn add_conversation(&mut self, copied: &CopiedConversation) {
         let CopiedConversation { conversation, read, last_seq, latest } = copied;
-        let (id, at) = (conversation.id, conversation.created_at);
-        let mut document = match &conversation.kind {
-            ConversationKind::Direct { pair } => documents::direct_document(id, *pair, at, *last_seq),
-            ConversationKind::Room(info) => {
-                // Who made it is said in the log.
-                let by = crate::id::UserId::from_bytes([0; 12]);
-                let room = NewRoom { id, info: info.clone(), members: Vec::new(), by, at };
-                documents::room_document(&room, *last_seq)
-            }
-        };
+        let id = conversation.id;
+        let mut document = documents::conversation_document(conversation, *last_seq);
         documents::append_latest(&mut document, *latest);
         self.conversations.push(document);
         for ((member, read), place) in conversation.members.iter().zip(read).zip(0..) {
             self.members.push(documents::member_document(id, member, place, *read));
-        }
-    }
-}
-
-fn filled(empty: Entry, entry: LogEntry) -> Entry {
-    let of_message = |kind, message, room| Entry { kind, message: Some(message), room: Some(room), ..empty };
-    let of_room = |kind, room, user| Entry { kind, room: Some(room), user: Some(user), ..empty };
-    match entry {
-        LogEntry::MessageDeleted(message, room) => of_message(Kind::MessageDeleted, message, room),
-        LogEntry::MessageRestored(message, room) => of_message(Kind::MessageRestored, message, room),
-        LogEntry::RoomCreated { room, by } => of_room(Kind::RoomCreated, room, by),
-        LogEntry::MemberAdded { room, user } => of_room(Kind::MemberAdded, room, user),
-        LogEntry::MemberRemoved { room, user } => of_room(Kind::MemberRemoved, room, user),
-        LogEntry::RoleChanged { room, user, role } => {
-            Entry { role: Some(role), ..of_room(Kind::RoleChanged, room, user) }
-        }
-        LogEntry::ProfileUpdated { user } => Entry { user: Some(user), ..empty },
-        LogEntry::ReadMarked { conversation, user, seq } => {
-            Entry { seq: Some(seq), ..of_room(Kind::ReadMarked, conversation, user) }
         }
     }
 }

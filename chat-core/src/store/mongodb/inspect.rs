@@ -357,25 +357,26 @@ impl MongoInspector {
                     entries.push((id, entry));
                 }
             }
-            let messages = entries.iter().filter_map(|(_, entry)| entry.message.map(|id| *id.as_bytes()));
+            let messages =
+                entries.iter().filter_map(|(_, entry)| entry.fields.message.map(|id| *id.as_bytes()));
             let no_message = self.missing(MESSAGES, messages).await?;
-            let rooms = entries.iter().filter_map(|(_, entry)| entry.room.map(|id| *id.as_bytes()));
+            let rooms = entries.iter().filter_map(|(_, entry)| entry.fields.room.map(|id| *id.as_bytes()));
             let no_room = self.missing(CONVERSATIONS, rooms).await?;
-            let users = entries.iter().filter_map(|(_, entry)| entry.user.map(|id| *id.as_bytes()));
+            let users = entries.iter().filter_map(|(_, entry)| entry.fields.user.map(|id| *id.as_bytes()));
             let no_user = self.missing(USERS, users).await?;
             for (id, entry) in entries {
-                if entry.message.is_some_and(|id| no_message.contains(id.as_bytes())) {
+                if entry.fields.message.is_some_and(|id| no_message.contains(id.as_bytes())) {
                     inspection.damaged("log entry", &id, &place, "there is no such message", LOG_REMEDY);
                 }
-                if entry.room.is_some_and(|id| no_room.contains(id.as_bytes())) {
+                if entry.fields.room.is_some_and(|id| no_room.contains(id.as_bytes())) {
                     inspection.damaged("log entry", &id, &place, "there is no such conversation", LOG_REMEDY);
                 }
-                if entry.user.is_some_and(|id| no_user.contains(id.as_bytes())) {
+                if entry.fields.user.is_some_and(|id| no_user.contains(id.as_bytes())) {
                     inspection.damaged("log entry", &id, &place, "there is no such user", LOG_REMEDY);
                 }
                 let wanted = [
-                    (entry.kind.is_about_message() && entry.message.is_none(), "message"),
-                    (!entry.kind.is_about_message() && entry.user.is_none(), "user"),
+                    (entry.kind.is_about_message() && entry.fields.message.is_none(), "message"),
+                    (!entry.kind.is_about_message() && entry.fields.user.is_none(), "user"),
                 ];
                 for (_, field) in wanted.into_iter().filter(|(is_missing, _)| *is_missing) {
                     inspection.damaged(

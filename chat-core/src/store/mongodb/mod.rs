@@ -100,6 +100,7 @@ mod personal;
 mod reads;
 mod search;
 mod transaction;
+mod tx;
 mod unread;
 mod writer;
 mod writing;
@@ -119,16 +120,14 @@ pub(super) use self::import::MongoImport;
 pub use self::inspect::MongoInspector;
 use self::writer::Writer;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, NodeNote, Opened,
-    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    ChangeLog, LoggedChange, MessageStore, NodeNote, Opened, PersonalChanges, ReadMarkStore, RoomStore,
+    StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
-};
+use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
 
 /// How long any call waits for the database before it fails.
 const PATIENCE: Duration = Duration::from_millis(4_500);
@@ -188,11 +187,14 @@ impl MongoStore {
 }
 
 #[async_trait]
-impl UserStore for MongoStore {
-    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
-        self.writer.write(changes::CreateUser(new)).await
+impl WriteStore for MongoStore {
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        self.writer.write(write).await
     }
+}
 
+#[async_trait]
+impl UserStore for MongoStore {
     async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
         let found = self.read(reads::user(&self.db, key)).await?;
         Ok(found.map(|(user, _)| user.into()))
@@ -208,32 +210,6 @@ impl UserStore for MongoStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
-    async fn update_profile(
-        &self,
-        user: UserId,
-        patch: ProfilePatch,
-        at: Timestamp,
-    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
-        self.writer.write(changes::UpdateProfile { user, patch, at }).await
-    }
-
-    async fn set_password_hash(
-        &self,
-        user: UserId,
-        old: &PasswordHash,
-        new: PasswordHash,
-    ) -> Result<bool, StoreError> {
-        self.writer.write(changes::SetPasswordHash { user, old: old.clone(), new }).await
-    }
-
-    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(changes::RecordLastSeen { user, at }).await
-    }
-
-    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(changes::RevokeToken { fingerprint, until }).await
-    }
-
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(reads::revoked_tokens(&self.db, now)).await
     }
@@ -241,42 +217,12 @@ impl UserStore for MongoStore {
 
 #[async_trait]
 impl RoomStore for MongoStore {
-    async fn open_direct(
-        &self,
-        pair: Pair,
-        id: ConversationId,
-        at: Timestamp,
-    ) -> Result<Arc<Conversation>, StoreError> {
-        self.writer.write(changes::OpenDirect { pair, id, at }).await
-    }
-
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
         self.read(reads::direct(&self.db, pair)).await.map(|found| found.map(Arc::new))
     }
 
-    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
-        self.writer.write(changes::CreateRoom(room)).await
-    }
-
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
         self.read(reads::conversation(&self.db, id)).await.map(|found| found.map(Arc::new))
-    }
-
-    async fn set_member(
-        &self,
-        conversation: ConversationId,
-        member: Member,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        self.writer.write(changes::SetMember { conversation, member }).await
-    }
-
-    async fn remove_member(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        self.writer.write(changes::RemoveMember { conversation, user, at }).await
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
@@ -286,21 +232,8 @@ impl RoomStore for MongoStore {
 
 #[async_trait]
 impl MessageStore for MongoStore {
-    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
-        self.writer.write(changes::Append(new)).await
-    }
-
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
         self.read(reads::message(&self.db, id)).await
-    }
-
-    async fn set_deleted(
-        &self,
-        id: MessageId,
-        deleted: Option<Tombstone>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
-        self.writer.write(changes::SetDeleted { id, deleted, at }).await
     }
 
     async fn history(
@@ -315,16 +248,6 @@ impl MessageStore for MongoStore {
 
 #[async_trait]
 impl ReadMarkStore for MongoStore {
-    async fn mark_read(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        up_to: Option<Seq>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
-        self.writer.write(changes::MarkRead { conversation, user, up_to, at }).await
-    }
-
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
     }

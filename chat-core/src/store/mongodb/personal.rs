@@ -8,10 +8,11 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::collections::{LOG, MEMBERS, MESSAGES, USERS};
 use super::damage::skip;
-use super::documents::{self, Entry, Kind, number, object_id};
+use super::documents::{self, Entry, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
 use super::reads::{self, Logged, MOST_BYTES_AT_ONCE, batch_size, raw};
+use crate::change::{ChangeKind, Fields};
 use crate::id::{ConversationId, UserId};
 use crate::model::Position;
 use crate::store::{Change, LoggedChange, PersonalChanges};
@@ -130,18 +131,11 @@ async fn find(
         let fields = Reading::new("user", changed.current());
         let position = Position(fields.int("profile_position")?.unsigned_abs());
         (count, read_to) = (count + 1, position);
-        let read = || Ok((fields.moment("updated_at")?, UserId::from_bytes(fields.id("_id")?)));
-        let Some((at, user)) = skip(db, USERS, changed.current(), read())? else { continue };
-        let entry = Entry {
-            position,
-            at,
-            kind: Kind::ProfileUpdated,
-            message: None,
-            room: None,
-            user: Some(user),
-            role: None,
-            seq: None,
-        };
+        // As much of the account as tells that it is one.
+        let read = || fields.moment("updated_at").and_then(|_| fields.id("_id").map(UserId::from_bytes));
+        let Some(user) = skip(db, USERS, changed.current(), read())? else { continue };
+        let fields = Fields { user: Some(user), ..Fields::default() };
+        let entry = Entry { position, kind: ChangeKind::ProfileUpdated, fields };
         found.logged.insert(position, Logged::Other(entry));
     }
     if count == most {
@@ -255,7 +249,7 @@ fn entries(
     last: Position,
 ) -> impl Iterator<Item = Document> {
     let range = || range(after, last);
-    let deletions = [Kind::MessageDeleted.word(), Kind::MessageRestored.word()];
+    let deletions = [ChangeKind::MessageDeleted.name(), ChangeKind::MessageRestored.name()];
     let not_mine: Vec<_> = mine.iter().map(|id| Bson::from(object_id(id.as_bytes()))).collect();
     let rooms: Vec<_> = mine
         .chunks(CONVERSATIONS_AT_ONCE)
@@ -264,7 +258,7 @@ fn entries(
     let others = [
         doc! {
             "user": object_id(user.as_bytes()),
-            "kind": Kind::MemberRemoved.word(),
+            "kind": ChangeKind::MemberRemoved.name(),
             "_id": range(),
             "room": { "$nin": not_mine },
         },

@@ -11,7 +11,7 @@ use mongodb::{Collection, Database};
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::commit::read_counter;
 use super::damage::skip;
-use super::documents::{self, Entry, Kind, folded, number, object_id};
+use super::documents::{self, Entry, folded, number, object_id};
 use super::faults::Fault;
 use super::fields::{Reading, as_seq};
 use super::transaction::pair_of;
@@ -368,7 +368,7 @@ pub(super) async fn with_messages(
     mut logged: Vec<(Position, Logged)>,
 ) -> Result<Vec<LoggedChange>, Fault> {
     let about = |logged: &Logged| match logged {
-        Logged::Other(Entry { message, .. }) => *message,
+        Logged::Other(entry) => entry.fields.message,
         Logged::Sent(_) => None,
     };
     let mut ids = Vec::new();
@@ -398,7 +398,7 @@ pub(super) async fn with_messages(
             Logged::Sent(message) => {
                 Change::MessageSent(messages.get(&message.id).cloned().unwrap_or(message))
             }
-            Logged::Other(entry) => match read_change(&entry, &messages) {
+            Logged::Other(entry) => match read_change(entry, &messages) {
                 Ok(change) => change,
                 Err(error) if changes.is_empty() => return Err(error.into()),
                 Err(_) => break,
@@ -409,33 +409,10 @@ pub(super) async fn with_messages(
     Ok(changes)
 }
 
-fn read_change(entry: &Entry, messages: &HashMap<MessageId, StoredMessage>) -> Result<Change, StoreError> {
-    let corrupt = |field: &str| StoreError::Corrupt {
-        what: "log entry",
-        id: format!("{} (field {field})", entry.position.0),
-    };
-    let message =
-        || entry.message.and_then(|id| messages.get(&id)).cloned().ok_or_else(|| corrupt("message"));
-    let room = || entry.room.ok_or_else(|| corrupt("room"));
-    let user = || entry.user.ok_or_else(|| corrupt("user"));
-    Ok(match entry.kind {
-        Kind::MessageDeleted => Change::MessageDeleted(message()?),
-        Kind::MessageRestored => Change::MessageRestored(message()?),
-        Kind::RoomCreated => Change::RoomCreated { room: room()?, by: user()? },
-        Kind::MemberAdded => Change::MemberAdded { room: room()?, user: user()? },
-        Kind::MemberRemoved => Change::MemberRemoved { room: room()?, user: user()? },
-        Kind::RoleChanged => Change::RoleChanged {
-            room: room()?,
-            user: user()?,
-            role: entry.role.ok_or_else(|| corrupt("role"))?,
-        },
-        Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
-        Kind::ReadMarked => Change::ReadMarked {
-            conversation: room()?,
-            user: user()?,
-            seq: entry.seq.ok_or_else(|| corrupt("seq"))?,
-        },
-    })
+fn read_change(entry: Entry, messages: &HashMap<MessageId, StoredMessage>) -> Result<Change, StoreError> {
+    let missing =
+        || StoreError::Corrupt { what: "log entry", id: format!("{} (field message)", entry.position.0) };
+    entry.change()?.map(|id| messages.get(&id).cloned().ok_or_else(missing))
 }
 
 /// Whether the database answers.

@@ -10,11 +10,12 @@ use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKE
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault, write_error};
 use super::fields::Reading;
-use super::writing::{Needs, Room, Writes, Writing};
+use super::writing::{Room, Writes, Writing};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Pair, Seq};
 use crate::store::StoreError;
 use crate::store::read_marks::counted_after;
+use crate::store::tx::Reads;
 
 /// Most documents of one reply; more are fetched in further ones.
 const BATCH_SIZE: i32 = 10_000;
@@ -56,26 +57,24 @@ impl Transaction<'_> {
     }
 
     /// Reads all that the changes asked for.
-    pub(super) async fn load(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
-        self.load_users(needs, writing).await?;
-        self.load_conversations(needs, writing).await?;
-        self.load_marks(needs, writing).await?;
-        self.load_messages(needs, writing).await
+    pub(super) async fn load(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        self.load_users(reads, writing).await?;
+        self.load_conversations(reads, writing).await?;
+        self.load_marks(reads, writing).await?;
+        self.load_messages(reads, writing).await
     }
 
-    async fn load_users(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+    async fn load_users(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         let mut ways = Ways::default();
-        if !needs.users.is_empty() {
-            ways.add(rawdoc! { "_id": any_of_ids(needs.users.iter().map(|id| id.as_bytes())) });
+        if !reads.users.is_empty() {
+            ways.add(rawdoc! { "_id": any_of_ids(reads.users.iter().map(|id| id.as_bytes())) });
         }
-        if !needs.usernames.is_empty() {
-            ways.add(rawdoc! { "username_folded": any_of_texts(&needs.usernames) });
+        if !reads.names.is_empty() {
+            ways.add(rawdoc! { "username_folded": any_of_texts(&reads.names) });
+            ways.add(rawdoc! { "email_folded": any_of_texts(&reads.names) });
         }
-        if !needs.emails.is_empty() {
-            ways.add(rawdoc! { "email_folded": any_of_texts(&needs.emails) });
-        }
-        if !needs.name_keys.is_empty() {
-            ways.add(rawdoc! { "name_key": any_of_texts(&needs.name_keys) });
+        if !reads.name_keys.is_empty() {
+            ways.add(rawdoc! { "name_key": any_of_texts(&reads.name_keys) });
         }
         let Some(filter) = ways.filter() else { return Ok(()) };
         let command = rawdoc! { "find": USERS, "filter": filter };
@@ -86,15 +85,15 @@ impl Transaction<'_> {
         .await
     }
 
-    async fn load_conversations(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
-        let unknown = needs.ends.iter().filter(|id| !writing.ends.contains_key(id));
-        let ids: HashSet<_> = unknown.chain(&needs.conversations).copied().collect();
+    async fn load_conversations(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        let unknown = reads.ends.iter().filter(|id| !writing.ends.contains_key(id));
+        let ids: HashSet<_> = unknown.chain(&reads.conversations).copied().collect();
         let mut ways = Ways::default();
         if !ids.is_empty() {
             ways.add(rawdoc! { "_id": any_of_ids(ids.iter().map(|id| id.as_bytes())) });
         }
-        if !needs.pairs.is_empty() {
-            let pairs: Vec<_> = needs.pairs.iter().map(|pair| documents::pair_bytes(*pair)).collect();
+        if !reads.pairs.is_empty() {
+            let pairs: Vec<_> = reads.pairs.iter().map(|pair| documents::pair_bytes(*pair)).collect();
             ways.add(rawdoc! { "pair": any_of_bytes(pairs.iter().map(|pair| &pair[..])) });
         }
         let Some(filter) = ways.filter() else { return Ok(()) };
@@ -104,7 +103,7 @@ impl Transaction<'_> {
             writing.ends.insert(id, seq);
             let conversation = documents::read_conversation(doc)?;
             let pair = pair_of(&conversation);
-            if needs.conversations.contains(&id) || pair.is_some_and(|pair| needs.pairs.contains(&pair)) {
+            if reads.conversations.contains(&id) || pair.is_some_and(|pair| reads.pairs.contains(&pair)) {
                 writing.pairs.extend(pair.map(|pair| (pair, id)));
                 writing.rooms.insert(id, Room { conversation, places: Vec::new() });
             }
@@ -135,12 +134,12 @@ impl Transaction<'_> {
         .await
     }
 
-    async fn load_marks(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
-        if needs.marks.is_empty() {
+    async fn load_marks(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        if reads.read_marks.is_empty() {
             return Ok(());
         }
         let mut ids = RawArrayBuf::new();
-        for (id, user) in &needs.marks {
+        for (id, user) in &reads.read_marks {
             ids.push(documents::member_id(*id, *user));
         }
         let mut without_mark = Vec::new();
@@ -174,17 +173,19 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    async fn load_messages(&mut self, needs: &Needs, writing: &mut Writing) -> Result<(), Fault> {
+    async fn load_messages(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         let mut ways = Ways::default();
-        if !needs.messages.is_empty() {
-            ways.add(rawdoc! { "_id": any_of_ids(needs.messages.iter().map(MessageId::as_bytes)) });
+        if !reads.messages.is_empty() {
+            ways.add(rawdoc! { "_id": any_of_ids(reads.messages.iter().map(MessageId::as_bytes)) });
         }
-        if !needs.send_keys.is_empty() {
-            ways.add(rawdoc! { "send_key": any_of_bytes(needs.send_keys.iter().map(Vec::as_slice)) });
+        if !reads.sends.is_empty() {
+            let keys: Vec<_> =
+                reads.sends.iter().map(|(sender, id)| documents::send_key(*sender, id)).collect();
+            ways.add(rawdoc! { "send_key": any_of_bytes(keys.iter().map(Vec::as_slice)) });
         }
-        if !needs.fingerprints.is_empty() {
+        if !reads.fingerprints.is_empty() {
             let mut list = RawArrayBuf::new();
-            for fingerprint in &needs.fingerprints {
+            for fingerprint in &reads.fingerprints {
                 list.push(documents::fingerprint_number(*fingerprint));
             }
             ways.add(rawdoc! { "fingerprint": { "$in": list } });

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::PATIENCE;
 use super::changes::Change;
 use super::commit::Committer;
-use super::writing::{Needs, Writing};
+use super::writing::Writing;
 use crate::store::StoreError;
+use crate::store::tx::Reads;
 
 /// Most jobs in one transaction. Bounds how long the first of them waits for the last.
 const MOST_PER_COMMIT: usize = 256;
@@ -23,8 +24,8 @@ const MOST_BYTES_PER_COMMIT: usize = 4 << 20;
 
 /// A change and whoever waits for it. It can be run again: what the last run gave is what counts.
 pub(super) trait Job: Send {
-    fn needs(&self, needs: &mut Needs);
-    fn may_be_logged(&self) -> bool;
+    fn reads(&self, reads: &mut Reads);
+    fn most_logged(&self) -> u64;
     fn size(&self) -> usize;
     fn run(&mut self, writing: &mut Writing);
     /// Answers: what the last run gave when it was committed, or why it was not.
@@ -41,12 +42,12 @@ struct Waiting<C: Change> {
 }
 
 impl<C: Change> Job for Waiting<C> {
-    fn needs(&self, needs: &mut Needs) {
-        self.change.needs(needs);
+    fn reads(&self, reads: &mut Reads) {
+        self.change.reads(reads);
     }
 
-    fn may_be_logged(&self) -> bool {
-        self.change.may_be_logged()
+    fn most_logged(&self) -> u64 {
+        self.change.most_logged()
     }
 
     fn size(&self) -> usize {

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{self, Kind};
+use super::rows;
 use super::{SqliteOptions, connect, fault, lock, schema};
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
-use crate::id::{ConversationId, MessageId, UserId};
+use crate::id::{ConversationId, MessageId};
 use crate::model::{ClientId, NewUser, Position, Seq};
-use crate::store::StoreError;
-use crate::store::copy::{CopiedConversation, CopiedMessage, LogEnds, LogEntry, Record};
+use crate::store::copy::{CopiedConversation, CopiedMessage, LogEnds, Record};
+use crate::store::{MessageRef, StoreError};
 
 /// So many rows are read at once, and of messages fewer when they are long.
 const ROWS: usize = 1_000;
@@ -129,7 +129,7 @@ impl SqliteExport {
                 self.rows(&sql, read_message)
             }
             Table::Log => {
-                let sql = "SELECT l.position, l.at, l.kind, m.id, l.room, l.user, l.role, l.place FROM log l
+                let sql = "SELECT l.position, l.kind, l.place, l.room, l.user, l.role, m.id, l.at FROM log l
                     LEFT JOIN messages m ON m.place = l.place WHERE l.position > ? AND l.kind <> 1
                     ORDER BY l.position";
                 self.rows(sql, read_entry)
@@ -197,28 +197,14 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
-    let message = || row.get(3).map(MessageId::from_bytes);
-    let room = || row.get(4).map(ConversationId::from_bytes);
-    let user = || row.get(5).map(UserId::from_bytes);
-    let entry = match Kind::from_code(row.get(2)?).ok_or_else(|| rows::unreadable(2, "kind"))? {
-        // These are their own entries, and were left out by the query.
-        Kind::MessageSent => return Err(rows::unreadable(2, "kind")),
-        Kind::MessageDeleted => LogEntry::MessageDeleted(message()?, room()?),
-        Kind::MessageRestored => LogEntry::MessageRestored(message()?, room()?),
-        Kind::RoomCreated => LogEntry::RoomCreated { room: room()?, by: user()? },
-        Kind::MemberAdded => LogEntry::MemberAdded { room: room()?, user: user()? },
-        Kind::MemberRemoved => LogEntry::MemberRemoved { room: room()?, user: user()? },
-        Kind::RoleChanged => LogEntry::RoleChanged {
-            room: room()?,
-            user: user()?,
-            role: rows::read_role(row.get(6)?).ok_or_else(|| rows::unreadable(6, "role"))?,
-        },
-        Kind::ProfileUpdated => LogEntry::ProfileUpdated { user: user()? },
-        Kind::ReadMarked => {
-            let seq = Seq(rows::seq_of(row.get(7)?));
-            LogEntry::ReadMarked { conversation: room()?, user: user()?, seq }
-        }
-    };
-    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(1)?));
-    Ok((Record::LogEntry { position: Position(i64::unsigned_abs(position)), at, entry }, position, 0))
+    let (id, room, place) =
+        (row.get::<_, Option<_>>(6)?, row.get::<_, Option<_>>(3)?, row.get::<_, Option<i64>>(2)?);
+    let message = id.zip(room).zip(place).map(|((id, room), place)| MessageRef {
+        id: MessageId::from_bytes(id),
+        conversation: ConversationId::from_bytes(room),
+        seq: Seq(rows::seq_of(place)),
+    });
+    let change = rows::read_entry(row, message)?;
+    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(7)?));
+    Ok((Record::LogEntry { position: rows::read_position(position), at, change }, position, 0))
 }

@@ -8,10 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use rusqlite::{Connection, params};
 
 use super::damage::skip;
-use super::rows::{self, Kind};
+use super::rows;
+use crate::change::ChangeKind;
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::model::Fingerprint;
-use crate::store::{FINGERPRINT_WINDOW, FINGERPRINTS_KEPT, NewMessage, StoredMessage};
+use crate::store::{FINGERPRINTS_KEPT, StoredMessage};
 
 #[derive(Default)]
 pub(super) struct Fingerprints {
@@ -25,24 +27,22 @@ pub(super) struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// The message that the sender has sent to this conversation (by its key in the table) before.
+    /// The last message that somebody has sent with a fingerprint to a conversation (by its key in the table), if that was
+    /// later than `since`.
     pub(super) fn find(
         &mut self,
         db: &Connection,
-        new: &NewMessage,
-        conversation: i64,
-        fingerprint: Fingerprint,
+        (sender, conversation, fingerprint): (UserId, i64, Fingerprint),
+        since: Timestamp,
     ) -> rusqlite::Result<Option<StoredMessage>> {
         self.load(db)?;
-        let Some(place) = self.places.get(&key(new.sender, conversation, fingerprint)) else {
+        let Some(place) = self.places.get(&key(sender, conversation, fingerprint)) else {
             return Ok(None);
         };
         // Keys are hashes of hashes; the row says whether it is really that message.
         let sql =
             "SELECT 1 FROM messages WHERE place = ? AND sender = ? AND fingerprint = ? AND created_at > ?";
-        let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
-        let since = new.at.as_millis().saturating_sub(window);
-        let known = params![place, new.sender.as_bytes(), stored(fingerprint), since];
+        let known = params![place, sender.as_bytes(), stored(fingerprint), since.as_millis()];
         if *place >> 32 != conversation || !db.prepare_cached(sql)?.exists(known)? {
             return Ok(None);
         }
@@ -79,7 +79,7 @@ impl Fingerprints {
             WHERE log.position > (SELECT max(position) FROM log) - ? AND log.kind = ?
             AND m.fingerprint IS NOT NULL ORDER BY log.position DESC";
         let mut select = db.prepare(sql)?;
-        let mut rows = select.query(params![FINGERPRINTS_KEPT as i64, Kind::MessageSent as u8])?;
+        let mut rows = select.query(params![FINGERPRINTS_KEPT as i64, ChangeKind::MessageSent.code()])?;
         let mut newest_first = Vec::new();
         while let Some(row) = rows.next()? {
             let read = || Ok((row.get(0)?, row.get(1)?, row.get(2)?));

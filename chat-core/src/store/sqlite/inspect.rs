@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::damage::{is_of_row, name, reason};
-use super::rows::{self, Kind, seq_of};
+use super::rows::{self, seq_of};
 use super::{BUSY_TIMEOUT, fault, schema};
+use crate::change::ChangeKind;
 use crate::id::ConversationId;
 use crate::model::{ConversationKind, UserKey};
 use crate::store::StoreError;
@@ -363,16 +364,15 @@ impl SqliteInspector {
                 inspection.damaged("log entry", position, &place, wrong, COUNTER);
             }
             before = position;
-            let kind = row.get::<_, u8>(1).ok().and_then(Kind::from_code);
+            let kind = row.get::<_, u8>(1).ok().and_then(ChangeKind::from_code);
             let told = row.get::<_, Option<i64>>(2);
-            let is_message =
-                matches!(kind, Some(Kind::MessageSent | Kind::MessageDeleted | Kind::MessageRestored));
+            let is_message = kind.is_some_and(ChangeKind::is_about_message);
             // Damage of the message itself is named with it.
             if is_message
                 && let Ok(Some(at)) = told
                 && self.exists("SELECT 1 FROM messages WHERE place = ?", [at])?
             {
-                if kind == Some(Kind::MessageSent) && self.position(at)? != Some(position) {
+                if kind == Some(ChangeKind::MessageSent) && self.position(at)? != Some(position) {
                     let wrong = "the message that it names is another one's";
                     inspection.damaged("log entry", position, &place, wrong, LOG);
                 }

@@ -33,6 +33,7 @@ mod rows;
 mod schema;
 mod search;
 mod space;
+mod tx;
 mod unread;
 mod worker;
 
@@ -52,20 +53,20 @@ pub use self::export::SqliteExport;
 use self::faults::{fault, fault_of_read, fault_of_write, is_out_of_room_at};
 pub use self::inspect::SqliteInspector;
 pub(crate) use self::long_reads::LongReads;
+use self::ops::Writing;
 use self::space::Reserve;
 use self::worker::Writer;
+use super::tx::Abort;
 use super::{
-    Appended, ChangeLog, CreatedUser, LoggedChange, MessageStore, NewMessage, NewRoom, Opened,
-    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore,
+    ChangeLog, LoggedChange, MessageStore, Opened, PersonalChanges, ReadMarkStore, RoomStore, StoreError,
+    StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
-};
+use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
 
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]
@@ -274,11 +275,20 @@ impl Drop for SqliteStore {
 }
 
 #[async_trait]
-impl UserStore for SqliteStore {
-    async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
-        self.writer.write(move |writing| writing.create_user(&new)).await
+impl WriteStore for SqliteStore {
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        let run = move |writing: &mut Writing<'_>| match write.apply(writing) {
+            Ok(written) => Ok(Ok(written)),
+            // The others of the transaction are not concerned.
+            Err(Abort::Refused(error)) => Ok(Err(error)),
+            Err(Abort::Failed(error)) => Err(error),
+        };
+        self.writer.write(run).await?
     }
+}
 
+#[async_trait]
+impl UserStore for SqliteStore {
     async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError> {
         self.read(|db| rows::user(db, key)).map(|found| found.map(|(user, _)| user.into()))
     }
@@ -293,34 +303,6 @@ impl UserStore for SqliteStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
-    async fn update_profile(
-        &self,
-        user: UserId,
-        patch: ProfilePatch,
-        at: Timestamp,
-    ) -> Result<Option<(Position, Arc<User>)>, StoreError> {
-        let updated = self.writer.write(move |writing| writing.update_profile(user, &patch, at)).await?;
-        Ok(updated.map(|(position, user)| (position, user.into())))
-    }
-
-    async fn set_password_hash(
-        &self,
-        user: UserId,
-        old: &PasswordHash,
-        new: PasswordHash,
-    ) -> Result<bool, StoreError> {
-        let old = old.clone();
-        self.writer.write(move |writing| writing.set_password_hash(user, &old, &new)).await
-    }
-
-    async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(move |writing| writing.record_last_seen(user, at)).await
-    }
-
-    async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(move |writing| writing.revoke_token(&fingerprint, until)).await
-    }
-
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(|db| rows::revoked_tokens(db, now))
     }
@@ -328,45 +310,12 @@ impl UserStore for SqliteStore {
 
 #[async_trait]
 impl RoomStore for SqliteStore {
-    async fn open_direct(
-        &self,
-        pair: Pair,
-        id: ConversationId,
-        at: Timestamp,
-    ) -> Result<Arc<Conversation>, StoreError> {
-        self.writer.write(move |writing| writing.open_direct(pair, id, at)).await.map(Arc::new)
-    }
-
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
         self.read(|db| rows::direct(db, pair)).map(|found| found.map(Arc::new))
     }
 
-    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
-        let (position, room) = self.writer.write(move |writing| writing.create_room(&room)).await?;
-        Ok((position, room.into()))
-    }
-
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
         self.read(|db| rows::conversation(db, id)).map(|found| found.map(Arc::new))
-    }
-
-    async fn set_member(
-        &self,
-        conversation: ConversationId,
-        member: Member,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        let changed = self.writer.write(move |writing| writing.set_member(conversation, &member)).await?;
-        Ok(changed.map(|(position, conversation)| (position, conversation.into())))
-    }
-
-    async fn remove_member(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Arc<Conversation>)>, StoreError> {
-        let changed = self.writer.write(move |writing| writing.remove_member(conversation, user, at)).await?;
-        Ok(changed.map(|(position, conversation)| (position, conversation.into())))
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
@@ -376,21 +325,8 @@ impl RoomStore for SqliteStore {
 
 #[async_trait]
 impl MessageStore for SqliteStore {
-    async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
-        self.writer.write(move |writing| writing.append(&new)).await
-    }
-
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
         self.read(|db| rows::message(db, id)).map(|found| found.map(|(_, message)| message))
-    }
-
-    async fn set_deleted(
-        &self,
-        id: MessageId,
-        deleted: Option<Tombstone>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
-        self.writer.write(move |writing| writing.set_deleted(id, deleted, at)).await
     }
 
     async fn history(
@@ -410,16 +346,6 @@ impl MessageStore for SqliteStore {
 
 #[async_trait]
 impl ReadMarkStore for SqliteStore {
-    async fn mark_read(
-        &self,
-        conversation: ConversationId,
-        user: UserId,
-        up_to: Option<Seq>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, Seq)>, StoreError> {
-        self.writer.write(move |writing| writing.mark_read(conversation, user, up_to, at)).await
-    }
-
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read_long(move |db| unread::unread(db, user, limit)).await
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::damage::{is_of_row, skip};
 use super::fault;
+use crate::change::{ChangeKind, Fields};
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::history::Window;
@@ -14,39 +15,6 @@ use crate::model::{
     User, UserKey, Visibility,
 };
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
-
-/// `log.kind`. Numbers are never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    MessageSent = 1,
-    MessageDeleted = 2,
-    MessageRestored = 3,
-    RoomCreated = 4,
-    MemberAdded = 5,
-    MemberRemoved = 6,
-    RoleChanged = 7,
-    ProfileUpdated = 8,
-    ReadMarked = 9,
-}
-
-impl Kind {
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        use Kind::*;
-        [
-            MessageSent,
-            MessageDeleted,
-            MessageRestored,
-            RoomCreated,
-            MemberAdded,
-            MemberRemoved,
-            RoleChanged,
-            ProfileUpdated,
-            ReadMarked,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == code)
-    }
-}
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
 pub(super) const MOST_BYTES_AT_ONCE: usize = 4 << 20;
@@ -392,28 +360,9 @@ pub(super) fn changes_after(
 }
 
 pub(super) fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<LoggedChange> {
-    let room = || row.get(3).map(ConversationId::from_bytes);
-    let user = || row.get(4).map(UserId::from_bytes);
-    let message = || message_at(db, row.get(2)?)?.ok_or_else(|| unreadable(2, "message"));
     let read = || {
-        Ok(match Kind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))? {
-            Kind::MessageSent => Change::MessageSent(message()?),
-            Kind::MessageDeleted => Change::MessageDeleted(message()?),
-            Kind::MessageRestored => Change::MessageRestored(message()?),
-            Kind::RoomCreated => Change::RoomCreated { room: room()?, by: user()? },
-            Kind::MemberAdded => Change::MemberAdded { room: room()?, user: user()? },
-            Kind::MemberRemoved => Change::MemberRemoved { room: room()?, user: user()? },
-            Kind::RoleChanged => Change::RoleChanged {
-                room: room()?,
-                user: user()?,
-                role: read_role(row.get(5)?).ok_or_else(|| unreadable(5, "role"))?,
-            },
-            Kind::ProfileUpdated => Change::ProfileUpdated { user: user()? },
-            Kind::ReadMarked => {
-                let seq = Seq(seq_of(row.get(2)?));
-                Change::ReadMarked { conversation: room()?, user: user()?, seq }
-            }
-        })
+        let change = read_entry(row, row.get(2)?)?;
+        change.map(|place| message_at(db, place)?.ok_or_else(|| unreadable(2, "message")))
     };
     let change = read().map_err(|error| match error {
         // In what is read, unlike in what is written, this is nobody's request.
@@ -423,18 +372,25 @@ pub(super) fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Lo
     Ok(LoggedChange { position: read_position(row.get(0)?), change })
 }
 
+/// What an entry says of its message, place, kind, room, user and role. The message is given.
+pub(super) fn read_entry<M>(row: &Row<'_>, message: Option<M>) -> rusqlite::Result<Change<M>> {
+    let kind = ChangeKind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))?;
+    let role = row.get::<_, Option<u8>>(5)?;
+    let fields = Fields {
+        message,
+        room: row.get::<_, Option<_>>(3)?.map(ConversationId::from_bytes),
+        user: row.get::<_, Option<_>>(4)?.map(UserId::from_bytes),
+        role: role.map(|code| read_role(code).ok_or_else(|| unreadable(5, "role"))).transpose()?,
+        seq: row.get::<_, Option<i64>>(2)?.map(|place| Seq(seq_of(place))),
+    };
+    let missing = |field: &str| {
+        rusqlite::Error::FromSqlConversionFailure(1, Type::Integer, format!("{field} is missing").into())
+    };
+    Change::from_fields(kind, fields).map_err(missing)
+}
+
 pub(super) fn body_bytes(change: &Change) -> usize {
-    match change {
-        Change::MessageSent(message) | Change::MessageDeleted(message) | Change::MessageRestored(message) => {
-            message.body.bytes.len()
-        }
-        Change::RoomCreated { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::RoleChanged { .. }
-        | Change::ProfileUpdated { .. }
-        | Change::ReadMarked { .. } => 0,
-    }
+    change.message().map_or(0, |message| message.body.bytes.len())
 }
 
 pub(super) fn read_position(position: i64) -> Position {

@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::SqliteStore;
 use super::damage::{self, skip};
-use super::ops::Writing;
+use super::ops::{End, Writing};
 use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
@@ -72,8 +72,8 @@ impl Writing<'_> {
         after: Seq,
         terms: &[Terms],
     ) -> rusqlite::Result<Option<Indexed>> {
-        let Some((key, last)) = self.end_of(id)? else { return Ok(None) };
-        let db = self.db();
+        let Some(End { key, seq: last }) = self.end_of(id)? else { return Ok(None) };
+        let db = self.db;
         let sql = "SELECT indexed_seq FROM conversations WHERE key = ?";
         let indexed = Seq(db.prepare_cached(sql)?.query_row([key], |row| row.get(0))?);
         if indexed != after {

@@ -1,0 +1,344 @@
+//! What can change: the only list of the kinds of changes that the log knows.
+//!
+//! A kind is a line in [`ChangeKind`] (its number and its word in a database), a variant of [`Change`], what it holds
+//! ([`Change::fields`] and [`Change::from_fields`]) and what it is about ([`Change::subject`]). Stores keep a change as its
+//! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver.
+
+use crate::id::{ConversationId, UserId};
+use crate::model::{Role, Seq};
+use crate::store::StoredMessage;
+
+macro_rules! kinds {
+    ($($kind:ident = $code:literal, $name:literal;)*) => {
+        /// The kinds of [`Change`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ChangeKind {
+            $(#[doc = concat!("[`Change::", stringify!($kind), "`].")] $kind = $code,)*
+        }
+
+        impl ChangeKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The word that stands for it in a database. Words are never given another meaning.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    MessageSent = 1, "message_sent";
+    MessageDeleted = 2, "message_deleted";
+    MessageRestored = 3, "message_restored";
+    RoomCreated = 4, "room_created";
+    MemberAdded = 5, "member_added";
+    MemberRemoved = 6, "member_removed";
+    RoleChanged = 7, "role_changed";
+    ProfileUpdated = 8, "profile_updated";
+    ReadMarked = 9, "read_marked";
+}
+
+impl ChangeKind {
+    /// The number that stands for it in a database. Numbers are never reused.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+
+    /// The kind with this word, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether a change of this kind is about one message.
+    pub fn is_about_message(self) -> bool {
+        matches!(self, Self::MessageSent | Self::MessageDeleted | Self::MessageRestored)
+    }
+}
+
+/// What changed. `M` is the message that it is about: the message as it is now where the log is read, or only where it is
+/// found where the log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change<M = StoredMessage> {
+    /// A message was appended.
+    MessageSent(M),
+    /// A message was deleted.
+    MessageDeleted(M),
+    /// A message was restored.
+    MessageRestored(M),
+    /// A room was made.
+    RoomCreated {
+        /// The room.
+        room: ConversationId,
+        /// Who made it.
+        by: UserId,
+    },
+    /// Somebody became a member.
+    MemberAdded {
+        /// Where.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody is no member any more.
+    MemberRemoved {
+        /// Where.
+        room: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody's role changed.
+    RoleChanged {
+        /// Where.
+        room: ConversationId,
+        /// Whose.
+        user: UserId,
+        /// To what.
+        role: Role,
+    },
+    /// Somebody's read mark moved forward.
+    ReadMarked {
+        /// Where.
+        conversation: ConversationId,
+        /// Whose.
+        user: UserId,
+        /// To where it moved then; it may be farther by now.
+        seq: Seq,
+    },
+    /// A profile changed.
+    ProfileUpdated {
+        /// Whose.
+        user: UserId,
+    },
+}
+
+/// What an entry of the log holds besides its position, its moment and its kind; which of it, depends on the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields<M> {
+    /// The message that it is about.
+    pub message: Option<M>,
+    /// The conversation, unless the message says it.
+    pub room: Option<ConversationId>,
+    /// The person.
+    pub user: Option<UserId>,
+    /// The role that they have since.
+    pub role: Option<Role>,
+    /// The place of a message in the conversation.
+    pub seq: Option<Seq>,
+}
+
+impl<M> Default for Fields<M> {
+    fn default() -> Self {
+        Self { message: None, room: None, user: None, role: None, seq: None }
+    }
+}
+
+/// What a change is about, and so who is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<M> {
+    /// A message. The members of its conversation are told.
+    Message(M),
+    /// A conversation: that there is one, who is in it. Its members are told, and whoever has just been taken out.
+    Conversation {
+        /// Which.
+        id: ConversationId,
+        /// Who is no member any more.
+        removed: Option<UserId>,
+    },
+    /// How far somebody has read. The members of the conversation are told.
+    ReadMark {
+        /// Where.
+        conversation: ConversationId,
+        /// Whose.
+        user: UserId,
+    },
+    /// A person. Everybody is told, of the last such change.
+    Profile(UserId),
+}
+
+impl<M> Change<M> {
+    /// Of what kind it is.
+    pub fn kind(&self) -> ChangeKind {
+        match self {
+            Self::MessageSent(_) => ChangeKind::MessageSent,
+            Self::MessageDeleted(_) => ChangeKind::MessageDeleted,
+            Self::MessageRestored(_) => ChangeKind::MessageRestored,
+            Self::RoomCreated { .. } => ChangeKind::RoomCreated,
+            Self::MemberAdded { .. } => ChangeKind::MemberAdded,
+            Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
+            Self::RoleChanged { .. } => ChangeKind::RoleChanged,
+            Self::ReadMarked { .. } => ChangeKind::ReadMarked,
+            Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
+        }
+    }
+
+    /// What it holds.
+    pub fn fields(&self) -> Fields<&M> {
+        let none = Fields::default();
+        let of_member = |room: &ConversationId, user: &UserId| Fields {
+            room: Some(*room),
+            user: Some(*user),
+            ..Fields::default()
+        };
+        match self {
+            Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
+                Fields { message: Some(message), ..none }
+            }
+            Self::RoomCreated { room, by: user }
+            | Self::MemberAdded { room, user }
+            | Self::MemberRemoved { room, user } => of_member(room, user),
+            Self::RoleChanged { room, user, role } => Fields { role: Some(*role), ..of_member(room, user) },
+            Self::ReadMarked { conversation, user, seq } => {
+                Fields { seq: Some(*seq), ..of_member(conversation, user) }
+            }
+            Self::ProfileUpdated { user } => Fields { user: Some(*user), ..none },
+        }
+    }
+
+    /// The change of a kind that holds this.
+    ///
+    /// # Errors
+    /// The name of the field that is missing.
+    pub fn from_fields(kind: ChangeKind, fields: Fields<M>) -> Result<Self, &'static str> {
+        let Fields { message, room, user, role, seq } = fields;
+        let message = message.ok_or("message");
+        let (room, user) = (room.ok_or("room"), user.ok_or("user"));
+        Ok(match kind {
+            ChangeKind::MessageSent => Self::MessageSent(message?),
+            ChangeKind::MessageDeleted => Self::MessageDeleted(message?),
+            ChangeKind::MessageRestored => Self::MessageRestored(message?),
+            ChangeKind::RoomCreated => Self::RoomCreated { room: room?, by: user? },
+            ChangeKind::MemberAdded => Self::MemberAdded { room: room?, user: user? },
+            ChangeKind::MemberRemoved => Self::MemberRemoved { room: room?, user: user? },
+            ChangeKind::RoleChanged => {
+                Self::RoleChanged { room: room?, user: user?, role: role.ok_or("role")? }
+            }
+            ChangeKind::ReadMarked => {
+                Self::ReadMarked { conversation: room?, user: user?, seq: seq.ok_or("seq")? }
+            }
+            ChangeKind::ProfileUpdated => Self::ProfileUpdated { user: user? },
+        })
+    }
+
+    /// The message that it is about.
+    pub fn message(&self) -> Option<&M> {
+        self.fields().message
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject<&M> {
+        let conversation = |id: &ConversationId| Subject::Conversation { id: *id, removed: None };
+        match self {
+            Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
+                Subject::Message(message)
+            }
+            Self::RoomCreated { room, .. }
+            | Self::MemberAdded { room, .. }
+            | Self::RoleChanged { room, .. } => conversation(room),
+            Self::MemberRemoved { room, user } => Subject::Conversation { id: *room, removed: Some(*user) },
+            Self::ReadMarked { conversation, user, .. } => {
+                Subject::ReadMark { conversation: *conversation, user: *user }
+            }
+            Self::ProfileUpdated { user } => Subject::Profile(*user),
+        }
+    }
+
+    /// The same change of another form of its message.
+    ///
+    /// # Errors
+    /// Those of `message`.
+    pub fn map<N, E>(self, message: impl FnOnce(M) -> Result<N, E>) -> Result<Change<N>, E> {
+        Ok(match self {
+            Self::MessageSent(one) => Change::MessageSent(message(one)?),
+            Self::MessageDeleted(one) => Change::MessageDeleted(message(one)?),
+            Self::MessageRestored(one) => Change::MessageRestored(message(one)?),
+            Self::RoomCreated { room, by } => Change::RoomCreated { room, by },
+            Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
+            Self::MemberRemoved { room, user } => Change::MemberRemoved { room, user },
+            Self::RoleChanged { room, user, role } => Change::RoleChanged { room, user, role },
+            Self::ReadMarked { conversation, user, seq } => Change::ReadMarked { conversation, user, seq },
+            Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_of_each() -> Vec<Change<u8>> {
+        let all = Fields {
+            message: Some(7),
+            room: Some(ConversationId::from_bytes([1; 12])),
+            user: Some(UserId::from_bytes([2; 12])),
+            role: Some(Role::Moderator),
+            seq: Some(Seq(3)),
+        };
+        ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
+    }
+
+    #[test]
+    fn numbers_and_words_are_those_of_old_databases() {
+        let known = [
+            (1, "message_sent"),
+            (2, "message_deleted"),
+            (3, "message_restored"),
+            (4, "room_created"),
+            (5, "member_added"),
+            (6, "member_removed"),
+            (7, "role_changed"),
+            (8, "profile_updated"),
+            (9, "read_marked"),
+        ];
+        let now: Vec<_> = ChangeKind::ALL.iter().map(|kind| (kind.code(), kind.name())).collect();
+        assert_eq!(now[..known.len()], known);
+        for kind in ChangeKind::ALL {
+            assert_eq!(ChangeKind::from_code(kind.code()), Some(*kind));
+            assert_eq!(ChangeKind::from_name(kind.name()), Some(*kind));
+        }
+        assert_eq!(ChangeKind::from_code(0), None);
+        assert_eq!(ChangeKind::from_name("Message_sent"), None);
+    }
+
+    #[test]
+    fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
+        for change in one_of_each() {
+            let kind = change.kind();
+            let fields = change.fields();
+            let held = Fields { message: fields.message.copied(), ..Fields::default() };
+            let held =
+                Fields { room: fields.room, user: fields.user, role: fields.role, seq: fields.seq, ..held };
+            assert_eq!(Change::from_fields(kind, held), Ok(change));
+            assert_eq!(kind.is_about_message(), change.message().is_some());
+            let less = [
+                ("message", held.message.is_some(), Fields { message: None, ..held }),
+                ("room", held.room.is_some(), Fields { room: None, ..held }),
+                ("user", held.user.is_some(), Fields { user: None, ..held }),
+                ("role", held.role.is_some(), Fields { role: None, ..held }),
+                ("seq", held.seq.is_some(), Fields { seq: None, ..held }),
+            ];
+            for (field, _, less) in less.into_iter().filter(|(_, is_held, _)| *is_held) {
+                assert_eq!(Change::from_fields(kind, less), Err(field), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_form_of_the_message_is_the_same_change() {
+        for change in one_of_each() {
+            let other = change.map(|message| Ok::<_, ()>(u16::from(message))).unwrap();
+            assert_eq!((other.kind(), other.message()), (change.kind(), change.message().map(|_| &7)));
+            assert_eq!(other.map(u8::try_from), Ok(change));
+            let failed = change.map(|_| Err::<u8, _>("gone"));
+            assert_eq!(failed.is_err(), change.message().is_some());
+        }
+    }
+}

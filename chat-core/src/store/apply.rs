@@ -1,0 +1,380 @@
+//! What each write does, once for all drivers: the rules about state, decided inside the transaction.
+//!
+//! A write first looks, then decides, then writes: what is refused has written nothing.
+
+use std::sync::Arc;
+
+use super::tx::{Abort, Reads, Tx};
+use super::write::{
+    AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
+    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+};
+use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, UserId};
+use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq};
+use crate::policy::{self, Refusal};
+
+impl Effect for CreateUser {
+    fn reads(&self, reads: &mut Reads) {
+        let user = &self.0.user;
+        reads.users.insert(user.id);
+        reads.names.extend([&user.username, &user.email].into_iter().flatten().map(|name| folded(name)));
+        reads.name_keys.extend(self.0.name_key.clone());
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<CreatedUser, Abort<T::Error>> {
+        let user = &self.0.user;
+        if tx.user(user.id)?.is_some() {
+            return Ok(CreatedUser::UsernameTaken);
+        }
+        for (name, taken) in
+            [(&user.username, CreatedUser::UsernameTaken), (&user.email, CreatedUser::EmailTaken)]
+        {
+            if let Some(name) = name
+                && tx.is_name_taken(&folded(name))?
+            {
+                return Ok(taken);
+            }
+        }
+        if let Some(key) = &self.0.name_key
+            && tx.is_name_key_taken(key)?
+        {
+            return Ok(CreatedUser::key_taken(user));
+        }
+        tx.insert_user(&self.0)?;
+        Ok(CreatedUser::Created(user.clone().into()))
+    }
+}
+
+/// A name or an address in the form in which it is unique.
+fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+impl Effect for UpdateProfile {
+    fn reads(&self, reads: &mut Reads) {
+        reads.users.insert(self.user);
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Some(mut user) = tx.user(self.user)? else { return Ok(None) };
+        let now = Arc::make_mut(&mut user);
+        if let Some(full_name) = &self.patch.full_name {
+            now.full_name.clone_from(full_name);
+        }
+        if let Some(picture) = &self.patch.picture {
+            now.picture.clone_from(picture);
+        }
+        now.updated_at = self.at;
+        let position = tx.log(self.at, Change::ProfileUpdated { user: self.user })?;
+        tx.set_profile(&user, position)?;
+        Ok(Some((position, user)))
+    }
+}
+
+impl Effect for SetPasswordHash {
+    fn reads(&self, reads: &mut Reads) {
+        reads.users.insert(self.user);
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<bool, Abort<T::Error>> {
+        Ok(tx.swap_password_hash(self.user, &self.old, &self.new)?)
+    }
+}
+
+impl Effect for RecordLastSeen {
+    fn reads(&self, reads: &mut Reads) {
+        reads.users.insert(self.user);
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<(), Abort<T::Error>> {
+        Ok(tx.set_last_seen(self.user, self.at)?)
+    }
+}
+
+impl Effect for RevokeToken {
+    fn reads(&self, _: &mut Reads) {}
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<(), Abort<T::Error>> {
+        Ok(tx.extend_revocation(&self.fingerprint, self.until)?)
+    }
+}
+
+impl Effect for OpenDirect {
+    fn reads(&self, reads: &mut Reads) {
+        reads.pairs.insert(self.pair);
+        reads.ends.insert(self.id);
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Arc<Conversation>, Abort<T::Error>> {
+        let Self { pair, id, at } = *self;
+        if let Some(found) = tx.direct(pair)? {
+            return Ok(found);
+        }
+        refuse_taken(tx, id)?;
+        let (low, high) = pair.both();
+        let mut people = vec![low, high];
+        people.dedup();
+        let member = |user| Member { user, role: Role::Member, joined_at: at };
+        let opened = Arc::new(Conversation {
+            id,
+            kind: ConversationKind::Direct { pair },
+            members: people.into_iter().map(member).collect(),
+            created_at: at,
+        });
+        tx.insert_conversation(&opened)?;
+        Ok(opened)
+    }
+}
+
+impl Effect for CreateRoom {
+    fn reads(&self, reads: &mut Reads) {
+        reads.ends.insert(self.0.id);
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn size(&self) -> usize {
+        (1 << 10) + 200 * self.0.members.len()
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let new = &self.0;
+        refuse_taken(tx, new.id)?;
+        let room = Arc::new(Conversation {
+            id: new.id,
+            kind: ConversationKind::Room(new.info.clone()),
+            members: new.members.clone(),
+            created_at: new.at,
+        });
+        tx.insert_conversation(&room)?;
+        let position = tx.log(new.at, Change::RoomCreated { room: new.id, by: new.by })?;
+        Ok((position, room))
+    }
+}
+
+fn refuse_taken<T: Tx>(tx: &mut T, id: ConversationId) -> Result<(), Abort<T::Error>> {
+    match tx.end(id)? {
+        Some(_) => Err(Abort::Refused(StoreError::Refused(format!("the id of conversation {id} is taken")))),
+        None => Ok(()),
+    }
+}
+
+impl Effect for AddMember {
+    fn reads(&self, reads: &mut Reads) {
+        reads.conversations.insert(self.room);
+        reads.users.insert(self.user);
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { room: id, by, user, at, max_members } = *self;
+        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        if let Err(refusal) = policy::may_add_member(by, user, &room, max_members) {
+            return Ok(Err(refusal));
+        }
+        if room.member(user).is_some() {
+            return Ok(Ok(RoomChange { room, position: None, successor: None }));
+        }
+        if tx.user(user)?.is_none() {
+            return Ok(Err(Refusal::UserNotFound));
+        }
+        let member = Member { user, role: Role::Member, joined_at: at };
+        let read = tx.end(id)?.unwrap_or_default();
+        Arc::make_mut(&mut room).members.push(member);
+        tx.insert_member(id, &member, read)?;
+        let position = tx.log(at, Change::MemberAdded { room: id, user })?;
+        Ok(Ok(RoomChange { room, position: Some(position), successor: None }))
+    }
+}
+
+impl Effect for SetRole {
+    fn reads(&self, reads: &mut Reads) {
+        reads.conversations.insert(self.room);
+    }
+
+    fn most_logged(&self) -> u64 {
+        2
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { room: id, by, user, role, at } = *self;
+        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        if let Err(refusal) = policy::may_set_role(by, user, role, &room) {
+            return Ok(Err(refusal));
+        }
+        if room.member(user).is_none_or(|member| member.role == role) {
+            return Ok(Ok(RoomChange { room, position: None, successor: None }));
+        }
+        let heir = policy::successor_of(user, &room);
+        put_role(&mut room, user, role);
+        tx.set_role(id, user, role)?;
+        let position = tx.log(at, Change::RoleChanged { room: id, user, role })?;
+        let successor = promote(tx, &mut room, heir, at)?;
+        Ok(Ok(RoomChange { room, position: Some(position), successor }))
+    }
+}
+
+impl Effect for RemoveMember {
+    fn reads(&self, reads: &mut Reads) {
+        reads.conversations.insert(self.room);
+    }
+
+    fn most_logged(&self) -> u64 {
+        2
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { room: id, by, user, at } = *self;
+        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        if let Err(refusal) = policy::may_remove_member(by, user, &room) {
+            return Ok(Err(refusal));
+        }
+        let heir = policy::successor_of(user, &room);
+        Arc::make_mut(&mut room).members.retain(|member| member.user != user);
+        tx.delete_member(id, user)?;
+        let position = tx.log(at, Change::MemberRemoved { room: id, user })?;
+        let successor = promote(tx, &mut room, heir, at)?;
+        Ok(Ok(RoomChange { room, position: Some(position), successor }))
+    }
+}
+
+/// Makes a member an admin, and logs it.
+fn promote<T: Tx>(
+    tx: &mut T,
+    room: &mut Arc<Conversation>,
+    heir: Option<UserId>,
+    at: Timestamp,
+) -> Result<Option<(Position, UserId)>, T::Error> {
+    let Some(user) = heir else { return Ok(None) };
+    let role = Role::Admin;
+    put_role(room, user, role);
+    tx.set_role(room.id, user, role)?;
+    let position = tx.log(at, Change::RoleChanged { room: room.id, user, role })?;
+    Ok(Some((position, user)))
+}
+
+fn put_role(room: &mut Arc<Conversation>, user: UserId, role: Role) {
+    let members = &mut Arc::make_mut(room).members;
+    if let Some(member) = members.iter_mut().find(|member| member.user == user) {
+        member.role = role;
+    }
+}
+
+impl Effect for Append {
+    fn reads(&self, reads: &mut Reads) {
+        let new = &self.0;
+        reads.ends.insert(new.conversation);
+        reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
+        reads.fingerprints.extend(new.fingerprint);
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn size(&self) -> usize {
+        (1 << 10) + self.0.body.bytes.len()
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Appended, Abort<T::Error>> {
+        let new = &self.0;
+        if let Some(client_id) = &new.client_id
+            && let Some(first) = tx.sent_as(new.sender, client_id)?
+        {
+            return Ok(Appended::Repeated(Box::new(first)));
+        }
+        let refused = |why: String| Abort::Refused(StoreError::Refused(why));
+        let Some(Seq(end)) = tx.end(new.conversation)? else {
+            return Err(refused(format!("there is no conversation {}", new.conversation)));
+        };
+        if let Some(fingerprint) = new.fingerprint {
+            let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
+            let since = Timestamp::from_millis(new.at.as_millis().saturating_sub(window));
+            if let Some(first) = tx.sent_with(new.sender, new.conversation, fingerprint, since)? {
+                return Ok(Appended::Repeated(Box::new(first)));
+            }
+        }
+        let seq = end.checked_add(1).map(Seq);
+        let seq = seq.ok_or_else(|| refused(format!("conversation {} is full", new.conversation)))?;
+        let position = tx.insert_message(new, seq)?;
+        Ok(Appended::New { position, seq })
+    }
+}
+
+impl Effect for SetDeleted {
+    fn reads(&self, reads: &mut Reads) {
+        reads.messages.insert(self.id);
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { id, deleted, at } = *self;
+        let Some(before) = tx.message(id)? else { return Ok(None) };
+        if before.deleted.is_some() == deleted.is_some() {
+            return Ok(Some((None, before)));
+        }
+        let now = StoredMessage { deleted, updated_at: at, ..before };
+        tx.set_deletion(&now)?;
+        let change = if deleted.is_some() { Change::MessageDeleted } else { Change::MessageRestored };
+        let position = tx.log(at, change(now.reference()))?;
+        Ok(Some((Some(position), now)))
+    }
+}
+
+impl Effect for MarkRead {
+    fn reads(&self, reads: &mut Reads) {
+        reads.ends.insert(self.conversation);
+        reads.read_marks.insert((self.conversation, self.user));
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { conversation, user, up_to, at } = *self;
+        let Some(end) = tx.end(conversation)? else { return Ok(None) };
+        let Some(mark) = tx.read_mark(conversation, user)? else { return Ok(None) };
+        let seq = up_to.unwrap_or(end).min(end);
+        if seq <= mark {
+            return Ok(Some((None, mark)));
+        }
+        tx.set_read_mark(conversation, user, seq)?;
+        let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
+        Ok(Some((Some(position), seq)))
+    }
+}

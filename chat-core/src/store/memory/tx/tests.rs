@@ -1,0 +1,324 @@
+//! Every write, watched: that it looks only at what it has named, logs no more than it has said, and has written nothing when it
+//! is refused.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::codec::{Blob, Encoding};
+use crate::model::{ProfilePatch, RoomInfo, Tombstone, Visibility};
+use crate::store::tx::Reads;
+use crate::store::write::{
+    AddMember, Append, CreateRoom, CreateUser, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
+    RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+};
+use crate::store::{NewRoom, Write, Written};
+
+struct Watched<'a> {
+    state: &'a mut State,
+    reads: Reads,
+    logged: u64,
+    has_written: bool,
+}
+
+impl Watched<'_> {
+    fn writing(&mut self) -> &mut State {
+        self.has_written = true;
+        self.state
+    }
+
+    fn looks_at_end(&self, id: ConversationId) {
+        assert!(self.reads.ends.contains(&id) || self.reads.conversations.contains(&id), "end of {id}");
+    }
+
+    fn looks_at_members(&self, id: ConversationId) {
+        assert!(self.reads.conversations.contains(&id), "members of {id}");
+    }
+
+    fn looks_at_user(&self, id: UserId) {
+        assert!(self.reads.users.contains(&id), "user {id}");
+    }
+
+    fn looks_at_mark(&self, id: ConversationId, user: UserId) {
+        self.looks_at_end(id);
+        assert!(self.reads.read_marks.contains(&(id, user)), "read mark of {user} in {id}");
+    }
+}
+
+impl Tx for Watched<'_> {
+    type Error = StoreError;
+
+    fn user(&mut self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        self.looks_at_user(id);
+        self.state.user(id)
+    }
+
+    fn is_name_taken(&mut self, folded: &str) -> Result<bool, StoreError> {
+        assert!(self.reads.names.contains(folded), "name {folded}");
+        self.state.is_name_taken(folded)
+    }
+
+    fn is_name_key_taken(&mut self, key: &str) -> Result<bool, StoreError> {
+        assert!(self.reads.name_keys.contains(key), "key {key}");
+        self.state.is_name_key_taken(key)
+    }
+
+    fn insert_user(&mut self, new: &NewUser) -> Result<(), StoreError> {
+        self.writing().insert_user(new)
+    }
+
+    fn set_profile(&mut self, user: &User, position: Position) -> Result<(), StoreError> {
+        self.looks_at_user(user.id);
+        self.writing().set_profile(user, position)
+    }
+
+    fn set_last_seen(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.looks_at_user(id);
+        self.writing().set_last_seen(id, at)
+    }
+
+    fn swap_password_hash(
+        &mut self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.looks_at_user(id);
+        self.writing().swap_password_hash(id, old, new)
+    }
+
+    fn extend_revocation(&mut self, fingerprint: &[u8; 32], until: Timestamp) -> Result<(), StoreError> {
+        self.writing().extend_revocation(fingerprint, until)
+    }
+
+    fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, StoreError> {
+        self.looks_at_end(id);
+        self.state.end(id)
+    }
+
+    fn conversation(&mut self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
+        self.looks_at_members(id);
+        self.state.conversation(id)
+    }
+
+    fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
+        assert!(self.reads.pairs.contains(&pair), "{pair:?}");
+        self.state.direct(pair)
+    }
+
+    fn insert_conversation(&mut self, new: &Arc<Conversation>) -> Result<(), StoreError> {
+        self.looks_at_end(new.id);
+        self.writing().insert_conversation(new)
+    }
+
+    fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
+        self.looks_at_members(id);
+        self.writing().insert_member(id, member, read)
+    }
+
+    fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
+        self.looks_at_members(id);
+        self.writing().set_role(id, user, role)
+    }
+
+    fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
+        self.looks_at_members(id);
+        self.writing().delete_member(id, user)
+    }
+
+    fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
+        self.looks_at_mark(id, user);
+        self.state.read_mark(id, user)
+    }
+
+    fn set_read_mark(&mut self, id: ConversationId, user: UserId, seq: Seq) -> Result<(), StoreError> {
+        self.looks_at_mark(id, user);
+        self.writing().set_read_mark(id, user, seq)
+    }
+
+    fn message(&mut self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        assert!(self.reads.messages.contains(&id), "message {id}");
+        Tx::message(self.state, id)
+    }
+
+    fn sent_as(&mut self, sender: UserId, id: &ClientId) -> Result<Option<StoredMessage>, StoreError> {
+        assert!(self.reads.sends.contains(&(sender, id.clone())), "client id {id:?}");
+        self.state.sent_as(sender, id)
+    }
+
+    fn sent_with(
+        &mut self,
+        sender: UserId,
+        conversation: ConversationId,
+        fingerprint: Fingerprint,
+        since: Timestamp,
+    ) -> Result<Option<StoredMessage>, StoreError> {
+        assert!(self.reads.fingerprints.contains(&fingerprint), "{fingerprint:?}");
+        self.state.sent_with(sender, conversation, fingerprint, since)
+    }
+
+    fn insert_message(&mut self, new: &NewMessage, seq: Seq) -> Result<Position, Abort<StoreError>> {
+        self.looks_at_end(new.conversation);
+        let position = self.state.insert_message(new, seq)?;
+        (self.has_written, self.logged) = (true, self.logged + 1);
+        Ok(position)
+    }
+
+    fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().set_deletion(message)
+    }
+
+    fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {
+        self.logged += 1;
+        self.writing().log(at, change)
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % bound
+    }
+
+    fn id(&mut self, most: u64) -> [u8; 12] {
+        [self.below(most) as u8; 12]
+    }
+
+    fn user(&mut self) -> UserId {
+        UserId::from_bytes(self.id(5))
+    }
+
+    fn room(&mut self) -> ConversationId {
+        ConversationId::from_bytes(self.id(6))
+    }
+
+    fn message(&mut self) -> MessageId {
+        MessageId::from_bytes(self.id(200))
+    }
+
+    fn role(&mut self) -> Role {
+        [Role::Member, Role::Moderator, Role::Admin][self.below(3) as usize]
+    }
+
+    fn new_user(&mut self, at: Timestamp) -> NewUser {
+        let id = self.user();
+        let mut name = || Some(format!("Name-{}", self.below(7)));
+        let user = User {
+            id,
+            username: name(),
+            email: name(),
+            full_name: String::new(),
+            picture: String::new(),
+            created_at: at,
+            updated_at: at,
+            last_seen: None,
+        };
+        NewUser::new(user, PasswordHash::new("x"))
+    }
+
+    fn new_room(&mut self, at: Timestamp) -> NewRoom {
+        let by = self.user();
+        let visibility = if self.below(2) == 0 { Visibility::Public } else { Visibility::Private };
+        let members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
+        NewRoom { id: self.room(), info: RoomInfo { name: "room".into(), visibility }, members, by, at }
+    }
+
+    fn new_message(&mut self, at: Timestamp) -> NewMessage {
+        NewMessage {
+            id: self.message(),
+            conversation: self.room(),
+            sender: self.user(),
+            body: Blob { encoding: Encoding::Stored, bytes: vec![1] },
+            file_name: None,
+            image: None,
+            client_id: if self.below(2) == 0 { ClientId::new(self.below(20).to_string()) } else { None },
+            fingerprint: if self.below(2) == 0 { Some(Fingerprint(self.below(20))) } else { None },
+            at,
+        }
+    }
+
+    fn write(&mut self, at: Timestamp) -> Write {
+        let (room, by, user) = (self.room(), self.user(), self.user());
+        let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
+        match self.below(13) {
+            0 => CreateUser(self.new_user(at)).into(),
+            1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
+            2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
+            3 => RecordLastSeen { user, at }.into(),
+            4 => RevokeToken { fingerprint: [1; 32], until: at }.into(),
+            5 => OpenDirect { pair: Pair::new(by, user), id: room, at }.into(),
+            6 => CreateRoom(self.new_room(at)).into(),
+            7 => AddMember { room, by, user, at, max_members: self.below(5) as usize }.into(),
+            8 => SetRole { room, by, user, role: self.role(), at }.into(),
+            9 => RemoveMember { room, by, user, at }.into(),
+            10 => Append(self.new_message(at)).into(),
+            11 => {
+                let deleted = if self.below(2) == 0 { Some(Tombstone { at, by }) } else { None };
+                SetDeleted { id: self.message(), deleted, at }.into()
+            }
+            _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
+        }
+    }
+}
+
+/// Whether something was to be changed and was not.
+fn is_refusal(written: &Written) -> bool {
+    match written {
+        Written::CreateUser(created) => !matches!(created, crate::store::CreatedUser::Created(_)),
+        Written::AddMember(change) | Written::SetRole(change) | Written::RemoveMember(change) => {
+            change.as_ref().map_or(true, |change| change.position.is_none())
+        }
+        Written::Append(appended) => matches!(appended, crate::store::Appended::Repeated(_)),
+        Written::SetDeleted(changed) => changed.as_ref().is_none_or(|(position, _)| position.is_none()),
+        Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
+        Written::UpdateProfile(updated) => updated.is_none(),
+        Written::SetPasswordHash(_)
+        | Written::RecordLastSeen(())
+        | Written::RevokeToken(())
+        | Written::OpenDirect(_)
+        | Written::CreateRoom(_) => false,
+    }
+}
+
+#[test]
+fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
+    let mut random = Random(7);
+    let mut state = State::default();
+    // How often each was made, and how often it was refused.
+    let mut seen: BTreeMap<&'static str, (u32, u32)> = BTreeMap::new();
+    let mut successions = 0;
+    for millis in 0..20_000 {
+        let write = random.write(Timestamp::from_millis(millis));
+        let mut reads = Reads::default();
+        write.reads(&mut reads);
+        let mut watched = Watched { state: &mut state, reads, logged: 0, has_written: false };
+        let written = write.apply(&mut watched);
+        let Watched { logged, has_written, .. } = watched;
+        assert!(logged <= write.most_logged(), "{write:?} has logged {logged}");
+        let refused = match &written {
+            Ok(written) => is_refusal(written),
+            Err(Abort::Refused(_)) => true,
+            Err(Abort::Failed(error)) => panic!("{write:?} failed: {error}"),
+        };
+        assert!(!(refused && has_written), "{write:?} was refused half-way: {written:?}");
+        let (made, not_made) = seen.entry(write.name()).or_default();
+        *if refused { not_made } else { made } += 1;
+        if let Ok(Written::SetRole(Ok(change)) | Written::RemoveMember(Ok(change))) = written {
+            successions += u32::from(change.successor.is_some());
+        }
+    }
+    assert_eq!(seen.len(), 13, "all writes were tried: {seen:?}");
+    assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
+    let refusable =
+        ["CreateUser", "AddMember", "SetRole", "RemoveMember", "Append", "SetDeleted", "MarkRead"];
+    for name in refusable {
+        assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
+    }
+    assert!(successions > 0, "somebody has followed a last admin");
+}

@@ -1,0 +1,260 @@
+//! The rows, for writes.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::fingerprints;
+use super::ops::{End, Entry, Writing};
+use super::rows;
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
+    Role, Seq, User, UserKey,
+};
+use crate::store::tx::{Abort, Tx};
+use crate::store::{Change, MessageRef, NewMessage, StoredMessage};
+
+impl Writing<'_> {
+    /// The key of a conversation that is there.
+    fn key_of(&mut self, id: ConversationId) -> rusqlite::Result<i64> {
+        self.end_of(id)?.map(|end| end.key).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// Where a message lies that is there.
+    fn place_of(&mut self, id: ConversationId, seq: Seq) -> rusqlite::Result<i64> {
+        Ok(rows::place(self.key_of(id)?, seq.0))
+    }
+
+    fn add_member(&self, conversation: i64, member: &Member, read: Seq) -> rusqlite::Result<()> {
+        let sql =
+            "INSERT INTO members (conversation, user, role, joined_at, read_seq) VALUES (?, ?, ?, ?, ?)";
+        let values = params![
+            conversation,
+            member.user.as_bytes(),
+            rows::role_code(member.role),
+            member.joined_at.as_millis(),
+            read.0
+        ];
+        self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+}
+
+impl Tx for Writing<'_> {
+    type Error = rusqlite::Error;
+
+    fn user(&mut self, id: UserId) -> rusqlite::Result<Option<Arc<User>>> {
+        Ok(rows::user(self.db, &UserKey::Id(id))?.map(|(user, _)| user.into()))
+    }
+
+    fn is_name_taken(&mut self, folded: &str) -> rusqlite::Result<bool> {
+        let sql = "SELECT 1 FROM users WHERE username_folded = ?1 OR email_folded = ?1";
+        self.db.prepare_cached(sql)?.exists([folded])
+    }
+
+    fn is_name_key_taken(&mut self, key: &str) -> rusqlite::Result<bool> {
+        self.db.prepare_cached("SELECT 1 FROM users WHERE name_key = ?")?.exists([key])
+    }
+
+    fn insert_user(&mut self, new: &NewUser) -> rusqlite::Result<()> {
+        let user = &new.user;
+        let (username, email) = rows::folded_names(user);
+        let sql = "INSERT INTO users (id, username, username_folded, email, email_folded, full_name, picture,
+            password_hash, created_at, updated_at, last_seen, name_key) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
+        let values = params![
+            user.id.as_bytes(),
+            user.username,
+            username,
+            user.email,
+            email,
+            user.full_name,
+            user.picture,
+            new.password_hash.expose(),
+            user.created_at.as_millis(),
+            user.updated_at.as_millis(),
+            user.last_seen.map(Timestamp::as_millis),
+            new.name_key,
+        ];
+        self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn set_profile(&mut self, user: &User, position: Position) -> rusqlite::Result<()> {
+        let sql =
+            "UPDATE users SET full_name = ?, picture = ?, updated_at = ?, profile_position = ? WHERE id = ?";
+        let values = params![
+            user.full_name,
+            user.picture,
+            user.updated_at.as_millis(),
+            position.0 as i64,
+            user.id.as_bytes()
+        ];
+        self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn set_last_seen(&mut self, id: UserId, at: Timestamp) -> rusqlite::Result<()> {
+        let mut update = self.db.prepare_cached("UPDATE users SET last_seen = ? WHERE id = ?")?;
+        update.execute(params![at.as_millis(), id.as_bytes()]).map(drop)
+    }
+
+    fn swap_password_hash(
+        &mut self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> rusqlite::Result<bool> {
+        let sql = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?";
+        let mut update = self.db.prepare_cached(sql)?;
+        Ok(update.execute(params![new.expose(), id.as_bytes(), old.expose()])? > 0)
+    }
+
+    fn extend_revocation(&mut self, fingerprint: &[u8; 32], until: Timestamp) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO revoked_tokens VALUES (?, ?)
+            ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
+        self.db.prepare_cached(sql)?.execute(params![fingerprint, until.as_millis()]).map(drop)
+    }
+
+    fn end(&mut self, id: ConversationId) -> rusqlite::Result<Option<Seq>> {
+        Ok(self.end_of(id)?.map(|end| Seq(end.seq)))
+    }
+
+    fn conversation(&mut self, id: ConversationId) -> rusqlite::Result<Option<Arc<Conversation>>> {
+        Ok(rows::conversation(self.db, id)?.map(Arc::new))
+    }
+
+    fn direct(&mut self, pair: Pair) -> rusqlite::Result<Option<Arc<Conversation>>> {
+        Ok(rows::direct(self.db, pair)?.map(Arc::new))
+    }
+
+    fn insert_conversation(&mut self, new: &Arc<Conversation>) -> rusqlite::Result<()> {
+        let (id, at) = (new.id.as_bytes(), new.created_at.as_millis());
+        let key = match &new.kind {
+            ConversationKind::Direct { pair } => {
+                let sql = "INSERT INTO conversations (id, pair, created_at) VALUES (?, ?, ?)";
+                self.db.prepare_cached(sql)?.insert(params![id, rows::pair_bytes(*pair), at])?
+            }
+            ConversationKind::Room(info) => {
+                let sql = "INSERT INTO conversations (id, name, visibility, created_at) VALUES (?, ?, ?, ?)";
+                let visibility = rows::visibility_code(info.visibility);
+                self.db.prepare_cached(sql)?.insert(params![id, info.name, visibility, at])?
+            }
+        };
+        for member in &new.members {
+            self.add_member(key, member, Seq(0))?;
+        }
+        self.state.ends.insert(new.id, End { key, seq: 0 });
+        Ok(())
+    }
+
+    fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> rusqlite::Result<()> {
+        let key = self.key_of(id)?;
+        self.add_member(key, member, read)
+    }
+
+    fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> rusqlite::Result<()> {
+        let key = self.key_of(id)?;
+        let sql = "UPDATE members SET role = ? WHERE conversation = ? AND user = ?";
+        let mut update = self.db.prepare_cached(sql)?;
+        update.execute(params![rows::role_code(role), key, user.as_bytes()]).map(drop)
+    }
+
+    fn delete_member(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<()> {
+        let key = self.key_of(id)?;
+        let sql = "DELETE FROM members WHERE conversation = ? AND user = ?";
+        self.db.prepare_cached(sql)?.execute(params![key, user.as_bytes()]).map(drop)
+    }
+
+    fn read_mark(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Seq>> {
+        let Some(End { key, .. }) = self.end_of(id)? else { return Ok(None) };
+        let sql = "SELECT read_seq FROM members WHERE conversation = ? AND user = ?";
+        let mut select = self.db.prepare_cached(sql)?;
+        let mark = select.query_row(params![key, user.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(mark.map(Seq))
+    }
+
+    fn set_read_mark(&mut self, id: ConversationId, user: UserId, seq: Seq) -> rusqlite::Result<()> {
+        let key = self.key_of(id)?;
+        let sql = "UPDATE members SET read_seq = ? WHERE conversation = ? AND user = ?";
+        self.db.prepare_cached(sql)?.execute(params![seq.0, key, user.as_bytes()]).map(drop)
+    }
+
+    fn message(&mut self, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
+        Ok(rows::message(self.db, id)?.map(|(_, message)| message))
+    }
+
+    fn sent_as(&mut self, sender: UserId, id: &ClientId) -> rusqlite::Result<Option<StoredMessage>> {
+        let sql = "SELECT place FROM sends WHERE sender = ? AND client_id = ?";
+        let mut select = self.db.prepare_cached(sql)?;
+        let place = select.query_row(params![sender.as_bytes(), id.as_str()], |row| row.get(0)).optional()?;
+        place.map_or(Ok(None), |place| rows::message_at(self.db, place))
+    }
+
+    fn sent_with(
+        &mut self,
+        sender: UserId,
+        conversation: ConversationId,
+        fingerprint: Fingerprint,
+        since: Timestamp,
+    ) -> rusqlite::Result<Option<StoredMessage>> {
+        let key = self.key_of(conversation)?;
+        self.state.fingerprints.find(self.db, (sender, key, fingerprint), since)
+    }
+
+    fn insert_message(&mut self, new: &NewMessage, seq: Seq) -> Result<Position, Abort<rusqlite::Error>> {
+        let key = self.key_of(new.conversation)?;
+        let place = rows::place(key, seq.0);
+        // Its room is not noted: a message is found by its place.
+        let kind = Change::MessageSent(()).kind();
+        let entry = Entry { kind, place: Some(place), room: None, user: None, role: None };
+        let position = self.add_entry(new.at, &entry)?;
+        let sql = "INSERT INTO messages (place, id, position, sender, encoding, body, file_name, image,
+            created_at, updated_at, fingerprint) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+        self.db.prepare_cached(sql)?.execute(params![
+            place,
+            new.id.as_bytes(),
+            position.0 as i64,
+            new.sender.as_bytes(),
+            u8::from(new.body.encoding),
+            new.body.bytes,
+            new.file_name,
+            new.image,
+            new.at.as_millis(),
+            new.at.as_millis(),
+            new.fingerprint.map(fingerprints::stored),
+        ])?;
+        if let Some(fingerprint) = new.fingerprint {
+            self.state.fingerprints.insert(new.sender, place, fingerprint);
+        }
+        if let Some(client_id) = &new.client_id {
+            let mut insert = self.db.prepare_cached("INSERT INTO sends VALUES (?, ?, ?)")?;
+            insert.execute(params![new.sender.as_bytes(), client_id.as_str(), place])?;
+        }
+        self.state.ends.insert(new.conversation, End { key, seq: seq.0 });
+        Ok(position)
+    }
+
+    fn set_deletion(&mut self, message: &StoredMessage) -> rusqlite::Result<()> {
+        let place = self.place_of(message.conversation, message.seq)?;
+        let sql = "UPDATE messages SET deleted_at = ?, deleted_by = ?, updated_at = ? WHERE place = ?";
+        let values = params![
+            message.deleted.map(|tombstone| tombstone.at.as_millis()),
+            message.deleted.map(|tombstone| *tombstone.by.as_bytes()),
+            message.updated_at.as_millis(),
+            place
+        ];
+        self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> rusqlite::Result<Position> {
+        let fields = change.fields();
+        let (message, room) = (fields.message, fields.room);
+        let room = room.or(message.map(|message| message.conversation));
+        let seq = fields.seq.or(message.map(|message| message.seq));
+        let place = match room.zip(seq) {
+            Some((room, seq)) => Some(self.place_of(room, seq)?),
+            None => None,
+        };
+        let entry = Entry { kind: change.kind(), place, room, user: fields.user, role: fields.role };
+        self.add_entry(at, &entry)
+    }
+}

@@ -1,0 +1,309 @@
+//! The list of all writes: what a store can be asked to change, and what comes of it.
+//!
+//! Each is one atomic effect. What it does stands once, for all drivers, in `apply`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::tx::{Abort, Reads, Tx};
+use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{
+    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, User,
+};
+use crate::policy::Refusal;
+
+/// A store that can be changed.
+#[async_trait]
+pub trait WriteStore: Send + Sync {
+    /// Makes a change and answers what came of it, which is the variant of the same name. When it answers `Ok`, the change is
+    /// durable. It is handed over when the future is polled for the first time.
+    async fn write(&self, write: Write) -> Result<Written, StoreError>;
+}
+
+/// One of the writes, and what comes of it.
+pub trait WriteOf: Into<Write> + Send {
+    /// What comes of it.
+    type Done: Send;
+
+    /// What came of it, taken out of the answer of a store.
+    fn done(written: Written) -> Option<Self::Done>;
+}
+
+/// What a write does.
+pub trait Effect: WriteOf {
+    /// Names all that [`Self::apply`] may look at.
+    fn reads(&self, reads: &mut Reads);
+
+    /// Most changes that it logs.
+    fn most_logged(&self) -> u64;
+
+    /// About how many bytes it writes.
+    fn size(&self) -> usize {
+        1 << 10
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// [`Abort::Refused`] before anything was written; [`Abort::Failed`] when the driver fails.
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>>;
+}
+
+/// Makes one change.
+pub(super) async fn make<S, E>(store: &S, effect: E) -> Result<E::Done, StoreError>
+where
+    S: WriteStore + ?Sized,
+    E: WriteOf,
+{
+    let done = E::done(store.write(effect.into()).await?);
+    done.ok_or_else(|| StoreError::Refused("the driver has answered another write".into()))
+}
+
+macro_rules! writes {
+    ($($(#[$doc:meta])* $write:ident -> $done:ty;)*) => {
+        /// A change that a store is asked to make. It can be tried again: nothing of it is kept when its transaction fails.
+        pub enum Write {
+            $($(#[$doc])* $write($write),)*
+        }
+
+        /// What came of a [`Write`].
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Written {
+            $($(#[$doc])* $write($done),)*
+        }
+
+        // What is written has no place in a log.
+        impl fmt::Debug for Write {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl Write {
+            /// Its name, for a trace.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$write(_) => stringify!($write),)*
+                }
+            }
+
+            /// See [`Effect::reads`].
+            pub fn reads(&self, reads: &mut Reads) {
+                match self {
+                    $(Self::$write(write) => write.reads(reads),)*
+                }
+            }
+
+            /// See [`Effect::most_logged`].
+            pub fn most_logged(&self) -> u64 {
+                match self {
+                    $(Self::$write(write) => write.most_logged(),)*
+                }
+            }
+
+            /// See [`Effect::size`].
+            pub fn size(&self) -> usize {
+                match self {
+                    $(Self::$write(write) => write.size(),)*
+                }
+            }
+
+            /// See [`Effect::apply`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn apply<T: Tx>(&self, tx: &mut T) -> Result<Written, Abort<T::Error>> {
+                match self {
+                    $(Self::$write(write) => write.apply(tx).map(Written::$write),)*
+                }
+            }
+        }
+
+        $(
+            impl From<$write> for Write {
+                fn from(write: $write) -> Self {
+                    Self::$write(write)
+                }
+            }
+
+            impl WriteOf for $write {
+                type Done = $done;
+
+                fn done(written: Written) -> Option<$done> {
+                    if let Written::$write(done) = written { Some(done) } else { None }
+                }
+            }
+        )*
+    };
+}
+
+writes! {
+    /// Makes an account.
+    CreateUser -> CreatedUser;
+    /// Changes a profile. None when there is no such person.
+    UpdateProfile -> Option<(Position, Arc<User>)>;
+    /// Puts another hash in the place of one; whether it was there.
+    SetPasswordHash -> bool;
+    /// Notes when a person was last connected.
+    RecordLastSeen -> ();
+    /// Notes that a token is void.
+    RevokeToken -> ();
+    /// Opens the direct conversation of a pair, if there is none.
+    OpenDirect -> Arc<Conversation>;
+    /// Makes a room.
+    CreateRoom -> (Position, Arc<Conversation>);
+    /// Brings somebody into a room.
+    AddMember -> Result<RoomChange, Refusal>;
+    /// Gives a member another role.
+    SetRole -> Result<RoomChange, Refusal>;
+    /// Takes somebody out of a room.
+    RemoveMember -> Result<RoomChange, Refusal>;
+    /// Appends a message.
+    Append -> Appended;
+    /// Deletes or restores a message. None when there is no such message.
+    SetDeleted -> Option<(Option<Position>, StoredMessage)>;
+    /// Moves a read mark. None when there is no such member.
+    MarkRead -> Option<(Option<Position>, Seq)>;
+}
+
+/// See [`UserStore::create_user`](super::UserStore::create_user).
+pub struct CreateUser(pub NewUser);
+
+/// See [`UserStore::update_profile`](super::UserStore::update_profile).
+#[derive(Debug)]
+pub struct UpdateProfile {
+    /// Whose.
+    pub user: UserId,
+    /// What changes.
+    pub patch: ProfilePatch,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// See [`UserStore::set_password_hash`](super::UserStore::set_password_hash).
+pub struct SetPasswordHash {
+    /// Whose.
+    pub user: UserId,
+    /// The one that must be there.
+    pub old: PasswordHash,
+    /// The one that takes its place.
+    pub new: PasswordHash,
+}
+
+/// See [`UserStore::record_last_seen`](super::UserStore::record_last_seen).
+#[derive(Debug)]
+pub struct RecordLastSeen {
+    /// Who.
+    pub user: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// See [`UserStore::revoke_token`](super::UserStore::revoke_token).
+#[derive(Debug)]
+pub struct RevokeToken {
+    /// Of the token.
+    pub fingerprint: [u8; 32],
+    /// The note may be dropped after this.
+    pub until: Timestamp,
+}
+
+/// See [`RoomStore::open_direct`](super::RoomStore::open_direct).
+#[derive(Debug)]
+pub struct OpenDirect {
+    /// Whose.
+    pub pair: Pair,
+    /// The id that it gets if it is made.
+    pub id: ConversationId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// See [`RoomStore::create_room`](super::RoomStore::create_room).
+#[derive(Debug)]
+pub struct CreateRoom(pub NewRoom);
+
+/// See [`RoomStore::add_member`](super::RoomStore::add_member).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddMember {
+    /// The room.
+    pub room: ConversationId,
+    /// Who asks for it.
+    pub by: UserId,
+    /// Who comes in.
+    pub user: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// Most members that the room may have.
+    pub max_members: usize,
+}
+
+/// See [`RoomStore::set_role`](super::RoomStore::set_role).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetRole {
+    /// The room.
+    pub room: ConversationId,
+    /// Who asks for it.
+    pub by: UserId,
+    /// Whose role.
+    pub user: UserId,
+    /// The new one.
+    pub role: Role,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// See [`RoomStore::remove_member`](super::RoomStore::remove_member).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoveMember {
+    /// The room.
+    pub room: ConversationId,
+    /// Who asks for it.
+    pub by: UserId,
+    /// Who goes.
+    pub user: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of a change of who is in a room and what they may do there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomChange {
+    /// The room after it.
+    pub room: Arc<Conversation>,
+    /// Where the log says so; none when it was so before.
+    pub position: Option<Position>,
+    /// The member who has become an admin because the last one has gone or is none any more, and where the log says so.
+    pub successor: Option<(Position, UserId)>,
+}
+
+/// See [`MessageStore::append`](super::MessageStore::append).
+pub struct Append(pub NewMessage);
+
+/// See [`MessageStore::set_deleted`](super::MessageStore::set_deleted).
+#[derive(Debug)]
+pub struct SetDeleted {
+    /// Which message.
+    pub id: MessageId,
+    /// When and by whom it is deleted; none to restore it.
+    pub deleted: Option<Tombstone>,
+    /// When it changes.
+    pub at: Timestamp,
+}
+
+/// See [`ReadMarkStore::mark_read`](super::ReadMarkStore::mark_read).
+#[derive(Debug)]
+pub struct MarkRead {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Whose mark.
+    pub user: UserId,
+    /// To where; none for the last message.
+    pub up_to: Option<Seq>,
+    /// When.
+    pub at: Timestamp,
+}
