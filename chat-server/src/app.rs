@@ -32,8 +32,8 @@ use crate::auth::token::Tokens;
 use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
-use crate::http::readiness;
 use crate::http::{Address, Readiness};
+use crate::http::{readiness, route_table};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::media::{DiskMedia, Images};
@@ -135,6 +135,8 @@ pub enum LogIn {
 pub(crate) enum Dispatched<'a> {
     /// It is over.
     Done(Result<Reply, Error>),
+    /// It is carried out, and nobody was told of it yet; then [`App::finish`] it.
+    CarriedOut(Outcome),
     /// It is about to be stored; then [`App::finish`] it.
     Storing(Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>),
 }
@@ -199,6 +201,7 @@ impl App {
         bus: Option<Arc<dyn Bus>>,
         opened: Option<Opened>,
     ) -> Result<Arc<Self>, ConfigError> {
+        route_table::check(&config)?;
         config.keep_secret()?;
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
@@ -215,10 +218,11 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let typists = Arc::<Typists>::default();
-        let recent = Arc::new(Recent::new(chat.clone()).with_style(config.positions));
+        let recent = Arc::new(Recent::new(chat.clone(), &config.dialects).with_style(config.positions));
         let sessions = Arc::new(Sessions::default());
-        let tokens =
-            Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
+        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
+            .with_old(&config.auth.old_secrets)
+            .with_dialects(&config.dialects);
         let (images, disk) = media(&config, &chat)?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
@@ -242,7 +246,7 @@ impl App {
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
-            presence: Presence::start(sessions.clone(), outbox),
+            presence: Presence::start(sessions.clone(), config.dialects.clone(), chat.clone(), outbox),
             announcer: Announcer::new(
                 chat.clone(),
                 sessions.clone(),
@@ -267,12 +271,12 @@ impl App {
             outages: outages.clone(),
             memory,
             tasks: Mutex::default(),
+            unknown: Arc::new(Unknown::new(&config.dialects)),
             config,
             chat,
             codec,
             recent,
             typists,
-            unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
             sessions,
             expiries: Arc::default(),
@@ -315,6 +319,7 @@ impl App {
         let person = self.budgets.of(user, self.chat.now());
         match self.start(user, &person, command).await {
             Dispatched::Done(reply) => reply,
+            Dispatched::CarriedOut(outcome) => self.finish(user, Ok(outcome)),
             Dispatched::Storing(storing) => self.finish(user, storing.await),
         }
     }
@@ -363,7 +368,7 @@ impl App {
                         person.has_told(cost::of_telling(&outcome.deliveries), now);
                     }
                 }
-                Dispatched::Done(self.finish(user, Ok(outcome)))
+                Dispatched::CarriedOut(outcome)
             }
             Err(error) => Dispatched::Done(self.refused(user, error, only_reads)),
         }
@@ -398,8 +403,19 @@ impl App {
 
     /// Announces what a command has led to.
     pub(crate) fn finish(&self, user: UserId, outcome: Result<Outcome, Error>) -> Result<Reply, Error> {
+        self.finish_after(user, outcome, |_| ())
+    }
+
+    /// The same once `before` has been done, if the command was carried out.
+    pub(crate) fn finish_after(
+        &self,
+        user: UserId,
+        outcome: Result<Outcome, Error>,
+        before: impl FnOnce(&Reply),
+    ) -> Result<Reply, Error> {
         match outcome {
             Ok(outcome) => {
+                before(&outcome.reply);
                 if !outcome.deliveries.is_empty() {
                     self.outages.worked(Part::Store);
                 }

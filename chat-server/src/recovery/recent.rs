@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::Missing;
 use crate::announce;
-use crate::dialect::{self, Dialect, Frames, PositionStyle};
+use crate::dialect::{Dialects, Frames, PositionStyle, Registered};
 use crate::links::{self, Base};
 
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
@@ -55,6 +55,8 @@ pub(crate) struct Recent {
     long_turns: Semaphore,
     memory: Mutex<Memory>,
     style: PositionStyle,
+    /// How many dialects there are.
+    dialects: usize,
 }
 
 /// Changes in the order of their positions.
@@ -71,7 +73,7 @@ pub(crate) struct Read {
 struct Change {
     position: Position,
     delivery: Delivery,
-    /// By the dialect's place in [`dialect::ALL`], for the base of the first who wanted them. Where links make them differ,
+    /// By the dialect's place in the registry, for the base of the first who wanted them. Where links make them differ,
     /// nearly everybody has the same one.
     frames: Box<[OnceLock<(Base, Frames)>]>,
     style: PositionStyle,
@@ -96,9 +98,10 @@ struct Part {
 }
 
 impl Recent {
-    pub(crate) fn new(chat: Arc<Chat>) -> Self {
+    pub(crate) fn new(chat: Arc<Chat>, dialects: &Dialects) -> Self {
         Self {
             chat,
+            dialects: dialects.count(),
             turns: Semaphore::new(READERS),
             long_turns: Semaphore::new(READERS / 2),
             memory: Mutex::default(),
@@ -114,6 +117,11 @@ impl Recent {
     /// How positions are told.
     pub(crate) fn style(&self) -> PositionStyle {
         self.style
+    }
+
+    /// How many dialects there are.
+    pub(crate) fn dialects(&self) -> usize {
+        self.dialects
     }
 
     /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
@@ -155,7 +163,7 @@ impl Recent {
             if let Some(withdrawn) = self.withdrawn_since(epoch) {
                 let changes: Arc<[_]> = deliveries
                     .into_iter()
-                    .filter_map(|delivery| Change::new(delivery, self.style))
+                    .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
                     .map(Arc::new)
                     .collect();
                 let end = changes.partition_point(|change| change.position <= missing.up_to);
@@ -240,8 +248,10 @@ impl Recent {
             let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
             // The begin of the part may be forgotten already, though not what was asked for.
             let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
-            let new =
-                deliveries.into_iter().filter_map(|delivery| Change::new(delivery, self.style)).map(Arc::new);
+            let new = deliveries
+                .into_iter()
+                .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
+                .map(Arc::new);
             let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
             let bytes = changes.iter().map(|change| change.weight()).sum();
             let mut memory = self.memory.lock();
@@ -266,7 +276,7 @@ impl Recent {
             };
             let changes = deliveries
                 .into_iter()
-                .filter_map(|delivery| Change::new(delivery, self.style))
+                .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
                 .map(Arc::new)
                 .collect();
             let Some(withdrawn) = self.withdrawn_since(epoch) else { continue };
@@ -300,19 +310,19 @@ impl Read {
     }
 
     /// What this person's connections of this dialect are told, with links that begin with this base.
-    pub(crate) fn of_user(
-        &self,
+    pub(crate) fn of_user<'a>(
+        &'a self,
         user: UserId,
-        dialect: &'static Dialect,
+        dialect: &'a Registered,
         base: Base,
-    ) -> impl Iterator<Item = (Position, Cow<'_, Frames>)> {
+    ) -> impl Iterator<Item = (Position, Cow<'a, Frames>)> {
         let indexed = self.range.clone().zip(&self.changes[self.range.clone()]);
         let theirs = indexed.filter(move |(index, change)| {
             change.delivery.audience.includes(user)
                 && !change.is_withdrawn(&self.withdrawn)
                 && !self.repeated.contains(index)
         });
-        theirs.filter_map(move |(_, change)| Some((change.position, change.frames(dialect, &base)?)))
+        theirs.map(move |(_, change)| (change.position, change.frames(dialect, &base)))
     }
 }
 
@@ -328,19 +338,20 @@ fn repeated(changes: &[Arc<Change>], range: Range<usize>) -> HashSet<usize> {
 }
 
 impl Change {
-    fn new(delivery: Delivery, style: PositionStyle) -> Option<Self> {
+    fn new(delivery: Delivery, style: PositionStyle, dialects: usize) -> Option<Self> {
         let position = delivery.position?;
-        let frames = dialect::ALL.iter().map(|_| OnceLock::new()).collect();
+        let frames = (0..dialects).map(|_| OnceLock::new()).collect();
         Some(Self { position, delivery, frames, style })
     }
 
-    fn frames(&self, dialect: &'static Dialect, base: &Base) -> Option<Cow<'_, Frames>> {
-        let encode = || announce::frames(dialect, &self.delivery, base, self.style);
-        let (theirs, frames) = self.frames.get(dialect.index())?.get_or_init(|| (base.clone(), encode()));
+    fn frames(&self, dialect: &Registered, base: &Base) -> Cow<'_, Frames> {
+        let encode = || announce::frames(&**dialect, &self.delivery, base, self.style);
+        // Whoever asks speaks a dialect of the registry, so there is a place for each.
+        let (theirs, frames) = self.frames[dialect.index()].get_or_init(|| (base.clone(), encode()));
         if theirs == base || !links::holds_paths(&self.delivery.event) {
-            return Some(Cow::Borrowed(frames));
+            return Cow::Borrowed(frames);
         }
-        Some(Cow::Owned(encode()))
+        Cow::Owned(encode())
     }
 
     /// Whether it shows a message that was deleted since it was read.
@@ -414,7 +425,12 @@ mod tests {
                 let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
                 users.push(chat.register(registration).await.unwrap().user.id);
             }
-            Self { recent: Recent::new(chat.clone()), chat, ann: users[0], bob: users[1] }
+            Self {
+                recent: Recent::new(chat.clone(), &Dialects::built_in()),
+                chat,
+                ann: users[0],
+                bob: users[1],
+            }
         }
 
         /// As a server does it: stores, observes, announces.
@@ -439,7 +455,7 @@ mod tests {
         async fn told(&self, user: UserId, position: u64) -> Vec<u64> {
             let (mut at, mut told) = (Position(position), Vec::new());
             while let Some(read) = self.recent.after(everything_after(at)).await.unwrap() {
-                let push = dialect::find("push").unwrap();
+                let push = &Dialects::built_in().find("push").unwrap().clone();
                 let shown =
                     read.of_user(user, push, Base::default()).filter(|(_, frames)| !frames.is_empty());
                 told.extend(shown.map(|(position, _)| position.0));
@@ -488,7 +504,7 @@ mod tests {
         world.execute(world.ann, Command::Delete { message: id }).await;
         let restore = Command::Restore { message: id };
         let outcome = world.chat.execute(&Actor { user: world.ann }, restore).await.unwrap();
-        let push = dialect::find("push").unwrap();
+        let push = &Dialects::built_in().find("push").unwrap().clone();
         let told = async |missing| {
             let read = world.recent.after(missing).await.unwrap().unwrap();
             let positions: Vec<u64> =
@@ -516,7 +532,7 @@ mod tests {
         );
         world.execute(world.ann, Command::RemoveMember { room: room.id, user: world.bob }).await;
         let read = world.recent.after(everything_after(Position(1))).await.unwrap().unwrap();
-        let push = dialect::find("push").unwrap();
+        let push = &Dialects::built_in().find("push").unwrap().clone();
         assert_eq!(
             read.of_user(world.bob, push, Base::default()).map(|(at, _)| at.0).collect::<Vec<_>>(),
             [3],
@@ -559,7 +575,7 @@ mod tests {
         }
         let profile = chat_core::model::ProfilePatch::default();
         world.execute(world.bob, Command::UpdateProfile(profile)).await;
-        let push = dialect::find("push").unwrap();
+        let push = &Dialects::built_in().find("push").unwrap().clone();
         for user in [world.ann, world.bob, cid] {
             for from in [0, 1, 2, 100] {
                 let (mut at, mut told) = (Position(from), Vec::new());
@@ -620,7 +636,7 @@ mod tests {
         while let Some(read) = world.recent.after(everything_after(at)).await.unwrap() {
             let held: usize = read.changes.iter().map(|change| change.weight()).sum();
             assert!(held < 3 * most + 64 * 1_500, "{held} bytes are held");
-            let push = dialect::find("push").unwrap();
+            let push = &Dialects::built_in().find("push").unwrap().clone();
             told.extend(read.of_user(world.bob, push, Base::default()).map(|(position, _)| position.0));
             let Some(to) = read.to() else { break };
             at = to;

@@ -8,20 +8,21 @@ use chat_core::command::Command;
 use chat_core::error::ErrorKind;
 use futures_util::FutureExt;
 
-use super::{Ack, Session};
+use super::Session;
+use super::answering::Asker;
 use crate::app::App;
-use crate::dialect::wire::Failure;
+use crate::dialect::Failure;
 
 impl Session {
     /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
     /// nothing.
-    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, ack: Option<Ack>) {
-        let asked = self.searches.lock().ask(command, ack);
+    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, command: Command, asker: Asker) {
+        let asked = self.searches.lock().ask(command, asker);
         match asked {
-            Asked::Begin(command, ack) => {
+            Asked::Begin(command, asker) => {
                 let (session, app) = (self.clone(), app.clone());
                 tokio::spawn(self.source.clone().scope(async move {
-                    let searching = session.clone().make_searches(&app, command, ack);
+                    let searching = session.clone().make_searches(&app, command, asker);
                     if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
                         session.panicked();
                     }
@@ -33,21 +34,21 @@ impl Session {
     }
 
     /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
-    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut command: Command, mut ack: Option<Ack>) {
+    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut command: Command, mut asker: Asker) {
         loop {
             // Whoever has gone has no use for it.
             if !self.is_over() {
                 let _answering = self.room_to_answer(app).await;
                 let reply = app.search_in_turn(self.user, command).await;
-                self.answer_in_background_if_long(app, reply, ack).await;
+                self.answer_in_background_if_long(app, reply, asker).await;
             }
             let due = self.searches.lock().next();
-            for ack in due.replaced {
+            for asker in due.replaced {
                 let message = "a newer search has taken its place";
-                self.refuse(ack, &Failure::new(ErrorKind::RateLimited.code(), message));
+                self.refuse(asker.ack, &Failure::new(ErrorKind::RateLimited.code(), message));
             }
             let Some(next) = due.search else { return };
-            (command, ack) = next;
+            (command, asker) = next;
         }
     }
 }

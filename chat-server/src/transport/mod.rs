@@ -6,12 +6,14 @@
 
 mod admission;
 mod affinity;
+mod authenticate;
 mod connect;
 mod connect_payload;
 mod connections;
 mod endpoint;
 mod frames;
 pub mod guard;
+mod guests;
 mod http_stream;
 mod late_credentials;
 pub mod payload;
