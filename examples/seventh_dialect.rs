@@ -227,8 +227,8 @@ fn heard_from(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
     Ok(Command::History { of: Destination::Person(UserKey::Id(who)), window, include_deleted: false })
 }
 
-fn answer(_: UserId, reply: Reply) -> Result<Response, HttpError> {
-    let body = match &reply {
+fn answer(_: UserId, reply: &Reply) -> Result<Response, HttpError> {
+    let body = match reply {
         Reply::Message(view) => heard(view),
         Reply::Messages(history) => {
             object!({ "heard": history.messages.iter().map(heard).collect::<Vec<_>>() })

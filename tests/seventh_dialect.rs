@@ -105,7 +105,7 @@ async fn it_goes_on_after_a_cut() {
         let frame = within("the first message", stream.next()).await.expect("the connection stands");
         match told(&frame) {
             Some((name, argument)) if name == "\u{1}position" => {
-                offset = argument.as_str().map(str::to_owned)
+                offset = argument.as_str().map(str::to_owned);
             }
             Some((name, argument)) if name == "heard" => heard.push(argument["text"].clone()),
             _ => {}

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use axum::extract::{RawPathParams, RawQuery, Request, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, Method};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::MethodFilter;
 use chat_core::command::{Command, Reply};
 use chat_core::id::UserId;
@@ -92,7 +92,7 @@ impl RouteRequest<'_> {
 pub type ToCommand = fn(&RouteRequest<'_>) -> Result<Command, HttpError>;
 
 /// The answer to the one who asked, in which links are written for them already.
-pub type ToAnswer = fn(UserId, Reply) -> Result<Response, HttpError>;
+pub type ToAnswer = fn(UserId, &Reply) -> Result<Response, HttpError>;
 
 impl Route {
     /// A route with an axum handler, whose state is the [`App`]. Parts of the path that begin with `:` differ from request to
@@ -284,7 +284,7 @@ async fn carry_out(
     let command = command(&asked)?;
     dialect.check(caller.user.id, &command, app.chat.now())?;
     let reply = app.dispatch(caller.user.id, command).await?;
-    answer(caller.user.id, Base::of(&headers, &app.config).reply(reply)).map(IntoResponse::into_response)
+    answer(caller.user.id, &Base::of(&headers, &app.config).reply(reply))
 }
 
 #[cfg(test)]

@@ -44,11 +44,11 @@ fn to_unread(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
 }
 
 /// The same objects as by socket.
-fn answer(user: UserId, reply: Reply) -> Result<Response, HttpError> {
+fn answer(user: UserId, reply: &Reply) -> Result<Response, HttpError> {
     fn ok(body: &impl Serialize) -> Result<Response, HttpError> {
         Ok(json(StatusCode::OK, body))
     }
-    match &reply {
+    match reply {
         Reply::Changes(changes) => ok(&sync::answer(changes, user)),
         Reply::Read(mark) => ok(&read::marked(mark.as_ref())),
         Reply::Unread(unread) => ok(&read::listed(unread)),
@@ -88,6 +88,6 @@ async fn search_messages(
         searched.ok_or_else(|| HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY }))?;
     let base = Base::of(&headers, &app.config);
     let found = searched.map_err(HttpError::from);
-    let answered = found.and_then(|reply| answer(caller.user.id, base.reply(reply)));
+    let answered = found.and_then(|reply| answer(caller.user.id, &base.reply(reply)));
     with_rate(answered, app.search_rate(caller.user.id))
 }

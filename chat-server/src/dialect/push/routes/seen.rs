@@ -25,19 +25,19 @@ use crate::http::{Body, HttpError, caller, json};
 
 pub(super) fn all() -> Vec<Route> {
     [
-        any_of("/api/messages/read/:id", of_person),
-        any_of("/api/messages/seen/:id", of_person),
-        any_of("/api/messages/mark-read/:id", of_person),
-        any_of("/api/messages/mark-seen/:id", of_person),
-        any_of("/api/messages/mark-read", of_form),
-        any_of("/api/messages/mark-seen", of_form),
-        any_of("/api/messages/:id/read", of_message),
-        any_of("/api/messages/:id/seen", of_message),
+        any_of("/api/messages/read/:id", &of_person),
+        any_of("/api/messages/seen/:id", &of_person),
+        any_of("/api/messages/mark-read/:id", &of_person),
+        any_of("/api/messages/mark-seen/:id", &of_person),
+        any_of("/api/messages/mark-read", &of_form),
+        any_of("/api/messages/mark-seen", &of_form),
+        any_of("/api/messages/:id/read", &of_message),
+        any_of("/api/messages/:id/seen", &of_message),
     ]
     .concat()
 }
 
-fn any_of<H, T>(path: &'static str, handler: H) -> Vec<Route>
+fn any_of<H, T>(path: &'static str, handler: &H) -> Vec<Route>
 where
     H: axum::handler::Handler<T, Arc<App>> + Sync,
     T: 'static,
