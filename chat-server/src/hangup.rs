@@ -58,7 +58,7 @@ impl Hangup {
                     );
                 }
                 Err(problem) => {
-                    tracing::warn!(problem, "SIGHUP: nothing was changed of how the log is written")
+                    tracing::warn!(problem, "SIGHUP: nothing was changed of how the log is written");
                 }
             }
             let Some(certificates) = self.certificates.get() else { continue };
