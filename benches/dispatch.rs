@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use chat_core::codec::{self, Codec, HuffmanCodec, Kind, Metered};
 use chat_core::prelude::*;
-use chat_server::dialect::wire::Call;
-use chat_server::dialect::{Dialect, Mark, camel, push};
+use chat_server::dialect::camel::Camel;
+use chat_server::dialect::push::Push;
+use chat_server::dialect::{Call, Dialect, Mark};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -81,7 +82,7 @@ fn dialect(c: &mut Criterion) {
     group.bench_function("camel_decode_private_message", |b| {
         b.iter(|| {
             let call = Call::parse(black_box(&packet)).expect("an event");
-            (camel::DIALECT.decode)(&call).expect("a command")
+            Camel.decode(&call).expect("a command")
         });
     });
 
@@ -90,16 +91,16 @@ fn dialect(c: &mut Criterion) {
         let (actor, to) = &talkers[0];
         chat.execute(actor, send(to)).await.expect("it is stored").deliveries.remove(0).event
     });
-    let encode = |dialect: &'static Dialect, mark| {
-        let frames = (dialect.outbound)(black_box(&event), Mark(mark));
+    let encode = |dialect: &dyn Dialect, mark| {
+        let frames = dialect.outbound(black_box(&event), Mark(mark));
         assert!(!frames.is_empty());
         frames
     };
     let position = Some(Position(1_000_000));
-    group.bench_function("camel_encode_private_message", |b| b.iter(|| encode(&camel::DIALECT, position)));
+    group.bench_function("camel_encode_private_message", |b| b.iter(|| encode(&Camel, position)));
     // What the position that follows costs is the difference to the one before; once, however many are told.
-    group.bench_function("camel_encode_without_position", |b| b.iter(|| encode(&camel::DIALECT, None)));
-    group.bench_function("push_encode_new_message", |b| b.iter(|| encode(&push::DIALECT, position)));
+    group.bench_function("camel_encode_without_position", |b| b.iter(|| encode(&Camel, None)));
+    group.bench_function("push_encode_new_message", |b| b.iter(|| encode(&Push, position)));
     group.finish();
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chat::transcript::check_folder;
+use chat::transcript::{check_folder, has_accounts};
 
 fn folder(dialect: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(dialect)
@@ -12,6 +12,11 @@ fn folder(dialect: &str) -> PathBuf {
 #[tokio::test]
 async fn camel() {
     check_folder(&folder("camel")).await;
+}
+
+#[tokio::test]
+async fn native() {
+    check_folder(&folder("native")).await;
 }
 
 #[tokio::test]
@@ -26,11 +31,13 @@ fn every_dialect_has_a_folder_and_a_test() {
         .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
         .collect();
     folders.sort();
-    let mut dialects: Vec<_> = chat_server::dialect::ALL.iter().map(|dialect| dialect.name).collect();
+    let built_in = chat_server::dialect::Dialects::built_in();
+    let mut dialects: Vec<_> = built_in.known().iter().map(|dialect| dialect.name()).collect();
     dialects.sort_unstable();
     assert_eq!(folders, dialects);
     let tests = include_str!("transcripts.rs");
     for dialect in dialects {
         assert!(tests.contains(&format!("async fn {dialect}()")), "{dialect}");
+        assert!(has_accounts(dialect), "{dialect}");
     }
 }

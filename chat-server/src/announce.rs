@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::other_log::{LogWatch, watch_log};
 use self::rooms::Rooms;
-use crate::dialect::{self, Dialect, Frames, Mark, PositionStyle};
+use crate::dialect::{Dialect, Frames, Mark, PositionStyle};
 use crate::links::{self, Base};
 use crate::recovery::ReplayCache;
 use crate::session::Session;
@@ -178,13 +178,18 @@ impl Order {
 ///
 /// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
 /// more; that it was deleted follows.
-pub(crate) fn frames(dialect: &Dialect, delivery: &Delivery, base: &Base, style: PositionStyle) -> Frames {
+pub(crate) fn frames(
+    dialect: &dyn Dialect,
+    delivery: &Delivery,
+    base: &Base,
+    style: PositionStyle,
+) -> Frames {
     if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
         && view.message.deleted.is_some()
     {
         return Frames::new();
     }
-    let frames = (dialect.outbound)(&base.event(&delivery.event), Mark(delivery.position));
+    let frames = dialect.outbound(&base.event(&delivery.event), Mark(delivery.position));
     match style {
         PositionStyle::Event => frames,
         PositionStyle::Argument => {
@@ -397,13 +402,15 @@ impl Shared {
     fn send(&self, delivery: &Delivery) {
         // Encoded once per dialect, and only for dialects that somebody in the audience speaks; where it holds links, once
         // for each base.
-        let mut encoded: SmallVec<[Option<Frames>; 8]> = SmallVec::from_elem(None, dialect::ALL.len());
+        let mut encoded: SmallVec<[Option<Frames>; 8]> =
+            SmallVec::from_elem(None, self.replay_cache.dialects());
         let mut with_links: HashMap<(usize, Base), Frames> = HashMap::new();
         let holds_links = links::holds_paths(&delivery.event);
         let mut send_to = |session: &Arc<Session>| {
             let index = session.dialect.index();
-            let Some(slot) = encoded.get_mut(index) else { return };
-            let encode = || frames(session.dialect, delivery, session.base(), self.replay_cache.style());
+            // Every session speaks a dialect of the registry, so there is one for each.
+            let slot = &mut encoded[index];
+            let encode = || frames(&*session.dialect, delivery, session.base(), self.replay_cache.style());
             let frames = match holds_links {
                 true => with_links.entry((index, session.base().clone())).or_insert_with(encode),
                 false => slot.get_or_insert_with(encode),

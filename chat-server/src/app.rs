@@ -32,8 +32,8 @@ use crate::auth::token::Tokens;
 use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
-use crate::http::readiness;
 use crate::http::{Address, ProxyWarnings, Readiness};
+use crate::http::{readiness, route_table};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::media::{DiskMedia, Images};
@@ -137,6 +137,8 @@ pub enum LogIn {
 pub(crate) enum Dispatched<'a, T = Reply> {
     /// It is over.
     Done(Result<T, Error>),
+    /// It is carried out, and nobody was told of it yet; then [`App::finish`] it.
+    CarriedOut(Outcome<T>),
     /// It is about to be stored; then [`App::finish`] it.
     Storing(Storing<'a, T>),
 }
@@ -201,6 +203,7 @@ impl App {
         bus: Option<Arc<dyn Bus>>,
         opened: Option<Opened>,
     ) -> Result<Arc<Self>, ConfigError> {
+        route_table::check(&config)?;
         config.keep_secret()?;
         for (name, fingerprint) in config.codec_tables.sets() {
             let fingerprint = format_args!("{fingerprint:#06x}");
@@ -217,10 +220,12 @@ impl App {
         let position = chat.store().last_position().await?;
         let log_begin = chat.store().log_begin().await?;
         let typists = Arc::<Typists>::default();
-        let replay_cache = Arc::new(ReplayCache::new(chat.clone()).with_style(config.positions));
+        let replay_cache = ReplayCache::new(chat.clone(), &config.dialects).with_style(config.positions);
+        let replay_cache = Arc::new(replay_cache);
         let sessions = Arc::new(Sessions::default());
-        let tokens =
-            Tokens::new(&config.auth.secret, config.auth.token_life).with_old(&config.auth.old_secrets);
+        let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
+            .with_old(&config.auth.old_secrets)
+            .with_dialects(&config.dialects);
         let (images, disk) = media(&config, &chat)?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
@@ -244,7 +249,7 @@ impl App {
             searching: Turns::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
-            presence: Presence::start(sessions.clone(), outbox),
+            presence: Presence::start(sessions.clone(), config.dialects.clone(), chat.clone(), outbox),
             announcer: Announcer::new(
                 chat.clone(),
                 sessions.clone(),
@@ -269,12 +274,12 @@ impl App {
             outages: outages.clone(),
             memory,
             tasks: Mutex::default(),
+            unknown: Arc::new(Unknown::new(&config.dialects)),
             config,
             chat,
             codec,
             replay_cache,
             typists,
-            unknown: Arc::default(),
             refused_pages: RefusedPages::default(),
             proxies: ProxyWarnings::default(),
             sessions,
@@ -320,6 +325,7 @@ impl App {
         let person = self.budgets.of(user, self.chat.now());
         match self.start(user, &person, request).await {
             Dispatched::Done(reply) => reply,
+            Dispatched::CarriedOut(outcome) => self.finish(user, Ok(outcome)),
             Dispatched::Storing(storing) => self.finish(user, storing.await),
         }
     }
@@ -372,7 +378,7 @@ impl App {
                         person.has_told(cost::of_telling(&outcome.deliveries), now);
                     }
                 }
-                Dispatched::Done(self.finish(user, Ok(outcome)))
+                Dispatched::CarriedOut(outcome)
             }
             Err(error) => Dispatched::Done(Err(self.refused(user, error, class))),
         }
@@ -406,8 +412,19 @@ impl App {
 
     /// Announces what a command has led to.
     pub(crate) fn finish<T>(&self, user: UserId, outcome: Result<Outcome<T>, Error>) -> Result<T, Error> {
+        self.finish_after(user, outcome, |_| ())
+    }
+
+    /// The same once `before` has been done, if the command was carried out.
+    pub(crate) fn finish_after<T>(
+        &self,
+        user: UserId,
+        outcome: Result<Outcome<T>, Error>,
+        before: impl FnOnce(&T),
+    ) -> Result<T, Error> {
         match outcome {
             Ok(outcome) => {
+                before(&outcome.reply);
                 if !outcome.deliveries.is_empty() {
                     self.outages.worked(Part::Store);
                 }

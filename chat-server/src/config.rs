@@ -32,7 +32,7 @@ pub use self::secrets::{SecretFiles, SecretOrigin};
 pub use self::settings::{check_log_filter, from_command_line};
 pub use self::store::StoreConfig;
 use crate::auth::password_rules::PasswordRules;
-use crate::dialect::{self, Dialect, PositionStyle};
+use crate::dialect::{Dialects, PositionStyle};
 use crate::http::cookie::SameSite;
 use crate::media::MediaLimits;
 use crate::memory;
@@ -178,7 +178,7 @@ pub struct Options {
     #[arg(long, env = "CHAT_NODE")]
     pub node: Option<String>,
 
-    /// Families of frontends that are served, comma-separated
+    /// Families of frontends that are served, comma-separated: `camel`, `push`, and `native`, which is for clients of your own
     #[arg(long, env = "CHAT_DIALECTS", value_delimiter = ',', default_value = "camel,push")]
     pub dialects: Vec<String>,
     /// What a frontend speaks whose token does not tell
@@ -367,10 +367,8 @@ pub struct Config {
     pub positions: PositionStyle,
     /// How long the log of changes is kept; none: for ever.
     pub log_kept: Option<Duration>,
-    /// Who is served.
-    pub dialects: Vec<&'static Dialect>,
-    /// What is spoken when the token does not tell.
-    pub default_dialect: &'static Dialect,
+    /// The dialects that there are, those that are served, and what is spoken when nothing tells.
+    pub dialects: Dialects,
     /// A built frontend, if there is one.
     pub static_dir: Option<PathBuf>,
     /// See [`Options::socket_path`]; begins with a slash and ends with none.
@@ -440,6 +438,15 @@ impl Config {
     /// # Errors
     /// Names the variable that cannot be used.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
+        Self::check_with(options, Dialects::built_in())
+    }
+
+    /// The same with a registry of the caller's own. What was [given](Dialects::with) to it is served, whether
+    /// `CHAT_DIALECTS` names it or not.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_with(options: &Options, dialects: Dialects) -> Result<Self, ConfigError> {
         settings::check(options)?;
         let given = options;
         let options = &options.with_secrets()?;
@@ -451,16 +458,7 @@ impl Config {
         }
         make_private_dir(&options.data_dir)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
-        let dialects = options
-            .dialects
-            .iter()
-            .map(|name| find_dialect("CHAT_DIALECTS", name.trim()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let default_dialect = match find_dialect("CHAT_DEFAULT_DIALECT", &options.default_dialect)? {
-            wanted if dialects.iter().any(|known| known.name == wanted.name) => wanted,
-            // The built-in default must not force anybody to name it when they serve another dialect alone.
-            _ => *dialects.first().ok_or_else(|| wrong("CHAT_DIALECTS", "names no dialect"))?,
-        };
+        let dialects = dialects.serving(&options.dialects, &options.default_dialect)?;
         let memory_limit = memory_limit(options.memory_limit.as_deref())?;
         private::mend(&options.data_dir, &store)
             .map_err(|error| wrong("CHAT_DATA_DIR", format!("{}: {error}", options.data_dir.display())))?;
@@ -512,7 +510,6 @@ impl Config {
             codec_tables: codec_tables(&options.codec_tables)?,
             data_dir: options.data_dir.clone(),
             dialects,
-            default_dialect,
             static_dir: options.static_dir.clone(),
             socket_path: socket_path::check(&options.socket_path)?,
             token_in_query: options.token_in_query,
@@ -605,13 +602,6 @@ fn same_site(options: &Options) -> Result<Option<SameSite>, ConfigError> {
             .map_err(|_| wrong("CHAT_COOKIE_SAMESITE", "must be strict, lax or none"))
     };
     given.map(read).transpose()
-}
-
-fn find_dialect(variable: &'static str, name: &str) -> Result<&'static Dialect, ConfigError> {
-    dialect::find(name).ok_or_else(|| {
-        let known: Vec<_> = dialect::ALL.iter().map(|dialect| dialect.name).collect();
-        wrong(variable, format!("{name:?} is not one of {}", known.join(", ")))
-    })
 }
 
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {

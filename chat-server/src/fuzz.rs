@@ -42,7 +42,8 @@ pub fn pid(text: &str) {
         chat_core::epoch::Epoch { id: 1, renewals: 0 },
     );
     let user = UserId::from_bytes([7; 12]);
-    let dialect = crate::dialect::ALL[0];
+    let dialects = crate::dialect::Dialects::built_in();
+    let dialect = &**dialects.default();
     assert!(pids.read(text, user, dialect, Timestamp::from_millis(1_700_000_000_000)).is_none());
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::prelude::Chat;
 use chat_core::presence::{Roster, RosterChange, SessionId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 pub(crate) use self::last_seen::{connected, settle_at_end, settle_regularly};
 use crate::app::App;
 use crate::cluster::{Others, Outbox};
-use crate::dialect::{self, Dialect};
+use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -79,9 +80,14 @@ impl Both {
 
 impl Presence {
     /// Starts the task. Other nodes are told by `outbox`.
-    pub(crate) fn start(sessions: Arc<Sessions>, outbox: Option<Arc<Outbox>>) -> Self {
+    pub(crate) fn start(
+        sessions: Arc<Sessions>,
+        dialects: Dialects,
+        chat: Arc<Chat>,
+        outbox: Option<Arc<Outbox>>,
+    ) -> Self {
         let (roster, changed) = (Arc::<Both>::default(), Arc::new(Notify::new()));
-        let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions));
+        let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions, dialects, chat));
         Self {
             roster,
             changed,
@@ -111,9 +117,11 @@ impl Presence {
     /// A connection has begun.
     pub(crate) fn connect(&self, session: &Session) {
         let change = self.roster.here.connect(session.user, session.id);
-        if let Some(roster) = session.dialect.roster {
+        if session.dialect.roster() == Shown::Whole {
             let changes = self.roster.changes.load(Ordering::SeqCst);
-            session.deliver_latest(&roster(&self.roster.online()));
+            if let Some(list) = session.dialect.online(&self.roster.online()) {
+                session.deliver_latest(&list);
+            }
             if self.roster.changes.load(Ordering::SeqCst) != changes {
                 // The task may have sent this session a newer list before, which must not stay behind an older one.
                 self.changed.notify_one();
@@ -219,32 +227,91 @@ impl Drop for Presence {
     }
 }
 
-async fn tell(roster: Arc<Both>, changed: Arc<Notify>, sessions: Arc<Sessions>) {
+async fn tell(
+    roster: Arc<Both>,
+    changed: Arc<Notify>,
+    sessions: Arc<Sessions>,
+    dialects: Dialects,
+    chat: Arc<Chat>,
+) {
+    // Who was online when that was told last, for families that are told single changes.
+    let mut told = HashSet::new();
+    let tells_changes = dialects.served().any(|dialect| dialect.roster() == Shown::Changes);
     loop {
         changed.notified().await;
         // Those who come together are told of together.
         tokio::time::sleep(SHORTEST_PAUSE / 10).await;
+        let mut changes = Vec::new();
+        if tells_changes {
+            let online: HashSet<_> = roster.online().into_iter().collect();
+            changes = changes_between(&told, &online, chat.now());
+            told = online;
+        }
         let mut bytes = 0;
-        for dialect in dialect::ALL {
-            bytes += tell_dialect(dialect, &roster, &sessions);
+        for dialect in dialects.served() {
+            bytes += match dialect.roster() {
+                Shown::Untold => 0,
+                Shown::Whole => tell_whole(dialect, &roster, &sessions),
+                Shown::Changes => tell_changes(dialect, &changes, &sessions),
+            };
         }
         let needed = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64);
         tokio::time::sleep(needed.max(SHORTEST_PAUSE)).await;
     }
 }
 
-fn tell_dialect(dialect: &'static Dialect, roster: &Both, sessions: &Sessions) -> usize {
-    let Some(encode) = dialect.roster else { return 0 };
+/// Who has come and who has gone, in the order of ids.
+fn changes_between(before: &HashSet<UserId>, after: &HashSet<UserId>, at: Timestamp) -> Vec<PresenceChange> {
+    let mut changed: Vec<_> = before.symmetric_difference(after).copied().collect();
+    changed.sort_unstable();
+    let change = |user| PresenceChange { user, online: after.contains(&user), at };
+    changed.into_iter().map(change).collect()
+}
+
+fn tell_whole(dialect: &Registered, roster: &Both, sessions: &Sessions) -> usize {
     if sessions.count(dialect) == 0 {
         return 0;
     }
-    let frame = encode(&roster.online());
+    let Some(frame) = dialect.online(&roster.online()) else { return 0 };
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if std::ptr::eq(session.dialect, dialect) {
+        if session.dialect == *dialect {
             session.deliver_latest(&frame);
             bytes += frame.packet().len();
         }
     });
     bytes
+}
+
+/// Tells each change to everybody but the one it is about. Like all that is in no log, who lags does not learn it.
+fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Sessions) -> usize {
+    if changes.is_empty() || sessions.count(dialect) == 0 {
+        return 0;
+    }
+    let frames = changes.iter().filter_map(|change| Some((change.user, dialect.presence(change)?)));
+    let frames: Frames = frames.map(|(user, frame)| (To::Except(user), frame)).collect();
+    let size: usize = frames.iter().map(|(_, frame)| frame.packet().len()).sum();
+    let mut bytes = 0;
+    sessions.for_all(&mut |session| {
+        if session.dialect == *dialect {
+            session.mention(&frames);
+            bytes += size;
+        }
+    });
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_once_and_in_order() {
+        let people = |ids: &[u8]| ids.iter().map(|id| UserId::from_bytes([*id; 12])).collect::<HashSet<_>>();
+        let now = Timestamp::from_millis(1);
+        let changes = changes_between(&people(&[1, 2, 3]), &people(&[2, 4, 5]), now);
+        let told: Vec<_> = changes.iter().map(|change| (change.user.as_bytes()[0], change.online)).collect();
+        assert_eq!(told, [(1, false), (3, false), (4, true), (5, true)]);
+        assert!(changes_between(&people(&[1]), &people(&[1]), now).is_empty());
+    }
 }

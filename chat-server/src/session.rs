@@ -15,6 +15,7 @@
 //! answer finds no room, since answers are in no log: it reconnects by itself and is told what it missed.
 
 mod activity;
+mod answering;
 mod searches;
 mod sending;
 
@@ -25,12 +26,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chat_core::chat::Storing;
 use chat_core::clock::Timestamp;
-use chat_core::command::{
-    Answer, Class, Command, Destination, History, ReadHistory, Reply, Request, SendMessage,
-};
+use chat_core::command::{Class, Command, Destination, History, ReadHistory, Reply, Request, SendMessage};
 use chat_core::error::Error;
 use chat_core::id::UserId;
 use chat_core::model::UserKey;
@@ -38,7 +36,6 @@ use chat_core::presence::SessionId;
 use chat_core::search::Search;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use serde::Serialize;
 use socketioxide::ProtocolVersion;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef};
@@ -47,20 +44,21 @@ use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
 use self::activity::Activity;
+use self::answering::{Ack, Asker};
 use self::searches::Searches;
 use crate::app::{App, Dispatched};
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::wire::{Acknowledged, AcknowledgedWith, Call, DecodeError, Failure, Refused};
-use crate::dialect::{self, Dialect, Frame, raw, read, search, sync};
-use crate::limits::{Held, LONG_BYTES, Person, cost};
+use crate::dialect::registry::Decoded;
+use crate::dialect::{self, Call, DecodeError, Failure, Frame, Registered};
+use crate::limits::{Held, LONG_BYTES, Person};
 use crate::links::Base;
 use crate::memory::{Memory, Reservation};
 use crate::recovery::{Cursor, Receipt, Start};
 use crate::security_log::Source;
 use crate::surrogates;
 use crate::transport::Wires;
-use crate::transport::wire::{MOST_UNSENT, Wire, text_frame};
+use crate::transport::wire::Wire;
 use crate::typing;
 
 /// Most events that wait for one connection.
@@ -83,7 +81,7 @@ pub struct Session {
     /// Whose it is.
     pub user: UserId,
     /// What is spoken on it.
-    pub dialect: &'static Dialect,
+    pub dialect: Registered,
     /// The token it was opened with.
     pub token: Fingerprint,
     /// What it is remembered by; see [`recovery`].
@@ -105,7 +103,7 @@ pub struct Session {
     wires: Wires,
     app: Weak<App>,
     inbox: Mutex<Inbox>,
-    searches: Mutex<Searches<Search, Option<Ack>>>,
+    searches: Mutex<Searches<Search, Asker>>,
     /// What all connections of this person have in common.
     person: Arc<Person>,
     memory: Arc<Memory>,
@@ -153,7 +151,7 @@ struct Inbound {
 /// A message that is about to be stored.
 struct UnderWay<'a> {
     storing: Storing<'a>,
-    ack: Option<Ack>,
+    asker: Asker,
     /// Its text is kept until it is stored.
     _held: Option<Held>,
 }
@@ -163,22 +161,6 @@ enum Next {
     Item(Inbound),
     Finish,
     Nothing,
-}
-
-/// Where an acknowledgement goes.
-struct Ack {
-    id: i64,
-    sender: AckSender,
-}
-
-/// An ACK packet (Socket.IO protocol 5) as a websocket frame.
-fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
-    text_frame(128, |bytes| {
-        bytes.extend_from_slice(format!("43{id}[").as_bytes());
-        // Plain structs with text keys: there is nothing in them that can fail.
-        let _ = serde_json::to_writer(&mut *bytes, answer);
-        bytes.push(b']');
-    })
 }
 
 impl Inbound {
@@ -217,7 +199,7 @@ impl Session {
     pub(crate) fn new(
         id: SessionId,
         caller: &Authenticated,
-        dialect: &'static Dialect,
+        dialect: Registered,
         socket: SocketRef,
         wires: Wires,
         start: Start,
@@ -353,9 +335,9 @@ impl Session {
                 }
             }
             let Inbound { packet, ack, held } = item;
-            let (command, bytes) = self.decode(app, packet).await;
-            let command = match command {
-                Ok(command) => {
+            let (decoded, bytes) = self.decode(app, packet).await;
+            let (command, asker) = match decoded {
+                Ok(Decoded { inbound: dialect::Inbound::Command(command, request), is_native }) => {
                     let said = match &command {
                         Command::SendMessage(SendMessage { content, .. }) => content.text.len(),
                         _ => 0,
@@ -364,7 +346,15 @@ impl Session {
                     if for_nothing > LONG_PACKET {
                         self.person.was_mistaken(for_nothing, app.chat.now());
                     }
-                    command
+                    (command, Asker { ack, request, is_native })
+                }
+                Ok(Decoded { inbound, .. }) => {
+                    if bytes > LONG_PACKET {
+                        self.person.was_mistaken(bytes, app.chat.now());
+                    }
+                    self.finish_all(app, &mut under_way).await;
+                    self.answer_without_command(inbound, ack);
+                    continue;
                 }
                 Err(error) => {
                     self.person.was_mistaken(bytes, app.chat.now());
@@ -380,9 +370,14 @@ impl Session {
             if !matches!(command, Command::SendMessage(_)) {
                 self.finish_all(app, &mut under_way).await;
             }
+            if let Err(error) = self.dialect.check(self.user, command.as_command(), app.chat.now()) {
+                self.finish_all(app, &mut under_way).await;
+                self.answer(Err(error), asker);
+                continue;
+            }
             let command = match command {
                 Command::Search(search) => {
-                    self.search(app, search, ack);
+                    self.search(app, search, asker);
                     continue;
                 }
                 command => command,
@@ -393,34 +388,43 @@ impl Session {
                 Class::Writes | Class::Ephemeral => None,
             };
             let wants_history = asks_for_history_of_a_person(&command);
-            match app.start(self.user, &self.person, command).await {
-                Dispatched::Storing(storing) => under_way.push_back(UnderWay { storing, ack, _held: held }),
-                Dispatched::Done(reply) => {
-                    let reply = match reply {
-                        // The pages of all families open a chat first and are told that it is empty.
-                        Err(Error::UserNotFound) if wants_history => Ok(Reply::Messages(History::default())),
-                        reply => reply,
-                    };
-                    self.finish_all(app, &mut under_way).await;
-                    self.answer_in_background_if_long(app, reply, ack).await;
+            let reply = match app.start(self.user, &self.person, command).await {
+                Dispatched::Storing(storing) => {
+                    under_way.push_back(UnderWay { storing, asker, _held: held });
+                    continue;
                 }
-            }
+                Dispatched::CarriedOut(outcome)
+                    if self.dialect.answers_first() && !outcome.deliveries.is_empty() =>
+                {
+                    self.finish_all(app, &mut under_way).await;
+                    self.conclude(app, Ok(outcome), asker);
+                    continue;
+                }
+                Dispatched::CarriedOut(outcome) => app.finish(self.user, Ok(outcome)),
+                // The pages of all families open a chat first and are told that it is empty.
+                Dispatched::Done(Err(Error::UserNotFound)) if wants_history => {
+                    Ok(Reply::Messages(History::default()))
+                }
+                Dispatched::Done(reply) => reply,
+            };
+            self.finish_all(app, &mut under_way).await;
+            self.answer_in_background_if_long(app, reply, asker).await;
         }
     }
 
     /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
     /// a large file need not be kept twice while it is stored, so the packet is dropped here.
-    async fn decode(&self, app: &App, packet: Value) -> (Result<Command, DecodeError>, usize) {
-        let dialect = self.dialect;
+    async fn decode(&self, app: &App, packet: Value) -> (Result<Decoded, DecodeError>, usize) {
+        let dialect = self.dialect.clone();
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let unknown = app.unknown.clone();
         let decode = move || {
             let packet = mended(packet);
             let text = text_of(&packet);
             let decoded = Call::parse(text).and_then(|call| {
-                let decoded = dialect::decode(dialect, &call);
+                let decoded = dialect.decode(&call);
                 if matches!(decoded, Err(DecodeError::UnknownEvent)) {
-                    unknown.event(dialect, &call.event);
+                    unknown.event(&dialect, &call.event);
                 }
                 decoded
             });
@@ -455,113 +459,9 @@ impl Session {
     }
 
     async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
-        let Some(UnderWay { storing, ack, _held }) = under_way.pop_front() else { return };
+        let Some(UnderWay { storing, asker, _held }) = under_way.pop_front() else { return };
         let outcome = storing.await;
-        self.answer(app.finish(self.user, outcome), ack);
-    }
-
-    /// Ends the connection since its token has expired, and tells its page so.
-    pub(crate) fn expire(self: &Arc<Self>) {
-        tracing::debug!(user.id = %self.user, session = self.id.0, "the token of a connection has expired");
-        self.refuse_as_expired(None);
-    }
-
-    fn refuse_as_expired(self: &Arc<Self>, ack: Option<Ack>) {
-        self.refuse(ack, &Failure::new("expired", "the log-in has expired"));
-        self.disconnect();
-    }
-
-    fn overloaded(self: &Arc<Self>) {
-        self.refuse(None, &Failure::new("overloaded", "too many events at once"));
-        self.disconnect();
-    }
-
-    fn panicked(self: &Arc<Self>) {
-        chat_core::log_throttled!(
-            error, user.id = %self.user, dialect = self.dialect.name, "handling an event panicked"
-        );
-        {
-            let mut inbox = self.inbox.lock();
-            inbox.closed = true;
-            inbox.busy = false;
-            inbox.waiting.clear();
-        }
-        self.disconnect();
-    }
-
-    /// Answers, away from the threads that serve others if writing the answer takes long.
-    async fn answer_in_background_if_long(
-        self: &Arc<Self>,
-        app: &App,
-        reply: Result<Reply, Error>,
-        ack: Option<Ack>,
-    ) {
-        if !reply.as_ref().is_ok_and(|reply| cost::bytes_read(reply.as_reply()) > cost::LONG_ANSWER) {
-            return self.answer(reply, ack);
-        }
-        let session = self.clone();
-        if app.long_work.run(self.user, move || session.answer(reply, ack)).await.is_none() {
-            self.panicked();
-        }
-    }
-
-    fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, ack: Option<Ack>) {
-        let reply = match reply {
-            Ok(reply) => self.base.reply(reply),
-            Err(error) => return self.refuse(ack, &Failure::from(&error)),
-        };
-        // What is the same in every family is answered with an object of its own.
-        match &reply {
-            Reply::Changes(changes) => self.answer_own(sync::EVENT, sync::answer(changes, self.user), ack),
-            Reply::Read(mark) => self.answer_own(read::READ, read::marked(mark.as_ref()), ack),
-            Reply::Unread(unread) => self.answer_own(read::UNREAD, read::listed(unread), ack),
-            Reply::Found(found) => self.answer_own(search::EVENT, search::answer(found), ack),
-            _ => self.answer_of_family(&reply, ack),
-        }
-    }
-
-    fn answer_of_family(self: &Arc<Self>, reply: &Reply, ack: Option<Ack>) {
-        if let Some(frame) = (self.dialect.reply)(reply) {
-            self.deliver(&frame);
-        }
-        if let Some(ack) = ack {
-            self.acknowledge(ack, &Acknowledged((self.dialect.ack)(reply)));
-        }
-    }
-
-    /// Answers an event that is the same in every dialect: where no callback was passed, with an event of that name.
-    fn answer_own(self: &Arc<Self>, event: &'static str, answer: impl Serialize, ack: Option<Ack>) {
-        match ack {
-            Some(ack) => self.acknowledge(ack, &AcknowledgedWith::new(answer)),
-            None => self.deliver(&Frame::new(event, &answer)),
-        }
-    }
-
-    fn refuse(self: &Arc<Self>, ack: Option<Ack>, failure: &Failure) {
-        match ack {
-            Some(ack) => self.acknowledge(ack, &Refused::from(failure)),
-            None => self.deliver(&(self.dialect.failure)(failure)),
-        }
-    }
-
-    fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
-        let mut outgoing = self.outgoing.lock();
-        let queued = match self.lane(&mut outgoing) {
-            Some(wire) => wire.send(&ack_packet(ack.id, answer), MOST_UNSENT).is_ok(),
-            None => {
-                let answer = raw(answer);
-                let size = answer.get().len();
-                let waiting = outgoing.polled + size;
-                let has_room = (outgoing.polled == 0 || waiting <= MOST_UNSENT)
-                    && self.reserve_polled(&mut outgoing, waiting);
-                outgoing.polled = waiting;
-                (has_room && ack.sender.send(&(answer,)).is_ok()) || !self.socket.connected()
-            }
-        };
-        drop(outgoing);
-        if !queued {
-            self.cut("its queue is full");
-        }
+        self.conclude(app, outcome, asker);
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use crate::auth::token::Fingerprint;
-use crate::dialect::Dialect;
+use crate::dialect::Registered;
 use crate::session::Session;
 
 type OfOne = SmallVec<[Arc<Session>; 1]>;
@@ -69,9 +69,9 @@ impl Sessions {
     }
 
     /// How many connections speak this dialect.
-    pub(crate) fn count(&self, dialect: &Dialect) -> usize {
+    pub(crate) fn count(&self, dialect: &Registered) -> usize {
         let mut count = 0;
-        self.for_all(&mut |session| count += usize::from(std::ptr::eq(session.dialect, dialect)));
+        self.for_all(&mut |session| count += usize::from(session.dialect == *dialect));
         count
     }
 

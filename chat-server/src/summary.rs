@@ -45,11 +45,11 @@ pub(crate) fn lines(config: &Config, address: Option<SocketAddr>, opened: Option
         }
         SecretOrigin::Made => format!("secret: made new, kept in {}", kept.display()),
     });
-    let names: Vec<_> = config.dialects.iter().map(|dialect| dialect.name).collect();
+    let names: Vec<_> = config.dialects.served().map(|dialect| dialect.name()).collect();
     lines.push(format!(
         "dialects: {}; {} for pages whose token does not tell",
         names.join(", "),
-        config.default_dialect.name
+        config.dialects.default().name()
     ));
     let node = config.node.as_deref().map(|node| format!("{node}, ")).unwrap_or_default();
     let bus = match (config.cluster.bus, config.store.is_shared()) {

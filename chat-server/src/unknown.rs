@@ -10,8 +10,8 @@ use axum::http::Method;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::config::Config;
-use crate::dialect::{Dialect, read, search, sync};
+use crate::dialect::{Dialects, Registered};
+use crate::http::route_table::RouteNames;
 
 /// Most names of each kind that are logged and remembered.
 const MAX_NAMES: usize = 100;
@@ -174,15 +174,9 @@ const WORDS: &[&str] = &[
     "voice",
 ];
 
-/// Routes that are served in every dialect.
-pub(crate) const ROUTES: &[&str] = &["GET /api/sync", "POST /api/read", "GET /api/unread", "GET /api/search"];
-
-/// Events that are understood in every dialect.
-const EVENTS: &[&str] = &[sync::EVENT, read::READ, read::UNREAD, search::EVENT];
-
 /// What was asked for, as far as it was logged.
-#[derive(Default)]
 pub(crate) struct Unknown {
+    served: RouteNames,
     routes: Mutex<HashSet<String>>,
     events: Mutex<HashSet<String>>,
 }
@@ -192,22 +186,18 @@ pub(crate) struct Unknown {
 pub(crate) struct NotServed {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    nearest: Option<&'static str>,
+    nearest: Option<String>,
 }
 
 impl Unknown {
+    /// With the routes of these dialects.
+    pub(crate) fn new(dialects: &Dialects) -> Self {
+        Self { served: RouteNames::of(dialects), routes: Mutex::default(), events: Mutex::default() }
+    }
+
     /// A request came for what is not served, below `/api`. Answers what its page is told; `plainly` if there is nothing near.
-    pub(crate) fn route(
-        &self,
-        config: &Config,
-        method: &Method,
-        path: &str,
-        plainly: &'static str,
-    ) -> NotServed {
-        let served = || {
-            let dialects = config.dialects.iter().flat_map(|dialect| dialect.paths);
-            dialects.chain(ROUTES).copied()
-        };
+    pub(crate) fn route(&self, method: &Method, path: &str, plainly: &'static str) -> NotServed {
+        let served = || self.served.iter();
         let asked = route_name(method, path, served);
         let nearest = nearest_route(&asked, served());
         if first_time(&self.routes, &asked) {
@@ -216,22 +206,23 @@ impl Unknown {
         }
         match nearest {
             Some(known) => {
-                NotServed { message: format!("{plainly}: there is no {asked}, but {known}"), nearest }
+                let message = format!("{plainly}: there is no {asked}, but {known}");
+                NotServed { message, nearest: Some(known.to_owned()) }
             }
-            None => NotServed { message: plainly.to_owned(), nearest },
+            None => NotServed { message: plainly.to_owned(), nearest: None },
         }
     }
 
     /// An event came that is not understood.
-    pub(crate) fn event(&self, dialect: &Dialect, event: &str) {
+    pub(crate) fn event(&self, dialect: &Registered, event: &str) {
         let asked = event_name(event);
         // One name is one line, whatever is spoken.
         if !first_time(&self.events, &asked) {
             return;
         }
-        let nearest =
-            nearest(&asked, dialect.events.iter().chain(EVENTS).copied()).unwrap_or("nothing like it");
-        tracing::info!(asked, nearest, dialect = dialect.name, "a page sends an event that is not served");
+        let known = dialect.events().iter().copied().chain(Dialects::native_events().iter().copied());
+        let nearest = nearest(&asked, known).unwrap_or("nothing like it");
+        tracing::info!(asked, nearest, dialect = dialect.name(), "a page sends an event that is not served");
     }
 }
 
@@ -369,14 +360,14 @@ fn likeness(one: &str, other: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::ALL;
 
-    fn routes() -> impl Iterator<Item = &'static str> {
-        ALL.iter().flat_map(|dialect| dialect.paths).chain(ROUTES).copied()
+    fn served() -> RouteNames {
+        RouteNames::of(&Dialects::built_in())
     }
 
     fn shown(path: &str) -> String {
-        route_name(&Method::GET, path, routes)
+        let served = served();
+        route_name(&Method::GET, path, || served.iter())
     }
 
     #[test]
@@ -406,7 +397,8 @@ mod tests {
         assert!(shown(&long).chars().count() <= MAX_SHOWN + 2);
         assert!(shown(&format!("/api/{}", "ü".repeat(1_000))).starts_with("GET /api/:id"));
         let odd = Method::from_bytes(b"HUSH").unwrap();
-        assert_eq!(route_name(&odd, "/api/users", routes), "OTHER /api/users");
+        let served = served();
+        assert_eq!(route_name(&odd, "/api/users", || served.iter()), "OTHER /api/users");
     }
 
     #[test]
@@ -437,14 +429,16 @@ mod tests {
             ("/api/payments", None),
             ("/api", None),
         ] {
-            assert_eq!(nearest_route(&shown(path), routes()), known, "{path}");
+            assert_eq!(nearest_route(&shown(path), served().iter()), known, "{path}");
         }
+        let dialects = Dialects::built_in();
         let events = |asked: &str| {
-            nearest(asked, ALL.iter().flat_map(|dialect| dialect.events).chain(EVENTS).copied())
+            let known = dialects.known().iter().flat_map(|dialect| dialect.events().iter().copied());
+            nearest(asked, known).map(str::to_owned)
         };
-        assert_eq!(events("private-message"), Some("privateMessage"));
-        assert_eq!(events("stop_typing"), Some("stopTyping"));
-        assert_eq!(events("getMessagesHistory"), Some("getMessageHistory"));
+        assert_eq!(events("private-message").as_deref(), Some("privateMessage"));
+        assert_eq!(events("stop_typing").as_deref(), Some("stopTyping"));
+        assert_eq!(events("getMessagesHistory").as_deref(), Some("getMessageHistory"));
         assert_eq!(events("webrtc-offer"), None);
     }
 
@@ -460,12 +454,12 @@ mod tests {
 
     #[test]
     fn every_event_that_is_named_is_understood() {
-        use crate::dialect::wire::{Call, DecodeError};
-        for dialect in ALL {
-            for event in dialect.events.iter().chain(EVENTS) {
+        use crate::dialect::{Call, DecodeError};
+        for dialect in Dialects::built_in().known() {
+            for event in dialect.events().iter().chain(Dialects::native_events()) {
                 let packet = serde_json::to_string(&[event]).unwrap();
-                let decoded = crate::dialect::decode(dialect, &Call::parse(&packet).unwrap());
-                assert_ne!(decoded.err(), Some(DecodeError::UnknownEvent), "{}: {event}", dialect.name);
+                let decoded = dialect.decode(&Call::parse(&packet).unwrap());
+                assert_ne!(decoded.err(), Some(DecodeError::UnknownEvent), "{}: {event}", dialect.name());
             }
         }
     }

@@ -14,7 +14,6 @@ use chat_core::model::{PasswordHash, User};
 use chat_server::Mounted;
 use chat_server::auth::token::Tokens;
 use chat_server::config::Config;
-use chat_server::dialect;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -119,8 +118,10 @@ impl World {
             // As a sign-up does it, but without the time that hashing a password takes.
             let registration = Registration::named(*name, PasswordHash::new(""));
             let user = disk.chat().register(registration).await.expect("the disk does not fail").user;
-            let tokens =
-                ["camel", "push"].map(|name| tokens.issue(&user, dialect::find(name).unwrap(), clock.now()));
+            let tokens = ["camel", "push"].map(|name| {
+                let dialect = config.dialects.find(name).expect("it is built in");
+                tokens.issue(&user, dialect, clock.now())
+            });
             people.push(Person { user, tokens });
         }
         let trace = Arc::new(Trace::new(&agenda));

@@ -10,6 +10,7 @@ use chat_server::Mounted;
 use chat_server::app::App;
 use chat_server::cluster::Bus;
 use chat_server::config::{Config, ConfigError, Options};
+use chat_server::dialect::Dialects;
 use clap::{CommandFactory, FromArgMatches};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -30,6 +31,11 @@ const LAST_TASK: Duration = Duration::from_secs(5);
 
 /// Options for tests: the defaults, whatever the environment says, with cheap passwords and a folder of their own.
 fn options(data: &TempDir) -> Options {
+    Options { data_dir: data.path().to_owned(), ..default_options() }
+}
+
+/// The same without a folder.
+pub fn default_options() -> Options {
     let command = Options::command().mut_args(|arg| arg.env(None));
     let matches = command.get_matches_from(["chat-server"]);
     let mut options = Options::from_arg_matches(&matches).expect("the defaults are good");
@@ -37,7 +43,6 @@ fn options(data: &TempDir) -> Options {
     options.bcrypt_cost = 4;
     // The death of the machine is not tested here, and this is many times faster.
     options.sqlite_synchronous = "normal".to_owned();
-    options.data_dir = data.path().to_owned();
     options
 }
 
@@ -217,7 +222,23 @@ impl MountedServer {
         Self::start_by(configure, |config| chat_server::app_over(config, chat)).await
     }
 
+    /// Starts a server that speaks these dialects too.
+    pub async fn start_with(dialects: Dialects, configure: impl FnOnce(&mut Options)) -> Self {
+        Self::start_with_by(dialects, configure, chat_server::app).await
+    }
+
     async fn start_by<F>(configure: impl FnOnce(&mut Options), open: impl FnOnce(Config) -> F) -> Self
+    where
+        F: Future<Output = Result<Mounted, ConfigError>> + Send + 'static,
+    {
+        Self::start_with_by(Dialects::built_in(), configure, open).await
+    }
+
+    async fn start_with_by<F>(
+        dialects: Dialects,
+        configure: impl FnOnce(&mut Options),
+        open: impl FnOnce(Config) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<Mounted, ConfigError>> + Send + 'static,
     {
@@ -225,7 +246,7 @@ impl MountedServer {
         let data = tempfile::tempdir().expect("a folder can be made");
         let mut options = options(&data);
         configure(&mut options);
-        let config = Config::check(&options).expect("the configuration is good");
+        let config = Config::check_with(&options, dialects).expect("the configuration is good");
         let threads = Threads::start();
         let (shutdown, shut_down) = oneshot::channel();
         let opening = open(config);

@@ -20,7 +20,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use super::claims::{self, Claims};
-use crate::dialect::{self, Dialect};
+use crate::dialect::{Dialects, Registered};
 use crate::secret::Secret;
 
 /// The most bytes of a token that is looked at. Cookies have no room for more than half of it.
@@ -37,8 +37,10 @@ pub type Fingerprint = [u8; 32];
 pub struct Identity {
     /// Who.
     pub user: UserKey,
-    /// What their frontend speaks, if the token tells.
-    pub dialect: Option<&'static Dialect>,
+    /// The name of what their frontend speaks, if the token tells.
+    pub dialect: Option<String>,
+    /// It names the person by their user name and by nothing else.
+    pub is_named_alone: bool,
     /// When it was issued, if it tells.
     pub issued_at: Option<Timestamp>,
     /// When it expires, if ever.
@@ -54,6 +56,8 @@ pub struct Tokens {
     keys: Vec<Key>,
     validation: Validation,
     life: Duration,
+    /// The names of the dialects that a token may tell.
+    dialects: Vec<String>,
 }
 
 /// A key that verifies, and its name.
@@ -98,7 +102,15 @@ impl Tokens {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         let signing = EncodingKey::from_secret(secret.expose().as_bytes());
-        Self { signing, keys: vec![Key::new(secret)], validation, life }
+        let keys = vec![Key::new(secret)];
+        Self { signing, keys, validation, life, dialects: Vec::new() }.with_dialects(&Dialects::built_in())
+    }
+
+    /// Takes tokens that tell one of these dialects. Without this it is those that this crate brings along.
+    #[must_use]
+    pub fn with_dialects(self, dialects: &Dialects) -> Self {
+        let dialects = dialects.known().iter().map(|dialect| dialect.name().to_owned()).collect();
+        Self { dialects, ..self }
     }
 
     /// Takes tokens that were signed with these secrets, too.
@@ -114,7 +126,7 @@ impl Tokens {
     }
 
     /// A new token.
-    pub fn issue(&self, user: &User, dialect: &Dialect, now: Timestamp) -> String {
+    pub fn issue(&self, user: &User, dialect: &Registered, now: Timestamp) -> String {
         let id = user.id.to_string();
         let claims = Issued {
             id: &id,
@@ -122,7 +134,7 @@ impl Tokens {
             mongo_id: &id,
             sub: &id,
             username: &user.handle(),
-            dialect: dialect.name,
+            dialect: dialect.name(),
             jti: hex::encode(rand::random::<[u8; 12]>()),
             iat: now.as_millis().div_euclid(1000),
             exp: now.after(self.life).as_millis().div_euclid(1000),
@@ -150,7 +162,7 @@ impl Tokens {
             None => self.keys.iter().find_map(|key| self.claims(token, key))?,
         };
         let is_ours = named.is_some() && header.typ.as_deref() == Some(TYPE);
-        if !is_ours && !claims::is_log_in(header.typ.as_deref(), &claims) {
+        if !is_ours && !claims::is_log_in(header.typ.as_deref(), &claims, &self.dialects) {
             return None;
         }
         let signature = token.rsplit('.').next()?;
@@ -178,12 +190,8 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
         }
     }
     let username = text(claims, "username")?;
-    let dialect = match text(claims, "dialect")? {
-        Some(name) => dialect::find(name),
-        // Of the old backends only this family names people in its tokens, and does nothing else.
-        None if id.is_none() && username.is_some() => dialect::find("camel"),
-        None => None,
-    };
+    let dialect = text(claims, "dialect")?.map(str::to_owned);
+    let is_named_alone = id.is_none() && username.is_some();
     let user = match id {
         Some(id) => UserKey::Id(id),
         // An address as the subject is the mail's.
@@ -192,7 +200,8 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
         }
     };
     let moment = |seconds: f64| Timestamp::from_millis((seconds * 1000.0) as i64);
-    Some(Identity { user, dialect, issued_at: iat.map(moment), expires_at: exp.map(moment), fingerprint })
+    let (issued_at, expires_at) = (iat.map(moment), exp.map(moment));
+    Some(Identity { user, dialect, is_named_alone, issued_at, expires_at, fingerprint })
 }
 
 /// A claim that is a text, if it is there; none at all when it is something else.
@@ -223,6 +232,10 @@ mod tests {
         Tokens::new(&Secret::new(secret.into()), Duration::from_secs(60))
     }
 
+    fn dialect(name: &str) -> Registered {
+        Dialects::built_in().find(name).unwrap().clone()
+    }
+
     fn ann() -> User {
         User {
             id: UserId::from_bytes([7; 12]),
@@ -243,13 +256,13 @@ mod tests {
     #[test]
     fn what_is_issued_is_good_until_it_expires() {
         let tokens = tokens("s");
-        let token = tokens.issue(&ann(), dialect::find("camel").unwrap(), NOW);
+        let token = tokens.issue(&ann(), &dialect("camel"), NOW);
         let identity = tokens.verify(&token, NOW).unwrap();
         assert_eq!(identity.user, UserKey::Id(ann().id));
-        assert_eq!(identity.dialect.unwrap().name, "camel");
+        assert_eq!(identity.dialect.as_deref(), Some("camel"));
         assert!(tokens.verify(&token, NOW.after(Duration::from_secs(59))).is_some());
         assert!(tokens.verify(&token, NOW.after(Duration::from_secs(60))).is_none());
-        assert_ne!(token, tokens.issue(&ann(), dialect::find("camel").unwrap(), NOW));
+        assert_ne!(token, tokens.issue(&ann(), &dialect("camel"), NOW));
     }
 
     #[test]
@@ -263,7 +276,8 @@ mod tests {
         let token = signed(&serde_json::json!({"username": "ann"}), &Header::default(), "s");
         let identity = tokens.verify(&token, NOW).unwrap();
         assert_eq!(identity.user, UserKey::Username("ann".into()));
-        assert_eq!(identity.dialect.unwrap().name, "camel");
+        assert!(identity.dialect.is_none() && identity.is_named_alone);
+        assert_eq!(Dialects::built_in().told_by(&identity).unwrap().name(), "camel");
     }
 
     fn head_of(token: &str) -> Header {
@@ -276,7 +290,7 @@ mod tests {
 
     #[test]
     fn old_keys_verify_and_the_new_one_signs() {
-        let push = dialect::find("push").unwrap();
+        let push = &dialect("push");
         let before = tokens("old").issue(&ann(), push, NOW);
         let foreign =
             signed(&serde_json::json!({"userId": ann().id.to_string()}), &Header::default(), "older");
@@ -298,7 +312,7 @@ mod tests {
     #[test]
     fn a_key_is_named_and_no_other_is_tried() {
         let rotated = tokens("new").with_old(&secrets(&["old"]));
-        let name = head_of(&rotated.issue(&ann(), dialect::find("push").unwrap(), NOW)).kid;
+        let name = head_of(&rotated.issue(&ann(), &dialect("push"), NOW)).kid;
         let claims = serde_json::json!({"userId": ann().id.to_string()});
         let token = |kid: Option<&str>, key: &str| {
             signed(&claims, &Header { kid: kid.map(str::to_owned), ..Header::default() }, key)

@@ -94,7 +94,7 @@ pub(super) async fn stay(app: Weak<App>) {
 
 fn facts(config: &Config) -> Facts {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let names: Vec<_> = config.dialects.iter().map(|dialect| dialect.name).collect();
+    let names: Vec<_> = config.dialects.served().map(|dialect| dialect.name()).collect();
     let old: Vec<_> = config.auth.old_secrets.iter().map(fingerprint).collect();
     let days = |time: Duration| (time.as_secs() / 86_400).to_string();
     let auth = &config.auth;
@@ -107,7 +107,7 @@ fn facts(config: &Config) -> Facts {
         (OLD_SECRETS, old.join(",")),
         (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
         ("CHAT_DIALECTS", names.join(",")),
-        ("CHAT_DEFAULT_DIALECT", config.default_dialect.name.to_owned()),
+        ("CHAT_DEFAULT_DIALECT", config.dialects.default().name().to_owned()),
         ("CHAT_TOKEN_DAYS", days(auth.token_life)),
         ("CHAT_LOGIN_LIMIT", auth.login_limit.to_string()),
         ("CHAT_LOGIN_ADDRESS_LIMIT", auth.login_address_limit.to_string()),

@@ -1,28 +1,38 @@
-//! The families of frontends, and what each of them says and expects.
+//! The dialects: what each family of frontends says and expects.
 //!
-//! A dialect is data: one file with one `pub static DIALECT`, named in [`ALL`]. Event and field names occur in this
-//! folder alone; the rest of the server speaks [`Command`] and [`Event`].
+//! Event names, field names and routes occur in this folder alone; the rest of the server speaks [`Command`], [`Reply`] and
+//! [`Event`]. A dialect is a value that implements [`Dialect`]; the server speaks it once it is [registered](Dialects), and
+//! everything that is kept per dialect goes by that registry, so a dialect that is not in it cannot be spoken at all.
+//!
+//! **One fallback.** What is the same for all (`sync`, `read`, `unread`, `search`) is [`native`]: an event that a dialect does
+//! not know is `native`'s, and so is its answer; a route that no dialect has is `native`'s. A name that a family uses is the
+//! family's.
 //!
 //! # Adding a dialect
-//! 1. `dialect/NAME.rs` with `pub static DIALECT: Dialect`; the compiler asks for every part of it, and `match event`
-//!    without a catch-all arm asks for every event.
-//! 2. One line in [`ALL`].
+//! 1. A folder `dialect/NAME/` laid out as the others are: `mod.rs` (the dialect and its documentation), `events.rs` (what
+//!    comes in and goes out), `routes.rs`, `shapes.rs` (the objects of its wire). `match` on events and replies has no
+//!    catch-all arm, so the compiler asks for every one of them.
+//! 2. One line in [`Dialects::built_in`].
 //! 3. A folder of transcripts, `tests/transcripts/NAME/`.
+//!
+//! From outside this crate it is a value given to [`Dialects::with`]: see `examples/seventh_dialect.rs`.
 
+pub mod answer;
+pub mod args;
+pub mod auth;
 pub mod camel;
 mod frame;
-mod parameters;
+pub mod native;
+pub mod payload;
 pub mod push;
-pub mod read;
-pub mod search;
-pub mod sync;
+pub mod registry;
+pub mod route;
+pub mod shapes;
 #[cfg(test)]
 mod tests;
-pub mod wire;
 
-use std::sync::Arc;
-
-use axum::Router;
+use axum::http::StatusCode;
+use chat_core::clock::Timestamp;
 use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
@@ -30,85 +40,217 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+pub use self::answer::{Answer, Failure};
+pub use self::args::Call;
+pub use self::auth::{Auth, Limits, NamedBy, Refusals};
 pub use self::frame::{Frame, Mark, POSITION_EVENT, PositionStyle};
 pub(crate) use self::frame::{position_array, position_frame};
-use self::wire::{Call, DecodeError, Failure};
-use crate::app::App;
+pub use self::payload::DecodeError;
+pub use self::registry::{Dialects, Registered};
+pub use self::route::Route;
+use crate::auth::AuthError;
 
-/// Every dialect there is.
-pub static ALL: &[&Dialect] = &[&camel::DIALECT, &push::DIALECT];
-
-/// The dialect of this name.
-pub fn find(name: &str) -> Option<&'static Dialect> {
-    ALL.iter().copied().find(|dialect| dialect.name == name)
-}
-
-/// What an event asks for: one of the family's, or one of ours, which are the same in every family.
-pub(crate) fn decode(dialect: &Dialect, call: &Call<'_>) -> Result<Command, DecodeError> {
-    let mut decoded = (dialect.decode)(call);
-    for ours in [sync::decode, read::decode, search::decode] {
-        if matches!(decoded, Err(DecodeError::UnknownEvent)) {
-            decoded = ours(call);
-        }
-    }
-    decoded
-}
-
-/// A family of frontends.
+/// A family of frontends: its events, routes and words.
+///
+/// What has no default is what every dialect must decide.
 ///
 /// # Example
 /// ```
 /// use chat_core::command::Command;
-/// use chat_server::dialect;
-/// use chat_server::dialect::wire::Call;
+/// use chat_server::dialect::camel::Camel;
+/// use chat_server::dialect::{Call, Dialect, Inbound};
 ///
-/// let camel = dialect::find("camel").unwrap();
 /// // What a page says, as it is in the packet; from here on nobody knows what a `privateMessage` is.
 /// let call = Call::parse(r#"["privateMessage",{"text":"hello","receiver":"bob"}]"#).unwrap();
-/// let Ok(Command::SendMessage(message)) = (camel.decode)(&call) else { panic!("it is a message") };
+/// let Ok(Inbound::Command(Command::SendMessage(message), _)) = Camel.decode(&call) else {
+///     panic!("it is a message")
+/// };
 /// assert_eq!(&*message.content.text, "hello");
 /// ```
-pub struct Dialect {
-    /// Its name, in configuration and tokens.
-    pub name: &'static str,
-    /// Fewest characters of a new password, as its pages have it.
-    pub password_min: usize,
-    /// Its HTTP routes.
-    pub routes: fn() -> Router<Arc<App>>,
-    /// The same as a list, method and path, with `:id` for what differs: what is nearest to a route that is not served.
-    pub paths: &'static [&'static str],
-    /// The names of the events that its clients may send.
-    pub events: &'static [&'static str],
-    /// What an event of a client asks for.
-    pub decode: fn(&Call<'_>) -> Result<Command, DecodeError>,
-    /// What clients are told of an event. Every frame of it is made with the mark.
-    pub outbound: fn(&Event, Mark) -> Frames,
-    /// The event that answers a command, for clients that pass no acknowledgement callback.
-    pub reply: fn(&Reply) -> Option<Frame>,
-    /// What an acknowledgement holds beyond `ok` and `success`.
-    pub ack: fn(&Reply) -> Ack,
-    /// The event that tells a client that a command was refused.
-    pub failure: fn(&Failure) -> Frame,
-    /// The event that says who is online, if the family has one.
-    pub roster: Option<fn(&[UserId]) -> Frame>,
-}
+pub trait Dialect: Send + Sync + 'static {
+    /// Its name in configuration and tokens: lower-case letters, digits and `-`.
+    fn name(&self) -> &str;
 
-impl Dialect {
-    /// Its place in [`ALL`].
-    pub(crate) fn index(&self) -> usize {
-        // A dialect that is not in the list is nobody's.
-        ALL.iter().position(|dialect| std::ptr::eq(*dialect, self)).unwrap_or(usize::MAX)
+    /// Where its log-in is, and how one without it is refused.
+    fn auth(&self) -> Auth {
+        Auth::default()
+    }
+
+    /// What its pages allow.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    /// Its HTTP routes, as data.
+    fn routes(&self) -> Vec<Route> {
+        Vec::new()
+    }
+
+    /// The names of the events that its clients may send, for hints to who writes a page. Other spellings may be
+    /// understood too.
+    fn events(&self) -> &[&str];
+
+    /// What an event of a client asks for. [`DecodeError::UnknownEvent`] leaves it to [`native`].
+    ///
+    /// # Errors
+    /// When the event is unknown, or what it carries cannot be meant.
+    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError>;
+
+    /// What clients receive of an event. Every frame of it is made with the mark, the last one of each person at least:
+    /// then all of it has been told.
+    fn outbound(&self, event: &Event, mark: Mark) -> Frames;
+
+    /// The answer to a command that [`Self::decode`] has made.
+    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer;
+
+    /// Whether the answer is queued before the asker receives the event of what the command has done.
+    fn answers_first(&self) -> bool {
+        false
+    }
+
+    /// The event that tells a client without an acknowledgement callback that something was refused; none where the family
+    /// has none.
+    fn failure(&self, request: &Request, failure: &Failure) -> Option<Frame> {
+        let _ = request;
+        Some(Frame::new("error", failure))
+    }
+
+    /// The answer to an HTTP request that was refused, unless the route has an answer of its own. Its body must be an object
+    /// with a `message`.
+    fn error(&self, error: &HttpFailure<'_>) -> (StatusCode, Box<RawValue>) {
+        error.as_message()
+    }
+
+    /// How its pages learn who is online.
+    fn roster(&self) -> Roster {
+        Roster::Untold
+    }
+
+    /// The event with everybody who is online; asked for where [`Self::roster`] is [`Roster::Whole`].
+    fn online(&self, online: &[UserId]) -> Option<Frame> {
+        let _ = online;
+        None
+    }
+
+    /// The event of one person who came or went; asked for where [`Self::roster`] is [`Roster::Changes`].
+    fn presence(&self, change: &PresenceChange) -> Option<Frame> {
+        let _ = change;
+        None
     }
 }
 
-impl std::fmt::Debug for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Dialect({})", self.name)
+/// What an event of a client asks for.
+#[derive(Debug, Clone)]
+pub enum Inbound {
+    /// A command, to be carried out and answered.
+    Command(Command, Request),
+    /// Who a guest is: the token of their log-in. From others, who have said it already, it is answered only.
+    Hello(Hello),
+    /// Pages send it, and there is nothing to do about it.
+    Ignored,
+}
+
+impl From<Command> for Inbound {
+    fn from(command: Command) -> Self {
+        Self::Command(command, Request::default())
     }
 }
 
-/// The JSON fields of an acknowledgement beyond `ok` and `success`: names and values.
-pub type Ack = Vec<(&'static str, Box<RawValue>)>;
+/// A greeting that says who somebody is.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// The token, if one is in it.
+    pub token: Option<String>,
+    /// The event that answers it once its sender is let in.
+    pub welcome: Frame,
+}
+
+/// What of an event its answer needs. It is kept until the command is carried out, so it must be short.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Which of the dialect's events it was, where the answer depends on that.
+    pub event: &'static str,
+    /// What the client wants back in its answer, such as a `tempId`.
+    pub echo: Option<Box<RawValue>>,
+}
+
+/// What is answered, and whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who asked.
+    pub user: UserId,
+    /// What of the event was kept.
+    pub request: &'a Request,
+    /// The client has passed an acknowledgement callback.
+    pub has_ack: bool,
+}
+
+/// How pages learn who is online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roster {
+    /// Not by events.
+    Untold,
+    /// By the whole list, of which only the latest counts.
+    Whole,
+    /// By one event for each who comes or goes.
+    Changes,
+}
+
+/// Somebody came online or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PresenceChange {
+    /// Who.
+    pub user: UserId,
+    /// Whether they are online now.
+    pub online: bool,
+    /// When that was noticed.
+    pub at: Timestamp,
+}
+
+/// An HTTP request that was refused, before it is written in a dialect's own form.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpFailure<'a> {
+    /// The status it has by default.
+    pub status: StatusCode,
+    /// The words for people.
+    pub message: &'a str,
+    /// Set where nobody is known to ask.
+    pub unauthenticated: Option<Unauthenticated>,
+}
+
+/// Why nobody is known to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// There is no token.
+    Missing,
+    /// The token is not ours, expired or revoked.
+    Invalid,
+    /// The account of the token is gone.
+    UserNotFound,
+}
+
+impl Unauthenticated {
+    /// What of an error it is; none when the server is at fault.
+    pub fn of(error: &AuthError) -> Option<Self> {
+        match error {
+            AuthError::Missing => Some(Self::Missing),
+            AuthError::Invalid => Some(Self::Invalid),
+            AuthError::UserNotFound => Some(Self::UserNotFound),
+            AuthError::Internal(_) => None,
+        }
+    }
+}
+
+impl HttpFailure<'_> {
+    /// `{message}`, with the status it has by default.
+    pub fn as_message(&self) -> (StatusCode, Box<RawValue>) {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            message: &'a str,
+        }
+        (self.status, raw(&Message { message: self.message }))
+    }
+}
 
 /// Encodes a value of the wire.
 pub fn raw(data: &impl Serialize) -> Box<RawValue> {

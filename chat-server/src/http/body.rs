@@ -3,6 +3,7 @@
 //! A body must say that it is JSON. A form, or a text that only looks like JSON, can be sent from any page of the world
 //! without asking first; a JSON content type cannot, so this is one more wall against forged requests (CSRF).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::Body as Incoming;
@@ -10,12 +11,14 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{HttpError, edge};
-use crate::dialect::wire;
+use crate::dialect::payload;
 use crate::surrogates;
 
 /// Most bytes of a JSON body: 10 MB as the original backends count them.
@@ -46,7 +49,7 @@ impl Body {
     pub fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, HttpError> {
         let text = std::str::from_utf8(&self.0);
         let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
-        Ok(wire::from_object(text)?)
+        Ok(payload::from_object(text)?)
     }
 
     /// Reads a body of up to 10 MB, of somebody who is known.
@@ -103,6 +106,31 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
     }
     surrogates::mend(&mut bytes);
     Ok(Body(bytes.freeze()))
+}
+
+/// The names of the fields of a JSON body that are not null, and the body as it was. Of one that is no small object there are
+/// none.
+pub(super) async fn peek(
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Result<(Vec<String>, Incoming), HttpError> {
+    if !is_json(headers) {
+        return Ok((Vec::new(), body));
+    }
+    let mut bytes = BytesMut::new();
+    let started = Instant::now();
+    while let Some(data) = next(&mut body, started, bytes.len()).await? {
+        bytes.extend_from_slice(&data);
+        if bytes.len() > MAX_SMALL_BODY_BYTES {
+            let begin = stream::iter([Ok::<_, axum::Error>(bytes.freeze())]);
+            return Ok((Vec::new(), Incoming::from_stream(begin.chain(body.into_data_stream()))));
+        }
+    }
+    let mut mended = bytes.clone();
+    surrogates::mend(&mut mended);
+    let fields: HashMap<String, &RawValue> = serde_json::from_slice(&mended).unwrap_or_default();
+    let given = fields.into_iter().filter(|(_, value)| value.get() != "null").map(|(name, _)| name);
+    Ok((given.collect(), bytes.freeze().into()))
 }
 
 /// The next part of a body of which `received` bytes have come.

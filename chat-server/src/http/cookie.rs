@@ -6,27 +6,32 @@ use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use chat_core::clock::Timestamp;
 
-/// The cookie's name.
-const NAME: &str = "jwt";
-
 /// The most log-in cookies of a request that are looked at. A browser has one for each path and parent domain.
 const MAX_COOKIES: usize = 16;
 
-/// The values of the log-in cookies of a request, in the order of sending, at most 16.
-pub fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The log-in cookies of a request, at most 16: name and value of those with one of these names, in the order of sending.
+pub fn tokens<'a>(
+    headers: &'a HeaderMap,
+    names: &'a [&'static str],
+) -> impl Iterator<Item = (&'static str, &'a str)> {
     let cookies = headers.get_all(COOKIE).into_iter().map(|value| value.as_bytes());
-    cookies.flat_map(in_header).take(MAX_COOKIES)
+    cookies.flat_map(|header| in_header(header, names)).take(MAX_COOKIES)
 }
 
-/// The values of all log-in cookies in one `Cookie` header. Other cookies may hold any bytes: browsers send them as they
-/// were set, and RFC 6265 has servers take them so.
-pub fn in_header(header: &[u8]) -> impl Iterator<Item = &str> {
+/// The same of all log-in cookies in one `Cookie` header. Other cookies may hold any bytes: browsers send them as they were
+/// set, and RFC 6265 has servers take them so.
+pub fn in_header<'a>(
+    header: &'a [u8],
+    names: &'a [&'static str],
+) -> impl Iterator<Item = (&'static str, &'a str)> {
     let pairs = header.split(|byte| *byte == b';').filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
-        Some((&pair[..at], &pair[at + 1..]))
+        Some((pair[..at].trim_ascii(), &pair[at + 1..]))
     });
-    let values = pairs.filter(|(name, _)| name.trim_ascii() == NAME.as_bytes()).map(|(_, value)| value);
-    values.filter_map(|value| Some(std::str::from_utf8(value).ok()?.trim().trim_matches('"')))
+    pairs.filter_map(|(given, value)| {
+        let name = names.iter().find(|name| name.as_bytes() == given)?;
+        Some((*name, std::str::from_utf8(value).ok()?.trim().trim_matches('"')))
+    })
 }
 
 /// To which pages' requests browsers add the cookie (draft-ietf-httpbis-rfc6265bis, section 5.6.7).
@@ -72,15 +77,15 @@ pub struct Cookie(String);
 
 impl Cookie {
     /// The cookie of a log-in.
-    pub fn log_in(token: &str, life: Duration, now: Timestamp, attributes: Attributes) -> Self {
+    pub fn log_in(name: &str, token: &str, life: Duration, now: Timestamp, attributes: Attributes) -> Self {
         let expires = http_date(now.after(life));
         let life = life.as_secs();
-        Self(format!("{NAME}={token}; Max-Age={life}; Path=/; Expires={expires}{attributes}"))
+        Self(format!("{name}={token}; Max-Age={life}; Path=/; Expires={expires}{attributes}"))
     }
 
     /// The cookie that ends a log-in.
-    pub fn log_out(now: Timestamp, attributes: Attributes) -> Self {
-        Self(format!("{NAME}=; Max-Age=0; Path=/; Expires={}{attributes}", http_date(now)))
+    pub fn log_out(name: &str, now: Timestamp, attributes: Attributes) -> Self {
+        Self(format!("{name}=; Max-Age=0; Path=/; Expires={}{attributes}", http_date(now)))
     }
 
     /// The value.
@@ -113,19 +118,20 @@ mod tests {
         let week = Duration::from_secs(604_800);
         let attributes = |same_site, secure| Attributes { same_site, secure };
         assert_eq!(
-            Cookie::log_in("a.b.c", week, now, attributes(SameSite::Strict, false)).as_str(),
+            Cookie::log_in("jwt", "a.b.c", week, now, attributes(SameSite::Strict, false)).as_str(),
             "jwt=a.b.c; Max-Age=604800; Path=/; Expires=Tue, 21 Nov 2023 22:13:20 GMT; HttpOnly; SameSite=Strict"
         );
         assert_eq!(
-            Cookie::log_out(now, attributes(SameSite::None, true)).as_str(),
+            Cookie::log_out("jwt", now, attributes(SameSite::None, true)).as_str(),
             "jwt=; Max-Age=0; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; Secure; SameSite=None"
         );
     }
 
     #[test]
     fn several_cookies_are_all_found() {
-        let found: Vec<_> = in_header(b"a=b;jwt=one; jwt=two;xjwt=no; jwt=\"three\"; jwt").collect();
-        assert_eq!(found, ["one", "two", "three"]);
+        let found: Vec<_> =
+            in_header(b"a=b;jwt=one; sid=two;xjwt=no; jwt=\"three\"; jwt", &["jwt", "sid"]).collect();
+        assert_eq!(found, [("jwt", "one"), ("sid", "two"), ("jwt", "three")]);
     }
 
     #[test]
@@ -134,13 +140,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, value(b"name=J\xf6rg; jwt=one; \xff=\xfe; jwt=\xff"));
         headers.append(COOKIE, value("city=Łódź; jwt=two".as_bytes()));
-        assert_eq!(tokens(&headers).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(tokens(&headers, &["jwt"]).collect::<Vec<_>>(), [("jwt", "one"), ("jwt", "two")]);
     }
 
     #[test]
     fn not_every_cookie_of_thousands_is_looked_at() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_str(&"jwt=a.b.c;".repeat(5_000)).unwrap());
-        assert_eq!(tokens(&headers).count(), MAX_COOKIES);
+        assert_eq!(tokens(&headers, &["jwt"]).count(), MAX_COOKIES);
     }
 }

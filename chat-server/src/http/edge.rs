@@ -73,7 +73,9 @@ pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next
         None => response,
     };
     drop(received);
-    let mut response = json_error(accounted::response(&app.memory, caller.owner(owner), response));
+    let response = json_error(accounted::response(&app.memory, caller.owner(owner), response));
+    // What no dialect's route has answered.
+    let mut response = HttpError::write_in(response, app.config.dialects.default());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         response = rate::complete(response);
     }

@@ -7,18 +7,17 @@ mod caller;
 mod client_files;
 pub mod cookie;
 mod edge;
+mod error;
 pub(crate) mod headers;
 mod own_page;
 mod page;
 mod proxies;
 mod rate;
-mod read;
 pub(crate) mod readiness;
+pub(crate) mod route_table;
 mod router;
-mod search;
 pub(crate) mod served;
 mod site;
-mod sync;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,25 +25,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chat_core::error::{Error, ErrorKind};
 use serde::Serialize;
 
 pub(crate) use self::accounted::Caller;
 pub use self::body::Body;
-pub use self::caller::caller;
+pub use self::caller::{caller, caller_by_bearer};
+pub use self::error::HttpError;
 pub(crate) use self::proxies::ProxyWarnings;
 pub use self::rate::{RateLimit, with_rate};
 pub(crate) use self::readiness::Readiness;
 pub use self::router::router;
 use crate::app::App;
-use crate::auth::AuthError;
-use crate::auth::password::{Busy, NotHashed};
 use crate::config::Origins;
-use crate::dialect::wire::{DecodeError, Failure};
 use crate::links::{self, Base};
 
 /// When it is worth trying again after the server was too busy.
@@ -65,7 +61,7 @@ pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a st
 }
 
 /// How much is asked for at most.
-fn limit(query: Option<&str>) -> Result<Option<u64>, HttpError> {
+pub(crate) fn limit(query: Option<&str>) -> Result<Option<u64>, HttpError> {
     let wrong = |_| HttpError::bad_request("limit must be a whole number from 1");
     parameter(query, "limit").map(|limit| limit.parse().map_err(wrong)).transpose()
 }
@@ -75,164 +71,6 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-/// A request that was not carried out, as it is answered.
-#[derive(Debug)]
-pub struct HttpError {
-    status: StatusCode,
-    body: Vec<u8>,
-    retry_after: Option<Duration>,
-    /// In a box, because nearly no error has one.
-    rate: Option<Box<RateLimit>>,
-    core: Option<Error>,
-}
-
-impl HttpError {
-    /// An error with a message for people.
-    pub fn new(status: StatusCode, message: &str) -> Self {
-        #[derive(Serialize)]
-        struct Message<'a> {
-            message: &'a str,
-        }
-        Self::with_body(status, &Message { message })
-    }
-
-    /// An error with a body of its own, which has a `message` too.
-    pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
-        Self {
-            status,
-            body: serde_json::to_vec(body).unwrap_or_default(),
-            retry_after: None,
-            rate: None,
-            core: None,
-        }
-    }
-
-    /// 400.
-    pub fn bad_request(message: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    /// 404 for a route that does not exist.
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not found")
-    }
-
-    /// 429.
-    pub fn too_many(retry_after: Duration) -> Self {
-        let message = "Rate limit exceeded. Please try again later.";
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
-    }
-
-    /// 429 by this limit.
-    pub fn limited(rate: RateLimit) -> Self {
-        Self { rate: Some(rate.into()), ..Self::too_many(rate.reset) }
-    }
-
-    /// Says how a limit stands, unless it is said already. Of a refusal, how long to wait stays what it was.
-    #[must_use]
-    pub fn with_rate(self, rate: RateLimit) -> Self {
-        let rate = match self.retry_after {
-            // It was refused, so nothing is left, whatever was given back since.
-            Some(reset) if self.status == StatusCode::TOO_MANY_REQUESTS => {
-                RateLimit { remaining: 0, reset, ..rate }
-            }
-            _ => rate,
-        };
-        Self { rate: self.rate.or_else(|| Some(rate.into())), ..self }
-    }
-
-    /// 500. What went wrong was logged where it did.
-    pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
-    }
-
-    /// 503: not now, but perhaps so much later.
-    pub fn unavailable(message: &str, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
-    }
-
-    /// Whether it is for us to mend: what failed so was no attempt of the caller's.
-    pub(crate) fn is_our_fault(&self) -> bool {
-        self.status.is_server_error()
-    }
-
-    /// The domain's error behind it, for routes that have words of their own for it.
-    pub fn core(&self) -> Option<&Error> {
-        self.core.as_ref()
-    }
-}
-
-impl From<Error> for HttpError {
-    fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            // 413 is for bodies; a field that is too long is the client's mistake like any other.
-            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::TooLarge => StatusCode::BAD_REQUEST,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
-            ErrorKind::RateLimited => {
-                let wait = error.retry_after().unwrap_or(Duration::from_secs(60));
-                return Self { core: Some(error), ..Self::too_many(wait) };
-            }
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
-        };
-        Self { core: None, ..Self::new(status, &Failure::from(&error).message) }.because(error)
-    }
-}
-
-impl HttpError {
-    fn because(self, error: Error) -> Self {
-        Self { core: Some(error), ..self }
-    }
-}
-
-impl From<DecodeError> for HttpError {
-    fn from(error: DecodeError) -> Self {
-        Self::bad_request(&error.to_string())
-    }
-}
-
-impl From<AuthError> for HttpError {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Internal(error) => error.into(),
-            error => Self::new(StatusCode::UNAUTHORIZED, &error.to_string()),
-        }
-    }
-}
-
-impl From<Busy> for HttpError {
-    fn from(busy: Busy) -> Self {
-        let message = "Too many log-ins at once. Please try again later.";
-        let status = match busy {
-            Busy::TooManyOfOne => StatusCode::TOO_MANY_REQUESTS,
-            Busy::TooMany => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(status, message) }
-    }
-}
-
-impl From<NotHashed> for HttpError {
-    fn from(_: NotHashed) -> Self {
-        chat_core::log_throttled!(error, "a password could not be hashed");
-        Self::internal()
-    }
-}
-
-impl IntoResponse for HttpError {
-    fn into_response(self) -> Response {
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        let mut response = (self.status, [(CONTENT_TYPE, json)], self.body).into_response();
-        if let Some(wait) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, RateLimit::seconds(wait).into());
-        }
-        if let Some(rate) = self.rate {
-            rate.write_to(response.headers_mut());
-        }
-        response
-    }
 }
 
 /// Whether a request comes from a page of another origin that is not allowed to use this server. An origin that is no

@@ -22,7 +22,6 @@ use super::headers::Kind;
 use super::router::nothing_here;
 use crate::app::App;
 use crate::config::Config;
-use crate::dialect::push;
 
 /// What our own page may load: itself, its server, and images.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -79,8 +78,8 @@ pub(super) fn routes(config: &Config) -> Router<Arc<App>> {
         routes =
             routes.route(path, get(move |headers: HeaderMap| std::future::ready(asset.answer(&headers))));
     }
-    let index =
-        Arc::new(Index::new(config.auth.passwords.min(push::DIALECT.password_min), &config.socket_path));
+    let password_min = config.dialects.find("push").map_or(0, |dialect| dialect.limits().password_min);
+    let index = Arc::new(Index::new(config.auth.passwords.min(password_min), &config.socket_path));
     let index = get(move |State(app): State<Arc<App>>, headers: HeaderMap| async move {
         let nobody = index.first_account.is_to_come(&app.chat).await;
         if nobody { index.first.answer(&headers) } else { index.usual.answer(&headers) }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use axum::{Router, middleware};
 use chat_core::store::StoreError;
 use serde_json::json as object;
 
 use super::served::Served;
-use super::{HttpError, client_files, edge, json, own_page, page, read, readiness, search, sync};
+use super::{HttpError, client_files, edge, json, own_page, page, readiness, route_table};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -28,13 +28,7 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route(&format!("{path}/{{file}}"), get(client_file))
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
-        .route("/api/sync", get(sync::sync))
-        .route("/api/read", post(read::read))
-        .route("/api/unread", get(read::unread))
-        .route("/api/search", get(search::search));
-    for dialect in &app.config.dialects {
-        routes = routes.merge((dialect.routes)());
-    }
+        .merge(route_table::router(app));
     routes = match &app.config.static_dir {
         Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths), path.clone())),
         None => routes.merge(own_page::routes(&app.config)),
@@ -54,7 +48,7 @@ async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Ht
     }
     // A browser asks by itself before it sends something to another origin.
     if *method != Method::OPTIONS {
-        app.unknown.route(&app.config, method, path, MESSAGE);
+        app.unknown.route(method, path, MESSAGE);
     }
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, MESSAGE)
 }
@@ -64,7 +58,7 @@ pub(super) fn nothing_here(app: &App, method: &Method, path: &str) -> HttpError 
     if !edge::is_below(path, "/api") {
         return HttpError::not_found();
     }
-    HttpError::with_body(StatusCode::NOT_FOUND, &app.unknown.route(&app.config, method, path, "Not found"))
+    HttpError::with_body(StatusCode::NOT_FOUND, &app.unknown.route(method, path, "Not found"))
 }
 
 async fn client_file(Path(name): Path<String>, headers: HeaderMap) -> Response {

@@ -65,7 +65,7 @@ pub(crate) use self::replay_cache::ReplayCache;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::Dialect;
+use crate::dialect::Registered;
 use crate::limits::MAX_DELAY;
 use crate::session::Session;
 use crate::transport::{ConnectPayload, Field};
@@ -110,7 +110,7 @@ pub(crate) async fn start(
     app: &App,
     payload: &ConnectPayload,
     caller: &Authenticated,
-    dialect: &'static Dialect,
+    dialect: &Registered,
 ) -> Result<Start, StoreError> {
     let now = app.chat.now();
     let person = app.budgets.of(caller.user.id, now);
@@ -123,7 +123,7 @@ pub(crate) async fn start(
     let log_number = app.announcer.log_number();
     let announced = app.announcer.position();
     let pid = payload.pid.text();
-    let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, dialect, now)?)));
+    let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, &**dialect, now)?)));
     // Whoever has chosen to leave has no session to go on with.
     let known = known.filter(|(pid, _)| !app.auth.is_revoked(&pid::key(pid)));
     let offset = match &payload.offset {
@@ -167,7 +167,7 @@ pub(crate) async fn start(
     }
     // A position that is not there yet is of a future that was lost. The client keeps it until it is told another one.
     let stale = offset.filter(|at| *at > announced).unwrap_or_default();
-    let pid = app.pids.issue(caller.user.id, dialect, Began { position: announced, stale }, now);
+    let pid = app.pids.issue(caller.user.id, &**dialect, Began { position: announced, stale }, now);
     Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default(), log_number })
 }
 
@@ -320,7 +320,7 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
 /// Tells a session what was read. Answers with how many bytes that was, and whether there was room for all of it.
 fn tell(session: &Session, read: &Read) -> (u64, bool) {
     let mut bytes = 0;
-    for (position, frames) in read.of_user(session.user, session.dialect, session.base().clone()) {
+    for (position, frames) in read.of_user(session.user, &session.dialect, session.base().clone()) {
         if !session.replay(position, &frames) {
             return (bytes, false);
         }

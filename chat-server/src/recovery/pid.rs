@@ -81,7 +81,7 @@ impl Pids {
     }
 
     /// A pid for a session that begins now: everything up to its position is not its business.
-    pub(crate) fn issue(&self, user: UserId, dialect: &Dialect, began: Began, now: Timestamp) -> String {
+    pub(crate) fn issue(&self, user: UserId, dialect: &dyn Dialect, began: Began, now: Timestamp) -> String {
         let mut pid = Vec::with_capacity(CONTENT + SIGNATURE);
         pid.push(FORM);
         pid.extend_from_slice(user.as_bytes());
@@ -96,7 +96,13 @@ impl Pids {
     }
 
     /// Where the session began, if the pid is one of ours, for this person and dialect, of this epoch, and not too old.
-    pub(crate) fn read(&self, pid: &str, user: UserId, dialect: &Dialect, now: Timestamp) -> Option<Began> {
+    pub(crate) fn read(
+        &self,
+        pid: &str,
+        user: UserId,
+        dialect: &dyn Dialect,
+        now: Timestamp,
+    ) -> Option<Began> {
         let pid = BASE64_URL_SAFE_NO_PAD.decode(pid).ok()?;
         let (form, length) = match *pid.first()? {
             FORM => (FORM, CONTENT),
@@ -141,10 +147,10 @@ fn signing_key(secret: &Secret) -> Hmac<Sha256> {
     mac(&derive.finalize().into_bytes())
 }
 
-fn sign(key: &Hmac<Sha256>, content: &[u8], dialect: &Dialect) -> Hmac<Sha256> {
+fn sign(key: &Hmac<Sha256>, content: &[u8], dialect: &dyn Dialect) -> Hmac<Sha256> {
     let mut mac = key.clone();
     mac.update(content);
-    mac.update(dialect.name.as_bytes());
+    mac.update(dialect.name().as_bytes());
     mac
 }
 
@@ -155,7 +161,7 @@ fn mac(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect;
+    use crate::dialect::Dialects;
 
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
     const ANN: UserId = UserId::from_bytes([7; 12]);
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_pid_is_of_one_epoch() {
-        let camel = dialect::ALL[0];
+        let camel = &*Dialects::built_in().known()[0].clone();
         let secret = Secret::new("s".into());
         let pid = pids("s").issue(ANN, camel, BEGAN, NOW);
         for epoch in [Epoch { id: 78, renewals: 0 }, Epoch { id: 78, renewals: 1 }] {
@@ -184,7 +190,7 @@ mod tests {
     /// One that an older version has issued.
     #[test]
     fn a_pid_without_an_epoch_is_of_the_first() {
-        let camel = dialect::ALL[0];
+        let camel = &*Dialects::built_in().known()[0].clone();
         let ours = pids("s");
         let mut pid = vec![FIRST_FORM];
         pid.extend_from_slice(ANN.as_bytes());
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_pid_outlives_the_secret_it_was_made_with() {
-        let camel = dialect::ALL[0];
+        let camel = &*Dialects::built_in().known()[0].clone();
         let pid = pids("old").issue(ANN, camel, BEGAN, NOW);
         let rotated = Pids::new(&Secret::new("new".into()), &[Secret::new("old".into())], EPOCH);
         assert_eq!(rotated.read(&pid, ANN, camel, NOW), Some(BEGAN));
@@ -213,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_pid_tells_where_its_session_began() {
-        let (camel, push) = (dialect::ALL[0], dialect::ALL[1]);
+        let dialects = Dialects::built_in();
+        let (camel, push) = (&*dialects.known()[0], &*dialects.known()[1]);
         let pids = pids("s");
         let pid = pids.issue(ANN, camel, BEGAN, NOW);
         assert_eq!(pids.read(&pid, ANN, camel, NOW), Some(BEGAN));
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_forged_pid_is_none() {
-        let camel = dialect::ALL[0];
+        let camel = &*Dialects::built_in().known()[0].clone();
         let pids = pids("s");
         let pid = pids.issue(ANN, camel, BEGAN, NOW);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&pid).unwrap();

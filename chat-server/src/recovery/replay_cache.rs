@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use super::Missing;
 use crate::announce;
-use crate::dialect::{self, Dialect, Frames, PositionStyle};
+use crate::dialect::{Dialects, Frames, PositionStyle, Registered};
 use crate::links::{self, Base};
 
 /// So many changes make a part; part n holds the positions after n × `LENGTH`.
@@ -59,6 +59,8 @@ pub(crate) struct ReplayCache {
     long_turns: Semaphore,
     memory: Mutex<Memory>,
     style: PositionStyle,
+    /// How many dialects there are.
+    dialects: usize,
 }
 
 /// Changes in the order of their positions.
@@ -89,7 +91,7 @@ enum Now {
 struct Change {
     position: Position,
     delivery: Delivery,
-    /// By the dialect's place in [`dialect::ALL`], for the base of the first who wanted them. Where links make them differ,
+    /// By the dialect's place in the registry, for the base of the first who wanted them. Where links make them differ,
     /// nearly everybody has the same one.
     frames: Box<[OnceLock<(Base, Frames)>]>,
     style: PositionStyle,
@@ -114,9 +116,10 @@ struct Part {
 }
 
 impl ReplayCache {
-    pub(crate) fn new(chat: Arc<Chat>) -> Self {
+    pub(crate) fn new(chat: Arc<Chat>, dialects: &Dialects) -> Self {
         Self {
             chat,
+            dialects: dialects.count(),
             turns: Semaphore::new(READERS),
             long_turns: Semaphore::new(READERS / 2),
             memory: Mutex::default(),
@@ -132,6 +135,11 @@ impl ReplayCache {
     /// How positions are told.
     pub(crate) fn style(&self) -> PositionStyle {
         self.style
+    }
+
+    /// How many dialects there are.
+    pub(crate) fn dialects(&self) -> usize {
+        self.dialects
     }
 
     /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
@@ -173,7 +181,7 @@ impl ReplayCache {
             if let Some(changed) = self.changed_since(epoch) {
                 let changes: Arc<[_]> = deliveries
                     .into_iter()
-                    .filter_map(|delivery| Change::new(delivery, self.style))
+                    .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
                     .map(Arc::new)
                     .collect();
                 let end = changes.partition_point(|change| change.position <= missing.up_to);
@@ -251,8 +259,10 @@ impl ReplayCache {
             let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
             // The begin of the part may be forgotten already, though not what was asked for.
             let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
-            let new =
-                deliveries.into_iter().filter_map(|delivery| Change::new(delivery, self.style)).map(Arc::new);
+            let new = deliveries
+                .into_iter()
+                .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
+                .map(Arc::new);
             let changes: Arc<[_]> = known.iter().cloned().chain(new).collect();
             let bytes = changes.iter().map(|change| change.weight()).sum();
             let mut memory = self.memory.lock();
@@ -277,7 +287,7 @@ impl ReplayCache {
             };
             let changes = deliveries
                 .into_iter()
-                .filter_map(|delivery| Change::new(delivery, self.style))
+                .filter_map(|delivery| Change::new(delivery, self.style, self.dialects))
                 .map(Arc::new)
                 .collect();
             let Some(changed) = self.changed_since(epoch) else { continue };
@@ -311,19 +321,19 @@ impl Read {
     }
 
     /// What this person's connections of this dialect are told, with links that begin with this base.
-    pub(crate) fn of_user(
-        &self,
+    pub(crate) fn of_user<'a>(
+        &'a self,
         user: UserId,
-        dialect: &'static Dialect,
+        dialect: &'a Registered,
         base: Base,
-    ) -> impl Iterator<Item = (Position, Cow<'_, Frames>)> {
+    ) -> impl Iterator<Item = (Position, Cow<'a, Frames>)> {
         let indexed = self.range.clone().zip(&self.changes[self.range.clone()]);
         let theirs = indexed.filter(move |(index, change)| {
             change.delivery.audience.includes(user) && !self.repeated.contains(index)
         });
         theirs.filter_map(move |(_, change)| {
             let frames = match self.changed.of(&change.delivery.event) {
-                None => change.frames(dialect, &base)?,
+                None => change.frames(dialect, &base),
                 Some(Now::Deleted) => return None,
                 Some(Now::Shown(view)) => Cow::Owned(change.frames_showing(view, dialect, &base)),
             };
@@ -344,28 +354,29 @@ fn repeated(changes: &[Arc<Change>], range: Range<usize>) -> HashSet<usize> {
 }
 
 impl Change {
-    fn new(delivery: Delivery, style: PositionStyle) -> Option<Self> {
+    fn new(delivery: Delivery, style: PositionStyle, dialects: usize) -> Option<Self> {
         let position = delivery.position?;
-        let frames = dialect::ALL.iter().map(|_| OnceLock::new()).collect();
+        let frames = (0..dialects).map(|_| OnceLock::new()).collect();
         Some(Self { position, delivery, frames, style })
     }
 
-    fn frames(&self, dialect: &'static Dialect, base: &Base) -> Option<Cow<'_, Frames>> {
-        let encode = || announce::frames(dialect, &self.delivery, base, self.style);
-        let (theirs, frames) = self.frames.get(dialect.index())?.get_or_init(|| (base.clone(), encode()));
+    fn frames(&self, dialect: &Registered, base: &Base) -> Cow<'_, Frames> {
+        let encode = || announce::frames(&**dialect, &self.delivery, base, self.style);
+        // Whoever asks speaks a dialect of the registry, so there is a place for each.
+        let (theirs, frames) = self.frames[dialect.index()].get_or_init(|| (base.clone(), encode()));
         if theirs == base || !links::holds_paths(&self.delivery.event) {
-            return Some(Cow::Borrowed(frames));
+            return Cow::Borrowed(frames);
         }
-        Some(Cow::Owned(encode()))
+        Cow::Owned(encode())
     }
 
     /// The same with its message as it is now.
-    fn frames_showing(&self, view: &MessageView, dialect: &'static Dialect, base: &Base) -> Frames {
+    fn frames_showing(&self, view: &MessageView, dialect: &Registered, base: &Base) -> Frames {
         let mut delivery = self.delivery.clone();
         if let Some(shown) = delivery.event.message_mut() {
             shown.clone_from(view);
         }
-        announce::frames(dialect, &delivery, base, self.style)
+        announce::frames(&**dialect, &delivery, base, self.style)
     }
 
     /// About how many bytes it takes, its frames included.

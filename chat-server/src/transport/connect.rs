@@ -20,17 +20,23 @@ use socketioxide::socket::{DisconnectReason, Sid};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Admissions};
+use super::authenticate::{NotLetIn, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
 use super::endpoint::{Gate, Handshake, HandshakeSlot};
 use super::guard::Wires;
+use super::guests;
 use super::wire::Wire;
 use crate::app::App;
-use crate::auth::{AuthError, Authenticated};
-use crate::dialect::{self, Dialect};
+use crate::auth::Authenticated;
+use crate::dialect::Registered;
 use crate::outages::Part;
+use crate::recovery::Start;
 use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, PollUnderWay, Session};
 use crate::{presence, recovery};
+
+/// What of the endpoint a connection needs.
+pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
 
 /// Sessions that were authenticated and are not connected yet, and since when.
 type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
@@ -41,9 +47,6 @@ const MOST_PER_PERSON: usize = 64;
 const MOST_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
-/// Why a page is refused that has said whose it is and nothing that proves it.
-const COOKIE_MISSING: &str = "Authentication error: no log-in cookie came with the connection. Log in first; a page of another \
-                              origin needs withCredentials, or a websocket, and its origin in CLIENT_URL";
 /// How long it takes at most from being authenticated to being connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -135,7 +138,7 @@ impl Polling {
         }
     }
 
-    fn end(&self, socket: &SocketRef, wires: &Wires) {
+    pub(super) fn end(&self, socket: &SocketRef, wires: &Wires) {
         let sid = socket.id.to_string();
         {
             let mut known = self.0.lock();
@@ -188,43 +191,17 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
             }
         }
     };
-    let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
-    let begin = move |socket: SocketRef| {
-        // All of it before this returns, so that nothing the client sends now can come first.
+    let app = Arc::downgrade(app);
+    let parts = (wires.clone(), polling.clone(), admissions.clone());
+    let connected = move |socket: SocketRef| {
+        // All of it before this returns, so that nothing the client sends now can come first. Guests begin later.
         let arrived = arriving.lock().remove(&socket.id);
         if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
-            if app.is_draining() {
-                // Nobody would look for it any more. Its client comes back to whoever takes over.
-                wires.break_off(&socket);
-                return std::future::ready(());
-            }
-            polling.begin(&socket, &session, &wires);
-            app.sessions.add(session.clone());
-            take_the_place(&app, &session);
-            make_room(&app, &session);
-            app.expiries.add(&session);
-            recovery::begin(&app, &session);
-            app.presence.connect(&session);
-            if app.auth.is_revoked(&session.token) {
-                // Revoked after it was checked, and perhaps before it could be found here.
-                session.disconnect();
-            }
-            if !session.is_connected() {
-                // It ended while it began; its end may have come too early to find it.
-                end(&app, &session);
-            }
+            begin(&app, &socket, &session, &parts);
         }
         std::future::ready(())
     };
-    io.ns("/", begin.with(check));
-}
-
-/// Why somebody is not let in.
-enum NotLetIn {
-    /// They may not come in, now or later; these words are for their page.
-    Refused(&'static str),
-    /// They may, and it does not work at the moment.
-    OurFault,
+    io.ns("/", connected.with(check));
 }
 
 async fn arrive(
@@ -232,7 +209,7 @@ async fn arrive(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): (Wires, Polling, Arc<Admissions>),
+    (wires, polling, admissions): Parts,
     arriving: &Arriving,
 ) -> Result<(), NotLetIn> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
@@ -267,42 +244,22 @@ async fn settle(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): (Wires, Polling, Arc<Admissions>),
+    (wires, polling, admissions): Parts,
     arriving: &Arriving,
     handshake: Handshake,
 ) -> Result<(), NotLetIn> {
-    let (caller, dialect) = authenticate(app, payload, &handshake).await?;
-    let start = recovery::start(app, payload, &caller, dialect).await;
+    let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
+        Who::Known(caller, dialect) => (caller, dialect),
+        Who::Guest(dialect) => {
+            guests::receive(app, id, &socket, dialect, &(wires, polling, admissions));
+            return Ok(());
+        }
+    };
+    let start = recovery::start(app, payload, &caller, &dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(app, &Error::from(error)))?;
-    if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
-        admission.set_known(caller.user.id);
-    }
-    presence::connected(app, caller.user.id).await;
     polling.tell_pid(&socket, &wires, &start.pid);
-    let key = start.key;
-    let session = Session::new(id, &caller, dialect, socket.clone(), wires.clone(), start, app);
-    let session = Arc::new(session);
+    let session = open(app, id, &socket, (&caller, dialect, start), &(wires, polling, admissions)).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
-    {
-        let (app, session) = (Arc::downgrade(app), Arc::downgrade(&session));
-        let arriving = arriving.clone();
-        let user = caller.user.id;
-        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
-            arriving.lock().remove(&socket.id);
-            polling.end(&socket, &wires);
-            leave(&admissions, &socket);
-            let (session, app) = (session.upgrade(), app.upgrade());
-            if let Some(app) = &app
-                && is_on_purpose(&reason, session.as_deref(), app)
-            {
-                recovery::end_for_good(app, user, key);
-            }
-            if let (Some(session), Some(app)) = (session, app) {
-                end(&app, &session);
-            }
-            std::future::ready(())
-        });
-    }
     let mut arriving = arriving.lock();
     if arriving.len() >= MOST_ARRIVING {
         // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
@@ -310,6 +267,63 @@ async fn settle(
     }
     arriving.insert(socket.id, (Instant::now(), session));
     Ok(())
+}
+
+/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin).
+pub(super) async fn open(
+    app: &Arc<App>,
+    id: SessionId,
+    socket: &SocketRef,
+    (caller, dialect, start): (&Authenticated, Registered, Start),
+    (wires, polling, admissions): &Parts,
+) -> Arc<Session> {
+    if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
+        admission.set_known(caller.user.id);
+    }
+    presence::connected(app, caller.user.id).await;
+    let (user, key) = (caller.user.id, start.key);
+    let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, app));
+    let (weak_app, weak) = (Arc::downgrade(app), Arc::downgrade(&session));
+    let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
+    socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
+        polling.end(&socket, &wires);
+        leave(&admissions, &socket);
+        let (session, app) = (weak.upgrade(), weak_app.upgrade());
+        if let Some(app) = &app
+            && is_on_purpose(&reason, session.as_deref(), app)
+        {
+            recovery::end_for_good(app, user, key);
+        }
+        if let (Some(session), Some(app)) = (session, app) {
+            end(&app, &session);
+        }
+        std::future::ready(())
+    });
+    session
+}
+
+/// Begins a session: from now on it is told what happens.
+pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, (wires, polling, _): &Parts) {
+    if app.is_draining() {
+        // Nobody would look for it any more. Its client comes back to whoever takes over.
+        wires.break_off(socket);
+        return;
+    }
+    polling.begin(socket, session, wires);
+    app.sessions.add(session.clone());
+    take_the_place(app, session);
+    make_room(app, session);
+    app.expiries.add(session);
+    recovery::begin(app, session);
+    app.presence.connect(session);
+    if app.auth.is_revoked(&session.token) {
+        // Revoked after it was checked, and perhaps before it could be found here.
+        session.disconnect();
+    }
+    if !session.is_connected() {
+        // It ended while it began; its end may have come too early to find it.
+        end(app, session);
+    }
 }
 
 /// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is
@@ -357,59 +371,10 @@ fn is_on_purpose(reason: &DisconnectReason, session: Option<&Session>, app: &App
 }
 
 /// The client of a socket was refused or has left: nothing is left for it to do here.
-fn leave(admissions: &Admissions, socket: &SocketRef) {
+pub(super) fn leave(admissions: &Admissions, socket: &SocketRef) {
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admissions.leave(admission);
     }
-}
-
-impl NotLetIn {
-    fn our_fault(app: &App, error: &Error) -> Self {
-        match error.kind() {
-            ErrorKind::Unavailable => app.outages.failed(Part::Store, error),
-            _ => chat_core::log_throttled!(error, %error, "a connection could not be let in"),
-        }
-        Self::OurFault
-    }
-}
-
-/// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the address where that is
-/// allowed, in the cookies.
-async fn authenticate(
-    app: &App,
-    payload: &ConnectPayload,
-    handshake: &Handshake,
-) -> Result<(Authenticated, &'static Dialect), NotLetIn> {
-    let given = payload.token.text().map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
-    let tokens = given
-        .into_iter()
-        .chain(handshake.bearer.as_deref())
-        .chain(handshake.in_query.as_deref())
-        .map(|token| (token, false));
-    let cookies = handshake.cookies.iter().map(|token| (token.as_str(), true));
-    for (token, is_cookie) in tokens.chain(cookies) {
-        match app.auth.authenticate(token).await {
-            Ok(caller) => {
-                let told = caller.identity.dialect;
-                let by_cookie = is_cookie.then(|| dialect::find("push")).flatten();
-                let served =
-                    |dialect: &&Dialect| app.config.dialects.iter().any(|known| known.name == dialect.name);
-                let dialect = told.or(by_cookie).filter(served).unwrap_or(app.config.default_dialect);
-                return Ok((caller, dialect));
-            }
-            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(app, &error)),
-            Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
-        }
-    }
-    // Which family it is cannot be known without a good token; these are the words that most of them expect.
-    app.note(SecurityEvent::Refused("socket"), None);
-    let brought_a_token = given.is_some() || handshake.bearer.is_some() || handshake.in_query.is_some();
-    if !brought_a_token {
-        app.refused_pages.refused(&handshake.page, app.chat.now());
-    }
-    // These pages believe to have said who they are, so nothing that they know is wrong.
-    let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && !brought_a_token;
-    Err(NotLetIn::Refused(if lacks_cookie { COOKIE_MISSING } else { "Authentication error" }))
 }
 
 /// A connection has ended. Ending it twice changes nothing.

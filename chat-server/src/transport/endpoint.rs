@@ -76,7 +76,8 @@ pub(super) struct Gate {
 /// slices of the HTTP server's read buffer and would pin all of it (16 KiB) for the life of the connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Handshake {
-    pub(super) cookies: Vec<String>,
+    /// Name and value of the log-in cookies.
+    pub(super) cookies: Vec<(&'static str, String)>,
     pub(super) bearer: Option<String>,
     /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
     pub(super) names_user: bool,
@@ -416,11 +417,16 @@ pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
     let bearer = bearer.and_then(|token| within_budget(token, &mut left));
     let in_query = app.config.token_in_query.then(|| token_in_query(uri)).flatten();
     let in_query = in_query.and_then(|token| within_budget(&token, &mut left));
-    let cookies = crate::http::cookie::tokens(headers).filter(|_| !foreign);
-    let cookies = cookies.filter_map(|token| within_budget(token, &mut left)).collect();
+    let all = || crate::http::cookie::tokens(headers, app.config.dialects.cookies());
+    let cookies = all().filter(|_| !foreign);
+    let cookies =
+        cookies.filter_map(|(name, token)| Some((name, within_budget(token, &mut left)?))).collect();
     let names_user =
         parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("userId=")));
-    let (source, page) = (Source::current(), Page::of(headers, &app.config.origins, app.config.trust_proxy));
+    let (source, page) = (
+        Source::current(),
+        Page::of(headers, all().next().is_some(), &app.config.origins, app.config.trust_proxy),
+    );
     Handshake { cookies, bearer, names_user, in_query, source, page }
 }
 

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn with_cookie(cookie: &str) -> Handshake {
-        Handshake { cookies: vec![cookie.to_owned()], ..Handshake::default() }
+        Handshake { cookies: vec![("jwt", cookie.to_owned())], ..Handshake::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ mod tests {
         let late = LateCredentials::default();
         late.offer(|| with_cookie("first"));
         late.offer(|| panic!("the second is not read"));
-        assert_eq!(late.take().await.unwrap().cookies, ["first"]);
+        assert_eq!(late.take().await.unwrap().cookies, [("jwt", "first".to_owned())]);
         assert!(late.take().await.is_none(), "once");
 
         let late = LateCredentials::default();
@@ -95,7 +95,7 @@ mod tests {
             late.offer(|| with_cookie("later"));
         };
         let (taken, ()) = tokio::join!(late.take(), offering);
-        assert_eq!(taken.unwrap().cookies, ["later"]);
+        assert_eq!(taken.unwrap().cookies, [("jwt", "later".to_owned())]);
     }
 
     #[tokio::test(start_paused = true)]

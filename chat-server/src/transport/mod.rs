@@ -6,6 +6,7 @@
 
 mod admission;
 mod affinity;
+mod authenticate;
 mod connect;
 mod connect_payload;
 mod connections;
@@ -14,6 +15,7 @@ mod deployment_tests;
 mod endpoint;
 mod frames;
 pub mod guard;
+mod guests;
 mod http_stream;
 mod late_credentials;
 pub mod payload;

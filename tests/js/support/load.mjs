@@ -6,8 +6,7 @@ import { io } from 'socket.io-client';
 import * as camel from './camel.mjs';
 import { connect, until } from './wait.mjs';
 
-/** How long an answer may take. */
-// 5 s are promised; a machine that is busy otherwise adds to them.
+/** How long an answer may take: 5 s are promised, and a machine that is busy otherwise adds to them. */
 const ANSWER_WITHIN = 8_000;
 
 /** One person with one page, which comes back by itself. */

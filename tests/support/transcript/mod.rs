@@ -5,10 +5,12 @@
 //!
 //! ```text
 //! # A comment.
-//! server login_limit=2                       an option that differs from the defaults; before all else
-//! ann = register secret1                     a camel account of this name
+//! server login_limit=2                       an option that differs from the defaults; before all else (`dialects=a,b` too)
+//! ann = account native secret1               an account of a dialect, with what its fixture in `accounts.rs` asks for
+//! ann@tablet = log-in native                 another log-in of the same account
+//! ann = register secret1                     a camel account of this name: `account camel secret1`
 //! bob = signup "Bob" bob@example.com secret1 a push account; its id is $id:bob from now on
-//! ann@tablet = login secret1                 another log-in of the same account (push: login ann@example.com secret1)
+//! ann@tablet = login secret1                 another log-in of camel (push: login ann@example.com secret1)
 //! eve = stranger                             nobody; `eve = token x.y.z` has a token that we did not issue
 //! ann connects                               a socket; `eve is refused "Authentication error"`
 //! ann > privateMessage {"text":"hello"}      an event; >? asks for an answer
@@ -32,6 +34,7 @@
 //! events that tell a whole state ([`STATES`]) may come at any time and repeatedly: such a line waits until the state is
 //! told, and the order of a list in it does not count.
 
+mod accounts;
 mod parse;
 mod pattern;
 mod run;
@@ -45,7 +48,7 @@ pub const STATES: &[&str] = &["getOnlineUsers"];
 /// Runs all files of a folder, or those whose path contains what `CHAT_TRANSCRIPT` says.
 ///
 /// # Panics
-/// When one fails; the message tells of all that do.
+/// When one fails; the message tells of all that do. When none is wanted of all that there are.
 pub async fn check_folder(folder: &Path) {
     let wanted = std::env::var("CHAT_TRANSCRIPT").unwrap_or_default();
     let (mut count, mut failed, mut report) = (0, 0, String::new());
@@ -65,7 +68,20 @@ pub async fn check_folder(folder: &Path) {
             let _ = write!(report, "\n{failure}\n");
         }
     }
+    assert!(count > 0 || is_elsewhere(folder, &wanted), "no transcript is called {wanted:?}");
     assert!(failed == 0, "{failed} of {count} transcripts in {} failed\n{report}", folder.display());
+}
+
+/// Whether a dialect has an account in transcripts.
+pub fn has_accounts(dialect: &str) -> bool {
+    accounts::fixture(dialect).is_ok()
+}
+
+/// Whether a file of another dialect is wanted.
+fn is_elsewhere(folder: &Path, wanted: &str) -> bool {
+    let dialects = folder.parent().and_then(|parent| std::fs::read_dir(parent).ok()).into_iter().flatten();
+    let folders = dialects.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    folders.flat_map(|folder| files(&folder)).any(|file| file.to_string_lossy().contains(wanted))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

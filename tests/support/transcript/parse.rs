@@ -13,7 +13,7 @@ pub(super) struct Line {
 pub(super) enum Step {
     Configure {
         option: String,
-        value: u32,
+        value: String,
     },
     Restart,
     /// Somebody does or sees something.
@@ -24,18 +24,15 @@ pub(super) enum Step {
 }
 
 pub(super) enum Deed {
-    Register {
-        password: String,
+    /// Makes an account of a dialect, with what its fixture asks for.
+    Account {
+        dialect: String,
+        words: Vec<String>,
     },
-    SignUp {
-        full_name: String,
-        email: String,
-        password: String,
-    },
-    /// By user name, or by the e-mail address if there is one.
+    /// Logs in to one.
     LogIn {
-        email: Option<String>,
-        password: String,
+        dialect: String,
+        words: Vec<String>,
     },
     HoldsToken(Option<String>),
     Connects,
@@ -90,7 +87,21 @@ pub(super) fn lines(text: &str) -> Result<Vec<Line>, (usize, String)> {
         Ok(step) => Ok(Line { number, text, step }),
         Err(problem) => Err((number, format!("{text}: {problem}"))),
     };
-    joined.into_iter().map(parse).collect()
+    let lines: Vec<Line> = joined.into_iter().map(parse).collect::<Result<_, _>>()?;
+    if !lines.iter().any(|line| line.step.expects()) {
+        return Err((1, "nothing is expected here, so nothing could fail".to_owned()));
+    }
+    Ok(lines)
+}
+
+impl Step {
+    /// Whether it can fail because of what the server does.
+    fn expects(&self) -> bool {
+        match self {
+            Self::Does { what: Deed::Sees(_) | Deed::IsRefused { .. }, .. } => true,
+            Self::Configure { .. } | Self::Restart | Self::Does { .. } => false,
+        }
+    }
 }
 
 fn step(line: &str) -> Result<Step, String> {
@@ -99,8 +110,7 @@ fn step(line: &str) -> Result<Step, String> {
     }
     if let Some(option) = line.strip_prefix("server ") {
         let (option, value) = option.split_once('=').ok_or("an option looks like name=number")?;
-        let value = value.trim().parse().map_err(|_| "options are numbers")?;
-        return Ok(Step::Configure { option: option.trim().to_owned(), value });
+        return Ok(Step::Configure { option: option.trim().to_owned(), value: value.trim().to_owned() });
     }
     let (who, rest) = line.split_once(' ').ok_or("who does what?")?;
     let rest = rest.trim();
@@ -124,20 +134,34 @@ fn step(line: &str) -> Result<Step, String> {
 }
 
 fn holds(account: &str) -> Result<Deed, String> {
-    let (kind, rest) = account.split_once(' ').unwrap_or((account, ""));
-    let (name, words) = word(rest)?;
-    let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
-    match (kind, name, &words[..]) {
-        ("stranger", name, []) if name.is_empty() => Ok(Deed::HoldsToken(None)),
-        ("token", token, []) => Ok(Deed::HoldsToken(Some(token))),
-        ("register", password, []) => Ok(Deed::Register { password }),
-        ("login", password, []) => Ok(Deed::LogIn { email: None, password }),
-        ("login", email, [password]) => Ok(Deed::LogIn { email: Some(email), password: password.clone() }),
-        ("signup", full_name, [email, password]) => {
-            Ok(Deed::SignUp { full_name, email: email.clone(), password: password.clone() })
-        }
+    let words = words(account)?;
+    let (kind, words) = words.split_first().ok_or("not an account")?;
+    let of = |dialect: &str| (dialect.to_owned(), words.to_vec());
+    let named = || words.split_first().map(|(dialect, words)| (dialect.clone(), words.to_vec()));
+    let account = |(dialect, words)| Deed::Account { dialect, words };
+    let log_in = |(dialect, words)| Deed::LogIn { dialect, words };
+    match (kind.as_str(), words) {
+        ("stranger", []) => Ok(Deed::HoldsToken(None)),
+        ("token", [token]) => Ok(Deed::HoldsToken(Some(token.clone()))),
+        ("account", _) => named().map(account).ok_or_else(|| "of which dialect?".to_owned()),
+        ("log-in", _) => named().map(log_in).ok_or_else(|| "of which dialect?".to_owned()),
+        ("register", _) => Ok(account(of("camel"))),
+        ("signup", _) => Ok(account(of("push"))),
+        ("login", [_]) => Ok(log_in(of("camel"))),
+        ("login", _) => Ok(log_in(of("push"))),
         _ => Err("not an account".to_owned()),
     }
+}
+
+/// All words, of which those with white space stand in quotes.
+fn words(mut text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    while !text.is_empty() {
+        let (word, rest) = word(text)?;
+        words.push(word);
+        text = rest;
+    }
+    Ok(words)
 }
 
 fn does(action: &str) -> Result<Deed, String> {
@@ -201,4 +225,44 @@ fn optional_json(text: &str) -> Result<Option<Value>, String> {
 fn several_json(text: &str) -> Result<Vec<Value>, String> {
     let values = serde_json::Deserializer::from_str(text).into_iter();
     values.collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_expects_nothing_is_refused() {
+        for nothing in [
+            "",
+            "# A comment.",
+            "ann = register secret1",
+            "server login_limit=2\nann = stranger\nann connects",
+        ] {
+            assert!(lines(nothing).is_err(), "{nothing}");
+        }
+        for something in ["ann = stranger\nann is refused \"no\"", "ann > GET /api/x\nann < 404"] {
+            assert!(lines(something).is_ok(), "{something}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_of_any_dialect() {
+        let read = |line: &str| match holds(line) {
+            Ok(Deed::Account { dialect, words }) => format!("account of {dialect}: {}", words.join("|")),
+            Ok(Deed::LogIn { dialect, words }) => format!("log-in of {dialect}: {}", words.join("|")),
+            Ok(_) => "something else".to_owned(),
+            Err(problem) => problem,
+        };
+        assert_eq!(read("account spaced \"Ann B\" a@b.c secret1"), "account of spaced: Ann B|a@b.c|secret1");
+        assert_eq!(read("register secret1"), "account of camel: secret1");
+        assert_eq!(read("signup \"Bob\" b@b.c secret1"), "account of push: Bob|b@b.c|secret1");
+        assert_eq!(read("login secret1"), "log-in of camel: secret1");
+        assert_eq!(read("login b@b.c secret1"), "log-in of push: b@b.c|secret1");
+        assert_eq!(read("log-in native secret1"), "log-in of native: secret1");
+        assert_eq!(
+            (read("account"), read("guess secret1")),
+            ("of which dialect?".into(), "not an account".into())
+        );
+    }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::STATES;
 use super::parse::{Body, Deed, Line, Sight, Step};
 use super::pattern::{Values, fits, short};
+use super::{STATES, accounts};
 use crate::{Answer, Http, Packet, Socket, TestServer};
 
 /// How long what a line expects may take. Shorter than the patience of other tests: the lines tell of single events.
@@ -21,20 +20,31 @@ pub(super) async fn run(lines: &[Line]) -> Result<(), (&Line, String)> {
     let options: Vec<_> = lines
         .iter()
         .map_while(|line| match &line.step {
-            Step::Configure { option, value } => Some((line, option.as_str(), *value)),
+            Step::Configure { option, value } => Some((line, option.as_str(), value.as_str())),
             Step::Restart | Step::Does { .. } => None,
         })
         .collect();
     let mut problem = None;
     let server = TestServer::start(|to| {
         for (line, name, value) in &options {
-            match *name {
-                "login_limit" => to.login_limit = *value,
-                "login_address_limit" => to.login_address_limit = *value,
-                "signup_limit" => to.signup_limit = *value,
-                "message_limit" => to.message_limit = *value,
-                "search_limit" => to.search_limit = *value,
-                _ => problem = Some((*line, format!("there is no option {name}"))),
+            let limit = match *name {
+                "dialects" => {
+                    to.dialects = value.split(',').map(str::to_owned).collect();
+                    continue;
+                }
+                "login_limit" => &mut to.login_limit,
+                "login_address_limit" => &mut to.login_address_limit,
+                "signup_limit" => &mut to.signup_limit,
+                "message_limit" => &mut to.message_limit,
+                "search_limit" => &mut to.search_limit,
+                _ => {
+                    problem = Some((*line, format!("there is no option {name}")));
+                    continue;
+                }
+            };
+            match value.parse() {
+                Ok(value) => *limit = value,
+                Err(_) => problem = Some((*line, format!("{name} is a number"))),
             }
         }
     })
@@ -111,16 +121,17 @@ impl Stage {
 
     async fn does(&mut self, who: &str, what: &Deed) -> Result<(), String> {
         match what {
-            Deed::Register { password } => {
-                self.http(who).register(name(who), password).await;
+            Deed::Account { dialect, words } => {
+                let fixture = accounts::fixture(dialect)?;
+                if let Some(id) = (fixture.make)(self.http(who), name(who), words).await? {
+                    self.values.set(&format!("$id:{}", name(who)), id.into());
+                }
                 Ok(())
             }
-            Deed::SignUp { full_name, email, password } => {
-                let id = self.http(who).sign_up(full_name, email, password).await;
-                self.values.set(&format!("$id:{}", name(who)), id.into());
-                Ok(())
+            Deed::LogIn { dialect, words } => {
+                let fixture = accounts::fixture(dialect)?;
+                (fixture.log_in)(self.http(who), name(who), words).await
             }
-            Deed::LogIn { email, password } => self.log_in(who, email.as_deref(), password).await,
             Deed::HoldsToken(token) => {
                 self.http(who).token = token.clone();
                 Ok(())
@@ -237,20 +248,6 @@ impl Stage {
 
     fn connection(&mut self, who: &str) -> Result<&mut Connection, String> {
         self.sockets.get_mut(who).ok_or_else(|| format!("{who} is not connected"))
-    }
-
-    async fn log_in(&mut self, who: &str, email: Option<&str>, password: &str) -> Result<(), String> {
-        let (path, form) = match email {
-            Some(email) => ("/api/auth/login", json!({ "email": email, "password": password })),
-            None => ("/api/login", json!({ "username": name(who), "password": password })),
-        };
-        let http = self.http(who);
-        let answer = http.request(Method::POST, path, Some(&form)).await;
-        if answer.status != 200 {
-            return Err(format!("got: {} {}", answer.status, answer.text));
-        }
-        http.token = answer.json()["token"].as_str().map(str::to_owned);
-        Ok(())
     }
 
     async fn sees_event(&mut self, who: &str, wanted: &str, expected: Option<&Value>) -> Result<(), String> {

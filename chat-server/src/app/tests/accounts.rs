@@ -225,7 +225,7 @@ async fn the_security_log_tells_who_came_and_who_did_not() {
                 ("limit_met".to_owned(), Some(what.to_owned()), user.map(|user| user.to_string()))
             };
             assert_eq!(events()[1..], [met("sign-ups", None)]);
-            let token = app.auth.issue(&person, crate::dialect::find("camel").unwrap());
+            let token = app.auth.issue(&person, app.config.dialects.find("camel").unwrap());
             app.log_out(&token).await.map_err(|_| ()).unwrap();
             app.log_out("nonsense").await.map_err(|_| ()).unwrap();
             assert_eq!(events(), [event("log_out", user)]);

@@ -11,7 +11,7 @@
 //! whom its messages were sent to. Nothing is there that would fit another chat, such as who sent them. `chatId` is the
 //! reader between two people, since to a page of this family a chat is the person one talks with, and the room in rooms.
 //! `messageIds` are the newest messages that the reader has seen now, also those seen before. The reader's own connections
-//! are told no more than how far it is, for clients that ask (see [`crate::dialect::read`]): what they show as seen by others
+//! are told no more than how far it is, for clients that ask (see [`crate::dialect::native::read`]): what they show as seen by others
 //! has not changed.
 //!
 //! A change has one position, which comes with the last event of it. If the connection is cut before that one, all come
@@ -23,8 +23,9 @@ use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
 use serde::{Deserialize, Serialize};
 
 use super::typing::id_of;
-use crate::dialect::wire::{Call, DecodeError, Text, Texts};
-use crate::dialect::{Frames, Mark, To, read};
+use crate::dialect::native::read;
+use crate::dialect::payload::{Text, Texts};
+use crate::dialect::{Call, DecodeError, Frames, Mark, To};
 
 /// Most ids of one request that are looked at; of more the newest.
 const MAX_IDS: usize = 100;

@@ -4,12 +4,10 @@ mod seen;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, LINK, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
 use chat_core::chat::Registration;
 use chat_core::command::{
     self, DeleteMessage, Destination, History, ListChatPartners, ListUsers, ReadHistory, RestoreMessage,
@@ -23,10 +21,14 @@ use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{DIALECT, MessageObject};
+use super::COOKIE;
+use super::shapes::MessageObject;
 use crate::app::{App, LogIn};
 use crate::auth::password_rules::PasswordProblem;
-use crate::dialect::wire::{Text, UserObject, client_id};
+use crate::dialect::payload::{Text, client_id};
+use crate::dialect::route::Names;
+use crate::dialect::shapes::UserObject;
+use crate::dialect::{Registered, Route};
 use crate::http::cookie::{self, Cookie};
 use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter, with_rate};
 use crate::limits::LONG_BYTES;
@@ -36,43 +38,24 @@ use crate::media::{Media, MediaError, Purpose};
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: usize = 10_000_000;
 
-/// See [`Dialect::paths`](crate::dialect::Dialect::paths).
-pub(super) const PATHS: &[&str] = &[
-    "POST /api/auth/signup",
-    "POST /api/auth/login",
-    "POST /api/auth/logout",
-    "GET /api/auth/check",
-    "PUT /api/auth/update-profile",
-    "GET /api/messages/contacts",
-    "GET /api/messages/users",
-    "GET /api/messages/chats",
-    "GET /api/messages/:id",
-    "DELETE /api/messages/:id",
-    "POST /api/messages/send/:id",
-    "DELETE /api/messages/delete/:id",
-    "PUT /api/messages/:id/restore",
-    "PUT /api/messages/read/:id",
-    "PUT /api/messages/seen/:id",
-    "PUT /api/messages/mark-seen",
-    "POST /api/messages/mark-read",
-    "POST /api/messages/:id/read",
-];
-
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/auth/signup", post(signup))
-        .route("/api/auth/login", post(login))
-        .route("/api/auth/logout", post(logout))
-        .route("/api/auth/check", get(check))
-        .route("/api/auth/update-profile", put(update_profile))
-        .route("/api/messages/contacts", get(contacts))
-        .route("/api/messages/users", get(contacts))
-        .route("/api/messages/chats", get(chats))
-        .route("/api/messages/{id}", get(messages).delete(delete_message))
-        .route("/api/messages/send/{id}", post(send))
-        .route("/api/messages/delete/{id}", delete(delete_message))
-        .route("/api/messages/{id}/restore", put(restore_message))
-        .merge(seen::routes())
+pub(super) fn all() -> Vec<Route> {
+    let mut routes = vec![
+        Route::post("/api/auth/signup", signup),
+        Route::post("/api/auth/login", login).for_bodies_with(&["email"]),
+        Route::post("/api/auth/logout", logout),
+        Route::get("/api/auth/check", check),
+        Route::put("/api/auth/update-profile", update_profile),
+        Route::get("/api/messages/contacts", contacts),
+        Route::get("/api/messages/users", contacts),
+        Route::get("/api/messages/chats", chats),
+        Route::get("/api/messages/:id", messages).for_ids_of(Names::User),
+        Route::delete("/api/messages/:id", delete_message).for_ids_of(Names::Message),
+        Route::post("/api/messages/send/:id", send),
+        Route::delete("/api/messages/delete/:id", delete_message),
+        Route::put("/api/messages/:id/restore", restore_message),
+    ];
+    routes.extend(seen::all());
+    routes
 }
 
 #[derive(serde::Deserialize)]
@@ -94,6 +77,7 @@ struct Signup<'a> {
 
 async fn signup(
     State(app): State<Arc<App>>,
+    dialect: Registered,
     address: Address,
     origin: Origin,
     headers: HeaderMap,
@@ -115,7 +99,7 @@ async fn signup(
     let (Some(full_name), Some(email), Some(password)) = (full_name, email, password) else {
         return Err(HttpError::bad_request("All fields are required"));
     };
-    let password = app.config.auth.passwords.check(password.into_owned(), DIALECT.password_min);
+    let password = app.config.auth.passwords.check(password.into_owned(), dialect.limits().password_min);
     let password = password.map_err(|problem| match problem {
         PasswordProblem::TooShort(least) => {
             HttpError::bad_request(&format!("Password must be at least {least} characters"))
@@ -132,7 +116,7 @@ async fn signup(
         Some(Error::EmailTaken) => HttpError::bad_request("Email already exists"),
         _ => error,
     });
-    let answer = registered.map(|user| logged_in(&app, &user, StatusCode::CREATED, &origin));
+    let answer = registered.map(|user| logged_in(&app, &dialect, &user, StatusCode::CREATED, &origin));
     with_rate(answer, app.sign_up_rate(address))
 }
 
@@ -146,6 +130,7 @@ struct Login<'a> {
 
 async fn login(
     State(app): State<Arc<App>>,
+    dialect: Registered,
     address: Address,
     origin: Origin,
     headers: HeaderMap,
@@ -161,7 +146,7 @@ async fn login(
     };
     let key = UserKey::Email(email.trim().to_owned());
     let answer = match app.log_in(address, key.clone(), password).await {
-        Ok(LogIn::Welcome(user)) => Ok(logged_in(&app, &user, StatusCode::OK, &origin)),
+        Ok(LogIn::Welcome(user)) => Ok(logged_in(&app, &dialect, &user, StatusCode::OK, &origin)),
         // The same words whether the person exists or not.
         Ok(LogIn::WrongPassword | LogIn::Unknown) => Err(HttpError::bad_request("Invalid credentials")),
         Err(error) => Err(error),
@@ -178,10 +163,16 @@ fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn logged_in(app: &Arc<App>, user: &Arc<User>, status: StatusCode, origin: &Origin) -> Response {
-    let token = app.auth.issue(user, &DIALECT);
+fn logged_in(
+    app: &Arc<App>,
+    dialect: &Registered,
+    user: &Arc<User>,
+    status: StatusCode,
+    origin: &Origin,
+) -> Response {
+    let token = app.auth.issue(user, dialect);
     app.proxies.cookie_is_set(origin.is_insecure, app.config.trust_proxy);
-    let cookie = Cookie::log_in(&token, app.auth.token_life(), app.chat.now(), origin.cookie);
+    let cookie = Cookie::log_in(COOKIE, &token, app.auth.token_life(), app.chat.now(), origin.cookie);
     let user = origin.base.user(user);
     let token = app.config.token_in_body.then_some(&*token);
     with_cookie(json(status, &LoggedIn { user: user_object(app, &user), token }), &cookie)
@@ -212,11 +203,12 @@ async fn logout(
         message: &'static str,
     }
     may_set_cookie(&app, &headers)?;
-    for token in cookie::tokens(&headers).chain(bearer(&headers)) {
+    let cookies = cookie::tokens(&headers, app.config.dialects.cookies()).map(|(_, token)| token);
+    for token in cookies.chain(bearer(&headers)) {
         app.log_out(token).await?;
     }
     let body = LoggedOut { message: "User logged out successfully" };
-    Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(app.chat.now(), origin.cookie)))
+    Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(COOKIE, app.chat.now(), origin.cookie)))
 }
 
 /// A user object that also holds itself under another name, for clients that read it there.

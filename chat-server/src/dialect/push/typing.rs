@@ -15,8 +15,8 @@ use chat_core::command::{Command, Destination, SetTyping};
 use chat_core::model::{Conversation, ConversationKind, User, UserKey};
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::wire::{Call, DecodeError, Flag, Text};
-use crate::dialect::{Frames, Mark, To};
+use crate::dialect::payload::{Flag, Text};
+use crate::dialect::{Call, DecodeError, Frames, Mark, To};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]

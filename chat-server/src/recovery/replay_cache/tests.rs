@@ -28,7 +28,12 @@ impl World {
             let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
             users.push(chat.register(registration).await.unwrap().user.id);
         }
-        Self { cache: ReplayCache::new(chat.clone()), chat, ann: users[0], bob: users[1] }
+        Self {
+            cache: ReplayCache::new(chat.clone(), &Dialects::built_in()),
+            chat,
+            ann: users[0],
+            bob: users[1],
+        }
     }
 
     /// As a server does it: stores, observes, announces.
@@ -52,7 +57,7 @@ impl World {
     async fn told(&self, user: UserId, position: u64) -> Vec<u64> {
         let (mut at, mut told) = (Position(position), Vec::new());
         while let Some(read) = self.cache.after(everything_after(at)).await.unwrap() {
-            let push = dialect::find("push").unwrap();
+            let push = &Dialects::built_in().find("push").unwrap().clone();
             let shown = read.of_user(user, push, Base::default()).filter(|(_, frames)| !frames.is_empty());
             told.extend(shown.map(|(position, _)| position.0));
             let Some(to) = read.to() else { break };
@@ -100,7 +105,7 @@ async fn what_is_not_announced_yet_is_left_for_later() {
     world.execute(world.ann, DeleteMessage { message: id }).await;
     let restore = RestoreMessage { message: id };
     let outcome = world.chat.execute(&Actor { user: world.ann }, restore).await.unwrap();
-    let push = dialect::find("push").unwrap();
+    let push = &Dialects::built_in().find("push").unwrap().clone();
     let told = async |missing| {
         let read = world.cache.after(missing).await.unwrap().unwrap();
         let positions: Vec<u64> =
@@ -122,7 +127,7 @@ async fn who_has_left_is_told_nothing_more() {
     assert!(world.cache.after(everything_after(Position(1))).await.unwrap().is_some(), "it is known now");
     world.execute(world.ann, RemoveMember { room: room.id, user: world.bob }).await;
     let read = world.cache.after(everything_after(Position(1))).await.unwrap().unwrap();
-    let push = dialect::find("push").unwrap();
+    let push = &Dialects::built_in().find("push").unwrap().clone();
     assert_eq!(
         read.of_user(world.bob, push, Base::default()).map(|(at, _)| at.0).collect::<Vec<_>>(),
         [3],
@@ -165,7 +170,7 @@ async fn who_was_away_for_long_is_told_the_same() {
     }
     let profile = chat_core::model::ProfilePatch::default();
     world.execute(world.bob, UpdateProfile { patch: profile }).await;
-    let push = dialect::find("push").unwrap();
+    let push = &Dialects::built_in().find("push").unwrap().clone();
     for user in [world.ann, world.bob, cid] {
         for from in [0, 1, 2, 100] {
             let (mut at, mut told) = (Position(from), Vec::new());
@@ -226,7 +231,7 @@ async fn what_is_large_when_it_is_decoded_is_read_in_small_parts() {
     while let Some(read) = world.cache.after(everything_after(at)).await.unwrap() {
         let held: usize = read.changes.iter().map(|change| change.weight()).sum();
         assert!(held < 3 * most + 64 * 1_500, "{held} bytes are held");
-        let push = dialect::find("push").unwrap();
+        let push = &Dialects::built_in().find("push").unwrap().clone();
         told.extend(read.of_user(world.bob, push, Base::default()).map(|(position, _)| position.0));
         let Some(to) = read.to() else { break };
         at = to;
@@ -266,7 +271,7 @@ async fn what_has_changed_since_it_was_read_is_shown_as_it_is_now() {
     let world = World::new().await;
     let id = world.say(world.bob(), "a secret that was not meant to be said").await;
     world.say(world.bob(), "two").await;
-    let push = dialect::find("push").unwrap();
+    let push = &Dialects::built_in().find("push").unwrap().clone();
     let packets = async || {
         let read = world.cache.after(everything_after(Position(0))).await.unwrap().unwrap();
         let told = read.of_user(world.bob, push, Base::default());

@@ -8,11 +8,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
-use axum::routing::{MethodRouter, put};
 use chat_core::command::{Destination, MarkRead};
 use chat_core::error::Error;
 use chat_core::id::{MessageId, UserId};
@@ -21,27 +19,31 @@ use serde::Serialize;
 
 use super::message_not_found;
 use crate::app::App;
+use crate::dialect::Route;
 use crate::dialect::push::reading::{self, Form};
 use crate::http::{Body, HttpError, caller, json};
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/messages/read/{id}", any_of(of_person))
-        .route("/api/messages/seen/{id}", any_of(of_person))
-        .route("/api/messages/mark-read/{id}", any_of(of_person))
-        .route("/api/messages/mark-seen/{id}", any_of(of_person))
-        .route("/api/messages/mark-read", any_of(of_form))
-        .route("/api/messages/mark-seen", any_of(of_form))
-        .route("/api/messages/{id}/read", any_of(of_message))
-        .route("/api/messages/{id}/seen", any_of(of_message))
+pub(super) fn all() -> Vec<Route> {
+    [
+        any_of("/api/messages/read/:id", &of_person),
+        any_of("/api/messages/seen/:id", &of_person),
+        any_of("/api/messages/mark-read/:id", &of_person),
+        any_of("/api/messages/mark-seen/:id", &of_person),
+        any_of("/api/messages/mark-read", &of_form),
+        any_of("/api/messages/mark-seen", &of_form),
+        any_of("/api/messages/:id/read", &of_message),
+        any_of("/api/messages/:id/seen", &of_message),
+    ]
+    .concat()
 }
 
-fn any_of<H, T>(handler: H) -> MethodRouter<Arc<App>>
+fn any_of<H, T>(path: &'static str, handler: &H) -> Vec<Route>
 where
-    H: axum::handler::Handler<T, Arc<App>>,
+    H: axum::handler::Handler<T, Arc<App>> + Sync,
     T: 'static,
 {
-    put(handler.clone()).post(handler.clone()).patch(handler)
+    let methods = [Method::PUT, Method::POST, Method::PATCH];
+    methods.into_iter().map(|method| Route::new(method, path, handler.clone())).collect()
 }
 
 async fn of_person(

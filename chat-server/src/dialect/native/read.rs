@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::parameters::{self, place};
-use super::wire::{Call, Count, DecodeError, Text};
-use super::{Frames, Mark, To};
+use crate::dialect::payload::{Count, Text};
+use crate::dialect::{Call, DecodeError, Frames, Mark, To};
 
 /// The event that moves a mark, and the one that answers it, in every dialect.
 pub(crate) const READ: &str = "read";
@@ -93,7 +93,7 @@ pub(crate) fn list(limit: Option<u64>) -> Result<ListUnread, DecodeError> {
 }
 
 /// What all members are told of a mark.
-pub(super) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: Mark) -> Frames {
+pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: Mark) -> Frames {
     let told = Told { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 };
     smallvec![(To::All, mark.frame("messagesRead", &told))]
 }

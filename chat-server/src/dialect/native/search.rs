@@ -15,8 +15,9 @@ use chat_core::search::{Found, Search};
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{self, place, position};
-use super::sync::{MessageObject, message};
-use super::wire::{Call, Count, DecodeError, Text};
+use super::shapes::{MessageObject, message};
+use crate::dialect::payload::{Count, Text};
+use crate::dialect::{Call, DecodeError};
 
 /// The event, in every dialect.
 pub(crate) const EVENT: &str = "search";

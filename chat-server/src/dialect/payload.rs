@@ -1,57 +1,12 @@
-//! What the dialects share on the wire: reading events without trusting them, and the forms every client knows.
+//! Fields of payloads, read without trusting them: a field of another type is named, and the rest is still read.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
-use chat_core::error::{Error, ErrorKind};
-use chat_core::model::{ClientId, User};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use chat_core::model::ClientId;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-
-use super::Ack;
-
-/// An event as a client sent it: its name and first argument. Further arguments are not looked at.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// The event's name.
-    pub event: Cow<'a, str>,
-    argument: Option<&'a RawValue>,
-}
-
-impl<'a> Call<'a> {
-    /// Reads the JSON array of a Socket.IO EVENT packet.
-    ///
-    /// # Errors
-    /// When it is not an array that begins with a string.
-    pub fn parse(packet: &'a str) -> Result<Self, DecodeError> {
-        serde_json::from_str(packet).map_err(|_| DecodeError::Malformed)
-    }
-
-    /// Whether it has no argument, or null.
-    pub fn is_empty(&self) -> bool {
-        self.argument.is_none_or(|argument| argument.get() == "null")
-    }
-
-    /// The first argument, if it is a text.
-    pub fn text(&self) -> Option<Cow<'a, str>> {
-        match serde_json::from_str(self.argument?.get()) {
-            Ok(Text::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The first argument as an object of this form.
-    ///
-    /// # Errors
-    /// When it is missing, not an object, or malformed.
-    pub fn object<T: Deserialize<'a>>(&self) -> Result<T, DecodeError> {
-        let argument = self.argument.ok_or(DecodeError::NoObject)?;
-        from_object(argument.get())
-    }
-}
 
 /// Reads a JSON object.
 ///
@@ -63,30 +18,6 @@ pub fn from_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, DecodeErr
         return Err(DecodeError::NoObject);
     }
     serde_json::from_str(json).map_err(|_| DecodeError::Malformed)
-}
-
-impl<'de> Deserialize<'de> for Call<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Packet;
-        impl<'de> Visitor<'de> for Packet {
-            type Value = Call<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Call<'de>, A::Error> {
-                let event = match seq.next_element()? {
-                    Some(Text::Text(event)) => event,
-                    _ => return Err(de::Error::custom("no event name")),
-                };
-                let argument = seq.next_element()?;
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Call { event, argument })
-            }
-        }
-        deserializer.deserialize_seq(Packet)
-    }
 }
 
 /// The client must mend what it sent.
@@ -112,104 +43,6 @@ pub enum DecodeError {
         /// What it must be.
         expected: &'static str,
     },
-}
-
-/// Why a command was refused, as clients are told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// A stable word for programs.
-    pub code: &'static str,
-    /// For people.
-    pub message: String,
-    /// How long to wait before trying again, where that is known.
-    pub retry_after: Option<Duration>,
-}
-
-impl Failure {
-    /// A failure with a stable word for programs and a message for people.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
-    }
-
-    /// The same in seconds, rounded up, as it is written in answers.
-    pub fn retry_after_seconds(wait: Duration) -> u64 {
-        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-    }
-}
-
-impl From<&DecodeError> for Failure {
-    fn from(error: &DecodeError) -> Self {
-        let code = if *error == DecodeError::UnknownEvent { "unknown_event" } else { "invalid" };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        let message = match error.kind() {
-            ErrorKind::Internal => "internal error".to_owned(),
-            ErrorKind::Unavailable => "the service is unavailable at the moment".to_owned(),
-            _ => error.to_string(),
-        };
-        Self { retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
-    }
-}
-
-impl Serialize for Failure {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("code", self.code)?;
-        map.serialize_entry("message", &self.message)?;
-        if let Some(wait) = self.retry_after {
-            map.serialize_entry("retryAfter", &Self::retry_after_seconds(wait))?;
-        }
-        map.end()
-    }
-}
-
-/// The acknowledgement of a command that was carried out: `{ok:true, success:true, …}`.
-pub struct Acknowledged(pub Ack);
-
-/// The same with all fields of an object beside `ok` and `success`.
-#[derive(Serialize)]
-pub struct AcknowledgedWith<T> {
-    ok: bool,
-    success: bool,
-    #[serde(flatten)]
-    fields: T,
-}
-
-impl<T> AcknowledgedWith<T> {
-    /// With the fields of this object.
-    pub fn new(fields: T) -> Self {
-        Self { ok: true, success: true, fields }
-    }
-}
-
-impl Serialize for Acknowledged {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("ok", &true)?;
-        map.serialize_entry("success", &true)?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// The acknowledgement of a command that was refused: `{ok:false, success:false, error:{code, message}}`.
-#[derive(Serialize)]
-pub struct Refused<'a> {
-    ok: bool,
-    success: bool,
-    error: &'a Failure,
-}
-
-impl<'a> From<&'a Failure> for Refused<'a> {
-    fn from(error: &'a Failure) -> Self {
-        Self { ok: false, success: false, error }
-    }
 }
 
 /// A field that should be a text. Whatever else it is, the rest of the object is still read.
@@ -438,43 +271,10 @@ lenient!(Count, CountVisitor, {
     }
 });
 
-/// A person as the id-naming families know them: every spelling of every field in one object.
-pub struct UserObject<'a> {
-    /// The person.
-    pub user: &'a User,
-    /// Whether they are connected, where it is known.
-    pub online: Option<bool>,
-}
-
-impl Serialize for UserObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { user, online } = self;
-        let (created_at, updated_at) = (user.created_at.iso(), user.updated_at.iso());
-        let last_seen = user.last_seen.map(chat_core::clock::Timestamp::iso);
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("_id", user.id.hex().as_str())?;
-        map.serialize_entry("username", &user.handle())?;
-        map.serialize_entry("fullName", &user.full_name)?;
-        map.serialize_entry("name", &user.full_name)?;
-        map.serialize_entry("email", user.email.as_deref().unwrap_or_default())?;
-        map.serialize_entry("profilePic", &user.picture)?;
-        map.serialize_entry("pic", &user.picture)?;
-        map.serialize_entry("avatar", &user.picture)?;
-        if let Some(online) = online {
-            map.serialize_entry("online", online)?;
-            map.serialize_entry("status", if *online { "online" } else { "offline" })?;
-        }
-        map.serialize_entry("lastSeen", &last_seen.as_ref().map(chat_core::clock::IsoTime::as_str))?;
-        map.serialize_entry("isAdmin", &false)?;
-        map.serialize_entry("createdAt", created_at.as_str())?;
-        map.serialize_entry("updatedAt", updated_at.as_str())?;
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Call;
 
     #[derive(Deserialize)]
     struct Form<'a> {

@@ -4,7 +4,7 @@ use chat_core::command::Destination;
 use chat_core::epoch::LogPosition;
 use chat_core::model::{Position, UserKey};
 
-use super::wire::DecodeError;
+use crate::dialect::DecodeError;
 
 /// The conversation that is meant, by its id or by the person one talks with; none when none is named.
 ///

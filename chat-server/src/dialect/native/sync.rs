@@ -16,11 +16,13 @@
 use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, ConversationKind, Message, Position, Role, User, Visibility};
+use chat_core::model::{Conversation, Position};
 use serde::{Deserialize, Serialize};
 
 use super::parameters;
-use super::wire::{Call, Count, DecodeError, Text};
+use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
+use crate::dialect::payload::{Count, Text};
+use crate::dialect::{Call, DecodeError};
 
 /// The event, and the one that answers it, in every dialect.
 pub(crate) const EVENT: &str = "sync";
@@ -98,85 +100,30 @@ enum What<'a> {
     ProfileUpdated { user: UserObject<'a> },
 }
 
-/// An id as 24 hexadecimal digits.
-type UserId24 = String;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct MessageObject<'a> {
-    message_id: String,
-    room_id: String,
-    sender_id: UserId24,
-    seq: u32,
-    content: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<&'a str>,
-    /// Milliseconds since 1970, as all times.
-    timestamp: i64,
-    updated_at: i64,
-    deleted: bool,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RoomObject<'a> {
-    room_id: String,
-    #[serde(flatten)]
-    inside: Option<Inside<'a>>,
-}
-
-/// What only members are told.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Inside<'a> {
-    name: &'a str,
-    visibility: &'static str,
-    members: Vec<MemberObject>,
-    created_at: i64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MemberObject {
-    user_id: UserId24,
-    role: &'static str,
-    joined_at: i64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UserObject<'a> {
-    user_id: UserId24,
-    username: String,
-    full_name: &'a str,
-    avatar: &'a str,
-}
-
 fn change<'a>(
     delivery: &'a Delivery,
     reader: UserId,
     told: &impl Fn(Position) -> String,
 ) -> Option<ChangeObject<'a>> {
+    let inside = |room: &Conversation| room.member(reader).is_some();
     let what = match &delivery.event {
         Event::MessageSent(view) => What::MessageSent { message: message(&view.message) },
         Event::MessageDeleted(view) => What::MessageDeleted { message: message(&view.message) },
         Event::MessageRestored(view) => What::MessageRestored { message: message(&view.message) },
         Event::RoomCreated { room: made, by } => {
-            What::RoomCreated { room: room(made, reader), user_id: by.to_string() }
+            What::RoomCreated { room: room(made, inside(made)), user_id: by.to_string() }
         }
         Event::MemberAdded { room: joined, user } => {
-            What::MemberAdded { room: room(joined, reader), user_id: user.to_string() }
+            What::MemberAdded { room: room(joined, inside(joined)), user_id: user.to_string() }
         }
         Event::MemberRemoved { room: left, user } => {
-            What::MemberRemoved { room: room(left, reader), user_id: user.to_string() }
+            What::MemberRemoved { room: room(left, inside(left)), user_id: user.to_string() }
         }
-        Event::RoleChanged { room: in_room, user, role: new } => {
-            What::RoleChanged { room: room(in_room, reader), user_id: user.to_string(), role: role(*new) }
-        }
+        Event::RoleChanged { room: in_room, user, role: new } => What::RoleChanged {
+            room: room(in_room, inside(in_room)),
+            user_id: user.to_string(),
+            role: role(*new),
+        },
         Event::MessagesRead { conversation, user, seq, .. } => What::MessagesRead {
             room_id: conversation.id.to_string(),
             user_id: user.id.to_string(),
@@ -187,66 +134,6 @@ fn change<'a>(
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
     };
     Some(ChangeObject { position: told(delivery.position?), what })
-}
-
-pub(super) fn message(message: &Message) -> MessageObject<'_> {
-    let deleted = message.deleted.is_some();
-    let content = &message.content;
-    let is_media = content.file_name.is_some() || content.image.is_some();
-    MessageObject {
-        message_id: message.id.to_string(),
-        room_id: message.conversation.to_string(),
-        sender_id: message.sender.to_string(),
-        seq: message.seq.0,
-        content: if deleted { "" } else { &content.text },
-        kind: if is_media { "media" } else { "text" },
-        file_name: content.file_name.as_deref().filter(|_| !deleted),
-        image: content.image.as_deref().filter(|_| !deleted),
-        timestamp: message.created_at.as_millis(),
-        updated_at: message.updated_at.as_millis(),
-        deleted,
-    }
-}
-
-fn room(room: &Conversation, reader: UserId) -> RoomObject<'_> {
-    let inside = room.member(reader).and_then(|_| match &room.kind {
-        ConversationKind::Room(info) => Some(Inside {
-            name: &info.name,
-            visibility: match info.visibility {
-                Visibility::Public => "public",
-                Visibility::Private => "private",
-            },
-            members: room
-                .members
-                .iter()
-                .map(|member| MemberObject {
-                    user_id: member.user.to_string(),
-                    role: role(member.role),
-                    joined_at: member.joined_at.as_millis(),
-                })
-                .collect(),
-            created_at: room.created_at.as_millis(),
-        }),
-        ConversationKind::Direct { .. } => None,
-    });
-    RoomObject { room_id: room.id.to_string(), inside }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Member => "member",
-        Role::Moderator => "moderator",
-        Role::Admin => "admin",
-    }
-}
-
-fn user(user: &User) -> UserObject<'_> {
-    UserObject {
-        user_id: user.id.to_string(),
-        username: user.handle(),
-        full_name: &user.full_name,
-        avatar: &user.picture,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,138 @@
+//! How a client that has sent an event is answered.
+//!
+//! Whoever passed an acknowledgement callback gets `{ok:true, success:true, …}` or
+//! `{ok:false, success:false, error:{code, message}}`, in every dialect.
+
+use std::time::Duration;
+
+use chat_core::error::{Error, ErrorKind};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::payload::DecodeError;
+use super::{Asked, Frame, raw};
+
+/// The answer to a command: events for the connection that has asked, and an acknowledgement.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Sent to the connection that has asked, before its acknowledgement.
+    pub events: SmallVec<[Frame; 1]>,
+    /// All of the acknowledgement; none for one that says no more than that it was carried out.
+    pub ack: Option<Box<RawValue>>,
+}
+
+impl Answer {
+    /// There is nothing more to say than that it was carried out.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// An event, whether there is an acknowledgement or not.
+    #[must_use]
+    pub fn with_event(mut self, event: Frame) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// An acknowledgement with the fields of this object beside `ok` and `success`; nothing where none is wanted.
+    #[must_use]
+    pub fn with_ack(self, asked: &Asked<'_>, fields: &impl Serialize) -> Self {
+        if !asked.has_ack {
+            return self;
+        }
+        Self { ack: Some(raw(&Acknowledged { ok: true, success: true, fields })), ..self }
+    }
+
+    /// The fields of this object: in the acknowledgement where there is one, and in an event of this name where there is none.
+    pub fn by_ack_or_event(asked: &Asked<'_>, event: &'static str, fields: &impl Serialize) -> Self {
+        match asked.has_ack {
+            true => Self::default().with_ack(asked, fields),
+            false => Self::default().with_event(Frame::new(event, fields)),
+        }
+    }
+
+    /// The acknowledgement.
+    pub(crate) fn into_ack(self) -> Box<RawValue> {
+        #[derive(Serialize)]
+        struct Nothing {}
+        self.ack.unwrap_or_else(|| raw(&Acknowledged { ok: true, success: true, fields: &Nothing {} }))
+    }
+}
+
+/// The acknowledgement of a command that was carried out.
+#[derive(Serialize)]
+struct Acknowledged<'a, T> {
+    ok: bool,
+    success: bool,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+/// The acknowledgement of a command that was refused.
+#[derive(Serialize)]
+pub(crate) struct Refused<'a> {
+    ok: bool,
+    success: bool,
+    error: &'a Failure,
+}
+
+impl<'a> From<&'a Failure> for Refused<'a> {
+    fn from(error: &'a Failure) -> Self {
+        Self { ok: false, success: false, error }
+    }
+}
+
+/// Why a command was refused, as clients are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// How long to wait before trying again, where that is known.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with a stable word for programs and a message for people.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// The same in seconds, rounded up, as it is written in answers.
+    pub fn retry_after_seconds(wait: Duration) -> u64 {
+        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    }
+}
+
+impl From<&DecodeError> for Failure {
+    fn from(error: &DecodeError) -> Self {
+        let code = if *error == DecodeError::UnknownEvent { "unknown_event" } else { "invalid" };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let message = match error.kind() {
+            ErrorKind::Internal => "internal error".to_owned(),
+            ErrorKind::Unavailable => "the service is unavailable at the moment".to_owned(),
+            _ => error.to_string(),
+        };
+        Self { retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
+    }
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", self.code)?;
+        map.serialize_entry("message", &self.message)?;
+        if let Some(wait) = self.retry_after {
+            map.serialize_entry("retryAfter", &Self::retry_after_seconds(wait))?;
+        }
+        map.end()
+    }
+}

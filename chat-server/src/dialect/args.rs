@@ -1,0 +1,165 @@
+//! An event as a client sent it: its name and its arguments, of any number and type.
+//!
+//! ```text
+//! ["send message",{"content":"hello","chatId":"…"}]     one object
+//! ["join chat","…"]                                     a bare text
+//! ["typing",{"_id":"…"},"…"]                            several
+//! ["join-rooms"]                                        none
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::payload::{DecodeError, Text, from_object};
+
+/// Most arguments that are looked at. No page has more than three.
+const MAX_ARGUMENTS: usize = 8;
+
+/// An event as a client sent it. Of its arguments the first 8 are kept.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The event's name.
+    pub event: Cow<'a, str>,
+    arguments: SmallVec<[&'a RawValue; 2]>,
+}
+
+impl<'a> Call<'a> {
+    /// Reads the JSON array of a Socket.IO EVENT packet.
+    ///
+    /// # Errors
+    /// When it is not an array that begins with a string.
+    pub fn parse(packet: &'a str) -> Result<Self, DecodeError> {
+        serde_json::from_str(packet).map_err(|_| DecodeError::Malformed)
+    }
+
+    /// The arguments as they were written.
+    pub fn arguments(&self) -> &[&'a RawValue] {
+        &self.arguments
+    }
+
+    /// Whether it has no argument, or null.
+    pub fn is_empty(&self) -> bool {
+        self.arguments.first().is_none_or(|argument| argument.get() == "null")
+    }
+
+    /// The first argument, if it is a text.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        self.text_at(0)
+    }
+
+    /// The argument at this place, counted from 0, if it is a text.
+    pub fn text_at(&self, place: usize) -> Option<Cow<'a, str>> {
+        text_of(self.arguments.get(place)?)
+    }
+
+    /// The first of the arguments that are texts, for families that do not agree on their order.
+    pub fn any_text(&self) -> Option<Cow<'a, str>> {
+        self.arguments.iter().find_map(|argument| text_of(argument))
+    }
+
+    /// The first argument as an object of this form.
+    ///
+    /// # Errors
+    /// When it is missing, not an object, or malformed.
+    pub fn object<T: Deserialize<'a>>(&self) -> Result<T, DecodeError> {
+        self.object_at(0)
+    }
+
+    /// The argument at this place, counted from 0, as an object of this form.
+    ///
+    /// # Errors
+    /// When it is missing, not an object, or malformed.
+    pub fn object_at<T: Deserialize<'a>>(&self, place: usize) -> Result<T, DecodeError> {
+        from_object(self.arguments.get(place).ok_or(DecodeError::NoObject)?.get())
+    }
+
+    /// The first of the arguments that are objects, for families that do not agree on their order.
+    ///
+    /// # Errors
+    /// When none is an object, or it is malformed.
+    pub fn any_object<T: Deserialize<'a>>(&self) -> Result<T, DecodeError> {
+        let object = self.arguments.iter().find(|argument| argument.get().starts_with('{'));
+        from_object(object.ok_or(DecodeError::NoObject)?.get())
+    }
+}
+
+fn text_of<'a>(argument: &'a RawValue) -> Option<Cow<'a, str>> {
+    match serde_json::from_str(argument.get()) {
+        Ok(Text::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+impl<'de> Deserialize<'de> for Call<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Packet;
+        impl<'de> Visitor<'de> for Packet {
+            type Value = Call<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Call<'de>, A::Error> {
+                let event = match seq.next_element()? {
+                    Some(Text::Text(event)) => event,
+                    _ => return Err(de::Error::custom("no event name")),
+                };
+                let mut arguments = SmallVec::new();
+                while arguments.len() < MAX_ARGUMENTS
+                    && let Some(argument) = seq.next_element()?
+                {
+                    arguments.push(argument);
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Call { event, arguments })
+            }
+        }
+        deserializer.deserialize_seq(Packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct User {
+        #[serde(rename = "_id")]
+        id: String,
+    }
+
+    #[test]
+    fn arguments_of_any_number_and_type_are_read() {
+        let call = Call::parse(r#"["typing",{"_id":"u"},"room",7,null,[1]]"#).unwrap();
+        let written: Vec<_> = call.arguments().iter().map(|argument| argument.get()).collect();
+        assert_eq!(written, [r#"{"_id":"u"}"#, r#""room""#, "7", "null", "[1]"]);
+        assert_eq!((call.text(), call.text_at(1).as_deref()), (None, Some("room")));
+        assert_eq!(call.any_text().as_deref(), Some("room"));
+        assert_eq!(call.object::<User>().unwrap().id, "u");
+        assert_eq!(call.object_at::<User>(1).err(), Some(DecodeError::NoObject));
+        assert_eq!(call.object_at::<User>(9).err(), Some(DecodeError::NoObject));
+
+        let turned = Call::parse(r#"["typing","room",{"_id":"u"}]"#).unwrap();
+        assert_eq!(
+            (turned.any_text().as_deref(), turned.any_object::<User>().unwrap().id),
+            (Some("room"), "u".into())
+        );
+
+        let bare = Call::parse(r#"["join-rooms"]"#).unwrap();
+        assert!(bare.is_empty() && bare.arguments().is_empty() && bare.any_text().is_none());
+        assert!(Call::parse(r#"["e",null,1]"#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn not_every_argument_of_thousands_is_kept() {
+        let packet = format!(r#"["e"{}]"#, ",1".repeat(100_000));
+        assert_eq!(Call::parse(&packet).unwrap().arguments().len(), MAX_ARGUMENTS);
+        assert!(Call::parse(r#"["e",1,2,3,4,5,6,7,8,{]"#).is_err());
+    }
+}

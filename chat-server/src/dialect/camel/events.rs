@@ -1,0 +1,154 @@
+//! What the family's pages send, and what they are told.
+
+use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
+use chat_core::event::Event;
+use chat_core::history::Window;
+use chat_core::model::{Content, Fingerprint, Seq, UserKey};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use smallvec::smallvec;
+
+use super::shapes::{MessageList, MessageObject};
+use crate::dialect::payload::{Count, Flag, Text, client_id};
+use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, Frame, Frames, Mark, To, native};
+
+pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    match &*call.event {
+        "privateMessage" => private_message(call),
+        "getMessageHistory" => message_history(call),
+        _ => Err(DecodeError::UnknownEvent),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PrivateMessage<'a> {
+    #[serde(borrow, default)]
+    text: Text<'a>,
+    #[serde(borrow, default)]
+    receiver: Text<'a>,
+    #[serde(default)]
+    is_file: Flag,
+    #[serde(borrow, default)]
+    file_name: Text<'a>,
+    #[serde(borrow, default)]
+    timestamp: Text<'a>,
+    #[serde(borrow, default)]
+    client_id: Text<'a>,
+}
+
+fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
+    let form: PrivateMessage<'_> = call.object()?;
+    let receiver = form.receiver.required("receiver")?.into_owned();
+    let text = form.text.required("text")?;
+    let file_name = form.file_name.optional("fileName")?;
+    let file_name =
+        form.is_file.get("isFile")?.then(|| file_name.map_or_else(|| "file.txt".to_owned(), Into::into));
+    let client_id = client_id(form.client_id)?;
+    let fingerprint = match form.timestamp {
+        // Whoever gives a name means that one.
+        Text::Text(timestamp) if client_id.is_none() && is_to_the_millisecond(&timestamp) => {
+            Some(fingerprint(&receiver, &timestamp, &text, file_name.as_deref()))
+        }
+        _ => None,
+    };
+    Ok(Command::SendMessage(SendMessage {
+        to: Destination::Person(UserKey::Username(receiver)),
+        content: Content { text: text.into(), file_name, image: None },
+        client_id,
+        fingerprint,
+    }))
+}
+
+/// Whether this is a moment as `Date.toISOString()` writes it. Anything coarser, or made up, could be the same in two
+/// messages that are both meant.
+fn is_to_the_millisecond(timestamp: &str) -> bool {
+    let form = |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    timestamp.len() == 24 && timestamp.bytes().zip(*b"0000-00-00T00:00:00.000Z").all(form)
+}
+
+/// What a packet that a client sends again is known by: these pages give their messages no id, but what is sent again
+/// is the same to the last letter, the time on the client's clock included. SHA-256, so that it is the same on every
+/// node and after every restart; each part with its length, so that no two divisions of a text look alike.
+fn fingerprint(receiver: &str, timestamp: &str, text: &str, file_name: Option<&str>) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for part in [receiver, timestamp, text, file_name.unwrap_or_default()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update([u8::from(file_name.is_some())]);
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+    Fingerprint(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetMessageHistory<'a> {
+    #[serde(borrow, default)]
+    other_user: Text<'a>,
+    #[serde(default)]
+    limit: Count,
+    #[serde(default)]
+    before: Count,
+}
+
+fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
+    let form: GetMessageHistory<'_> = call.object()?;
+    let other = form.other_user.required("otherUser")?.into_owned();
+    let limit = form.limit.optional("limit")?.and_then(|limit| limit.try_into().ok());
+    let before = form.before.optional("before")?.map(|seq| Seq(u32::try_from(seq).unwrap_or(u32::MAX)));
+    Ok(Command::ReadHistory(ReadHistory {
+        of: Destination::Person(UserKey::Username(other)),
+        window: Window::before(before, limit.unwrap_or(Window::MAX_LIMIT)),
+        include_deleted: false,
+    }))
+}
+
+pub(super) fn outbound(event: &Event, mark: Mark) -> Frames {
+    match event {
+        // The pages of this family know of two people only.
+        Event::MessageSent(view) if view.recipient.is_some() => {
+            smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
+        }
+        Event::MessagesRead { .. } => native::Native.outbound(event, mark),
+        Event::MessageSent(_)
+        | Event::MessageDeleted(_)
+        | Event::MessageRestored(_)
+        | Event::RoomCreated { .. }
+        | Event::MemberAdded { .. }
+        | Event::MemberRemoved { .. }
+        | Event::RoleChanged { .. }
+        | Event::ProfileUpdated(_)
+        | Event::UserRegistered(_)
+        | Event::TypingChanged { .. } => Frames::new(),
+    }
+}
+
+pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
+    match reply {
+        Reply::Messages(history) => {
+            #[derive(Serialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Fields<'a> {
+                messages: MessageList<'a>,
+                has_more: bool,
+                next_before: Option<u32>,
+            }
+            let messages = MessageList(&history.messages);
+            let next_before = history.next_before().map(|seq| seq.0);
+            let fields = Fields { messages, has_more: history.has_more, next_before };
+            Answer::done().with_event(Frame::new("messageHistory", &messages)).with_ack(asked, &fields)
+        }
+        Reply::Message(view) => {
+            #[derive(Serialize)]
+            struct Fields<'a> {
+                message: MessageObject<'a>,
+            }
+            Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
+        }
+        Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
+            native::Native.reply(asked, reply)
+        }
+        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
+    }
+}

@@ -1,0 +1,119 @@
+//! The family's REST.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chat_core::chat::Registration;
+use chat_core::command::ListUsers;
+use chat_core::model::{PasswordHash, User, UserKey};
+use chat_core::prelude::Error;
+use serde::Serialize;
+
+use crate::app::{App, LogIn};
+use crate::dialect::payload::Text;
+use crate::dialect::{Registered, Route};
+use crate::http::{Address, Body, HttpError, caller_by_bearer, json, with_rate};
+
+pub(super) fn all() -> Vec<Route> {
+    vec![
+        Route::post("/api/register", register),
+        Route::post("/api/login", login),
+        Route::get("/api/users", users),
+        Route::get("/api/validate-token", validate_token),
+    ]
+}
+
+#[derive(serde::Deserialize)]
+struct Credentials<'a> {
+    #[serde(borrow, default)]
+    username: Text<'a>,
+    #[serde(borrow, default)]
+    password: Text<'a>,
+}
+
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    token: &'a str,
+    username: &'a str,
+}
+
+async fn register(
+    State(app): State<Arc<App>>,
+    dialect: Registered,
+    address: Address,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let form: Credentials<'_> = body.object()?;
+    let username = form.username.required("username")?.into_owned();
+    let password = form.password.required("password")?.into_owned();
+    let password = app.config.auth.passwords.check(password, dialect.limits().password_min);
+    let password = password.map_err(|problem| HttpError::bad_request(&format!("password {problem}")))?;
+    let registration = Registration::named(username, PasswordHash::new(""));
+    let user = app.register(address, password, registration).await;
+    let user = user.map_err(|error| match error.core() {
+        Some(Error::UsernameTaken) => HttpError::bad_request("Username already exists"),
+        _ => error,
+    });
+    with_rate(user.and_then(|user| logged_in(&app, &dialect, &user)), app.sign_up_rate(address))
+}
+
+async fn login(
+    State(app): State<Arc<App>>,
+    dialect: Registered,
+    address: Address,
+    body: Body,
+) -> Result<Response, HttpError> {
+    let form: Credentials<'_> = body.object()?;
+    let username = form.username.required("username")?.trim().to_owned();
+    let password = form.password.required("password")?.into_owned();
+    let key = UserKey::Username(username);
+    let answer = match app.log_in(address, key.clone(), password).await {
+        Ok(LogIn::Welcome(user)) => logged_in(&app, &dialect, &user),
+        // This family's pages tell the two apart, so the contract does.
+        Ok(LogIn::WrongPassword) => Err(HttpError::bad_request("Invalid credentials")),
+        Ok(LogIn::Unknown) => Err(HttpError::bad_request("User not found")),
+        Err(error) => Err(error),
+    };
+    with_rate(answer, app.log_in_rate(address, &key))
+}
+
+fn logged_in(app: &App, dialect: &Registered, user: &User) -> Result<Response, HttpError> {
+    let token = app.auth.issue(user, dialect);
+    Ok(json(StatusCode::OK, &LoggedIn { token: &token, username: &user.handle() }))
+}
+
+async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Person {
+        #[serde(rename = "_id")]
+        id: String,
+        username: String,
+        online: bool,
+        last_seen: String,
+    }
+    let caller = caller_by_bearer(&app, &headers).await?;
+    let users = app.dispatch(caller.user.id, ListUsers { limit: App::MOST_USERS }).await?;
+    let people: Vec<_> = users
+        .iter()
+        .map(|user| Person {
+            id: user.id.to_string(),
+            username: user.handle(),
+            online: app.presence.is_online(user.id),
+            last_seen: app
+                .presence
+                .left_at(user.id)
+                .max(user.last_seen)
+                .unwrap_or(user.created_at)
+                .to_string(),
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &people))
+}
+
+async fn validate_token(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
+    caller_by_bearer(&app, &headers).await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "valid": true })))
+}

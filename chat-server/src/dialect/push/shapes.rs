@@ -1,0 +1,65 @@
+//! The objects of the family's wire.
+
+use chat_core::id::UserId;
+use chat_core::model::MessageView;
+use serde::Serialize;
+use serde::ser::Serializer;
+
+/// People as a bare array of their ids.
+pub(super) struct Ids<'a>(pub(super) &'a [UserId]);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|id| Id(*id)))
+    }
+}
+
+struct Id(UserId);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hex().as_str())
+    }
+}
+
+/// A message as this family knows it: between two people.
+pub(super) struct MessageObject<'a> {
+    view: &'a MessageView,
+    receiver: UserId,
+}
+
+impl<'a> MessageObject<'a> {
+    pub(super) fn of(view: &'a MessageView) -> Option<Self> {
+        Some(Self { view, receiver: view.recipient.as_ref()?.id })
+    }
+}
+
+impl Serialize for MessageObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields<'a> {
+            #[serde(rename = "_id")]
+            id: &'a str,
+            sender_id: &'a str,
+            receiver_id: &'a str,
+            text: &'a str,
+            image: Option<&'a str>,
+            deleted: bool,
+            created_at: &'a str,
+            updated_at: &'a str,
+        }
+        let message = &self.view.message;
+        Fields {
+            id: message.id.hex().as_str(),
+            sender_id: message.sender.hex().as_str(),
+            receiver_id: self.receiver.hex().as_str(),
+            text: &message.content.text,
+            image: message.content.image.as_deref(),
+            deleted: message.deleted.is_some(),
+            created_at: message.created_at.iso().as_str(),
+            updated_at: message.updated_at.iso().as_str(),
+        }
+        .serialize(serializer)
+    }
+}

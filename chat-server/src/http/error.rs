@@ -1,0 +1,217 @@
+//! Requests that were not carried out.
+//!
+//! An error is made with its words, and written where its request is answered: in the form of the dialect whose route it was,
+//! or else of the default one. Every body has a `message`.
+
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chat_core::error::{Error, ErrorKind};
+use serde::Serialize;
+
+use super::RateLimit;
+use crate::auth::AuthError;
+use crate::auth::password::{Busy, NotHashed};
+use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
+
+/// A request that was not carried out, as it is answered.
+#[derive(Debug)]
+pub struct HttpError {
+    status: StatusCode,
+    body: Body,
+    retry_after: Option<Duration>,
+    /// In a box, because nearly no error has one.
+    rate: Option<Box<RateLimit>>,
+    core: Option<Error>,
+}
+
+/// What is answered.
+#[derive(Debug)]
+enum Body {
+    /// An object of its own.
+    Own(Vec<u8>),
+    /// These words, in whatever form a dialect has for them.
+    Message(Message),
+}
+
+/// The words of an error, beside its answer until that is written in the form of a dialect.
+#[derive(Debug, Clone)]
+struct Message {
+    text: Box<str>,
+    unauthenticated: Option<Unauthenticated>,
+}
+
+impl HttpError {
+    /// An error with a message for people, in the form that the dialect gives it.
+    pub fn new(status: StatusCode, message: &str) -> Self {
+        let message = Message { text: message.into(), unauthenticated: None };
+        Self { status, body: Body::Message(message), retry_after: None, rate: None, core: None }
+    }
+
+    /// An error with a body of its own, which has a `message` too.
+    pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = Body::Own(serde_json::to_vec(body).unwrap_or_default());
+        Self { status, body, retry_after: None, rate: None, core: None }
+    }
+
+    /// Nobody is known to ask.
+    pub fn unauthenticated(why: Unauthenticated) -> Self {
+        let (status, text) = match why {
+            Unauthenticated::Missing | Unauthenticated::Invalid => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Unauthenticated::UserNotFound => (StatusCode::NOT_FOUND, "User not found"),
+        };
+        let message = Message { text: text.into(), unauthenticated: Some(why) };
+        Self { body: Body::Message(message), ..Self::new(status, "") }
+    }
+
+    /// An answer in the form of this dialect, if it is an error that has none of its own.
+    pub(crate) fn write_in(mut response: Response, dialect: &Registered) -> Response {
+        let status = response.status();
+        let Some(Message { text, unauthenticated }) = response.extensions_mut().remove() else {
+            return response;
+        };
+        let failure = HttpFailure { status, message: &text, unauthenticated };
+        let (status, body) = dialect.error(&failure);
+        *response.status_mut() = status;
+        *response.body_mut() = body.get().to_owned().into();
+        response
+    }
+
+    /// 400.
+    pub fn bad_request(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404 for a route that does not exist.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found")
+    }
+
+    /// 429.
+    pub fn too_many(retry_after: Duration) -> Self {
+        let message = "Rate limit exceeded. Please try again later.";
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
+    /// 429 by this limit.
+    pub fn limited(rate: RateLimit) -> Self {
+        Self { rate: Some(rate.into()), ..Self::too_many(rate.reset) }
+    }
+
+    /// Says how a limit stands, unless it is said already. Of a refusal, how long to wait stays what it was.
+    #[must_use]
+    pub fn with_rate(self, rate: RateLimit) -> Self {
+        let rate = match self.retry_after {
+            // It was refused, so nothing is left, whatever was given back since.
+            Some(reset) if self.status == StatusCode::TOO_MANY_REQUESTS => {
+                RateLimit { remaining: 0, reset, ..rate }
+            }
+            _ => rate,
+        };
+        Self { rate: self.rate.or_else(|| Some(rate.into())), ..self }
+    }
+
+    /// 500. What went wrong was logged where it did.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    }
+
+    /// 503: not now, but perhaps so much later.
+    pub fn unavailable(message: &str, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    /// Whether it is for us to mend: what failed so was no attempt of the caller's.
+    pub(crate) fn is_our_fault(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The domain's error behind it, for routes that have words of their own for it.
+    pub fn core(&self) -> Option<&Error> {
+        self.core.as_ref()
+    }
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            // 413 is for bodies; a field that is too long is the client's mistake like any other.
+            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::TooLarge => StatusCode::BAD_REQUEST,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::RateLimited => {
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(60));
+                return Self { core: Some(error), ..Self::too_many(wait) };
+            }
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
+        };
+        Self { core: None, ..Self::new(status, &Failure::from(&error).message) }.because(error)
+    }
+}
+
+impl HttpError {
+    fn because(self, error: Error) -> Self {
+        Self { core: Some(error), ..self }
+    }
+}
+
+impl From<DecodeError> for HttpError {
+    fn from(error: DecodeError) -> Self {
+        Self::bad_request(&error.to_string())
+    }
+}
+
+impl From<AuthError> for HttpError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Internal(error) => error.into(),
+            error => Self::new(StatusCode::UNAUTHORIZED, &error.to_string()),
+        }
+    }
+}
+
+impl From<Busy> for HttpError {
+    fn from(busy: Busy) -> Self {
+        let message = "Too many log-ins at once. Please try again later.";
+        let status = match busy {
+            Busy::TooManyOfOne => StatusCode::TOO_MANY_REQUESTS,
+            Busy::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(status, message) }
+    }
+}
+
+impl From<NotHashed> for HttpError {
+    fn from(_: NotHashed) -> Self {
+        chat_core::log_throttled!(error, "a password could not be hashed");
+        Self::internal()
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        let (body, message) = match self.body {
+            Body::Own(body) => (body, None),
+            Body::Message(message) => {
+                let failure =
+                    HttpFailure { status: self.status, message: &message.text, unauthenticated: None };
+                (failure.as_message().1.get().as_bytes().to_vec(), Some(message))
+            }
+        };
+        let mut response = (self.status, [(CONTENT_TYPE, json)], body).into_response();
+        if let Some(message) = message {
+            response.extensions_mut().insert(message);
+        }
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, RateLimit::seconds(wait).into());
+        }
+        if let Some(rate) = self.rate {
+            rate.write_to(response.headers_mut());
+        }
+        response
+    }
+}

@@ -1,0 +1,233 @@
+//! A dialect from outside the server's crates (`examples/seventh_dialect.rs`) is spoken like those that it brings along: live,
+//! after a cut, by guests, over HTTP, and beside the others.
+
+#[expect(dead_code, reason = "its main is run by hand")]
+#[path = "../examples/seventh_dialect.rs"]
+mod seventh_dialect;
+
+use std::net::SocketAddr;
+
+use chat::websocket::Opening;
+use chat::{Answer, Http, MountedServer, Packet, Socket, WebSocket, within};
+use chat_server::dialect::Dialects;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use self::seventh_dialect::Corner;
+
+async fn corner() -> MountedServer {
+    let dialects = Dialects::built_in().with(Corner).expect("it can be served");
+    MountedServer::start_with(dialects, |_| ()).await
+}
+
+/// Somebody with an account of this dialect, and their id.
+async fn entered(address: SocketAddr, nick: &str) -> (Http, String) {
+    let mut http = Http::new(address);
+    let form = json!({ "nick": nick, "phrase": "correct horse battery" });
+    let answer = http.request(Method::POST, "/corner/enter", Some(&form)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    http.token = answer.json()["pass"].as_str().map(str::to_owned);
+    let id = answer.json()["you"].as_str().expect("they are told who they are").to_owned();
+    (http, id)
+}
+
+async fn connected(address: SocketAddr, http: &Http) -> Socket {
+    Socket::connect(address, http).await.expect("it is let in")
+}
+
+fn event(name: &str, argument: &Value) -> Packet {
+    Packet::Event { name: name.to_owned(), arguments: vec![argument.clone()] }
+}
+
+#[tokio::test]
+async fn events_have_several_arguments_and_the_answer_comes_first() {
+    let server = corner().await;
+    let (ann, ann_id) = entered(server.address, "ann").await;
+    let (bob, bob_id) = entered(server.address, "bob").await;
+    let mut to_ann = connected(server.address, &ann).await;
+    let mut to_bob = connected(server.address, &bob).await;
+    assert_eq!(to_ann.event("came").await, json!({ "who": bob_id }));
+    to_ann.drain();
+
+    to_ann.emit_all("say", &[json!(bob_id), json!("hello"), json!({ "tempId": 7 })]);
+    let said = to_ann.next().await;
+    let Packet::Event { name, arguments } = &said else { panic!("{said:?}") };
+    assert_eq!((name.as_str(), &arguments[0]["tempId"]), ("said", &json!(7)), "before it is heard");
+    let heard = json!({ "id": arguments[0]["id"], "from": ann_id, "to": bob_id, "text": "hello" });
+    assert_eq!(to_ann.next().await, event("heard", &heard));
+    assert_eq!(to_bob.event("heard").await, heard);
+
+    // With a callback the answer has the same fields.
+    let asked = to_ann.ask("say", &[json!(bob_id), json!("again"), json!({ "tempId": "x" })]);
+    let answer = to_ann.answer(asked).await;
+    assert_eq!(
+        (&answer["ok"], &answer["success"], &answer["tempId"]),
+        (&json!(true), &json!(true), &json!("x"))
+    );
+    assert!(answer["id"].is_string(), "{answer}");
+
+    // What the dialect has no word for is native's, and its own words win.
+    let asked = to_bob.ask("read", &[json!({ "userId": ann_id })]);
+    assert_eq!(to_bob.answer(asked).await["seq"], 2);
+    assert_eq!(to_ann.event("messagesRead").await["userId"], json!(bob_id));
+    let asked = to_bob.ask("wave", &[]);
+    assert_eq!(to_bob.answer(asked).await, json!({ "ok": true, "success": true }));
+
+    to_ann.emit_all("say", &[json!(bob_id), json!("x".repeat(281))]);
+    let grumble = to_ann.event("grumble").await;
+    assert_eq!(grumble, json!({ "about": "say", "why": "text is larger than 280 characters" }));
+    for n in 3..=30 {
+        let asked = to_ann.ask("say", &[json!(bob_id), json!(format!("message {n}"))]);
+        assert_eq!(to_ann.answer(asked).await["ok"], true, "{n}");
+    }
+    let asked = to_ann.ask("say", &[json!(bob_id), json!("one too many")]);
+    assert_eq!(to_ann.answer(asked).await["error"]["code"], "rate_limited");
+
+    to_bob.disconnect().await;
+    assert_eq!(to_ann.event("left").await, json!({ "who": bob_id }));
+    to_ann.disconnect().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_goes_on_after_a_cut() {
+    let server = corner().await;
+    let (ann, _) = entered(server.address, "ann").await;
+    let (bob, bob_id) = entered(server.address, "bob").await;
+    let token = bob.token.as_deref().expect("it is kept");
+
+    let (mut stream, pid) = opened(server.address, &json!({ "token": token })).await;
+    let mut to_ann = connected(server.address, &ann).await;
+    to_ann.emit_all("say", &[json!(bob_id), json!("one")]);
+    let mut offset = None;
+    let mut heard = Vec::new();
+    while offset.is_none() {
+        let frame = within("the first message", stream.next()).await.expect("the connection stands");
+        match told(&frame) {
+            Some((name, argument)) if name == "\u{1}position" => {
+                offset = argument.as_str().map(str::to_owned);
+            }
+            Some((name, argument)) if name == "heard" => heard.push(argument["text"].clone()),
+            _ => {}
+        }
+    }
+    drop(stream);
+    server.until_sessions(1).await;
+    for text in ["two", "three"] {
+        let asked = to_ann.ask("say", &[json!(bob_id), json!(text)]);
+        let answer = to_ann.answer(asked).await;
+        assert_eq!(answer["ok"], true, "{answer}");
+        if text == "two" {
+            let asked = to_ann.ask("recall", &[answer["id"].clone()]);
+            assert_eq!(to_ann.answer(asked).await["ok"], true);
+        }
+    }
+    let again = json!({ "token": token, "pid": pid, "offset": offset });
+    let (mut stream, same) = opened(server.address, &again).await;
+    assert_eq!(same, pid, "the session has gone on");
+    let mut unheard = 0;
+    while heard.last() != Some(&json!("three")) {
+        let frame = within("what was missed", stream.next()).await.expect("the connection stands");
+        match told(&frame) {
+            Some((name, argument)) if name == "heard" => heard.push(argument["text"].clone()),
+            Some((name, _)) if name == "unheard" => unheard += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((heard, unheard), (vec![json!("one"), json!("three")], 1), "in this dialect's words");
+    drop(stream);
+    to_ann.disconnect().await;
+    server.stop().await;
+}
+
+/// Connects with this payload and gives the session's name.
+async fn opened(address: SocketAddr, payload: &Value) -> (WebSocket, Value) {
+    let mut stream = WebSocket::open(address, Opening::default()).await.expect("the upgrade is answered");
+    within("the open packet", stream.next()).await.expect("the connection stands");
+    stream.send(format!("40{payload}")).await.expect("the connection stands");
+    let answer = within("the answer to CONNECT", stream.next()).await.expect("the connection stands");
+    let answer: Value = serde_json::from_str(answer.strip_prefix("40").expect("it is let in")).expect("JSON");
+    assert!(answer["pid"].is_string(), "{answer}");
+    (stream, answer["pid"].clone())
+}
+
+/// Name and argument of an event.
+fn told(frame: &str) -> Option<(String, Value)> {
+    let (name, argument): (String, Value) = serde_json::from_str(frame.strip_prefix("42")?).ok()?;
+    Some((name, argument))
+}
+
+#[tokio::test]
+async fn routes_are_its_own_and_a_shared_one_goes_by_the_token() {
+    let server = corner().await;
+    let (mut ann, ann_id) = entered(server.address, "ann").await;
+    let mut bob = Http::new(server.address);
+    let bob_id = bob.sign_up("Bob", "bob@example.com", "secret1").await;
+
+    let people = ann.request(Method::GET, "/corner/people", None).await;
+    assert_eq!(people.json()["people"][0]["who"], json!(bob_id));
+    let text = json!({ "text": "hello" });
+    let said = ann.request(Method::POST, &format!("/corner/say/{bob_id}"), Some(&text)).await;
+    assert_eq!((said.status.as_u16(), &said.json()["text"]), (200, &json!("hello")));
+
+    // One path, two dialects: each page is answered in its own words.
+    let of_ann = ann.request(Method::GET, &format!("/api/messages/{bob_id}"), None).await.json();
+    assert_eq!(of_ann["heard"][0]["text"], "hello");
+    let of_bob = bob.request(Method::GET, &format!("/api/messages/{ann_id}"), None).await.json();
+    assert_eq!(of_bob[0]["text"], "hello", "a bare array: {of_bob}");
+
+    // Errors are its own too, also where nothing but the route tells which dialect it is.
+    let own = |answer: &Answer, why: &str| {
+        assert_eq!(answer.json(), json!({ "why": why, "message": why }), "{answer:?}");
+    };
+    let long = json!({ "text": "x".repeat(281) });
+    let refused = ann.request(Method::POST, &format!("/corner/say/{bob_id}"), Some(&long)).await;
+    assert_eq!(refused.status, 400);
+    own(&refused, "text is larger than 280 characters");
+    let mut nobody = Http::new(server.address);
+    let refused = nobody.request(Method::GET, "/corner/people", None).await;
+    assert_eq!(refused.status, 401);
+    own(&refused, "Unauthorized");
+    let form = json!({ "nick": "eve", "phrase": "short" });
+    let refused = nobody.request(Method::POST, "/corner/enter", Some(&form)).await;
+    own(&refused, "phrase must have at least 10 characters");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_guest_may_do_nothing_but_say_who_it_is() {
+    let mut server = corner().await;
+    let (ann, ann_id) = entered(server.address, "ann").await;
+    let (bob, bob_id) = entered(server.address, "bob").await;
+    let mut to_bob = connected(server.address, &bob).await;
+
+    let mut guest = connected(server.address, &Http::new(server.address)).await;
+    let asked = guest.ask("say", &[json!(bob_id), json!("let me in")]);
+    let answer = guest.answer(asked).await;
+    assert_eq!(answer["error"]["code"], "unauthenticated", "{answer}");
+    assert_eq!(server.app.sessions.len(), 1);
+
+    // What comes right behind the greeting comes after it.
+    let knocked = guest.ask("knock", &[json!({ "pass": ann.token })]);
+    guest.emit_all("say", &[json!(bob_id), json!("it is me"), json!({ "tempId": 1 })]);
+    assert_eq!(guest.answer(knocked).await["ok"], true);
+    assert_eq!(guest.event("said").await["tempId"], 1);
+    let heard = to_bob.event("heard").await;
+    assert_eq!((&heard["from"], &heard["text"]), (&json!(ann_id), &json!("it is me")));
+    let welcome = Packet::Event { name: "welcome".to_owned(), arguments: Vec::new() };
+    assert!(guest.drain().contains(&welcome));
+
+    // A pass that is no good sends its guest away, and a token that is no good lets no guest in.
+    let mut stranger = connected(server.address, &Http::new(server.address)).await;
+    let asked = stranger.ask("knock", &[json!({ "pass": "no.such.pass" })]);
+    assert_eq!(stranger.answer(asked).await["error"]["message"], "nobody knows you here");
+    assert_eq!(stranger.rest().await.last(), Some(&Packet::Disconnect));
+    let mut forged = Http::new(server.address);
+    forged.token = Some("no.such.token".to_owned());
+    server.turned_away = 1;
+    assert!(Socket::connect(server.address, &forged).await.is_err());
+
+    guest.disconnect().await;
+    to_bob.disconnect().await;
+    server.stop().await;
+}
