@@ -17,7 +17,7 @@ const AT_ONCE: usize = 64;
 
 impl Chat {
     /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
-    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`], though never none because of
+    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`](crate::policy::Limits::answer_bytes), though never none because of
     /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
     /// user of a message that cannot be loaded) is an error where it is the first; otherwise what comes before it is answered.
     ///

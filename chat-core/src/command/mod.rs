@@ -1,6 +1,6 @@
 //! What a person can ask for, and what is answered.
 //!
-//! There is one struct per command. [`commands!`] lists them all, each with its [`Class`], the type of its reply and what
+//! There is one struct per command. The macro `commands!` lists them all, each with its [`Class`], the type of its reply and what
 //! carries it out; a command that is not in the list does not exist, and one without a class does not compile. Callers that
 //! know which command they have get its own reply ([`Request::Reply`]); those that do not (a packet was decoded) have a
 //! [`Command`], which is any of them, and get a [`Reply`].

@@ -1,6 +1,6 @@
 //! Our own dialect, for people who write their own client, and what all other dialects fall back to.
 //!
-//! So far it has what no family has a word for: `sync` ([`sync`]), `read` and `unread` ([`read`]), `search` ([`search`]), and an
+//! So far it has what no family has a word for: `sync` (`sync.rs`), `read` and `unread` (`read.rs`), `search` (`search.rs`), and an
 //! event for every change, with the objects of `sync`:
 //! ```text
 //! ann < messageSent {"message":{"messageId":"…","roomId":"…","senderId":"…","seq":7,"content":"hello","type":"text",…}}
