@@ -17,7 +17,8 @@ pub(super) async fn begin(db: &Database, first: Epoch) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Puts one in the place of what is there.
+/// Puts one in the place of what is there: the epoch of a database that is copied from a file.
+#[cfg(feature = "sqlite")]
 pub(super) async fn set(db: &Database, epoch: Epoch) -> Result<(), Fault> {
     let counters = db.collection::<Document>(COUNTERS);
     counters.update_one(doc! { "_id": ID }, doc! { "$set": document(epoch) }).upsert(true).await?;
