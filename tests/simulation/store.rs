@@ -51,6 +51,8 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// Who is told; none: everybody.
     pub(crate) audience: Option<Vec<UserId>>,
+    /// The conversation that it is about.
+    pub(crate) room: Option<ConversationId>,
     /// The message, if it is about one.
     pub(crate) message: Option<Said>,
     /// Whose profile it is about.
@@ -121,12 +123,16 @@ impl Disk {
         self.log.lock().unwrap().get(index).cloned()
     }
 
-    /// How many changes after a position somebody is told of: of each profile the last.
+    /// How many changes after a position the store counts for somebody: of each profile the last, and of rooms that they
+    /// are in now also those of before.
     pub(crate) fn missed(&self, user: UserId, after: u64) -> u64 {
         let log = self.log.lock().unwrap();
+        let rooms = self.rooms.lock().unwrap();
+        let is_in = |room: &ConversationId| rooms.get(room).is_some_and(|room| room.member(user).is_some());
         let rest = log.get(usize::try_from(after).unwrap_or(usize::MAX)..).unwrap_or_default();
         let theirs = rest.iter().enumerate().filter(|(at, entry)| {
-            entry.concerns(user) && !rest[at + 1..].iter().any(|later| later.takes_the_place_of(entry))
+            (entry.concerns(user) || entry.room.as_ref().is_some_and(is_in))
+                && !rest[at + 1..].iter().any(|later| later.takes_the_place_of(entry))
         });
         theirs.count() as u64
     }
@@ -170,13 +176,22 @@ impl Disk {
             });
             let members = |room: &Conversation| room.members.iter().map(|member| member.user).collect();
             let audience = match &delivery.audience {
-                Audience::Members(room) | Audience::MembersAnd(room, _) => Some(members(room)),
+                Audience::Members(room) => Some(members(room)),
+                Audience::MembersAnd(room, other) => {
+                    let mut audience: Vec<_> = members(room);
+                    audience.push(*other);
+                    Some(audience)
+                }
                 Audience::Users(users) => Some(users.clone()),
                 Audience::Everyone => None,
             };
             let what = message.as_ref().map_or("", |said| &said.token);
             trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
-            log.push(Entry { kind, audience, message, profile });
+            let room = match &delivery.audience {
+                Audience::Members(room) | Audience::MembersAnd(room, _) => Some(room.id),
+                Audience::Users(_) | Audience::Everyone => None,
+            };
+            log.push(Entry { kind, audience, room, message, profile });
         }
     }
 }
