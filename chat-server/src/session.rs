@@ -271,6 +271,11 @@ impl Session {
         !self.inbox.lock().busy && self.searches.lock().is_idle()
     }
 
+    /// Whether it is known that it has ended, or will: nothing more is taken from its client.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.inbox.lock().closed
+    }
+
     pub(crate) fn close_inbox(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;

@@ -39,7 +39,7 @@ use crate::{presence, recovery};
 pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
 
 /// Sessions that were authenticated and are not connected yet, and since when.
-type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
+pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
 
 /// Most connections of one person.
 const MOST_PER_PERSON: usize = 64;
@@ -258,7 +258,8 @@ async fn settle(
     let start = recovery::start(app, payload, &caller, &dialect).await;
     let start = start.map_err(|error| NotLetIn::our_fault(app, &Error::from(error)))?;
     polling.tell_pid(&socket, &wires, &start.pid);
-    let session = open(app, id, &socket, (&caller, dialect, start), &(wires, polling, admissions)).await;
+    let parts = &(wires, polling, admissions);
+    let session = open(app, id, &socket, (&caller, dialect, start), parts, arriving).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     let mut arriving = arriving.lock();
     if arriving.len() >= MOST_ARRIVING {
@@ -276,6 +277,7 @@ pub(super) async fn open(
     socket: &SocketRef,
     (caller, dialect, start): (&Authenticated, Registered, Start),
     (wires, polling, admissions): &Parts,
+    arriving: &Arriving,
 ) -> Arc<Session> {
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
@@ -285,7 +287,9 @@ pub(super) async fn open(
     let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, app));
     let (weak_app, weak) = (Arc::downgrade(app), Arc::downgrade(&session));
     let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
+    let arriving = arriving.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
+        arriving.lock().remove(&socket.id);
         polling.end(&socket, &wires);
         leave(&admissions, &socket);
         let (session, app) = (weak.upgrade(), weak_app.upgrade());
@@ -320,8 +324,8 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
         // Revoked after it was checked, and perhaps before it could be found here.
         session.disconnect();
     }
-    if !session.is_connected() {
-        // It ended while it began; its end may have come too early to find it.
+    if !session.is_connected() || session.has_ended() {
+        // It ended while it began; its end may have come too early to find it, and before it counted as connected.
         end(app, session);
     }
 }

@@ -176,7 +176,9 @@ impl Guest {
         };
         let socket_ref = SocketRef::from(socket.clone());
         let known = (&caller, self.dialect.clone(), start);
-        let session = connect::open(&app, self.id, &socket_ref, known, &self.parts).await;
+        // It is connected already.
+        let arriving = connect::Arriving::default();
+        let session = connect::open(&app, self.id, &socket_ref, known, &self.parts, &arriving).await;
         connect::begin(&app, &socket_ref, &session, &self.parts);
         session.deliver(welcome);
         acknowledge(&socket, packet, ack_id, &Answer::done().into_ack());
