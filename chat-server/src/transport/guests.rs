@@ -3,6 +3,9 @@
 //! A guest is a connection like any other that nobody has logged in to: it may send few packets and bytes, and its time is
 //! limited; see [`super::admission`]. It has no session, so nothing can be told to it, and whatever it sends before it has said
 //! who it is counts for nothing. What comes behind its greeting waits until the session has begun.
+//!
+//! FIXME: one event in some twenty that came right behind a greeting was lost on a busy machine (`tests/seventh_dialect.rs` before it
+//! waited for the answer); the reason is not known.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
