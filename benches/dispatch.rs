@@ -13,7 +13,7 @@ use chat_core::codec::{self, Codec, HuffmanCodec, Kind, Metered};
 use chat_core::prelude::*;
 use chat_server::dialect::camel::Camel;
 use chat_server::dialect::push::Push;
-use chat_server::dialect::{Call, Dialect, Mark};
+use chat_server::dialect::{Call, Dialect, EventPosition};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -92,7 +92,7 @@ fn dialect(c: &mut Criterion) {
         chat.execute(actor, send(to)).await.expect("it is stored").deliveries.remove(0).event
     });
     let encode = |dialect: &dyn Dialect, mark| {
-        let frames = dialect.outbound(black_box(&event), Mark(mark));
+        let frames = dialect.outbound(black_box(&event), EventPosition(mark));
         assert!(!frames.is_empty());
         frames
     };

@@ -33,8 +33,8 @@ use chat_server::dialect::native::Native;
 use chat_server::dialect::payload::Text;
 use chat_server::dialect::route::{Names, RouteRequest};
 use chat_server::dialect::{
-    Answer, Asked, Auth, Call, DecodeError, Dialect, Dialects, Failure, Frame, Frames, Hello, HttpFailure,
-    Inbound, Limits, Mark, PresenceChange, Refusals, Registered, Request, Roster, Route, To, raw,
+    Answer, Asked, Auth, Call, DecodeError, Dialect, Dialects, EventPosition, Failure, Frame, Frames, Hello,
+    HttpFailure, Inbound, Limits, PresenceChange, Refusals, Registered, Request, Roster, Route, To, raw,
 };
 use chat_server::http::{Address, Body, HttpError, json};
 use clap::Parser;
@@ -112,7 +112,7 @@ impl Dialect for Corner {
         }
     }
 
-    fn outbound(&self, event: &Event, mark: Mark) -> Frames {
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
         let to_all = |name, told: Value| Frames::from_iter([(To::All, mark.frame(name, &told))]);
         match event {
             Event::MessageSent(view) | Event::MessageRestored(view) => to_all("heard", heard(view)),

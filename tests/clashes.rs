@@ -9,7 +9,7 @@ use chat_core::prelude::*;
 use chat_server::config::ConfigError;
 use chat_server::dialect::route::Names;
 use chat_server::dialect::{
-    Answer, Asked, Call, DecodeError, Dialect, Dialects, Frames, Inbound, Mark, Registered, Route,
+    Answer, Asked, Call, DecodeError, Dialect, Dialects, EventPosition, Frames, Inbound, Registered, Route,
 };
 use chat_server::http::Body;
 use jsonwebtoken::{EncodingKey, Header};
@@ -36,7 +36,7 @@ impl Dialect for Small {
         Err(DecodeError::UnknownEvent)
     }
 
-    fn outbound(&self, _: &Event, _: Mark) -> Frames {
+    fn outbound(&self, _: &Event, _: EventPosition) -> Frames {
         Frames::new()
     }
 

@@ -236,7 +236,7 @@ async fn who_polls_too_slowly_is_told_everything_in_the_end() {
 async fn answers_nobody_reads_are_bounded_over_all_connections_of_a_person() {
     const CONNECTIONS: usize = 16;
     const ASKED: usize = 3;
-    const MOST: usize = 32 * MIB;
+    const MAX: usize = 32 * MIB;
     let patient = |options: &mut Options| {
         (options.stall_timeout, options.ping_timeout) = (300_000, 300_000);
         options.read_budget = 0;
@@ -264,10 +264,10 @@ async fn answers_nobody_reads_are_bounded_over_all_connections_of_a_person() {
     let user = chat_core::model::UserKey::Username("bob".into());
     let bob = server.app.chat.find_user(&user).await.expect("the store works").expect("he is there").id;
     let unsent = || server.app.sessions.unsent_to(bob);
-    until("much waits for him", || unsent() > MOST).await;
+    until("much waits for him", || unsent() > MAX).await;
     // Two more answers may have been under way.
     for _ in 0..20 {
-        assert!(unsent() <= MOST + 3 * 4 * MIB, "{} bytes wait", unsent());
+        assert!(unsent() <= MAX + 3 * 4 * MIB, "{} bytes wait", unsent());
         ann.emit("getMessageHistory", &json!({ "otherUser": "bob", "limit": 1 }));
         ann.event("messageHistory").await;
     }

@@ -45,9 +45,9 @@ impl Audience {
 }
 
 /// What an event that is in no log was about: as much as another node needs to tell of it too
-/// ([`Chat::mention`](crate::chat::Chat::mention)).
+/// ([`Chat::ephemeral`](crate::chat::Chat::ephemeral)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mention {
+pub enum Ephemeral {
     /// [`Event::TypingChanged`].
     Typing {
         /// Where.
@@ -181,11 +181,11 @@ impl Event {
     }
 
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
-    pub fn mention(&self) -> Option<Mention> {
+    pub fn ephemeral(&self) -> Option<Ephemeral> {
         match self {
-            Self::UserRegistered(user) => Some(Mention::Registered { user: user.id }),
+            Self::UserRegistered(user) => Some(Ephemeral::Registered { user: user.id }),
             Self::TypingChanged { conversation, user, typing } => {
-                Some(Mention::Typing { conversation: conversation.id, user: user.id, typing: *typing })
+                Some(Ephemeral::Typing { conversation: conversation.id, user: user.id, typing: *typing })
             }
             Self::MessageSent(_)
             | Self::MessageDeleted(_)

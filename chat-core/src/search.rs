@@ -14,13 +14,13 @@
 //!    sigmas are one, with and without a dot is the same `i`.
 //! 3. Words are runs of letters, digits and the marks on them. That is what the word boundaries of UAX #29 come to when a
 //!    word is also divided at what they allow in its middle (`.`, `'`, `_`, …): `l'été` is found by `été`, `example.com` by
-//!    `com`. Signs, punctuation and emoji are no words. A term has at most [`Terms::MOST_BYTES`] bytes; what is longer is cut.
+//!    `com`. Signs, punctuation and emoji are no words. A term has at most [`Terms::MAX_BYTES`] bytes; what is longer is cut.
 //! 4. Han, kana, Hangul, Thai, Lao, Burmese and Khmer are written without spaces between words, or with endings that grow
 //!    together with them: of a run of these every two neighbours are a term, and the last character alone, so that every
 //!    character begins one. What is found so has all pairs of what was looked for, nearly always side by side.
 //!
-//! Of one message the first [`Terms::MOST`] different terms count, out of the first [`Terms::MOST_TEXT`] bytes of its text,
-//! and of these no more than [`Terms::MOST_CHARS`] characters after decomposition: `ﷺ` alone becomes 18.
+//! Of one message the first [`Terms::MAX`] different terms count, out of the first [`Terms::MAX_TEXT`] bytes of its text,
+//! and of these no more than [`Terms::MAX_CHARS`] characters after decomposition: `ﷺ` alone becomes 18.
 //!
 //! # When
 //! Nothing of this happens when a message is sent, for most conversations are never searched. A search first brings the
@@ -50,13 +50,13 @@ pub struct Search {
     pub within: Option<Destination>,
     /// Only what was sent before this place in the log, for the next page: [`Found::next`].
     pub before: Option<Position>,
-    /// At most so many messages, and never more than [`Search::MOST`].
+    /// At most so many messages, and never more than [`Search::MAX`].
     pub limit: usize,
 }
 
 impl Search {
     /// Most messages in one answer.
-    pub const MOST: usize = 100;
+    pub const MAX: usize = 100;
 }
 
 // What people look for is theirs, as what they write: a request that is logged by mistake shows only its size.
@@ -93,13 +93,13 @@ pub struct Terms(Vec<String>);
 
 impl Terms {
     /// Most bytes of a term.
-    pub const MOST_BYTES: usize = 64;
+    pub const MAX_BYTES: usize = 64;
     /// Most terms of one message.
-    pub const MOST: usize = 4_096;
+    pub const MAX: usize = 4_096;
     /// So many bytes at the beginning of a text are looked at.
-    pub const MOST_TEXT: usize = 256 << 10;
+    pub const MAX_TEXT: usize = 256 << 10;
     /// And so many characters of what it is decomposed into (NFKD).
-    pub const MOST_CHARS: usize = 128 << 10;
+    pub const MAX_CHARS: usize = 128 << 10;
 
     /// The terms of a message of this text and file name.
     pub fn of(text: &str, file_name: Option<&str>) -> Self {
@@ -115,14 +115,14 @@ impl Terms {
                         // The last character is followed by no other.
                         let last = run.char_indices().next_back().map_or(run, |(start, _)| &run[start..]);
                         for term in pairs(run).chain([last]) {
-                            if terms.len() == Self::MOST {
+                            if terms.len() == Self::MAX {
                                 break;
                             }
                             add(term, &mut terms);
                         }
                     }
                 }
-                terms.len() < Self::MOST
+                terms.len() < Self::MAX
             });
         }
         Self(terms.into_iter().collect())
@@ -189,9 +189,9 @@ pub struct Query(Vec<Wanted>);
 
 impl Query {
     /// Most bytes of what is typed.
-    pub const MOST_BYTES: usize = 256;
+    pub const MAX_BYTES: usize = 256;
     /// Most terms of it; without spaces every two characters are one.
-    pub const MOST: usize = 32;
+    pub const MAX: usize = 32;
 
     /// Reads what was typed: a message must have all words. The last one may also be the beginning of a word, unless
     /// something follows it that belongs to no word, such as a space; so one can search while one types. A character that
@@ -201,8 +201,8 @@ impl Query {
     /// When there is no word in it, or when it is too long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let field = "query";
-        if text.len() > Self::MOST_BYTES {
-            return Err(Error::TooLarge { field, limit: Self::MOST_BYTES, unit: "bytes" });
+        if text.len() > Self::MAX_BYTES {
+            return Err(Error::TooLarge { field, limit: Self::MAX_BYTES, unit: "bytes" });
         }
         let mut wanted = BTreeSet::new();
         each_run(text, |run, is_last| {
@@ -217,13 +217,13 @@ impl Query {
                     wanted.extend(pairs(run).map(|term| Wanted { term: term.to_owned(), is_prefix: false }));
                 }
             }
-            wanted.len() <= Self::MOST
+            wanted.len() <= Self::MAX
         });
         if wanted.is_empty() {
             return Err(Error::Invalid { field, problem: "must have a letter or a digit" });
         }
-        if wanted.len() > Self::MOST {
-            return Err(Error::TooLarge { field, limit: Self::MOST, unit: "words" });
+        if wanted.len() > Self::MAX {
+            return Err(Error::TooLarge { field, limit: Self::MAX, unit: "words" });
         }
         Ok(Self(wanted.into_iter().collect()))
     }
@@ -261,9 +261,9 @@ fn pairs(run: &str) -> impl Iterator<Item = &str> {
 
 /// As much of a word as a term can have.
 fn cut(word: &str) -> &str {
-    &word[..word.floor_char_boundary(Terms::MOST_BYTES)]
+    &word[..word.floor_char_boundary(Terms::MAX_BYTES)]
 }
 
 fn head(text: &str) -> &str {
-    &text[..text.floor_char_boundary(Terms::MOST_TEXT)]
+    &text[..text.floor_char_boundary(Terms::MAX_TEXT)]
 }

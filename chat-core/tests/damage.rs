@@ -373,7 +373,7 @@ const CASES: &[Case] = &[
         lost_positions: &[35],
         ..UNHARMED
     },
-    Case { sql: "INSERT INTO revoked_tokens VALUES (x'01', 9e18)", kinds: &["void token"], ..UNHARMED },
+    Case { sql: "INSERT INTO revoked_tokens VALUES (x'01', 9e18)", kinds: &["revoked token"], ..UNHARMED },
     Case { sql: "INSERT INTO sends VALUES (x'01', 'mine', 77)", kinds: &["client id"], ..UNHARMED },
     Case {
         sql: "UPDATE conversations SET indexed_seq = 99 WHERE key = 2",

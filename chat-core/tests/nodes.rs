@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_core::command::{AddMember, CreateRoom, RemoveMember, SetTyping, UpdateProfile};
-use chat_core::event::Mention;
+use chat_core::event::Ephemeral;
 use chat_core::model::{ProfilePatch, Visibility};
 use chat_core::prelude::*;
 use chat_core::store::MemoryStore;
@@ -65,18 +65,18 @@ async fn what_is_in_no_log_can_be_told_of_elsewhere() {
         (registered(&here, "ann").await, registered(&here, "bob").await, registered(&here, "eve").await);
     let typing = SetTyping { to: Destination::Person(UserKey::Id(bob)), typing: true };
     let outcome = here.execute(&Actor { user: ann }, typing).await.unwrap();
-    let mention = outcome.deliveries[0].event.mention().expect("typing is in no log");
+    let ephemeral = outcome.deliveries[0].event.ephemeral().expect("typing is in no log");
 
-    let delivery = there.mention(mention).await.unwrap().expect("it can be told of");
+    let delivery = there.ephemeral(ephemeral).await.unwrap().expect("it can be told of");
     assert_eq!(delivery.position, None);
     assert!(delivery.audience.includes(bob) && !delivery.audience.includes(ann));
-    assert_eq!(delivery.event.mention(), Some(mention));
+    assert_eq!(delivery.event.ephemeral(), Some(ephemeral));
 
-    let Mention::Typing { conversation, .. } = mention else { panic!("{mention:?}") };
-    let foreign = Mention::Typing { conversation, user: eve, typing: true };
-    assert!(there.mention(foreign).await.unwrap().is_none(), "who is no member does not type");
-    let nobody = Mention::Registered { user: UserId::from_bytes([0; 12]) };
-    assert!(there.mention(nobody).await.unwrap().is_none());
-    let registered = there.mention(Mention::Registered { user: eve }).await.unwrap().unwrap();
+    let Ephemeral::Typing { conversation, .. } = ephemeral else { panic!("{ephemeral:?}") };
+    let foreign = Ephemeral::Typing { conversation, user: eve, typing: true };
+    assert!(there.ephemeral(foreign).await.unwrap().is_none(), "who is no member does not type");
+    let nobody = Ephemeral::Registered { user: UserId::from_bytes([0; 12]) };
+    assert!(there.ephemeral(nobody).await.unwrap().is_none());
+    let registered = there.ephemeral(Ephemeral::Registered { user: eve }).await.unwrap().unwrap();
     assert!(matches!(registered.event, Event::UserRegistered(user) if user.id == eve));
 }

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::other_log::{LogWatch, watch_log};
 use self::rooms::Rooms;
-use crate::dialect::{Dialect, Frames, Mark, PositionStyle};
+use crate::dialect::{Dialect, EventPosition, Frames, PositionStyle};
 use crate::links::{self, Base};
 use crate::recovery::ReplayCache;
 use crate::session::Session;
@@ -35,15 +35,15 @@ use crate::sessions::Sessions;
 use crate::typing::Typists;
 
 /// How long a missing position is waited for before the log is asked.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+pub(crate) const MISSING_TIMEOUT: Duration = Duration::from_millis(20);
 /// The same among several nodes: whoever else has made the change has most likely told of it by then.
-pub(crate) const PATIENCE_AMONG_NODES: Duration = Duration::from_millis(2);
+pub(crate) const MISSING_TIMEOUT_WITH_NODES: Duration = Duration::from_millis(2);
 /// Most changes read from the log at once.
-const MOST_AT_ONCE: usize = 64;
+const MAX_AT_ONCE: usize = 64;
 /// The pause after a first failure to read the log. It doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two attempts to read the log.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// After the log has become another one, what commands hand in may be of the one before for so long: as long as any of them can
 /// be under way.
 const UNDER_WAY: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ struct Shared {
     sessions: Arc<Sessions>,
     replay_cache: Arc<ReplayCache>,
     typists: Arc<Typists>,
-    patience: Duration,
+    timeout: Duration,
     order: Mutex<Order>,
 }
 
@@ -82,13 +82,13 @@ struct Order {
 }
 
 impl Announcer {
-    /// Everything up to `position` was announced before. A missing position is waited for with `patience`.
+    /// Everything up to `position` was announced before. A missing position is waited for with `timeout`.
     pub(crate) fn new(
         chat: Arc<Chat>,
         sessions: Arc<Sessions>,
         (replay_cache, typists): (Arc<ReplayCache>, Arc<Typists>),
         position: Position,
-        patience: Duration,
+        timeout: Duration,
     ) -> Self {
         let order = Order {
             log_number: 0,
@@ -101,7 +101,7 @@ impl Announcer {
             asking: false,
             doubtful: 0,
         };
-        Self(Arc::new(Shared { chat, sessions, replay_cache, typists, patience, order: Mutex::new(order) }))
+        Self(Arc::new(Shared { chat, sessions, replay_cache, typists, timeout, order: Mutex::new(order) }))
     }
 
     /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
@@ -137,7 +137,7 @@ impl Announcer {
     }
 
     /// A change has failed, but may have been stored: then it must be announced, also if nothing else ever happens.
-    pub(crate) fn doubt(&self) {
+    pub(crate) fn recheck_log(&self) {
         let mut order = self.0.order.lock();
         order.doubtful += 1;
         if order.doubtful == 1 {
@@ -153,7 +153,7 @@ impl Announcer {
     }
 
     /// Somebody says that the log goes up to here. What has not been announced of it is read.
-    pub(crate) fn hear(&self, position: Position) {
+    pub(crate) fn advance_to(&self, position: Position) {
         let mut order = self.0.order.lock();
         order.known = order.known.max(position.0);
         self.0.look_for_missing(order);
@@ -189,7 +189,7 @@ pub(crate) fn frames(
     {
         return Frames::new();
     }
-    let frames = dialect.outbound(&base.event(&delivery.event), Mark(delivery.position));
+    let frames = dialect.outbound(&base.event(&delivery.event), EventPosition(delivery.position));
     match style {
         PositionStyle::Event => frames,
         PositionStyle::Argument => {
@@ -256,7 +256,7 @@ impl Shared {
     }
 
     async fn look_for_doubtful(shared: Weak<Self>) {
-        let mut pause = PATIENCE;
+        let mut pause = MISSING_TIMEOUT;
         let mut doubtful = 1;
         loop {
             tokio::time::sleep(pause).await;
@@ -278,7 +278,7 @@ impl Shared {
                     if doubtful == 0 {
                         return;
                     }
-                    pause = PATIENCE;
+                    pause = MISSING_TIMEOUT;
                 }
                 Err(error) => {
                     chat_core::log_throttled!(
@@ -297,8 +297,8 @@ impl Shared {
                 let is_known = shared.order.lock().known >= missing;
                 match failures {
                     0 if is_known => Duration::ZERO,
-                    0 => shared.patience,
-                    _ => (FIRST_PAUSE * 2_u32.saturating_pow(failures - 1)).min(LONGEST_PAUSE),
+                    0 => shared.timeout,
+                    _ => (FIRST_PAUSE * 2_u32.saturating_pow(failures - 1)).min(MAX_PAUSE),
                 }
             };
             if !pause.is_zero() {
@@ -334,7 +334,7 @@ impl Shared {
     /// Reads and announces some of the `span` changes from `missing` on. Answers whether that leads on.
     async fn read(self: &Arc<Self>, missing: u64, span: u64, failures: u32) -> bool {
         // After a failure one at a time, so that it is known which one cannot be read.
-        let most = if failures > 0 { 1 } else { MOST_AT_ONCE };
+        let most = if failures > 0 { 1 } else { MAX_AT_ONCE };
         let limit = usize::try_from(span).unwrap_or(most).clamp(1, most);
         let log_number = self.order.lock().log_number;
         match self.chat.changes_after(Position(missing - 1), limit).await {
@@ -417,7 +417,7 @@ impl Shared {
             };
             match delivery.position {
                 Some(position) => session.announce(position, frames),
-                None => session.mention(frames),
+                None => session.ephemeral(frames),
             }
         };
         match &delivery.audience {

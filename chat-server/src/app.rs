@@ -24,7 +24,7 @@ use chat_core::store::{NodeNote, Opened, StoreError};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::announce::{self, Announcer, PATIENCE, PATIENCE_AMONG_NODES};
+use crate::announce::{self, Announcer, MISSING_TIMEOUT, MISSING_TIMEOUT_WITH_NODES};
 use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -43,7 +43,7 @@ use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::recovery::{self, EndedSessions, Pids, Receipts, ReplayCache};
 use crate::refused_pages::RefusedPages;
-use crate::searching::Turns;
+use crate::searching::SearchSlots;
 use crate::security_log::{self, SecurityEvent, SecurityLog, Source};
 use crate::sessions::Sessions;
 use crate::typing::{self, Typists};
@@ -95,8 +95,8 @@ pub struct App {
     pub(crate) long_work: LongWork,
     /// What everybody may still do.
     pub(crate) budgets: Budgets,
-    /// Turns for searching.
-    searching: Turns,
+    /// SearchSlots for searching.
+    searching: SearchSlots,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     passwords: Passwords,
@@ -154,14 +154,14 @@ const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 const READS_AT_ONCE: (usize, usize) = (8, 2);
 
 /// Most requests that wait for their turn to read, and most of one person; more are told to come back.
-const MOST_WAITING: (usize, usize) = (1_000, 256);
+const MAX_WAITING: (usize, usize) = (1_000, 256);
 
 impl App {
     /// Most people in one list.
-    pub const MOST_USERS: usize = 10_000;
+    pub const MAX_USERS: usize = 10_000;
 
     /// Most bytes of a name or address that anybody can be called.
-    pub(crate) const LONGEST_NAME: usize = 256;
+    pub(crate) const MAX_NAME_BYTES: usize = 256;
 
     /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
     ///
@@ -179,9 +179,9 @@ impl App {
     ///
     /// # Errors
     /// When something configured cannot be used.
-    pub async fn over(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
+    pub async fn from_chat(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
         let bus = config.cluster.bus_if_named(&config.auth)?;
-        Self::among(config, chat, bus).await
+        Self::with_bus(config, chat, bus).await
     }
 
     /// The same among other nodes over the same store, which are heard by `bus`; see [`crate::cluster`]. Without one
@@ -189,7 +189,7 @@ impl App {
     ///
     /// # Errors
     /// When something configured cannot be used.
-    pub async fn among(
+    pub async fn with_bus(
         config: Config,
         chat: Chat,
         bus: Option<Arc<dyn Bus>>,
@@ -233,12 +233,12 @@ impl App {
         };
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
-        let patience = if cluster.is_some() { PATIENCE_AMONG_NODES } else { PATIENCE };
+        let timeout = if cluster.is_some() { MISSING_TIMEOUT_WITH_NODES } else { MISSING_TIMEOUT };
         let memory = Memory::new(config.memory_limit);
         let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),
-            reads: FairSlots::new(READS_AT_ONCE, MOST_WAITING),
+            reads: FairSlots::new(READS_AT_ONCE, MAX_WAITING),
             long_work,
             ended: EndedSessions::default(),
             receipts: Receipts::default(),
@@ -246,7 +246,7 @@ impl App {
                 Rates::new(config.read_budget, config.change_budget, config.send_budget),
                 memory.clone(),
             ),
-            searching: Turns::default(),
+            searching: SearchSlots::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), config.dialects.clone(), chat.clone(), outbox),
@@ -255,7 +255,7 @@ impl App {
                 sessions.clone(),
                 (replay_cache.clone(), typists.clone()),
                 position,
-                patience,
+                timeout,
             ),
             mail: MailQueue::start(mailer(&config)?, QueueLimits::default(), outages.clone()),
             passwords: Passwords::new(config.auth.bcrypt_cost, cores),
@@ -318,7 +318,9 @@ impl App {
             return searched.unwrap_or_else(|| Err(self.refused(user, Error::RateLimited, Class::Reads)));
         }
         let app = self.clone();
-        to_the_end(async move { app.carry_out(user, request).await }).await.unwrap_or_else(not_carried_out)
+        run_to_completion(async move { app.carry_out(user, request).await })
+            .await
+            .unwrap_or_else(not_carried_out)
     }
 
     async fn carry_out<R: Request>(&self, user: UserId, request: R) -> Result<R::Reply, Error> {
@@ -449,7 +451,7 @@ impl App {
                     }
                 }
                 if class == Class::Writes {
-                    self.announcer.doubt();
+                    self.announcer.recheck_log();
                 }
             }
             kind => {
@@ -516,13 +518,13 @@ impl App {
         }
     }
 
-    /// Learns which tokens were made void elsewhere, and closes the connections opened with them.
+    /// Learns which tokens were revoked elsewhere, and closes the connections opened with them.
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
             Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
             Err(error) => {
                 chat_core::log_throttled!(
-                    warn, %error, "it could not be read which tokens are void"
+                    warn, %error, "it could not be read which tokens are revoked"
                 );
             }
         }
@@ -536,7 +538,7 @@ impl App {
         }
     }
 
-    /// The store has another log from now on, which goes up to `last`: all that is known of the one before is void. Everybody
+    /// The store has another log from now on, which goes up to `last`: all that is known of the one before is discarded. Everybody
     /// who is connected comes back and begins afresh.
     pub(crate) fn begin_log(&self, epoch: Epoch, begin: Position, last: Position) {
         // Who connects while this goes on must be cut, or know all of it.
@@ -580,7 +582,7 @@ impl App {
 
 /// Carries something out to its end, even when whoever asked for it has gone: what is stored must be announced, and a
 /// request whose client hangs up is dropped wherever it stands. None when it panicked.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+async fn run_to_completion<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     tokio::spawn(Source::current().scope(work)).await.ok()
 }
 

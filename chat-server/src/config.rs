@@ -428,7 +428,7 @@ pub struct TransportConfig {
     /// See [`Options::address_limit`].
     pub max_per_address: Option<usize>,
     /// Most bytes that wait for a client before changes are held back; one change always has room.
-    pub max_untold: usize,
+    pub max_pending_bytes: usize,
 }
 
 impl Config {
@@ -524,7 +524,7 @@ impl Config {
                 max_unauthenticated: (memory_limit / UNAUTHENTICATED_SHARE / UNAUTHENTICATED_BYTES)
                     .clamp(1_000, 20_000),
                 max_per_address: positive("CHAT_ADDRESS_LIMIT", options.address_limit)?,
-                max_untold: 1 << 20,
+                max_pending_bytes: 1 << 20,
             },
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,
@@ -605,9 +605,9 @@ fn same_site(options: &Options) -> Result<Option<SameSite>, ConfigError> {
 }
 
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {
-    const LONGEST: usize = 32;
+    const MAX: usize = 32;
     let Some(name) = options.node.clone().filter(|name| !name.is_empty()) else { return Ok(None) };
-    if name.len() > LONGEST || !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
+    if name.len() > MAX || !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
         return Err(wrong("CHAT_NODE", "must be up to 32 letters, digits, - and _"));
     }
     Ok(Some(name))

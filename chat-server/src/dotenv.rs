@@ -116,7 +116,7 @@ fn lines(bytes: &[u8]) -> usize {
     (0..bytes.len()).filter(|at| ends(*at)).count()
 }
 
-/// Whether dotenvy takes this name. Others are nobody's: no program asks for `a-b`.
+/// Whether dotenvy takes this name. RemotePresence are nobody's: no program asks for `a-b`.
 fn can_be_set(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     name.bytes().next().is_some_and(is_letter)

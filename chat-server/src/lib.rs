@@ -206,12 +206,12 @@ pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
     Ok(Mounted::new(App::open(config).await?))
 }
 
-/// The same over a chat that the caller has made: with a store, a clock, ids or limits of their own. See [`App::over`].
+/// The same over a chat that the caller has made: with a store, a clock, ids or limits of their own. See [`App::from_chat`].
 ///
 /// # Errors
 /// When something configured cannot be used.
 pub async fn app_over(config: Config, chat: Chat) -> Result<Mounted, ConfigError> {
-    Ok(Mounted::new(App::over(config, chat).await?))
+    Ok(Mounted::new(App::from_chat(config, chat).await?))
 }
 
 /// The same among other nodes over the same store, which are heard by `bus`; see [`cluster`].
@@ -219,7 +219,7 @@ pub async fn app_over(config: Config, chat: Chat) -> Result<Mounted, ConfigError
 /// # Errors
 /// When something configured cannot be used.
 pub async fn app_among(config: Config, chat: Chat, bus: Arc<dyn Bus>) -> Result<Mounted, ConfigError> {
-    Ok(Mounted::new(App::among(config, chat, Some(bus)).await?))
+    Ok(Mounted::new(App::with_bus(config, chat, Some(bus)).await?))
 }
 
 /// The server without a listener.

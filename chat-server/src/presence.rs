@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::last_seen::{connected, settle_at_end, settle_regularly};
 use crate::app::App;
-use crate::cluster::{Others, Outbox};
+use crate::cluster::{Outbox, RemotePresence};
 use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -55,7 +55,7 @@ pub struct Presence {
 #[derive(Default)]
 struct Both {
     here: Roster,
-    others: Others,
+    others: RemotePresence,
     /// How many changes have been told to the task that tells everybody.
     changes: AtomicU64,
 }
@@ -110,7 +110,7 @@ impl Presence {
     }
 
     /// Those who are connected to other nodes.
-    pub(crate) fn others(&self) -> &Others {
+    pub(crate) fn others(&self) -> &RemotePresence {
         &self.roster.others
     }
 
@@ -294,7 +294,7 @@ fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Ses
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
         if session.dialect == *dialect {
-            session.mention(&frames);
+            session.ephemeral(&frames);
             bytes += size;
         }
     });

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const AT_ONCE: usize = 2;
 
 /// Gives out turns.
-pub(crate) struct Turns {
+pub(crate) struct SearchSlots {
     of_all: Arc<Semaphore>,
     people: Arc<People>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Turns {
 type People = Mutex<HashMap<UserId, Arc<Semaphore>>>;
 
 /// The turn of a person; over when it is dropped.
-pub(crate) struct PersonsTurn {
+pub(crate) struct PersonsSearchPermit {
     user: UserId,
     people: Arc<People>,
     permit: Option<OwnedSemaphorePermit>,
@@ -31,27 +31,27 @@ pub(crate) struct PersonsTurn {
 }
 
 /// A turn to search; over when it is dropped.
-pub(crate) struct Turn {
-    _of_person: PersonsTurn,
+pub(crate) struct SearchPermit {
+    _of_person: PersonsSearchPermit,
     _of_all: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Turns {
+impl Default for SearchSlots {
     fn default() -> Self {
         Self { of_all: Arc::new(Semaphore::new(AT_ONCE)), people: Arc::default() }
     }
 }
 
-impl Turns {
+impl SearchSlots {
     /// The turn of a person, unless they have it already or wait for it.
-    pub(crate) fn try_of(&self, user: UserId) -> Option<PersonsTurn> {
+    pub(crate) fn try_of(&self, user: UserId) -> Option<PersonsSearchPermit> {
         let mut turn = self.asked_by(user);
         turn.permit = turn.own.clone()?.try_acquire_owned().ok();
         turn.permit.is_some().then_some(turn)
     }
 
     /// The turn of a person, once they do not have it any more; first come, first served.
-    pub(crate) async fn of(&self, user: UserId) -> PersonsTurn {
+    pub(crate) async fn of(&self, user: UserId) -> PersonsSearchPermit {
         let mut turn = self.asked_by(user);
         if let Some(own) = turn.own.clone() {
             // Fails only if somebody closes it, which nobody does.
@@ -61,18 +61,18 @@ impl Turns {
     }
 
     /// A turn among all; first come, first served. Whoever gives up waiting waits no more.
-    pub(crate) async fn among_all(&self, of_person: PersonsTurn) -> Turn {
+    pub(crate) async fn among_all(&self, of_person: PersonsSearchPermit) -> SearchPermit {
         let of_all = self.of_all.clone().acquire_owned().await.ok();
-        Turn { _of_person: of_person, _of_all: of_all }
+        SearchPermit { _of_person: of_person, _of_all: of_all }
     }
 
-    fn asked_by(&self, user: UserId) -> PersonsTurn {
+    fn asked_by(&self, user: UserId) -> PersonsSearchPermit {
         let own = self.people.lock().entry(user).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
-        PersonsTurn { user, people: self.people.clone(), permit: None, own: Some(own) }
+        PersonsSearchPermit { user, people: self.people.clone(), permit: None, own: Some(own) }
     }
 }
 
-impl Drop for PersonsTurn {
+impl Drop for PersonsSearchPermit {
     fn drop(&mut self) {
         let mut people = self.people.lock();
         self.permit = None;
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_two_turns() {
-        let turns = Turns::default();
+        let turns = SearchSlots::default();
         let (ann, bob) = (user(1), user(2));
         let first = turns.among_all(turns.try_of(ann).unwrap()).await;
         assert!(turns.try_of(ann).is_none());
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waits_no_more() {
-        let turns = Turns::default();
+        let turns = SearchSlots::default();
         let mut running = Vec::new();
         for n in 0..AT_ONCE as u8 {
             running.push(turns.among_all(turns.try_of(user(n)).unwrap()).await);

@@ -43,7 +43,7 @@ pub enum SecurityEvent {
     LockedOut,
     /// A connection was refused, and why.
     Refused(&'static str),
-    /// Somebody has logged out: a token is void.
+    /// Somebody has logged out: a token is revoked.
     LogOut,
     /// An account was made.
     SignUp,

@@ -62,13 +62,13 @@ use crate::transport::wire::Wire;
 use crate::typing;
 
 /// Most events that wait for one connection.
-const MOST_WAITING: usize = 4_096;
+const MAX_WAITING: usize = 4_096;
 /// Most messages of one connection that are about to be stored at once.
-const MOST_UNDER_WAY: usize = 64;
+const MAX_UNDER_WAY: usize = 64;
 /// Most bytes of events that wait for one connection; one packet always has room.
-const MOST_WAITING_BYTES: usize = 48 << 20;
+const MAX_WAITING_BYTES: usize = 48 << 20;
 /// While more bytes than this wait for a client, nothing more is read for it.
-const ENOUGH_TO_ANSWER: usize = 4 << 20;
+const MAX_UNSENT_TO_ANSWER: usize = 4 << 20;
 /// A packet that is longer is read away from the threads that serve others.
 const LONG_PACKET: usize = LONG_BYTES;
 /// The pause before it is looked again whether a client that polls has fetched what waits.
@@ -107,8 +107,8 @@ pub struct Session {
     /// What all connections of this person have in common.
     person: Arc<Person>,
     memory: Arc<Memory>,
-    /// See [`TransportConfig::max_untold`](crate::config::TransportConfig::max_untold).
-    most_untold: usize,
+    /// See [`TransportConfig::max_pending_bytes`](crate::config::TransportConfig::max_pending_bytes).
+    max_pending_bytes: usize,
     /// It is cut; nothing more is sent.
     cut: AtomicBool,
     activity: Activity,
@@ -176,7 +176,7 @@ fn asks_for_history_of_a_person(command: &Command) -> bool {
     };
     match person {
         UserKey::Id(_) => true,
-        UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::LONGEST_NAME,
+        UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::MAX_NAME_BYTES,
     }
 }
 
@@ -239,7 +239,7 @@ impl Session {
             inbox: Mutex::default(),
             searches: Mutex::default(),
             person: app.budgets.of(caller.user.id, app.chat.now()),
-            most_untold: app.config.transport.max_untold,
+            max_pending_bytes: app.config.transport.max_pending_bytes,
             cut: AtomicBool::new(false),
             activity: Activity::new(app.chat.now()),
         }
@@ -291,8 +291,8 @@ impl Session {
             }
             item.held = self.person.hold(size);
             if item.held.is_none()
-                || inbox.waiting.len() >= MOST_WAITING
-                || (inbox.bytes + size > MOST_WAITING_BYTES && !inbox.waiting.is_empty())
+                || inbox.waiting.len() >= MAX_WAITING
+                || (inbox.bytes + size > MAX_WAITING_BYTES && !inbox.waiting.is_empty())
             {
                 inbox.closed = true;
                 drop(inbox);
@@ -444,7 +444,7 @@ impl Session {
 
     fn next(&self, under_way: usize) -> Next {
         let mut inbox = self.inbox.lock();
-        if under_way < MOST_UNDER_WAY
+        if under_way < MAX_UNDER_WAY
             && let Some(item) = inbox.waiting.pop_front()
         {
             inbox.bytes -= item.text().len();

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::listeners::Listeners;
 
 /// Starts are quick as a rule. Then those who knock wait for a moment, which is better for them than to be sent away.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long one connection may take.
 const CONNECTION: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const MAX_CONNECTIONS: usize = 256;
 
 /// Answers whoever comes, until it is dropped. What was begun then is still finished.
 pub(crate) async fn answer(listeners: &Listeners) {
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(RETRY_PAUSE).await;
     tracing::info!("the start takes a while; /readyz says \"starting\" until it is done");
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::event::{Delivery, Event, Mention};
+use chat_core::event::{Delivery, Ephemeral, Event};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::presence::SessionId;
 use parking_lot::Mutex;
@@ -143,7 +143,7 @@ pub(crate) async fn tell_of_ends(app: Weak<App>, typists: Arc<Typists>) {
         let (ended, next) = typists.ended(Instant::now());
         for (user, conversation) in ended {
             let Some(app) = app.upgrade() else { return };
-            match app.chat.mention(Mention::Typing { conversation, user, typing: false }).await {
+            match app.chat.ephemeral(Ephemeral::Typing { conversation, user, typing: false }).await {
                 Ok(told) => app.announce(told.into_iter().collect()),
                 Err(error) => tracing::debug!(%error, "nobody could be told that somebody types no more"),
             }

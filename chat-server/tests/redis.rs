@@ -15,7 +15,7 @@ use chat_server::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 const PASSWORD: &str = "hunter2-hunter2-hunter2";
 
 /// A running server, killed at the end. It keeps nothing on disk: after a restart it is empty.
@@ -102,7 +102,7 @@ impl Node {
     }
 
     async fn next(&mut self) -> Heard {
-        let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await.expect("something is heard");
+        let heard = tokio::time::timeout(TEST_TIMEOUT, self.heard.recv()).await.expect("something is heard");
         heard.expect("the bus goes on")
     }
 
@@ -162,7 +162,7 @@ async fn a_server_that_dies_and_comes_back_is_found_again() {
         let asked = Instant::now();
         let refused = one.bus.publish(Bytes::from_static(b"lost")).await.unwrap_err().to_string();
         assert!(!refused.contains(PASSWORD), "{refused}");
-        assert!(one.counters().count("k", b"a", 1, PATIENCE).await.is_err());
+        assert!(one.counters().count("k", b"a", 1, TEST_TIMEOUT).await.is_err());
         assert!(asked.elapsed() < Duration::from_secs(3), "round {round}: it took {:?}", asked.elapsed());
         server.restart();
         let back = Instant::now();
@@ -246,7 +246,7 @@ async fn nodes_count_together() {
     assert!(one.counts("short", b"1", 1, short).await.is_none());
     let wait = two.counts("short", b"2", 1, short).await.expect("one is the most");
     assert!(wait <= short, "{wait:?}");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while two.counts("short", b"2", 1, short).await.is_some() {
         assert!(Instant::now() < deadline, "the window must slide");
         tokio::time::sleep(short / 10).await;

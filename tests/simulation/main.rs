@@ -55,7 +55,7 @@ const SEEDS_FOR_HARD: u64 = 12;
 const SEEDS_FOR_MUTATIONS: u64 = 40;
 
 /// After so many failures it is enough.
-const MOST_FAILURES: usize = 5;
+const MAX_FAILURES: usize = 5;
 
 /// How much of the trace a failure shows.
 const LAST: usize = 60;
@@ -100,7 +100,7 @@ fn run(plan: Plan, config: &Config) -> Report {
 }
 
 /// How long one seed may take in real time: hundreds of times what it needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Watches from outside until everybody has gone: a task that never lets others run stops virtual time and everything
 /// with it, and nothing inside can see that.
@@ -113,8 +113,10 @@ fn watch(news: &Receiver<(u64, bool)>, how: &str) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if let Some((seed, _)) = running.iter().find(|(_, began)| began.elapsed() > PATIENCE) {
-            eprintln!("{how}seed {seed} takes more than {PATIENCE:?}: something in it runs without a pause");
+        if let Some((seed, _)) = running.iter().find(|(_, began)| began.elapsed() > TEST_TIMEOUT) {
+            eprintln!(
+                "{how}seed {seed} takes more than {TEST_TIMEOUT:?}: something in it runs without a pause"
+            );
             std::process::exit(101);
         }
     }
@@ -146,7 +148,7 @@ fn try_all(seeds: Range<u64>, how: &str, plan: impl Fn(u64) -> Plan + Sync) -> R
     let work = |tell: &Sender<(u64, bool)>| {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || failures.lock().unwrap().len() >= MOST_FAILURES {
+            if seed >= seeds.end || failures.lock().unwrap().len() >= MAX_FAILURES {
                 return;
             }
             let _ = tell.send((seed, true));
@@ -241,7 +243,7 @@ const HARD: [(&str, MakeHard); 4] = [
     // A queue that is full while a websocket is about to take over from long polling must be waited for with pauses.
     ("full-queues", |plan| {
         let pages = plan.pages.iter().map(|page| PagePlan { way: Way::Upgrade, ..*page }).collect();
-        Plan { pages, max_queue: 4, max_untold: 500, pause: 300, weather: Some(400), ..plan }
+        Plan { pages, max_queue: 4, max_pending_bytes: 500, pause: 300, weather: Some(400), ..plan }
     }),
 ];
 

@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     /// Most packets that wait for a client that polls.
     pub(crate) max_queue: usize,
     /// Most bytes that wait for a client before changes are held back.
-    pub(crate) max_untold: usize,
+    pub(crate) max_pending_bytes: usize,
     /// What goes wrong on purpose, to see whether it is noticed.
     pub(crate) mutation: Option<Mutation>,
 }
@@ -159,7 +159,7 @@ impl Plan {
             stall_timeout: Duration::from_millis(dice.number(1_000, 4_000)),
             recovery_limit: dice.weigh(&[(6, 10_000), (1, 5), (1, 40)]),
             max_queue: *dice.pick(&[8, 64, 1_024]),
-            max_untold: *dice.pick(&[500, 5_000, 1 << 20]),
+            max_pending_bytes: *dice.pick(&[500, 5_000, 1 << 20]),
             mutation: None,
         }
     }

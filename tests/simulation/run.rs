@@ -29,7 +29,7 @@ const WEATHER: Owner = 4;
 const QUIET: Millis = 60_000;
 
 /// How long a run may take after all is calm.
-const LONGEST: Millis = 4 * QUIET;
+const MAX: Millis = 4 * QUIET;
 
 /// What came of a run.
 pub(crate) struct Report {
@@ -90,7 +90,7 @@ pub(crate) fn run(plan: Plan, config: &Config) -> Report {
             biased;
             () = world.trace.stop.notified() => {}
             () = live(&world) => {}
-            () = world.agenda.sleep_until(world.plan.storm + LONGEST, OWNER) => {
+            () = world.agenda.sleep_until(world.plan.storm + MAX, OWNER) => {
                 world.trace.broken(Actor::Operator, "the story does not end");
             }
         }

@@ -14,7 +14,7 @@ use crate::world::World;
 const NTH: u32 = 400_000;
 
 /// How long an answer may take.
-const PATIENCE: u64 = 20_000;
+const TEST_TIMEOUT: u64 = 20_000;
 
 /// What is unread in a conversation: its id, the last message, how far it is read, and how many are unread.
 type Unread = (String, u64, u64, u64);
@@ -30,7 +30,7 @@ pub(crate) async fn look_at_what_is_unread(world: &Arc<World>) -> Result<(), Str
             continue;
         }
         let asked = ("GET", "/api/unread?limit=1000");
-        let answer = ask(world, (nr, NTH), asked, &[], String::new(), PATIENCE).await;
+        let answer = ask(world, (nr, NTH), asked, &[], String::new(), TEST_TIMEOUT).await;
         let (200, body) = answer? else { return Err(format!("page {nr} is not told what is unread")) };
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let told: Vec<Unread> = answer["unread"]

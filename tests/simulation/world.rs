@@ -106,7 +106,7 @@ impl World {
         config.transport.ping_timeout = plan.ping_timeout;
         config.transport.stall_timeout = plan.stall_timeout;
         config.transport.max_queue = plan.max_queue;
-        config.transport.max_untold = plan.max_untold;
+        config.transport.max_pending_bytes = plan.max_pending_bytes;
         config.recovery_limit = plan.recovery_limit;
         let agenda = Agenda::start();
         let clock = Arc::new(VirtualClock(Instant::now()));

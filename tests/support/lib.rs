@@ -5,7 +5,7 @@
 //! [`Http`] and [`Socket`] are clients, [`Polling`] is one that begins with long polling. [`transcript`] runs the
 //! conversations in `tests/transcripts`. [`log::captured`] is what the server has logged.
 //!
-//! Nothing here waits for a time to pass: everything waits for an event, within [`PATIENCE`].
+//! Nothing here waits for a time to pass: everything waits for an event, within [`TEST_TIMEOUT`].
 
 pub mod http;
 pub mod log;
@@ -27,16 +27,16 @@ pub use self::socket::{Packet, Socket};
 pub use self::websocket::WebSocket;
 
 /// How long something that must happen may take. Generous, since only failures wait so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen.
 ///
 /// # Panics
 /// When it does not.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(TEST_TIMEOUT, future).await {
         Ok(value) => value,
-        Err(_) => panic!("{what}: nothing within {PATIENCE:?}"),
+        Err(_) => panic!("{what}: nothing within {TEST_TIMEOUT:?}"),
     }
 }
 

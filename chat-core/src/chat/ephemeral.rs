@@ -3,24 +3,24 @@
 use super::Chat;
 use crate::command::{Outcome, SetTyping};
 use crate::error::Error;
-use crate::event::{Delivery, Event, Mention};
+use crate::event::{Delivery, Ephemeral, Event};
 use crate::id::UserId;
 use crate::model::UserKey;
 use crate::policy;
 
 impl Chat {
-    /// What is to be told of something that another node mentioned. None when there is nothing to tell: somebody or
+    /// What is to be told of an ephemeral event that another node has told of. None when there is nothing to tell: somebody or
     /// something in it is not known, or the typist is no member.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn mention(&self, mention: Mention) -> Result<Option<Delivery>, Error> {
-        match mention {
-            Mention::Registered { user } => {
+    pub async fn ephemeral(&self, ephemeral: Ephemeral) -> Result<Option<Delivery>, Error> {
+        match ephemeral {
+            Ephemeral::Registered { user } => {
                 let user = self.directory.find_user(&UserKey::Id(user)).await?;
                 Ok(user.map(|user| Delivery::ephemeral(Event::UserRegistered(user))))
             }
-            Mention::Typing { conversation, user, typing } => {
+            Ephemeral::Typing { conversation, user, typing } => {
                 let Some(conversation) = self.directory.find_conversation(conversation).await? else {
                     return Ok(None);
                 };

@@ -174,17 +174,17 @@ mod tests {
             let again = mark(&chat, bob, with(ann), up_to.clone()).await.unwrap();
             assert_eq!(seq(&again), (Some(2), vec![]), "{up_to:?}: a mark that does not move is no news");
         }
-        let to_the_end = mark(&chat, bob, with(ann), ReadUpTo::TheLast).await.unwrap();
-        assert_eq!(seq(&to_the_end), (Some(3), vec![6]));
+        let run_to_completion = mark(&chat, bob, with(ann), ReadUpTo::TheLast).await.unwrap();
+        assert_eq!(seq(&run_to_completion), (Some(3), vec![6]));
         assert_eq!(unread(&chat, bob).await, []);
 
-        let live = [by_message, by_seq, to_the_end].map(|outcome| outcome.deliveries[0].clone());
+        let live = [by_message, by_seq, run_to_completion].map(|outcome| outcome.deliveries[0].clone());
         let logged = chat.changes_after(Position(3), 9).await.unwrap().unwrap();
         assert_eq!(format!("{live:?}"), format!("{logged:?}"), "each with where the mark was then");
         for delivery in &logged {
             assert!(delivery.audience.includes(ann) && delivery.audience.includes(bob));
             assert!(!delivery.audience.includes(eve));
-            assert!(delivery.event.mention().is_none(), "it is in the log");
+            assert!(delivery.event.ephemeral().is_none(), "it is in the log");
         }
         assert_eq!(chat.changes_for(eve, Position(3), 9).await.unwrap().unwrap().0.len(), 0);
         assert_eq!(chat.changes_for(ann, Position(3), 9).await.unwrap().unwrap().0.len(), 3);

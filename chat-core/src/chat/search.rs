@@ -16,12 +16,12 @@ use crate::search::{Found, Query, Search, Terms};
 use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
 
 /// One search brings at most so many messages into the index.
-const MOST_INDEXED: usize = 20_000;
+const MAX_INDEXED: usize = 20_000;
 /// And about so many bytes of texts; one message always has room.
-const MOST_BYTES_INDEXED: usize = 32 << 20;
+const MAX_BYTES_INDEXED: usize = 32 << 20;
 /// And in at most so many batches, each of which is a commit: there may be many conversations with a few messages each, or
 /// many messages with thousands of terms.
-const MOST_BATCHES: usize = 100;
+const MAX_BATCHES: usize = 100;
 /// So many messages are read at once: some batches of short ones. A read of so many counts as long, so that no executor
 /// waits for it.
 const READ: usize = 2 * BATCH;
@@ -80,7 +80,7 @@ impl Chat {
         }
         let complete = self.bring_up_to_date(&progress).await?;
         let conversations: Vec<_> = progress.iter().map(|progress| progress.conversation).collect();
-        let limit = search.limit.min(Search::MOST);
+        let limit = search.limit.min(Search::MAX);
         let (matches, more) = self.store.search(&conversations, &query, search.before, limit).await?;
         let mut found = Found { complete, ..Found::default() };
         let (count, mut last, mut looked_at) = (matches.len(), search.before, 0);
@@ -125,12 +125,8 @@ impl Chat {
 
     /// Brings what is missing into the index, as far as one search does. Answers whether that was all.
     async fn bring_up_to_date(&self, progress: &[SearchProgress]) -> Result<bool, Error> {
-        let mut budget = Budget {
-            messages: MOST_INDEXED,
-            bytes: MOST_BYTES_INDEXED,
-            batches: MOST_BATCHES,
-            since_turn: 0,
-        };
+        let mut budget =
+            Budget { messages: MAX_INDEXED, bytes: MAX_BYTES_INDEXED, batches: MAX_BATCHES, since_turn: 0 };
         let mut complete = true;
         for progress in progress {
             match self.bring_one_up_to_date(progress, &mut budget).await {

@@ -90,16 +90,16 @@ fn sizes_are_bounded() {
     let odd = "x".to_owned() + &"я".repeat(40);
     assert_eq!(terms(&odd)[0].len(), 63, "no half of a letter");
     let many: String = (0..10_000).map(|n| format!("w{n} ")).collect();
-    assert_eq!(terms(&many).len(), Terms::MOST);
+    assert_eq!(terms(&many).len(), Terms::MAX);
     let unspaced: String = (0..10_000).filter_map(|n| char::from_u32(0x4e00 + n)).collect();
-    assert_eq!(terms(&unspaced).len(), Terms::MOST);
-    let late = " ".repeat(Terms::MOST_TEXT) + "late";
+    assert_eq!(terms(&unspaced).len(), Terms::MAX);
+    let late = " ".repeat(Terms::MAX_TEXT) + "late";
     assert!(terms(&late).is_empty());
     // A short text that becomes a long one.
     let grows = |count: usize| terms(&("\u{fdfa}".repeat(count) + " late")).contains(&"late".to_owned());
-    assert!(grows(Terms::MOST_CHARS / 18 - 1) && !grows(Terms::MOST_CHARS / 18 + 1));
+    assert!(grows(Terms::MAX_CHARS / 18 - 1) && !grows(Terms::MAX_CHARS / 18 + 1));
     // Also when nothing of it is left.
-    assert!(terms(&("\u{344}".repeat(Terms::MOST_CHARS / 2) + " late")).is_empty());
+    assert!(terms(&("\u{344}".repeat(Terms::MAX_CHARS / 2) + " late")).is_empty());
 
     let refused = |text: &str| Query::parse(text).unwrap_err().to_string();
     assert_eq!(refused(&"a".repeat(257)), "query is larger than 256 bytes");
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn any_text_has_terms_that_are_their_own_terms(text in any_text()) {
         for term in terms(&text) {
-            prop_assert!(!term.is_empty() && term.len() <= Terms::MOST_BYTES);
+            prop_assert!(!term.is_empty() && term.len() <= Terms::MAX_BYTES);
             // A mark is a character without spaces too, but says nothing alone.
             if term.starts_with(char::is_alphanumeric) {
                 prop_assert!(terms(&term).contains(&term), "{term:?} of {text:?}");
@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn a_message_is_found_by_its_own_words(text in any_text()) {
         let all = Terms::of(&text, None);
-        for word in text.split_whitespace().filter(|word| word.len() <= Query::MOST_BYTES) {
+        for word in text.split_whitespace().filter(|word| word.len() <= Query::MAX_BYTES) {
             if let Ok(query) = Query::parse(word) {
                 prop_assert!(query.finds(&all), "{word:?} in {text:?}");
             }
@@ -154,7 +154,7 @@ proptest! {
     #[test]
     fn a_message_is_found_by_the_beginnings_of_its_words(text in r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Han}\p{Hiragana}0-9 .]{0,40}") {
         let all = Terms::of(&text, None);
-        for word in text.split_whitespace().filter(|word| word.len() <= Query::MOST_BYTES) {
+        for word in text.split_whitespace().filter(|word| word.len() <= Query::MAX_BYTES) {
             for end in word.char_indices().map(|(end, _)| end) {
                 if let Ok(query) = Query::parse(&word[..end]) {
                     prop_assert!(query.finds(&all), "{:?} in {text:?}", &word[..end]);

@@ -121,7 +121,7 @@ fn is_unspaced(c: char) -> bool {
 /// nothing but marks.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.nfkd()
-        .take(Terms::MOST_CHARS)
+        .take(Terms::MAX_CHARS)
         .filter(|c| !is_accent(*c))
         .nfc()
         .flat_map(|c| Folded::of(c).0.into_iter().flatten())

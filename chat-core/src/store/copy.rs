@@ -15,7 +15,7 @@ use crate::model::{ClientId, Conversation, Fingerprint, NewUser, Position, Seq};
 pub(super) enum Record {
     /// An account, and its place in the order of accounts.
     User { account: NewUser, place: i64 },
-    /// A void token.
+    /// A revoked token.
     RevokedToken { fingerprint: [u8; 32], until: Timestamp },
     /// A conversation with its members in the order of joining.
     Conversation(CopiedConversation),

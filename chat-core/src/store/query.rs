@@ -67,12 +67,12 @@ pub trait UserStore: WriteStore {
         make(self, RecordLastSeen { user, at }).await
     }
 
-    /// Notes that the token with this fingerprint is void; the note may be dropped once `until` has passed.
+    /// Notes that the token with this fingerprint is revoked; the note may be dropped once `until` has passed.
     async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
         make(self, RevokeToken { fingerprint, until }).await
     }
 
-    /// The fingerprints of all tokens that are void and would otherwise be valid after `now`.
+    /// The fingerprints of all tokens that are revoked and would otherwise be valid after `now`.
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError>;
 }
 

@@ -56,7 +56,7 @@ pub trait Tx {
         old: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool, Self::Error>;
-    /// Notes that a token is void until then, or for longer if that was noted before.
+    /// Notes that a token is revoked until then, or for longer if that was noted before.
     fn extend_revocation(&mut self, fingerprint: &[u8; 32], until: Timestamp) -> Result<(), Self::Error>;
 
     // ---- Conversations ----

@@ -150,7 +150,7 @@ writes! {
     SetPasswordHash -> bool;
     /// Notes when a person was last connected.
     RecordLastSeen -> ();
-    /// Notes that a token is void.
+    /// Notes that a token is revoked.
     RevokeToken -> ();
     /// Opens the direct conversation of a pair, if there is none.
     OpenDirect -> Arc<Conversation>;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// How long a call may take, whatever happens to the server.
-pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(5);
+pub(crate) const MAX_CALL: Duration = Duration::from_secs(5);
 
 /// For how long somebody tries again.
 const STUBBORNNESS: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ impl Load {
                 }
                 let asked = Instant::now();
                 let answer = store.append(new.clone()).await;
-                assert!(asked.elapsed() < LONGEST_CALL, "a call took {:?}: {answer:?}", asked.elapsed());
+                assert!(asked.elapsed() < MAX_CALL, "a call took {:?}: {answer:?}", asked.elapsed());
                 let seq = match answer {
                     Ok(Appended::New { seq, .. }) => seq,
                     Ok(Appended::Repeated(first)) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chat_core::chat::Registration;
 use chat_core::model::{User, UserKey};
 
-use super::{App, LogIn, WINDOW, to_the_end};
-use crate::auth::password::PasswordTurn;
+use super::{App, LogIn, WINDOW, run_to_completion};
+use crate::auth::password::PasswordPermit;
 use crate::auth::password_rules::NewPassword;
 use crate::auth::{AuthError, SharedAttempt};
 use crate::cluster::Attempt;
@@ -31,12 +31,12 @@ impl App {
         let turn = self.password_turn(address).await?;
         let app = self.clone();
         let registering = async move { app.register_in_turn(turn, address, password, registration).await };
-        to_the_end(registering).await.ok_or_else(HttpError::internal)?
+        run_to_completion(registering).await.ok_or_else(HttpError::internal)?
     }
 
     async fn register_in_turn(
         self: &Arc<Self>,
-        turn: PasswordTurn,
+        turn: PasswordPermit,
         address: Address,
         password: NewPassword,
         registration: Registration,
@@ -94,7 +94,7 @@ impl App {
         // No account has a longer name, and what is counted is kept.
         let known_form = match &key {
             UserKey::Id(_) => true,
-            UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::LONGEST_NAME,
+            UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::MAX_NAME_BYTES,
         };
         let key = if known_form { key } else { UserKey::Username(String::new()) };
         // However it is typed, it is one account.
@@ -107,12 +107,12 @@ impl App {
         let app = self.clone();
         // To its end also when the caller hangs up: it was a try.
         let verifying = async move { app.log_in_in_turn(turn, account, key, password).await };
-        to_the_end(verifying).await.ok_or_else(HttpError::internal)?
+        run_to_completion(verifying).await.ok_or_else(HttpError::internal)?
     }
 
     async fn log_in_in_turn(
         self: &Arc<Self>,
-        turn: PasswordTurn,
+        turn: PasswordPermit,
         account: (Address, UserKey),
         key: UserKey,
         password: String,
@@ -161,7 +161,7 @@ impl App {
     }
 
     /// A turn to hash a password.
-    async fn password_turn(&self, address: Address) -> Result<PasswordTurn, HttpError> {
+    async fn password_turn(&self, address: Address) -> Result<PasswordPermit, HttpError> {
         self.passwords.turn(address).await.map_err(|busy| {
             self.note(SecurityEvent::LimitMet("log-ins at once"), None);
             busy.into()
@@ -190,13 +190,13 @@ impl App {
         cluster.count(kind, name, attempt, limit).await.map_or(Ok(()), |wait| Err(HttpError::too_many(wait)))
     }
 
-    /// Makes a token void and closes the connections opened with it.
+    /// Revokes a token and closes the connections opened with it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
         let (app, token) = (self.clone(), token.to_owned());
-        let revoking = to_the_end(async move {
+        let revoking = run_to_completion(async move {
             let who = app.auth.authenticate(&token).await.ok().map(|caller| caller.user.id);
             if let Some((fingerprint, until)) = app.auth.revoke(&token).await? {
                 app.note(SecurityEvent::LogOut, who);

@@ -11,7 +11,7 @@ use chat_core::id::UserId;
 use chat_core::model::UserKey;
 use chat_core::store::{Change, StoreError};
 
-use super::{App, to_the_end};
+use super::{App, run_to_completion};
 use crate::http::HttpError;
 use crate::media::{Entry, ImageError, Media, MediaError, NewImage, Purpose};
 use crate::outages::Part;
@@ -36,7 +36,7 @@ impl App {
         let app = self.clone();
         // A request whose client hangs up is dropped wherever it stands, and nobody would decide.
         let work = async move { app.store_and_dispatch(user, media, command).await };
-        to_the_end(work).await.ok_or_else(HttpError::internal)?
+        run_to_completion(work).await.ok_or_else(HttpError::internal)?
     }
 
     async fn store_and_dispatch<R: Request>(

@@ -6,9 +6,9 @@ use chat_core::command::{Class, Request};
 use chat_core::error::Error;
 use chat_core::id::UserId;
 
-use super::{App, SEARCHES_WITHIN, not_carried_out, to_the_end};
+use super::{App, SEARCHES_WITHIN, not_carried_out, run_to_completion};
 use crate::cluster::Attempt;
-use crate::searching::PersonsTurn;
+use crate::searching::PersonsSearchPermit;
 
 impl App {
     /// A search; none while another one is made for this person, or waits.
@@ -33,7 +33,7 @@ impl App {
 
     async fn search<R: Request>(
         self: &Arc<Self>,
-        turn: PersonsTurn,
+        turn: PersonsSearchPermit,
         user: UserId,
         request: R,
     ) -> Result<R::Reply, Error> {
@@ -55,6 +55,6 @@ impl App {
             drop(turn);
             reply
         };
-        to_the_end(searching).await.unwrap_or_else(not_carried_out)
+        run_to_completion(searching).await.unwrap_or_else(not_carried_out)
     }
 }

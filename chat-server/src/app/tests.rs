@@ -28,7 +28,7 @@ fn options(folder: &tempfile::TempDir) -> Options {
 /// An app over a store in memory with one person, whom it lets search twice.
 async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
     let options = options(folder);
-    let app = App::over(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
+    let app = App::from_chat(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
     let registration = Registration::named("ann", PasswordHash::new("x".to_owned()));
     let ann = app.chat.register(registration).await.unwrap().user.id;
     (app, ann)
@@ -100,7 +100,7 @@ async fn start(app: &App, user: UserId, command: impl Into<Command>) -> Dispatch
 async fn reading_takes_a_turn_and_too_many_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (app, ann) = app_of_one(&folder).await;
-    let (most, most_of_one) = MOST_WAITING;
+    let (most, most_of_one) = MAX_WAITING;
     let asked = |n: usize| match n % 2 {
         0 => start(&app, nth(n), Command::from(ReadChanges { since: Some(Position(0).into()), limit: 1 })),
         _ => start(&app, nth(n), Command::from(ListUnread { limit: 1 })),

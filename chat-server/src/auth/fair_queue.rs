@@ -56,11 +56,11 @@ struct State<K: Eq + Hash + Clone> {
 
 struct Waiting<K: Eq + Hash + Clone> {
     id: u64,
-    turn: oneshot::Sender<Turn<K>>,
+    turn: oneshot::Sender<Permit<K>>,
 }
 
 /// A turn. It ends when it is dropped.
-pub(crate) struct Turn<K: Eq + Hash + Clone> {
+pub(crate) struct Permit<K: Eq + Hash + Clone> {
     state: Arc<Mutex<State<K>>>,
     key: K,
 }
@@ -82,7 +82,7 @@ impl<K: Eq + Hash + Clone> FairQueue<K> {
     ///
     /// # Errors
     /// At once when too many wait, and later when somebody with fewer waiting needs the place.
-    pub(crate) async fn turn(&self, key: K) -> Result<Turn<K>, Busy> {
+    pub(crate) async fn turn(&self, key: K) -> Result<Permit<K>, Busy> {
         let mut place = match self.place(key)? {
             Ok(turn) => return Ok(turn),
             Err(place) => place,
@@ -92,12 +92,12 @@ impl<K: Eq + Hash + Clone> FairQueue<K> {
     }
 
     /// A turn, or a place in the queue.
-    fn place(&self, key: K) -> Result<Result<Turn<K>, Place<K>>, Busy> {
+    fn place(&self, key: K) -> Result<Result<Permit<K>, Place<K>>, Busy> {
         let mut state = self.state.lock();
         if state.free > 0 {
             state.free -= 1;
             state.begin(key.clone());
-            return Ok(Ok(Turn { state: self.state.clone(), key }));
+            return Ok(Ok(Permit { state: self.state.clone(), key }));
         }
         let mine = state.waiting.get(&key).map_or(0, VecDeque::len);
         if mine >= self.limits.waiting_of_one {
@@ -176,7 +176,7 @@ impl<K: Eq + Hash + Clone> State<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Drop for Turn<K> {
+impl<K: Eq + Hash + Clone> Drop for Permit<K> {
     fn drop(&mut self) {
         let next = {
             let mut state = self.state.lock();
@@ -190,7 +190,7 @@ impl<K: Eq + Hash + Clone> Drop for Turn<K> {
         };
         if let Some((key, waiting)) = next {
             // One who has just stopped waiting drops the turn, which passes it on. Not under the lock, for that reason.
-            drop(waiting.turn.send(Turn { state: self.state.clone(), key }));
+            drop(waiting.turn.send(Permit { state: self.state.clone(), key }));
         }
     }
 }
@@ -200,7 +200,7 @@ struct Place<K: Eq + Hash + Clone> {
     state: Arc<Mutex<State<K>>>,
     key: K,
     id: u64,
-    turn: oneshot::Receiver<Turn<K>>,
+    turn: oneshot::Receiver<Permit<K>>,
 }
 
 impl<K: Eq + Hash + Clone> Drop for Place<K> {
@@ -217,14 +217,14 @@ mod tests {
 
     use super::*;
 
-    type Asking<'a> = Pin<Box<dyn Future<Output = Result<Turn<&'static str>, Busy>> + 'a>>;
+    type Asking<'a> = Pin<Box<dyn Future<Output = Result<Permit<&'static str>, Busy>> + 'a>>;
 
     /// A queue, and what was asked of it in the order of asking. Nothing is waited for: each future is looked at when
     /// something may have changed.
     struct Scene<'a> {
         queue: &'a FairQueue<&'static str>,
         asking: Vec<(&'static str, Asking<'a>)>,
-        turns: Vec<Turn<&'static str>>,
+        turns: Vec<Permit<&'static str>>,
         refused: Vec<(&'static str, Busy)>,
     }
 

@@ -65,7 +65,7 @@ struct Revoked {
     heard: HashMap<Fingerprint, Timestamp>,
 }
 
-/// The most tokens that are known to be void by hearsay alone.
+/// The most tokens that are known to be revoked by hearsay alone.
 const MAX_HEARD: usize = 10_000;
 
 impl Authenticator {
@@ -116,24 +116,24 @@ impl Authenticator {
         (!self.is_revoked(&identity.fingerprint)).then_some(identity)
     }
 
-    /// Whether a token has been made void.
+    /// Whether a token has been revoked.
     pub fn is_revoked(&self, fingerprint: &Fingerprint) -> bool {
         let revoked = self.revoked.read();
         revoked.stored.contains_key(fingerprint) || revoked.heard.contains_key(fingerprint)
     }
 
-    /// How many are known to be void.
+    /// How many are known to be revoked.
     pub(crate) fn revoked_known(&self) -> usize {
         let revoked = self.revoked.read();
         revoked.stored.len() + revoked.heard.len()
     }
 
-    /// A session was ended on purpose at this node, which stores that: it counts as void; see [`crate::recovery`].
+    /// A session was ended on purpose at this node, which stores that: it counts as revoked; see [`crate::recovery`].
     pub(crate) fn note_ended(&self, session: Fingerprint, until: Timestamp) {
         self.revoked.write().stored.insert(session, until);
     }
 
-    /// A token was made void elsewhere. Answers false when there is no place left to remember it: then the store has to be
+    /// A token was revoked elsewhere. Answers false when there is no place left to remember it: then the store has to be
     /// asked, by [`Self::reload_revoked`].
     #[must_use]
     pub(crate) fn note_revoked(&self, fingerprint: Fingerprint, until: Timestamp) -> bool {
@@ -152,7 +152,7 @@ impl Authenticator {
         true
     }
 
-    /// Looks what was made void elsewhere, and answers what was not known of it.
+    /// Looks what was revoked elsewhere, and answers what was not known of it.
     ///
     /// # Errors
     /// When the store fails.
@@ -173,7 +173,7 @@ impl Authenticator {
         Ok(new)
     }
 
-    /// Makes a token void, for ever. Returns its fingerprint and when it would have expired, or none when it was no good
+    /// Revokes a token, for ever. Returns its fingerprint and when it would have expired, or none when it was no good
     /// anyway.
     ///
     /// # Errors
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revoked_token_stays_void() {
+    async fn a_revoked_token_stays_revoked() {
         let chat = Arc::new(Chat::in_memory().with_clock(Arc::new(ManualClock::at(NOW))));
         let ann = chat.register(Registration::named("ann", PasswordHash::new(""))).await.unwrap().user;
         let secret = Secret::new("s".into());

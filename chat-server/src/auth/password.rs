@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chat_core::model::PasswordHash;
 
 pub use super::fair_queue::Busy;
-use super::fair_queue::{FairQueue, QueueLimits, Turn};
+use super::fair_queue::{FairQueue, Permit, QueueLimits};
 use super::password_rules::NewPassword;
 use crate::http::Address;
 use crate::limits::lower_priority;
@@ -42,7 +42,7 @@ pub struct Passwords {
 }
 
 /// The right to one hashing.
-pub struct PasswordTurn(Turn<IpAddr>);
+pub struct PasswordPermit(Permit<IpAddr>);
 
 /// What came of verifying.
 pub struct Verified {
@@ -72,15 +72,15 @@ impl Passwords {
     ///
     /// # Errors
     /// When too many wait.
-    pub async fn turn(&self, address: Address) -> Result<PasswordTurn, Busy> {
-        self.queue.turn(network(address.0)).await.map(PasswordTurn)
+    pub async fn turn(&self, address: Address) -> Result<PasswordPermit, Busy> {
+        self.queue.turn(network(address.0)).await.map(PasswordPermit)
     }
 
     /// Hashes a new password.
     ///
     /// # Errors
     /// When that is not possible, for no fault of the caller's.
-    pub async fn hash(&self, turn: PasswordTurn, password: NewPassword) -> Result<PasswordHash, NotHashed> {
+    pub async fn hash(&self, turn: PasswordPermit, password: NewPassword) -> Result<PasswordHash, NotHashed> {
         let cost = self.cost;
         run(turn, move || hash(password.expose(), cost)).await?
     }
@@ -92,7 +92,7 @@ impl Passwords {
     /// When that is not possible, for no fault of the caller's.
     pub async fn verify(
         &self,
-        turn: PasswordTurn,
+        turn: PasswordPermit,
         password: String,
         hash: Option<PasswordHash>,
     ) -> Result<Verified, NotHashed> {
@@ -102,7 +102,7 @@ impl Passwords {
 }
 
 async fn run<T: Send + 'static>(
-    turn: PasswordTurn,
+    turn: PasswordPermit,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NotHashed> {
     // The turn ends with the work, not with the request: a caller that gives up frees no core.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use chat_core::clock::Timestamp;
-use chat_core::event::Mention;
+use chat_core::event::Ephemeral;
 use chat_core::model::Position;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -14,23 +14,23 @@ use super::presence::{Moves, Told};
 use super::seal::{Replays, Seals};
 use crate::app::App;
 
-/// Most notices that wait to be heard, and most mentions that wait to be looked up; more are lost.
-const MOST_WAITING: usize = 4_096;
+/// Most notices that wait to be heard, and most ephemerals that wait to be looked up; more are lost.
+const MAX_WAITING: usize = 4_096;
 
 /// What this node hears by.
 pub(super) struct Ears {
     pub(super) node: NodeId,
     pub(super) seals: Arc<Seals>,
-    /// Has the store asked which tokens are void.
+    /// Has the store asked which tokens are revoked.
     pub(super) recheck_revoked: Arc<Notify>,
 }
 
 pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
-    let (to_hear, mut heard) = mpsc::channel(MOST_WAITING);
-    let (to_look_up, mentions) = mpsc::channel(MOST_WAITING);
+    let (to_hear, mut heard) = mpsc::channel(MAX_WAITING);
+    let (to_look_up, ephemerals) = mpsc::channel(MAX_WAITING);
     bus.listen(to_hear);
     drop(bus);
-    let look_up = tell_of_mentions(app.clone(), mentions);
+    let look_up = tell_ephemerals(app.clone(), ephemerals);
     let mut replays = Replays::default();
     let hear = async {
         while let Some(heard) = heard.recv().await {
@@ -42,7 +42,7 @@ pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
                     let Some(opened) = ears.seals.open(&sealed) else { continue };
                     if replays.is_new(opened.from, opened.number, opened.at, app.chat.now()) {
                         for notice in opened.notices {
-                            mind(&app, &ears, opened.from, notice, &to_look_up);
+                            handle_notice(&app, &ears, opened.from, notice, &to_look_up);
                         }
                     }
                 }
@@ -54,25 +54,33 @@ pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
     tokio::join!(look_up, hear);
 }
 
-/// Those who are mentioned are looked up one after the other, so that who has stopped typing has stopped.
-async fn tell_of_mentions(app: Weak<App>, mut mentions: mpsc::Receiver<Mention>) {
-    while let Some(mention) = mentions.recv().await {
+/// Those whom ephemeral events are about are looked up one after the other, so that who has stopped typing has stopped.
+async fn tell_ephemerals(app: Weak<App>, mut ephemerals: mpsc::Receiver<Ephemeral>) {
+    while let Some(ephemeral) = ephemerals.recv().await {
         let Some(app) = app.upgrade() else { return };
-        match app.chat.mention(mention).await {
+        match app.chat.ephemeral(ephemeral).await {
             Ok(delivery) => app.announcer.announce(delivery.into_iter().collect()),
             // It is of no use later.
-            Err(error) => tracing::debug!(%error, "what another node mentioned could not be looked up"),
+            Err(error) => {
+                tracing::debug!(%error, "an ephemeral event of another node could not be looked up")
+            }
         }
     }
 }
 
-fn mind(app: &Arc<App>, ears: &Ears, from: NodeId, notice: Notice, to_look_up: &mpsc::Sender<Mention>) {
+fn handle_notice(
+    app: &Arc<App>,
+    ears: &Ears,
+    from: NodeId,
+    notice: Notice,
+    to_look_up: &mpsc::Sender<Ephemeral>,
+) {
     let now = Instant::now();
     match notice {
-        Notice::Bell(position) => app.announcer.hear(Position(position)),
+        Notice::LogAdvanced(position) => app.announcer.advance_to(Position(position)),
         Notice::Typing { .. } | Notice::Registered { .. } => {
-            if let Some(mention) = notice.mention() {
-                let _ = to_look_up.try_send(mention);
+            if let Some(ephemeral) = notice.ephemeral() {
+                let _ = to_look_up.try_send(ephemeral);
             }
         }
         Notice::Revoked { token, until } => {

@@ -59,14 +59,14 @@ pub use self::bus::{Bus, BusError, Heard, NoBus, SharedCounters};
 pub use self::certificates::{CertificateFiles, Certificates};
 pub(crate) use self::notice::NodeId;
 pub(crate) use self::outbox::Outbox;
-pub(crate) use self::presence::Others;
+pub(crate) use self::presence::RemotePresence;
 pub use self::redis::{RedisBus, RedisConfig};
 use self::seal::Seals;
 use crate::app::App;
 use crate::secret::Secret;
 
 /// How long a log-in waits for what the other nodes have counted.
-const PATIENCE_WITH_COUNTERS: Duration = Duration::from_millis(200);
+const COUNTERS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// This node among the others.
 pub(crate) struct Cluster {
@@ -120,8 +120,8 @@ impl Cluster {
             self.outbox.ring(last);
         }
         for delivery in deliveries {
-            if let (None, Some(mention)) = (delivery.position, delivery.event.mention()) {
-                self.outbox.mention(mention);
+            if let (None, Some(ephemeral)) = (delivery.position, delivery.event.ephemeral()) {
+                self.outbox.ephemeral(ephemeral);
             }
         }
     }
@@ -142,7 +142,7 @@ impl Cluster {
         let counters = self.bus.counters()?;
         let key = self.hidden(kind, name);
         let counting = counters.count(&key, &attempt.0, most, within);
-        match tokio::time::timeout(PATIENCE_WITH_COUNTERS, counting).await {
+        match tokio::time::timeout(COUNTERS_TIMEOUT, counting).await {
             Ok(Ok(wait)) => wait,
             // The bus says so itself when it comes and goes.
             Ok(Err(_)) | Err(_) => None,

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use chat_core::clock::Timestamp;
-use chat_core::event::Mention;
+use chat_core::event::Ephemeral;
 use chat_core::id::{ConversationId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -29,12 +29,12 @@ pub(crate) struct NodeId([u8; 8]);
 #[serde(rename_all = "camelCase")]
 pub(super) enum Notice {
     /// The log goes up to this position.
-    Bell(u64),
+    LogAdvanced(u64),
     /// Somebody types, or has stopped.
     Typing { conversation: Id, user: Id, typing: bool },
     /// Somebody has made an account.
     Registered { user: Id },
-    /// A token is void; `until` is when it would have expired, in milliseconds since 1970.
+    /// A token is revoked; `until` is when it would have expired, in milliseconds since 1970.
     Revoked { token: Token, until: i64 },
     /// A session was ended on purpose, and is not gone on with; known by the same kind of fingerprint.
     Ended { session: Token, until: i64 },
@@ -97,27 +97,27 @@ pub(super) fn read(content: &[u8]) -> Option<Opened> {
     Some(Opened { from, number, at: Timestamp::from_millis(at), notices })
 }
 
-impl From<Mention> for Notice {
-    fn from(mention: Mention) -> Self {
-        match mention {
-            Mention::Typing { conversation, user, typing } => {
+impl From<Ephemeral> for Notice {
+    fn from(ephemeral: Ephemeral) -> Self {
+        match ephemeral {
+            Ephemeral::Typing { conversation, user, typing } => {
                 Self::Typing { conversation: Id(conversation.to_string()), user: user.into(), typing }
             }
-            Mention::Registered { user } => Self::Registered { user: user.into() },
+            Ephemeral::Registered { user } => Self::Registered { user: user.into() },
         }
     }
 }
 
 impl Notice {
-    /// The mention it is, if it is one.
-    pub(super) fn mention(&self) -> Option<Mention> {
+    /// The ephemeral it is, if it is one.
+    pub(super) fn ephemeral(&self) -> Option<Ephemeral> {
         match self {
-            Self::Typing { conversation, user, typing } => Some(Mention::Typing {
+            Self::Typing { conversation, user, typing } => Some(Ephemeral::Typing {
                 conversation: conversation.conversation()?,
                 user: user.user()?,
                 typing: *typing,
             }),
-            Self::Registered { user } => Some(Mention::Registered { user: user.user()? }),
+            Self::Registered { user } => Some(Ephemeral::Registered { user: user.user()? }),
             _ => None,
         }
     }
@@ -203,12 +203,12 @@ mod tests {
     #[test]
     fn notices_come_out_as_they_went_in() {
         let (ann, bob) = (UserId::from_bytes([1; 12]), UserId::from_bytes([2; 12]));
-        let mention =
-            Mention::Typing { conversation: ConversationId::from_bytes([3; 12]), user: ann, typing: true };
+        let ephemeral =
+            Ephemeral::Typing { conversation: ConversationId::from_bytes([3; 12]), user: ann, typing: true };
         let notices = [
-            Notice::Bell(7),
-            mention.into(),
-            Mention::Registered { user: bob }.into(),
+            Notice::LogAdvanced(7),
+            ephemeral.into(),
+            Ephemeral::Registered { user: bob }.into(),
             Notice::Revoked { token: Token([9; 32]), until: i64::MAX },
             Notice::Ended { session: Token([8; 32]), until: 9 },
             Notice::Alive { number: 3 },
@@ -222,14 +222,14 @@ mod tests {
         let (from, at) = (NodeId([4; 8]), Timestamp::from_millis(5));
         let opened = Opened { from, number: 3, at, notices: notices.to_vec() };
         assert_eq!(read(&write(from, 3, at, &notices)), Some(opened));
-        assert_eq!(notices[1].mention(), Some(mention));
+        assert_eq!(notices[1].ephemeral(), Some(ephemeral));
     }
 
     #[test]
     fn what_is_not_understood_is_passed_over() {
         let notices = |text: &str| read(text.as_bytes()).map(|opened| opened.notices);
         let text = r#"{"from":"0404040404040404","number":1,"at":1,"notices":[{"dance":1},{"bell":-1},{"bell":5},"x",{"typing":{"user":1}}]}"#;
-        assert_eq!(notices(text), Some(vec![Notice::Bell(5)]));
+        assert_eq!(notices(text), Some(vec![Notice::LogAdvanced(5)]));
         for strange in [
             r#"{"from":"0404040404040404","number":1,"notices":[{"bell":5}]}"#,
             r#"{"from":"0404040404040404","number":-1,"at":1,"notices":[{"bell":5}]}"#,
@@ -246,6 +246,6 @@ mod tests {
         let many = write(NodeId([4; 8]), 1, Timestamp::from_millis(1), &vec![Notice::Hello; MAX_NOTICES + 1]);
         assert_eq!(read(&many).unwrap().notices.len(), MAX_NOTICES);
         let unknown_person = Notice::Registered { user: Id("nobody".into()) };
-        assert_eq!(unknown_person.mention(), None);
+        assert_eq!(unknown_person.ephemeral(), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use chat_core::clock::Timestamp;
-use chat_core::event::Mention;
+use chat_core::event::Ephemeral;
 use chat_core::id::UserId;
 use chat_core::model::Position;
 use parking_lot::Mutex;
@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 use super::notice::NodeId;
 use crate::auth::token::Fingerprint;
 
-/// Most mentions that wait. They are of use for moments only.
-const MOST_MENTIONS: usize = 1_000;
+/// Most ephemerals that wait. They are of use for moments only.
+const MAX_EPHEMERALS: usize = 1_000;
 /// Most revocations that wait. They are in the store too.
-const MOST_REVOKED: usize = 1_000;
+const MAX_REVOKED: usize = 1_000;
 /// Most people whose messages are counted.
-const MOST_SENDERS: usize = 100_000;
+const MAX_SENDERS: usize = 100_000;
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(crate) struct Outbox {
 pub(super) struct Pending {
     /// The last position of a change that was made here; 0 for none.
     pub(super) bell: u64,
-    pub(super) mentions: VecDeque<Mention>,
+    pub(super) ephemerals: VecDeque<Ephemeral>,
     pub(super) revoked: Vec<(Fingerprint, Timestamp)>,
     pub(super) ended: Vec<(Fingerprint, Timestamp)>,
     /// People who came or went, in whatever order.
@@ -58,19 +58,19 @@ impl Outbox {
         self.fill(|pending| pending.bell = pending.bell.max(position.0));
     }
 
-    pub(super) fn mention(&self, mention: Mention) {
+    pub(super) fn ephemeral(&self, ephemeral: Ephemeral) {
         self.fill(|pending| {
-            if pending.mentions.len() >= MOST_MENTIONS {
-                pending.mentions.pop_front();
+            if pending.ephemerals.len() >= MAX_EPHEMERALS {
+                pending.ephemerals.pop_front();
             }
-            pending.mentions.push_back(mention);
+            pending.ephemerals.push_back(ephemeral);
         });
     }
 
-    /// A token was made void here.
+    /// A token was revoked here.
     pub(crate) fn revoked(&self, token: Fingerprint, until: Timestamp) {
         self.fill(|pending| {
-            if pending.revoked.len() < MOST_REVOKED {
+            if pending.revoked.len() < MAX_REVOKED {
                 pending.revoked.push((token, until));
             }
         });
@@ -79,7 +79,7 @@ impl Outbox {
     /// A session was ended on purpose here.
     pub(crate) fn ended(&self, session: Fingerprint, until: Timestamp) {
         self.fill(|pending| {
-            if pending.ended.len() < MOST_REVOKED {
+            if pending.ended.len() < MAX_REVOKED {
                 pending.ended.push((session, until));
             }
         });
@@ -95,7 +95,7 @@ impl Outbox {
     /// Somebody has sent a message. Told with whatever comes next, at the latest at the next [`Self::flush`].
     pub(crate) fn sent(&self, user: UserId) {
         let mut pending = self.pending.lock();
-        if pending.sent.len() < MOST_SENDERS {
+        if pending.sent.len() < MAX_SENDERS {
             *pending.sent.entry(user).or_default() += 1;
         }
     }

@@ -16,7 +16,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The people of the other nodes.
 #[derive(Default)]
-pub(crate) struct Others(Mutex<Known>);
+pub(crate) struct RemotePresence(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -54,7 +54,7 @@ pub(super) struct Moves {
     pub(super) ask: bool,
 }
 
-impl Others {
+impl RemotePresence {
     /// Whether somebody is connected to another node.
     pub(crate) fn is_online(&self, user: UserId) -> bool {
         self.0.lock().online.contains_key(&user)
@@ -169,7 +169,7 @@ mod tests {
         UserId::from_bytes([n; 12])
     }
 
-    fn online(others: &Others) -> Vec<UserId> {
+    fn online(others: &RemotePresence) -> Vec<UserId> {
         let mut online = others.online();
         online.sort_unstable();
         online
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn somebody_is_online_while_any_node_says_so() {
-        let (others, now) = (Others::default(), Instant::now());
+        let (others, now) = (RemotePresence::default(), Instant::now());
         let (a, b) = (NodeId::random(), NodeId::random());
         let came = others.told(a, Told::Changed(1, vec![user(1), user(2)], vec![]), now);
         assert_eq!(came, Moves { any_came: true, ..Moves::default() });
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_comes_twice_or_late_changes_nothing() {
-        let (others, now, a) = (Others::default(), Instant::now(), NodeId::random());
+        let (others, now, a) = (RemotePresence::default(), Instant::now(), NodeId::random());
         others.told(a, Told::Changed(1, vec![user(1)], vec![]), now);
         others.told(a, Told::Changed(2, vec![], vec![user(1)]), now);
         for late in
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_asked_for() {
-        let (others, now, a) = (Others::default(), Instant::now(), NodeId::random());
+        let (others, now, a) = (RemotePresence::default(), Instant::now(), NodeId::random());
         let ask = Moves { ask: true, ..Moves::default() };
         assert_eq!(others.told(a, Told::Changed(7, vec![user(1)], vec![]), now), ask);
         assert_eq!(others.told(a, Told::Alive(7), now), Moves::default(), "it has been asked just now");
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_silent_node_is_not_believed_for_ever() {
-        let (others, now, a) = (Others::default(), Instant::now(), NodeId::random());
+        let (others, now, a) = (RemotePresence::default(), Instant::now(), NodeId::random());
         others.told(a, Told::Changed(1, vec![user(1)], vec![]), now);
         assert_eq!(others.expire(now + LEASE), []);
         others.told(a, Told::Alive(1), now + LEASE);

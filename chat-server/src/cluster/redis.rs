@@ -37,14 +37,14 @@ use crate::config::ConfigError;
 use crate::secret::Secret;
 
 /// How long connecting and every command may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the connection is tried.
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// The pause before it is made anew, doubled with every failure up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Most notices that wait to be handed on; more are lost.
-const MOST_WAITING: usize = 4_096;
+const MAX_WAITING: usize = 4_096;
 /// Most bytes of notices that were not looked at yet; more are lost.
 const MAX_WAITING_BYTES: usize = 4 * MAX_ENVELOPE_BYTES;
 
@@ -226,11 +226,11 @@ impl Shared {
 
     /// A connection on which notices are heard.
     async fn connect(&self) -> Result<(MultiplexedConnection, mpsc::Receiver<Pushed>), RedisError> {
-        let (pushed, pushes) = mpsc::channel(MOST_WAITING);
+        let (pushed, pushes) = mpsc::channel(MAX_WAITING);
         let held = self.held.clone();
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(REDIS_TIMEOUT))
+            .set_response_timeout(Some(REDIS_TIMEOUT))
             .set_push_sender(move |push| {
                 let Some(push) = Pushed::of(push, &held) else { return Ok(()) };
                 match pushed.try_send(push) {
@@ -307,7 +307,7 @@ async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(failures);
         failures = (failures + 1).min(16);
         // Not all nodes at the same moment.
-        tokio::time::sleep(pause.min(LONGEST_PAUSE).mul_f64(rand::random_range(0.5..1.0))).await;
+        tokio::time::sleep(pause.min(MAX_PAUSE).mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 

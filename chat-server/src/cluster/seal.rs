@@ -217,8 +217,8 @@ mod tests {
     fn what_a_node_of_the_deployment_has_sealed_is_opened() {
         let (one, two) = (seals("s", &[]), seals("s", &[]));
         for number in 1..=3 {
-            let sealed = one.seal(&[Notice::Bell(7), Notice::Hello], NOW);
-            let notices = vec![Notice::Bell(7), Notice::Hello];
+            let sealed = one.seal(&[Notice::LogAdvanced(7), Notice::Hello], NOW);
+            let notices = vec![Notice::LogAdvanced(7), Notice::Hello];
             assert_eq!(two.open(&sealed), Some(Opened { from: one.node, number, at: NOW, notices }));
             assert_eq!(one.open(&sealed), None, "it need not hear itself");
         }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn nothing_in_an_envelope_can_be_changed() {
         let (one, two) = (seals("s", &[]), seals("s", &[]));
-        let sealed = one.seal(&[Notice::Bell(7)], NOW);
+        let sealed = one.seal(&[Notice::LogAdvanced(7)], NOW);
         for at in 0..sealed.len() {
             let mut forged = sealed.to_vec();
             forged[at] ^= 1;
@@ -236,7 +236,7 @@ mod tests {
         }
         assert_eq!(two.open(&[&sealed[..], b" "].concat()), None);
         assert_eq!(seals("t", &[]).open(&sealed), None, "another deployment");
-        let unsealed = notice::write(one.node, 1, NOW, &[Notice::Bell(7)]);
+        let unsealed = notice::write(one.node, 1, NOW, &[Notice::LogAdvanced(7)]);
         assert_eq!(two.open(&unsealed), None);
         let empty = [FORM, &[b'0'; DIGITS], b".", &unsealed[..]].concat();
         assert_eq!(two.open(&empty), None);

@@ -65,7 +65,7 @@ impl List {
 fn notices(pending: Pending, list: &mut List, is_here: impl Fn(UserId) -> bool) -> Vec<Notice> {
     let mut notices = Vec::new();
     if pending.bell > 0 {
-        notices.push(Notice::Bell(pending.bell));
+        notices.push(Notice::LogAdvanced(pending.bell));
     }
     let revoked = pending.revoked.into_iter();
     notices.extend(
@@ -75,7 +75,7 @@ fn notices(pending: Pending, list: &mut List, is_here: impl Fn(UserId) -> bool) 
     notices.extend(
         ended.map(|(session, until)| Notice::Ended { session: Token(session), until: until.as_millis() }),
     );
-    notices.extend(pending.mentions.into_iter().map(Notice::from));
+    notices.extend(pending.ephemerals.into_iter().map(Notice::from));
     notices.extend(list.update(pending.moved, is_here));
     if pending.everybody {
         notices.push(list.everybody());

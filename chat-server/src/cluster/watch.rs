@@ -20,7 +20,7 @@ const LOOK_EVERY_IN_VAIN: Duration = Duration::from_secs(1);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often what waits for something else is told, and leases are looked at.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// How often the store is asked which tokens are void.
+/// How often the store is asked which tokens are revoked.
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(30);
 /// The shortest pause between two of these questions.
 const REVOCATIONS_PAUSE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) async fn watch_log(app: Weak<App>) {
             let Some(app) = app.upgrade() else { return };
             match watch.look(&app).await {
                 Ok(last) => {
-                    app.announcer.hear(last);
+                    app.announcer.advance_to(last);
                     is_readable = true;
                     if app.hears_others() == Some(true) { LOOK_EVERY } else { LOOK_EVERY_ALONE }
                 }
@@ -79,7 +79,7 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
     }
 }
 
-/// Learns of tokens that were made void elsewhere while nobody was heard, or too many for all to be kept by hearsay.
+/// Learns of tokens that were revoked elsewhere while nobody was heard, or too many for all to be kept by hearsay.
 pub(super) async fn watch_revocations(app: Weak<App>, recheck: Arc<Notify>) {
     loop {
         tokio::time::sleep(REVOCATIONS_PAUSE).await;

@@ -61,8 +61,8 @@ pub fn codec_tables(paths: &[String]) -> Result<Arc<OwnTables>, ConfigError> {
     let wrong = |problem: String| wrong("CHAT_CODEC_TABLES", problem);
     // As an empty variable in an .env file gives.
     let paths: Vec<&str> = paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()).collect();
-    if paths.len() > OwnTables::MOST {
-        return Err(wrong(format!("lists {} files, {} are the most", paths.len(), OwnTables::MOST)));
+    if paths.len() > OwnTables::MAX {
+        return Err(wrong(format!("lists {} files, {} are the most", paths.len(), OwnTables::MAX)));
     }
     let mut loaded: Vec<(&str, Vec<u8>, u16)> = Vec::new();
     for path in paths {

@@ -55,9 +55,9 @@ pub struct Frame {
 /// The place in the log of the change that an event stands for, if it is logged. Clients are told it behind the event and
 /// come back with it after a cut; see `recovery`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(pub Option<Position>);
+pub struct EventPosition(pub Option<Position>);
 
-impl Mark {
+impl EventPosition {
     /// Encodes an event that has this mark.
     pub fn frame(self, event: &'static str, data: &impl Serialize) -> Frame {
         Frame::encode(event, Some(data), self.0)

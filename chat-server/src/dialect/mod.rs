@@ -43,7 +43,7 @@ use smallvec::SmallVec;
 pub use self::answer::{Answer, Failure};
 pub use self::args::Call;
 pub use self::auth::{Auth, Limits, NamedBy, Refusals};
-pub use self::frame::{Frame, Mark, POSITION_EVENT, PositionStyle};
+pub use self::frame::{EventPosition, Frame, POSITION_EVENT, PositionStyle};
 pub(crate) use self::frame::{position_array, position_frame};
 pub use self::payload::DecodeError;
 pub use self::registry::{Dialects, Registered};
@@ -98,7 +98,7 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// What clients receive of an event. Every frame of it is made with the mark, the last one of each person at least:
     /// then all of it has been told.
-    fn outbound(&self, event: &Event, mark: Mark) -> Frames;
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames;
 
     /// The answer to a command that [`Self::decode`] has made.
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer;

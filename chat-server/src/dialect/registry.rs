@@ -289,7 +289,7 @@ mod tests {
     use chat_core::event::Event;
 
     use super::*;
-    use crate::dialect::{Answer, Asked, Auth, Frames, Mark};
+    use crate::dialect::{Answer, Asked, Auth, EventPosition, Frames};
 
     /// A dialect that keeps its log-in in a cookie of its own.
     struct Given;
@@ -311,7 +311,7 @@ mod tests {
             Err(DecodeError::UnknownEvent)
         }
 
-        fn outbound(&self, _: &Event, _: Mark) -> Frames {
+        fn outbound(&self, _: &Event, _: EventPosition) -> Frames {
             Frames::new()
         }
 

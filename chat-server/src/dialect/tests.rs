@@ -90,8 +90,8 @@ async fn an_event_has_the_arguments_of_the_old_backend() {
     let position = Position(41);
     for dialect in Dialects::built_in().known() {
         for event in &events().await {
-            let logged = dialect.outbound(event, Mark(Some(position)));
-            let unlogged = dialect.outbound(event, Mark(None));
+            let logged = dialect.outbound(event, EventPosition(Some(position)));
+            let unlogged = dialect.outbound(event, EventPosition(None));
             assert_eq!(logged.len(), unlogged.len());
             for ((_, logged), (_, unlogged)) in logged.iter().zip(&unlogged) {
                 assert_eq!(arguments(logged).len(), 1, "{}: {event:?}", dialect.name());
@@ -136,8 +136,8 @@ fn it_is_known_what_is_taken_for_a_position() {
         (Frame::new("deleteMessage", &["id"]), false),
         (Frame::new("deleteMessage", &None::<&str>), false),
         (Frame::new("deleteMessage", &serde_json::json!({ "id": "id" })), false),
-        (Mark(Some(Position(1))).frame("deleteMessage", &"id"), false),
-        (Mark(None).frame("deleteMessage", &"id"), true),
+        (EventPosition(Some(Position(1))).frame("deleteMessage", &"id"), false),
+        (EventPosition(None).frame("deleteMessage", &"id"), true),
     ] {
         assert_eq!(frame.is_taken_for_position(), is_taken, "{frame:?}");
     }
@@ -148,7 +148,7 @@ fn a_frame_of_any_size_holds_its_argument() {
     for length in [0, 90, 100, 110, 125, 126, 1_000, 65_500, 65_536, 70_000] {
         let text = "x".repeat(length);
         for position in [None, Some(Position(0)), Some(Position(u64::MAX))] {
-            let frame = Mark(position).frame("event", &[&text]);
+            let frame = EventPosition(position).frame("event", &[&text]);
             assert_eq!(arguments(&frame), [serde_json::json!([text])]);
             let told = position.map(|position| serde_json::json!([POSITION_EVENT, position.0.to_string()]));
             assert_eq!(behind(&frame), Vec::from_iter(told));

@@ -34,7 +34,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 
 /// The middleware.
-pub(super) async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn middleware(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let origin = request.headers().get(ORIGIN).cloned();
     let cors = origin.and_then(|origin| Cors::of(origin, &app.config.origins));

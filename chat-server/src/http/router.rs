@@ -37,7 +37,7 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
     if let Some(disk) = &app.disk {
         routes = routes.merge(crate::media::routes(disk.clone()));
     }
-    routes.layer(middleware::from_fn_with_state(app.clone(), edge::surround))
+    routes.layer(middleware::from_fn_with_state(app.clone(), edge::middleware))
 }
 
 async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> HttpError {

@@ -181,14 +181,14 @@ enum Retry {
 
 /// Tells what may go better later from what will not.
 async fn refusal(response: Response) -> Failure {
-    const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+    const MAX_PAUSE: Duration = Duration::from_mins(1);
 
     let status = response.status();
     let asked_pause = response
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+        .map(|seconds| Duration::from_secs(seconds).min(MAX_PAUSE));
     let name = error_name(response).await;
     let passing = match status {
         // A quota of a day or a month is not replenished while we wait.

@@ -5,7 +5,7 @@
 //! never. Were the session resumed, the page would show twice what it has loaded. A cut says nothing of the kind: only a
 //! DISCONNECT packet (`41`), of either side, ends a session.
 //!
-//! What is remembered is a hash of the pid, among the tokens that are void: in the store, so that it is known after a
+//! What is remembered is a hash of the pid, among the tokens that are revoked: in the store, so that it is known after a
 //! restart and in all nodes, and told to the other nodes at once. For [`REMEMBERED`], and for no more than
 //! [`MAX_OF_PERSON`] sessions of a person in that time and [`MAX_KNOWN`] in all; what is beyond that is resumed as after a
 //! cut.
@@ -25,7 +25,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most ends of one person that are remembered.
 const MAX_OF_PERSON: u32 = 1_000;
 
-/// While so many void tokens and ended sessions are known, no more ends are remembered.
+/// While so many revoked tokens and ended sessions are known, no more ends are remembered.
 const MAX_KNOWN: usize = 200_000;
 
 /// Counts what is remembered for each person.

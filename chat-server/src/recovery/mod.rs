@@ -88,7 +88,7 @@ pub(crate) struct Start {
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes that wait for a client before more is read for it.
-const ENOUGH: usize = 256 << 10;
+const MAX_UNSENT_TO_CATCH_UP: usize = 256 << 10;
 
 /// How often the log is shortened.
 const SHORTEN_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -239,7 +239,7 @@ pub(crate) fn resume(app: &Arc<App>, session: &Arc<Session>) {
     tracing::debug!(user.id = %session.user, session = session.id.0, "a connection lags");
     let (app, session) = (app.clone(), session.clone());
     tokio::spawn(async move {
-        session.room(ENOUGH).await;
+        session.room(MAX_UNSENT_TO_CATCH_UP).await;
         catch_up(&app, &session).await;
     });
 }
@@ -311,7 +311,7 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             tokio::time::sleep(PAUSE).await;
         }
         if told {
-            session.room(ENOUGH).await;
+            session.room(MAX_UNSENT_TO_CATCH_UP).await;
         }
         tokio::task::yield_now().await;
     }

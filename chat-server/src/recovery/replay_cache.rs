@@ -35,12 +35,12 @@ const LENGTH: u64 = 128;
 /// [`Limits::answer_bytes`]: chat_core::policy::Limits::answer_bytes
 const AT_ONCE: usize = 64;
 /// Most parts that are kept.
-const MOST_PARTS: usize = 160;
+const MAX_PARTS: usize = 160;
 /// Who has missed more changes than this asks for their own alone: that takes as long as they are many, however much
 /// happened meanwhile among others.
-const REACH: u64 = MOST_PARTS as u64 * LENGTH / 2;
+const REACH: u64 = MAX_PARTS as u64 * LENGTH / 2;
 /// About how many bytes are kept at most.
-const MOST_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 32 << 20;
 /// Parts with more bytes than this (large files) are not kept.
 const LARGEST_PART: usize = 4 << 20;
 /// Most messages of which it is known that they have changed; when there are more, everything is forgotten.
@@ -443,7 +443,7 @@ impl Memory {
         if let Some(before) = self.parts.insert(number, part) {
             self.bytes -= before.bytes;
         }
-        while self.bytes > MOST_BYTES || self.parts.len() > MOST_PARTS {
+        while self.bytes > MAX_BYTES || self.parts.len() > MAX_PARTS {
             let oldest = self.parts.iter().min_by_key(|(_, part)| part.used).map(|(number, _)| *number);
             let Some(part) = oldest.and_then(|number| self.parts.remove(&number)) else { return };
             self.bytes -= part.bytes;

@@ -14,7 +14,7 @@ use crate::dialect::answer::Refused;
 use crate::dialect::native::Native;
 use crate::dialect::{Answer, Asked, Dialect, Failure, Hello, Inbound, Request, raw};
 use crate::limits::cost;
-use crate::transport::wire::{MOST_UNSENT, text_frame};
+use crate::transport::wire::{MAX_UNSENT, text_frame};
 
 /// Where an acknowledgement goes.
 pub(super) struct Ack {
@@ -120,12 +120,12 @@ impl Session {
     fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
         let mut outgoing = self.outgoing.lock();
         let queued = match self.lane(&mut outgoing) {
-            Some(wire) => wire.send(&ack_packet(ack.id, answer), MOST_UNSENT).is_ok(),
+            Some(wire) => wire.send(&ack_packet(ack.id, answer), MAX_UNSENT).is_ok(),
             None => {
                 let answer = raw(answer);
                 let size = answer.get().len();
                 let waiting = outgoing.polled + size;
-                let has_room = (outgoing.polled == 0 || waiting <= MOST_UNSENT)
+                let has_room = (outgoing.polled == 0 || waiting <= MAX_UNSENT)
                     && self.reserve_polled(&mut outgoing, waiting);
                 outgoing.polled = waiting;
                 (has_room && ack.sender.send(&(answer,)).is_ok()) || !self.socket.connected()

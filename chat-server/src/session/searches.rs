@@ -55,7 +55,7 @@ impl Session {
 }
 
 /// Most searches that were replaced and wait for their answer.
-const MOST_REPLACED: usize = 4_096;
+const MAX_REPLACED: usize = 4_096;
 
 /// Searches, and where their answers go. Of those that were replaced only that is kept.
 pub(super) struct Searches<T, A> {
@@ -101,7 +101,7 @@ impl<T, A> Searches<T, A> {
         if !std::mem::replace(&mut self.is_busy, true) {
             return Asked::Begin(search, answer);
         }
-        if self.replaced.len() == MOST_REPLACED {
+        if self.replaced.len() == MAX_REPLACED {
             return Asked::TooMany;
         }
         // Answers come in the order of asking, so it is not told before the one that is being made is answered.
@@ -138,11 +138,11 @@ mod tests {
     #[test]
     fn so_many_wait_for_an_answer() {
         let mut searches = Searches::default();
-        for n in 0..MOST_REPLACED + 2 {
+        for n in 0..MAX_REPLACED + 2 {
             assert_ne!(searches.ask((), n), Asked::TooMany);
         }
         assert_eq!(searches.ask((), 0), Asked::TooMany);
         let due = searches.next();
-        assert_eq!((due.replaced.len(), due.search), (MOST_REPLACED, Some(((), MOST_REPLACED + 1))));
+        assert_eq!((due.replaced.len(), due.search), (MAX_REPLACED, Some(((), MAX_REPLACED + 1))));
     }
 }

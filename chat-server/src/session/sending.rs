@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tokio::sync::SemaphorePermit;
 
 use super::activity::Need;
-use super::{ENOUGH_TO_ANSWER, Outgoing, POLL_PAUSE, PollUnderWay, Session};
+use super::{MAX_UNSENT_TO_ANSWER, Outgoing, POLL_PAUSE, PollUnderWay, Session};
 use crate::announce::Announcer;
 use crate::app::App;
 use crate::dialect::{Frame, Frames};
@@ -19,7 +19,7 @@ use crate::memory::{MIN_ACCOUNTED, Owner};
 use crate::recovery;
 use crate::recovery::Missing;
 use crate::transport::together::Together;
-use crate::transport::wire::{MARKER_EVENT, MOST_UNSENT, Wire};
+use crate::transport::wire::{MARKER_EVENT, MAX_UNSENT, Wire};
 
 impl Session {
     /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
@@ -27,7 +27,7 @@ impl Session {
         if self.cut.load(Ordering::Relaxed) {
             return;
         }
-        let queued = self.send(&mut self.outgoing.lock(), &[frame], MOST_UNSENT);
+        let queued = self.send(&mut self.outgoing.lock(), &[frame], MAX_UNSENT);
         if !queued {
             self.cut("its queue is full");
         }
@@ -42,7 +42,7 @@ impl Session {
         if !outgoing.cursor.is_due(position) {
             return;
         }
-        if self.send_mine(&mut outgoing, frames, self.most_untold) {
+        if self.send_mine(&mut outgoing, frames, self.max_pending_bytes) {
             outgoing.cursor.pass(position);
             self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
             return;
@@ -56,7 +56,7 @@ impl Session {
 
     /// Tells of what is in no log (somebody types, somebody new is there), if there is room. Who lags learns it when it
     /// is of no use any more, and pages look for themselves when they load.
-    pub(crate) fn mention(&self, frames: &Frames) {
+    pub(crate) fn ephemeral(&self, frames: &Frames) {
         if self.cut.load(Ordering::Relaxed) {
             return;
         }
@@ -65,7 +65,7 @@ impl Session {
             // What it has missed needs the room.
             return;
         }
-        self.send_mine(&mut outgoing, frames, self.most_untold);
+        self.send_mine(&mut outgoing, frames, self.max_pending_bytes);
     }
 
     /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with what
@@ -82,7 +82,7 @@ impl Session {
             return false;
         }
         let mut outgoing = self.outgoing.lock();
-        let queued = self.send_mine(&mut outgoing, frames, self.most_untold);
+        let queued = self.send_mine(&mut outgoing, frames, self.max_pending_bytes);
         if queued {
             outgoing.cursor.pass(position);
             self.receipt.tell(position, outgoing.wire.is_some() || outgoing.awaited.is_some());
@@ -126,7 +126,7 @@ impl Session {
     /// Waits until there is room for an answer: on this connection, and in what waits for this person over all of theirs.
     /// Nothing more is read until the permit is dropped, but for one other answer.
     pub(crate) async fn room_to_answer(&self, app: &App) -> Option<SemaphorePermit<'_>> {
-        self.room(ENOUGH_TO_ANSWER).await;
+        self.room(MAX_UNSENT_TO_ANSWER).await;
         let permit = self.person.answering().await;
         // A connection that takes nothing is cut after a while, so this ends.
         while !self.is_over() && app.sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
@@ -234,7 +234,7 @@ impl Session {
     pub(super) fn send_latest(&self, outgoing: &mut Outgoing, frame: &Frame) {
         if self.recovers && frame.is_taken_for_position() {
             // The position that must follow is the last one when the event leaves, which is known in its turn only.
-            self.send(outgoing, &[frame], MOST_UNSENT);
+            self.send(outgoing, &[frame], MAX_UNSENT);
             return;
         }
         if let Some(wire) = self.lane(outgoing) {
@@ -245,7 +245,7 @@ impl Session {
             // If there is no room it waits until something has been fetched.
             false => {
                 outgoing.latest_is_queued = true;
-                if !self.send(outgoing, &[frame], MOST_UNSENT) {
+                if !self.send(outgoing, &[frame], MAX_UNSENT) {
                     outgoing.latest = Some(Box::new(frame.clone()));
                 }
             }
@@ -282,7 +282,7 @@ impl Session {
         }
         // Long polling has no stream to cut, and socketioxide would notice only by its heartbeat.
         if self.socket.connected() {
-            self.wires.doom(&self.socket);
+            self.wires.expire(&self.socket);
         }
         if let Some(app) = self.app.upgrade() {
             let session = self.clone();

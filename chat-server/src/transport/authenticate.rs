@@ -19,14 +19,14 @@ pub(super) enum Who {
 }
 
 /// Why somebody is not let in.
-pub(super) enum NotLetIn {
+pub(super) enum ConnectError {
     /// They may not come in, now or later; these words are for their page.
     Refused(&'static str),
     /// They may, and it does not work at the moment.
     OurFault,
 }
 
-impl NotLetIn {
+impl ConnectError {
     pub(super) fn our_fault(app: &App, error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Unavailable => app.outages.failed(Part::Store, error),
@@ -42,7 +42,7 @@ pub(super) async fn authenticate(
     app: &App,
     payload: &ConnectPayload,
     handshake: &Handshake,
-) -> Result<Who, NotLetIn> {
+) -> Result<Who, ConnectError> {
     let given = payload.token.text().map(|token| token.strip_prefix("Bearer ").unwrap_or(token));
     let tokens = given
         .into_iter()
@@ -57,7 +57,7 @@ pub(super) async fn authenticate(
                 let dialect = dialects.of_connection(&caller.identity, cookie).clone();
                 return Ok(Who::Known(caller, dialect));
             }
-            Err(AuthError::Internal(error)) => return Err(NotLetIn::our_fault(app, &error)),
+            Err(AuthError::Internal(error)) => return Err(ConnectError::our_fault(app, &error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => {}
         }
     }
@@ -76,7 +76,7 @@ pub(super) async fn authenticate(
     let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && !brought_a_token;
     let brought_nothing = !brought_a_token && handshake.cookies.is_empty();
     let words = dialects.default().auth().refusals;
-    Err(NotLetIn::Refused(match (lacks_cookie, brought_nothing) {
+    Err(ConnectError::Refused(match (lacks_cookie, brought_nothing) {
         (true, _) => dialects.with_cookie().unwrap_or(dialects.default()).auth().refusals.no_cookie,
         (false, true) => words.missing,
         (false, false) => words.invalid,

@@ -20,7 +20,7 @@ use socketioxide::socket::{DisconnectReason, Sid};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Admissions};
-use super::authenticate::{NotLetIn, Who, authenticate};
+use super::authenticate::{ConnectError, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
 use super::endpoint::{Gate, Handshake, HandshakeSlot};
 use super::guard::Wires;
@@ -42,9 +42,9 @@ pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
 pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
 
 /// Most connections of one person.
-const MOST_PER_PERSON: usize = 64;
+const MAX_PER_PERSON: usize = 64;
 /// From so many on, those that will never be connected are looked for.
-const MOST_ARRIVING: usize = 1_000;
+const MAX_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How long it takes at most from being authenticated to being connected.
@@ -81,7 +81,7 @@ impl Polling {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
             // The answer leaves with a poll, or behind a takeover that may happen at any moment.
-            if known.pids.len() >= MOST_ARRIVING {
+            if known.pids.len() >= MAX_ARRIVING {
                 // A connection that breaks at the wrong moment never ends, and nobody says so.
                 known.pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
             }
@@ -151,7 +151,7 @@ impl Polling {
 
 /// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
 /// handlers. It is made here and now, so that no first connection finds it missing.
-pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
+pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
     let arriving = Arriving::default();
     let next_id = Arc::new(AtomicU64::new(1));
     let (wires, admissions) = (&gate.wires, &gate.admissions);
@@ -168,20 +168,20 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
                 let arrived = match app.upgrade() {
                     Some(app) => {
                         let parts = (wires.clone(), polling, admissions.clone());
-                        let arrival = arrive(&app, id, socket.clone(), &payload, parts, &arriving);
+                        let arrival = accept(&app, id, socket.clone(), &payload, parts, &arriving);
                         // A panic here would leave the client waiting for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                             chat_core::log_throttled!(error, "authenticating a connection panicked");
-                            Err(NotLetIn::OurFault)
+                            Err(ConnectError::OurFault)
                         })
                     }
-                    None => Err(NotLetIn::OurFault),
+                    None => Err(ConnectError::OurFault),
                 };
                 arrived.map_err(|refusal| {
                     leave(&admissions, &socket);
                     match refusal {
-                        NotLetIn::Refused(why) => why,
-                        NotLetIn::OurFault => {
+                        ConnectError::Refused(why) => why,
+                        ConnectError::OurFault => {
                             // A client that reads a refusal stays away for good. One whose connection breaks comes back.
                             wires.break_off(&socket);
                             "internal error"
@@ -204,14 +204,14 @@ pub(super) fn let_in(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polli
     io.ns("/", connected.with(check));
 }
 
-async fn arrive(
+async fn accept(
     app: &Arc<App>,
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
     (wires, polling, admissions): Parts,
     arriving: &Arriving,
-) -> Result<(), NotLetIn> {
+) -> Result<(), ConnectError> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let source = handshake.source.clone();
@@ -247,7 +247,7 @@ async fn settle(
     (wires, polling, admissions): Parts,
     arriving: &Arriving,
     handshake: Handshake,
-) -> Result<(), NotLetIn> {
+) -> Result<(), ConnectError> {
     let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
         Who::Known(caller, dialect) => (caller, dialect),
         Who::Guest(dialect) => {
@@ -256,13 +256,13 @@ async fn settle(
         }
     };
     let start = recovery::start(app, payload, &caller, &dialect).await;
-    let start = start.map_err(|error| NotLetIn::our_fault(app, &Error::from(error)))?;
+    let start = start.map_err(|error| ConnectError::our_fault(app, &Error::from(error)))?;
     polling.tell_pid(&socket, &wires, &start.pid);
     let parts = &(wires, polling, admissions);
     let session = open(app, id, &socket, (&caller, dialect, start), parts, arriving).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     let mut arriving = arriving.lock();
-    if arriving.len() >= MOST_ARRIVING {
+    if arriving.len() >= MAX_ARRIVING {
         // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
         arriving.retain(|_, (since, _)| since.elapsed() < ARRIVAL);
     }
@@ -348,7 +348,7 @@ fn take_the_place(app: &Arc<App>, session: &Session) {
 /// Ends the connections that a person needs least while there are too many beside a new one. Their clients do not come back by
 /// themselves, or those of 65 tabs would push each other out for ever.
 fn make_room(app: &Arc<App>, session: &Session) {
-    while app.sessions.count_of(session.user) > MOST_PER_PERSON {
+    while app.sessions.count_of(session.user) > MAX_PER_PERSON {
         let Some(other) = app.sessions.least_needed(session, app.chat.now()) else { return };
         app.note(SecurityEvent::LimitMet("connections"), Some(session.user));
         other.disconnect();

@@ -30,7 +30,7 @@ impl<A: Adapter> FromConnectParts<A> for GivenPayload {
     }
 }
 
-/// The fields of a CONNECT packet's payload. Others are passed over.
+/// The fields of a CONNECT packet's payload. RemotePresence are passed over.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct ConnectPayload {
     /// The log-in token, with or without `Bearer`.

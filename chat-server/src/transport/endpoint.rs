@@ -121,7 +121,7 @@ impl SocketIoEndpoint {
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
         let gate = Gate { engine, wires, admissions: Arc::default() };
-        connect::let_in(&io, app, &gate, &polling);
+        connect::register_handlers(&io, app, &gate, &polling);
         app.spawn(sweep(Arc::downgrade(app), gate.clone()));
         // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);

@@ -211,13 +211,13 @@ pub struct Wires(Arc<Mutex<Known>>);
 struct Known {
     taking_over: HashMap<String, Arc<Wire>>,
     /// And since when.
-    doomed: HashMap<String, Instant>,
+    expired: HashMap<String, Instant>,
 }
 
-/// From so many doomed sessions on, those are looked for whose end nobody has told.
-const MOST_DOOMED: usize = 1_000;
+/// From so many expired sessions on, those are looked for whose end nobody has told.
+const MAX_EXPIRED: usize = 1_000;
 /// How long a session is remembered then: the heartbeat has ended it by now.
-const DOOM: Duration = Duration::from_secs(120);
+const EXPIRED_KEPT: Duration = Duration::from_secs(120);
 
 impl Wires {
     /// The websocket under a socket, if there is one.
@@ -230,12 +230,12 @@ impl Wires {
 
     /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
     /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
-    pub(crate) fn doom(&self, socket: &Socket) {
+    pub(crate) fn expire(&self, socket: &Socket) {
         {
-            let doomed = &mut self.0.lock().doomed;
-            if doomed.len() >= MOST_DOOMED {
+            let expired = &mut self.0.lock().expired;
+            if expired.len() >= MAX_EXPIRED {
                 // A connection that was never let in ends without a word.
-                doomed.retain(|_, since| since.elapsed() < DOOM);
+                expired.retain(|_, since| since.elapsed() < EXPIRED_KEPT);
             }
         }
         self.doom_session(&socket.id.to_string());
@@ -244,7 +244,7 @@ impl Wires {
     /// The same by the id of the session.
     pub(super) fn doom_session(&self, sid: &str) {
         let mut known = self.0.lock();
-        known.doomed.insert(sid.to_owned(), Instant::now());
+        known.expired.insert(sid.to_owned(), Instant::now());
         if let Some(wire) = known.taking_over.get(sid) {
             // It has taken over since its caller looked.
             wire.kill();
@@ -260,22 +260,22 @@ impl Wires {
     pub(super) fn break_off(&self, socket: &Socket) {
         match self.of(socket) {
             Some(wire) => wire.kill(),
-            None => self.doom(socket),
+            None => self.expire(socket),
         }
     }
 
     pub(super) fn is_doomed(&self, sid: &str) -> bool {
-        self.0.lock().doomed.contains_key(sid)
+        self.0.lock().expired.contains_key(sid)
     }
 
     pub(super) fn forget(&self, sid: &str) {
-        self.0.lock().doomed.remove(sid);
+        self.0.lock().expired.remove(sid);
     }
 
-    /// None when the session is doomed.
+    /// None when the session is expired.
     fn register(&self, sid: String, wire: &Arc<Wire>) -> Option<Registered> {
         let mut known = self.0.lock();
-        if known.doomed.contains_key(&sid) {
+        if known.expired.contains_key(&sid) {
             return None;
         }
         known.taking_over.insert(sid.clone(), wire.clone());

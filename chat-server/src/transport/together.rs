@@ -143,7 +143,7 @@ pub(super) fn taken_apart(answer: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::{Mark, PositionStyle};
+    use crate::dialect::{EventPosition, PositionStyle};
 
     /// What socketioxide makes of it.
     fn packet(together: &Together<'_>) -> String {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_position_follows_its_event_in_the_same_packet() {
-        let logged = Mark(Some(Position(17))).frame("newMessage", &[("te\u{1e}xt", "\"é]")]);
+        let logged = EventPosition(Some(Position(17))).frame("newMessage", &[("te\u{1e}xt", "\"é]")]);
         let frames = [&logged];
         let together = Together::new(&frames, TOLD, true);
         let event = r#"42["newMessage",[["te\u001ext","\"é]"]]]"#;
@@ -213,7 +213,7 @@ mod tests {
     /// A cut in the middle would lose what comes behind the position.
     #[test]
     fn of_several_events_of_a_change_the_last_is_followed_by_the_position() {
-        let mark = Mark(Some(Position(17)));
+        let mark = EventPosition(Some(Position(17)));
         let (one, other) = (mark.frame("messagesRead", &[1]), mark.frame("messagesSeen", &"x"));
         let frames = [&one, &other];
         let together = Together::new(&frames, TOLD, true);
@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_position_may_be_an_argument() {
-        let frame = Mark(Some(Position(17))).frame("newMessage", &"text").in_style(PositionStyle::Argument);
+        let frame =
+            EventPosition(Some(Position(17))).frame("newMessage", &"text").in_style(PositionStyle::Argument);
         let frames = [&frame];
         let together = Together::new(&frames, TOLD, true);
         assert_eq!(texts(&together.packets()), [r#"42["newMessage","text","17"]"#]);

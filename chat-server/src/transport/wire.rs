@@ -13,7 +13,7 @@
 //!
 //! Events that belong together (`together.rs`), and were queued for long polling, are taken apart here too.
 //!
-//! **Bounds.** At most [`MOST_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
+//! **Bounds.** At most [`MAX_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
 //! is refused, and the caller waits or cuts the connection. Much of it is accounted for in the server's memory. A client that takes nothing for as long as the stall timeout
 //! is cut too.
 
@@ -31,7 +31,7 @@ use crate::memory::{MIN_ACCOUNTED, OutOfMemory, Reservation};
 use crate::recovery::Receipt;
 
 /// Most bytes that wait for one client; a single frame always has room.
-pub const MOST_UNSENT: usize = 32 << 20;
+pub const MAX_UNSENT: usize = 32 << 20;
 
 /// The event that marks where a session changes from socketioxide's side to the lane. No client ever sees it.
 pub(crate) const MARKER_EVENT: &str = "\u{1}";
@@ -281,7 +281,7 @@ impl Wire {
     /// When too much waits, or the client would be sent away although the server only stops.
     pub(super) fn accept(&self, frames: &[u8]) -> Result<bool, Cut> {
         let mut out = self.out.lock();
-        if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MOST_UNSENT {
+        if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MAX_UNSENT {
             return Err(Cut);
         }
         if matches!(out.lane, Lane::Open)
@@ -416,7 +416,7 @@ fn first_frame(frames: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Most bytes of a text frame's head.
-const MOST_HEAD: usize = 10;
+const MAX_HEAD: usize = 10;
 
 /// Makes a text frame of what `write` writes.
 pub(crate) fn text_frame(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
@@ -429,10 +429,10 @@ pub(crate) fn text_frame_before(
     write: impl FnOnce(&mut Vec<u8>),
     behind: impl FnOnce(&mut Vec<u8>),
 ) -> (Bytes, usize) {
-    let mut bytes = Vec::with_capacity(MOST_HEAD + capacity);
-    bytes.resize(MOST_HEAD, 0);
+    let mut bytes = Vec::with_capacity(MAX_HEAD + capacity);
+    bytes.resize(MAX_HEAD, 0);
     write(&mut bytes);
-    let length = bytes.len() - MOST_HEAD;
+    let length = bytes.len() - MAX_HEAD;
     let head = match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ 0..126), _) => {
             bytes[9] = length;
@@ -450,9 +450,9 @@ pub(crate) fn text_frame_before(
         }
     };
     // The last frame of a message, text.
-    bytes[MOST_HEAD - head] = 0x81;
+    bytes[MAX_HEAD - head] = 0x81;
     behind(&mut bytes);
-    (Bytes::from(bytes).slice(MOST_HEAD - head..), head + length)
+    (Bytes::from(bytes).slice(MAX_HEAD - head..), head + length)
 }
 
 #[cfg(test)]
@@ -498,10 +498,10 @@ mod tests {
     fn events_wait_for_the_connect_answer() {
         let wire = Wire::new();
         assert!(wire_accepts(&wire, &frame("0{}")));
-        wire.send(&frame("event 1"), MOST_UNSENT).unwrap();
+        wire.send(&frame("event 1"), MAX_UNSENT).unwrap();
         assert_eq!(sent(&wire), ["0{}"]);
         assert!(wire_accepts(&wire, &[frame("2"), frame(r#"40{"sid":"x"}"#), frame("later")].concat()));
-        wire.send(&frame("event 2"), MOST_UNSENT).unwrap();
+        wire.send(&frame("event 2"), MAX_UNSENT).unwrap();
         assert_eq!(sent(&wire), ["2", r#"40{"sid":"x"}"#, "event 1", "later", "event 2"]);
     }
 
@@ -515,7 +515,7 @@ mod tests {
 
         let takeover = Wire::upgrade();
         takeover.set_pid("P");
-        takeover.send(&frame("event 2"), MOST_UNSENT).unwrap();
+        takeover.send(&frame("event 2"), MAX_UNSENT).unwrap();
         let marker = String::from_utf8(MARKER.to_vec()).unwrap();
         assert!(wire_accepts(&takeover, &[answer, frame("event 1"), frame(&marker)].concat()));
         assert_eq!(sent(&takeover), [r#"40{"sid":"x","pid":"P"}"#, "event 1", "event 2"]);
@@ -541,7 +541,7 @@ mod tests {
     #[test]
     fn the_marker_opens_the_lane_and_is_not_sent() {
         let wire = Wire::upgrade();
-        wire.send(&frame("event 3"), MOST_UNSENT).unwrap();
+        wire.send(&frame("event 3"), MAX_UNSENT).unwrap();
         let marker = String::from_utf8(MARKER.to_vec()).unwrap();
         assert!(wire_accepts(&wire, &[frame("event 1"), frame("event 2"), frame(&marker)].concat()));
         assert!(wire_accepts(&wire, &frame("2")));
@@ -566,7 +566,7 @@ mod tests {
         let wire = Wire::new();
         wire.send_latest(&frame("roster 1"));
         assert!(wire_accepts(&wire, &frame("40")));
-        wire.send(&frame("event"), MOST_UNSENT).unwrap();
+        wire.send(&frame("event"), MAX_UNSENT).unwrap();
         wire.send_latest(&frame("roster 2"));
         assert_eq!(sent(&wire), ["40", "event", "roster 2"]);
         assert!(sent(&wire).is_empty());
@@ -577,19 +577,19 @@ mod tests {
         let wire = Wire::new();
         assert!(wire_accepts(&wire, &frame("40")));
         sent(&wire);
-        let large = frame(&"x".repeat(MOST_UNSENT + 1));
-        wire.send(&large, MOST_UNSENT).unwrap();
-        assert_eq!(wire.send(&frame("more"), MOST_UNSENT), Err(Full));
+        let large = frame(&"x".repeat(MAX_UNSENT + 1));
+        wire.send(&large, MAX_UNSENT).unwrap();
+        assert_eq!(wire.send(&frame("more"), MAX_UNSENT), Err(Full));
         assert!(!wire_accepts(&wire, &frame("2")), "nor socketioxide's");
         sent(&wire);
-        wire.send(&frame("more"), MOST_UNSENT).unwrap();
+        wire.send(&frame("more"), MAX_UNSENT).unwrap();
     }
 
     #[test]
     fn a_frame_that_is_sent_in_pieces_stays_whole() {
         let wire = Wire::new();
         assert!(wire_accepts(&wire, &frame("40")));
-        wire.send(&frame("event"), MOST_UNSENT).unwrap();
+        wire.send(&frame("event"), MAX_UNSENT).unwrap();
         let mut bytes = Vec::new();
         for _ in 0..100 {
             let mut budget = 1;

@@ -10,7 +10,7 @@ use super::{STATES, accounts};
 use crate::{Answer, Http, Packet, Socket, TestServer};
 
 /// How long what a line expects may take. Shorter than the patience of other tests: the lines tell of single events.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const TEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs a file.
 ///
@@ -180,7 +180,7 @@ impl Stage {
             Deed::Sees(Sight::Ack(expected)) => {
                 let connection = self.connection(who)?;
                 let asked = connection.asked.take().ok_or("nothing was asked with >?")?;
-                let answer = tokio::time::timeout(PATIENCE, connection.socket.answer(asked)).await;
+                let answer = tokio::time::timeout(TEST_TIMEOUT, connection.socket.answer(asked)).await;
                 let answer = answer.map_err(|_| "no answer came")?;
                 self.values
                     .compare(expected, &answer)
@@ -253,7 +253,7 @@ impl Stage {
     async fn sees_event(&mut self, who: &str, wanted: &str, expected: Option<&Value>) -> Result<(), String> {
         let mut passed = String::new();
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.connection(who)?.socket.next()).await;
+            let next = tokio::time::timeout(TEST_TIMEOUT, self.connection(who)?.socket.next()).await;
             let packet = next.map_err(|_| format!("nothing more came{passed}"))?;
             let outcome = match &packet {
                 Packet::Event { name, arguments } if name == wanted => {
@@ -285,7 +285,7 @@ impl Stage {
     /// Whatever anybody has sent is done, and all that it led to has come.
     async fn fence(&mut self) -> Result<(), String> {
         for (who, connection) in &mut self.sockets {
-            let fence = tokio::time::timeout(PATIENCE, connection.socket.fence()).await;
+            let fence = tokio::time::timeout(TEST_TIMEOUT, connection.socket.fence()).await;
             fence.map_err(|_| format!("the server does not answer {who}"))?;
         }
         Ok(())

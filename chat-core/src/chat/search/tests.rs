@@ -146,7 +146,7 @@ async fn pages_follow_each_other() {
         let (mut found, mut before) = (Vec::new(), None);
         loop {
             let page = search(&chat, ann, Search { before, limit, ..look_for("hello") }).await;
-            assert!(page.messages.len() <= limit.min(Search::MOST));
+            assert!(page.messages.len() <= limit.min(Search::MAX));
             found.extend(page.messages.iter().map(|view| view.message.id));
             before = page.next;
             if before.is_none() {
@@ -182,7 +182,7 @@ async fn a_page_is_bounded_in_bytes() {
 async fn one_search_indexes_so_much_and_the_next_goes_on() {
     let chat = Chat::in_memory().with_codec(Arc::new(StoredCodec));
     let [ann, bob, cid] = people(&chat, ["ann", "bob", "cid"]).await;
-    for n in 0..MOST_INDEXED + 300 {
+    for n in 0..MAX_INDEXED + 300 {
         say_text(&chat, ann, bob, if n == 0 { "the first of all" } else { "one of many" }).await;
     }
     say_text(&chat, ann, bob, "the last of all").await;
@@ -201,7 +201,7 @@ async fn one_search_indexes_so_much_and_the_next_goes_on() {
     // And so many bytes.
     let [dan, eve] = people(&chat, ["dan", "eve"]).await;
     let long = "word ".repeat(12_000);
-    for _ in 0..MOST_BYTES_INDEXED / long.len() + 10 {
+    for _ in 0..MAX_BYTES_INDEXED / long.len() + 10 {
         say_text(&chat, dan, eve, &long).await;
     }
     assert!(!search(&chat, eve, look_for("other")).await.complete);
@@ -212,13 +212,13 @@ async fn one_search_indexes_so_much_and_the_next_goes_on() {
 async fn one_search_makes_so_many_batches() {
     let chat = Chat::in_memory();
     let ann = person(&chat, "ann").await;
-    let rooms = 2 * MOST_BATCHES + 10;
+    let rooms = 2 * MAX_BATCHES + 10;
     for n in 0..rooms {
         let room = make_room(&chat, ann, vec![]).await;
         say(&chat, ann, Destination::Conversation(room), Content::text(format!("room r{n} "))).await;
     }
     // Where something was said lately is looked at first.
-    for (known, complete) in [(MOST_BATCHES, false), (2 * MOST_BATCHES, false), (rooms, true)] {
+    for (known, complete) in [(MAX_BATCHES, false), (2 * MAX_BATCHES, false), (rooms, true)] {
         assert_eq!(search(&chat, ann, look_for(&format!("r{}", rooms - known))).await.complete, complete);
         let last = search_index(&chat, ann).await;
         assert_eq!(last, known);

@@ -45,7 +45,7 @@ pub(super) fn places(path: &Path) -> [(End, std::path::PathBuf); 2] {
 }
 
 /// Everything that was written is read as before: accounts, profiles, conversations, members, messages, tombstones,
-/// void tokens and the log, with all their orders.
+/// revoked tokens and the log, with all their orders.
 pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -207,7 +207,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
 }
 
 /// Tokens that were revoked are still void, until their end.
-pub async fn revoked_tokens_are_still_void(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+pub async fn revoked_tokens_stay_revoked(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
         for (fingerprint, until) in [([1; 32], 100), ([2; 32], 200), ([2; 32], 150)] {

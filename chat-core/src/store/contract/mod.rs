@@ -233,7 +233,7 @@ macro_rules! __store_durability_clauses {
             positions_and_seqs_go_on
             what_was_taken_is_still_taken
             marks_are_where_they_were
-            revoked_tokens_are_still_void
+            revoked_tokens_stay_revoked
             last_seen_is_as_late_as_the_last_message
             a_shortened_log_stays_so
             an_index_is_there_again

@@ -26,7 +26,7 @@ use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::PATIENCE;
+use super::OPERATION_TIMEOUT;
 use super::collections::COUNTERS;
 use super::documents::number;
 use super::faults::Fault;
@@ -84,7 +84,7 @@ impl Committer {
 
     /// Makes all these changes and answers.
     pub(super) async fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
         let outcome = self.transact(&mut jobs, deadline).await;
         match outcome {
             Ok(()) => jobs.into_iter().for_each(|job| job.finish(Ok(()))),

@@ -356,7 +356,7 @@ pub(super) fn revocation_document(fingerprint: &[u8; 32], until: Timestamp) -> R
     doc
 }
 
-/// The statement that notes a void token, or lengthens the note.
+/// The statement that notes a revoked token, or lengthens the note.
 pub(super) fn revocation_update(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
     let mut token = rawdoc! {};
     token.append(cstr!("_id"), binary(fingerprint));

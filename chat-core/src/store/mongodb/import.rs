@@ -20,7 +20,7 @@ use crate::store::copy::{CopiedConversation, LogEnds, Record};
 use crate::store::{NewMessage, StoreError};
 
 /// How long one batch may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A database that is being filled.
 pub(in crate::store) struct MongoImport<'a> {
@@ -109,7 +109,10 @@ impl<'a> MongoImport<'a> {
     }
 
     async fn patiently<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
-        timeout(PATIENCE, work).await.unwrap_or(Err(Fault::TimedOut)).map_err(Fault::into_store_error)
+        timeout(OPERATION_TIMEOUT, work)
+            .await
+            .unwrap_or(Err(Fault::TimedOut))
+            .map_err(Fault::into_store_error)
     }
 }
 

@@ -472,7 +472,7 @@ impl MongoInspector {
         self.parts(REVOKED_TOKENS, (doc! {}, doc! { "_id": 1 }), async |part| {
             for doc in &part {
                 let read = documents::read_revocation(doc);
-                good(inspection, "void token", &name(doc), &place, read);
+                good(inspection, "revoked token", &name(doc), &place, read);
             }
             Ok(())
         })

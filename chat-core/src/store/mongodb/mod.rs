@@ -130,7 +130,7 @@ use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
 
 /// How long any call waits for the database before it fails.
-const PATIENCE: Duration = Duration::from_millis(4_500);
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// A store in a MongoDB database.
 pub struct MongoStore {
@@ -182,7 +182,10 @@ impl MongoStore {
         if self.closed.load(Ordering::Relaxed) {
             return Err(writer::closed());
         }
-        timeout(PATIENCE, read).await.unwrap_or(Err(Fault::TimedOut)).map_err(Fault::into_store_error)
+        timeout(OPERATION_TIMEOUT, read)
+            .await
+            .unwrap_or(Err(Fault::TimedOut))
+            .map_err(Fault::into_store_error)
     }
 }
 

@@ -11,7 +11,7 @@ use super::damage::skip;
 use super::documents::{self, Entry, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
-use super::reads::{self, Logged, MOST_BYTES_AT_ONCE, batch_size, raw};
+use super::reads::{self, Logged, MAX_BYTES_AT_ONCE, batch_size, raw};
 use crate::change::{ChangeKind, Fields};
 use crate::id::{ConversationId, UserId};
 use crate::model::Position;
@@ -182,7 +182,7 @@ async fn find_sent(
     let mut sent = sent.limit(reads::limit(most)).batch_size(batch_size(most)).await?;
     let (mut bytes, mut count, mut read_to) = (0, 0, after);
     while sent.advance().await? {
-        if bytes > MOST_BYTES_AT_ONCE {
+        if bytes > MAX_BYTES_AT_ONCE {
             found.end(read_to);
             break;
         }

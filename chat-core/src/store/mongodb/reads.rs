@@ -22,10 +22,10 @@ use crate::model::{Conversation, Pair, PasswordHash, Position, Seq, User, UserKe
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window that holds more bytes of bodies than this ends early.
-pub(super) const MOST_BYTES_AT_ONCE: usize = 4 << 20;
+pub(super) const MAX_BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
-pub(super) const MOST_IDS: usize = 50;
+pub(super) const MAX_IDS: usize = 50;
 
 pub(super) fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
     db.collection(collection)
@@ -208,7 +208,7 @@ async fn page(
     let (mut messages, mut end) = (Vec::with_capacity(most.min(64)), None);
     let (mut has_more, mut bytes, mut count) = (false, 0, 0);
     while cursor.advance().await? {
-        if count == most || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
+        if count == most || (bytes > MAX_BYTES_AT_ONCE && !messages.is_empty()) {
             has_more = true;
             break;
         }
@@ -310,7 +310,7 @@ async fn logged_after(
     let mut sent = sent.limit(limit(most)).batch_size(size).await?;
     let mut last = position;
     // Where this ends early there is a gap.
-    while bytes <= MOST_BYTES_AT_ONCE && sent.advance().await? {
+    while bytes <= MAX_BYTES_AT_ONCE && sent.advance().await? {
         match documents::read_message(sent.current()) {
             Ok(found) => {
                 last = found.position;
@@ -377,8 +377,8 @@ pub(super) async fn with_messages(
         ids.extend(about(logged).filter(|id| seen.insert(*id)).map(|id| (index, id)));
     }
     let (mut messages, mut bytes) = (HashMap::new(), 0);
-    for some in ids.chunks(MOST_IDS) {
-        if bytes > MOST_BYTES_AT_ONCE {
+    for some in ids.chunks(MAX_IDS) {
+        if bytes > MAX_BYTES_AT_ONCE {
             logged.truncate(some[0].0);
             break;
         }

@@ -22,9 +22,9 @@ use super::damage::skip;
 use super::documents::{self, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
-use super::reads::{MOST_BYTES_AT_ONCE, MOST_IDS, batch_size, raw};
+use super::reads::{MAX_BYTES_AT_ONCE, MAX_IDS, batch_size, raw};
 use super::transaction::Transaction;
-use super::{MongoStore, PATIENCE};
+use super::{MongoStore, OPERATION_TIMEOUT};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Query, Terms, Wanted};
@@ -242,7 +242,7 @@ async fn search(
 ) -> Result<(Vec<Match>, bool), Fault> {
     let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
     // What was found is answered before whoever asks gives up.
-    let deadline = Instant::now() + PATIENCE - LAST_MOMENT;
+    let deadline = Instant::now() + OPERATION_TIMEOUT - LAST_MOMENT;
     // One more than wanted tells that there are more.
     let mut step = limit.saturating_add(1).min(STEP);
     let (mut matches, mut bytes) = (Vec::new(), 0);
@@ -257,7 +257,7 @@ async fn search(
         else {
             return Ok((matches, true));
         };
-        for some in candidates.chunks(missing.min(MOST_IDS)) {
+        for some in candidates.chunks(missing.min(MAX_IDS)) {
             let looking = undeleted(db, some);
             let Some(mut messages) =
                 while_something_is_missing(deadline, !matches.is_empty(), looking).await?
@@ -266,7 +266,7 @@ async fn search(
             };
             for (id, position) in some {
                 let Some(message) = messages.remove(id) else { continue };
-                if matches.len() == limit || (bytes > MOST_BYTES_AT_ONCE && !matches.is_empty()) {
+                if matches.len() == limit || (bytes > MAX_BYTES_AT_ONCE && !matches.is_empty()) {
                     return Ok((matches, true));
                 }
                 bytes += message.body.bytes.len();

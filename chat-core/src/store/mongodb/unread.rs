@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use mongodb::Database;
 use mongodb::bson::{RawDocumentBuf, doc};
 
-use super::PATIENCE;
+use super::OPERATION_TIMEOUT;
 use super::collections::{CONVERSATIONS, MEMBERS, MESSAGES};
 use super::damage::skip;
 use super::documents::{self, object_id};
@@ -133,7 +133,7 @@ async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Resu
                 .find_one(documents::read_without_mark(id, last, position))
                 .sort(doc! { "conversation": -1, "seq": -1 })
                 .projection(doc! { "seq": 1 })
-                .max_time(PATIENCE)
+                .max_time(OPERATION_TIMEOUT)
                 .await?;
             found.map_or(Ok(counted_after(Seq(0), last)), |doc| documents::read_seq(&doc))?
         }
@@ -168,7 +168,7 @@ async fn count(
     ];
     let messages = raw(db, MESSAGES);
     // Nobody waits any longer, so the server should not work any longer either.
-    let counting = messages.aggregate(count).max_time(PATIENCE);
+    let counting = messages.aggregate(count).max_time(OPERATION_TIMEOUT);
     let mut cursor = counting.with_type::<RawDocumentBuf>().await?;
     let mut counts = HashMap::new();
     while cursor.advance().await? {

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::PATIENCE;
+use super::OPERATION_TIMEOUT;
 use super::changes::Change;
 use super::commit::Committer;
 use super::writing::Writing;
@@ -16,11 +16,11 @@ use crate::store::StoreError;
 use crate::store::tx::Reads;
 
 /// Most jobs in one transaction. Bounds how long the first of them waits for the last.
-const MOST_PER_COMMIT: usize = 256;
+const MAX_PER_COMMIT: usize = 256;
 
 /// Most bytes in one transaction, about: MongoDB keeps what a transaction has written in memory until it is committed. A
 /// larger job gets a transaction of its own.
-const MOST_BYTES_PER_COMMIT: usize = 4 << 20;
+const MAX_BYTES_PER_COMMIT: usize = 4 << 20;
 
 /// A change and whoever waits for it. It can be run again: what the last run gave is what counts.
 pub(super) trait Job: Send {
@@ -90,7 +90,7 @@ impl Writer {
     /// Has a change made and waits until it is durable, but not for ever.
     pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Done, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
         let job = Box::new(Waiting { change, result: None, reply, deadline });
         self.queue.lock().as_ref().and_then(|queue| queue.send(job).ok()).ok_or_else(closed)?;
         match tokio::time::timeout_at(deadline, answer).await {
@@ -121,11 +121,11 @@ async fn write_until_closed(mut committer: Committer, mut queue: mpsc::Unbounded
     let mut received = Vec::new();
     let mut waiting = VecDeque::new();
     loop {
-        if waiting.is_empty() && queue.recv_many(&mut received, MOST_PER_COMMIT).await == 0 {
+        if waiting.is_empty() && queue.recv_many(&mut received, MAX_PER_COMMIT).await == 0 {
             break;
         }
         waiting.extend(received.drain(..));
-        while waiting.len() < MOST_PER_COMMIT
+        while waiting.len() < MAX_PER_COMMIT
             && let Ok(job) = queue.try_recv()
         {
             waiting.push_back(job);
@@ -149,7 +149,7 @@ fn batch(waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
             continue;
         }
         bytes += job.size();
-        if !jobs.is_empty() && bytes > MOST_BYTES_PER_COMMIT {
+        if !jobs.is_empty() && bytes > MAX_BYTES_PER_COMMIT {
             waiting.push_front(job);
             break;
         }

@@ -20,7 +20,7 @@ use crate::store::inspect::{BODY, COUNTER, INDEX, Inspection, LOG, RECORD, REFER
 const ROWS: usize = 500;
 const BYTES: usize = 8 << 20;
 /// So many complaints of SQLite's own are told.
-const MOST_COMPLAINTS: usize = 100;
+const MAX_COMPLAINTS: usize = 100;
 
 const FILE: &str = "restore the file from a backup, or have `sqlite3 chat.db .recover` write what can be read into a new one";
 
@@ -161,7 +161,7 @@ impl SqliteInspector {
 
     fn integrity(&self, inspection: &mut Inspection<'_>) -> Result<(), StoreError> {
         let check = |inspection: &mut Inspection<'_>| -> rusqlite::Result<()> {
-            let mut check = self.db.prepare(&format!("PRAGMA integrity_check({MOST_COMPLAINTS})"))?;
+            let mut check = self.db.prepare(&format!("PRAGMA integrity_check({MAX_COMPLAINTS})"))?;
             let mut rows = check.query([])?;
             while let Some(row) = rows.next()? {
                 // It names trees, pages, tables and rows, and quotes nothing.
@@ -421,7 +421,7 @@ impl SqliteInspector {
             let id = name(row, 0);
             let place = self.place("revoked_tokens", &id);
             let read = row.get::<_, [u8; 32]>(0).and_then(|_| row.get::<_, i64>(1));
-            good(inspection, "void token", &id, &place, read)?;
+            good(inspection, "revoked token", &id, &place, read)?;
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ pub enum Synchronous {
 const DATABASE_FILE: &str = "database file";
 
 /// With less room than this on the disk, one that was full still is.
-const ENOUGH_BYTES: u64 = 1 << 20;
+const MIN_FREE_BYTES: u64 = 1 << 20;
 
 /// How long SQLite waits for a lock that another connection of ours holds.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -415,7 +415,7 @@ impl ChangeLog for SqliteStore {
         self.read(rows::last_position)?;
         if !self.writer.health().is_unwritable() {
             self.writer.write(|_| Ok(())).await?;
-        } else if space::available_bytes(&self.path).is_none_or(|bytes| bytes >= ENOUGH_BYTES) {
+        } else if space::available_bytes(&self.path).is_none_or(|bytes| bytes >= MIN_FREE_BYTES) {
             // Whether it is over is seen by writing something.
             self.writer.write(|writing| writing.touch()).await?;
         }

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::damage::skip;
 use super::fault;
-use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
+use super::rows::{self, MAX_BYTES_AT_ONCE, place, seq_of};
 use crate::id::{ConversationId, UserId};
 use crate::model::Position;
 use crate::store::{PersonalChanges, StoreError};
@@ -73,7 +73,7 @@ pub(super) fn changes_for(
     let mut entry = db.prepare_cached(ENTRY)?;
     let mut before = position;
     for at in first.positions {
-        if bytes > MOST_BYTES_AT_ONCE {
+        if bytes > MAX_BYTES_AT_ONCE {
             read_to = before;
             break;
         }

@@ -17,7 +17,7 @@ use crate::model::{
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
-pub(super) const MOST_BYTES_AT_ONCE: usize = 4 << 20;
+pub(super) const MAX_BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Where message `seq` of a conversation lies in the table.
 pub(super) fn place(conversation: i64, seq: u32) -> i64 {
@@ -297,7 +297,7 @@ pub(super) fn history(
     let (mut has_more, mut bytes, mut left_out) = (false, 0, 0);
     while let Some(row) = rows.next()? {
         let counted = if most_rows < 0 { messages.len() } else { messages.len() + left_out };
-        if counted == most_messages || (bytes > MOST_BYTES_AT_ONCE && !messages.is_empty()) {
+        if counted == most_messages || (bytes > MAX_BYTES_AT_ONCE && !messages.is_empty()) {
             has_more = true;
             break;
         }
@@ -339,7 +339,7 @@ pub(super) fn changes_after(
     let after = i64::try_from(position.0).unwrap_or(i64::MAX);
     let mut rows = select.query(params![after, limit as i64])?;
     let (mut changes, mut bytes) = (Vec::new(), 0);
-    while bytes <= MOST_BYTES_AT_ONCE {
+    while bytes <= MAX_BYTES_AT_ONCE {
         let next = rows.next().and_then(|row| row.map(|row| read_change(db, row)).transpose());
         match next {
             Ok(Some(change)) => {

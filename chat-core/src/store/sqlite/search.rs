@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use super::SqliteStore;
 use super::damage::{self, skip};
 use super::ops::{End, Writing};
-use super::rows::{self, MOST_BYTES_AT_ONCE, place, seq_of};
+use super::rows::{self, MAX_BYTES_AT_ONCE, place, seq_of};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Query, Terms};
@@ -240,7 +240,7 @@ fn search(
 
     let (mut matches, mut bytes) = (Vec::with_capacity(limit.min(best.len())), 0);
     for Candidate { position, place, which } in &best {
-        if matches.len() == limit || bytes > MOST_BYTES_AT_ONCE {
+        if matches.len() == limit || bytes > MAX_BYTES_AT_ONCE {
             return Ok((matches, true));
         }
         let read = rows::message_of(db, *place, spoken[*which].id);

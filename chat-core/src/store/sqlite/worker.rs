@@ -21,7 +21,7 @@ use super::space::{Reserve, available_bytes};
 use crate::store::StoreError;
 
 /// Most jobs in one transaction. Bounds how long the first of them waits for the last.
-const MOST_PER_COMMIT: usize = 512;
+const MAX_PER_COMMIT: usize = 512;
 
 /// After at most so many pages (64 MiB) the log file is copied back into the database, beside the running writer. The more
 /// seldom, the more often a page was written in between and is copied once only.
@@ -183,7 +183,7 @@ fn write_until_closed(mut log: Log, shared: &Shared, answer_on: &AnswerOn) {
             }
             queue.sleeping = false;
             if !queue.jobs.is_empty() || queue.closed {
-                let most = queue.jobs.len().min(MOST_PER_COMMIT);
+                let most = queue.jobs.len().min(MAX_PER_COMMIT);
                 jobs.extend(queue.jobs.drain(..most));
                 break queue.closed;
             }

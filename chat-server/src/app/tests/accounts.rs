@@ -28,7 +28,7 @@ async fn app(
     let mut options = options(&folder);
     (options.login_limit, options.login_address_limit, options.signup_limit) = (2, 3, 2);
     configure(&mut options);
-    let app = App::among(Config::check(&options).unwrap(), Chat::in_memory(), bus).await.unwrap();
+    let app = App::with_bus(Config::check(&options).unwrap(), Chat::in_memory(), bus).await.unwrap();
     (app, folder)
 }
 

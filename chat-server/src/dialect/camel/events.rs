@@ -10,7 +10,7 @@ use smallvec::smallvec;
 
 use super::shapes::{MessageList, MessageObject};
 use crate::dialect::payload::{Count, Flag, Text, client_id};
-use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, Frame, Frames, Mark, To, native};
+use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frame, Frames, To, native};
 
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {
@@ -104,7 +104,7 @@ fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
     }))
 }
 
-pub(super) fn outbound(event: &Event, mark: Mark) -> Frames {
+pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
     match event {
         // The pages of this family know of two people only.
         Event::MessageSent(view) if view.recipient.is_some() => {

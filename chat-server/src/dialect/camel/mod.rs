@@ -23,8 +23,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Answer, Asked, Auth, Call, DecodeError, Dialect, Frames, HttpFailure, Inbound, Limits, Mark, NamedBy,
-    Route, Unauthenticated, raw,
+    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frames, HttpFailure, Inbound, Limits,
+    NamedBy, Route, Unauthenticated, raw,
 };
 
 /// See the module.
@@ -56,7 +56,7 @@ impl Dialect for Camel {
         events::decode(call).map(Inbound::from)
     }
 
-    fn outbound(&self, event: &Event, mark: Mark) -> Frames {
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
         events::outbound(event, mark)
     }
 

@@ -95,7 +95,7 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
         last_seen: String,
     }
     let caller = caller_by_bearer(&app, &headers).await?;
-    let users = app.dispatch(caller.user.id, ListUsers { limit: App::MOST_USERS }).await?;
+    let users = app.dispatch(caller.user.id, ListUsers { limit: App::MAX_USERS }).await?;
     let people: Vec<_> = users
         .iter()
         .map(|user| Person {

@@ -9,7 +9,7 @@ use smallvec::smallvec;
 
 use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
 use super::{read, search, sync};
-use crate::dialect::{Answer, Asked, Call, DecodeError, Frame, Frames, Mark, PresenceChange, To};
+use crate::dialect::{Answer, Asked, Call, DecodeError, EventPosition, Frame, Frames, PresenceChange, To};
 
 /// The events that clients may send, in every dialect.
 pub(crate) const EVENTS: &[&str] = &[sync::EVENT, read::READ, read::UNREAD, search::EVENT];
@@ -79,7 +79,7 @@ struct Presence {
 }
 
 /// What clients are told of an event.
-pub(super) fn outbound(event: &Event, mark: Mark) -> Frames {
+pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
     let of_member = |name, conversation: &Conversation, who: UserId, new_role| {
         let told = |is_inside| {
             let told =
@@ -118,7 +118,7 @@ pub(super) fn outbound(event: &Event, mark: Mark) -> Frames {
     }
 }
 
-fn to_all(name: &'static str, told: &impl Serialize, mark: Mark) -> Frames {
+fn to_all(name: &'static str, told: &impl Serialize, mark: EventPosition) -> Frames {
     smallvec![(To::All, mark.frame(name, told))]
 }
 

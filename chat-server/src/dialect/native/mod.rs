@@ -27,7 +27,8 @@ use chat_core::event::Event;
 
 pub(crate) use self::events::EVENTS;
 use super::{
-    Answer, Asked, Call, DecodeError, Dialect, Frame, Frames, Inbound, Mark, PresenceChange, Roster, Route,
+    Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, PresenceChange, Roster,
+    Route,
 };
 
 /// See the module.
@@ -51,7 +52,7 @@ impl Dialect for Native {
         events::decode(call).map(Inbound::from)
     }
 
-    fn outbound(&self, event: &Event, mark: Mark) -> Frames {
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
         events::outbound(event, mark)
     }
 

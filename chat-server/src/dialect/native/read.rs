@@ -21,16 +21,16 @@ use smallvec::smallvec;
 
 use super::parameters::{self, place};
 use crate::dialect::payload::{Count, Text};
-use crate::dialect::{Call, DecodeError, Frames, Mark, To};
+use crate::dialect::{Call, DecodeError, EventPosition, Frames, To};
 
 /// The event that moves a mark, and the one that answers it, in every dialect.
 pub(crate) const READ: &str = "read";
 /// The event that asks for what is unread, and the one that answers it.
 pub(crate) const UNREAD: &str = "unread";
 /// Conversations in one answer, when nothing else is asked for.
-const USUALLY: usize = 100;
+const DEFAULT_LIMIT: usize = 100;
 /// Most conversations in one answer.
-const MOST: usize = 1_000;
+const MAX: usize = 1_000;
 
 /// What somebody has read.
 #[derive(Deserialize)]
@@ -89,11 +89,11 @@ pub(crate) fn mark(form: Form<'_>) -> Result<MarkRead, DecodeError> {
 
 /// The command that asks for what is unread.
 pub(crate) fn list(limit: Option<u64>) -> Result<ListUnread, DecodeError> {
-    Ok(ListUnread { limit: parameters::limit(limit, USUALLY, MOST)? })
+    Ok(ListUnread { limit: parameters::limit(limit, DEFAULT_LIMIT, MAX)? })
 }
 
 /// What all members are told of a mark.
-pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: Mark) -> Frames {
+pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: EventPosition) -> Frames {
     let told = Told { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 };
     smallvec![(To::All, mark.frame("messagesRead", &told))]
 }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn limits_are_not_guessed() {
         for (argument, expected) in
-            [("null", USUALLY), ("{}", USUALLY), ("{\"limit\":5}", 5), ("{\"limit\":5000}", MOST)]
+            [("null", DEFAULT_LIMIT), ("{}", DEFAULT_LIMIT), ("{\"limit\":5}", 5), ("{\"limit\":5000}", MAX)]
         {
             let Ok(Command::ListUnread(ListUnread { limit })) = decoded(UNREAD, argument) else {
                 panic!("{argument}")

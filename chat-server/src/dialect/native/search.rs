@@ -22,7 +22,7 @@ use crate::dialect::{Call, DecodeError};
 /// The event, in every dialect.
 pub(crate) const EVENT: &str = "search";
 /// Messages in one answer, when nothing else is asked for.
-const USUALLY: usize = 20;
+const DEFAULT_LIMIT: usize = 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,7 +79,7 @@ pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError
         text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
         within: place(room_id, user_id, username)?,
         before: position("before", before)?,
-        limit: parameters::limit(limit, USUALLY, Search::MOST)?,
+        limit: parameters::limit(limit, DEFAULT_LIMIT, Search::MAX)?,
     })
 }
 
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        let plain = Search { text: "a b ".into(), within: None, before: None, limit: USUALLY };
+        let plain = Search { text: "a b ".into(), within: None, before: None, limit: DEFAULT_LIMIT };
         assert_eq!(decoded(r#"["search",{"q":"a b "}]"#), Ok(plain.clone()));
         assert_eq!(
             decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),
-            Ok(Search { before: Some(Position(7)), limit: Search::MOST, ..plain })
+            Ok(Search { before: Some(Position(7)), limit: Search::MAX, ..plain })
         );
         let id = "0123456789abcdef01234567";
         let within =

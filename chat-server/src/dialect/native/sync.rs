@@ -27,9 +27,9 @@ use crate::dialect::{Call, DecodeError};
 /// The event, and the one that answers it, in every dialect.
 pub(crate) const EVENT: &str = "sync";
 /// Changes in one answer, when nothing else is asked for.
-const USUALLY: usize = 100;
+const DEFAULT_LIMIT: usize = 100;
 /// Most changes in one answer.
-const MOST: usize = 1_000;
+const MAX: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Sync<'a> {
@@ -54,7 +54,7 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
 /// The command for these parameters.
 pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<ReadChanges, DecodeError> {
     let since = parameters::log_position("since", since)?;
-    Ok(ReadChanges { since, limit: parameters::limit(limit, USUALLY, MOST)? })
+    Ok(ReadChanges { since, limit: parameters::limit(limit, DEFAULT_LIMIT, MAX)? })
 }
 
 /// The answer, for the person who asked.
@@ -152,13 +152,13 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        assert_eq!(decoded(r#"["sync"]"#), Ok((None, USUALLY)));
-        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, USUALLY)));
-        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, USUALLY)));
+        assert_eq!(decoded(r#"["sync"]"#), Ok((None, DEFAULT_LIMIT)));
+        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, DEFAULT_LIMIT)));
+        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, DEFAULT_LIMIT)));
         assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some("0".into()), 5)));
         assert_eq!(
             decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
-            Ok((Some(u64::MAX.to_string()), MOST))
+            Ok((Some(u64::MAX.to_string()), MAX))
         );
         assert_eq!(
             decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#),

@@ -9,7 +9,7 @@ use super::shapes::MessageObject;
 use super::{reading, typing};
 use crate::dialect::native::Native;
 use crate::dialect::shapes::UserObject;
-use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, Frames, Mark, To};
+use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frames, To};
 
 pub(super) const EVENTS: &[&str] = &[
     "typing",
@@ -29,7 +29,7 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     }
 }
 
-pub(super) fn outbound(event: &Event, mark: Mark) -> Frames {
+pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
     match event {
         Event::MessageSent(view) => {
             let Some(message) = MessageObject::of(view) else { return Frames::new() };

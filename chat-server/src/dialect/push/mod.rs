@@ -23,8 +23,8 @@ use chat_core::event::Event;
 use chat_core::id::UserId;
 
 use super::{
-    Answer, Asked, Auth, Call, DecodeError, Dialect, Frame, Frames, Inbound, Limits, Mark, Refusals, Roster,
-    Route,
+    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, Limits, Refusals,
+    Roster, Route,
 };
 
 /// See the module.
@@ -64,7 +64,7 @@ impl Dialect for Push {
         events::decode(call).map(Inbound::from)
     }
 
-    fn outbound(&self, event: &Event, mark: Mark) -> Frames {
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
         events::outbound(event, mark)
     }
 

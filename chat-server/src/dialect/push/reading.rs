@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::typing::id_of;
 use crate::dialect::native::read;
 use crate::dialect::payload::{Text, Texts};
-use crate::dialect::{Call, DecodeError, Frames, Mark, To};
+use crate::dialect::{Call, DecodeError, EventPosition, Frames, To};
 
 /// Most ids of one request that are looked at; of more the newest.
 const MAX_IDS: usize = 100;
@@ -147,7 +147,7 @@ pub(super) fn told(
     user: &User,
     seq: Seq,
     messages: &[MessageId],
-    mark: Mark,
+    mark: EventPosition,
 ) -> Frames {
     let (reader, room) = (user.id.hex(), conversation.id.hex());
     let (reader, room) = (reader.as_str(), room.as_str());
@@ -169,10 +169,10 @@ pub(super) fn told(
     };
     let others = To::Except(user.id);
     let mut frames = Frames::new();
-    frames.push((others, Mark(None).frame("messagesSeen", &seen)));
+    frames.push((others, EventPosition(None).frame("messagesSeen", &seen)));
     if let Some(newest) = message_ids.first() {
         let status = StatusUpdated { message_id: newest, status: "read" };
-        frames.push((others, Mark(None).frame("messageStatusUpdated", &status)));
+        frames.push((others, EventPosition(None).frame("messageStatusUpdated", &status)));
     }
     frames.push((others, mark.frame("messagesRead", &seen)));
     frames.extend(

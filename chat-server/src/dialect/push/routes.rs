@@ -36,7 +36,7 @@ use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
 
 /// Most bytes of an image.
-const MOST_IMAGE_BYTES: usize = 10_000_000;
+const MAX_IMAGE_BYTES: usize = 10_000_000;
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![
@@ -263,7 +263,7 @@ async fn update_profile(
     let full_name = form.full_name.optional("fullName")?.map(std::borrow::Cow::into_owned);
     let user = match picture {
         Some(picture) => {
-            let media = Media::from_data_url(&picture, MOST_IMAGE_BYTES, Purpose::ProfilePicture)?;
+            let media = Media::from_data_url(&picture, MAX_IMAGE_BYTES, Purpose::ProfilePicture)?;
             let patch = |picture| ProfilePatch { full_name, picture: Some(picture) };
             let command = |picture| command::UpdateProfile { patch: patch(picture) };
             app.dispatch_with_image(caller.user.id, media, command).await?
@@ -292,11 +292,11 @@ impl From<MediaError> for HttpError {
 }
 
 async fn contacts(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
-    people(&app, &headers, ListUsers { limit: App::MOST_USERS }).await
+    people(&app, &headers, ListUsers { limit: App::MAX_USERS }).await
 }
 
 async fn chats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
-    people(&app, &headers, ListChatPartners { limit: App::MOST_USERS }).await
+    people(&app, &headers, ListChatPartners { limit: App::MAX_USERS }).await
 }
 
 async fn people(
@@ -400,7 +400,7 @@ async fn send(
     if receiver == caller.user.id {
         return Err(HttpError::bad_request("Cannot send messages to yourself."));
     }
-    let image = image.map(|image| Media::from_data_url(&image, MOST_IMAGE_BYTES, Purpose::MessageImage));
+    let image = image.map(|image| Media::from_data_url(&image, MAX_IMAGE_BYTES, Purpose::MessageImage));
     let image = image.transpose()?;
     let content = |image| Content { text: text.into(), file_name: None, image };
     let command = move |content| SendMessage {

@@ -16,7 +16,7 @@ use chat_core::model::{Conversation, ConversationKind, User, UserKey};
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::payload::{Flag, Text};
-use crate::dialect::{Call, DecodeError, Frames, Mark, To};
+use crate::dialect::{Call, DecodeError, EventPosition, Frames, To};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
@@ -107,7 +107,7 @@ struct UserTyping<'a> {
 }
 
 /// What the others are told.
-pub(super) fn told(conversation: &Conversation, user: &User, typing: bool, mark: Mark) -> Frames {
+pub(super) fn told(conversation: &Conversation, user: &User, typing: bool, mark: EventPosition) -> Frames {
     let (id, room) = (user.id.hex(), conversation.id.hex());
     let group_id = match conversation.kind {
         ConversationKind::Direct { .. } => None,

@@ -40,7 +40,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(chat_core::clock::SystemClock.now()));
         let chat = Chat::in_memory().with_clock(clock.clone());
-        let app = App::over(config(&folder, quota, rate), chat).await.unwrap();
+        let app = App::from_chat(config(&folder, quota, rate), chat).await.unwrap();
         let mut people = Vec::new();
         for name in ["ann", "bob"] {
             let registration = Registration::named(name, PasswordHash::new("x".to_owned()));
@@ -153,7 +153,7 @@ async fn a_quota_holds_and_survives_a_restart() {
     let World { folder, app, ann, bob, clock } = world;
     let (chat, store) = (Chat::new(app.chat.store().clone()), app.chat.store().clone());
     drop((app, store));
-    let app = App::over(config(&folder, 3 * 4096, 0), chat.with_clock(clock.clone())).await.unwrap();
+    let app = App::from_chat(config(&folder, 3 * 4096, 0), chat.with_clock(clock.clone())).await.unwrap();
     let world = World { folder, app, ann, bob, clock };
     assert_eq!(world.send("one", None, true).await, Err(413), "it is the total of always");
     assert_eq!(world.undecided(), 0);

@@ -255,10 +255,10 @@ async fn large_parts_are_not_kept() {
 #[test]
 fn memory_is_bounded() {
     let mut memory = Memory::default();
-    for (count, bytes) in [(3 * MOST_PARTS as u64, 1_000), (50, LARGEST_PART), (10, 1)] {
+    for (count, bytes) in [(3 * MAX_PARTS as u64, 1_000), (50, LARGEST_PART), (10, 1)] {
         for number in 0..count {
             memory.insert(number, Some(Arc::new([])), bytes);
-            assert!(memory.bytes <= MOST_BYTES && memory.parts.len() <= MOST_PARTS);
+            assert!(memory.bytes <= MAX_BYTES && memory.parts.len() <= MAX_PARTS);
             assert!(memory.parts.contains_key(&number), "the newest is kept");
             assert_eq!(memory.bytes, memory.parts.values().map(|part| part.bytes).sum::<usize>());
         }

@@ -37,7 +37,7 @@ pub enum TableError {
         /// What is wrong.
         &'static str,
     ),
-    /// More files than can be loaded: see [`OwnTables::MOST`](super::OwnTables::MOST).
+    /// More files than can be loaded: see [`OwnTables::MAX`](super::OwnTables::MAX).
     #[error("there are more than 16 table files")]
     TooMany,
     /// Two loaded sets cannot be told apart in frames.

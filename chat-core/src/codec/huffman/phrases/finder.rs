@@ -4,16 +4,16 @@
 pub(super) trait Number: Copy + Eq + std::fmt::Debug {
     /// Stands for no node and no phrase.
     const NONE: Self;
-    /// The number `at`, which is below [`MOST`](Self::MOST).
+    /// The number `at`, which is below [`MAX`](Self::MAX).
     fn new(at: usize) -> Self;
     fn get(self) -> usize;
     /// How many nodes there can be: a multiple of 256, so that the 256 places of a base exist.
-    const MOST: usize;
+    const MAX: usize;
 }
 
 impl Number for u16 {
     const NONE: u16 = u16::MAX;
-    const MOST: usize = 0xff00;
+    const MAX: usize = 0xff00;
 
     fn new(at: usize) -> u16 {
         at as u16
@@ -28,7 +28,7 @@ impl Number for u16 {
 #[cfg(feature = "train")]
 impl Number for u32 {
     const NONE: u32 = u32::MAX;
-    const MOST: usize = 0xff_ff00;
+    const MAX: usize = 0xff_ff00;
 
     fn new(at: usize) -> u32 {
         at as u32
@@ -142,7 +142,7 @@ impl<N: Number> Build<N> {
             self.first_free += 1;
         }
         let (&first, others) = bytes.split_first()?;
-        for at in self.first_free..N::MOST {
+        for at in self.first_free..N::MAX {
             let base = at ^ usize::from(first);
             // All 256 places of a base are in the same block of 256.
             if self.nodes.len() <= base {

@@ -25,7 +25,7 @@ struct OwnSet {
 
 impl OwnTables {
     /// Most sets that can be loaded.
-    pub const MOST: usize = LANES;
+    pub const MAX: usize = LANES;
 
     /// Reads the contents of table files, as [`train`](crate::codec::train::train) makes them.
     ///
@@ -41,7 +41,7 @@ impl OwnTables {
             if sets.iter().any(|set| set.fingerprint == fingerprint) {
                 return Err(TableError::Ambiguous { fingerprint });
             }
-            if sets.len() == OwnTables::MOST {
+            if sets.len() == OwnTables::MAX {
                 return Err(TableError::TooMany);
             }
             sets.push(OwnSet { name: model.name, fingerprint, marks: model.marks, set });

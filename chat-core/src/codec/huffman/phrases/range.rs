@@ -12,7 +12,7 @@
 pub(super) struct Chance {
     /// In units of 2^-16.
     zero: u16,
-    /// How many bits it has seen, at most [`Chance::MOST_SEEN`].
+    /// How many bits it has seen, at most [`Chance::MAX_SEEN`].
     seen: u16,
 }
 
@@ -21,7 +21,7 @@ impl Chance {
     pub(super) const EVEN: Chance = Chance { zero: 1 << 15, seen: 0 };
 
     /// Every bit weighs the same until so many were seen; from then on old ones fade.
-    const MOST_SEEN: u16 = 60;
+    const MAX_SEEN: u16 = 60;
 
     /// How much more a bit that was seen in the narrower sense weighs.
     const NARROW: u32 = 3;
@@ -45,7 +45,7 @@ impl Chance {
         let target = if bit { 0 } else { i32::from(u16::MAX) };
         let step = (target - i32::from(self.zero)) * 2 / (2 * i32::from(self.seen) + 3);
         self.zero = (i32::from(self.zero) + step) as u16;
-        self.seen = (self.seen + 1).min(Chance::MOST_SEEN);
+        self.seen = (self.seen + 1).min(Chance::MAX_SEEN);
     }
 }
 

@@ -173,7 +173,7 @@ pub(in super::super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreErro
 }
 
 pub(in super::super) fn read_revocation(doc: &RawDocument) -> Result<([u8; 32], Timestamp), StoreError> {
-    let fields = Reading::new("void token", doc);
+    let fields = Reading::new("revoked token", doc);
     let fingerprint = fields.required("_id", |value| as_bytes(value)?.try_into().ok())?;
     Ok((fingerprint, Timestamp::from_millis(fields.int("until_millis")?)))
 }
