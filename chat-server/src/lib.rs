@@ -26,9 +26,12 @@
 //! ```
 //! [`app_over`] does the same over a [`Chat`] of your own making, for instance with another store.
 
+mod address;
 mod announce;
 pub mod app;
 pub mod auth;
+mod background;
+mod build;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
@@ -47,6 +50,7 @@ pub mod moved;
 mod opening;
 pub mod outages;
 pub mod presence;
+mod readiness;
 mod recovery;
 mod refused_pages;
 mod searching;

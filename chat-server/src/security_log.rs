@@ -13,24 +13,20 @@
 //! be handed from function to function.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use parking_lot::Mutex;
 
-use crate::app::App;
-use crate::http::Address;
+use crate::address::Address;
 
 /// Most different things that are logged in a minute.
 pub const MAX_LINES: usize = 1_000;
 
 /// For how long what happens again is only counted.
 const WINDOW: Duration = Duration::from_secs(60);
-
-/// How often it is looked for what has to be summed up.
-const FLUSH_EVERY: Duration = Duration::from_secs(15);
 
 /// Something that whoever guards the server wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -204,15 +200,6 @@ fn write(key: &Key, request_id: Option<&str>, repeated: Option<u64>) {
         request_id,
         repeated,
     );
-}
-
-/// Sums up now and then, for as long as the app lives.
-pub(crate) async fn flush_regularly(app: Weak<App>) {
-    loop {
-        tokio::time::sleep(FLUSH_EVERY).await;
-        let Some(app) = app.upgrade() else { return };
-        app.security.flush(app.chat.now());
-    }
 }
 
 #[cfg(test)]

@@ -4,18 +4,15 @@
 //! Kept is who types where by a connection of this node. One task tells the others of an end that nobody has told of.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::event::{Delivery, Ephemeral, Event};
+use chat_core::event::{Delivery, Event};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::presence::SessionId;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use crate::app::App;
 
 /// How long somebody is believed to type after they were last heard to.
 const TYPING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,8 +93,16 @@ impl Typists {
         self.changed.notify_one();
     }
 
+    /// Waits until `next`, when something ends, or until something ends sooner.
+    pub(crate) async fn next_end(&self, next: Option<Instant>) {
+        match next {
+            Some(next) => drop(tokio::time::timeout_at(next, self.changed.notified()).await),
+            None => self.changed.notified().await,
+        }
+    }
+
     /// Takes out what has ended, and answers when the next one does.
-    fn ended(&self, now: Instant) -> (Vec<(UserId, ConversationId)>, Option<Instant>) {
+    pub(crate) fn ended(&self, now: Instant) -> (Vec<(UserId, ConversationId)>, Option<Instant>) {
         let mut state = self.state.lock();
         while let Some((until, user, conversation)) =
             state.due.first().copied().filter(|(until, ..)| *until <= now)
@@ -134,27 +139,6 @@ impl State {
         let ended = self.take_out(user, which);
         self.ended.extend(ended.iter().map(|conversation| (user, *conversation)));
         !ended.is_empty()
-    }
-}
-
-/// Tells of what ends by itself, for as long as the server runs.
-pub(crate) async fn tell_of_ends(app: Weak<App>, typists: Arc<Typists>) {
-    loop {
-        let (ended, next) = typists.ended(Instant::now());
-        for (user, conversation) in ended {
-            let Some(app) = app.upgrade() else { return };
-            match app.chat.ephemeral(Ephemeral::Typing { conversation, user, typing: false }).await {
-                Ok(told) => app.announce(told.into_iter().collect()),
-                Err(error) => tracing::debug!(%error, "nobody could be told that somebody types no more"),
-            }
-        }
-        match next {
-            Some(next) => drop(tokio::time::timeout_at(next, typists.changed.notified()).await),
-            None => typists.changed.notified().await,
-        }
-        if app.strong_count() == 0 {
-            return;
-        }
     }
 }
 

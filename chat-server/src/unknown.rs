@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::dialect::{Dialects, Registered};
-use crate::http::route_table::RouteNames;
+use crate::http::route_names::RouteNames;
 
 /// Most names of each kind that are logged and remembered.
 const MAX_NAMES: usize = 100;

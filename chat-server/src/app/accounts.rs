@@ -7,11 +7,13 @@ use chat_core::chat::Registration;
 use chat_core::model::{User, UserKey};
 
 use super::{App, LogIn, WINDOW, run_to_completion};
+use crate::address::Address;
+use crate::auth::AuthError;
 use crate::auth::password::PasswordPermit;
 use crate::auth::password_rules::NewPassword;
-use crate::auth::{AuthError, SharedAttempt};
 use crate::cluster::Attempt;
-use crate::http::{Address, HttpError};
+use crate::http::error::HttpError;
+use crate::limits::shared::SharedAttempt;
 use crate::mail;
 use crate::security_log::SecurityEvent;
 
@@ -43,7 +45,7 @@ impl App {
     ) -> Result<Arc<User>, HttpError> {
         let met = |wait| self.too_many("sign-ups", wait);
         let permit = self.sign_ups.acquire(address, self.chat.now()).map_err(met)?;
-        let mut shared = SharedAttempt::new(self);
+        let mut shared = SharedAttempt::new(self.cluster.clone());
         let limit = (self.config.auth.signup_limit, WINDOW);
         shared.count_as("sign-ups", address.0.to_string(), limit).await.map_err(met)?;
         // Before it is asked whether the name is free, so that the answer takes as long either way.
@@ -71,7 +73,7 @@ impl App {
         if !self.welcomes.may_send(email, now) {
             return self.note(SecurityEvent::LimitMet("mails"), None);
         }
-        let mut shared = SharedAttempt::new(self);
+        let mut shared = SharedAttempt::new(self.cluster.clone());
         let (recipient, limit) = (mail::recipient(email), (mail::MAX_PER_RECIPIENT, mail::RECIPIENT_WINDOW));
         if shared.count_as("mails", recipient, limit).await.is_err() {
             return self.note(SecurityEvent::LimitMet("mails"), None);
@@ -125,7 +127,7 @@ impl App {
             self.log_ins.acquire(account.clone(), now).map_err(met)?,
             self.log_ins_of_address.acquire(account.0, now).map_err(met)?,
         );
-        let mut shared = SharedAttempt::new(self);
+        let mut shared = SharedAttempt::new(self.cluster.clone());
         let limits = &self.config.auth;
         shared.count_as("log-ins", of_account.clone(), (limits.login_limit, WINDOW)).await.map_err(met)?;
         let of_all = (limits.login_address_limit, WINDOW);

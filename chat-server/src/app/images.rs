@@ -2,8 +2,7 @@
 //! [`crate::media::Images`].
 
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use chat_core::command::{Answer, ReplyRef, Request};
 use chat_core::error::{Error, ErrorKind};
@@ -12,12 +11,10 @@ use chat_core::model::UserKey;
 use chat_core::store::{Change, StoreError};
 
 use super::{App, run_to_completion};
-use crate::http::HttpError;
+use crate::http::error::HttpError;
 use crate::media::{Entry, ImageError, Media, MediaError, NewImage, Purpose};
 use crate::outages::Part;
 
-/// How often it is looked for images that a crash or a lost answer has left behind.
-const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Most changes read from the log at once.
 const MAX_CHANGES: usize = 64;
 
@@ -170,19 +167,6 @@ impl App {
             }
             tokio::task::yield_now().await;
         }
-    }
-}
-
-/// Looks after undecided images for as long as the server runs.
-pub(super) async fn sweep_again_and_again(app: Weak<App>) {
-    loop {
-        {
-            let Some(app) = app.upgrade() else { return };
-            if let Err(error) = app.sweep_images().await {
-                tracing::warn!(%error, "images that were left undecided are looked at later");
-            }
-        }
-        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 

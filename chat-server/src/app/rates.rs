@@ -4,7 +4,8 @@ use chat_core::id::UserId;
 use chat_core::model::UserKey;
 
 use super::App;
-use crate::http::{Address, RateLimit};
+use crate::address::Address;
+use crate::limits::RateLimit;
 
 impl App {
     /// Log-ins of an account from an address, or of that address if that limit refuses first.

@@ -14,6 +14,7 @@ use chat_core::search::Search;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
+use crate::build::{MAX_WAITING, READS_AT_ONCE};
 use crate::config::Options;
 
 fn options(folder: &tempfile::TempDir) -> Options {

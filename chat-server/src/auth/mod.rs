@@ -1,14 +1,12 @@
 //! Who somebody is: tokens, passwords, and how often one may guess.
 
-mod attempt;
 mod claims;
+pub(crate) mod error;
 mod fair_queue;
 pub mod limit;
 pub mod password;
 pub mod password_rules;
 pub mod token;
-
-pub(crate) use self::attempt::SharedAttempt;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +18,7 @@ use chat_core::prelude::{Chat, Error};
 use chat_core::store::StoreError;
 use parking_lot::RwLock;
 
+pub use self::error::AuthError;
 use self::token::{Fingerprint, Identity, Tokens};
 use crate::dialect::Registered;
 
@@ -30,23 +29,6 @@ pub struct Authenticated {
     pub user: Arc<User>,
     /// What the token says beyond that.
     pub identity: Identity,
-}
-
-/// Why somebody is not let in.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// No token was given.
-    #[error("no token")]
-    Missing,
-    /// The token is not ours, expired or revoked.
-    #[error("invalid or expired token")]
-    Invalid,
-    /// The token is good, but the person does not exist (any more).
-    #[error("user not found")]
-    UserNotFound,
-    /// The store failed.
-    #[error(transparent)]
-    Internal(#[from] Error),
 }
 
 /// Checks tokens against the secret, the revocations and the users.
@@ -105,8 +87,8 @@ impl Authenticator {
             }
         }
         // A request's connection counts as somebody's from now on; see `transport::Connection`.
-        crate::transport::Connection::set_current_known(user.id);
-        crate::http::Caller::is(user.id);
+        crate::transport::connections::Connection::set_current_known(user.id);
+        crate::http::accounted::Caller::is(user.id);
         Ok(Authenticated { user, identity })
     }
 

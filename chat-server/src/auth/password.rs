@@ -16,7 +16,7 @@ use chat_core::model::PasswordHash;
 pub use super::fair_queue::Busy;
 use super::fair_queue::{FairQueue, Permit, QueueLimits};
 use super::password_rules::NewPassword;
-use crate::http::Address;
+use crate::address::Address;
 use crate::limits::lower_priority;
 
 /// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back. A school behind one address

@@ -9,20 +9,16 @@
 //! it is renewed before our eyes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Weak;
 use std::time::Duration;
 
-use chat_core::store::{NodeNote, Store, StoreError};
+use chat_core::store::{NodeNote, Store};
 use hmac::Mac;
 use tokio::time::Instant;
 
 use super::derived;
-use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::secret::Secret;
 
-/// How often a node notes that it is there.
-const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// A node that does not do so in this time is not there.
 const SILENT_AFTER: Duration = Duration::from_secs(7);
 /// How often it is looked.
@@ -79,17 +75,6 @@ pub(crate) async fn join(store: &dyn Store, config: &Config) -> Result<NodeNote,
         }
     }
     Ok(note)
-}
-
-/// Notes that this node is there, for as long as it is.
-pub(super) async fn stay(app: Weak<App>) {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let Some(app) = app.upgrade() else { return };
-        let Some(note) = &app.note else { return };
-        // While the store is away nobody starts, either.
-        let _: Result<_, StoreError> = app.chat.store().meet_nodes(note).await;
-    }
 }
 
 fn facts(config: &Config) -> Facts {

@@ -48,7 +48,7 @@ pub(crate) use self::frame::{position_array, position_frame};
 pub use self::payload::DecodeError;
 pub use self::registry::{Dialects, Registered};
 pub use self::route::Route;
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 
 /// A family of frontends: its events, routes and words.
 ///

@@ -31,7 +31,9 @@ use tower::util::BoxCloneSyncService;
 
 use super::Registered;
 use crate::app::App;
-use crate::http::{Body, HttpError, caller};
+use crate::http::body::Body;
+use crate::http::caller::caller;
+use crate::http::error::HttpError;
 use crate::links::Base;
 
 /// What answers the requests of a route.
@@ -76,7 +78,7 @@ pub struct RouteRequest<'a> {
 impl RouteRequest<'_> {
     /// A parameter of the query, as it is there, escapes included.
     pub fn query(&self, name: &str) -> Option<&str> {
-        crate::http::parameter(self.query, name)
+        crate::http::common::parameter(self.query, name)
     }
 
     /// The parameter `limit` of the query.
@@ -84,7 +86,7 @@ impl RouteRequest<'_> {
     /// # Errors
     /// When it is no whole number.
     pub fn limit(&self) -> Result<Option<u64>, HttpError> {
-        crate::http::limit(self.query)
+        crate::http::common::limit(self.query)
     }
 }
 

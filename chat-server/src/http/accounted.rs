@@ -12,7 +12,8 @@ use chat_core::id::UserId;
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
-use super::HttpError;
+use super::common;
+use super::error::HttpError;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
 /// An answer is given to the connection in pieces of so many bytes, so that what is accounted for is what waits.
@@ -85,7 +86,7 @@ impl RequestMemory {
 }
 
 fn out_of_memory() -> Response {
-    HttpError::unavailable("The server is busy. Please try again later.", super::BUSY).into_response()
+    HttpError::unavailable("The server is busy. Please try again later.", common::BUSY).into_response()
 }
 
 /// Accounts for the body of an answer until it is sent; one for which there is no room becomes an error.

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 
-use super::HttpError;
+use super::error::HttpError;
 use super::headers::Kind;
 
 /// The version of `socket.io-client`, which is the `ETag`, as Node has it.

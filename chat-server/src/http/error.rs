@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use chat_core::error::{Error, ErrorKind};
 use serde::Serialize;
 
-use super::RateLimit;
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
+use crate::limits::RateLimit;
 
 /// A request that was not carried out, as it is answered.
 #[derive(Debug)]

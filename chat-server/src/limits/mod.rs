@@ -12,6 +12,8 @@
 mod bucket;
 pub(crate) mod cost;
 mod long_work;
+mod rate;
+pub(crate) mod shared;
 mod slots;
 
 use std::collections::HashMap;
@@ -28,6 +30,8 @@ use self::bucket::Bucket;
 pub(crate) use self::bucket::Rate;
 pub(crate) use self::cost::Cost;
 pub(crate) use self::long_work::{LONG_BYTES, LongWork, lower_priority};
+pub(crate) use self::rate::RATE_HEADERS;
+pub use self::rate::RateLimit;
 pub(crate) use self::slots::{FairSlots, Full, SlotPermit};
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 

@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::journal::{Entry, Journal};
 use super::usage::{ByteRate, Ledger, counted};
 use super::{Media, MediaError, MediaStore, Purpose};
-use crate::http::RateLimit;
+use crate::limits::RateLimit;
 
 /// After so long nobody is still storing an image or what names it.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(15 * 60);

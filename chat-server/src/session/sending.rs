@@ -50,7 +50,7 @@ impl Session {
         outgoing.cursor.hold();
         drop(outgoing);
         if let Some(app) = self.app.upgrade() {
-            recovery::resume(&app, self);
+            recovery::catch_up::resume(&app, self);
         }
     }
 

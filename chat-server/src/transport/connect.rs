@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chat_core::clock::Timestamp;
-use chat_core::error::{Error, ErrorKind};
-use chat_core::id::UserId;
+use chat_core::error::Error;
 use chat_core::model::Position;
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
@@ -29,7 +27,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::Registered;
-use crate::outages::Part;
+use crate::presence::leaving::store_last_seen;
 use crate::recovery::Start;
 use crate::security_log::SecurityEvent;
 use crate::session::{Inlet, PollUnderWay, Session};
@@ -255,7 +253,7 @@ async fn settle(
             return Ok(());
         }
     };
-    let start = recovery::start(app, payload, &caller, &dialect).await;
+    let start = recovery::start::start(app, payload, &caller, &dialect).await;
     let start = start.map_err(|error| ConnectError::our_fault(app, &Error::from(error)))?;
     polling.tell_pid(&socket, &wires, &start.pid);
     let parts = &(wires, polling, admissions);
@@ -282,7 +280,7 @@ pub(super) async fn open(
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
-    presence::connected(app, caller.user.id).await;
+    presence::connected(&app.chat, caller.user.id).await;
     let (user, key) = (caller.user.id, start.key);
     let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, app));
     let (weak_app, weak) = (Arc::downgrade(app), Arc::downgrade(&session));
@@ -296,7 +294,7 @@ pub(super) async fn open(
         if let Some(app) = &app
             && is_on_purpose(&reason, session.as_deref(), app)
         {
-            recovery::end_for_good(app, user, key);
+            recovery::start::end_for_good(app, user, key);
         }
         if let (Some(session), Some(app)) = (session, app) {
             end(&app, &session);
@@ -318,7 +316,7 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);
-    recovery::begin(app, session);
+    recovery::catch_up::begin(app, session);
     app.presence.connect(session);
     if app.auth.is_revoked(&session.token) {
         // Revoked after it was checked, and perhaps before it could be found here.
@@ -393,21 +391,6 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
         let (app, user) = (app.clone(), session.user);
         tokio::spawn(async move { store_last_seen(&app, user, now).await });
     }
-}
-
-/// Notes when somebody's last connection has ended.
-pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
-    if let Err(error) = app.chat.record_last_seen(user, at).await {
-        match error.kind() {
-            ErrorKind::Unavailable => app.outages.failed(Part::Store, &error),
-            _ => {
-                chat_core::log_throttled!(
-                    warn, %error, "the time of a person's last connection could not be stored"
-                );
-            }
-        }
-    }
-    app.presence.stored(user, at);
 }
 
 /// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without

@@ -99,7 +99,7 @@ impl Connections {
             return None;
         }
         let leave = Arc::new(Leave::default());
-        let address = (!self.behind_proxy).then(|| crate::http::one_customer(peer));
+        let address = (!self.behind_proxy).then(|| crate::address::one_customer(peer));
         let permit = self.unauthenticated.acquire(address, Some(leave.clone())).ok()?;
         self.open.fetch_add(1, Ordering::Relaxed);
         Some(Arc::new(Connection {

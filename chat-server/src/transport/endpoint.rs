@@ -35,8 +35,9 @@ use super::http_stream::HttpStream;
 use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
 use super::upgrade::{self, Attempt};
 use super::wire::Wire;
+use crate::address::Address;
 use crate::app::App;
-use crate::http::{Address, HttpError};
+use crate::http::error::HttpError;
 use crate::memory::Owner;
 use crate::refused_pages::Page;
 use crate::security_log::Source;
@@ -411,9 +412,9 @@ fn token_in_query(uri: &Uri) -> Option<String> {
 pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
     let (uri, headers) = (&parts.uri, &parts.headers);
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
-    let foreign = crate::http::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
+    let foreign = crate::http::foreign::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
     let mut left = MAX_TOKEN_BYTES;
-    let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
+    let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::common::bearer(headers)).flatten();
     let bearer = bearer.and_then(|token| within_budget(token, &mut left));
     let in_query = app.config.token_in_query.then(|| token_in_query(uri)).flatten();
     let in_query = in_query.and_then(|token| within_budget(&token, &mut left));

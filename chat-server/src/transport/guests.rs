@@ -172,7 +172,7 @@ impl Guest {
                 return;
             }
         };
-        let start = recovery::start(&app, &ConnectPayload::default(), &caller, &self.dialect).await;
+        let start = recovery::start::start(&app, &ConnectPayload::default(), &caller, &self.dialect).await;
         let start = match start {
             Ok(start) => start,
             Err(error) => return self.fail(&app, socket, &error.into()),

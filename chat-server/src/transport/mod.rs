@@ -9,7 +9,7 @@ mod affinity;
 mod authenticate;
 mod connect;
 mod connect_payload;
-mod connections;
+pub(crate) mod connections;
 #[cfg(test)]
 mod deployment_tests;
 mod endpoint;
@@ -27,9 +27,8 @@ mod upgrade;
 pub mod wire;
 
 pub use self::admission::MAX_UNAUTHENTICATED_BYTES;
-pub(crate) use self::connect::{end, end_all, store_last_seen};
+pub(crate) use self::connect::{end, end_all};
 pub(crate) use self::connect_payload::{ConnectPayload, Field};
-pub(crate) use self::connections::Connection;
 pub use self::connections::raise_open_files_limit;
 pub use self::endpoint::SocketIoEndpoint;
 #[doc(hidden)]

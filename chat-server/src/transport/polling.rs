@@ -23,7 +23,7 @@ use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, s
 use super::payload::{self, Encoding};
 use super::together;
 use super::wire::with_pid;
-use crate::http::HttpError;
+use crate::http::error::HttpError;
 use crate::links::Base;
 use crate::memory::{OutOfMemory, Reservation};
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::auth::password::MAX_WAITING_OF_ADDRESS;
-use crate::cluster::{BusError, Heard, SharedCounters};
+use crate::cluster::{Bus, BusError, Heard, SharedCounters};
 use crate::security_log::tests::capture;
 
 const HERE: Address = Address(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));

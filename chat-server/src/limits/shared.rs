@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
-use crate::cluster::Attempt;
+use crate::cluster::{Attempt, Cluster};
 
 /// An attempt that was counted on all nodes together, under several names perhaps. Dropped, it is taken back, as a
-/// [`Permit`](super::limit::Permit) is.
+/// [`Permit`](crate::auth::limit::Permit) is.
 pub(crate) struct SharedAttempt {
-    /// None once it counts for good.
-    app: Option<Arc<App>>,
+    /// None without other nodes, and once it counts for good.
+    cluster: Option<Arc<Cluster>>,
     attempt: Attempt,
     counted: Vec<(&'static str, String)>,
 }
 
 impl SharedAttempt {
-    pub(crate) fn new(app: &Arc<App>) -> Self {
-        Self { app: Some(app.clone()), attempt: Attempt::new(), counted: Vec::new() }
+    pub(crate) fn new(cluster: Option<Arc<Cluster>>) -> Self {
+        Self { cluster, attempt: Attempt::new(), counted: Vec::new() }
     }
 
     /// Counts it under a name, after it was counted here.
@@ -30,7 +29,7 @@ impl SharedAttempt {
         name: String,
         limit: (u32, Duration),
     ) -> Result<(), Duration> {
-        let Some(cluster) = self.app.as_ref().and_then(|app| app.cluster()) else { return Ok(()) };
+        let Some(cluster) = &self.cluster else { return Ok(()) };
         // Noted before, since nobody knows whether a question that was broken off has arrived. What was refused was not
         // counted, and taking it back does no harm.
         self.counted.push((kind, name));
@@ -40,14 +39,13 @@ impl SharedAttempt {
 
     /// Makes it count.
     pub(crate) fn count(mut self) {
-        self.app = None;
+        self.cluster = None;
     }
 }
 
 impl Drop for SharedAttempt {
     fn drop(&mut self) {
-        let Some(app) = self.app.take() else { return };
-        let Some(cluster) = app.cluster() else { return };
+        let Some(cluster) = self.cluster.take() else { return };
         for (kind, name) in &self.counted {
             cluster.uncount(kind, name, self.attempt);
         }
