@@ -54,7 +54,7 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         if session.is_over() {
             return;
         }
-        let answering = session.room_to_answer(app).await;
+        let answering = session.room_to_answer(&app.sessions).await;
         // Whoever has read too much lately is not refused here, but has to be patient.
         let wait = session.person().wait_to_read(app.chat.now()).min(MAX_DELAY);
         if !wait.is_zero() {

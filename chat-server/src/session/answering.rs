@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_core::command::{Answer as _, Outcome, Reply};
+use chat_core::command::{Answer as _, Reply};
 use chat_core::error::Error;
 use serde::Serialize;
 use socketioxide::extract::AckSender;
 
 use super::Session;
-use crate::app::App;
 use crate::dialect::answer::Refused;
 use crate::dialect::native::Native;
 use crate::dialect::{Answer, Asked, Dialect, Failure, Hello, Inbound, Request, raw};
-use crate::limits::cost;
+use crate::limits::{LongWork, cost};
 use crate::transport::wire::{MAX_UNSENT, text_frame};
 
 /// Where an acknowledgement goes.
@@ -44,7 +43,7 @@ impl Session {
     /// Answers, away from the threads that serve others if writing the answer takes long.
     pub(super) async fn answer_in_background_if_long(
         self: &Arc<Self>,
-        app: &App,
+        long_work: &LongWork,
         reply: Result<Reply, Error>,
         asker: Asker,
     ) {
@@ -52,24 +51,8 @@ impl Session {
             return self.answer(reply, asker);
         }
         let session = self.clone();
-        if app.long_work.run(self.user, move || session.answer(reply, asker)).await.is_none() {
+        if long_work.run(self.user, move || session.answer(reply, asker)).await.is_none() {
             self.panicked();
-        }
-    }
-
-    /// Announces what a command has led to and answers it, in the order that the dialect asks for.
-    pub(super) fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
-        if !self.dialect.answers_first() {
-            return self.answer(app.finish(self.user, outcome), asker);
-        }
-        let mut asker = Some(asker);
-        let finished = app.finish_after(self.user, outcome, |reply| {
-            if let Some(asker) = asker.take() {
-                self.answer(Ok(reply.clone()), asker);
-            }
-        });
-        if let Some(asker) = asker {
-            self.answer(finished, asker);
         }
     }
 

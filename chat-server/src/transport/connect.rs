@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use chat_core::clock::Timestamp;
 use chat_core::error::Error;
 use chat_core::model::Position;
 use chat_core::presence::SessionId;
@@ -30,7 +31,8 @@ use crate::dialect::Registered;
 use crate::presence::leaving::store_last_seen;
 use crate::recovery::Start;
 use crate::security_log::SecurityEvent;
-use crate::session::{Inlet, PollUnderWay, Session};
+use crate::session::inbox::Inlet;
+use crate::session::{PollUnderWay, Server, Session, Surroundings};
 use crate::{presence, recovery};
 
 /// What of the endpoint a connection needs.
@@ -282,8 +284,17 @@ pub(super) async fn open(
     }
     presence::connected(&app.chat, caller.user.id).await;
     let (user, key) = (caller.user.id, start.key);
-    let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, app));
-    let (weak_app, weak) = (Arc::downgrade(app), Arc::downgrade(&session));
+    let now = app.chat.now();
+    let weak_app = Arc::downgrade(app);
+    let given = Surroundings {
+        server: weak_app.clone(),
+        person: app.budgets.of(user, now),
+        memory: app.memory.clone(),
+        max_pending_bytes: app.config.transport.max_pending_bytes,
+        now,
+    };
+    let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, given));
+    let weak = Arc::downgrade(&session);
     let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
     let arriving = arriving.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
@@ -390,6 +401,20 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     if app.presence.disconnect(session.user, session.id, now) {
         let (app, user) = (app.clone(), session.user);
         tokio::spawn(async move { store_last_seen(&app, user, now).await });
+    }
+}
+
+impl Server for App {
+    fn now(&self) -> Timestamp {
+        self.chat.now()
+    }
+
+    fn resume(self: Arc<Self>, session: &Arc<Session>) {
+        recovery::catch_up::resume(&self, session);
+    }
+
+    fn ended(self: Arc<Self>, session: &Arc<Session>) {
+        end(&self, session);
     }
 }
 

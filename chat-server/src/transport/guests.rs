@@ -28,7 +28,7 @@ use crate::dialect::{Call, Failure, Hello, Inbound, Registered};
 use crate::outages::Part;
 use crate::recovery;
 use crate::security_log::{SecurityEvent, Source};
-use crate::session::Inlet;
+use crate::session::inbox::Inlet;
 use crate::surrogates;
 
 /// Most packets that wait for the session to begin: as many as a connection may send that nobody has logged in to.

@@ -27,7 +27,7 @@ mod upgrade;
 pub mod wire;
 
 pub use self::admission::MAX_UNAUTHENTICATED_BYTES;
-pub(crate) use self::connect::{end, end_all};
+pub(crate) use self::connect::end_all;
 pub(crate) use self::connect_payload::{ConnectPayload, Field};
 pub use self::connections::raise_open_files_limit;
 pub use self::endpoint::SocketIoEndpoint;
