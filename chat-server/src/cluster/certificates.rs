@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// Most bytes of one of the files: all authorities of a system take a fifth of that.
 const MAX_FILE_BYTES: u64 = 1 << 20;

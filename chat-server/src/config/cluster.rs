@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{AuthConfig, ConfigError, Options, wrong};
+use super::AuthConfig;
+use super::error::{ConfigError, wrong};
+use super::options::Options;
 use crate::cluster::{Bus, CertificateFiles, Certificates, NoBus, RedisBus, RedisConfig};
 use crate::secret::Secret;
 

@@ -8,9 +8,10 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
-use super::{ConfigError, Options, private, wrong};
+use super::error::{ConfigError, wrong};
+use super::options::Options;
+use super::private;
+use super::secret_files::SecretFiles;
 use crate::secret::Secret;
 
 /// The fewest characters of a secret that signs in production.
@@ -21,39 +22,6 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// The most secrets that verify only: a token that names no key is tried with each.
 const MAX_OLD_SECRETS: usize = 16;
-
-/// Files that secrets are read from, in place of the variables without `_FILE`. A newline at the end does not count.
-#[derive(Clone, Default, Args)]
-#[command(next_help_heading = "Secrets from files")]
-pub struct SecretFiles {
-    /// File that holds JWT_SECRET
-    #[arg(long, env = "JWT_SECRET_FILE", value_name = "FILE")]
-    pub jwt_secret_file: Option<String>,
-    /// File that holds CHAT_OLD_JWT_SECRET; there may also be one secret a line
-    #[arg(long, env = "CHAT_OLD_JWT_SECRET_FILE", value_name = "FILE")]
-    pub old_jwt_secret_file: Option<String>,
-    /// File that holds CHAT_STORE
-    #[arg(long, env = "CHAT_STORE_FILE", value_name = "FILE")]
-    pub store_file: Option<String>,
-    /// File that holds MONGO_URI
-    #[arg(long, env = "MONGO_URI_FILE", value_name = "FILE")]
-    pub mongo_uri_file: Option<String>,
-    /// File that holds MONGODB_URI
-    #[arg(long, env = "MONGODB_URI_FILE", value_name = "FILE")]
-    pub mongodb_uri_file: Option<String>,
-    /// File that holds REDIS_URL
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
-    pub redis_url_file: Option<String>,
-    /// File that holds CLOUDINARY_API_KEY
-    #[arg(long, env = "CLOUDINARY_API_KEY_FILE", value_name = "FILE")]
-    pub cloudinary_api_key_file: Option<String>,
-    /// File that holds CLOUDINARY_API_SECRET
-    #[arg(long, env = "CLOUDINARY_API_SECRET_FILE", value_name = "FILE")]
-    pub cloudinary_api_secret_file: Option<String>,
-    /// File that holds RESEND_API_KEY
-    #[arg(long, env = "RESEND_API_KEY_FILE", value_name = "FILE")]
-    pub resend_api_key_file: Option<String>,
-}
 
 impl Options {
     /// The same options, with the secrets that files hold in their places.

@@ -25,7 +25,7 @@ use super::native::Native;
 use super::{Call, DecodeError, Dialect, Inbound, NamedBy, camel, native, push};
 use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// The name of [`native`], to which all others fall back.
 const NATIVE: &str = "native";

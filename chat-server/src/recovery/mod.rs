@@ -44,7 +44,7 @@ pub(crate) mod catch_up;
 mod cursor;
 mod ended;
 mod pid;
-mod receipts;
+pub(crate) mod receipts;
 mod replay_cache;
 pub(crate) mod start;
 

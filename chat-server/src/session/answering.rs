@@ -13,7 +13,8 @@ use crate::dialect::answer::Refused;
 use crate::dialect::native::Native;
 use crate::dialect::{Answer, Asked, Dialect, Failure, Hello, Inbound, Request, raw};
 use crate::limits::{LongWork, cost};
-use crate::transport::wire::{MAX_UNSENT, text_frame};
+use crate::transport::text_frame::text_frame;
+use crate::transport::wire::MAX_UNSENT;
 
 /// Where an acknowledgement goes.
 pub(super) struct Ack {

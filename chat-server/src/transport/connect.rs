@@ -21,9 +21,10 @@ use tokio::time::Instant;
 use super::admission::{Admission, Admissions};
 use super::authenticate::{ConnectError, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
-use super::endpoint::{Gate, Handshake, HandshakeSlot};
+use super::endpoint::Gate;
 use super::guard::Wires;
 use super::guests;
+use super::handshake::{Handshake, HandshakeSlot};
 use super::wire::Wire;
 use crate::app::App;
 use crate::auth::Authenticated;
@@ -36,7 +37,12 @@ use crate::session::{PollUnderWay, Server, Session, Surroundings};
 use crate::{presence, recovery};
 
 /// What of the endpoint a connection needs.
-pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) wires: Wires,
+    pub(super) polling: Polling,
+    pub(super) admissions: Arc<Admissions>,
+}
 
 /// Sessions that were authenticated and are not connected yet, and since when.
 pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
@@ -154,21 +160,18 @@ impl Polling {
 pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
     let arriving = Arriving::default();
     let next_id = Arc::new(AtomicU64::new(1));
-    let (wires, admissions) = (&gate.wires, &gate.admissions);
+    let parts =
+        Parts { wires: gate.wires.clone(), polling: polling.clone(), admissions: gate.admissions.clone() };
 
     let check = {
-        let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
-        let (arriving, admissions) = (arriving.clone(), admissions.clone());
+        let (app, parts, arriving) = (Arc::downgrade(app), parts.clone(), arriving.clone());
         move |socket: SocketRef, GivenPayload(payload): GivenPayload| {
-            let (app, wires, polling, arriving) =
-                (app.clone(), wires.clone(), polling.clone(), arriving.clone());
-            let admissions = admissions.clone();
+            let (app, parts, arriving) = (app.clone(), parts.clone(), arriving.clone());
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
                 let arrived = match app.upgrade() {
                     Some(app) => {
-                        let parts = (wires.clone(), polling, admissions.clone());
-                        let arrival = accept(&app, id, socket.clone(), &payload, parts, &arriving);
+                        let arrival = accept(&app, id, socket.clone(), &payload, &parts, &arriving);
                         // A panic here would leave the client waiting for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                             chat_core::log_throttled!(error, "authenticating a connection panicked");
@@ -178,12 +181,12 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
                     None => Err(ConnectError::OurFault),
                 };
                 arrived.map_err(|refusal| {
-                    leave(&admissions, &socket);
+                    leave(&parts.admissions, &socket);
                     match refusal {
                         ConnectError::Refused(why) => why,
                         ConnectError::OurFault => {
                             // A client that reads a refusal stays away for good. One whose connection breaks comes back.
-                            wires.break_off(&socket);
+                            parts.wires.break_off(&socket);
                             "internal error"
                         }
                     }
@@ -192,7 +195,6 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
         }
     };
     let app = Arc::downgrade(app);
-    let parts = (wires.clone(), polling.clone(), admissions.clone());
     let connected = move |socket: SocketRef| {
         // All of it before this returns, so that nothing the client sends now can come first. Guests begin later.
         let arrived = arriving.lock().remove(&socket.id);
@@ -209,14 +211,14 @@ async fn accept(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): Parts,
+    parts: &Parts,
     arriving: &Arriving,
 ) -> Result<(), ConnectError> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let source = handshake.source.clone();
     let handshake = with_late_credentials(&socket, payload, handshake).await;
-    let arrival = settle(app, id, socket, payload, (wires, polling, admissions), arriving, handshake);
+    let arrival = settle(app, id, socket, payload, parts, arriving, handshake);
     source.scope(arrival).await
 }
 
@@ -244,22 +246,21 @@ async fn settle(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): Parts,
+    parts: &Parts,
     arriving: &Arriving,
     handshake: Handshake,
 ) -> Result<(), ConnectError> {
     let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
         Who::Known(caller, dialect) => (caller, dialect),
         Who::Guest(dialect) => {
-            guests::receive(app, id, &socket, dialect, &(wires, polling, admissions));
+            guests::receive(app, id, &socket, dialect, parts);
             return Ok(());
         }
     };
     let start = recovery::start::start(app, payload, &caller, &dialect).await;
     let start = start.map_err(|error| ConnectError::our_fault(app, &Error::from(error)))?;
-    polling.tell_pid(&socket, &wires, &start.pid);
-    let parts = &(wires, polling, admissions);
-    let session = open(app, id, &socket, (&caller, dialect, start), parts, arriving).await;
+    parts.polling.tell_pid(&socket, &parts.wires, &start.pid);
+    let session = open(app, id, &socket, (&caller, dialect, start), parts, Some(arriving)).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
     let mut arriving = arriving.lock();
     if arriving.len() >= MAX_ARRIVING {
@@ -270,14 +271,15 @@ async fn settle(
     Ok(())
 }
 
-/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin).
+/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin). One
+/// that is not connected yet is among those that are `arriving`.
 pub(super) async fn open(
     app: &Arc<App>,
     id: SessionId,
     socket: &SocketRef,
     (caller, dialect, start): (&Authenticated, Registered, Start),
-    (wires, polling, admissions): &Parts,
-    arriving: &Arriving,
+    parts: &Parts,
+    arriving: Option<&Arriving>,
 ) -> Arc<Session> {
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
@@ -293,14 +295,16 @@ pub(super) async fn open(
         max_pending_bytes: app.config.transport.max_pending_bytes,
         now,
     };
-    let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, given));
+    let session =
+        Arc::new(Session::new(id, caller, dialect, socket.clone(), parts.wires.clone(), start, given));
     let weak = Arc::downgrade(&session);
-    let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
-    let arriving = arriving.clone();
+    let (parts, arriving) = (parts.clone(), arriving.cloned());
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
-        arriving.lock().remove(&socket.id);
-        polling.end(&socket, &wires);
-        leave(&admissions, &socket);
+        if let Some(arriving) = &arriving {
+            arriving.lock().remove(&socket.id);
+        }
+        parts.polling.end(&socket, &parts.wires);
+        leave(&parts.admissions, &socket);
         let (session, app) = (weak.upgrade(), weak_app.upgrade());
         if let Some(app) = &app
             && is_on_purpose(&reason, session.as_deref(), app)
@@ -316,13 +320,13 @@ pub(super) async fn open(
 }
 
 /// Begins a session: from now on it is told what happens.
-pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, (wires, polling, _): &Parts) {
+pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, parts: &Parts) {
     if app.is_draining() {
         // Nobody would look for it any more. Its client comes back to whoever takes over.
-        wires.break_off(socket);
+        parts.wires.break_off(socket);
         return;
     }
-    polling.begin(socket, session, wires);
+    parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
     take_the_place(app, session);
     make_room(app, session);

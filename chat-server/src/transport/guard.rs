@@ -427,11 +427,11 @@ mod tests {
     async fn what_is_sent_on_the_lane_leaves_by_itself() {
         let (mut ours, mut theirs, wire) = guarded(64);
         ours.read_exact(&mut [0; 5]).await.unwrap();
-        let connect = super::super::wire::text_frame(2, |bytes| bytes.extend_from_slice(b"40"));
+        let connect = super::super::text_frame::text_frame(2, |bytes| bytes.extend_from_slice(b"40"));
         ours.write_all(&connect).await.unwrap();
         let reader = tokio::spawn(async move { ours.read_u8().await });
         tokio::task::yield_now().await;
-        wire.send(&super::super::wire::text_frame(1, |bytes| bytes.push(b'x')), 1).unwrap();
+        wire.send(&super::super::text_frame::text_frame(1, |bytes| bytes.push(b'x')), 1).unwrap();
         let mut frames = [0; 7];
         theirs.read_exact(&mut frames).await.unwrap();
         assert_eq!(&frames, b"\x81\x0240\x81\x01x");

@@ -47,10 +47,10 @@ pub(super) fn receive(app: &Arc<App>, id: SessionId, socket: &SocketRef, dialect
         state: Mutex::new(State::Unknown),
     };
     socket.on_fallback(Reception(Arc::new(guest)));
-    let (wires, polling, admissions) = parts.clone();
+    let parts = parts.clone();
     socket.on_disconnect(move |socket: SocketRef, _: DisconnectReason| {
-        polling.end(&socket, &wires);
-        connect::leave(&admissions, &socket);
+        parts.polling.end(&socket, &parts.wires);
+        connect::leave(&parts.admissions, &socket);
         std::future::ready(())
     });
 }
@@ -87,7 +87,7 @@ impl MessageHandler<LocalAdapter, Guest> for Reception {
             State::Greeting(waiting) if has_room(waiting, &packet) => waiting.push((packet, ack_id)),
             State::Greeting(_) => {
                 *state = State::Refused;
-                self.0.parts.0.break_off(&SocketRef::from(socket));
+                self.0.parts.wires.break_off(&SocketRef::from(socket));
             }
             State::Unknown => match self.0.hello(&packet) {
                 Some(Hello { token: Some(token), welcome }) => {
@@ -100,7 +100,7 @@ impl MessageHandler<LocalAdapter, Guest> for Reception {
                         let greeting = guest.greet(socket, packet, ack_id, &token, &welcome);
                         if AssertUnwindSafe(greeting).catch_unwind().await.is_err() {
                             chat_core::log_throttled!(error, "letting a guest in panicked");
-                            greeted.parts.0.break_off(&at_fault);
+                            greeted.parts.wires.break_off(&at_fault);
                         }
                     };
                     tokio::spawn(source.scope(greeting));
@@ -180,8 +180,7 @@ impl Guest {
         let socket_ref = SocketRef::from(socket.clone());
         let known = (&caller, self.dialect.clone(), start);
         // It is connected already.
-        let arriving = connect::Arriving::default();
-        let session = connect::open(&app, self.id, &socket_ref, known, &self.parts, &arriving).await;
+        let session = connect::open(&app, self.id, &socket_ref, known, &self.parts, None).await;
         connect::begin(&app, &socket_ref, &session, &self.parts);
         session.deliver(welcome);
         acknowledge(&socket, packet, ack_id, &Answer::done().into_ack());
@@ -203,6 +202,6 @@ impl Guest {
             _ => chat_core::log_throttled!(error, %error, "a guest could not be let in"),
         }
         *self.state.lock() = State::Refused;
-        self.parts.0.break_off(&SocketRef::from(socket));
+        self.parts.wires.break_off(&SocketRef::from(socket));
     }
 }

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use socketioxide::SendError;
 use socketioxide::extract::SocketRef;
 
-use super::wire::text_frame;
+use super::text_frame::text_frame;
 use crate::dialect::{Frame, position_array, position_frame};
 
 /// What holds several events in socketioxide's queue. No client ever sees it.

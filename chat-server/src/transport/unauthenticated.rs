@@ -5,6 +5,7 @@
 //! can be asked to leave; otherwise the newcomer is refused. So somebody who only opens connections pushes out their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -13,8 +14,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use super::wire::Wire;
 
 /// Most permits of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +76,25 @@ enum Which {
 }
 
 /// How a holder is asked to leave.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Leave {
     asked: AtomicBool,
     notify: Notify,
     busy: AtomicU32,
     /// The websocket that the connection has become.
-    wire: OnceLock<Weak<Wire>>,
+    wire: OnceLock<Weak<dyn Kill>>,
+}
+
+impl fmt::Debug for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leave").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+/// A websocket, as far as it can be ended.
+pub(super) trait Kill: Send + Sync {
+    /// Ends it.
+    fn kill(&self);
 }
 
 /// There are too many.
@@ -240,8 +251,8 @@ impl Leave {
     }
 
     /// From now on it is asked by ending this websocket, which nobody waits beside.
-    pub(super) fn becomes(&self, wire: &Arc<Wire>) {
-        let _ = self.wire.set(Arc::downgrade(wire));
+    pub(super) fn becomes(&self, wire: Arc<dyn Kill>) {
+        let _ = self.wire.set(Arc::downgrade(&wire));
         if self.is_asked() {
             wire.kill();
         }
@@ -290,6 +301,7 @@ impl Drop for Permit {
 mod tests {
     use futures_util::FutureExt;
 
+    use super::super::wire::Wire;
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
@@ -375,12 +387,12 @@ mod tests {
         let from = |nr: usize| unauthenticated.acquire(address("10.0.0.1"), Some(leaves[nr].clone()));
         let wire = Arc::new(Wire::new());
         let first = from(0).unwrap();
-        leaves[0].becomes(&wire);
+        leaves[0].becomes(wire.clone());
         let second = from(1).unwrap();
         assert!(wire.is_killed());
         let third = from(2).unwrap();
         let late = Arc::new(Wire::new());
-        leaves[1].becomes(&late);
+        leaves[1].becomes(late.clone());
         assert!(late.is_killed(), "it was asked while it was being upgraded");
         drop((first, second, third));
     }

@@ -32,7 +32,8 @@ use tower::{Service, ServiceExt};
 use super::admission::Admission;
 use super::guard::Guarded;
 use super::payload::SEPARATOR;
-use super::wire::{Wire, text_frame};
+use super::text_frame::text_frame;
+use super::wire::Wire;
 
 /// How long an attempt may take, from its request to `5`; the same as in Node's Socket.IO (`upgradeTimeout`).
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
