@@ -220,7 +220,7 @@ impl Unknown {
         if !first_time(&self.events, &asked) {
             return;
         }
-        let known = dialect.events().iter().copied().chain(Dialects::native_events().iter().copied());
+        let known = dialect.events().iter().copied().chain(dialect.native().events().iter().copied());
         let nearest = nearest(&asked, known).unwrap_or("nothing like it");
         tracing::info!(asked, nearest, dialect = dialect.name(), "a page sends an event that is not served");
     }
@@ -456,7 +456,7 @@ mod tests {
     fn every_event_that_is_named_is_understood() {
         use crate::dialect::{Call, DecodeError};
         for dialect in Dialects::built_in().known() {
-            for event in dialect.events().iter().chain(Dialects::native_events()) {
+            for event in dialect.events().iter().chain(dialect.native().events()) {
                 let packet = serde_json::to_string(&[event]).unwrap();
                 let decoded = dialect.decode(&Call::parse(&packet).unwrap());
                 assert_ne!(decoded.err(), Some(DecodeError::UnknownEvent), "{}: {event}", dialect.name());

@@ -20,8 +20,10 @@
 pub mod answer;
 pub mod args;
 pub mod auth;
+mod built_in;
 pub mod camel;
 mod frame;
+pub mod handler;
 pub mod native;
 pub mod payload;
 pub mod push;

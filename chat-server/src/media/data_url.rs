@@ -6,7 +6,8 @@ use base64::{
 };
 use bytes::Bytes;
 
-use super::{MediaError, sniff};
+use super::image::sniff;
+use super::store::MediaError;
 
 /// Decodes a `data:` URL of a picture; `max_bytes` limits the decoded file.
 ///

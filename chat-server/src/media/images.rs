@@ -22,8 +22,8 @@ use chat_core::model::Position;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::journal::{Entry, Journal};
+use super::store::{Media, MediaError, MediaStore, Purpose};
 use super::usage::{ByteRate, Ledger, counted};
-use super::{Media, MediaError, MediaStore, Purpose};
 use crate::limits::RateLimit;
 
 /// After so long nobody is still storing an image or what names it.

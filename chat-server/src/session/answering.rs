@@ -10,8 +10,7 @@ use socketioxide::extract::AckSender;
 
 use super::Session;
 use crate::dialect::answer::Refused;
-use crate::dialect::native::Native;
-use crate::dialect::{Answer, Asked, Dialect, Failure, Hello, Inbound, Request, raw};
+use crate::dialect::{Answer, Asked, Failure, Hello, Inbound, Request, raw};
 use crate::limits::{LongWork, cost};
 use crate::transport::text_frame::text_frame;
 use crate::transport::wire::MAX_UNSENT;
@@ -66,7 +65,7 @@ impl Session {
         };
         let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some() };
         let answer = match is_native {
-            true => Native.reply(&asked, &reply),
+            true => self.dialect.native().reply(&asked, &reply),
             false => self.dialect.reply(&asked, &reply),
         };
         answer.events.iter().for_each(|event| self.deliver(event));

@@ -14,7 +14,7 @@ use super::search::Parameters;
 use super::{read, search, sync};
 use crate::app::App;
 use crate::dialect::Route;
-use crate::dialect::route::RouteRequest;
+use crate::dialect::handler::RouteRequest;
 use crate::http::{HttpError, RateLimit, caller, json, limit, with_rate};
 use crate::links::Base;
 
