@@ -28,7 +28,8 @@ pub(crate) struct NodeId([u8; 8]);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Notice {
-    /// The log goes up to this position.
+    /// The log goes up to this position. Nodes of earlier versions call it a bell.
+    #[serde(rename = "bell")]
     LogAdvanced(u64),
     /// Somebody types, or has stopped.
     Typing { conversation: Id, user: Id, typing: bool },
