@@ -1,19 +1,11 @@
 //! What every request and every socket shares, and the one funnel through which all commands go.
 
-mod accounts;
-mod images;
-mod rates;
-mod searches;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chat_core::chat::{Started, Storing};
 use chat_core::codec::{Codec, Metered};
-use chat_core::command::{Actor, Answer, Class, CommandRef, Outcome, Reply, Request};
 use chat_core::epoch::Epoch;
-use chat_core::error::{Error, ErrorKind};
 use chat_core::event::Delivery;
 use chat_core::id::UserId;
 use chat_core::model::{Position, User, UserKey};
@@ -32,7 +24,7 @@ use crate::cluster::{Cluster, Outbox};
 use crate::config::Config;
 use crate::expiry::Expiries;
 use crate::http::proxies::ProxyWarnings;
-use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, SlotPermit, cost};
+use crate::limits::acquire::Limits;
 use crate::mail::{MailQueue, Recipients};
 use crate::media::{DiskMedia, Images};
 use crate::memory::Memory;
@@ -41,8 +33,7 @@ use crate::presence::{self, Presence};
 use crate::readiness::Readiness;
 use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache};
 use crate::refused_pages::RefusedPages;
-use crate::searching::SearchSlots;
-use crate::security_log::{SecurityEvent, SecurityLog, Source};
+use crate::security_log::{SecurityEvent, SecurityLog};
 use crate::sessions::Sessions;
 use crate::typing::Typists;
 use crate::unknown::Unknown;
@@ -86,14 +77,8 @@ pub struct App {
     pub(crate) proxies: ProxyWarnings,
     /// Who types.
     pub(crate) typists: Arc<Typists>,
-    /// Who may read.
-    pub(crate) reads: FairSlots,
-    /// Where what takes long is computed.
-    pub(crate) long_work: LongWork,
     /// What everybody may still do.
-    pub(crate) budgets: Budgets,
-    /// SearchSlots for searching.
-    pub(crate) searching: SearchSlots,
+    pub(crate) limits: Limits,
     /// The log is complete after this position, as far as is known here.
     pub(crate) log_begin: AtomicU64,
     pub(crate) passwords: Passwords,
@@ -104,8 +89,6 @@ pub struct App {
     pub(crate) welcomes: Recipients,
     /// The security log.
     pub security: SecurityLog,
-    pub(crate) sends: Limiter<UserId>,
-    pub(crate) searches: Limiter<UserId>,
     /// The other nodes, if there may be any.
     pub(crate) cluster: Option<Arc<Cluster>>,
     /// What this node tells the others of itself, if there may be any.
@@ -130,22 +113,8 @@ pub enum LogIn {
     Unknown,
 }
 
-/// A command on its way.
-pub(crate) enum Dispatched<'a, T = Reply> {
-    /// It is over.
-    Done(Result<T, Error>),
-    /// It is carried out, and nobody was told of it yet; then [`App::finish`] it.
-    CarriedOut(Outcome<T>),
-    /// It is about to be stored; then [`App::finish`] it.
-    Storing(Storing<'a, T>),
-}
-
 /// How long it may take to tell the others in the store that this node ends.
 const LAST_WORD: Duration = Duration::from_millis(500);
-
-pub(crate) const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// The time in which searches are counted.
-pub(crate) const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 
 impl App {
     /// Most people in one list.
@@ -153,164 +122,6 @@ impl App {
 
     /// Most bytes of a name or address that anybody can be called.
     pub(crate) const MAX_NAME_BYTES: usize = 256;
-
-    /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket
-    /// events and HTTP requests all end here, and failures are logged here and nowhere else.
-    ///
-    /// # Errors
-    /// When it was refused or could not be stored. A search is [`Error::RateLimited`] while this person has another one
-    /// made.
-    pub async fn dispatch<R: Request>(self: &Arc<Self>, user: UserId, request: R) -> Result<R::Reply, Error> {
-        if matches!(request.as_command(), CommandRef::Search(_)) {
-            let searched = self.search_unless_busy(user, request).await;
-            return searched.unwrap_or_else(|| Err(self.refused(user, Error::RateLimited, Class::Reads)));
-        }
-        let app = self.clone();
-        run_to_completion(async move { app.carry_out(user, request).await })
-            .await
-            .unwrap_or_else(not_carried_out)
-    }
-
-    async fn carry_out<R: Request>(&self, user: UserId, request: R) -> Result<R::Reply, Error> {
-        let person = self.budgets.of(user, self.chat.now());
-        match self.start(user, &person, request).await {
-            Dispatched::Done(reply) => reply,
-            Dispatched::CarriedOut(outcome) => self.finish(user, Ok(outcome)),
-            Dispatched::Storing(storing) => self.finish(user, storing.await),
-        }
-    }
-
-    /// The same as far as [`Chat::start`] goes, for connections that have several messages under way at once. Not for
-    /// searches, which have turns.
-    pub(crate) async fn start<R: Request>(
-        &self,
-        user: UserId,
-        person: &Person,
-        request: R,
-    ) -> Dispatched<'_, R::Reply> {
-        let (command, class) = (request.as_command(), request.class());
-        if matches!(command, CommandRef::SendMessage(_)) {
-            let now = self.chat.now();
-            if self.sends.check(&user, now).is_err() {
-                return Dispatched::Done(Err(self.refused(user, Error::RateLimited, class)));
-            }
-            self.sends.count(user, now);
-            if self.config.message_limit > 0 {
-                self.outbox(|outbox| outbox.sent(user));
-            }
-        }
-        let _permit = match self.admit(user, person, command).await {
-            Ok(permit) => permit,
-            // Nothing was changed, and the store is well: nothing to look for, and no fault.
-            Err(error) => {
-                let code = error.kind().code();
-                tracing::debug!(user.id = %user, code, "a command was refused before it was looked at");
-                if error.kind() == ErrorKind::RateLimited {
-                    self.note(SecurityEvent::LimitMet("budget"), Some(user));
-                }
-                return Dispatched::Done(Err(error));
-            }
-        };
-        // Compressing it comes before it is stored, and so while this is held.
-        let _turn = match command {
-            CommandRef::SendMessage(send) if send.content.text.len() > LONG_BYTES => {
-                self.long_work.turn(user).await
-            }
-            _ => None,
-        };
-        match self.chat.start(&Actor { user }, request).await {
-            Ok(Started::Storing(storing)) => Dispatched::Storing(storing),
-            Ok(Started::Done(outcome)) => {
-                let now = self.chat.now();
-                match class {
-                    Class::Reads => person.has_read(cost::bytes_read(outcome.reply.as_reply()), now),
-                    Class::Writes | Class::Ephemeral => {
-                        person.has_told(cost::of_telling(&outcome.deliveries), now);
-                    }
-                }
-                Dispatched::CarriedOut(outcome)
-            }
-            Err(error) => Dispatched::Done(Err(self.refused(user, error, class))),
-        }
-    }
-
-    /// Waits until this person may have a command carried out; a permit is for one that reads.
-    async fn admit(
-        &self,
-        user: UserId,
-        person: &Person,
-        command: CommandRef<'_>,
-    ) -> Result<Option<SlotPermit>, Error> {
-        let wait = person.admit(Cost::of(command), self.chat.now())?;
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-        // Searches have turns of their own.
-        if command.class() != Class::Reads || matches!(command, CommandRef::Search(_)) {
-            return Ok(None);
-        }
-        let permit = self.reads.acquire(user).await.map_err(|full| match full {
-            Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
-            Full::OfAll => {
-                chat_core::log_throttled!(warn, user.id = %user, "too many wait to read: one was refused");
-                Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
-            }
-        })?;
-        person.may_read_on(self.chat.now())?;
-        Ok(Some(permit))
-    }
-
-    /// Announces what a command has led to.
-    pub(crate) fn finish<T>(&self, user: UserId, outcome: Result<Outcome<T>, Error>) -> Result<T, Error> {
-        self.finish_after(user, outcome, |_| ())
-    }
-
-    /// The same once `before` has been done, if the command was carried out.
-    pub(crate) fn finish_after<T>(
-        &self,
-        user: UserId,
-        outcome: Result<Outcome<T>, Error>,
-        before: impl FnOnce(&T),
-    ) -> Result<T, Error> {
-        match outcome {
-            Ok(outcome) => {
-                before(&outcome.reply);
-                if !outcome.deliveries.is_empty() {
-                    self.outages.worked(Part::Store);
-                }
-                self.announce(outcome.deliveries);
-                Ok(outcome.reply)
-            }
-            Err(error) => Err(self.refused(user, error, Class::Writes)),
-        }
-    }
-
-    /// Logs why a command was not carried out. Where it may have changed something all the same, others must be told of
-    /// it, so it is looked for.
-    fn refused(&self, user: UserId, error: Error, class: Class) -> Error {
-        match error.kind() {
-            ErrorKind::Internal | ErrorKind::Unavailable => {
-                match error.kind() {
-                    ErrorKind::Unavailable => self.outages.failed(Part::Store, &error),
-                    _ => {
-                        chat_core::log_throttled!(
-                            error, user.id = %user, %error, "a command could not be carried out"
-                        );
-                    }
-                }
-                if class == Class::Writes {
-                    self.announcer.recheck_log();
-                }
-            }
-            kind => {
-                if kind == ErrorKind::RateLimited {
-                    self.note(SecurityEvent::LimitMet("commands"), Some(user));
-                }
-                tracing::debug!(user.id = %user, code = kind.code(), "a command was refused");
-            }
-        }
-        error
-    }
 
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
         deliveries.iter().for_each(|delivery| self.typists.observe(delivery));
@@ -360,14 +171,6 @@ impl App {
     /// Whether other nodes can be heard at the moment; none when there are none.
     pub fn hears_others(&self) -> Option<bool> {
         self.cluster().map(Cluster::is_up)
-    }
-
-    /// Counts messages that somebody has sent by other nodes.
-    pub(crate) fn count_sends(&self, user: UserId, messages: u32) {
-        let now = self.chat.now();
-        for _ in 0..messages.min(self.config.message_limit) {
-            self.sends.count(user, now);
-        }
     }
 
     /// Learns which tokens were revoked elsewhere, and closes the connections opened with them.
@@ -431,16 +234,3 @@ impl App {
         }
     }
 }
-
-/// Carries something out to its end, even when whoever asked for it has gone: what is stored must be announced, and a
-/// request whose client hangs up is dropped wherever it stands. None when it panicked.
-async fn run_to_completion<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    tokio::spawn(Source::current().scope(work)).await.ok()
-}
-
-fn not_carried_out<T>() -> Result<T, Error> {
-    Err(Error::Store(StoreError::Unavailable("the command was not carried out".into())))
-}
-
-#[cfg(test)]
-mod tests;

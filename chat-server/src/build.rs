@@ -5,7 +5,6 @@ mod parts;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use chat_core::codec::Metered;
 use chat_core::prelude::Chat;
@@ -13,8 +12,9 @@ use chat_core::store::Opened;
 use parking_lot::Mutex;
 
 use self::parts::{mailer, media};
+use crate::accounts::WINDOW;
 use crate::announce::{Announcer, MISSING_TIMEOUT, MISSING_TIMEOUT_WITH_NODES};
-use crate::app::{App, SEARCHES_WITHIN, WINDOW};
+use crate::app::App;
 use crate::auth::Authenticator;
 use crate::auth::limit::Limiter;
 use crate::auth::password::Passwords;
@@ -23,7 +23,8 @@ use crate::cluster::{Bus, Cluster, fit};
 use crate::config::{Config, ConfigError};
 use crate::http::proxies::ProxyWarnings;
 use crate::http::route_table;
-use crate::limits::{Budgets, FairSlots, LongWork, Rates};
+use crate::limits::acquire::Limits;
+use crate::limits::{Budgets, LongWork, Rates};
 use crate::mail::{MailQueue, QueueLimits, Recipients};
 use crate::memory::{Memory, Owner};
 use crate::outages::Outages;
@@ -31,18 +32,11 @@ use crate::presence::Presence;
 use crate::readiness::Readiness;
 use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache};
 use crate::refused_pages::RefusedPages;
-use crate::searching::SearchSlots;
 use crate::security_log::SecurityLog;
 use crate::sessions::Sessions;
 use crate::typing::Typists;
 use crate::unknown::Unknown;
 use crate::{background, opening};
-
-/// So many read at once, and so many of them for one person.
-pub(crate) const READS_AT_ONCE: (usize, usize) = (8, 2);
-
-/// Most requests that wait for their turn to read, and most of one person; more are told to come back.
-pub(crate) const MAX_WAITING: (usize, usize) = (1_000, 256);
 
 impl App {
     /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
@@ -121,15 +115,18 @@ impl App {
         let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),
-            reads: FairSlots::new(READS_AT_ONCE, MAX_WAITING),
-            long_work,
             ended: EndedSessions::default(),
             receipts: Receipts::default(),
-            budgets: Budgets::new(
-                Rates::new(config.read_budget, config.change_budget, config.send_budget),
-                memory.clone(),
+            limits: Limits::new(
+                chat.clone(),
+                Budgets::new(
+                    Rates::new(config.read_budget, config.change_budget, config.send_budget),
+                    memory.clone(),
+                ),
+                long_work,
+                (config.message_limit, config.search_limit),
+                cluster.clone(),
             ),
-            searching: SearchSlots::default(),
             log_begin: AtomicU64::new(log_begin.0),
             auth: Authenticator::load(chat.clone(), tokens).await?,
             presence: Presence::start(sessions.clone(), config.dialects.clone(), chat.clone(), outbox),
@@ -147,8 +144,6 @@ impl App {
             sign_ups: Arc::new(Limiter::new(config.auth.signup_limit, WINDOW)),
             welcomes: Recipients::default(),
             security: SecurityLog::default(),
-            sends: Limiter::new(config.message_limit, Duration::from_secs(60)),
-            searches: Limiter::new(config.search_limit, SEARCHES_WITHIN),
             cluster,
             note,
             opened,

@@ -26,6 +26,7 @@
 //! ```
 //! [`app_over`] does the same over a [`Chat`] of your own making, for instance with another store.
 
+mod accounts;
 mod address;
 mod announce;
 pub mod app;
@@ -35,6 +36,7 @@ mod build;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
+mod dispatch;
 mod expiry;
 #[doc(hidden)]
 pub mod fuzz;
@@ -53,7 +55,6 @@ pub mod presence;
 mod readiness;
 mod recovery;
 mod refused_pages;
-mod searching;
 pub mod secret;
 pub mod security_log;
 pub mod session;

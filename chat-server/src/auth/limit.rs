@@ -8,7 +8,7 @@ use std::time::Duration;
 use chat_core::clock::Timestamp;
 use parking_lot::Mutex;
 
-use crate::limits::RateLimit;
+use crate::limits::rate::RateLimit;
 
 /// Counts what happened lately under each key.
 pub struct Limiter<K> {

@@ -118,7 +118,7 @@ fn handle_notice(
         Notice::Sent { by } => {
             for (user, messages) in by {
                 if let Some(user) = user.user() {
-                    app.count_sends(user, messages);
+                    app.limits.count_messages(user, messages);
                 }
             }
         }

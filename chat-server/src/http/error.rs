@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::auth::error::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
-use crate::limits::RateLimit;
+use crate::limits::rate::RateLimit;
 
 /// A request that was not carried out, as it is answered.
 #[derive(Debug)]

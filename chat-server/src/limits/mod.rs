@@ -9,10 +9,12 @@
 //! Besides, nobody reads more than two things at once ([`slots`]), and what waits in memory for one person is bounded over
 //! all their connections: [`Person::hold`] for what came in, [`Person::answering`] for what goes out.
 
+pub(crate) mod acquire;
 mod bucket;
 pub(crate) mod cost;
 mod long_work;
-mod rate;
+pub(crate) mod rate;
+mod searching;
 pub(crate) mod shared;
 mod slots;
 
@@ -32,7 +34,6 @@ pub(crate) use self::cost::Cost;
 pub(crate) use self::long_work::{LONG_BYTES, LongWork, lower_priority};
 pub(crate) use self::rate::RATE_HEADERS;
 pub use self::rate::RateLimit;
-pub(crate) use self::slots::{FairSlots, Full, SlotPermit};
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 
 /// Longest time by which somebody's command is held up; who would have to wait for longer is refused.

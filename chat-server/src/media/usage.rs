@@ -14,7 +14,7 @@ use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use parking_lot::Mutex;
 
-use crate::limits::RateLimit;
+use crate::limits::rate::RateLimit;
 
 /// An image counts as at least this much: so much of a disk the smallest one takes.
 const MIN_COUNTED_BYTES: u64 = 4096;

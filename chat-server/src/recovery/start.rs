@@ -31,7 +31,7 @@ pub(crate) async fn start(
     dialect: &Registered,
 ) -> Result<Start, StoreError> {
     let now = app.chat.now();
-    let person = app.budgets.of(caller.user.id, now);
+    let person = app.limits.budgets.of(caller.user.id, now);
     let wait = person.connects(now);
     if !wait.is_zero() {
         tracing::debug!(user.id = %caller.user.id, "a connection is held up: there were too many");

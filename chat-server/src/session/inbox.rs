@@ -26,9 +26,10 @@ use super::Session;
 use super::answering::{Ack, Asker};
 use super::searches::Asked;
 use super::waiting::{Inbound, MAX_WAITING, MAX_WAITING_BYTES, text_of};
-use crate::app::{App, Dispatched};
+use crate::app::App;
 use crate::dialect::registry::Decoded;
 use crate::dialect::{self, Call, DecodeError, Failure};
+use crate::dispatch::Dispatched;
 use crate::limits::{Held, LONG_BYTES};
 use crate::{surrogates, typing};
 
@@ -212,7 +213,7 @@ impl Session {
                     self.conclude(app, Ok(outcome), asker);
                     continue;
                 }
-                Dispatched::CarriedOut(outcome) => app.finish(self.user, Ok(outcome)),
+                Dispatched::CarriedOut(outcome) => app.finish(self.user, Ok(outcome), |_| ()),
                 // The pages of all families open a chat first and are told that it is empty.
                 Dispatched::Done(Err(Error::UserNotFound)) if wants_history => {
                     Ok(Reply::Messages(History::default()))
@@ -220,7 +221,7 @@ impl Session {
                 Dispatched::Done(reply) => reply,
             };
             self.finish_all(app, &mut under_way).await;
-            self.answer_in_background_if_long(&app.long_work, reply, asker).await;
+            self.answer_in_background_if_long(&app.limits.long_work, reply, asker).await;
         }
     }
 
@@ -246,7 +247,11 @@ impl Session {
             return decode();
         }
         // Fails only when it panics.
-        app.long_work.run(self.user, decode).await.unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
+        app.limits
+            .long_work
+            .run(self.user, decode)
+            .await
+            .unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
     }
 
     fn next(&self, under_way: usize) -> Next {
@@ -302,7 +307,7 @@ impl Session {
             if !self.is_over() {
                 let _answering = self.room_to_answer(&app.sessions).await;
                 let reply = app.search_in_turn(self.user, search).await.map(Reply::from);
-                self.answer_in_background_if_long(&app.long_work, reply, asker).await;
+                self.answer_in_background_if_long(&app.limits.long_work, reply, asker).await;
             }
             let due = self.searches.lock().next();
             for asker in due.replaced {
@@ -317,10 +322,10 @@ impl Session {
     /// Announces what a command has led to and answers it, in the order that the dialect asks for.
     fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
         if !self.dialect.answers_first() {
-            return self.answer(app.finish(self.user, outcome), asker);
+            return self.answer(app.finish(self.user, outcome, |_| ()), asker);
         }
         let mut asker = Some(asker);
-        let finished = app.finish_after(self.user, outcome, |reply| {
+        let finished = app.finish(self.user, outcome, |reply| {
             if let Some(asker) = asker.take() {
                 self.answer(Ok(reply.clone()), asker);
             }

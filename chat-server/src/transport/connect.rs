@@ -290,7 +290,7 @@ pub(super) async fn open(
     let weak_app = Arc::downgrade(app);
     let given = Surroundings {
         server: weak_app.clone(),
-        person: app.budgets.of(user, now),
+        person: app.limits.budgets.of(user, now),
         memory: app.memory.clone(),
         max_pending_bytes: app.config.transport.max_pending_bytes,
         now,

@@ -6,11 +6,19 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use chat_core::id::UserId;
+use chat_core::model::PasswordHash;
+use chat_core::model::Position;
+use chat_core::prelude::Chat;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::auth::password::MAX_WAITING_OF_ADDRESS;
 use crate::cluster::{Bus, BusError, Heard, SharedCounters};
+use crate::config::{Config, Options};
+use crate::dispatch::tests::{options, search};
+use crate::security_log::Source;
 use crate::security_log::tests::capture;
 
 const HERE: Address = Address(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));

@@ -1,23 +1,22 @@
 //! What holds for the funnel through which all commands go.
 
-mod accounts;
-
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
-use chat_core::chat::Registration;
+use chat_core::chat::{Chat, Registration};
 use chat_core::command::{
     Command, Destination, ListUnread, ReadChanges, ReadHistory, SendMessage, SetTyping, UpdateProfile,
 };
-use chat_core::model::{Content, PasswordHash, Position};
+use chat_core::model::{Content, PasswordHash, Position, UserKey};
 use chat_core::search::Search;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
-use crate::build::{MAX_WAITING, READS_AT_ONCE};
-use crate::config::Options;
+use crate::config::{Config, Options};
+use crate::limits::acquire::{MAX_WAITING, READS_AT_ONCE};
 
-fn options(folder: &tempfile::TempDir) -> Options {
+pub(crate) fn options(folder: &tempfile::TempDir) -> Options {
     let command = Options::command().mut_args(|arg| arg.env(None));
     let mut options = Options::from_arg_matches(&command.get_matches_from(["chat-server"])).unwrap();
     options.data_dir = folder.path().to_owned();
@@ -35,7 +34,7 @@ async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
     (app, ann)
 }
 
-fn search() -> Search {
+pub(crate) fn search() -> Search {
     Search { text: "word".into(), within: None, before: None, limit: 1 }
 }
 
@@ -48,7 +47,7 @@ fn note(user: UserId) -> SendMessage {
 async fn who_searches_already_is_refused_and_it_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let (app, ann) = app_of_one(&folder).await;
-    let turn = app.searching.try_of(ann);
+    let turn = app.limits.searching.try_of(ann);
     for _ in 0..5 {
         assert!(matches!(app.dispatch(ann, search()).await, Err(Error::RateLimited)));
         assert!(app.search_unless_busy(ann, search()).await.is_none());
@@ -93,7 +92,7 @@ fn history(of: UserId) -> ReadHistory {
 }
 
 async fn start(app: &App, user: UserId, command: impl Into<Command>) -> Dispatched<'_> {
-    let person = app.budgets.of(user, app.chat.now());
+    let person = app.limits.budgets.of(user, app.chat.now());
     app.start(user, &person, command.into()).await
 }
 
@@ -108,7 +107,7 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
     };
     let mut turns = Vec::new();
     for n in 0..READS_AT_ONCE.0 {
-        turns.push(app.reads.acquire(nth(n)).await.unwrap());
+        turns.push(app.limits.reads.acquire(nth(n)).await.unwrap());
     }
     // All of one person first: they must not take the places of others.
     let of_one = (0..most_of_one).map(|_| Box::pin(start(&app, ann, history(ann))));

@@ -6,16 +6,20 @@ use std::time::Duration;
 use chat_core::chat::Registration;
 use chat_core::model::{User, UserKey};
 
-use super::{App, LogIn, WINDOW, run_to_completion};
 use crate::address::Address;
+use crate::app::{App, LogIn};
 use crate::auth::AuthError;
 use crate::auth::password::PasswordPermit;
 use crate::auth::password_rules::NewPassword;
-use crate::cluster::Attempt;
+use crate::dispatch::run_to_completion;
 use crate::http::error::HttpError;
+use crate::limits::RateLimit;
 use crate::limits::shared::SharedAttempt;
 use crate::mail;
 use crate::security_log::SecurityEvent;
+
+/// The time in which log-ins and sign-ups are counted.
+pub(crate) const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 impl App {
     /// Makes an account and welcomes its owner. The hash in `registration` is replaced by that of the password.
@@ -180,18 +184,6 @@ impl App {
         HttpError::too_many(wait)
     }
 
-    /// Counts an attempt on all nodes together, after it was counted here.
-    pub(super) async fn count_everywhere(
-        &self,
-        kind: &str,
-        name: &str,
-        attempt: Attempt,
-        limit: (u32, Duration),
-    ) -> Result<(), HttpError> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
-        cluster.count(kind, name, attempt, limit).await.map_or(Ok(()), |wait| Err(HttpError::too_many(wait)))
-    }
-
     /// Revokes a token and closes the connections opened with it.
     ///
     /// # Errors
@@ -209,4 +201,23 @@ impl App {
         });
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
+
+    /// Log-ins of an account from an address, or of that address if that limit refuses first.
+    pub fn log_in_rate(&self, address: Address, key: &UserKey) -> Option<RateLimit> {
+        let now = self.chat.now();
+        let of_account = self.log_ins.rate(&(address, key.folded()), now);
+        let of_address = self.log_ins_of_address.rate(&address, now);
+        match (of_account, of_address) {
+            (Some(one), Some(other)) => Some(one.tighter(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Sign-ups of an address.
+    pub fn sign_up_rate(&self, address: Address) -> Option<RateLimit> {
+        self.sign_ups.rate(&address, self.chat.now())
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,8 @@ use chat_core::id::UserId;
 use chat_core::model::UserKey;
 use chat_core::store::{Change, StoreError};
 
-use super::{App, run_to_completion};
+use super::run_to_completion;
+use crate::app::App;
 use crate::http::error::HttpError;
 use crate::media::{Entry, ImageError, Media, MediaError, NewImage, Purpose};
 use crate::outages::Part;
