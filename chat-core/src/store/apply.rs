@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use super::keyed::MAX_VALUE_BYTES;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
-    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
+    RecordLastSeen, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole,
+    UpdateProfile,
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
@@ -376,5 +378,45 @@ impl Effect for MarkRead {
         tx.set_read_mark(conversation, user, seq)?;
         let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
         Ok(Some((Some(position), seq)))
+    }
+}
+
+impl Effect for EditRows {
+    fn reads(&self, reads: &mut Reads) {
+        reads.rows.extend(self.edits.iter().map(|(key, _)| (self.table, key.clone())));
+        reads.ranges.extend(self.then.clone().map(|(prefix, limit)| (self.table, prefix, limit)));
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn size(&self) -> usize {
+        let bytes = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.edits.iter().map(|(key, value)| 64 + key.len() + bytes(value)).sum()
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<EditedRows, Abort<T::Error>> {
+        let Self { table, edits, then } = self;
+        for (key, value) in edits {
+            if table.parts(key).is_none() || value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES)
+            {
+                let wrong = format!("a key of {} is none, or its value is too long", table.name());
+                return Err(Abort::Refused(StoreError::Refused(wrong)));
+            }
+        }
+        let mut before = Vec::with_capacity(edits.len());
+        for (key, value) in edits {
+            before.push(tx.row(*table, key)?);
+            match value {
+                Some(value) => tx.put_row(*table, key, value)?,
+                None => tx.delete_row(*table, key)?,
+            }
+        }
+        let then = match then {
+            Some((prefix, limit)) => tx.rows(*table, prefix, *limit)?,
+            None => Vec::new(),
+        };
+        Ok(EditedRows { before, then })
     }
 }

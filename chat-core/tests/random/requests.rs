@@ -11,8 +11,9 @@ use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
     Seq, Tombstone, User, UserKey, Visibility,
 };
+use chat_core::store::keyed::KeyPart;
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
+    AddMember, Appended, CreatedUser, EditRows, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole, Table,
 };
 
 use super::{Answer, Request};
@@ -362,6 +363,45 @@ impl Requests {
         }
     }
 
+    /// A table and a key of it; rarely one that is none.
+    fn row_key(&mut self) -> (Table, Vec<u8>) {
+        let table = Table::ALL[self.below(Table::ALL.len() as u64) as usize];
+        let mut key = Vec::new();
+        for part in table.layout() {
+            match part {
+                KeyPart::Text => key.extend(self.text().bytes()),
+                KeyPart::Message | KeyPart::Conversation | KeyPart::User => {
+                    key.extend(bytes([0, 1, 127, 128, 255][self.below(5) as usize]));
+                }
+            }
+        }
+        if self.chance(40) {
+            key.pop();
+        }
+        (table, key)
+    }
+
+    /// A table and the beginning of a key of it: nothing, an id, or more.
+    fn prefix(&mut self) -> (Table, Vec<u8>) {
+        let (table, mut key) = self.row_key();
+        key.truncate([0, 12, 12, 12, 24, 99][self.below(6) as usize]);
+        (table, key)
+    }
+
+    fn edit_rows(&mut self) -> Request {
+        let (table, _) = self.row_key();
+        let mut edits = Vec::new();
+        for _ in 0..self.below(6) {
+            let (of, key) = self.row_key();
+            if of == table {
+                let value = if self.chance(3) { None } else { Some(self.text().into_bytes()) };
+                edits.push((key, value));
+            }
+        }
+        let then = self.maybe(|it| (it.prefix().1, it.limit()));
+        Request::EditRows(EditRows { table, edits, then })
+    }
+
     /// A term, mostly one that others have too.
     fn term(&mut self) -> String {
         let text = self.text();
@@ -399,7 +439,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
+        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -454,9 +494,19 @@ impl Requests {
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
-            100..112 => self.index(),
-            112..122 => self.search(),
-            122 => Request::SearchProgress(self.conversation()),
+            100..105 => self.edit_rows(),
+            105..107 => {
+                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
+                let (table, prefix) = self.prefix();
+                Request::Rows(table, prefix, after, self.limit())
+            }
+            107 => {
+                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
+                Request::RowsOf(self.row_key().0, prefixes, self.limit())
+            }
+            108..120 => self.index(),
+            120..130 => self.search(),
+            130 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

@@ -77,7 +77,7 @@ pub(super) fn at_or_after(field: &str, moment: Timestamp) -> Document {
     doc! { "$or": ways }
 }
 
-fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
+pub(super) fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
     RawBinaryRef { subtype: BinarySubtype::Generic, bytes }
 }
 

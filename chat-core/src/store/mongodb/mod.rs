@@ -51,6 +51,8 @@
 //! | | `seq` | of the last one |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
 //! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
+//! | `chat_rows` | `_id` | a row of a keyed table: the table's name, a slash, and the key in hexadecimal digits |
+//! | | `value` | what it holds, as bytes |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
 //! | `chat_counters` | `_id` | `log` |
@@ -94,6 +96,7 @@ mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
 mod inspect;
+mod keyed;
 mod name_keys;
 mod nodes;
 mod personal;
@@ -119,6 +122,7 @@ use self::faults::Fault;
 pub(super) use self::import::MongoImport;
 pub use self::inspect::MongoInspector;
 use self::writer::Writer;
+use super::keyed::{KeyedStore, Row, Table};
 use super::{
     ChangeLog, LoggedChange, MessageStore, NodeNote, Opened, PersonalChanges, ReadMarkStore, RoomStore,
     StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
@@ -253,6 +257,28 @@ impl MessageStore for MongoStore {
 impl ReadMarkStore for MongoStore {
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl KeyedStore for MongoStore {
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read(keyed::rows(&self.db, table, prefix, after, limit)).await
+    }
+
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.read(keyed::rows_of(&self.db, table, prefixes, limit)).await
     }
 }
 

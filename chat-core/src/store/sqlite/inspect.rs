@@ -3,6 +3,8 @@
 //! Each part is read in a transaction of its own, so that what belongs together is seen together, and a server that uses the
 //! file is not kept from emptying its log file.
 
+mod keyed;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
@@ -73,6 +75,7 @@ impl SqliteInspector {
         for (table, check) in [
             ("sends", Self::sends as fn(&Self, &mut Inspection<'_>) -> rusqlite::Result<()>),
             ("revoked_tokens", Self::revoked_tokens),
+            ("keyed", Self::keyed),
             ("message_terms", Self::terms),
         ] {
             match check(self, inspection) {

@@ -9,7 +9,7 @@ use crate::store::{Opened, StoreError};
 pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -143,6 +143,16 @@ CREATE TABLE epoch (
     renewals INTEGER NOT NULL
 ) STRICT;
 INSERT INTO epoch VALUES (random(), 0);
+";
+
+/// Keyed tables ([`Table`](crate::store::keyed::Table)), all in one.
+const V8: &str = "
+CREATE TABLE keyed (
+    tbl   INTEGER NOT NULL,
+    key   BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (tbl, key)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The version that knows when each change was made.
@@ -384,7 +394,8 @@ mod tests {
         let (counting, searching) =
             (crate::store::sqlite::unread::STATEMENTS, crate::store::sqlite::search::STATEMENTS);
         let personal = crate::store::sqlite::personal::STATEMENTS;
-        for sql in counting.into_iter().chain(searching).chain(personal) {
+        let keyed = crate::store::sqlite::keyed::STATEMENTS;
+        for sql in counting.into_iter().chain(searching).chain(personal).chain(keyed) {
             // It stands behind the body.
             assert_eq!(
                 sql.matches("deleted_at").count(),

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::fingerprints;
 use super::ops::{End, Entry, Writing};
 use super::rows;
+use super::{fingerprints, keyed};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::store::keyed::{Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoredMessage};
 
@@ -243,6 +244,22 @@ impl Tx for Writing<'_> {
             place
         ];
         self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
+        keyed::value(self.db, table, key)
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> rusqlite::Result<()> {
+        keyed::put(self.db, table, key, value)
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<()> {
+        keyed::delete(self.db, table, key)
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> rusqlite::Result<Vec<Row>> {
+        keyed::rows(self.db, table, prefix, None, limit)
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> rusqlite::Result<Position> {
