@@ -2,9 +2,10 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::keyed::MAX_VALUE_BYTES;
+use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
@@ -13,7 +14,7 @@ use super::write::{
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, UserId};
+use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq};
 use crate::policy::{self, Refusal};
 
@@ -384,6 +385,10 @@ impl Effect for MarkRead {
 impl Effect for EditRows {
     fn reads(&self, reads: &mut Reads) {
         reads.rows.extend(self.edits.iter().map(|(key, _)| (self.table, key.clone())));
+        for message in self.messages() {
+            reads.messages.insert(message);
+            reads.ranges.push((self.table, message.as_bytes().to_vec(), 1));
+        }
         reads.ranges.extend(self.then.clone().map(|(prefix, limit)| (self.table, prefix, limit)));
     }
 
@@ -413,10 +418,38 @@ impl Effect for EditRows {
                 None => tx.delete_row(*table, key)?,
             }
         }
+        for message in self.messages() {
+            note_facet(tx, *table, message)?;
+        }
         let then = match then {
             Some((prefix, limit)) => tx.rows(*table, prefix, *limit)?,
             None => Vec::new(),
         };
         Ok(EditedRows { before, then })
     }
+}
+
+impl EditRows {
+    /// The messages to which the rows belong.
+    fn messages(&self) -> BTreeSet<MessageId> {
+        if self.table.layout().first() != Some(&KeyPart::Message) {
+            return BTreeSet::new();
+        }
+        let parts = self.edits.iter().filter_map(|(key, _)| self.table.parts(key));
+        parts
+            .filter_map(|parts| if let Some(Named::Message(id)) = parts.first() { Some(*id) } else { None })
+            .collect()
+    }
+}
+
+/// Has a message know whether a table holds something of it. The message and the first row of its range must be named in what is
+/// read.
+fn note_facet<T: Tx>(tx: &mut T, table: Table, message: MessageId) -> Result<(), T::Error> {
+    let holds = !tx.rows(table, message.as_bytes(), 1)?.is_empty();
+    let Some(mut message) = tx.message(message)? else { return Ok(()) };
+    if message.facets.contains(table) == holds {
+        return Ok(());
+    }
+    message.facets = message.facets.with(table, holds);
+    tx.set_facets(&message)
 }

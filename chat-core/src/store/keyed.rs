@@ -110,6 +110,37 @@ impl Table {
     }
 }
 
+/// Which keyed tables hold something of a message, so that nothing is read for messages of which none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Facets(u64);
+
+impl Facets {
+    /// Whether a table holds something.
+    pub fn contains(self, table: Table) -> bool {
+        self.0 & Self::bit(table) != 0
+    }
+
+    /// The same with another word about one table.
+    pub fn with(self, table: Table, holds: bool) -> Self {
+        if holds { Self(self.0 | Self::bit(table)) } else { Self(self.0 & !Self::bit(table)) }
+    }
+
+    /// The bits as a database keeps them; 0 when no table holds anything.
+    pub fn bits(self) -> i64 {
+        self.0.cast_signed()
+    }
+
+    /// What these bits say. Those of tables that only a newer version knows are kept.
+    pub fn from_bits(bits: i64) -> Self {
+        Self(bits.cast_unsigned())
+    }
+
+    fn bit(table: Table) -> u64 {
+        // Tables of which messages have something are among the first 64; a test sees to that.
+        1_u64.checked_shl(u32::from(table.code()) - 1).unwrap_or_default()
+    }
+}
+
 /// Something that the key of a row names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
@@ -155,7 +186,8 @@ pub trait KeyedStore: WriteStore {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError>;
 
-    /// Puts and deletes rows as they are given, all or none, and logs nothing. No rule about what is in them stands behind it: it
+    /// Puts and deletes rows as they are given, all or none, and logs nothing. Messages to which rows of the table belong know
+    /// since whether there are some ([`StoredMessage::facets`](super::StoredMessage::facets)). No rule about what is in them stands behind it: it
     /// is for whoever brings data along from elsewhere. Keys that are none of their table and what is longer than
     /// [`MAX_KEY_BYTES`] and [`MAX_VALUE_BYTES`] are refused.
     async fn edit_rows(&self, edit: EditRows) -> Result<EditedRows, StoreError> {
@@ -198,10 +230,29 @@ mod tests {
             assert_eq!(Table::from_code(table.code()), Some(*table));
             assert_eq!(Table::from_name(table.name()), Some(*table));
             assert!(table.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            let is_of_message = table.layout().first() == Some(&KeyPart::Message);
+            assert!(!is_of_message || table.code() <= 64, "a message has a bit for {table:?}");
             let texts = table.layout().iter().filter(|part| **part == KeyPart::Text).count();
             assert!(texts == 0 || (texts == 1 && table.layout().last() == Some(&KeyPart::Text)));
         }
         assert_eq!((Table::from_code(0), Table::from_name("Pins")), (None, None));
+    }
+
+    #[test]
+    fn facets_say_which_tables_hold_something() {
+        let none = Facets::default();
+        assert_eq!(none.bits(), 0);
+        for table in Table::ALL {
+            let one = none.with(*table, true);
+            assert!(one.contains(*table) && !none.contains(*table));
+            let others = Table::ALL.iter().filter(|other| *other != table);
+            assert!(others.clone().all(|other| !one.contains(*other)));
+            assert_eq!(one.with(*table, false), none);
+            assert_eq!(others.fold(one, |all, other| all.with(*other, false)), one);
+        }
+        // Of a newer version.
+        let newer = Facets::from_bits(i64::MIN).with(Table::Pins, true);
+        assert_eq!((newer.bits(), newer.with(Table::Pins, false).bits()), (i64::MIN | 2, i64::MIN));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub mod write;
 
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub use copy::{Copied, copy_to_mongodb};
-pub use keyed::{KeyedStore, Row, Table};
+pub use keyed::{Facets, KeyedStore, Row, Table};
 pub use log::{ChangeLog, LoggedChange, NODE_LEASE, NodeNote, PersonalChanges};
 pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]

@@ -104,6 +104,9 @@ pub trait Tx {
     /// Takes over from a message that is there when it last changed and whether it is deleted.
     fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
 
+    /// Takes over from a message that is there which keyed tables hold something of it.
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
+
     // ---- Keyed tables ----
 
     /// The value of a row, if there is one.

@@ -1,5 +1,7 @@
 //! Where the random requests come from.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,9 +13,8 @@ use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
     Seq, Tombstone, User, UserKey, Visibility,
 };
-use chat_core::store::keyed::KeyPart;
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, EditRows, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole, Table,
+    AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
 
 use super::{Answer, Request};
@@ -361,45 +362,6 @@ impl Requests {
             2 => Position(self.positions + self.below(5)),
             _ => Position(self.below(self.positions + 1)),
         }
-    }
-
-    /// A table and a key of it; rarely one that is none.
-    fn row_key(&mut self) -> (Table, Vec<u8>) {
-        let table = Table::ALL[self.below(Table::ALL.len() as u64) as usize];
-        let mut key = Vec::new();
-        for part in table.layout() {
-            match part {
-                KeyPart::Text => key.extend(self.text().bytes()),
-                KeyPart::Message | KeyPart::Conversation | KeyPart::User => {
-                    key.extend(bytes([0, 1, 127, 128, 255][self.below(5) as usize]));
-                }
-            }
-        }
-        if self.chance(40) {
-            key.pop();
-        }
-        (table, key)
-    }
-
-    /// A table and the beginning of a key of it: nothing, an id, or more.
-    fn prefix(&mut self) -> (Table, Vec<u8>) {
-        let (table, mut key) = self.row_key();
-        key.truncate([0, 12, 12, 12, 24, 99][self.below(6) as usize]);
-        (table, key)
-    }
-
-    fn edit_rows(&mut self) -> Request {
-        let (table, _) = self.row_key();
-        let mut edits = Vec::new();
-        for _ in 0..self.below(6) {
-            let (of, key) = self.row_key();
-            if of == table {
-                let value = if self.chance(3) { None } else { Some(self.text().into_bytes()) };
-                edits.push((key, value));
-            }
-        }
-        let then = self.maybe(|it| (it.prefix().1, it.limit()));
-        Request::EditRows(EditRows { table, edits, then })
     }
 
     /// A term, mostly one that others have too.

@@ -68,8 +68,9 @@ impl Check {
     }
 
     fn print_sum(&self, name: &str, counts: &Inspected) -> io::Result<()> {
-        let Inspected { users, conversations, members, messages, rows, log_entries, damaged, leftovers, .. } =
-            counts;
+        let Inspected {
+            users, conversations, members, messages, rows, log_entries, damaged, leftovers, ..
+        } = counts;
         let mut out = io::stdout().lock();
         if self.json {
             let line = json!({ "state": "sum", "store": name, "users": users, "conversations": conversations,

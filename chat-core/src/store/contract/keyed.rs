@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::parallel::{Spawn, all as at_once};
-use super::support::{everything, message_id, people, user_id};
+use super::support::{
+    at, delete, direct, everything, message_id, people, say, user_id, whole_history, whole_log,
+};
 use crate::store::keyed::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::store::{EditRows, EditedRows, Row, Store, StoreError, Table};
+use crate::store::{EditRows, EditedRows, Facets, Row, Store, StoreError, Table};
 
 /// A key of a reaction.
 fn key(message: u16, user: u16, text: &str) -> Vec<u8> {
@@ -117,6 +119,53 @@ pub async fn rows_of_many_prefixes_are_read_at_once(store: Arc<dyn Store>) {
     }
     assert_eq!(store.rows_of(Table::Reactions, &[], 9).await.unwrap(), [[]; 0]);
     assert_eq!(store.rows_of(Table::Pins, &prefixes, 9).await.unwrap(), vec![vec![]; prefixes.len()]);
+}
+
+/// A message knows which tables hold something of it: from the first row to the last, wherever it is read, deleted or not.
+pub async fn messages_know_which_tables_hold_something(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let conversation = direct(&*store, 1, ann, bob).await;
+    for n in 1..=3 {
+        say(&*store, n, conversation, ann).await;
+    }
+    delete(&*store, message_id(3), ann).await;
+    let reacted = |holds| Facets::default().with(Table::Reactions, holds);
+    let facets = async |n: u16| {
+        let message = store.message(message_id(n)).await.unwrap().expect("the message must be there");
+        let history = whole_history(&*store, conversation).await;
+        assert_eq!(history[usize::from(n) - 1], message, "a history shows what is kept");
+        message.facets
+    };
+    let before = whole_history(&*store, conversation).await;
+    put(&*store, key(1, 1, "a"), &[]).await;
+    put(&*store, key(1, 2, "a"), &[]).await;
+    put(&*store, key(3, 2, "a"), &[]).await;
+    assert_eq!([facets(1).await, facets(2).await, facets(3).await], [true, false, true].map(reacted));
+    let log = whole_log(&*store).await;
+    assert_eq!(log[0].change.message().map(|message| message.facets), Some(reacted(true)));
+    // One of two rows goes, then the last one; one that was not there changes nothing.
+    for (gone, holds) in [(key(1, 1, "a"), true), (key(1, 1, "b"), true), (key(1, 2, "a"), false)] {
+        let edit = EditRows { table: Table::Reactions, edits: vec![(gone, None)], then: None };
+        store.edit_rows(edit).await.unwrap();
+        assert_eq!(facets(1).await, reacted(holds));
+    }
+    // Restoring and deleting leave them alone, and they leave alone what those do.
+    store.set_deleted(message_id(3), None, at(30_000)).await.unwrap();
+    delete(&*store, message_id(1), ann).await;
+    assert_eq!([facets(1).await, facets(3).await], [false, true].map(reacted));
+    let edits = vec![(key(3, 2, "a"), None), (key(2, 2, "a"), Some(vec![])), (key(2, 2, "a"), None)];
+    store.edit_rows(EditRows { table: Table::Reactions, edits, then: None }).await.unwrap();
+    let after = whole_history(&*store, conversation).await;
+    assert_eq!(after[1], before[1], "put and deleted at once");
+    assert_eq!((after[2].facets, after[2].deleted), (reacted(false), None));
+    // Rows of other tables are none of a message's own.
+    let pin = [*conversation.as_bytes(), *message_id(2).as_bytes()].concat();
+    let edit = EditRows { table: Table::Pins, edits: vec![(pin, Some(vec![]))], then: None };
+    store.edit_rows(edit).await.unwrap();
+    assert_eq!(facets(2).await, Facets::default());
+    // Rows may come before the message does; it learns of them with the next one.
+    put(&*store, key(9, 1, "a"), &[]).await;
+    assert_eq!(store.message(message_id(9)).await.unwrap(), None);
 }
 
 /// What is no key of its table, or too long, is refused with all that was to be done together with it.

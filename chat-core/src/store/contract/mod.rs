@@ -184,6 +184,7 @@ macro_rules! __store_clauses {
             rows_are_put_replaced_and_deleted
             rows_come_in_the_order_of_their_keys
             rows_of_many_prefixes_are_read_at_once
+            messages_know_which_tables_hold_something
             malformed_rows_change_nothing
             a_fresh_store_is_empty
             every_change_gets_the_next_position

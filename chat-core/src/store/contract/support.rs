@@ -13,8 +13,8 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    AddMember, Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, RemoveMember,
-    RoomChange, Row, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
+    AddMember, Appended, CreatedUser, Facets, LoggedChange, NewMessage, NewRoom, PersonalChanges,
+    RemoveMember, RoomChange, Row, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -235,6 +235,7 @@ pub(super) fn stored(new: NewMessage, seq: Seq) -> StoredMessage {
         created_at: at,
         updated_at: at,
         deleted: None,
+        facets: Facets::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
-use crate::store::keyed::{self, Row, Table};
+use crate::store::keyed::{self, Facets, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -189,6 +189,7 @@ impl Tx for State {
             created_at: new.at,
             updated_at: new.at,
             deleted: None,
+            facets: Facets::default(),
         };
         self.room_mut(new.conversation)?.messages.push(Said { message, sent });
         self.message_index.insert(new.id, (new.conversation, seq));
@@ -203,6 +204,13 @@ impl Tx for State {
     fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
         if let Some(Said { message: known, .. }) = self.said_mut(message.id) {
             (known.deleted, known.updated_at) = (message.deleted, message.updated_at);
+        }
+        Ok(())
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        if let Some(said) = self.said_mut(message.id) {
+            said.message.facets = message.facets;
         }
         Ok(())
     }

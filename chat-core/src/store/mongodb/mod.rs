@@ -45,12 +45,13 @@
 //! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
+//! | | `facets` | bits that say which keyed tables hold something of it; missing when none does |
 //! | `chat_terms` | `_id`, `conversation`, `position` | those of a message that can be searched for and has terms |
 //! | | `terms` | its terms, for [`SearchIndex`](super::SearchIndex) |
 //! | `chat_indexed` | `_id` | a conversation of which messages can be searched for |
 //! | | `seq` | of the last one |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
-//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq`, `detail` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
 //! | `chat_rows` | `_id` | a row of a keyed table: the table's name, a slash, and the key in hexadecimal digits |
 //! | | `value` | what it holds, as bytes |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |

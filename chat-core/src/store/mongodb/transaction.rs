@@ -208,7 +208,7 @@ impl Transaction<'_> {
         self.insert(MESSAGES, &writes.messages).await?;
         self.insert(LOG, &writes.log).await?;
         writing.writes = writes;
-        self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
+        self.update(MESSAGES, writing.changed_messages().map(documents::message_update)).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
         self.store_rows(writing).await?;

@@ -200,6 +200,12 @@ impl Tx for Writing {
         Ok(())
     }
 
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        self.writes.changed_messages.insert(message.id);
+        self.messages.insert(message.id, message.clone());
+        Ok(())
+    }
+
     fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.rows.get(&(table, key.to_vec())).cloned())
     }

@@ -140,7 +140,7 @@ impl SqliteExport {
                 self.rows(&sql, read_message)
             }
             Table::Log => {
-                let sql = "SELECT l.position, l.kind, l.place, l.room, l.user, l.role, m.id, l.at FROM log l
+                let sql = "SELECT l.position, l.kind, l.place, l.room, l.user, l.role, l.detail, m.id, l.at FROM log l
                     LEFT JOIN messages m ON m.place = l.place WHERE l.position > ? AND l.kind <> 1
                     ORDER BY l.position";
                 self.rows(sql, read_entry)
@@ -210,30 +210,30 @@ impl SqliteExport {
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
-    let message = rows::read_message(row, ConversationId::from_bytes(row.get(11)?))?;
+    let message = rows::read_message(row, ConversationId::from_bytes(row.get(12)?))?;
     let size = message.body.bytes.len();
-    let client_id = match row.get::<_, Option<String>>(14)? {
-        Some(id) => Some(ClientId::new(id).ok_or_else(|| rows::unreadable(14, "client id"))?),
+    let client_id = match row.get::<_, Option<String>>(15)? {
+        Some(id) => Some(ClientId::new(id).ok_or_else(|| rows::unreadable(15, "client id"))?),
         None => None,
     };
     let copied = CopiedMessage {
         message,
-        position: Position(row.get::<_, i64>(12)?.unsigned_abs()),
+        position: Position(row.get::<_, i64>(13)?.unsigned_abs()),
         client_id,
-        fingerprint: row.get::<_, Option<i64>>(13)?.map(super::fingerprints::read),
+        fingerprint: row.get::<_, Option<i64>>(14)?.map(super::fingerprints::read),
     };
     Ok((Record::Message(Box::new(copied)), row.get(0)?, size))
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
     let (id, room, place) =
-        (row.get::<_, Option<_>>(6)?, row.get::<_, Option<_>>(3)?, row.get::<_, Option<i64>>(2)?);
+        (row.get::<_, Option<_>>(7)?, row.get::<_, Option<_>>(3)?, row.get::<_, Option<i64>>(2)?);
     let message = id.zip(room).zip(place).map(|((id, room), place)| MessageRef {
         id: MessageId::from_bytes(id),
         conversation: ConversationId::from_bytes(room),
         seq: Seq(rows::seq_of(place)),
     });
     let change = rows::read_entry(row, message)?;
-    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(7)?));
+    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(8)?));
     Ok((Record::LogEntry { position: rows::read_position(position), at, change }, position, 0))
 }

@@ -206,7 +206,7 @@ impl Tx for Writing<'_> {
         let place = rows::place(key, seq.0);
         // Its room is not noted: a message is found by its place.
         let kind = Change::MessageSent(()).kind();
-        let entry = Entry { kind, place: Some(place), room: None, user: None, role: None };
+        let entry = Entry { kind, place: Some(place), room: None, user: None, role: None, detail: None };
         let position = self.add_entry(new.at, &entry)?;
         let sql = "INSERT INTO messages (place, id, position, sender, encoding, body, file_name, image,
             created_at, updated_at, fingerprint) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
@@ -246,6 +246,12 @@ impl Tx for Writing<'_> {
         self.db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
+    fn set_facets(&mut self, message: &StoredMessage) -> rusqlite::Result<()> {
+        let place = self.place_of(message.conversation, message.seq)?;
+        let mut update = self.db.prepare_cached("UPDATE messages SET facets = ? WHERE place = ?")?;
+        update.execute(params![message.facets.bits(), place]).map(drop)
+    }
+
     fn row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
         keyed::value(self.db, table, key)
     }
@@ -271,7 +277,8 @@ impl Tx for Writing<'_> {
             Some((room, seq)) => Some(self.place_of(room, seq)?),
             None => None,
         };
-        let entry = Entry { kind: change.kind(), place, room, user: fields.user, role: fields.role };
+        let (kind, detail) = (change.kind(), fields.detail);
+        let entry = Entry { kind, place, room, user: fields.user, role: fields.role, detail };
         self.add_entry(at, &entry)
     }
 }

@@ -174,6 +174,11 @@ impl Tx for Watched<'_> {
         self.writing().set_deletion(message)
     }
 
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().set_facets(message)
+    }
+
     fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.looks_at_row(table, key);
         self.state.row(table, key)
@@ -275,9 +280,9 @@ impl Random {
 
     /// Sometimes with a key that is none.
     fn edit_rows(&mut self) -> EditRows {
-        let table = [Table::Pins, Table::Blocks][self.below(2) as usize];
+        let table = [Table::Reactions, Table::Pins, Table::Blocks][self.below(3) as usize];
         let edits = (0..self.below(4)).map(|_| {
-            let len = if self.below(20) == 0 { 23 } else { 24 };
+            let len = if table == Table::Reactions { 25 } else { 24 } - usize::from(self.below(20) == 0);
             (vec![self.below(5) as u8; len], if self.below(3) == 0 { None } else { Some(vec![1]) })
         });
         EditRows { table, edits: edits.collect(), then: Some((vec![self.below(5) as u8], 3)) }
