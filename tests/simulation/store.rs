@@ -21,9 +21,9 @@ use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role,
 use chat_core::search::{Query, Terms};
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, LoggedChange, Match, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
-    RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage, UnreadCount, UserStore, Write,
-    WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, Match, MemoryStore, MessageStore, PersonalChanges,
+    ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage, Table,
+    UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -448,7 +448,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::CreateRoom(_)
         | Write::AddMember(_)
         | Write::SetRole(_)
-        | Write::RemoveMember(_) => 0,
+        | Write::RemoveMember(_)
+        | Write::EditRows(_) => 0,
     };
     (write.name(), of)
 }
@@ -536,6 +537,28 @@ impl MessageStore for Driver {
 impl ReadMarkStore for Driver {
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
+    }
+}
+
+#[async_trait]
+impl KeyedStore for Driver {
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read("rows", 0, self.disk.store.rows(table, prefix, after, limit)).await
+    }
+
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
     }
 }
 

@@ -14,8 +14,9 @@ use chat_core::model::{
 use chat_core::policy::Refusal;
 use chat_core::search::{Query, Terms, Wanted};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, PersonalChanges,
-    RemoveMember, RoomChange, SearchProgress, SetRole, Store, StoreError, StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Match, NewMessage, NewRoom,
+    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetRole, Store, StoreError,
+    StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -58,6 +59,10 @@ pub(crate) enum Request {
     /// The terms of the messages after a place, or after the end of the index.
     Index(ConversationId, Option<Seq>, Vec<Vec<String>>),
     Search(Vec<ConversationId>, Vec<(String, bool)>, Option<Position>, usize),
+    EditRows(EditRows),
+    /// The rows with a prefix, behind a key.
+    Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
+    RowsOf(Table, Vec<Vec<u8>>, usize),
     Check,
 }
 
@@ -89,6 +94,8 @@ pub(crate) enum Answer {
     SearchProgress(Vec<SearchProgress>),
     Indexed(Option<Seq>),
     Found(Vec<Match>, bool),
+    Edited(EditedRows),
+    Rows(Vec<Vec<Row>>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -184,6 +191,13 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             let query = Query::of(wanted).expect("a query of at least one term");
             let (found, has_more) = store.search(&conversations, &query, before, limit).await?;
             Answer::Found(found, has_more)
+        }
+        Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
+        Request::Rows(table, prefix, after, limit) => {
+            Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])
+        }
+        Request::RowsOf(table, prefixes, limit) => {
+            Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
         }
         Request::Check => {
             store.check().await?;

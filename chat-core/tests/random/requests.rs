@@ -1,5 +1,7 @@
 //! Where the random requests come from.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -399,7 +401,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
+        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -454,9 +456,19 @@ impl Requests {
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
-            100..112 => self.index(),
-            112..122 => self.search(),
-            122 => Request::SearchProgress(self.conversation()),
+            100..105 => self.edit_rows(),
+            105..107 => {
+                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
+                let (table, prefix) = self.prefix();
+                Request::Rows(table, prefix, after, self.limit())
+            }
+            107 => {
+                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
+                Request::RowsOf(self.row_key().0, prefixes, self.limit())
+            }
+            108..120 => self.index(),
+            120..130 => self.search(),
+            130 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }
