@@ -14,6 +14,7 @@
 mod durability;
 mod history;
 mod log;
+mod lookup;
 mod members;
 mod messages;
 mod nodes;
@@ -28,7 +29,7 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, log::*, members::*, messages::*, nodes::*, parallel::*, people::*,
+    durability::*, history::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*, people::*,
     read_marks::*, rooms::*, search::*, tokens::*,
 };
 pub use self::{
@@ -204,6 +205,10 @@ macro_rules! __store_clauses {
             a_long_text_is_found
             a_long_conversation_is_found
             a_closed_store_cannot_be_searched
+            a_message_with_an_unwanted_term_is_left_out
+            a_filter_leaves_messages_out
+            everything_needs_no_index
+            a_search_is_bounded
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -304,6 +309,7 @@ mod tests {
             include_str!("durability.rs"),
             include_str!("history.rs"),
             include_str!("log.rs"),
+            include_str!("lookup.rs"),
             include_str!("members.rs"),
             include_str!("messages.rs"),
             include_str!("nodes.rs"),
