@@ -18,12 +18,12 @@ use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
-use chat_core::search::{Query, Terms};
+use chat_core::search::Terms;
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, Match, MemoryStore, MessageStore, PersonalChanges,
-    ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage, Table,
-    UnreadCount, UserStore, Write, WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Match, Matches, MemoryStore, MessageStore,
+    PersonalChanges, ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage,
+    Table, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -590,11 +590,11 @@ impl SearchIndex for Driver {
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError> {
-        self.read("search", 0, self.disk.store.search(conversations, query, before, limit)).await
+    ) -> Result<Matches, StoreError> {
+        self.read("search", 0, self.disk.store.search(conversations, lookup, before, limit)).await
     }
 }
 

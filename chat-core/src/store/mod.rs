@@ -63,7 +63,7 @@ pub use query::{
     NewRoom, RoomStore, StoredMessage, UserStore,
 };
 pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UNREAD_MOST, UnreadCount};
-pub use search::{Match, SearchIndex, SearchProgress};
+pub use search::{Lookup, Match, Matches, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use write::{

@@ -15,6 +15,7 @@ mod durability;
 mod history;
 mod keyed;
 mod log;
+mod lookup;
 mod members;
 mod messages;
 mod nodes;
@@ -29,8 +30,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, members::*, messages::*, nodes::*, parallel::*, people::*,
-    read_marks::*, rooms::*, search::*, tokens::*,
+    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
+    people::*, read_marks::*, rooms::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -210,6 +211,10 @@ macro_rules! __store_clauses {
             a_long_text_is_found
             a_long_conversation_is_found
             a_closed_store_cannot_be_searched
+            a_message_with_an_unwanted_term_is_left_out
+            a_filter_leaves_messages_out
+            everything_needs_no_index
+            a_search_is_bounded
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -314,6 +319,7 @@ mod tests {
             include_str!("history.rs"),
             include_str!("keyed.rs"),
             include_str!("log.rs"),
+            include_str!("lookup.rs"),
             include_str!("members.rs"),
             include_str!("messages.rs"),
             include_str!("nodes.rs"),

@@ -9,7 +9,7 @@ use crate::model::{NewUser, PasswordHash, Position, Seq, User, UserKey};
 use crate::search::{Query, Terms};
 use crate::store::sqlite::SqliteOptions;
 use crate::store::{
-    Change, ChangeLog, CreatedUser, EditRows, Facets, KeyedStore, MessageStore, ReadMarkStore, Row,
+    Change, ChangeLog, CreatedUser, EditRows, Facets, KeyedStore, Lookup, MessageStore, ReadMarkStore, Row,
     SearchIndex, SqliteStore, Table, UnreadCount, UserStore,
 };
 
@@ -241,9 +241,10 @@ async fn messages_that_are_older_than_the_index_can_be_searched() {
         assert_eq!((progress.indexed, progress.last), (Seq(0), Seq(5)), "version {version}");
         let terms = vec![Terms::of("hello", None); 5];
         assert_eq!(store.index(ROOM, Seq(0), terms).await.unwrap(), Some(Seq(5)));
-        let found = store.search(&[ROOM], &Query::parse("hell").unwrap(), None, 9).await.unwrap();
+        let found =
+            store.search(&[ROOM], &Lookup::new(Query::parse("hell").unwrap()), None, 9).await.unwrap();
         // One of them is deleted.
-        let positions: Vec<_> = found.0.iter().map(|found| found.position.0).collect();
+        let positions: Vec<_> = found.found.iter().map(|found| found.position.0).collect();
         assert_eq!(positions, [5, 4, 3, 1], "version {version}");
     }
 }
