@@ -20,12 +20,12 @@ use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
-use chat_core::search::{Query, Terms};
+use chat_core::search::Terms;
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, LoggedChange, Match, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
-    RoomStore, SearchIndex, SearchProgress, StoreError, StoredMessage, UnreadCount, UserStore, Write,
-    WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Match, Matches, MemoryStore, MessageStore,
+    PersonalChanges, ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage,
+    Table, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -252,7 +252,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::CreateRoom(_)
         | Write::AddMember(_)
         | Write::SetRole(_)
-        | Write::RemoveMember(_) => 0,
+        | Write::RemoveMember(_)
+        | Write::EditRows(_) => 0,
     };
     (write.name(), of)
 }
@@ -344,6 +345,28 @@ impl ReadMarkStore for Driver {
 }
 
 #[async_trait]
+impl KeyedStore for Driver {
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read("rows", 0, self.disk.store.rows(table, prefix, after, limit)).await
+    }
+
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
+    }
+}
+
+#[async_trait]
 impl SearchIndex for Driver {
     async fn search_progress(
         &self,
@@ -371,11 +394,11 @@ impl SearchIndex for Driver {
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError> {
-        self.read("search", 0, self.disk.store.search(conversations, query, before, limit)).await
+    ) -> Result<Matches, StoreError> {
+        self.read("search", 0, self.disk.store.search(conversations, lookup, before, limit)).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::keyed::Facets;
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, RemoveMember, RevokeToken,
     RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile, WriteStore, make,
@@ -267,6 +268,8 @@ pub struct StoredMessage {
     pub updated_at: Timestamp,
     /// Set while it is deleted.
     pub deleted: Option<Tombstone>,
+    /// Which keyed tables hold something of it.
+    pub facets: Facets,
 }
 
 impl StoredMessage {

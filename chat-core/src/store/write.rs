@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::keyed::{Row, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
 use crate::clock::Timestamp;
@@ -168,6 +169,8 @@ writes! {
     SetDeleted -> Option<(Option<Position>, StoredMessage)>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Puts and deletes rows of a keyed table.
+    EditRows -> EditedRows;
 }
 
 /// See [`UserStore::create_user`](super::UserStore::create_user).
@@ -306,4 +309,31 @@ pub struct MarkRead {
     pub up_to: Option<Seq>,
     /// When.
     pub at: Timestamp,
+}
+
+/// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).
+#[derive(Clone, PartialEq, Eq)]
+pub struct EditRows {
+    /// The table.
+    pub table: Table,
+    /// Keys and their new values, none to delete a row. They are done in order.
+    pub edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The beginning of the keys of the rows that are answered, and how many at most.
+    pub then: Option<(Vec<u8>, usize)>,
+}
+
+// What is in rows has no place in a log.
+impl fmt::Debug for EditRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EditRows").field("table", &self.table).field("edits", &self.edits.len()).finish()
+    }
+}
+
+/// What came of [`EditRows`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedRows {
+    /// The value that each key had before, in the order of the edits.
+    pub before: Vec<Option<Vec<u8>>>,
+    /// The rows that were asked for, as they are since.
+    pub then: Vec<Row>,
 }

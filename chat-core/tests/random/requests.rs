@@ -1,5 +1,7 @@
 //! Where the random requests come from.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
     Seq, Tombstone, User, UserKey, Visibility,
 };
+use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
@@ -376,21 +379,32 @@ impl Requests {
         Request::Index(self.conversation(), after, terms)
     }
 
+    fn wanted(&mut self) -> (String, bool) {
+        let mut term = self.term();
+        let is_prefix = self.chance(2);
+        if is_prefix && self.chance(2) {
+            term.truncate(term.chars().next().map_or(1, char::len_utf8));
+        }
+        (term, is_prefix)
+    }
+
+    fn filter(&mut self) -> Filter {
+        let author = self.maybe(Self::any_user);
+        let kinds = ContentKind::ALL.into_iter().filter(|_| self.chance(3)).collect();
+        let [from, until] = [(); 2].map(|()| self.maybe(Self::moment));
+        Filter { author, kinds, from, until }
+    }
+
     fn search(&mut self) -> Request {
         let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let wanted = (0..=self.below(3)).map(|_| {
-            let mut term = self.term();
-            let is_prefix = self.chance(2);
-            if is_prefix && self.chance(2) {
-                term.truncate(term.chars().next().map_or(1, char::len_utf8));
-            }
-            (term, is_prefix)
-        });
-        let wanted = wanted.collect();
+        let least = u64::from(!self.chance(6));
+        let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
+        let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
+        let filter = if self.chance(2) { Filter::default() } else { self.filter() };
         let before = if self.chance(2) { Some(self.position()) } else { None };
-        Request::Search(conversations, wanted, before, self.limit())
+        Request::Search(conversations, terms, filter, before, self.limit())
     }
 
     /// The next request.
@@ -399,7 +413,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
+        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -454,9 +468,19 @@ impl Requests {
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
-            100..112 => self.index(),
-            112..122 => self.search(),
-            122 => Request::SearchProgress(self.conversation()),
+            100..105 => self.edit_rows(),
+            105..107 => {
+                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
+                let (table, prefix) = self.prefix();
+                Request::Rows(table, prefix, after, self.limit())
+            }
+            107 => {
+                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
+                Request::RowsOf(self.row_key().0, prefixes, self.limit())
+            }
+            108..120 => self.index(),
+            120..130 => self.search(),
+            130 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

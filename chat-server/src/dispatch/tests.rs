@@ -35,7 +35,7 @@ async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
 }
 
 pub(crate) fn search() -> Search {
-    Search { text: "word".into(), within: None, before: None, limit: 1 }
+    Search { text: "word".into(), limit: 1, ..Search::default() }
 }
 
 fn note(user: UserId) -> SendMessage {

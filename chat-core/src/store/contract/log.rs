@@ -15,7 +15,9 @@ use super::support::{
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
-use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
+use crate::store::{
+    Appended, Change, EditRows, LoggedChange, NewMessage, Store, StoreError, StoredMessage, Table,
+};
 
 async fn message(store: &dyn Store, n: u16) -> StoredMessage {
     store.message(message_id(n)).await.unwrap().expect("the message must be there")
@@ -377,6 +379,10 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("message", &store.message(message_id(1)).await);
         assert_unavailable("set_deleted", &store.set_deleted(message_id(1), tombstone, at(1)).await);
         assert_unavailable("history", &store.history(conversation, window, true).await);
+        assert_unavailable("rows", &store.rows(Table::Pins, &[], None, 1).await);
+        assert_unavailable("rows_of", &store.rows_of(Table::Pins, &[vec![]], 1).await);
+        let edit = EditRows { table: Table::Pins, edits: vec![], then: None };
+        assert_unavailable("edit_rows", &store.edit_rows(edit).await);
         assert_unavailable("last_position", &store.last_position().await);
         assert_unavailable("changes_after", &store.changes_after(Position(0), 1).await);
         assert_unavailable("changes_for", &store.changes_for(ann, Position(0), 1).await);

@@ -13,8 +13,8 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    AddMember, Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, RemoveMember,
-    RoomChange, SetRole, Store, StoreError, StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, Facets, LoggedChange, NewMessage, NewRoom, PersonalChanges,
+    RemoveMember, RoomChange, Row, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -235,6 +235,7 @@ pub(super) fn stored(new: NewMessage, seq: Seq) -> StoredMessage {
         created_at: at,
         updated_at: at,
         deleted: None,
+        facets: Facets::default(),
     }
 }
 
@@ -289,6 +290,7 @@ pub struct Everything {
     chat_partners: Vec<Vec<UserId>>,
     unread: Vec<Vec<UnreadCount>>,
     told: Vec<Option<PersonalChanges>>,
+    rows: Vec<Vec<Row>>,
     last_position: Position,
     log_begin: Position,
     log: Option<Vec<LoggedChange>>,
@@ -311,6 +313,7 @@ impl Everything {
             chat_partners: Vec::new(),
             unread: Vec::new(),
             told: Vec::new(),
+            rows: Vec::new(),
             last_position: store.last_position().await?,
             log_begin: store.log_begin().await?,
             log: store.changes_after(store.log_begin().await?, usize::MAX).await?,
@@ -323,6 +326,9 @@ impl Everything {
             seen.unread.push(store.unread(user.id, usize::MAX).await?);
             seen.told.push(store.changes_for(user.id, seen.log_begin, usize::MAX).await?);
             seen.users.push((user, known.map(|(_, hash)| hash)));
+        }
+        for table in Table::ALL {
+            seen.rows.push(store.rows(*table, &[], None, usize::MAX).await?);
         }
         for id in conversations {
             let (messages, _) = store.history(id, Window::Latest { limit: usize::MAX }, true).await?;

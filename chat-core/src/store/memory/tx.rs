@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::store::keyed::{self, Facets, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -188,6 +189,7 @@ impl Tx for State {
             created_at: new.at,
             updated_at: new.at,
             deleted: None,
+            facets: Facets::default(),
         };
         self.room_mut(new.conversation)?.messages.push(Said { message, sent });
         self.message_index.insert(new.id, (new.conversation, seq));
@@ -204,6 +206,31 @@ impl Tx for State {
             (known.deleted, known.updated_at) = (message.deleted, message.updated_at);
         }
         Ok(())
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        if let Some(said) = self.said_mut(message.id) {
+            said.message.facets = message.facets;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.rows.insert((table, key.to_vec()), value.to_vec());
+        Ok(())
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.rows.remove(&(table, key.to_vec()));
+        Ok(())
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(keyed::range(&self.rows, table, prefix, None).take(limit).collect())
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {

@@ -43,7 +43,7 @@ impl Transaction<'_> {
         Ok(reply)
     }
 
-    async fn find(
+    pub(super) async fn find(
         &mut self,
         mut command: RawDocumentBuf,
         mut each: impl FnMut(&RawDocument) -> Result<(), StoreError>,
@@ -61,7 +61,8 @@ impl Transaction<'_> {
         self.load_users(reads, writing).await?;
         self.load_conversations(reads, writing).await?;
         self.load_marks(reads, writing).await?;
-        self.load_messages(reads, writing).await
+        self.load_messages(reads, writing).await?;
+        self.load_rows(reads, writing).await
     }
 
     async fn load_users(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
@@ -207,9 +208,10 @@ impl Transaction<'_> {
         self.insert(MESSAGES, &writes.messages).await?;
         self.insert(LOG, &writes.log).await?;
         writing.writes = writes;
-        self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
+        self.update(MESSAGES, writing.changed_messages().map(documents::message_update)).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
+        self.store_rows(writing).await?;
         let Writes { changed_users, profiles, .. } = &writing.writes;
         let changed_users = changed_users.iter().filter_map(|id| writing.users.get(id));
         let updates = changed_users.map(|user| documents::user_update(user, profiles.get(&user.id).copied()));
@@ -302,7 +304,7 @@ impl Transaction<'_> {
     }
 
     /// Runs update statements, each of which must find its document or make it.
-    async fn update(
+    pub(super) async fn update(
         &mut self,
         collection: &'static str,
         statements: impl IntoIterator<Item = RawDocumentBuf>,

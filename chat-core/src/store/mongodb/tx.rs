@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User,
 };
+use crate::store::keyed::{self, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -197,6 +198,32 @@ impl Tx for Writing {
         self.writes.latest.insert(message.conversation);
         self.messages.insert(message.id, message.clone());
         Ok(())
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        self.writes.changed_messages.insert(message.id);
+        self.messages.insert(message.id, message.clone());
+        Ok(())
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.writes.rows.insert((table, key.to_vec()));
+        self.rows.insert((table, key.to_vec()), value.to_vec());
+        Ok(())
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.writes.rows.insert((table, key.to_vec()));
+        self.rows.remove(&(table, key.to_vec()));
+        Ok(())
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(keyed::range(&self.rows, table, prefix, None).take(limit).collect())
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fingerprints::Fingerprints;
 use super::rows;
-use crate::change::ChangeKind;
+use crate::change::{ChangeKind, Detail};
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::id::{ConversationId, UserId};
@@ -48,6 +48,7 @@ pub(super) struct Entry {
     pub(super) room: Option<ConversationId>,
     pub(super) user: Option<UserId>,
     pub(super) role: Option<Role>,
+    pub(super) detail: Option<Detail>,
 }
 
 /// An open transaction.
@@ -120,7 +121,7 @@ impl<'a> Writing<'a> {
     /// Adds an entry to the log.
     pub(super) fn add_entry(&mut self, at: Timestamp, entry: &Entry) -> rusqlite::Result<Position> {
         let position = self.state.position.unwrap_or_default() + 1;
-        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
         insert.execute(params![
             position,
             entry.kind.code(),
@@ -128,7 +129,8 @@ impl<'a> Writing<'a> {
             entry.room.map(|id| *id.as_bytes()),
             entry.user.map(|id| *id.as_bytes()),
             entry.role.map(rows::role_code),
-            at.as_millis()
+            at.as_millis(),
+            entry.detail.as_ref().map(Detail::as_bytes)
         ])?;
         self.state.position = Some(position);
         Ok(rows::read_position(position))

@@ -80,6 +80,7 @@ pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError
         within: place(room_id, user_id, username)?,
         before: position("before", before)?,
         limit: parameters::limit(limit, DEFAULT_LIMIT, Search::MAX)?,
+        ..Search::default()
     })
 }
 
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        let plain = Search { text: "a b ".into(), within: None, before: None, limit: DEFAULT_LIMIT };
+        let plain = Search { text: "a b ".into(), limit: DEFAULT_LIMIT, ..Search::default() };
         assert_eq!(decoded(r#"["search",{"q":"a b "}]"#), Ok(plain.clone()));
         assert_eq!(
             decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),
