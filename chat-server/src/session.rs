@@ -136,7 +136,7 @@ struct Outgoing {
 struct Inbox {
     waiting: VecDeque<Inbound>,
     bytes: usize,
-    /// A task is working it off.
+    /// A task is working it off, or its connection has not begun.
     busy: bool,
     closed: bool,
 }
@@ -236,7 +236,7 @@ impl Session {
             memory: app.memory.clone(),
             wires,
             app: Arc::downgrade(app),
-            inbox: Mutex::default(),
+            inbox: Mutex::new(Inbox { busy: true, ..Inbox::default() }),
             searches: Mutex::default(),
             person: app.budgets.of(caller.user.id, app.chat.now()),
             max_pending_bytes: app.config.transport.max_pending_bytes,
@@ -281,6 +281,18 @@ impl Session {
         inbox.closed = true;
     }
 
+    /// The connection has begun: what has come is worked off, and what comes from now on. Not twice.
+    pub(crate) fn open_inbox(self: &Arc<Self>, app: &Arc<App>) {
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.waiting.is_empty() {
+                inbox.busy = false;
+                return;
+            }
+        }
+        self.work_in_background(app);
+    }
+
     fn push(self: &Arc<Self>, app: &Arc<App>, mut item: Inbound) {
         let size = item.text().len();
         self.activity.said(app.chat.now());
@@ -304,6 +316,10 @@ impl Session {
                 return;
             }
         }
+        self.work_in_background(app);
+    }
+
+    fn work_in_background(self: &Arc<Self>, app: &Arc<App>) {
         let (session, app) = (self.clone(), app.clone());
         let work = async move {
             if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {

@@ -24,7 +24,7 @@ use super::authenticate::{ConnectError, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
 use super::endpoint::{Gate, Handshake, HandshakeSlot};
 use super::guard::Wires;
-use super::guests;
+use super::guests::{self, Guest};
 use super::wire::Wire;
 use crate::app::App;
 use crate::auth::Authenticated;
@@ -38,13 +38,40 @@ use crate::{presence, recovery};
 /// What of the endpoint a connection needs.
 pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
 
-/// Sessions that were authenticated and are not connected yet, and since when.
-pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
+/// Who was let in and is not connected yet.
+#[derive(Clone, Default)]
+pub(super) struct Arriving(Arc<Mutex<HashMap<Sid, (Instant, Arrived)>>>);
+
+/// Who waits for the connection to count as one. The engine sends the answer to the CONNECT before that, so their client may
+/// say something meanwhile, which waits too.
+pub(super) enum Arrived {
+    /// Somebody who was authenticated.
+    Session(Arc<Session>),
+    /// Somebody who will say who they are.
+    Guest(Arc<Guest>),
+}
+
+impl Arriving {
+    pub(super) fn add(&self, socket: &SocketRef, arrived: Arrived) {
+        self.0.lock().insert(socket.id, (Instant::now(), arrived));
+    }
+
+    pub(super) fn take(&self, socket: &SocketRef) -> Option<Arrived> {
+        self.0.lock().remove(&socket.id).map(|(_, arrived)| arrived)
+    }
+
+    /// Forgets those that will never be connected: a connection that breaks at the wrong moment is let in and never begins,
+    /// and nobody says so.
+    pub(super) fn sweep(&self) {
+        let is_over = |_: &Sid, (since, _): &mut (Instant, Arrived)| since.elapsed() >= ARRIVAL;
+        let over: Vec<_> = self.0.lock().extract_if(is_over).collect();
+        // Not while they are locked: whatever goes with them may look here.
+        drop(over);
+    }
+}
 
 /// Most connections of one person.
 const MAX_PER_PERSON: usize = 64;
-/// From so many on, those that will never be connected are looked for.
-const MAX_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How long it takes at most from being authenticated to being connected.
@@ -81,10 +108,6 @@ impl Polling {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
             // The answer leaves with a poll, or behind a takeover that may happen at any moment.
-            if known.pids.len() >= MAX_ARRIVING {
-                // A connection that breaks at the wrong moment never ends, and nobody says so.
-                known.pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
-            }
             known.pids.insert(socket.id.to_string(), (Instant::now(), pid.into()));
         }
         if let Some(wire) = wires.of(socket) {
@@ -122,6 +145,11 @@ impl Polling {
         }
     }
 
+    /// Forgets what will never be fetched: a connection that breaks at the wrong moment never ends, and nobody says so.
+    pub(super) fn sweep(&self) {
+        self.0.lock().pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
+    }
+
     /// It has been given.
     pub(super) fn forget_pid(&self, sid: &str) {
         self.0.lock().pids.remove(sid);
@@ -151,8 +179,13 @@ impl Polling {
 
 /// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
 /// handlers. It is made here and now, so that no first connection finds it missing.
-pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
-    let arriving = Arriving::default();
+pub(super) fn register_handlers(
+    io: &SocketIo,
+    app: &Arc<App>,
+    gate: &Gate,
+    (polling, arriving): (&Polling, &Arriving),
+) {
+    let arriving = arriving.clone();
     let next_id = Arc::new(AtomicU64::new(1));
     let (wires, admissions) = (&gate.wires, &gate.admissions);
 
@@ -194,10 +227,11 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
     let app = Arc::downgrade(app);
     let parts = (wires.clone(), polling.clone(), admissions.clone());
     let connected = move |socket: SocketRef| {
-        // All of it before this returns, so that nothing the client sends now can come first. Guests begin later.
-        let arrived = arriving.lock().remove(&socket.id);
-        if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
-            begin(&app, &socket, &session, &parts);
+        // What the client has sent since it was told that it is let in waits for this.
+        match (arriving.take(&socket), app.upgrade()) {
+            (Some(Arrived::Session(session)), Some(app)) => begin(&app, &socket, &session, &parts),
+            (Some(Arrived::Guest(guest)), _) => guest.connected(),
+            _ => {}
         }
         std::future::ready(())
     };
@@ -251,7 +285,8 @@ async fn settle(
     let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
         Who::Known(caller, dialect) => (caller, dialect),
         Who::Guest(dialect) => {
-            guests::receive(app, id, &socket, dialect, &(wires, polling, admissions));
+            let guest = guests::receive(app, id, &socket, dialect, &(wires, polling, admissions), arriving);
+            arriving.add(&socket, Arrived::Guest(guest));
             return Ok(());
         }
     };
@@ -261,12 +296,7 @@ async fn settle(
     let parts = &(wires, polling, admissions);
     let session = open(app, id, &socket, (&caller, dialect, start), parts, arriving).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
-    let mut arriving = arriving.lock();
-    if arriving.len() >= MAX_ARRIVING {
-        // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
-        arriving.retain(|_, (since, _)| since.elapsed() < ARRIVAL);
-    }
-    arriving.insert(socket.id, (Instant::now(), session));
+    arriving.add(&socket, Arrived::Session(session));
     Ok(())
 }
 
@@ -289,7 +319,7 @@ pub(super) async fn open(
     let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
     let arriving = arriving.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
-        arriving.lock().remove(&socket.id);
+        drop(arriving.take(&socket));
         polling.end(&socket, &wires);
         leave(&admissions, &socket);
         let (session, app) = (weak.upgrade(), weak_app.upgrade());
@@ -326,8 +356,10 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     if !session.is_connected() || session.has_ended() {
         // It ended while it began; its end may have come too early to find it, and before it counted as connected.
+        polling.end(socket, wires);
         end(app, session);
     }
+    session.open_inbox(app);
 }
 
 /// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is

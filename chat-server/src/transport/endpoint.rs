@@ -28,7 +28,7 @@ use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
-use super::connect::{self, Polling};
+use super::connect::{self, Arriving, Polling};
 use super::connections::Connection;
 use super::guard::{Guarded, OnFailed, OnUpgraded, Takeover, Wires};
 use super::http_stream::HttpStream;
@@ -121,8 +121,9 @@ impl SocketIoEndpoint {
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
         let gate = Gate { engine, wires, admissions: Arc::default() };
-        connect::register_handlers(&io, app, &gate, &polling);
-        app.spawn(sweep(Arc::downgrade(app), gate.clone()));
+        let arriving = Arriving::default();
+        connect::register_handlers(&io, app, &gate, (&polling, &arriving));
+        app.spawn(sweep(Arc::downgrade(app), gate.clone(), polling.clone(), arriving));
         // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
         let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
@@ -336,12 +337,14 @@ impl Gate {
 }
 
 /// Ends the sessions that are due, for as long as the server runs.
-async fn sweep(app: Weak<App>, gate: Gate) {
+async fn sweep(app: Weak<App>, gate: Gate, polling: Polling, arriving: Arriving) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         if app.strong_count() == 0 {
             return;
         }
+        polling.sweep();
+        arriving.sweep();
         for admission in gate.admissions.due() {
             tracing::debug!("a session ends that nobody has logged in to, or that its client has left");
             gate.end(&admission);
