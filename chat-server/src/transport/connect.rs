@@ -248,6 +248,9 @@ async fn accept(
 ) -> Result<(), ConnectError> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
+    let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
+    // It is not asked to make room while it is looked up who it is.
+    let _busy = admission.map(|admission| admission.leave.busy());
     let source = handshake.source.clone();
     let handshake = with_late_credentials(&socket, payload, handshake).await;
     let arrival = settle(app, id, socket, payload, (wires, polling, admissions), arriving, handshake);

@@ -32,7 +32,7 @@ use super::connect::{self, Arriving, Polling};
 use super::connections::Connection;
 use super::guard::{Guarded, OnFailed, OnUpgraded, Takeover, Wires};
 use super::http_stream::HttpStream;
-use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+use super::unauthenticated::{Leave, Unauthenticated, UnauthenticatedLimits};
 use super::upgrade::{self, Attempt};
 use super::wire::Wire;
 use crate::app::App;
@@ -124,16 +124,21 @@ impl SocketIoEndpoint {
         let arriving = Arriving::default();
         connect::register_handlers(&io, app, &gate, (&polling, &arriving));
         app.spawn(sweep(Arc::downgrade(app), gate.clone(), polling.clone(), arriving));
-        // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
+        // What the engine knows of one outlives its client by that time.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
-        let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
+        let limits = limits.with_address(config.max_per_address).lingering();
+        let unauthenticated = Unauthenticated::new(limits);
         Self { gate, io, app: app.clone(), polling, unauthenticated }
     }
 
     /// Lets somebody open a session who has not said who they are.
     pub(super) fn admit(&self, parts: &Parts, wire: Weak<Wire>) -> Result<Arc<Admission>, HttpError> {
         let address = Address::of(parts, self.app.config.trust_proxy);
-        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), None) else {
+        let leave = Arc::new(Leave::default());
+        if let Some(wire) = wire.upgrade() {
+            leave.becomes(&wire);
+        }
+        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), Some(leave.clone())) else {
             tracing::debug!("too many sessions that nobody has logged in to: one was refused");
             return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
         };
@@ -142,7 +147,7 @@ impl SocketIoEndpoint {
         let connection =
             connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
-        let admission = Admission::new(permit, account, wire, connection);
+        let admission = Admission::new((permit, leave), account, wire, connection);
         self.gate.admissions.watch(&admission);
         Ok(admission)
     }
