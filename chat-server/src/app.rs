@@ -91,6 +91,7 @@ pub struct App {
     pub(crate) typists: Arc<Typists>,
     /// Who may read.
     reads: FairSlots,
+    greedy_reads: FairSlots,
     /// Where what takes long is computed.
     pub(crate) long_work: LongWork,
     /// What everybody may still do.
@@ -239,6 +240,7 @@ impl App {
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),
             reads: FairSlots::new(READS_AT_ONCE, MAX_WAITING),
+            greedy_reads: FairSlots::new((1, 1), MAX_WAITING),
             long_work,
             ended: EndedSessions::default(),
             receipts: Receipts::default(),
@@ -392,7 +394,7 @@ impl App {
         user: UserId,
         person: &Person,
         command: CommandRef<'_>,
-    ) -> Result<Option<SlotPermit>, Error> {
+    ) -> Result<Option<(SlotPermit, Option<SlotPermit>)>, Error> {
         let wait = person.admit(Cost::of(command), self.chat.now())?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -401,15 +403,21 @@ impl App {
         if command.class() != Class::Reads || matches!(command, CommandRef::Search(_)) {
             return Ok(None);
         }
-        let permit = self.reads.acquire(user).await.map_err(|full| match full {
+        let refused = |full| match full {
             Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },
             Full::OfAll => {
                 chat_core::log_throttled!(warn, user.id = %user, "too many wait to read: one was refused");
                 Error::Store(StoreError::Unavailable("too many wait for their turn to read".into()))
             }
-        })?;
+        };
+        // All those who read much do so one at a time. Nobody who reads waits for this, so it ends.
+        let of_greedy = match person.reads_much(self.chat.now()) {
+            true => Some(self.greedy_reads.acquire(user).await.map_err(refused)?),
+            false => None,
+        };
+        let permit = self.reads.acquire(user).await.map_err(refused)?;
         person.may_read_on(self.chat.now())?;
-        Ok(Some(permit))
+        Ok(Some((permit, of_greedy)))
     }
 
     /// Announces what a command has led to.

@@ -14,13 +14,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connections::{Connections, default_max_connections};
+use super::arrivals::{LOOK_EVERY, WaitingRoom};
+use super::connections::{AcceptError, Connections, default_max_connections};
 use super::http_stream::HttpStream;
 use crate::config::Config;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Stream};
 
 /// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
 /// is less, see [`super::http_stream`].
@@ -35,6 +37,9 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
 /// most likely sent it already, and would be told by a reset that it was not answered.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
+
+/// So many are accepted, or seen to have ended, before others have their turn on this thread.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 
 /// Refused connections are logged once in this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -60,21 +65,42 @@ async fn accept_and_serve(
 ) {
     let mut connections = JoinSet::new();
     let mut refused = Refused::default();
+    let mut in_a_row = 0;
+    let mut waiting = WaitingRoom::default();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        in_a_row += 1;
+        if in_a_row >= ACCEPTS_IN_A_ROW {
+            // However many come, those that are here are served in between.
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listeners.accept() => accepted,
+            _ = looks.tick(), if waiting.len() > 0 => None,
+            accepted = listeners.accept() => Some(accepted),
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(connection) = counted.accept(peer.ip()) else {
-                    refused.one_more(counted.open());
-                    continue;
-                };
+        let mut serve = |stream: Stream, peer: SocketAddr, waiting: &mut WaitingRoom<Stream>| match counted
+            .accept(peer.ip())
+        {
+            Ok(connection) => {
                 let stream = HttpStream::accepted(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
+            Err(AcceptError::TooFast)
+                if counted.has_room_for(waiting.len() + 1) && waiting.enter(stream, peer) => {}
+            Err(_) => refused.one_more(counted.open()),
+        };
+        let Some(accepted) = accepted else {
+            for (stream, peer) in waiting.take() {
+                serve(stream, peer, &mut waiting);
+            }
+            continue;
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(stream, peer, &mut waiting),
             Err(error) => {
                 // Too many open files, most likely: those that wait are served when some are closed.
                 chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
@@ -195,6 +221,37 @@ mod tests {
         let started = Instant::now();
         client.read_to_end(&mut Vec::new()).await?;
         Ok(started.elapsed().as_secs())
+    }
+
+    #[tokio::test]
+    async fn what_comes_too_fast_waits_and_is_served() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let connections = Connections::new(10_000, None, false);
+        let router = Router::new().route("/", get(async || "here"));
+        let stop = CancellationToken::new();
+        let serving = accept_and_serve(
+            listener.into(),
+            router,
+            connections.clone(),
+            Duration::from_secs(8),
+            stop.clone(),
+        );
+        let serving = tokio::spawn(serving);
+        let asking = async |from: u8| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 7, from], 0).into()).unwrap();
+            let mut client = socket.connect(to).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("here"), "{answer}");
+        };
+        while connections.accept([127, 0, 7, 1].into()).is_ok() {}
+        let all = futures_util::future::join_all([1, 1, 2, 1, 1, 1, 2, 1].map(asking));
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("all of them are served");
+        stop.cancel();
+        serving.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
