@@ -14,7 +14,8 @@ use chat_core::model::{
 use chat_core::policy::Refusal;
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom, PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
+    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
+    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
     StoredMessage, Table, UnreadCount,
 };
 

@@ -31,7 +31,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*, people::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
+    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
+    people::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,

@@ -9,7 +9,8 @@ use crate::model::{NewUser, PasswordHash, Position, Seq, User, UserKey};
 use crate::search::{Query, Terms};
 use crate::store::sqlite::SqliteOptions;
 use crate::store::{
-    Change, ChangeLog, CreatedUser, EditRows, Facets, KeyedStore, Lookup, MessageStore, ReadMarkStore, Row, SearchIndex, SetDeleted, SqliteStore, Table, UnreadCount, UserStore,
+    Change, ChangeLog, CreatedUser, EditRows, Facets, KeyedStore, Lookup, MessageStore, ReadMarkStore, Row,
+    SearchIndex, SetDeleted, SqliteStore, Table, UnreadCount, UserStore,
 };
 
 const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
