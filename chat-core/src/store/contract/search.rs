@@ -269,9 +269,9 @@ pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>
     let [one, two, three] =
         [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await, direct(&*store, 3, bob, bob).await];
     let silent = room(&*store, 4, ann).await;
-    add(&*store, two, ann, bob, 1).await;
     for n in 0..30 {
-        say(&*store, n, [one, two, three][usize::from(n % 3)], bob).await;
+        let (conversation, who) = [(one, bob), (two, ann), (three, bob)][usize::from(n % 3)];
+        say(&*store, n, conversation, who).await;
     }
     for conversation in [one, two, three] {
         index(&*store, conversation, 0, vec![words("x"); 10]).await;
