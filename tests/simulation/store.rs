@@ -23,7 +23,7 @@ use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role,
 use chat_core::search::Terms;
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Match, Matches, MemoryStore, MessageStore,
+    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Matches, MemoryStore, MessageStore,
     PersonalChanges, ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage,
     Table, UnreadCount, UserStore, Write, WriteStore, Written,
 };

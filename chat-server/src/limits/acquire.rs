@@ -203,3 +203,6 @@ fn busy(full: Full, user: UserId) -> Refused {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
