@@ -42,12 +42,12 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::ConversationId;
 use chat_core::model::{
-    ClientId, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, Tombstone,
-    User, UserKey, Visibility,
+    ClientId, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo, Seq, User,
+    UserKey, Visibility,
 };
 use chat_core::store::{
-    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, StoreError,
-    UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UnreadCount,
+    Appended, Change, ChangeLog, CreatedUser, LoggedChange, MongoStore, NewMessage, NewRoom, SetDeleted,
+    StoreError, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UnreadCount,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all, poll_fn};
@@ -180,8 +180,9 @@ async fn an_entry_that_cannot_be_read_ends_the_list_before_it() {
         }
         store.mark_read(conversation, person(1), None, at).await.expect("a mark");
         store.append(message(conversation, 0, 3)).await.expect("a message");
-        let deleted = Some(Tombstone { at, by: person(0) });
-        store.set_deleted(message(conversation, 0, 3).id, deleted, at).await.expect("a deletion");
+        let message_id = message(conversation, 0, 3).id;
+        let deletion = SetDeleted { message: message_id, conversation, by: person(0), delete: true, at };
+        store.set_deleted(deletion).await.expect("a deletion").expect("it is theirs");
         store.append(message(conversation, 0, 4)).await.expect("a message");
         let read = async |after, most| match store.changes_after(Position(after), most).await {
             Ok(Some(changes)) => Ok(changes.iter().map(|logged| logged.position.0).collect::<Vec<_>>()),
@@ -238,12 +239,12 @@ async fn what_is_read_without_a_mark_is_not_looked_at() {
         "now it is looked at"
     );
     let at = Timestamp::from_millis(1);
-    let deleted = Some(Tombstone { at, by: person(0) });
     of("chat_messages")
         .update_one(doc! { "seq": 2.0 }, doc! { "$set": { "seq": 2_i64 } })
         .await
         .expect("a change");
-    store.set_deleted(third.id, deleted, at).await.expect("a deletion");
+    let deletion = SetDeleted { message: third.id, conversation, by: person(0), delete: true, at };
+    store.set_deleted(deletion).await.expect("a deletion").expect("it is theirs");
     let spoil = doc! { "$set": { "seq": 2.0 } };
     of("chat_messages").update_one(doc! { "seq": 2_i64 }, spoil).await.expect("a change");
     assert_eq!(store.unread(person(1), 9).await.expect("a count"), []);
@@ -263,7 +264,7 @@ async fn only_so_many_messages_are_looked_at_in_all() {
         id[8..].copy_from_slice(&n.to_be_bytes());
         let direct =
             store.open_direct(pair, ConversationId::from_bytes(id), at).await.expect("a conversation");
-        store.append(message(direct.id, n, n)).await.expect("a message");
+        store.append(NewMessage { sender: person(n), ..message(direct.id, n, n) }).await.expect("a message");
     }
     assert_eq!(store.unread(person(0), usize::MAX).await.expect("a count").len() as u32, conversations);
 

@@ -172,7 +172,7 @@ impl Session {
             memory: given.memory,
             wires,
             server: given.server,
-            inbox: Mutex::default(),
+            inbox: Mutex::new(Inbox { busy: true, ..Inbox::default() }),
             searches: Mutex::default(),
             person: given.person,
             max_pending_bytes: given.max_pending_bytes,

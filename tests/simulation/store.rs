@@ -245,7 +245,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         Write::SetPasswordHash(write) => number(write.user.as_bytes()),
         Write::RecordLastSeen(write) => number(write.user.as_bytes()),
         Write::Append(Append(new)) => number(new.id.as_bytes()),
-        Write::SetDeleted(write) => number(write.id.as_bytes()),
+        Write::SetDeleted(write) => number(write.message.as_bytes()),
         Write::MarkRead(write) => number(write.conversation.as_bytes()) ^ number(write.user.as_bytes()),
         Write::RevokeToken(_)
         | Write::OpenDirect(_)

@@ -15,7 +15,7 @@ use super::write::{
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq};
+use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal};
 
 impl Effect for CreateUser {
@@ -298,6 +298,7 @@ impl Effect for Append {
     fn reads(&self, reads: &mut Reads) {
         let new = &self.0;
         reads.ends.insert(new.conversation);
+        reads.roles.insert((new.conversation, new.sender));
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -312,15 +313,18 @@ impl Effect for Append {
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Appended, Abort<T::Error>> {
         let new = &self.0;
+        let refused = |why: String| Abort::Refused(StoreError::Refused(why));
+        let Some(Seq(end)) = tx.end(new.conversation)? else {
+            return Err(refused(format!("there is no conversation {}", new.conversation)));
+        };
+        if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
+            return Ok(Appended::Refused(refusal));
+        }
         if let Some(client_id) = &new.client_id
             && let Some(first) = tx.sent_as(new.sender, client_id)?
         {
             return Ok(Appended::Repeated(Box::new(first)));
         }
-        let refused = |why: String| Abort::Refused(StoreError::Refused(why));
-        let Some(Seq(end)) = tx.end(new.conversation)? else {
-            return Err(refused(format!("there is no conversation {}", new.conversation)));
-        };
         if let Some(fingerprint) = new.fingerprint {
             let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
             let since = Timestamp::from_millis(new.at.as_millis().saturating_sub(window));
@@ -337,7 +341,9 @@ impl Effect for Append {
 
 impl Effect for SetDeleted {
     fn reads(&self, reads: &mut Reads) {
-        reads.messages.insert(self.id);
+        reads.messages.insert(self.message);
+        reads.ends.insert(self.conversation);
+        reads.roles.insert((self.conversation, self.by));
     }
 
     fn most_logged(&self) -> u64 {
@@ -345,16 +351,26 @@ impl Effect for SetDeleted {
     }
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
-        let Self { id, deleted, at } = *self;
-        let Some(before) = tx.message(id)? else { return Ok(None) };
-        if before.deleted.is_some() == deleted.is_some() {
-            return Ok(Some((None, before)));
+        let Self { message, conversation, by, delete, at } = *self;
+        let before = tx.message(message)?.filter(|message| message.conversation == conversation);
+        let Some(before) = before else { return Ok(Err(Refusal::MessageNotFound)) };
+        let role = tx.role(conversation, by)?;
+        let may = match delete {
+            true => policy::may_delete(by, role, before.sender),
+            false => policy::may_restore(by, role, before.sender, before.deleted),
+        };
+        if let Err(refusal) = may {
+            return Ok(Err(refusal));
         }
+        if before.deleted.is_some() == delete {
+            return Ok(Ok((None, before)));
+        }
+        let deleted = delete.then_some(Tombstone { at, by });
         let now = StoredMessage { deleted, updated_at: at, ..before };
         tx.set_deletion(&now)?;
-        let change = if deleted.is_some() { Change::MessageDeleted } else { Change::MessageRestored };
+        let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
         let position = tx.log(at, change(now.reference()))?;
-        Ok(Some((Some(position), now)))
+        Ok(Ok((Some(position), now)))
     }
 }
 

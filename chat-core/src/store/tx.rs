@@ -74,6 +74,8 @@ pub trait Tx {
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), Self::Error>;
     /// Gives a member another role.
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), Self::Error>;
+    /// What a member may do; none when they are no member.
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, Self::Error>;
     /// Takes a member out, and their read mark with them.
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), Self::Error>;
     /// How far a member has read; none when they are no member.
@@ -140,6 +142,8 @@ pub struct Reads {
     pub conversations: HashSet<ConversationId>,
     /// Pairs of which the conversation is asked for.
     pub pairs: HashSet<Pair>,
+    /// Members of which the role is asked for, where not all members are.
+    pub roles: HashSet<(ConversationId, UserId)>,
     /// Members of which the read mark is asked for. The ends of their conversations must be asked for too.
     pub read_marks: HashSet<(ConversationId, UserId)>,
     /// Messages.

@@ -12,9 +12,7 @@ use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, User,
-};
+use crate::model::{Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, User};
 use crate::policy::Refusal;
 
 /// A store that can be changed.
@@ -165,8 +163,8 @@ writes! {
     RemoveMember -> Result<RoomChange, Refusal>;
     /// Appends a message.
     Append -> Appended;
-    /// Deletes or restores a message. None when there is no such message.
-    SetDeleted -> Option<(Option<Position>, StoredMessage)>;
+    /// Deletes or restores a message.
+    SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
     /// Puts and deletes rows of a keyed table.
@@ -288,13 +286,17 @@ pub struct RoomChange {
 pub struct Append(pub NewMessage);
 
 /// See [`MessageStore::set_deleted`](super::MessageStore::set_deleted).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetDeleted {
     /// Which message.
-    pub id: MessageId,
-    /// When and by whom it is deleted; none to restore it.
-    pub deleted: Option<Tombstone>,
-    /// When it changes.
+    pub message: MessageId,
+    /// Its conversation. Messages never move, so whoever has looked the message up knows it.
+    pub conversation: ConversationId,
+    /// Who asks for it.
+    pub by: UserId,
+    /// Whether it is deleted or restored.
+    pub delete: bool,
+    /// When.
     pub at: Timestamp,
 }
 

@@ -9,13 +9,13 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
+    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
 };
 use chat_core::policy::Refusal;
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetRole, Store, StoreError,
+    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
     StoredMessage, Table, UnreadCount,
 };
 
@@ -45,7 +45,7 @@ pub(crate) enum Request {
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
     Message(MessageId),
-    SetDeleted(MessageId, Option<Tombstone>, Timestamp),
+    SetDeleted(SetDeleted),
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
@@ -85,7 +85,7 @@ pub(crate) enum Answer {
     People(Vec<UserId>),
     Appended(Appended),
     Message(Option<StoredMessage>),
-    Deleted(Option<(Option<Position>, StoredMessage)>),
+    Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -155,7 +155,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),
-        Request::SetDeleted(id, deleted, at) => Answer::Deleted(store.set_deleted(id, deleted, at).await?),
+        Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
         Request::History(id, window, include_deleted) => {
             let (messages, has_more) = store.history(id, window, include_deleted).await?;
             Answer::History(messages, has_more)

@@ -1,5 +1,6 @@
 //! Where the random requests come from.
 
+mod messages;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
-    Seq, Tombstone, User, UserKey, Visibility,
+    Seq, User, UserKey, Visibility,
 };
 use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
@@ -78,6 +79,10 @@ pub(crate) struct Requests {
     /// The rooms as they are.
     cast: BTreeMap<ConversationId, Arc<Conversation>>,
     messages: Vec<MessageId>,
+    /// Where each message was said, and by whom.
+    said: BTreeMap<MessageId, (ConversationId, UserId)>,
+    /// The people of each direct conversation.
+    pairs: BTreeMap<ConversationId, [UserId; 2]>,
     positions: u64,
     /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
     forgets: bool,
@@ -107,6 +112,10 @@ impl Requests {
             (_, Answer::Created(CreatedUser::Created(user))) => self.people.push(user.id),
             (_, Answer::Opened(opened)) if !self.conversations.contains(&opened.id) => {
                 self.conversations.push(opened.id);
+                let people: Vec<_> = opened.members.iter().map(|member| member.user).collect();
+                if let (Some(one), Some(other)) = (people.first(), people.last()) {
+                    self.pairs.insert(opened.id, [*one, *other]);
+                }
             }
             (_, Answer::Made(_, room)) => {
                 self.conversations.push(room.id);
@@ -116,6 +125,7 @@ impl Requests {
             (_, Answer::Changed(Ok(change))) => self.learn_cast(change),
             (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
                 self.messages.push(new.id);
+                self.said.insert(new.id, (new.conversation, new.sender));
                 self.positions = position.0;
             }
             _ => {}
@@ -323,7 +333,7 @@ impl Requests {
         NewMessage {
             id: MessageId::from_bytes(bytes(self.below(MESSAGES))),
             conversation,
-            sender: self.person(),
+            sender: self.speaks(conversation),
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },
@@ -446,11 +456,7 @@ impl Requests {
                 conversation.map_or(Request::Check, |id| Request::Append(Box::new(self.new_message(id))))
             }
             67..70 => Request::Message(self.message()),
-            70..79 => {
-                let tombstone = Tombstone { at: self.moment(), by: self.person() };
-                let deleted = if self.chance(3) { None } else { Some(tombstone) };
-                Request::SetDeleted(self.message(), deleted, self.moment())
-            }
+            70..79 => self.set_deleted(),
             79..84 => {
                 let up_to = self.maybe(|it| match it.below(8) {
                     0 => Seq(u32::MAX),

@@ -147,6 +147,28 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
     }
 }
 
+#[tokio::test]
+async fn those_who_read_much_do_so_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, ann) = app_of_one(&folder).await;
+    let person = app.limits.budgets.of(ann, app.chat.now());
+    let asked = || Box::pin(start(&app, ann, history(ann)));
+    let turn = app.limits.greedy_reads.acquire(nth(1)).await.unwrap();
+    person.has_read(59_000_000, app.chat.now());
+    assert!(matches!(asked().await, Dispatched::CarriedOut(_)), "not that much");
+    person.has_read(2_000_000, app.chat.now());
+    let mut greedy = asked();
+    poll_fn(|cx| {
+        assert!(greedy.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let modest = start(&app, nth(2), Command::from(ListUnread { limit: 1 })).await;
+    assert!(matches!(modest, Dispatched::CarriedOut(_)), "nobody else waits for that");
+    drop(turn);
+    assert!(matches!(greedy.await, Dispatched::CarriedOut(_)));
+}
+
 /// Twenty connections of one person that ask for large histories again and again do not hold up what others ask for.
 #[tokio::test]
 async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {

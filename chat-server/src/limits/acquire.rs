@@ -43,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) long_work: LongWork,
     /// Who may read.
     pub(crate) reads: FairSlots,
+    /// Who may read of those who have read much lately, one at a time.
+    pub(crate) greedy_reads: FairSlots,
     /// Who may search.
     pub(crate) searching: SearchSlots,
     messages: Arc<Limiter<UserId>>,
@@ -58,6 +60,7 @@ pub(crate) struct Limits {
 #[must_use]
 pub(crate) struct Permit {
     _reads: Option<SlotPermit>,
+    _greedy_reads: Option<SlotPermit>,
     _searches: Option<SearchPermit>,
     // Compressing a text comes before it is stored, and so while this is held.
     _long_work: Option<SlotPermit>,
@@ -86,6 +89,7 @@ impl Limits {
             budgets,
             long_work,
             reads: FairSlots::new(READS_AT_ONCE, MAX_WAITING),
+            greedy_reads: FairSlots::new((1, 1), MAX_WAITING),
             searching: SearchSlots::default(),
             messages: Arc::new(Limiter::new(messages, MESSAGES_WITHIN)),
             searches: Arc::new(Limiter::new(searches, SEARCHES_WITHIN)),
@@ -123,9 +127,14 @@ impl Limits {
             }
             _ if command.class() == Class::Reads => {
                 self.pay(person, command).await?;
+                // All those who read much do so one at a time. Nobody who reads waits for this, so it ends.
+                let greedy_reads = match person.reads_much(self.now()) {
+                    true => Some(self.greedy_reads.acquire(user).await.map_err(|full| busy(full, user))?),
+                    false => None,
+                };
                 let reads = self.reads.acquire(user).await.map_err(|full| busy(full, user))?;
                 person.may_read_on(self.now()).map_err(Refused::OverBudget)?;
-                Ok(Permit { _reads: Some(reads), ..Permit::default() })
+                Ok(Permit { _reads: Some(reads), _greedy_reads: greedy_reads, ..Permit::default() })
             }
             _ => {
                 self.pay(person, command).await?;

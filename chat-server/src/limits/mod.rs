@@ -28,8 +28,7 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::bucket::Bucket;
-pub(crate) use self::bucket::Rate;
+pub(crate) use self::bucket::{Bucket, Rate};
 pub(crate) use self::cost::Cost;
 pub(crate) use self::long_work::{LONG_BYTES, LongWork, lower_priority};
 pub(crate) use self::rate::RATE_HEADERS;
@@ -51,6 +50,8 @@ const ANSWERS_AT_ONCE: usize = 2;
 const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
 /// Events that cannot be carried out: an event is one, and one more for each [`MISTAKE_BYTES`] that were read for nothing.
 const MISTAKES: Rate = Rate { burst: 2_000, per_minute: 2_000 };
+/// Whoever has less left to read than so many hundredths reads much: with the usual limits that is after 60 MB.
+const MODEST: i64 = 75;
 /// See [`MISTAKES`].
 const MISTAKE_BYTES: u64 = 4 << 10;
 /// Connections: each is authenticated, and changes who is online.
@@ -223,6 +224,11 @@ impl Person {
     /// How long until something is left to be read.
     pub(crate) fn wait_to_read(&self, now: Timestamp) -> Duration {
         self.buckets.lock().reads.wait(self.rates.reads, now)
+    }
+
+    /// Whether they have read so much lately that their reading has to make way for that of others.
+    pub(crate) fn reads_much(&self, now: Timestamp) -> bool {
+        !self.buckets.lock().reads.has_left(self.rates.reads, now, MODEST)
     }
 
     /// Charges what was read.

@@ -89,6 +89,18 @@ fn mended(packet: Value) -> Value {
 }
 
 impl Session {
+    /// The connection has begun: what has come is worked off, and what comes from now on. Not twice.
+    pub(crate) fn open_inbox(self: &Arc<Self>, app: &Arc<App>) {
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.waiting.is_empty() {
+                inbox.busy = false;
+                return;
+            }
+        }
+        self.work_in_background(app);
+    }
+
     fn push(self: &Arc<Self>, app: &Arc<App>, mut item: Inbound) {
         let size = item.text().len();
         self.activity.said(app.chat.now());
@@ -112,6 +124,10 @@ impl Session {
                 return;
             }
         }
+        self.work_in_background(app);
+    }
+
+    fn work_in_background(self: &Arc<Self>, app: &Arc<App>) {
         let (session, app) = (self.clone(), app.clone());
         let work = async move {
             if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {

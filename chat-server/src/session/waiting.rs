@@ -16,7 +16,7 @@ pub(super) const MAX_WAITING_BYTES: usize = 48 << 20;
 pub(super) struct Inbox {
     pub(super) waiting: VecDeque<Inbound>,
     pub(super) bytes: usize,
-    /// A task is working it off.
+    /// A task is working it off, or its connection has not begun.
     pub(super) busy: bool,
     pub(super) closed: bool,
 }

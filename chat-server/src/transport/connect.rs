@@ -23,7 +23,7 @@ use super::authenticate::{ConnectError, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
 use super::endpoint::Gate;
 use super::guard::Wires;
-use super::guests;
+use super::guests::{self, Guest};
 use super::handshake::{Handshake, HandshakeSlot};
 use super::wire::Wire;
 use crate::app::App;
@@ -44,13 +44,40 @@ pub(super) struct Parts {
     pub(super) admissions: Arc<Admissions>,
 }
 
-/// Sessions that were authenticated and are not connected yet, and since when.
-pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
+/// Who was let in and is not connected yet.
+#[derive(Clone, Default)]
+pub(super) struct Arriving(Arc<Mutex<HashMap<Sid, (Instant, Arrived)>>>);
+
+/// Who waits for the connection to count as one. The engine sends the answer to the CONNECT before that, so their client may
+/// say something meanwhile, which waits too.
+pub(super) enum Arrived {
+    /// Somebody who was authenticated.
+    Session(Arc<Session>),
+    /// Somebody who will say who they are.
+    Guest(Arc<Guest>),
+}
+
+impl Arriving {
+    pub(super) fn add(&self, socket: &SocketRef, arrived: Arrived) {
+        self.0.lock().insert(socket.id, (Instant::now(), arrived));
+    }
+
+    pub(super) fn take(&self, socket: &SocketRef) -> Option<Arrived> {
+        self.0.lock().remove(&socket.id).map(|(_, arrived)| arrived)
+    }
+
+    /// Forgets those that will never be connected: a connection that breaks at the wrong moment is let in and never begins,
+    /// and nobody says so.
+    pub(super) fn sweep(&self) {
+        let is_over = |_: &Sid, (since, _): &mut (Instant, Arrived)| since.elapsed() >= ARRIVAL;
+        let over: Vec<_> = self.0.lock().extract_if(is_over).collect();
+        // Not while they are locked: whatever goes with them may look here.
+        drop(over);
+    }
+}
 
 /// Most connections of one person.
 const MAX_PER_PERSON: usize = 64;
-/// From so many on, those that will never be connected are looked for.
-const MAX_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How long it takes at most from being authenticated to being connected.
@@ -87,10 +114,6 @@ impl Polling {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
             // The answer leaves with a poll, or behind a takeover that may happen at any moment.
-            if known.pids.len() >= MAX_ARRIVING {
-                // A connection that breaks at the wrong moment never ends, and nobody says so.
-                known.pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
-            }
             known.pids.insert(socket.id.to_string(), (Instant::now(), pid.into()));
         }
         if let Some(wire) = wires.of(socket) {
@@ -128,6 +151,11 @@ impl Polling {
         }
     }
 
+    /// Forgets what will never be fetched: a connection that breaks at the wrong moment never ends, and nobody says so.
+    pub(super) fn sweep(&self) {
+        self.0.lock().pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
+    }
+
     /// It has been given.
     pub(super) fn forget_pid(&self, sid: &str) {
         self.0.lock().pids.remove(sid);
@@ -157,8 +185,13 @@ impl Polling {
 
 /// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
 /// handlers. It is made here and now, so that no first connection finds it missing.
-pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
-    let arriving = Arriving::default();
+pub(super) fn register_handlers(
+    io: &SocketIo,
+    app: &Arc<App>,
+    gate: &Gate,
+    (polling, arriving): (&Polling, &Arriving),
+) {
+    let arriving = arriving.clone();
     let next_id = Arc::new(AtomicU64::new(1));
     let parts =
         Parts { wires: gate.wires.clone(), polling: polling.clone(), admissions: gate.admissions.clone() };
@@ -196,10 +229,11 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
     };
     let app = Arc::downgrade(app);
     let connected = move |socket: SocketRef| {
-        // All of it before this returns, so that nothing the client sends now can come first. Guests begin later.
-        let arrived = arriving.lock().remove(&socket.id);
-        if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
-            begin(&app, &socket, &session, &parts);
+        // What the client has sent since it was told that it is let in waits for this.
+        match (arriving.take(&socket), app.upgrade()) {
+            (Some(Arrived::Session(session)), Some(app)) => begin(&app, &socket, &session, &parts),
+            (Some(Arrived::Guest(guest)), _) => guest.connected(),
+            _ => {}
         }
         std::future::ready(())
     };
@@ -216,6 +250,9 @@ async fn accept(
 ) -> Result<(), ConnectError> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
+    let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
+    // It is not asked to make room while it is looked up who it is.
+    let _busy = admission.map(|admission| admission.leave.busy());
     let source = handshake.source.clone();
     let handshake = with_late_credentials(&socket, payload, handshake).await;
     let arrival = settle(app, id, socket, payload, parts, arriving, handshake);
@@ -253,7 +290,8 @@ async fn settle(
     let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
         Who::Known(caller, dialect) => (caller, dialect),
         Who::Guest(dialect) => {
-            guests::receive(app, id, &socket, dialect, parts);
+            let guest = guests::receive(app, id, &socket, dialect, parts, arriving);
+            arriving.add(&socket, Arrived::Guest(guest));
             return Ok(());
         }
     };
@@ -262,12 +300,7 @@ async fn settle(
     parts.polling.tell_pid(&socket, &parts.wires, &start.pid);
     let session = open(app, id, &socket, (&caller, dialect, start), parts, Some(arriving)).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
-    let mut arriving = arriving.lock();
-    if arriving.len() >= MAX_ARRIVING {
-        // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
-        arriving.retain(|_, (since, _)| since.elapsed() < ARRIVAL);
-    }
-    arriving.insert(socket.id, (Instant::now(), session));
+    arriving.add(&socket, Arrived::Session(session));
     Ok(())
 }
 
@@ -301,7 +334,7 @@ pub(super) async fn open(
     let (parts, arriving) = (parts.clone(), arriving.cloned());
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
         if let Some(arriving) = &arriving {
-            arriving.lock().remove(&socket.id);
+            drop(arriving.take(&socket));
         }
         parts.polling.end(&socket, &parts.wires);
         leave(&parts.admissions, &socket);
@@ -339,8 +372,10 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     if !session.is_connected() || session.has_ended() {
         // It ended while it began; its end may have come too early to find it, and before it counted as connected.
+        parts.polling.end(socket, &parts.wires);
         end(app, session);
     }
+    session.open_inbox(app);
 }
 
 /// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is

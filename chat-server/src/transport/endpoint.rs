@@ -27,12 +27,12 @@ use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
-use super::connect::{self, Polling};
+use super::connect::{self, Arriving, Polling};
 use super::connections::Connection;
 use super::guard::{Guarded, OnFailed, OnUpgraded, Takeover, Wires};
 use super::handshake::{handshake, slot};
 use super::http_stream::HttpStream;
-use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+use super::unauthenticated::{Leave, Unauthenticated, UnauthenticatedLimits};
 use super::upgrade::{self, Attempt};
 use super::wire::Wire;
 use crate::address::Address;
@@ -94,18 +94,24 @@ impl SocketIoEndpoint {
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
         let gate = Gate { engine, wires, admissions: Arc::default() };
-        connect::register_handlers(&io, app, &gate, &polling);
-        app.spawn(sweep(Arc::downgrade(app), gate.clone()));
-        // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
+        let arriving = Arriving::default();
+        connect::register_handlers(&io, app, &gate, (&polling, &arriving));
+        app.spawn(sweep(Arc::downgrade(app), gate.clone(), polling.clone(), arriving));
+        // What the engine knows of one outlives its client by that time.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
-        let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
+        let limits = limits.with_address(config.max_per_address).lingering();
+        let unauthenticated = Unauthenticated::new(limits);
         Self { gate, io, app: app.clone(), polling, unauthenticated }
     }
 
     /// Lets somebody open a session who has not said who they are.
     pub(super) fn admit(&self, parts: &Parts, wire: Weak<Wire>) -> Result<Arc<Admission>, HttpError> {
         let address = Address::of(parts, self.app.config.trust_proxy);
-        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), None) else {
+        let leave = Arc::new(Leave::default());
+        if let Some(wire) = wire.upgrade() {
+            leave.becomes(wire);
+        }
+        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), Some(leave.clone())) else {
             tracing::debug!("too many sessions that nobody has logged in to: one was refused");
             return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
         };
@@ -114,7 +120,7 @@ impl SocketIoEndpoint {
         let connection =
             connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
-        let admission = Admission::new(permit, account, wire, connection);
+        let admission = Admission::new((permit, leave), account, wire, connection);
         self.gate.admissions.watch(&admission);
         Ok(admission)
     }
@@ -309,12 +315,14 @@ impl Gate {
 }
 
 /// Ends the sessions that are due, for as long as the server runs.
-async fn sweep(app: Weak<App>, gate: Gate) {
+async fn sweep(app: Weak<App>, gate: Gate, polling: Polling, arriving: Arriving) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         if app.strong_count() == 0 {
             return;
         }
+        polling.sweep();
+        arriving.sweep();
         for admission in gate.admissions.due() {
             tracing::debug!("a session ends that nobody has logged in to, or that its client has left");
             gate.end(&admission);

@@ -6,6 +6,7 @@
 
 mod admission;
 mod affinity;
+mod arrivals;
 mod authenticate;
 mod connect;
 mod connect_payload;

@@ -14,13 +14,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connections::{Connections, default_max_connections};
+use super::arrivals::{LOOK_EVERY, WaitingRoom};
+use super::connections::{AcceptError, Connections, default_max_connections};
 use super::http_stream::HttpStream;
 use crate::config::Config;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Stream};
 
 /// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
 /// is less, see [`super::http_stream`].
@@ -35,6 +37,9 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
 /// most likely sent it already, and would be told by a reset that it was not answered.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
+
+/// So many are accepted, or seen to have ended, before others have their turn on this thread.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 
 /// Refused connections are logged once in this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -60,21 +65,42 @@ async fn accept_and_serve(
 ) {
     let mut connections = JoinSet::new();
     let mut refused = Refused::default();
+    let mut in_a_row = 0;
+    let mut waiting = WaitingRoom::default();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        in_a_row += 1;
+        if in_a_row >= ACCEPTS_IN_A_ROW {
+            // However many come, those that are here are served in between.
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listeners.accept() => accepted,
+            _ = looks.tick(), if waiting.len() > 0 => None,
+            accepted = listeners.accept() => Some(accepted),
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(connection) = counted.accept(peer.ip()) else {
-                    refused.one_more(counted.open());
-                    continue;
-                };
+        let mut serve = |stream: Stream, peer: SocketAddr, waiting: &mut WaitingRoom<Stream>| match counted
+            .accept(peer.ip())
+        {
+            Ok(connection) => {
                 let stream = HttpStream::accepted(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
+            Err(AcceptError::TooFast)
+                if counted.has_room_for(waiting.len() + 1) && waiting.enter(stream, peer) => {}
+            Err(_) => refused.one_more(counted.open()),
+        };
+        let Some(accepted) = accepted else {
+            for (stream, peer) in waiting.take() {
+                serve(stream, peer, &mut waiting);
+            }
+            continue;
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(stream, peer, &mut waiting),
             Err(error) => {
                 // Too many open files, most likely: those that wait are served when some are closed.
                 chat_core::log_throttled!(warn, %error, "a connection could not be accepted");

@@ -9,6 +9,7 @@ use super::keyed::{put, putting};
 use super::people::say_after_noting;
 use super::support::{
     ODD_TEXTS, add, append, at, client_id, conversation_id, create, delete, direct, email, everything,
+    restore,
 };
 use super::support::{
     give_role, hash, id, last_position, member, message_id, new_message, new_room, new_user, people, remove,
@@ -76,9 +77,9 @@ pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) ->
         };
         append(&*store, whole).await;
         for n in [3, 1] {
-            delete(&*store, message_id(n), bob).await;
+            delete(&*store, message_id(n)).await;
         }
-        store.set_deleted(message_id(1), None, at(90)).await.unwrap();
+        restore(&*store, message_id(1), 90).await;
 
         let mut store = store;
         let before = everything(&*store).await;
@@ -110,7 +111,7 @@ pub async fn positions_and_seqs_go_on(path: &Path, open: impl AsyncFn(&Path) -> 
             position += 1;
             assert_eq!(place, (Position(position), Seq(seq.into())), "{end:?}, message {n}");
             if n % 2 == 0 {
-                delete(&*store, message_id(n), bob).await;
+                delete(&*store, message_id(n)).await;
                 position += 1;
             }
             store = again(store, end, &path, &open).await;
@@ -191,7 +192,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
                 add(&*store, id, ann, cid, 2).await;
             }
         }
-        delete(&*store, message_id(5), ann).await;
+        delete(&*store, message_id(5)).await;
         store.mark_read(id, bob, Some(Seq(1)), at(3)).await.unwrap();
         let position = last_position(&*store).await;
 

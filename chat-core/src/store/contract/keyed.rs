@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::parallel::{Spawn, all as at_once};
 use super::support::{
-    at, delete, direct, everything, message_id, people, say, user_id, whole_history, whole_log,
+    delete, direct, everything, message_id, people, restore, say, user_id, whole_history, whole_log,
 };
 use crate::store::keyed::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::store::{EditRows, EditedRows, Facets, Row, Store, StoreError, Table};
@@ -128,7 +128,7 @@ pub async fn messages_know_which_tables_hold_something(store: Arc<dyn Store>) {
     for n in 1..=3 {
         say(&*store, n, conversation, ann).await;
     }
-    delete(&*store, message_id(3), ann).await;
+    delete(&*store, message_id(3)).await;
     let reacted = |holds| Facets::default().with(Table::Reactions, holds);
     let facets = async |n: u16| {
         let message = store.message(message_id(n)).await.unwrap().expect("the message must be there");
@@ -150,8 +150,8 @@ pub async fn messages_know_which_tables_hold_something(store: Arc<dyn Store>) {
         assert_eq!(facets(1).await, reacted(holds));
     }
     // Restoring and deleting leave them alone, and they leave alone what those do.
-    store.set_deleted(message_id(3), None, at(30_000)).await.unwrap();
-    delete(&*store, message_id(1), ann).await;
+    restore(&*store, message_id(3), 30_000).await;
+    delete(&*store, message_id(1)).await;
     assert_eq!([facets(1).await, facets(3).await], [false, true].map(reacted));
     let edits = vec![(key(3, 2, "a"), None), (key(2, 2, "a"), Some(vec![])), (key(2, 2, "a"), None)];
     store.edit_rows(EditRows { table: Table::Reactions, edits, then: None }).await.unwrap();

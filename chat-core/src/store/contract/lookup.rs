@@ -122,7 +122,7 @@ async fn assorted(store: &dyn Store) -> ([UserId; 2], [ConversationId; 2]) {
 /// What a filter lets pass is found, and nothing else; with terms and without.
 pub async fn a_filter_leaves_messages_out(store: Arc<dyn Store>) {
     let ([ann, bob], both) = assorted(&*store).await;
-    delete(&*store, message_id(13), bob).await;
+    delete(&*store, message_id(13)).await;
     let kind = |n: u16| match n % 4 {
         1 => ContentKind::File,
         2 => ContentKind::Image,
@@ -172,7 +172,7 @@ pub async fn everything_needs_no_index(store: Arc<dyn Store>) {
         say(&*store, n, [one, two][usize::from(n % 2)], [ann, bob][usize::from(n % 3 == 0)]).await;
     }
     index(&*store, one, &["x"; 3]).await;
-    delete(&*store, message_id(4), ann).await;
+    delete(&*store, message_id(4)).await;
     let everything = Lookup::new(Query::everything());
     let expected = |of: &dyn Fn(u16) -> bool| {
         (0..12).rev().filter(|n| *n != 4 && of(*n)).map(message_id).collect::<Vec<_>>()
@@ -196,7 +196,7 @@ pub async fn a_search_is_bounded(store: Arc<dyn Store>) {
     }
     index(&*store, both[0], &["x"; 24]).await;
     index(&*store, both[1], &["x"; 96]).await;
-    delete(&*store, message_id(32), bob).await;
+    delete(&*store, message_id(32)).await;
     let expected: Vec<_> = (0..120).rev().filter(|n| of_bob(*n) && *n != 32).map(message_id).collect();
     let filter = Filter { author: Some(bob), ..Filter::default() };
     for asked in [query(&[word("x")], &[]), Query::everything()] {

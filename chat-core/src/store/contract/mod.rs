@@ -23,6 +23,7 @@ mod parallel;
 mod people;
 mod read_marks;
 mod rooms;
+mod rules;
 mod search;
 mod support;
 mod tokens;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
-    people::*, read_marks::*, rooms::*, search::*, tokens::*,
+    people::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -182,6 +183,9 @@ macro_rules! __store_clauses {
             unread_conversations_come_latest_first
             counting_is_bounded
             marks_keep_the_order_of_asking
+            only_members_say_something
+            roles_at_the_moment_decide_who_may_delete
+            rules_keep_the_order_of_asking
             rows_are_put_replaced_and_deleted
             rows_come_in_the_order_of_their_keys
             rows_of_many_prefixes_are_read_at_once
@@ -229,6 +233,7 @@ macro_rules! __store_clauses {
             a_room_left_at_once_keeps_an_admin
             marks_moved_at_once_end_at_the_farthest
             an_index_is_extended_once_by_many
+            rules_hold_while_everything_changes
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
         }
@@ -327,6 +332,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("read_marks.rs"),
             include_str!("rooms.rs"),
+            include_str!("rules.rs"),
             include_str!("search.rs"),
             include_str!("tokens.rs"),
         ];

@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use super::parallel::{Spawn, all};
 use super::support::{
-    ODD_TEXTS, add, append, at, conversation_id, delete, direct, last_position, member, message_id,
-    new_message, new_room, people, remove, room, say,
+    ODD_TEXTS, add, append, conversation_id, delete, direct, last_position, member, message_id, new_message,
+    new_room, people, remove, restore, room, say,
 };
 use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId};
@@ -246,7 +246,7 @@ pub async fn deleted_messages_are_not_found(store: Arc<dyn Store>) {
     index(&*store, here, 0, vec![words("x"); 60]).await;
     // Some before they are looked for, and some in a long row.
     for n in (1..=60).filter(|n| n % 3 == 0 || (20..40).contains(n) || *n > 55) {
-        delete(&*store, message_id(n), ann).await;
+        delete(&*store, message_id(n)).await;
     }
     let expected =
         |kept: &dyn Fn(u16) -> bool| (1..=60).rev().filter(|n| kept(*n)).map(message_id).collect::<Vec<_>>();
@@ -257,7 +257,7 @@ pub async fn deleted_messages_are_not_found(store: Arc<dyn Store>) {
         assert_eq!(found, expected(&is_kept), "pages of {page}");
     }
     for n in [60, 21, 22] {
-        store.set_deleted(message_id(n), None, at(30_000)).await.unwrap();
+        restore(&*store, message_id(n), 30_000).await;
     }
     let is_kept = |n: u16| is_kept(n) || [60, 21, 22].contains(&n);
     assert_eq!(found(&*store, here, &[wanted("x")]).await, expected(&is_kept));
@@ -270,7 +270,8 @@ pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>
         [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await, direct(&*store, 3, bob, bob).await];
     let silent = room(&*store, 4, ann).await;
     for n in 0..30 {
-        say(&*store, n, [one, two, three][usize::from(n % 3)], bob).await;
+        let (conversation, who) = [(one, bob), (two, ann), (three, bob)][usize::from(n % 3)];
+        say(&*store, n, conversation, who).await;
     }
     for conversation in [one, two, three] {
         index(&*store, conversation, 0, vec![words("x"); 10]).await;
@@ -475,7 +476,7 @@ pub async fn an_index_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> A
             say(&*store, n, here, ann).await;
             index(&*store, here, n.into(), vec![words("x")]).await;
             if n % 2 == 0 {
-                delete(&*store, message_id(n), ann).await;
+                delete(&*store, message_id(n)).await;
             }
             say(&*store, 100 + n, conversation_id(2), ann).await;
             store = super::durability::again(store, end, &path, &open).await;

@@ -111,6 +111,7 @@ impl Tx for State {
         let room = Room {
             conversation: new.clone(),
             messages: Vec::new(),
+            roles: new.members.iter().map(|member| (member.user, member.role)).collect(),
             read: people().map(|user| (user, Seq(0))).collect(),
             index: Index::default(),
         };
@@ -121,13 +122,16 @@ impl Tx for State {
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
         Arc::make_mut(&mut room.conversation).members.push(*member);
+        room.roles.insert(member.user, member.role);
         room.read.insert(member.user, read);
         self.conversations_of.entry(member.user).or_default().insert(id);
         Ok(())
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        let members = &mut Arc::make_mut(&mut self.room_mut(id)?.conversation).members;
+        let room = self.room_mut(id)?;
+        room.roles.entry(user).and_modify(|known| *known = role);
+        let members = &mut Arc::make_mut(&mut room.conversation).members;
         members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
         Ok(())
     }
@@ -135,11 +139,16 @@ impl Tx for State {
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
         Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
+        room.roles.remove(&user);
         room.read.remove(&user);
         if let Some(conversations) = self.conversations_of.get_mut(&user) {
             conversations.remove(&id);
         }
         Ok(())
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        Ok(self.rooms.get(&id).and_then(|room| room.roles.get(&user)).copied())
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {

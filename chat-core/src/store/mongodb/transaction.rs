@@ -7,6 +7,7 @@ use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::damage::skip;
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault, write_error};
 use super::fields::Reading;
@@ -60,6 +61,7 @@ impl Transaction<'_> {
     pub(super) async fn load(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         self.load_users(reads, writing).await?;
         self.load_conversations(reads, writing).await?;
+        self.load_roles(reads, writing).await?;
         self.load_marks(reads, writing).await?;
         self.load_messages(reads, writing).await?;
         self.load_rows(reads, writing).await
@@ -129,6 +131,26 @@ impl Transaction<'_> {
             if let Some(room) = writing.rooms.get_mut(&id) {
                 room.conversation.members.push(member);
                 room.places.push(place);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn load_roles(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        let mut ids = RawArrayBuf::new();
+        for (id, user) in reads.roles.iter().filter(|key| !writing.roles.contains_key(key)) {
+            ids.push(documents::member_id(*id, *user));
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let db = self.db;
+        let command = rawdoc! { "find": MEMBERS, "filter": { "_id": { "$in": ids } } };
+        self.find(command, |doc| {
+            // One whose document is damaged is none, as for those who read.
+            if let Some((id, member, _)) = skip(db, MEMBERS, doc, documents::read_member(doc))? {
+                writing.roles.insert((id, member.user), member.role);
             }
             Ok(())
         })

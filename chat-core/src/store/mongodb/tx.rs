@@ -104,6 +104,7 @@ impl Tx for Writing {
         self.writes.conversations.push(documents::conversation_document(new, Seq(0)));
         for member in &new.members {
             self.writes.members.insert((new.id, member.user));
+            self.roles.insert((new.id, member.user), member.role);
             self.move_mark(new.id, member.user, Seq(0));
         }
         if let ConversationKind::Direct { pair } = new.kind {
@@ -120,6 +121,7 @@ impl Tx for Writing {
         room.places.push(room.places.last().map_or(0, |place| place + 1));
         room.conversation.members.push(*member);
         self.writes.members.insert((id, member.user));
+        self.roles.insert((id, member.user), member.role);
         self.move_mark(id, member.user, read);
         Ok(())
     }
@@ -128,6 +130,7 @@ impl Tx for Writing {
         let members = &mut self.room_mut(id)?.conversation.members;
         members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
         self.writes.members.insert((id, user));
+        self.roles.insert((id, user), role);
         Ok(())
     }
 
@@ -139,9 +142,14 @@ impl Tx for Writing {
             room.places.remove(index);
         }
         self.writes.members.insert((id, user));
+        self.roles.remove(&(id, user));
         self.marks.remove(&(id, user));
         self.writes.marks.remove(&(id, user));
         Ok(())
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        Ok(self.roles.get(&(id, user)).copied())
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {

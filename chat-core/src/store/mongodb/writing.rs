@@ -7,7 +7,7 @@ use mongodb::bson::RawDocumentBuf;
 
 use super::documents::{self, MessageDocument};
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Fingerprint, NewUser, Pair, PasswordHash, Position, Seq, User};
+use crate::model::{Conversation, Fingerprint, NewUser, Pair, PasswordHash, Position, Role, Seq, User};
 use crate::store::StoredMessage;
 use crate::store::keyed::{Rows, Table};
 
@@ -34,6 +34,8 @@ pub(super) struct Writing {
     pub(super) ends: HashMap<ConversationId, Seq>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) pairs: HashMap<Pair, ConversationId>,
+    /// What members may do of whom that was asked, or who have changed.
+    pub(super) roles: HashMap<(ConversationId, UserId), Role>,
     pub(super) marks: HashMap<(ConversationId, UserId), Seq>,
     pub(super) messages: HashMap<MessageId, StoredMessage>,
     pub(super) send_keys: HashMap<Vec<u8>, MessageId>,

@@ -13,7 +13,7 @@ use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Role};
 use crate::store::tx::Tx;
 
-/// How many conversations' ends the writer remembers.
+/// How many conversations' ends, and how many members' roles, the writer remembers.
 const REMEMBERED: usize = 100_000;
 
 /// What the writer knows by heart. True as long as it is the only writer and no transaction has failed.
@@ -21,6 +21,8 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct State {
     position: Option<i64>,
     pub(super) ends: HashMap<ConversationId, End>,
+    /// What members may do, by the key of the conversation. Nobody is here who is no member.
+    pub(super) roles: HashMap<(i64, UserId), Role>,
     pub(super) fingerprints: Fingerprints,
 }
 
@@ -29,6 +31,7 @@ impl State {
     pub(super) fn rolled_back(&mut self) {
         self.position = None;
         self.ends.clear();
+        self.roles.clear();
         self.fingerprints.rolled_back();
     }
 }
@@ -65,6 +68,9 @@ impl<'a> Writing<'a> {
         }
         if state.ends.len() > REMEMBERED {
             state.ends.clear();
+        }
+        if state.roles.len() > REMEMBERED {
+            state.roles.clear();
         }
         Ok(Self { db, state })
     }

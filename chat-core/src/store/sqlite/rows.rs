@@ -166,6 +166,15 @@ pub(super) fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {
     })
 }
 
+/// What a member may do; none when they are no member. One whose row is damaged is none, as for those who read.
+pub(super) fn role(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Role>> {
+    let sql = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND user = ?";
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query(params![conversation, user.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(skip(db, "members", row, 3, read_member(row))?.map(|member| member.role))
+}
+
 pub(super) fn read_pair(bytes: &[u8; 24]) -> Pair {
     let half = |at: usize| {
         let mut id = [0; 12];

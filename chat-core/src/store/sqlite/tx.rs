@@ -154,6 +154,7 @@ impl Tx for Writing<'_> {
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> rusqlite::Result<()> {
         let key = self.key_of(id)?;
+        self.state.roles.remove(&(key, user));
         let sql = "UPDATE members SET role = ? WHERE conversation = ? AND user = ?";
         let mut update = self.db.prepare_cached(sql)?;
         update.execute(params![rows::role_code(role), key, user.as_bytes()]).map(drop)
@@ -161,8 +162,19 @@ impl Tx for Writing<'_> {
 
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<()> {
         let key = self.key_of(id)?;
+        self.state.roles.remove(&(key, user));
         let sql = "DELETE FROM members WHERE conversation = ? AND user = ?";
         self.db.prepare_cached(sql)?.execute(params![key, user.as_bytes()]).map(drop)
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Role>> {
+        let Some(End { key, .. }) = self.end_of(id)? else { return Ok(None) };
+        if let Some(role) = self.state.roles.get(&(key, user)) {
+            return Ok(Some(*role));
+        }
+        let role = rows::role(self.db, key, user)?;
+        self.state.roles.extend(role.map(|role| ((key, user), role)));
+        Ok(role)
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Seq>> {

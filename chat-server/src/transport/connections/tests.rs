@@ -17,6 +17,21 @@ fn idle_connections_make_room_for_others() {
     assert_eq!(connections.open(), 0);
 }
 
+#[test]
+fn strangers_of_one_address_come_at_a_rate_and_who_is_known_as_fast_as_they_like() {
+    let connections = Connections::new(100, None, false);
+    let burst = ARRIVALS.burst as usize;
+    for nr in 0..2 * burst {
+        connections.accept(peer(1)).unwrap().set_known(user(nr));
+    }
+    let came = (0..2 * burst).filter(|_| connections.accept(peer(1)).is_ok()).count();
+    // A few come back while this runs.
+    assert!((burst..burst + burst / 2).contains(&came), "{came}");
+    assert!(connections.accept(peer(2)).is_ok());
+    let proxied = Connections::new(100, None, true);
+    assert!((0..2 * burst).all(|_| proxied.accept(peer(1)).is_ok()), "it is many people");
+}
+
 fn user(nr: usize) -> UserId {
     let mut id = [0; 12];
     id[..8].copy_from_slice(&nr.to_be_bytes());
@@ -69,11 +84,11 @@ fn when_all_are_used_a_health_check_still_gets_through() {
         })
         .collect();
     assert!(known.iter().all(|connection| !connection.is_reserve()));
-    let checks: Vec<_> = (0..RESERVE).map_while(|_| connections.accept(peer(2))).collect();
+    let checks: Vec<_> = (0..RESERVE).map_while(|_| connections.accept(peer(2)).ok()).collect();
     assert!(checks.len() >= RESERVE / 2 && checks.iter().all(|check| check.is_reserve()));
     assert!(checks[0].leave().is_asked(), "the next one comes in its place");
     drop(checks);
-    assert!(connections.accept(peer(2)).is_some());
+    assert!(connections.accept(peer(2)).is_ok());
 }
 
 #[tokio::test]

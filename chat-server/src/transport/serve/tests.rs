@@ -42,6 +42,32 @@ async fn closed(client: &mut DuplexStream) -> io::Result<u64> {
     Ok(started.elapsed().as_secs())
 }
 
+#[tokio::test]
+async fn what_comes_too_fast_waits_and_is_served() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let connections = Connections::new(10_000, None, false);
+    let router = Router::new().route("/", get(async || "here"));
+    let stop = CancellationToken::new();
+    let serving =
+        accept_and_serve(listener.into(), router, connections.clone(), Duration::from_secs(8), stop.clone());
+    let serving = tokio::spawn(serving);
+    let asking = async |from: u8| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 7, from], 0).into()).unwrap();
+        let mut client = socket.connect(to).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("here"), "{answer}");
+    };
+    while connections.accept([127, 0, 7, 1].into()).is_ok() {}
+    let all = futures_util::future::join_all([1, 1, 2, 1, 1, 1, 2, 1].map(asking));
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("all of them are served");
+    stop.cancel();
+    serving.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_outlives_a_proxys_patience() {
     let mut client = serve();

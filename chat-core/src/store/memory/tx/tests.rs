@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::codec::{Blob, Encoding};
-use crate::model::{ProfilePatch, RoomInfo, Tombstone, Visibility};
+use crate::model::{ProfilePatch, RoomInfo, Visibility};
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
@@ -129,6 +129,13 @@ impl Tx for Watched<'_> {
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
         self.looks_at_members(id);
         self.writing().delete_member(id, user)
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        self.looks_at_end(id);
+        let is_named = self.reads.roles.contains(&(id, user)) || self.reads.conversations.contains(&id);
+        assert!(is_named, "role of {user} in {id}");
+        self.state.role(id, user)
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
@@ -304,8 +311,8 @@ impl Random {
             9 => RemoveMember { room, by, user, at }.into(),
             10 => Append(self.new_message(at)).into(),
             11 => {
-                let deleted = if self.below(2) == 0 { Some(Tombstone { at, by }) } else { None };
-                SetDeleted { id: self.message(), deleted, at }.into()
+                let delete = self.below(2) == 0;
+                SetDeleted { message: self.message(), conversation: room, by, delete, at }.into()
             }
             12 => self.edit_rows().into(),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
@@ -320,8 +327,8 @@ fn is_refusal(written: &Written) -> bool {
         Written::AddMember(change) | Written::SetRole(change) | Written::RemoveMember(change) => {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
-        Written::Append(appended) => matches!(appended, crate::store::Appended::Repeated(_)),
-        Written::SetDeleted(changed) => changed.as_ref().is_none_or(|(position, _)| position.is_none()),
+        Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
+        Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
         Written::SetPasswordHash(_)

@@ -10,7 +10,7 @@ use crate::search::{Query, Terms};
 use crate::store::sqlite::SqliteOptions;
 use crate::store::{
     Change, ChangeLog, CreatedUser, EditRows, Facets, KeyedStore, Lookup, MessageStore, ReadMarkStore, Row,
-    SearchIndex, SqliteStore, Table, UnreadCount, UserStore,
+    SearchIndex, SetDeleted, SqliteStore, Table, UnreadCount, UserStore,
 };
 
 const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
@@ -114,7 +114,9 @@ async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() 
         }
         let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
         // One that was deleted before the upgrade is in the new index too.
-        store.set_deleted(MessageId::from_bytes([2; 12]), None, at).await.unwrap().unwrap();
+        let message = MessageId::from_bytes([2; 12]);
+        let restored = SetDeleted { message, conversation: ROOM, by: ANN, delete: false, at };
+        store.set_deleted(restored).await.unwrap().unwrap();
         let new = crate::store::NewMessage {
             id: MessageId::from_bytes([9; 12]),
             conversation: ROOM,
