@@ -347,8 +347,8 @@ impl Leave {
 
     /// From now on it is asked by ending this websocket, which nobody waits beside.
     pub(super) fn becomes<W: Kill + 'static>(&self, wire: &Arc<W>) {
-        let weak: Weak<dyn Kill> = Arc::<W>::downgrade(wire);
-        let _ = self.wire.set(weak);
+        let wire_of: Weak<W> = Arc::downgrade(wire);
+        let _ = self.wire.set(wire_of);
         if self.is_asked() {
             wire.kill();
         }
