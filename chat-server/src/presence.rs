@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::model::User;
 use chat_core::prelude::Chat;
 use chat_core::presence::{Roster, RosterChange, SessionId};
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 pub(crate) use self::last_seen::{connected, settle_at_end, settle_regularly};
 use crate::app::App;
 use crate::cluster::{Outbox, RemotePresence};
-use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, To};
+use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -102,6 +103,11 @@ impl Presence {
     /// Whether somebody is online, on whichever node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
+    }
+
+    /// Whether people are there, and when they were.
+    pub(crate) fn seen(&self) -> impl Fn(&User) -> Seen + Sync {
+        |user| Seen { online: self.is_online(user.id), last_seen: self.left_at(user.id).max(user.last_seen) }
     }
 
     /// Whether somebody is connected to this node.

@@ -31,11 +31,14 @@ pub mod shapes;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use chat_core::clock::Timestamp;
 use chat_core::command::{Command, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use chat_core::model::User;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -126,6 +129,11 @@ pub trait Dialect: Send + Sync + 'static {
         Roster::Untold
     }
 
+    /// Whether refusals say which field was wrong, as [`Failure::field`]; the pages of old backends know no such thing.
+    fn names_fields(&self) -> bool {
+        false
+    }
+
     /// The event with everybody who is online; asked for where [`Self::roster`] is [`Roster::Whole`].
     fn online(&self, online: &[UserId]) -> Option<Frame> {
         let _ = online;
@@ -146,6 +154,9 @@ pub enum Inbound {
     Command(Command, Request),
     /// Who a guest is: the token of their log-in. From others, who have said it already, it is answered only.
     Hello(Hello),
+    /// Several commands of [`native`], to be carried out one after the other, whatever becomes of those before. There is one
+    /// answer to all of them.
+    Batch(Vec<Result<(Command, Request), DecodeError>>),
     /// Pages send it, and there is nothing to do about it.
     Ignored,
 }
@@ -174,6 +185,37 @@ pub struct Request {
     pub echo: Option<Box<RawValue>>,
 }
 
+/// Whether people are there, as far as is known when a command is answered.
+#[derive(Clone, Copy)]
+pub struct Whereabouts<'a>(&'a (dyn Fn(&User) -> Seen + Sync));
+
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// They are connected, on whichever node.
+    pub online: bool,
+    /// When their last connection ended; none if there never was one.
+    pub last_seen: Option<Timestamp>,
+}
+
+impl<'a> Whereabouts<'a> {
+    /// As this function says.
+    pub fn new(seen: &'a (dyn Fn(&User) -> Seen + Sync)) -> Self {
+        Self(seen)
+    }
+
+    /// Whether this person is there.
+    pub fn of(self, user: &User) -> Seen {
+        (self.0)(user)
+    }
+}
+
+impl fmt::Debug for Whereabouts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Whereabouts")
+    }
+}
+
 /// What is answered, and whom.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -183,6 +225,8 @@ pub struct Asked<'a> {
     pub request: &'a Request,
     /// The client has passed an acknowledgement callback.
     pub has_ack: bool,
+    /// Whether people are there.
+    pub whereabouts: Whereabouts<'a>,
 }
 
 /// How pages learn who is online.

@@ -22,7 +22,7 @@ use chat_core::error::Error;
 use chat_core::id::UserId;
 
 use super::native::Native;
-use super::{Call, DecodeError, Dialect, Inbound, NamedBy, camel, native, push};
+use super::{Call, DecodeError, Dialect, Failure, Inbound, NamedBy, Route, camel, native, push};
 use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
 use crate::config::ConfigError;
@@ -69,6 +69,11 @@ impl Registered {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A failure as its clients are told it.
+    pub(crate) fn shown(&self, failure: Failure) -> Failure {
+        if self.names_fields() { failure } else { Failure { field: None, ..failure } }
     }
 
     /// Whether somebody may ask for this by the limits of the family; the core and the operator have limits of their own. A
@@ -225,6 +230,15 @@ impl Dialects {
         self.served().chain(self.find(NATIVE).filter(|_| !is_served))
     }
 
+    /// The routes that are served, with their dialects.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Registered, Route)> {
+        self.routed().flat_map(|dialect| {
+            let is_spoken = self.served().any(|served| served == dialect);
+            let is_served = move |route: &Route| is_spoken || !route.is_only_where_spoken();
+            dialect.routes().into_iter().filter(is_served).map(move |route| (dialect, route))
+        })
+    }
+
     /// What is spoken when nothing tells.
     pub fn default(&self) -> &Registered {
         &self.known[self.default]
@@ -279,7 +293,7 @@ impl Dialects {
 
     /// The names of the events that everybody understands.
     pub(crate) fn native_events() -> &'static [&'static str] {
-        native::EVENTS
+        native::events()
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Route {
     make: MakeService,
     body_fields: &'static [&'static str],
     names: Option<Names>,
+    only_where_spoken: bool,
 }
 
 /// What the id in a path names.
@@ -103,7 +104,14 @@ impl Route {
         T: 'static,
     {
         let make = move |app: Arc<App>| Service::new(handler.clone().with_state(app));
-        Self { method, path: path.into(), make: Arc::new(make), body_fields: &[], names: None }
+        Self {
+            method,
+            path: path.into(),
+            make: Arc::new(make),
+            body_fields: &[],
+            names: None,
+            only_where_spoken: false,
+        }
     }
 
     /// A route that is one command and its answer. Whoever asks must be logged in, and their body is read after that is known.
@@ -170,6 +178,16 @@ impl Route {
     #[must_use]
     pub fn for_ids_of(self, names: Names) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// It is served only where its dialect is spoken; the other routes of `native` are served in any case.
+    #[must_use]
+    pub(crate) fn where_spoken(self) -> Self {
+        Self { only_where_spoken: true, ..self }
+    }
+
+    pub(crate) fn is_only_where_spoken(&self) -> bool {
+        self.only_where_spoken
     }
 
     /// Its method.

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_core::command::{Answer as _, Outcome, Reply};
+use chat_core::command::{Answer as _, Command, Outcome, Reply};
 use chat_core::error::Error;
+use chat_core::model::User;
 use serde::Serialize;
 use socketioxide::extract::AckSender;
 
 use super::Session;
 use crate::app::App;
-use crate::dialect::answer::Refused;
-use crate::dialect::native::Native;
-use crate::dialect::{Answer, Asked, Dialect, Failure, Hello, Inbound, Request, raw};
+use crate::dialect::answer::{Refused, acknowledgement};
+use crate::dialect::native::{Native, batch};
+use crate::dialect::{
+    Answer, Asked, DecodeError, Dialect, Failure, Frame, Hello, Inbound, Request, Seen, Whereabouts, raw,
+};
 use crate::limits::cost;
 use crate::transport::wire::{MAX_UNSENT, text_frame};
 
@@ -80,7 +83,13 @@ impl Session {
             Ok(reply) => self.base.reply(reply),
             Err(error) => return self.refuse_request(ack, &request, &Failure::from(&error)),
         };
-        let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some() };
+        let app = self.app.upgrade();
+        let seen = |user: &User| match &app {
+            Some(app) => app.presence.seen()(user),
+            None => Seen { online: false, last_seen: user.last_seen },
+        };
+        let whereabouts = Whereabouts::new(&seen);
+        let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some(), whereabouts };
         let answer = match is_native {
             true => Native.reply(&asked, &reply),
             false => self.dialect.reply(&asked, &reply),
@@ -88,6 +97,22 @@ impl Session {
         answer.events.iter().for_each(|event| self.deliver(event));
         if let Some(ack) = ack {
             self.acknowledge(ack, &answer.into_ack());
+        }
+    }
+
+    /// Carries out several commands and answers all of them together.
+    pub(super) async fn answer_batch(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        commands: Vec<Result<(Command, Request), DecodeError>>,
+        ack: Option<Ack>,
+    ) {
+        let _answering = self.room_to_answer(app).await;
+        let dialect = &self.dialect;
+        let results = batch::carry_out(app, (dialect, dialect), self.user, &self.base, commands).await;
+        match ack {
+            Some(ack) => self.acknowledge(ack, &acknowledgement(&results)),
+            None => self.deliver(&Frame::new(batch::EVENT, &results)),
         }
     }
 
@@ -107,10 +132,11 @@ impl Session {
     }
 
     fn refuse_request(self: &Arc<Self>, ack: Option<Ack>, request: &Request, failure: &Failure) {
+        let failure = self.dialect.shown(failure.clone());
         match ack {
-            Some(ack) => self.acknowledge(ack, &Refused::from(failure)),
+            Some(ack) => self.acknowledge(ack, &Refused::from(&failure)),
             None => {
-                if let Some(event) = self.dialect.failure(request, failure) {
+                if let Some(event) = self.dialect.failure(request, &failure) {
                     self.deliver(&event);
                 }
             }
