@@ -129,9 +129,10 @@ pub trait Dialect: Send + Sync + 'static {
         Roster::Untold
     }
 
-    /// Whether refusals say which field was wrong, as [`Failure::field`]; the pages of old backends know no such thing.
-    fn names_fields(&self) -> bool {
-        false
+    /// A refusal as clients are told it. The pages of old backends know nothing of [`Failure::field`], so it is left out
+    /// unless a dialect says otherwise.
+    fn refusal(&self, failure: Failure) -> Failure {
+        Failure { field: None, ..failure }
     }
 
     /// The event with everybody who is online; asked for where [`Self::roster`] is [`Roster::Whole`].

@@ -22,7 +22,7 @@ use chat_core::error::Error;
 use chat_core::id::UserId;
 
 use super::native::Native;
-use super::{Call, DecodeError, Dialect, Failure, Inbound, NamedBy, Route, camel, native, push};
+use super::{Call, DecodeError, Dialect, Inbound, NamedBy, Route, camel, native, push};
 use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
 use crate::config::ConfigError;
@@ -69,11 +69,6 @@ impl Registered {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// A failure as its clients are told it.
-    pub(crate) fn shown(&self, failure: Failure) -> Failure {
-        if self.names_fields() { failure } else { Failure { field: None, ..failure } }
     }
 
     /// Whether somebody may ask for this by the limits of the family; the core and the operator have limits of their own. A

@@ -15,7 +15,8 @@ use super::RateLimit;
 use crate::auth::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::dialect::answer::Refused;
-use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
+use crate::dialect::native::Native;
+use crate::dialect::{DecodeError, Dialect, Failure, HttpFailure, Registered, Unauthenticated};
 
 /// A request that was not carried out, as it is answered.
 #[derive(Debug)]
@@ -92,8 +93,7 @@ impl HttpError {
         Self { field: Some(field), ..Self::bad_request(&format!("{field} {problem}")) }
     }
 
-    /// The same with a body that tells all of it to programs, whatever the dialect: what a callback would get, and the
-    /// `message`. An error with a body of its own stays as it is.
+    /// The same with a body that tells all of it to programs: what a callback would get in `native`, and the `message`. An error with a body of its own stays as it is.
     pub(crate) fn in_full(self) -> Self {
         #[derive(Serialize)]
         struct Full<'a> {
@@ -109,7 +109,8 @@ impl HttpError {
         };
         let mut failure = Failure::new(code, &*message.text);
         (failure.field, failure.retry_after) = (self.field, self.retry_after);
-        let full = Full { refused: Refused::from(&failure), message: &message.text };
+        let failure = Native.refusal(failure);
+        let full = Full { refused: Refused::from(&failure), message: &failure.message };
         let body = Body::Own(serde_json::to_vec(&full).unwrap_or_default());
         Self { body, ..self }
     }

@@ -132,7 +132,7 @@ impl Session {
     }
 
     fn refuse_request(self: &Arc<Self>, ack: Option<Ack>, request: &Request, failure: &Failure) {
-        let failure = self.dialect.shown(failure.clone());
+        let failure = self.dialect.refusal(failure.clone());
         match ack {
             Some(ack) => self.acknowledge(ack, &Refused::from(&failure)),
             None => {

@@ -14,8 +14,8 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::table::FIELDS;
-use crate::dialect::DecodeError;
 use crate::dialect::payload::{Count, Flag, Text, Texts};
+use crate::dialect::{DecodeError, Failure};
 
 /// The arguments of one command.
 #[derive(Debug, Default)]
@@ -213,6 +213,20 @@ impl<'a> Arguments<'a> {
 /// A field that cannot be meant.
 pub(super) fn wrong(field: &'static str, expected: &'static str) -> DecodeError {
     DecodeError::WrongType { field, expected }
+}
+
+/// A failure with the name that a field has here, where the core has another one for it.
+pub(super) fn in_own_words(failure: Failure) -> Failure {
+    let (theirs, ours) = match failure.field {
+        Some("text") => ("text", "content"),
+        Some("picture") => ("picture", "avatar"),
+        _ => return failure,
+    };
+    let message = match failure.message.strip_prefix(theirs) {
+        Some(problem) => format!("{ours}{problem}"),
+        None => failure.message,
+    };
+    Failure { field: Some(ours), message, ..failure }
 }
 
 fn parsed<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, DecodeError> {

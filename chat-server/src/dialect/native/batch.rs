@@ -143,7 +143,7 @@ pub(crate) async fn carry_out(
         } else {
             one_result(app, &person, limits, (user, base), command).await
         };
-        let result = result.unwrap_or_else(|failure| raw(&Refused::from(&dialect.shown(failure))));
+        let result = result.unwrap_or_else(|failure| raw(&Refused::from(&dialect.refusal(failure))));
         bytes += result.get().len();
         results.push(result);
     }

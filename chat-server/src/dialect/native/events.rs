@@ -8,10 +8,10 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, status, user};
-use super::{Native, batch, messages, people, read, routes, search, sync, table};
+use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table};
 use crate::dialect::{
-    Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, PresenceChange, Roster,
-    Route, To, Whereabouts,
+    Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
+    PresenceChange, Roster, Route, To, Whereabouts,
 };
 
 impl Dialect for Native {
@@ -89,8 +89,8 @@ impl Dialect for Native {
         }
     }
 
-    fn names_fields(&self) -> bool {
-        true
+    fn refusal(&self, failure: Failure) -> Failure {
+        arguments::in_own_words(failure)
     }
 
     fn roster(&self) -> Roster {

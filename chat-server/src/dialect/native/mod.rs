@@ -13,7 +13,8 @@
 //! {"ok":false,"success":false,"error":{"code":"invalid","message":"limit must be a whole number","field":"limit"}}
 //! ```
 //! `retryAfter` in an error are seconds to wait; over HTTP `message` stands beside `error` too. Several commands in one packet are a
-//! `batch` (`batch.rs`). In the dialects of families refusals have no `field`.
+//! `batch` (`batch.rs`). In the dialects of families refusals have no `field`, which their pages do not
+//! know.
 //!
 //! **Events** are called by what has happened, a noun and a participle (`messageSent`), and have the objects of `sync`:
 //! ```text
