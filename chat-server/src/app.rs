@@ -464,6 +464,11 @@ impl App {
         error
     }
 
+    /// The same of an event that was not passed on: nothing was to be stored.
+    pub(crate) fn not_passed_on(&self, user: UserId, error: Error) -> Error {
+        self.refused(user, error, Class::Ephemeral)
+    }
+
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
         deliveries.iter().for_each(|delivery| self.typists.observe(delivery));
         if let Some(cluster) = &self.cluster {

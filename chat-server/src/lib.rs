@@ -49,6 +49,7 @@ pub mod outages;
 pub mod presence;
 mod recovery;
 mod refused_pages;
+mod relay;
 mod searching;
 pub mod secret;
 pub mod security_log;

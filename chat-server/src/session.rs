@@ -358,6 +358,11 @@ impl Session {
                     self.answer_batch(app, commands, ack).await;
                     continue;
                 }
+                Ok(Decoded { inbound: dialect::Inbound::Relay(relay), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.pass_on(app, relay, ack).await;
+                    continue;
+                }
                 Ok(Decoded { inbound, .. }) => {
                     if bytes > LONG_PACKET {
                         self.person.was_mistaken(bytes, app.chat.now());

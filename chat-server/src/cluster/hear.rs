@@ -13,6 +13,7 @@ use super::notice::{NodeId, Notice};
 use super::presence::{Moves, Told};
 use super::seal::{Replays, Seals};
 use crate::app::App;
+use crate::relay::{self, Relayed};
 
 /// Most notices that wait to be heard, and most ephemerals that wait to be looked up; more are lost.
 const MAX_WAITING: usize = 4_096;
@@ -82,6 +83,9 @@ fn handle_notice(
             if let Some(ephemeral) = notice.ephemeral() {
                 let _ = to_look_up.try_send(ephemeral);
             }
+        }
+        Notice::Relayed { dialect, event, payload, to } => {
+            relay::hear(app, &Relayed { dialect, event, payload, to: to.0 });
         }
         Notice::Revoked { token, until } => {
             if !app.auth.note_revoked(token.0, Timestamp::from_millis(until)) {

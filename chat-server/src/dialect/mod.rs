@@ -35,7 +35,7 @@ use std::fmt;
 
 use axum::http::StatusCode;
 use chat_core::clock::Timestamp;
-use chat_core::command::{Command, Reply};
+use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
 use chat_core::model::User;
@@ -93,6 +93,11 @@ pub trait Dialect: Send + Sync + 'static {
     /// understood too.
     fn events(&self) -> &[&str];
 
+    /// The names under which events are passed on ([`Inbound::Relay`]).
+    fn relays(&self) -> &[&'static str] {
+        &[]
+    }
+
     /// What an event of a client asks for. [`DecodeError::UnknownEvent`] leaves it to [`native`].
     ///
     /// # Errors
@@ -141,7 +146,8 @@ pub trait Dialect: Send + Sync + 'static {
         None
     }
 
-    /// The event of one person who came or went; asked for where [`Self::roster`] is [`Roster::Changes`].
+    /// The event of one person who came or went; asked for where [`Self::roster`] is
+    /// [`Roster::Changes`] or [`Roster::Contacts`].
     fn presence(&self, change: &PresenceChange) -> Option<Frame> {
         let _ = change;
         None
@@ -158,8 +164,21 @@ pub enum Inbound {
     /// Several commands of [`native`], to be carried out one after the other, whatever becomes of those before. There is one
     /// answer to all of them.
     Batch(Vec<Result<(Command, Request), DecodeError>>),
+    /// It is passed on to others as it is, and stored nowhere.
+    Relay(Relay),
     /// Pages send it, and there is nothing to do about it.
     Ignored,
+}
+
+/// An event that is passed on: to the connections of those who are meant that speak the same dialect and are there at the moment.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// To whom: the person, or the other members of a conversation that the sender is in.
+    pub to: Destination,
+    /// What they receive it as; one of [`Dialect::relays`].
+    pub event: &'static str,
+    /// Its argument, at most 64 KiB. Who has sent it stands there only if the dialect writes it: see [`Call::asker`].
+    pub payload: Box<RawValue>,
 }
 
 impl From<Command> for Inbound {
@@ -237,8 +256,10 @@ pub enum Roster {
     Untold,
     /// By the whole list, of which only the latest counts.
     Whole,
-    /// By one event for each who comes or goes.
+    /// By one event for each who comes or goes, whoever it is.
     Changes,
+    /// By one event for each who comes or goes of those with whom one has talked directly.
+    Contacts,
 }
 
 /// Somebody came online or went.

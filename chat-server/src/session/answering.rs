@@ -14,9 +14,11 @@ use crate::app::App;
 use crate::dialect::answer::{Refused, acknowledgement};
 use crate::dialect::native::{Native, batch};
 use crate::dialect::{
-    Answer, Asked, DecodeError, Dialect, Failure, Frame, Hello, Inbound, Request, Seen, Whereabouts, raw,
+    Answer, Asked, DecodeError, Dialect, Failure, Frame, Hello, Inbound, Relay, Request, Seen, Whereabouts,
+    raw,
 };
 use crate::limits::cost;
+use crate::relay;
 use crate::transport::wire::{MAX_UNSENT, text_frame};
 
 /// Where an acknowledgement goes.
@@ -113,6 +115,18 @@ impl Session {
         match ack {
             Some(ack) => self.acknowledge(ack, &acknowledgement(&results)),
             None => self.deliver(&Frame::new(batch::EVENT, &results)),
+        }
+    }
+
+    /// Passes an event on to others, and answers whether that was done.
+    pub(super) async fn pass_on(self: &Arc<Self>, app: &Arc<App>, relay: Relay, ack: Option<Ack>) {
+        match relay::pass_on(app, &self.dialect, self.user, relay).await {
+            Ok(()) => {
+                if let Some(ack) = ack {
+                    self.acknowledge(ack, &Answer::done().into_ack());
+                }
+            }
+            Err(error) => self.refuse(ack, &Failure::from(&app.not_passed_on(self.user, error))),
         }
     }
 

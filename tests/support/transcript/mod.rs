@@ -55,7 +55,7 @@ fn is_state(event: &str) -> bool {
         let told = |dialect: &Registered| match dialect.roster() {
             Roster::Untold => None,
             Roster::Whole => dialect.online(&[]),
-            Roster::Changes => dialect.presence(&change),
+            Roster::Changes | Roster::Contacts => dialect.presence(&change),
         };
         let states: Vec<_> =
             Dialects::built_in().known().iter().filter_map(told).map(|it| it.event).collect();
