@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, RawPathParams, Request, State};
+use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chat_core::command::{Command, Reply, Request as _, SendMessage, UpdateProfile};
@@ -23,7 +23,7 @@ use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
 use crate::dialect::payload::MAX_IMAGE_BYTES;
 use crate::dialect::{Call, Registered, Route, Whereabouts};
-use crate::http::{Body, HttpError, RateLimit, caller, json, with_rate};
+use crate::http::{Body, HttpError, RateLimit, caller, json, parameters, with_rate};
 use crate::links::Base;
 use crate::media::{Media, Purpose};
 
@@ -64,7 +64,7 @@ async fn answer(
     form: Form,
     State(app): State<Arc<App>>,
     dialect: Registered,
-    parameters: RawPathParams,
+    in_path: RawPathParams,
     uri: Uri,
     headers: HeaderMap,
     request: Request,
@@ -73,16 +73,13 @@ async fn answer(
     let mut arguments = Arguments::of(Some(caller.user.id));
     arguments.may_hold_images = true;
     let names = row.path.split('/').filter_map(|part| part.strip_prefix(':'));
-    for (name, (_, value)) in names.zip(&parameters) {
+    for (name, (_, value)) in names.zip(&in_path) {
         arguments = arguments.with_plain(name, Cow::Borrowed(value));
     }
     let body;
     if matches!(row.method, Method::GET | Method::DELETE) {
-        // The rejection quotes nothing that was asked for, but is not JSON.
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri)
-            .map_err(|_| HttpError::bad_request("the parameters cannot be read"))?;
-        for (name, value) in pairs {
-            arguments = arguments.with_plain(&name, Cow::Owned(value));
+        for (name, value) in parameters(uri.query()) {
+            arguments = arguments.with_plain(&name, value);
         }
     } else {
         body = match row.may_be_large() {
