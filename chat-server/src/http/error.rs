@@ -26,7 +26,8 @@ pub struct HttpError {
     retry_after: Option<Duration>,
     /// In a box, because nearly no error has one.
     rate: Option<Box<RateLimit>>,
-    core: Option<Error>,
+    /// In a box, so that an answer is not larger for its sake.
+    core: Option<Box<Error>>,
     /// The field that was wrong, where it is a single one.
     field: Option<&'static str>,
 }
@@ -161,7 +162,7 @@ impl HttpError {
 
     /// The domain's error behind it, for routes that have words of their own for it.
     pub fn core(&self) -> Option<&Error> {
-        self.core.as_ref()
+        self.core.as_deref()
     }
 }
 
@@ -174,10 +175,10 @@ impl From<Error> for HttpError {
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::RateLimited => {
                 let wait = error.retry_after().unwrap_or(Duration::from_secs(60));
-                return Self { core: Some(error), ..Self::too_many(wait) };
+                return Self { core: Some(error.into()), ..Self::too_many(wait) };
             }
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
+            ErrorKind::Internal => return Self { core: Some(error.into()), ..Self::internal() },
         };
         let Failure { message, field, .. } = Failure::from(&error);
         Self { field, ..Self::new(status, &message) }.because(error)
@@ -186,7 +187,7 @@ impl From<Error> for HttpError {
 
 impl HttpError {
     fn because(self, error: Error) -> Self {
-        Self { core: Some(error), ..self }
+        Self { core: Some(error.into()), ..self }
     }
 }
 
