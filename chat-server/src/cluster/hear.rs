@@ -63,7 +63,7 @@ async fn tell_ephemerals(app: Weak<App>, mut ephemerals: mpsc::Receiver<Ephemera
             Ok(delivery) => app.announcer.announce(delivery.into_iter().collect()),
             // It is of no use later.
             Err(error) => {
-                tracing::debug!(%error, "an ephemeral event of another node could not be looked up")
+                tracing::debug!(%error, "an ephemeral event of another node could not be looked up");
             }
         }
     }
