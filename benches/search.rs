@@ -94,7 +94,7 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
 
     let search = async |text: &str, within: Option<ConversationId>| {
         let within = within.map(Destination::Conversation);
-        let search = Search { text: text.into(), within, before: None, limit: 20 };
+        let search = Search { text: text.into(), within, before: None, limit: 20, ..Search::default() };
         let started = Instant::now();
         let found = execute(&chat, ann, search).await;
         (found, started.elapsed())

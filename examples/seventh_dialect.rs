@@ -30,9 +30,10 @@ use chat_core::command::ListUsers;
 use chat_core::prelude::*;
 use chat_server::app::{App, LogIn};
 use chat_server::config::{Config, Options};
+use chat_server::dialect::handler::RouteRequest;
 use chat_server::dialect::native::Native;
 use chat_server::dialect::payload::Text;
-use chat_server::dialect::route::{Names, RouteRequest};
+use chat_server::dialect::route::Names;
 use chat_server::dialect::{
     Answer, Asked, Auth, Call, DecodeError, Dialect, Dialects, EventPosition, Failure, Frame, Frames, Hello,
     HttpFailure, Inbound, Limits, PresenceChange, Refusals, Registered, Relay, Request, Roster, Route, To,

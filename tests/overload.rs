@@ -349,3 +349,41 @@ async fn lists_of_who_is_online_are_few_when_many_come() {
     drop(last);
     server.stop().await;
 }
+
+/// Several addresses open sessions without end and log in to none: they push out each other, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn newcomers_get_in_while_several_addresses_take_every_place() {
+    const PLACES: usize = 1_000;
+    const NEWCOMERS: usize = 20;
+    let mut server = MountedServer::start(|options| options.memory_limit = Some("64M".to_owned())).await;
+    let ann = registered(server.address, "ann").await;
+    let url = format!("http://{}/socket.io/?EIO=4&transport=polling", server.address);
+    let opened = async |address: [u8; 4], tries: usize| {
+        let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build();
+        let client = client.expect("it can be made");
+        let mut opened = 0;
+        for _ in 0..tries {
+            let answer = within("an answer", client.get(&url).send()).await.expect("it is answered");
+            opened += usize::from(answer.status() == 200);
+            answer.bytes().await.expect("it has a body");
+        }
+        opened
+    };
+    let mut flooded = 0;
+    for address in 1..=4 {
+        flooded += opened([127, 7, 0, address], PLACES / 4 + 1).await;
+    }
+    // Some of the first may have timed out by now, on a machine that is very busy.
+    assert!(flooded >= PLACES - 4, "{flooded}");
+    let late = opened([127, 7, 0, 5], 50).await;
+    assert!((1..50).contains(&late), "{late}: one more of them has its few as well");
+    for _ in 0..NEWCOMERS {
+        let mut newcomer = connected(server.address, &ann).await;
+        newcomer.fence().await;
+        newcomer.disconnect().await;
+    }
+    server.until_sessions(0).await;
+    // Each of those that are still open has a heartbeat, too.
+    server.turned_away = 3 * PLACES;
+    server.stop().await;
+}

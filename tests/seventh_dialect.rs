@@ -8,7 +8,7 @@ mod seventh_dialect;
 use std::net::SocketAddr;
 
 use chat::websocket::Opening;
-use chat::{Answer, Http, MountedServer, Packet, Socket, WebSocket, within};
+use chat::{Answer, Http, MountedServer, Packet, Socket, WebSocket, until, within};
 use chat_server::dialect::Dialects;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -281,9 +281,10 @@ async fn a_guest_may_do_nothing_but_say_who_it_is() {
     assert_eq!(answer["error"]["code"], "unauthenticated", "{answer}");
     assert_eq!(server.app.sessions.len(), 1);
 
+    // What comes right behind the greeting waits until it is known who it is.
     let knocked = guest.ask("knock", &[json!({ "pass": ann.token })]);
-    assert_eq!(guest.answer(knocked).await["ok"], true);
     guest.emit_all("say", &[json!(bob_id), json!("it is me"), json!({ "tempId": 1 })]);
+    assert_eq!(guest.answer(knocked).await["ok"], true);
     assert_eq!(guest.event("said").await["tempId"], 1);
     let heard = to_bob.event("heard").await;
     assert_eq!((&heard["from"], &heard["text"]), (&json!(ann_id), &json!("it is me")));
@@ -302,5 +303,48 @@ async fn a_guest_may_do_nothing_but_say_who_it_is() {
 
     guest.disconnect().await;
     to_bob.disconnect().await;
+    server.stop().await;
+}
+
+/// A connection counts as one only after its client was told so: what a fast client says in between is not lost.
+#[tokio::test]
+async fn whenever_an_event_comes_behind_a_greeting_it_is_answered() {
+    let server = corner().await;
+    let (ann, _) = entered(server.address, "ann").await;
+    let (_, bob_id) = entered(server.address, "bob").await;
+    for round in 0..28 {
+        let mut guest = connected(server.address, &Http::new(server.address)).await;
+        let knocked = guest.ask("knock", &[json!({ "pass": ann.token })]);
+        if round % 2 == 1 {
+            assert_eq!(guest.answer(knocked).await["ok"], true);
+        }
+        guest.emit_all("say", &[json!(bob_id), json!("it is me"), json!({ "tempId": round })]);
+        assert_eq!(guest.event("said").await["tempId"], round);
+        guest.disconnect().await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn guests_that_go_while_they_greet_leave_nothing() {
+    let mut server = corner().await;
+    let (ann, ann_id) = entered(server.address, "ann").await;
+    let knock = format!("42{}", json!(["knock", { "pass": ann.token }]));
+    for round in 0..60 {
+        let mut stream = WebSocket::open(server.address, Opening::default()).await.expect("it is answered");
+        stream.send("40").await.expect("the connection stands");
+        if round % 3 > 0 {
+            while stream.next().await.is_some_and(|frame| !frame.starts_with("40")) {}
+        }
+        let _ = stream.send(knock.as_str()).await;
+        if round % 2 == 1 {
+            let _ = stream.send("41").await;
+        }
+        drop(stream);
+    }
+    server.until_sessions(0).await;
+    let ann_id = ann_id.parse().expect("it is an id");
+    until("ann is offline", || !server.app.presence.is_online(ann_id)).await;
+    server.turned_away = 60;
     server.stop().await;
 }

@@ -133,11 +133,44 @@ pub struct Fields<M> {
     pub role: Option<Role>,
     /// The place of a message in the conversation.
     pub seq: Option<Seq>,
+    /// What else the kind has to say.
+    pub detail: Option<Detail>,
 }
 
 impl<M> Default for Fields<M> {
     fn default() -> Self {
-        Self { message: None, room: None, user: None, role: None, seq: None }
+        Self { message: None, room: None, user: None, role: None, seq: None, detail: None }
+    }
+}
+
+/// What an entry of the log says that no other field can hold, such as an emoji: a few bytes, opaque to stores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Detail {
+    len: u8,
+    bytes: [u8; Self::MAX_BYTES],
+}
+
+impl Detail {
+    /// Most bytes of a detail.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Takes over these bytes; none when there are more than [`Self::MAX_BYTES`].
+    pub fn new(detail: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX_BYTES];
+        bytes.get_mut(..detail.len())?.copy_from_slice(detail);
+        Some(Self { len: u8::try_from(detail.len()).ok()?, bytes })
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+// It may be something that somebody has said.
+impl std::fmt::Debug for Detail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Detail({} bytes)", self.len)
     }
 }
 
@@ -208,7 +241,8 @@ impl<M> Change<M> {
     /// # Errors
     /// The name of the field that is missing.
     pub fn from_fields(kind: ChangeKind, fields: Fields<M>) -> Result<Self, &'static str> {
-        let Fields { message, room, user, role, seq } = fields;
+        // No kind has a detail so far.
+        let Fields { message, room, user, role, seq, detail: _ } = fields;
         let message = message.ok_or("message");
         let (room, user) = (room.ok_or("room"), user.ok_or("user"));
         Ok(match kind {
@@ -281,6 +315,7 @@ mod tests {
             user: Some(UserId::from_bytes([2; 12])),
             role: Some(Role::Moderator),
             seq: Some(Seq(3)),
+            detail: Detail::new(&[4; 5]),
         };
         ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
     }
@@ -329,6 +364,17 @@ mod tests {
                 assert_eq!(Change::from_fields(kind, less), Err(field), "{kind:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_detail_is_what_it_was_made_of() {
+        for len in [0, 1, 63, 64] {
+            let bytes: Vec<u8> = (0..len).map(|n| 255 - n).collect();
+            assert_eq!(Detail::new(&bytes).unwrap().as_bytes(), bytes);
+        }
+        assert_eq!(Detail::new(&[0; 65]), None);
+        assert_ne!(Detail::new(&[0]), Detail::new(&[0, 0]));
+        assert_eq!(format!("{:?}", Detail::new(b"secret")), "Some(Detail(6 bytes))");
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl Directory {
         self.users.remove(&id);
     }
 
+    /// Forgets who is in a room: it is not as it was when it was looked up. Direct conversations never change.
+    pub(crate) fn forget_conversation(&self, id: ConversationId) {
+        self.conversations.remove(&id);
+    }
+
     /// Forgets what a change has made out of date. Direct conversations never change.
     pub(crate) fn invalidate(&self, invalidation: Invalidation) {
         let Invalidation { user, conversation, audience: _, message: _, newest: _ } = invalidation;

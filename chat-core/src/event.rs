@@ -130,6 +130,23 @@ pub enum Event {
     },
 }
 
+/// The one list of events that are about a message, for an event that is read and for one that is changed.
+macro_rules! message_of {
+    ($event:expr) => {
+        match $event {
+            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
+            Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. }
+            | Self::MessagesRead { .. }
+            | Self::ProfileUpdated(_)
+            | Self::UserRegistered(_)
+            | Self::TypingChanged { .. } => None,
+        }
+    };
+}
+
 impl Event {
     /// Who is told of it.
     pub fn audience(&self) -> Audience {
@@ -152,32 +169,12 @@ impl Event {
 
     /// The message that it is about, if it is about one.
     pub fn message(&self) -> Option<&MessageView> {
-        match self {
-            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::RoomCreated { .. }
-            | Self::MemberAdded { .. }
-            | Self::MemberRemoved { .. }
-            | Self::RoleChanged { .. }
-            | Self::MessagesRead { .. }
-            | Self::ProfileUpdated(_)
-            | Self::UserRegistered(_)
-            | Self::TypingChanged { .. } => None,
-        }
+        message_of!(self)
     }
 
     /// The same, to be changed.
     pub fn message_mut(&mut self) -> Option<&mut MessageView> {
-        match self {
-            Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::RoomCreated { .. }
-            | Self::MemberAdded { .. }
-            | Self::MemberRemoved { .. }
-            | Self::RoleChanged { .. }
-            | Self::MessagesRead { .. }
-            | Self::ProfileUpdated(_)
-            | Self::UserRegistered(_)
-            | Self::TypingChanged { .. } => None,
-        }
+        message_of!(self)
     }
 
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.

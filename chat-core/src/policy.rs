@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
 use crate::id::UserId;
-use crate::model::{Content, Conversation, ConversationKind, Message, Role, Visibility};
+use crate::model::{Content, Conversation, ConversationKind, Role, Tombstone, Visibility};
 pub use crate::names::name_key;
 use crate::{email, names};
 
@@ -15,6 +15,8 @@ use crate::{email, names};
 pub enum Refusal {
     /// There is no such conversation, or none that this person may know of.
     ConversationNotFound,
+    /// There is no such message, or none that this person may know of.
+    MessageNotFound,
     /// There is no such person, or they are no member.
     UserNotFound,
     /// The person may know of it, but not do this to it.
@@ -30,6 +32,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::ConversationNotFound => Self::ConversationNotFound,
+            Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },
@@ -168,29 +171,43 @@ pub fn must_be_member(actor: UserId, conversation: &Conversation) -> Result<Role
     conversation.member(actor).map(|member| member.role).ok_or(Error::ConversationNotFound)
 }
 
-/// Who may delete a message: who sent it, and moderators of the room.
+/// Who may speak in a conversation: its members. The role is that at the moment of speaking, none outside.
 ///
 /// # Errors
-/// [`Error::MessageNotFound`] for those outside the conversation, [`Error::Forbidden`] for the other members.
-pub fn may_delete(actor: UserId, message: &Message, conversation: &Conversation) -> Result<(), Error> {
-    let role = must_be_member(actor, conversation).map_err(|_| Error::MessageNotFound)?;
-    if message.sender == actor || (is_room(conversation) && role >= Role::Moderator) {
+/// [`Refusal::ConversationNotFound`] for everybody else.
+pub fn may_speak(role: Option<Role>) -> Result<(), Refusal> {
+    role.map(drop).ok_or(Refusal::ConversationNotFound)
+}
+
+/// Who may delete a message: who sent it, and moderators of the room. (In direct conversations nobody is more than a member.)
+/// The role is that of the actor, none outside the conversation.
+///
+/// # Errors
+/// [`Refusal::MessageNotFound`] for those outside the conversation, [`Refusal::Forbidden`] for the other members.
+pub fn may_delete(actor: UserId, role: Option<Role>, sender: UserId) -> Result<(), Refusal> {
+    let role = role.ok_or(Refusal::MessageNotFound)?;
+    if sender == actor || role >= Role::Moderator {
         return Ok(());
     }
-    Err(Error::Forbidden("You can only delete your own messages"))
+    Err(Refusal::Forbidden("You can only delete your own messages"))
 }
 
 /// Who may restore a message: who deleted it, while a member.
 ///
 /// # Errors
 /// As [`may_delete`].
-pub fn may_restore(actor: UserId, message: &Message, conversation: &Conversation) -> Result<(), Error> {
-    must_be_member(actor, conversation).map_err(|_| Error::MessageNotFound)?;
-    match message.deleted {
+pub fn may_restore(
+    actor: UserId,
+    role: Option<Role>,
+    sender: UserId,
+    deleted: Option<Tombstone>,
+) -> Result<(), Refusal> {
+    role.ok_or(Refusal::MessageNotFound)?;
+    match deleted {
         Some(tombstone) if tombstone.by != actor => {
-            Err(Error::Forbidden("You can only restore messages that you deleted"))
+            Err(Refusal::Forbidden("You can only restore messages that you deleted"))
         }
-        None if message.sender != actor => Err(Error::Forbidden("You can only restore your own messages")),
+        None if sender != actor => Err(Refusal::Forbidden("You can only restore your own messages")),
         _ => Ok(()),
     }
 }
@@ -363,6 +380,27 @@ mod tests {
         assert_eq!(may_add_member(ann, eve, &private, 2), Err(Refusal::TooManyMembers { limit: 2 }));
         assert_eq!(may_add_member(ann, bob, &private, 2), Ok(()), "who is in takes no room");
         assert_eq!(may_add_member(ann, eve, &private, 3), Ok(()));
+    }
+
+    #[test]
+    fn messages_are_deleted_by_who_sent_them_and_by_moderators() {
+        use crate::clock::Timestamp;
+        use Role::{Admin, Member, Moderator};
+        let [ann, bob] = [1, 2].map(|n| UserId::from_bytes([n; 12]));
+        assert_eq!(may_delete(ann, None, ann), Err(Refusal::MessageNotFound), "who has left");
+        for role in [Member, Moderator, Admin] {
+            assert_eq!(may_delete(ann, Some(role), ann), Ok(()));
+            assert_eq!(may_delete(bob, Some(role), ann).is_ok(), role >= Moderator, "{role:?}");
+        }
+        let by = |by| Some(Tombstone { at: Timestamp::from_millis(0), by });
+        for role in [Member, Admin] {
+            assert_eq!(may_restore(ann, Some(role), ann, by(ann)), Ok(()));
+            assert_eq!(may_restore(bob, Some(role), ann, by(bob)), Ok(()), "who has deleted it");
+            assert!(matches!(may_restore(ann, Some(role), ann, by(bob)), Err(Refusal::Forbidden(_))));
+            assert_eq!(may_restore(ann, Some(role), ann, None), Ok(()), "nothing to do");
+            assert!(matches!(may_restore(bob, Some(role), ann, None), Err(Refusal::Forbidden(_))));
+        }
+        assert_eq!(may_restore(ann, None, ann, by(ann)), Err(Refusal::MessageNotFound), "who has left");
     }
 
     #[test]

@@ -27,7 +27,15 @@
 //! index of the conversations it is about up to date; see [`Found::complete`] for what that means for the first one in a
 //! long history. Deleted messages stay in the index and are left out of what is found, so that deleting and restoring
 //! need not know of it.
+//!
+//! # Beyond words
+//! What is typed has a small language: [`Query`]. Of a phrase the index knows only that a message has its words; whether
+//! they stand side by side is seen in its text. Who wrote a message, its kind and its moment ([`Filter`]) are known of every message
+//! without an index.
 
+mod filter;
+mod pattern;
+mod query;
 mod words;
 
 #[cfg(test)]
@@ -36,18 +44,31 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
+pub use self::filter::{ContentKind, Filter};
+pub(crate) use self::pattern::Tokens;
+pub use self::query::{Query, Wanted};
 use self::words::{Run, each_run};
+use crate::clock::Timestamp;
 use crate::command::Destination;
 use crate::error::Error;
-use crate::model::{MessageView, Position};
+use crate::model::{MessageView, Position, UserKey};
 
 /// Look for messages by their words, in the conversations one is a member of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Search {
-    /// The words, as they were typed; see [`Query::parse`].
+    /// The words, as they were typed; see [`Query`]. It may be empty when something else is asked for below
+    /// ([`Self::has_filter`]): then every message is looked at.
     pub text: String,
     /// Where; none: in all conversations one is a member of.
     pub within: Option<Destination>,
+    /// Only what this person wrote.
+    pub author: Option<UserKey>,
+    /// Only messages of these kinds; all when it is empty.
+    pub kinds: Vec<ContentKind>,
+    /// Only what was sent at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Only what was sent before this moment.
+    pub until: Option<Timestamp>,
     /// Only what was sent before this place in the log, for the next page: [`Found::next`].
     pub before: Option<Position>,
     /// At most so many messages, and never more than [`Search::MAX`].
@@ -57,6 +78,40 @@ pub struct Search {
 impl Search {
     /// Most messages in one answer.
     pub const MAX: usize = 100;
+    /// Messages in one answer, when nothing else is asked for.
+    pub const DEFAULT_LIMIT: usize = 20;
+
+    /// Whether more is asked of a message than its words.
+    pub fn has_filter(&self) -> bool {
+        self.author.is_some() || !self.kinds.is_empty() || self.from.is_some() || self.until.is_some()
+    }
+
+    /// What the text asks for.
+    ///
+    /// # Errors
+    /// When that is nothing, or too much.
+    pub fn query(&self) -> Result<Query, Error> {
+        match self.text.trim().is_empty() && self.has_filter() {
+            true => Ok(Query::everything()),
+            false => Query::parse(&self.text),
+        }
+    }
+}
+
+/// For all the words of an empty text, which only the fields that are given make a search.
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            within: None,
+            author: None,
+            kinds: Vec::new(),
+            from: None,
+            until: None,
+            before: None,
+            limit: Self::DEFAULT_LIMIT,
+        }
+    }
 }
 
 // What people look for is theirs, as what they write: a request that is logged by mistake shows only its size.
@@ -65,6 +120,10 @@ impl fmt::Debug for Search {
         f.debug_struct("Search")
             .field("text_bytes", &self.text.len())
             .field("within", &self.within)
+            .field("author", &self.author)
+            .field("kinds", &self.kinds)
+            .field("from", &self.from)
+            .field("until", &self.until)
             .field("before", &self.before)
             .field("limit", &self.limit)
             .finish()
@@ -80,11 +139,25 @@ pub struct Found {
     /// Where the next page begins ([`Search::before`]); none when there are no more. Pages do not shift while messages
     /// arrive.
     pub next: Option<Position>,
-    /// Whether everything there is was looked at. One search brings only so much into the index (20,000 messages, 32 MiB of
+    /// Whether everything there is was in the index. One search brings only so much into it (20,000 messages, 32 MiB of
     /// texts, 100 batches of one conversation each); where there is more this is false, and the same search goes on with them when it is made again. Meanwhile the older messages
     /// of each conversation are found, for they are indexed in their order, and of several conversations those in which
     /// something was said lately come first. What is indexed later may belong on pages that were read already.
     pub complete: bool,
+    /// Whether the search ended at a bound before it had found as many as were asked for: one that asks for more than
+    /// words of the index (a phrase, an author, a kind, a date) looks at so many messages at most,
+    /// [`Self::MAX_LOOKED_AT`], of which it reads the texts of [`Self::MAX_READ`], up to [`Self::MAX_BYTES_READ`]. The
+    /// next page goes on where it ended.
+    pub bounded: bool,
+}
+
+impl Found {
+    /// Most messages that are looked at in one search for what the index does not tell of them.
+    pub const MAX_LOOKED_AT: usize = 10_000;
+    /// Most messages of which the texts are read for it.
+    pub const MAX_READ: usize = 1_000;
+    /// Most bytes of these texts; one always has room.
+    pub const MAX_BYTES_READ: usize = 8 << 20;
 }
 
 /// The terms of one message, each once, in the order of their bytes.
@@ -155,94 +228,6 @@ impl<T: Into<String>> FromIterator<T> for Terms {
 impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Terms({})", self.len())
-    }
-}
-
-/// One of the terms that a message must have.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
-    /// The term; never empty.
-    pub term: String,
-    /// Whether a term that begins so will do.
-    pub is_prefix: bool,
-}
-
-impl Wanted {
-    /// Whether a message with these terms has it.
-    pub fn is_among(&self, terms: &Terms) -> bool {
-        let at = terms.0.partition_point(|term| *term < self.term);
-        terms.0.get(at).is_some_and(|term| {
-            if self.is_prefix { term.starts_with(&self.term) } else { *term == self.term }
-        })
-    }
-}
-
-impl fmt::Debug for Wanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wanted").field("bytes", &self.term.len()).field("is_prefix", &self.is_prefix).finish()
-    }
-}
-
-/// What a message must have to be found: all of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query(Vec<Wanted>);
-
-impl Query {
-    /// Most bytes of what is typed.
-    pub const MAX_BYTES: usize = 256;
-    /// Most terms of it; without spaces every two characters are one.
-    pub const MAX: usize = 32;
-
-    /// Reads what was typed: a message must have all words. The last one may also be the beginning of a word, unless
-    /// something follows it that belongs to no word, such as a space; so one can search while one types. A character that
-    /// stands alone where there are no spaces between words is looked for anywhere.
-    ///
-    /// # Errors
-    /// When there is no word in it, or when it is too long.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let field = "query";
-        if text.len() > Self::MAX_BYTES {
-            return Err(Error::TooLarge { field, limit: Self::MAX_BYTES, unit: "bytes" });
-        }
-        let mut wanted = BTreeSet::new();
-        each_run(text, |run, is_last| {
-            match run {
-                Run::Word(word) => {
-                    wanted.insert(Wanted { term: cut(word).to_owned(), is_prefix: is_last });
-                }
-                Run::Unspaced(run) => {
-                    if run.chars().nth(1).is_none() {
-                        wanted.insert(Wanted { term: run.to_owned(), is_prefix: true });
-                    }
-                    wanted.extend(pairs(run).map(|term| Wanted { term: term.to_owned(), is_prefix: false }));
-                }
-            }
-            wanted.len() <= Self::MAX
-        });
-        if wanted.is_empty() {
-            return Err(Error::Invalid { field, problem: "must have a letter or a digit" });
-        }
-        if wanted.len() > Self::MAX {
-            return Err(Error::TooLarge { field, limit: Self::MAX, unit: "words" });
-        }
-        Ok(Self(wanted.into_iter().collect()))
-    }
-
-    /// A query of terms that were made otherwise, to test stores. There must be one, and none may be empty.
-    pub fn of(wanted: impl IntoIterator<Item = Wanted>) -> Option<Self> {
-        let wanted: BTreeSet<Wanted> = wanted.into_iter().collect();
-        let is_good = !wanted.is_empty() && wanted.iter().all(|wanted| !wanted.term.is_empty());
-        is_good.then(|| Self(wanted.into_iter().collect()))
-    }
-
-    /// What it asks for; at least one.
-    pub fn wanted(&self) -> &[Wanted] {
-        &self.0
-    }
-
-    /// Whether a message with these terms is found.
-    pub fn finds(&self, terms: &Terms) -> bool {
-        self.0.iter().all(|wanted| wanted.is_among(terms))
     }
 }
 

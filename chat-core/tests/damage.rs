@@ -75,7 +75,7 @@ async fn make(path: &Path) -> World {
 }
 
 fn look_for(text: &str) -> Search {
-    Search { text: text.into(), within: None, before: None, limit: 100 }
+    Search { text: text.into(), limit: 100, ..Search::default() }
 }
 
 /// What can be read.

@@ -9,7 +9,8 @@
 //! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
 //! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
 
-mod other_log;
+pub(crate) mod frames;
+pub(crate) mod other_log;
 mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,9 +26,9 @@ use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-pub(crate) use self::other_log::{LogWatch, watch_log};
+use self::frames::frames;
 use self::rooms::Rooms;
-use crate::dialect::{Dialect, EventPosition, Frames, PositionStyle};
+use crate::dialect::Frames;
 use crate::links::{self, Base};
 use crate::recovery::ReplayCache;
 use crate::session::Session;
@@ -171,30 +172,6 @@ impl Order {
             last -= 1;
         }
         (last >= self.next).then_some(last)
-    }
-}
-
-/// What the clients of one dialect are told of a change, live or later, with links that begin with this base.
-///
-/// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
-/// more; that it was deleted follows.
-pub(crate) fn frames(
-    dialect: &dyn Dialect,
-    delivery: &Delivery,
-    base: &Base,
-    style: PositionStyle,
-) -> Frames {
-    if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
-        && view.message.deleted.is_some()
-    {
-        return Frames::new();
-    }
-    let frames = dialect.outbound(&base.event(&delivery.event), EventPosition(delivery.position));
-    match style {
-        PositionStyle::Event => frames,
-        PositionStyle::Argument => {
-            frames.into_iter().map(|(to, frame)| (to, frame.in_style(style))).collect()
-        }
     }
 }
 

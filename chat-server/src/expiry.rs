@@ -14,7 +14,6 @@ use chat_core::presence::SessionId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::app::App;
 use crate::session::Session;
 
 /// How long a clock that was set may go unnoticed.
@@ -55,36 +54,26 @@ impl Expiries {
     }
 
     /// Takes out what has expired by now.
-    fn expired(&self, now: Timestamp) -> Vec<Weak<Session>> {
+    pub(crate) fn expired(&self, now: Timestamp) -> Vec<Weak<Session>> {
         let mut due = self.due.lock();
         let later = due.split_off(&(now.after(Duration::from_millis(1)), SessionId(0)));
         std::mem::replace(&mut *due, later).into_values().collect()
     }
 
+    /// Waits that long, or until something expires sooner.
+    pub(crate) async fn next(&self, pause: Option<Duration>) {
+        match pause {
+            Some(pause) => drop(tokio::time::timeout(pause, self.sooner.notified()).await),
+            None => self.sooner.notified().await,
+        }
+    }
+
     /// How long to wait at most before looking again; none when there is nothing to wait for.
-    fn pause(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn pause(&self, now: Timestamp) -> Option<Duration> {
         let due = self.due.lock();
         let ((at, _), _) = due.first_key_value()?;
         let millis = at.as_millis().saturating_sub(now.as_millis());
         // Moments are whole milliseconds, and so are the timer's.
         Some(Duration::from_millis(millis.unsigned_abs().max(1)).min(MAX_PAUSE))
-    }
-}
-
-/// Ends connections as their tokens expire, for as long as the server runs.
-pub(crate) async fn end_expired(app: Weak<App>, expiries: Arc<Expiries>) {
-    loop {
-        let pause = {
-            let Some(app) = app.upgrade() else { return };
-            let now = app.chat.now();
-            for session in expiries.expired(now).iter().filter_map(Weak::upgrade) {
-                session.expire();
-            }
-            expiries.pause(now)
-        };
-        match pause {
-            Some(pause) => drop(tokio::time::timeout(pause, expiries.sooner.notified()).await),
-            None => expiries.sooner.notified().await,
-        }
     }
 }

@@ -1,16 +1,21 @@
 //! A chat backend that existing Socket.IO frontends connect to unchanged.
 //!
 //! ```text
-//! socket event ──sync──▶ session inbox ──▶ dialect.decode ──▶ Command ──▶ App::dispatch ──▶ Chat::execute ──▶ Store
+//! socket event ──sync──▶ session inbox ──▶ dialect.decode ──▶ Command ──▶ App::dispatch ──▶ Chat::start ──▶ Store
 //!                                                                              │
 //! socket ◀── session.announce ◀── dialect.outbound ◀── Announcer (in order of positions) ◀── Outcome.deliveries
 //! HTTP request ──▶ the dialect's routes ──▶ Command ──▶ the same dispatch
 //! ```
 //!
 //! # In reading order
-//! [`serve`] (this file), [`config`], [`mod@app`] (what is shared, and the funnel), [`transport`] (how connections come in),
-//! [`session`] (one connection), [`dialect`] (what the families of frontends say and expect), the announcer (who is
-//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`security_log`], [`media`], [`mail`].
+//! [`serve`] (this file), [`config`], `build` (how all parts are made), [`mod@app`] (the parts, for those above), `dispatch` (the
+//! funnel of all commands) with `limits`, `accounts`, `background` (what is done by the clock), [`transport`] (how connections come
+//! in), [`session`] (one connection; its inbox), [`dialect`] (what the families of frontends say and expect), the announcer (who is
+//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`],
+//! [`auth`], [`security_log`], [`media`], [`mail`].
+//!
+//! Parts do not import what composes them: `session/inbox`, [`transport`], [`http`] and the routes of dialects know [`App`], and
+//! nothing else does.
 //!
 //! # Mounting it in an axum app of your own
 //! ```no_run
@@ -26,12 +31,17 @@
 //! ```
 //! [`app_over`] does the same over a [`Chat`] of your own making, for instance with another store.
 
+mod accounts;
+mod address;
 mod announce;
 pub mod app;
 pub mod auth;
+mod background;
+mod build;
 pub mod cluster;
 pub mod config;
 pub mod dialect;
+mod dispatch;
 mod expiry;
 #[doc(hidden)]
 pub mod fuzz;
@@ -47,10 +57,10 @@ pub mod moved;
 mod opening;
 pub mod outages;
 pub mod presence;
+mod readiness;
 mod recovery;
 mod refused_pages;
 mod relay;
-mod searching;
 pub mod secret;
 pub mod security_log;
 pub mod session;

@@ -8,6 +8,7 @@
 //! Among several nodes somebody is online while they are connected to any of them; see `cluster`.
 
 mod last_seen;
+pub(crate) mod leaving;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,8 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub(crate) use self::last_seen::{connected, settle_at_end, settle_regularly};
-use crate::app::App;
+pub(crate) use self::last_seen::{connected, settle_at_end};
 use crate::cluster::{Outbox, RemotePresence};
 use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
@@ -170,10 +170,11 @@ impl Presence {
     }
 
     /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
-    /// were last seen, unless it has died; then `is_mine` says whether it is this one's business.
-    pub(crate) fn others_went(&self, app: &Arc<App>, went: &[UserId], is_mine: bool) {
+    /// were last seen, unless it has died; then `is_mine` says whether it is this one's business. Answers for whom this node
+    /// has to store that, and that it was at this moment.
+    #[must_use]
+    pub(crate) fn others_went(&self, went: &[UserId], is_mine: bool, now: Timestamp) -> Vec<UserId> {
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-        let now = app.chat.now();
         {
             let (mut leaving, mut elsewhere) = (self.leaving.lock(), self.elsewhere.lock());
             for user in went.iter().copied().filter(|user| !self.is_here(*user)) {
@@ -182,25 +183,20 @@ impl Presence {
             }
         }
         if mine.is_empty() && theirs.is_empty() {
-            return;
+            return mine;
         }
         self.has_changed();
         let stored_at = Instant::now() + STORED_ELSEWHERE;
         self.told_of.lock().extend(theirs.into_iter().map(|user| (stored_at, user, now)));
-        let app = app.clone();
-        tokio::spawn(async move {
-            for user in mine {
-                crate::transport::store_last_seen(&app, user, now).await;
-            }
-        });
+        mine
     }
 
     /// Looks up again, when it is needed, those of whom another node must have stored by now when they were last seen.
-    pub(crate) fn settle(&self, app: &App) {
+    pub(crate) fn settle(&self, chat: &Chat) {
         let mut told_of = self.told_of.lock();
         while told_of.front().is_some_and(|(stored_at, ..)| *stored_at <= Instant::now()) {
             let Some((_, user, at)) = told_of.pop_front() else { return };
-            app.chat.forget_user(user);
+            chat.forget_user(user);
             self.stored(user, at);
         }
     }

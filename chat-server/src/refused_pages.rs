@@ -12,7 +12,7 @@ use chat_core::clock::Timestamp;
 use parking_lot::Mutex;
 
 use crate::config::Origins;
-use crate::http::is_foreign;
+use crate::http::foreign::is_foreign;
 
 /// Most origins that are warned of.
 const MAX_ORIGINS: usize = 100;

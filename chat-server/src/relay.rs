@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use smallvec::smallvec;
 
 use crate::app::App;
+use crate::cluster::relayed::Relayed;
 use crate::dialect::{Frame, Frames, Registered, Relay, To};
 use crate::limits::Cost;
 use crate::sessions::Sessions;
@@ -22,22 +23,6 @@ use crate::sessions::Sessions;
 pub(crate) const MAX_BYTES: usize = 64 << 10;
 /// When so many receive it, that is one change more.
 const TOLD: usize = 50;
-
-/// What other nodes are told to pass on.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Relayed {
-    pub(crate) dialect: String,
-    pub(crate) event: String,
-    pub(crate) payload: String,
-    pub(crate) to: Vec<UserId>,
-}
-
-impl Relayed {
-    /// Most bytes that it takes between nodes: of the payload each may need an escape, and ids are in hexadecimal digits.
-    pub(crate) fn bytes(&self) -> usize {
-        256 + 2 * self.payload.len() + 24 * self.to.len()
-    }
-}
 
 /// Passes an event on.
 ///
@@ -53,7 +38,7 @@ pub(crate) async fn pass_on(
     if payload.get().len() > MAX_BYTES {
         return Err(Error::TooLarge { field: event, limit: MAX_BYTES, unit: "bytes" });
     }
-    let person = app.budgets.of(sender, app.chat.now());
+    let person = app.limits.budgets.of(sender, app.chat.now());
     let wait = person.admit(Cost::Change(1), app.chat.now())?;
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
@@ -115,21 +100,4 @@ async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Vec<Us
     let conversation = conversation.filter(|conversation| conversation.member(sender).is_some());
     let conversation = conversation.ok_or(Error::ConversationNotFound)?;
     Ok(conversation.members.iter().map(|member| member.user).filter(|user| *user != sender).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn its_size_between_nodes_is_not_underrated() {
-        let relayed = Relayed {
-            dialect: "d".repeat(32),
-            event: "ringing".to_owned(),
-            payload: serde_json::json!({ "\"\\": "\"".repeat(1_000) }).to_string(),
-            to: vec![UserId::from_bytes([7; 12]); 100],
-        };
-        let written = serde_json::json!([relayed.dialect, relayed.event, relayed.payload]).to_string();
-        assert!(written.len() + 24 * relayed.to.len() + 64 <= relayed.bytes(), "{}", relayed.bytes());
-    }
 }

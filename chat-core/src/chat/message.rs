@@ -13,9 +13,9 @@ use crate::delivery::AtHand;
 use crate::error::Error;
 use crate::history::Window;
 use crate::id::{MessageId, UserId};
-use crate::model::{Conversation, Message, MessageView, Tombstone, User};
-use crate::policy;
-use crate::store::{Appended, Change, NewMessage, StoredMessage};
+use crate::model::{Conversation, Message, MessageView, User};
+use crate::policy::{self, Refusal};
+use crate::store::{Appended, Change, NewMessage, SetDeleted, StoredMessage};
 
 impl Chat {
     pub(crate) async fn send_message(
@@ -62,6 +62,11 @@ impl Chat {
                     let conversation = self.directory.conversation(first.conversation).await?;
                     let view = self.view(*first, &conversation).await?;
                     return Ok(Outcome::reply_only(view));
+                }
+                Appended::Refused(refusal) => {
+                    // What is remembered of the conversation is out of date.
+                    self.directory.forget_conversation(conversation.id);
+                    return Err(refusal.into());
                 }
             };
             let message = Message {
@@ -113,15 +118,18 @@ impl Chat {
         // Before the text is decoded: how long that takes would tell a stranger that there is something.
         policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
         let view = self.view(stored, &conversation).await?;
-        if delete {
-            policy::may_delete(actor, &view.message, &conversation)?;
-        } else {
-            policy::may_restore(actor, &view.message, &conversation)?;
-        }
-        let now = self.clock.now();
-        let tombstone = delete.then_some(Tombstone { at: now, by: actor });
-        let changed = self.store.set_deleted(id, tombstone, now).await?;
-        let (position, stored) = changed.ok_or(Error::MessageNotFound)?;
+        let at = self.clock.now();
+        let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
+        let (position, stored) = match self.store.set_deleted(set).await? {
+            Ok(changed) => changed,
+            Err(refusal) => {
+                if refusal == Refusal::MessageNotFound {
+                    // They are no member any more: what is remembered of the conversation is out of date.
+                    self.directory.forget_conversation(conversation.id);
+                }
+                return Err(refusal.into());
+            }
+        };
         let message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
         let view = MessageView { message, ..view };
         let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };

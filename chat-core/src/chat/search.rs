@@ -1,19 +1,22 @@
-//! Searching: first the index is brought up to date, then it is asked.
+//! Searching: first the index is brought up to date (here), then it is asked (`finding.rs`). Who may see what stands in
+//! `visibility.rs`.
+
+mod finding;
+mod visibility;
 
 use std::iter::Peekable;
 
+use self::finding::Sought;
 use super::Chat;
-use super::decoding::{Budget as Room, MAX_DECODED_BYTES, take_turns};
+use super::decoding::{MAX_DECODED_BYTES, take_turns};
 use crate::codec::DecodeError;
-use crate::command::{Destination, Outcome};
-use crate::damage;
-use crate::error::{Error, ErrorKind};
+use crate::command::Outcome;
+use crate::error::Error;
 use crate::history::Window;
 use crate::id::UserId;
-use crate::model::{MessageView, Seq};
-use crate::policy;
-use crate::search::{Found, Query, Search, Terms};
-use crate::store::{Match, SearchProgress, StoreError, StoredMessage};
+use crate::model::Seq;
+use crate::search::{Filter, Found, Search, Terms};
+use crate::store::{Lookup, SearchProgress, StoreError, StoredMessage};
 
 /// One search brings at most so many messages into the index.
 const MAX_INDEXED: usize = 20_000;
@@ -70,57 +73,32 @@ impl Chat {
 
     /// What there is to find.
     async fn find_messages(&self, actor: UserId, search: &Search) -> Result<Found, Error> {
-        let query = Query::parse(&search.text)?;
-        let progress = match &search.within {
-            Some(within) => self.search_progress(actor, within).await?,
-            None => self.store.search_progress_of(actor).await?,
-        };
+        let lookup = self.lookup(search).await?;
+        let progress = self.searchable(actor, search.within.as_ref()).await?;
         if progress.is_empty() {
             return Ok(Found { complete: true, ..Found::default() });
         }
-        let complete = self.bring_up_to_date(&progress).await?;
-        let conversations: Vec<_> = progress.iter().map(|progress| progress.conversation).collect();
-        let limit = search.limit.min(Search::MAX);
-        let (matches, more) = self.store.search(&conversations, &query, search.before, limit).await?;
-        let mut found = Found { complete, ..Found::default() };
-        let (count, mut last, mut looked_at) = (matches.len(), search.before, 0);
-        let mut room = Room::new(self.limits.answer_bytes);
-        for Match { position, message } in matches {
-            let id = message.id;
-            let view = self.view_of_match(message, &mut room).await;
-            if matches!(view, Ok(None)) {
-                break;
-            }
-            (last, looked_at) = (Some(position), looked_at + 1);
-            // It could be read when it was indexed. It must not hide all the others.
-            match view {
-                Ok(view) => found.messages.extend(view),
-                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                Err(error) => damage::report(&self.store.place(), "messages", &id, &error),
-            }
+        // Where no word is looked for, the index is not asked.
+        let complete = lookup.query.is_everything() || self.bring_up_to_date(&progress).await?;
+        let conversations = progress.iter().map(|progress| progress.conversation).collect();
+        let sought = Sought { actor, conversations, lookup, limit: search.limit.min(Search::MAX) };
+        Ok(Found { complete, ..self.find_newest(&sought, search.before).await? })
+    }
+
+    /// What a store is asked for.
+    async fn lookup(&self, search: &Search) -> Result<Lookup, Error> {
+        let query = search.query()?;
+        if search.from.zip(search.until).is_some_and(|(from, until)| from >= until) {
+            return Err(Error::Invalid { field: "until", problem: "must be later than from" });
         }
-        found.next = last.filter(|_| more || looked_at < count);
-        Ok(found)
-    }
-
-    async fn view_of_match(
-        &self,
-        message: StoredMessage,
-        room: &mut Room,
-    ) -> Result<Option<MessageView>, Error> {
-        let conversation = self.directory.conversation(message.conversation).await?;
-        self.view_within(message, &conversation, room).await
-    }
-
-    /// The one conversation that is asked about; none with a person nobody has talked to yet.
-    async fn search_progress(
-        &self,
-        actor: UserId,
-        within: &Destination,
-    ) -> Result<Vec<SearchProgress>, Error> {
-        let Some(conversation) = self.find(actor, within).await? else { return Ok(Vec::new()) };
-        policy::must_be_member(actor, &conversation)?;
-        Ok(self.store.search_progress(conversation.id).await?.into_iter().collect())
+        let author = match &search.author {
+            Some(key) => Some(self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?.id),
+            None => None,
+        };
+        let kinds = search.kinds.clone();
+        let filter = Filter { author, kinds, from: search.from, until: search.until };
+        let max_looked_at = if filter.is_all() { usize::MAX } else { Found::MAX_LOOKED_AT };
+        Ok(Lookup { query, filter, max_looked_at })
     }
 
     /// Brings what is missing into the index, as far as one search does. Answers whether that was all.

@@ -124,8 +124,8 @@ mod tests {
     use crate::codec::{Blob, Encoding};
     use crate::command::{Actor, Destination, ListUnread, ReadHistory, Request, SendMessage};
     use crate::history::Window;
-    use crate::model::{Content, PasswordHash, UserKey};
-    use crate::store::{MemoryStore, MessageStore, NewMessage, ReadMarkStore};
+    use crate::model::{Content, Member, PasswordHash, Role, RoomInfo, UserKey, Visibility};
+    use crate::store::{MemoryStore, MessageStore, NewMessage, NewRoom, ReadMarkStore, RoomStore};
 
     fn id(n: u8) -> MessageId {
         MessageId::from_bytes([n; 12])
@@ -221,11 +221,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_shown_is_not_unread_once_it_was_met() {
-        let world = World::new().await;
-        world.damaged(1, world.ann).await;
-        // Nobody is called so.
+        let mut world = World::new().await;
+        let now = world.chat.now();
+        world.store.mark_read(world.conversation, world.bob, None, now).await.unwrap();
+        // One of the room has no account.
+        let nobody = UserId::from_bytes([9; 12]);
+        let member = |user| Member { user, role: Role::Member, joined_at: now };
+        let members = [world.ann, world.bob, nobody].map(member).into();
+        let info = RoomInfo { name: "r".into(), visibility: Visibility::Private };
+        let room = NewRoom { id: ConversationId::from_bytes([7; 12]), info, members, by: world.ann, at: now };
+        world.conversation = world.store.create_room(room).await.unwrap().1.id;
         let text = Blob { encoding: Encoding::Stored, bytes: b"x".to_vec() };
-        world.append(2, UserId::from_bytes([9; 12]), text).await;
+        world.append(0, world.ann, text.clone()).await;
+        world.damaged(1, world.ann).await;
+        world.append(2, nobody, text).await;
         world.damaged(3, world.bob).await;
         world.damaged(4, world.ann).await;
         assert_eq!(world.unread().await, [4], "nobody has met them");
@@ -233,8 +242,9 @@ mod tests {
         assert_eq!(world.unread().await, [1]);
 
         // One that is deleted is not counted by the store either.
-        let tombstone = crate::model::Tombstone { at: world.chat.now(), by: world.ann };
-        world.store.set_deleted(id(4), Some(tombstone), world.chat.now()).await.unwrap();
+        let (message, conversation, at) = (id(4), world.conversation, world.chat.now());
+        let deletion = crate::store::SetDeleted { message, conversation, by: world.ann, delete: true, at };
+        world.store.set_deleted(deletion).await.unwrap().unwrap();
         assert_eq!(world.unread().await, [1]);
         world.store.mark_read(world.conversation, world.bob, Some(Seq(1)), world.chat.now()).await.unwrap();
         assert_eq!(world.unread().await, [0; 0], "what remains is nothing");

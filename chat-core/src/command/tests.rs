@@ -64,7 +64,7 @@ impl Scene {
             ListUsers { limit: 9 }.into(),
             ListChatPartners { limit: 9 }.into(),
             ReadChanges { since: Some(Position(0).into()), limit: 9 }.into(),
-            Search { text: "hello".into(), within: None, before: None, limit: 9 }.into(),
+            Search { text: "hello".into(), limit: 9, ..Search::default() }.into(),
             UpdateProfile {
                 patch: ProfilePatch { full_name: Some("Ann".into()), ..ProfilePatch::default() },
             }

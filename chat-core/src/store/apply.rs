@@ -2,17 +2,20 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
-    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
+    RecordLastSeen, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole,
+    UpdateProfile,
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, UserId};
-use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq};
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal};
 
 impl Effect for CreateUser {
@@ -295,6 +298,7 @@ impl Effect for Append {
     fn reads(&self, reads: &mut Reads) {
         let new = &self.0;
         reads.ends.insert(new.conversation);
+        reads.roles.insert((new.conversation, new.sender));
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -309,15 +313,18 @@ impl Effect for Append {
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Appended, Abort<T::Error>> {
         let new = &self.0;
+        let refused = |why: String| Abort::Refused(StoreError::Refused(why));
+        let Some(Seq(end)) = tx.end(new.conversation)? else {
+            return Err(refused(format!("there is no conversation {}", new.conversation)));
+        };
+        if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
+            return Ok(Appended::Refused(refusal));
+        }
         if let Some(client_id) = &new.client_id
             && let Some(first) = tx.sent_as(new.sender, client_id)?
         {
             return Ok(Appended::Repeated(Box::new(first)));
         }
-        let refused = |why: String| Abort::Refused(StoreError::Refused(why));
-        let Some(Seq(end)) = tx.end(new.conversation)? else {
-            return Err(refused(format!("there is no conversation {}", new.conversation)));
-        };
         if let Some(fingerprint) = new.fingerprint {
             let window = i64::try_from(FINGERPRINT_WINDOW.as_millis()).unwrap_or(i64::MAX);
             let since = Timestamp::from_millis(new.at.as_millis().saturating_sub(window));
@@ -334,7 +341,9 @@ impl Effect for Append {
 
 impl Effect for SetDeleted {
     fn reads(&self, reads: &mut Reads) {
-        reads.messages.insert(self.id);
+        reads.messages.insert(self.message);
+        reads.ends.insert(self.conversation);
+        reads.roles.insert((self.conversation, self.by));
     }
 
     fn most_logged(&self) -> u64 {
@@ -342,16 +351,26 @@ impl Effect for SetDeleted {
     }
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
-        let Self { id, deleted, at } = *self;
-        let Some(before) = tx.message(id)? else { return Ok(None) };
-        if before.deleted.is_some() == deleted.is_some() {
-            return Ok(Some((None, before)));
+        let Self { message, conversation, by, delete, at } = *self;
+        let before = tx.message(message)?.filter(|message| message.conversation == conversation);
+        let Some(before) = before else { return Ok(Err(Refusal::MessageNotFound)) };
+        let role = tx.role(conversation, by)?;
+        let may = match delete {
+            true => policy::may_delete(by, role, before.sender),
+            false => policy::may_restore(by, role, before.sender, before.deleted),
+        };
+        if let Err(refusal) = may {
+            return Ok(Err(refusal));
         }
+        if before.deleted.is_some() == delete {
+            return Ok(Ok((None, before)));
+        }
+        let deleted = delete.then_some(Tombstone { at, by });
         let now = StoredMessage { deleted, updated_at: at, ..before };
         tx.set_deletion(&now)?;
-        let change = if deleted.is_some() { Change::MessageDeleted } else { Change::MessageRestored };
+        let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
         let position = tx.log(at, change(now.reference()))?;
-        Ok(Some((Some(position), now)))
+        Ok(Ok((Some(position), now)))
     }
 }
 
@@ -377,4 +396,76 @@ impl Effect for MarkRead {
         let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
         Ok(Some((Some(position), seq)))
     }
+}
+
+impl Effect for EditRows {
+    fn reads(&self, reads: &mut Reads) {
+        reads.rows.extend(self.edits.iter().map(|(key, _)| (self.table, key.clone())));
+        for message in self.messages() {
+            reads.messages.insert(message);
+            reads.ranges.push((self.table, message.as_bytes().to_vec(), 1));
+        }
+        reads.ranges.extend(self.then.clone().map(|(prefix, limit)| (self.table, prefix, limit)));
+    }
+
+    fn most_logged(&self) -> u64 {
+        0
+    }
+
+    fn size(&self) -> usize {
+        let bytes = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.edits.iter().map(|(key, value)| 64 + key.len() + bytes(value)).sum()
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<EditedRows, Abort<T::Error>> {
+        let Self { table, edits, then } = self;
+        for (key, value) in edits {
+            if table.parts(key).is_none() || value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES)
+            {
+                let wrong = format!("a key of {} is none, or its value is too long", table.name());
+                return Err(Abort::Refused(StoreError::Refused(wrong)));
+            }
+        }
+        let mut before = Vec::with_capacity(edits.len());
+        for (key, value) in edits {
+            before.push(tx.row(*table, key)?);
+            match value {
+                Some(value) => tx.put_row(*table, key, value)?,
+                None => tx.delete_row(*table, key)?,
+            }
+        }
+        for message in self.messages() {
+            note_facet(tx, *table, message)?;
+        }
+        let then = match then {
+            Some((prefix, limit)) => tx.rows(*table, prefix, *limit)?,
+            None => Vec::new(),
+        };
+        Ok(EditedRows { before, then })
+    }
+}
+
+impl EditRows {
+    /// The messages to which the rows belong.
+    fn messages(&self) -> BTreeSet<MessageId> {
+        if self.table.layout().first() != Some(&KeyPart::Message) {
+            return BTreeSet::new();
+        }
+        let parts = self.edits.iter().filter_map(|(key, _)| self.table.parts(key));
+        parts
+            .filter_map(|parts| if let Some(Named::Message(id)) = parts.first() { Some(*id) } else { None })
+            .collect()
+    }
+}
+
+/// Has a message know whether a table holds something of it. The message and the first row of its range must be named in what is
+/// read.
+fn note_facet<T: Tx>(tx: &mut T, table: Table, message: MessageId) -> Result<(), T::Error> {
+    let holds = !tx.rows(table, message.as_bytes(), 1)?.is_empty();
+    let Some(mut message) = tx.message(message)? else { return Ok(()) };
+    if message.facets.contains(table) == holds {
+        return Ok(());
+    }
+    message.facets = message.facets.with(table, holds);
+    tx.set_facets(&message)
 }

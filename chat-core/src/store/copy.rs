@@ -5,6 +5,7 @@
 //! known, pages of histories stay what they were. Texts stay as they were compressed. Only the
 //! index that searches go by is left behind: it is made again when somebody searches.
 
+use super::keyed::{Row, Table};
 use super::mongodb::MongoImport;
 use super::sqlite::SqliteExport;
 use super::{Change, MessageRef, MongoStore, StoreError, StoredMessage};
@@ -21,6 +22,8 @@ pub(super) enum Record {
     Conversation(CopiedConversation),
     /// A message.
     Message(Box<CopiedMessage>),
+    /// A row of a keyed table.
+    Row { table: Table, row: Row },
     /// An entry of the log that is not the sending of a message.
     LogEntry { position: Position, at: Timestamp, change: Change<MessageRef> },
 }
@@ -59,6 +62,8 @@ pub struct Copied {
     pub conversations: u64,
     /// Messages, deleted ones too.
     pub messages: u64,
+    /// Rows of keyed tables: reactions and what else belongs to messages, conversations and people.
+    pub rows: u64,
     /// Entries of the log other than the sending of messages.
     pub log_entries: u64,
     /// Void tokens.
@@ -73,6 +78,7 @@ impl Copied {
                 Record::RevokedToken { .. } => &mut self.revoked_tokens,
                 Record::Conversation(_) => &mut self.conversations,
                 Record::Message(_) => &mut self.messages,
+                Record::Row { .. } => &mut self.rows,
                 Record::LogEntry { .. } => &mut self.log_entries,
             } += 1;
         }

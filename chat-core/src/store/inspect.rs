@@ -49,6 +49,8 @@ pub struct Inspected {
     pub members: u64,
     /// Messages.
     pub messages: u64,
+    /// Rows of keyed tables.
+    pub rows: u64,
     /// Entries of the log.
     pub log_entries: u64,
     /// What was named that is damaged.

@@ -1,7 +1,7 @@
 //! What a store must do, written as a contract.
 //!
-//! A [`Store`] is users, conversations, messages, read marks, the index by which messages are searched, and the log of
-//! changes. One method is one atomic effect, named for the domain. All writes go one way: a [`Write`] is handed to
+//! A [`Store`] is users, conversations, messages, read marks, [keyed tables](keyed), the index by which messages are searched,
+//! and the log of changes. One method is one atomic effect, named for the domain. All writes go one way: a [`Write`] is handed to
 //! [`WriteStore::write`], and what it does and whether it may be done is decided inside the transaction, once for all
 //! drivers, over the rows that a driver gives ([`tx::Tx`]). Drivers hold no policy, no clock and no compression: bodies reach
 //! them as [`Blob`](crate::codec::Blob)s and come back bit-identical.
@@ -38,6 +38,7 @@ mod copy;
 // Only drivers that keep something outlive what damages it.
 #[cfg_attr(not(any(feature = "sqlite", feature = "mongodb")), allow(dead_code))]
 pub mod inspect;
+pub mod keyed;
 mod log;
 pub mod memory;
 #[cfg(feature = "mongodb")]
@@ -52,6 +53,7 @@ pub mod write;
 
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub use copy::{Copied, copy_to_mongodb};
+pub use keyed::{Facets, KeyedStore, Row, Table};
 pub use log::{ChangeLog, LoggedChange, NODE_LEASE, NodeNote, PersonalChanges};
 pub use memory::MemoryStore;
 #[cfg(feature = "mongodb")]
@@ -61,10 +63,13 @@ pub use query::{
     NewRoom, RoomStore, StoredMessage, UserStore,
 };
 pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UNREAD_MOST, UnreadCount};
-pub use search::{Match, SearchIndex, SearchProgress};
+pub use search::{Lookup, Match, Matches, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub use write::{AddMember, RemoveMember, RoomChange, SetRole, Write, WriteStore, Written};
+pub use write::{
+    AddMember, EditRows, EditedRows, RemoveMember, RoomChange, SetDeleted, SetRole, Write, WriteStore,
+    Written,
+};
 
 pub use crate::change::Change;
 
@@ -96,9 +101,15 @@ pub use crate::change::Change;
 /// # main().unwrap();
 /// # }
 /// ```
-pub trait Store: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog {}
+pub trait Store:
+    UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+{
+}
 
-impl<T: UserStore + RoomStore + MessageStore + ReadMarkStore + SearchIndex + ChangeLog> Store for T {}
+impl<T> Store for T where
+    T: UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+{
+}
 
 /// The store failed. Ours to mend, never the client's.
 #[derive(Debug, Clone, thiserror::Error)]

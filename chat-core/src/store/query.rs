@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::keyed::Facets;
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, RemoveMember, RevokeToken,
     RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile, WriteStore, make,
@@ -177,6 +178,8 @@ pub trait MessageStore: WriteStore {
     /// sender has used in this conversation less than [`FINGERPRINT_WINDOW`] before, by the times of the messages; a
     /// driver may forget it when there were [`FINGERPRINTS_KEPT`] changes since, or when the log was forgotten
     /// ([`ChangeLog::forget_before`](super::ChangeLog::forget_before)). The conversation exists.
+    /// [`policy::may_speak`](crate::policy::may_speak) decides whether it may be said at all, by who is in the conversation at that
+    /// moment, also for what was sent before.
     async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
         make(self, Append(new)).await
     }
@@ -185,15 +188,15 @@ pub trait MessageStore: WriteStore {
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
 
     /// Deletes a message softly, or restores it, and logs [`Change::MessageDeleted`](super::Change::MessageDeleted) or
-    /// [`Change::MessageRestored`](super::Change::MessageRestored); without a position when it is as wanted already. `at` becomes `updated_at`.
-    /// None when there is no such message.
+    /// [`Change::MessageRestored`](super::Change::MessageRestored); without a position when it is as wanted already. The moment
+    /// becomes `updated_at`. [`policy::may_delete`](crate::policy::may_delete) and
+    /// [`policy::may_restore`](crate::policy::may_restore) decide whether it may be done, by what the message is and by the role at
+    /// that moment.
     async fn set_deleted(
         &self,
-        id: MessageId,
-        deleted: Option<Tombstone>,
-        at: Timestamp,
-    ) -> Result<Option<(Option<Position>, StoredMessage)>, StoreError> {
-        make(self, SetDeleted { id, deleted, at }).await
+        set: SetDeleted,
+    ) -> Result<Result<(Option<Position>, StoredMessage), Refusal>, StoreError> {
+        make(self, set).await
     }
 
     /// A window on a conversation's messages, the oldest first, and whether there are more beyond its open end
@@ -242,6 +245,8 @@ pub enum Appended {
     },
     /// The sender had sent it before; this is the first one.
     Repeated(Box<StoredMessage>),
+    /// The sender may not say anything there, or not any more.
+    Refused(Refusal),
 }
 
 /// A message as stores keep it: the text encoded.
@@ -267,6 +272,8 @@ pub struct StoredMessage {
     pub updated_at: Timestamp,
     /// Set while it is deleted.
     pub deleted: Option<Tombstone>,
+    /// Which keyed tables hold something of it.
+    pub facets: Facets,
 }
 
 impl StoredMessage {

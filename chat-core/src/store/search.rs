@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{StoreError, StoredMessage};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
-use crate::search::{Query, Terms};
+use crate::search::{Filter, Query, Terms};
 
 /// Which messages have which terms.
 ///
@@ -42,16 +42,49 @@ pub trait SearchIndex: Send + Sync {
         terms: Vec<Terms>,
     ) -> Result<Option<Seq>, StoreError>;
 
-    /// The indexed messages of these conversations (each given once) that have all that the query asks for, are not
-    /// deleted, and were sent before a position: the last `limit` of them, the newest first, and whether there are more.
-    /// A driver may end early, with more to come, though not before the first, when the bodies take more than 4 MiB.
+    /// The indexed messages of these conversations (each given once) that are looked for, are not deleted, and were sent
+    /// before a position: the last `limit` of them, the newest first. A driver may end early, with more to come, though
+    /// not before the first, when the bodies take more than 4 MiB; and it ends early when it has looked at as many as
+    /// [`Lookup::max_looked_at`] says.
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError>;
+    ) -> Result<Matches, StoreError>;
+}
+
+/// What is looked for. Phrases are not the store's affair: it has no texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// Which terms a message must have and must not have. In a query for
+    /// [everything](Query::everything) those count that are not in the index, too.
+    pub query: Query,
+    /// What else must be so.
+    pub filter: Filter,
+    /// When about so many messages were looked at that meet the query, those that the filter leaves out included, a
+    /// driver ends early. In every conversation it looks at one at least, so that one can always go on.
+    pub max_looked_at: usize,
+}
+
+impl Lookup {
+    /// All that meets a query.
+    pub fn new(query: Query) -> Self {
+        Self { query, filter: Filter::default(), max_looked_at: usize::MAX }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// The messages, the newest first.
+    pub found: Vec<Match>,
+    /// Whether there are more, or may be.
+    pub has_more: bool,
+    /// Set when as many as [`Lookup::max_looked_at`] were looked at: what is before this position was not looked at, and
+    /// what is not was. One goes on before it. Otherwise before the last one that was found.
+    pub looked_at_from: Option<Position>,
 }
 
 /// How far the index of a conversation goes.

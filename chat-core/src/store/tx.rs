@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::keyed::{Row, Table};
 use super::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -73,6 +74,8 @@ pub trait Tx {
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), Self::Error>;
     /// Gives a member another role.
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), Self::Error>;
+    /// What a member may do; none when they are no member.
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, Self::Error>;
     /// Takes a member out, and their read mark with them.
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), Self::Error>;
     /// How far a member has read; none when they are no member.
@@ -103,6 +106,20 @@ pub trait Tx {
     /// Takes over from a message that is there when it last changed and whether it is deleted.
     fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
 
+    /// Takes over from a message that is there which keyed tables hold something of it.
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
+
+    // ---- Keyed tables ----
+
+    /// The value of a row, if there is one.
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Self::Error>;
+    /// Makes a row, or gives the one that is there another value.
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Self::Error>;
+    /// Deletes a row, if there is one.
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), Self::Error>;
+    /// The first rows whose keys begin with `prefix`, at most `limit`.
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
+
     // ---- The log ----
 
     /// Logs a change that is not the sending of a message.
@@ -125,6 +142,8 @@ pub struct Reads {
     pub conversations: HashSet<ConversationId>,
     /// Pairs of which the conversation is asked for.
     pub pairs: HashSet<Pair>,
+    /// Members of which the role is asked for, where not all members are.
+    pub roles: HashSet<(ConversationId, UserId)>,
     /// Members of which the read mark is asked for. The ends of their conversations must be asked for too.
     pub read_marks: HashSet<(ConversationId, UserId)>,
     /// Messages.
@@ -133,4 +152,9 @@ pub struct Reads {
     pub sends: HashSet<(UserId, ClientId)>,
     /// Messages by their fingerprint.
     pub fingerprints: HashSet<Fingerprint>,
+    /// Rows of keyed tables: each that is looked at, put or deleted, unless a range has it.
+    pub rows: HashSet<(Table, Vec<u8>)>,
+    /// Ranges of keyed tables: the table, the prefix of the keys, and the limit. One that is asked for twice stands here twice,
+    /// because each of those who ask may delete as many rows.
+    pub ranges: Vec<(Table, Vec<u8>, usize)>,
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::keyed::{Row, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, User,
-};
+use crate::model::{Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, User};
 use crate::policy::Refusal;
 
 /// A store that can be changed.
@@ -164,10 +163,12 @@ writes! {
     RemoveMember -> Result<RoomChange, Refusal>;
     /// Appends a message.
     Append -> Appended;
-    /// Deletes or restores a message. None when there is no such message.
-    SetDeleted -> Option<(Option<Position>, StoredMessage)>;
+    /// Deletes or restores a message.
+    SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Puts and deletes rows of a keyed table.
+    EditRows -> EditedRows;
 }
 
 /// See [`UserStore::create_user`](super::UserStore::create_user).
@@ -285,13 +286,17 @@ pub struct RoomChange {
 pub struct Append(pub NewMessage);
 
 /// See [`MessageStore::set_deleted`](super::MessageStore::set_deleted).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetDeleted {
     /// Which message.
-    pub id: MessageId,
-    /// When and by whom it is deleted; none to restore it.
-    pub deleted: Option<Tombstone>,
-    /// When it changes.
+    pub message: MessageId,
+    /// Its conversation. Messages never move, so whoever has looked the message up knows it.
+    pub conversation: ConversationId,
+    /// Who asks for it.
+    pub by: UserId,
+    /// Whether it is deleted or restored.
+    pub delete: bool,
+    /// When.
     pub at: Timestamp,
 }
 
@@ -306,4 +311,31 @@ pub struct MarkRead {
     pub up_to: Option<Seq>,
     /// When.
     pub at: Timestamp,
+}
+
+/// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).
+#[derive(Clone, PartialEq, Eq)]
+pub struct EditRows {
+    /// The table.
+    pub table: Table,
+    /// Keys and their new values, none to delete a row. They are done in order.
+    pub edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The beginning of the keys of the rows that are answered, and how many at most.
+    pub then: Option<(Vec<u8>, usize)>,
+}
+
+// What is in rows has no place in a log.
+impl fmt::Debug for EditRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EditRows").field("table", &self.table).field("edits", &self.edits.len()).finish()
+    }
+}
+
+/// What came of [`EditRows`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedRows {
+    /// The value that each key had before, in the order of the edits.
+    pub before: Vec<Option<Vec<u8>>>,
+    /// The rows that were asked for, as they are since.
+    pub then: Vec<Row>,
 }

@@ -77,6 +77,7 @@ impl Load {
                         assert_eq!(first.id, new.id, "a repeated send answers the first one");
                         first.seq
                     }
+                    Ok(Appended::Refused(refusal)) => panic!("message {n} of {sender}: {refusal:?}"),
                     Err(StoreError::Unavailable(_)) if !self.nameless => {
                         self.progress.send_modify(|progress| progress.failed += 1);
                         assert!(
@@ -114,13 +115,14 @@ impl Load {
         let window = Window::Latest { limit: Window::MAX_LIMIT };
         let (history, _) = store.history(conversation, window, true).await.expect("a history");
         assert_eq!(history.len(), acknowledged.len(), "as many messages as were acknowledged");
-        let mut last_of: HashMap<UserId, u32> = HashMap::new();
+        let mut last_of: HashMap<u8, u32> = HashMap::new();
         for (seq, said) in (1..).map(Seq).zip(&history) {
             assert_eq!(said.seq, seq, "seqs are 1, 2, 3, …");
             assert_eq!(acknowledged.get(&said.id), Some(&(conversation, seq)), "what was acknowledged");
             let n = number_of(&said.body.bytes);
-            let last = last_of.insert(said.sender, n);
-            assert_eq!(last.map_or(0, |last| last + 1), n, "the order of what {} sent", said.sender);
+            let device = said.id.as_bytes()[0];
+            let last = last_of.insert(device, n);
+            assert_eq!(last.map_or(0, |last| last + 1), n, "the order of what {device} sent");
         }
         let log = store.changes_after(Position(0), usize::MAX).await.expect("a log").expect("a whole log");
         let logged = log.iter().map(|entry| match &entry.change {
@@ -132,16 +134,17 @@ impl Load {
     }
 }
 
-/// Message `n` of a sender, always the same.
+/// Message `n` of a device, always the same. Those of even numbers are person 0's, the others person 1's.
 pub(crate) fn message(to: ConversationId, sender: u32, n: u32) -> NewMessage {
     NewMessage {
         id: MessageId::from_bytes(id(3 + sender as u8, n)),
         conversation: to,
-        sender: person(sender),
+        // Only two people are in the conversation; each has many devices.
+        sender: person(sender % 2),
         body: Blob { encoding: Encoding::Stored, bytes: n.to_be_bytes().to_vec() },
         file_name: None,
         image: None,
-        client_id: ClientId::new(format!("send-{n}")),
+        client_id: ClientId::new(if sender < 2 { format!("send-{n}") } else { format!("send-{sender}-{n}") }),
         fingerprint: None,
         at: Timestamp::from_millis(i64::from(n)),
     }

@@ -9,13 +9,14 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, Tombstone, User, UserKey,
+    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
 };
 use chat_core::policy::Refusal;
-use chat_core::search::{Query, Terms, Wanted};
+use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, LoggedChange, Match, NewMessage, NewRoom, PersonalChanges,
-    RemoveMember, RoomChange, SearchProgress, SetRole, Store, StoreError, StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
+    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
+    StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -44,7 +45,7 @@ pub(crate) enum Request {
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
     Message(MessageId),
-    SetDeleted(MessageId, Option<Tombstone>, Timestamp),
+    SetDeleted(SetDeleted),
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
@@ -57,7 +58,12 @@ pub(crate) enum Request {
     SearchProgressOf(UserId),
     /// The terms of the messages after a place, or after the end of the index.
     Index(ConversationId, Option<Seq>, Vec<Vec<String>>),
-    Search(Vec<ConversationId>, Vec<(String, bool)>, Option<Position>, usize),
+    /// What is wanted and unwanted; everything when nothing is wanted.
+    Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
+    EditRows(EditRows),
+    /// The rows with a prefix, behind a key.
+    Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
+    RowsOf(Table, Vec<Vec<u8>>, usize),
     Check,
 }
 
@@ -79,7 +85,7 @@ pub(crate) enum Answer {
     People(Vec<UserId>),
     Appended(Appended),
     Message(Option<StoredMessage>),
-    Deleted(Option<(Option<Position>, StoredMessage)>),
+    Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -89,6 +95,8 @@ pub(crate) enum Answer {
     SearchProgress(Vec<SearchProgress>),
     Indexed(Option<Seq>),
     Found(Vec<Match>, bool),
+    Edited(EditedRows),
+    Rows(Vec<Vec<Row>>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -147,7 +155,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),
-        Request::SetDeleted(id, deleted, at) => Answer::Deleted(store.set_deleted(id, deleted, at).await?),
+        Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
         Request::History(id, window, include_deleted) => {
             let (messages, has_more) = store.history(id, window, include_deleted).await?;
             Answer::History(messages, has_more)
@@ -179,11 +187,24 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             };
             Answer::Indexed(store.index(id, after, terms.into_iter().map(Terms::from_iter).collect()).await?)
         }
-        Request::Search(conversations, wanted, before, limit) => {
-            let wanted = wanted.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
-            let query = Query::of(wanted).expect("a query of at least one term");
-            let (found, has_more) = store.search(&conversations, &query, before, limit).await?;
-            Answer::Found(found, has_more)
+        Request::Search(conversations, terms, filter, before, limit) => {
+            let [wanted, unwanted] = terms.map(|terms| {
+                let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
+                terms.collect::<Vec<_>>()
+            });
+            let query = Query::of(wanted).and_then(|query| query.without(unwanted));
+            let query = query.unwrap_or_else(Query::everything);
+            let lookup = Lookup { filter, ..Lookup::new(query) };
+            let matches = store.search(&conversations, &lookup, before, limit).await?;
+            assert_eq!(matches.looked_at_from, None, "nothing bounds it");
+            Answer::Found(matches.found, matches.has_more)
+        }
+        Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
+        Request::Rows(table, prefix, after, limit) => {
+            Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])
+        }
+        Request::RowsOf(table, prefixes, limit) => {
+            Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
         }
         Request::Check => {
             store.check().await?;

@@ -1,5 +1,8 @@
 //! Where the random requests come from.
 
+mod messages;
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,8 +12,9 @@ use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
-    Seq, Tombstone, User, UserKey, Visibility,
+    Seq, User, UserKey, Visibility,
 };
+use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
@@ -75,6 +79,10 @@ pub(crate) struct Requests {
     /// The rooms as they are.
     cast: BTreeMap<ConversationId, Arc<Conversation>>,
     messages: Vec<MessageId>,
+    /// Where each message was said, and by whom.
+    said: BTreeMap<MessageId, (ConversationId, UserId)>,
+    /// The people of each direct conversation.
+    pairs: BTreeMap<ConversationId, [UserId; 2]>,
     positions: u64,
     /// Whether the log is shortened now and then. If so, there are no fingerprints: they may be forgotten with it.
     forgets: bool,
@@ -104,6 +112,10 @@ impl Requests {
             (_, Answer::Created(CreatedUser::Created(user))) => self.people.push(user.id),
             (_, Answer::Opened(opened)) if !self.conversations.contains(&opened.id) => {
                 self.conversations.push(opened.id);
+                let people: Vec<_> = opened.members.iter().map(|member| member.user).collect();
+                if let (Some(one), Some(other)) = (people.first(), people.last()) {
+                    self.pairs.insert(opened.id, [*one, *other]);
+                }
             }
             (_, Answer::Made(_, room)) => {
                 self.conversations.push(room.id);
@@ -113,6 +125,7 @@ impl Requests {
             (_, Answer::Changed(Ok(change))) => self.learn_cast(change),
             (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
                 self.messages.push(new.id);
+                self.said.insert(new.id, (new.conversation, new.sender));
                 self.positions = position.0;
             }
             _ => {}
@@ -320,7 +333,7 @@ impl Requests {
         NewMessage {
             id: MessageId::from_bytes(bytes(self.below(MESSAGES))),
             conversation,
-            sender: self.person(),
+            sender: self.speaks(conversation),
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },
@@ -376,21 +389,32 @@ impl Requests {
         Request::Index(self.conversation(), after, terms)
     }
 
+    fn wanted(&mut self) -> (String, bool) {
+        let mut term = self.term();
+        let is_prefix = self.chance(2);
+        if is_prefix && self.chance(2) {
+            term.truncate(term.chars().next().map_or(1, char::len_utf8));
+        }
+        (term, is_prefix)
+    }
+
+    fn filter(&mut self) -> Filter {
+        let author = self.maybe(Self::any_user);
+        let kinds = ContentKind::ALL.into_iter().filter(|_| self.chance(3)).collect();
+        let [from, until] = [(); 2].map(|()| self.maybe(Self::moment));
+        Filter { author, kinds, from, until }
+    }
+
     fn search(&mut self) -> Request {
         let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let wanted = (0..=self.below(3)).map(|_| {
-            let mut term = self.term();
-            let is_prefix = self.chance(2);
-            if is_prefix && self.chance(2) {
-                term.truncate(term.chars().next().map_or(1, char::len_utf8));
-            }
-            (term, is_prefix)
-        });
-        let wanted = wanted.collect();
+        let least = u64::from(!self.chance(6));
+        let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
+        let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
+        let filter = if self.chance(2) { Filter::default() } else { self.filter() };
         let before = if self.chance(2) { Some(self.position()) } else { None };
-        Request::Search(conversations, wanted, before, self.limit())
+        Request::Search(conversations, terms, filter, before, self.limit())
     }
 
     /// The next request.
@@ -399,7 +423,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 100 } else { 124 }) {
+        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -432,11 +456,7 @@ impl Requests {
                 conversation.map_or(Request::Check, |id| Request::Append(Box::new(self.new_message(id))))
             }
             67..70 => Request::Message(self.message()),
-            70..79 => {
-                let tombstone = Tombstone { at: self.moment(), by: self.person() };
-                let deleted = if self.chance(3) { None } else { Some(tombstone) };
-                Request::SetDeleted(self.message(), deleted, self.moment())
-            }
+            70..79 => self.set_deleted(),
             79..84 => {
                 let up_to = self.maybe(|it| match it.below(8) {
                     0 => Seq(u32::MAX),
@@ -454,9 +474,19 @@ impl Requests {
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
-            100..112 => self.index(),
-            112..122 => self.search(),
-            122 => Request::SearchProgress(self.conversation()),
+            100..105 => self.edit_rows(),
+            105..107 => {
+                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
+                let (table, prefix) = self.prefix();
+                Request::Rows(table, prefix, after, self.limit())
+            }
+            107 => {
+                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
+                Request::RowsOf(self.row_key().0, prefixes, self.limit())
+            }
+            108..120 => self.index(),
+            120..130 => self.search(),
+            130 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

@@ -13,7 +13,7 @@
 //! the one before, or is the first of another database.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::epoch::Epoch;
@@ -23,8 +23,6 @@ use tokio::time::Instant;
 
 use crate::app::App;
 
-/// How often it is looked, by a node that is alone.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the epoch is looked at, while the log has not gone back.
 const LOOK_AT_EPOCH_EVERY: Duration = Duration::from_secs(1);
 /// Several nodes notice at about the same time: each waits for up to so long whether another one renews the epoch.
@@ -101,15 +99,4 @@ async fn renew(app: &App, found: Epoch) -> Result<Option<Epoch>, StoreError> {
         return Ok(None);
     }
     store.renew_epoch().await.map(Some)
-}
-
-/// Looks again and again, for a node without others.
-pub(crate) async fn watch_log(app: Weak<App>) {
-    let mut watch = LogWatch::default();
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let Some(app) = app.upgrade() else { return };
-        // A store that is away is noticed by those who want something of it.
-        let _: Result<_, StoreError> = watch.look(&app).await;
-    }
 }

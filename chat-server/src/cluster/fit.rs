@@ -9,20 +9,16 @@
 //! it is renewed before our eyes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Weak;
 use std::time::Duration;
 
-use chat_core::store::{NodeNote, Store, StoreError};
+use chat_core::store::{NodeNote, Store};
 use hmac::Mac;
 use tokio::time::Instant;
 
 use super::derived;
-use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::secret::Secret;
 
-/// How often a node notes that it is there.
-const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// A node that does not do so in this time is not there.
 const SILENT_AFTER: Duration = Duration::from_secs(7);
 /// How often it is looked.
@@ -79,17 +75,6 @@ pub(crate) async fn join(store: &dyn Store, config: &Config) -> Result<NodeNote,
         }
     }
     Ok(note)
-}
-
-/// Notes that this node is there, for as long as it is.
-pub(super) async fn stay(app: Weak<App>) {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let Some(app) = app.upgrade() else { return };
-        let Some(note) = &app.note else { return };
-        // While the store is away nobody starts, either.
-        let _: Result<_, StoreError> = app.chat.store().meet_nodes(note).await;
-    }
 }
 
 fn facts(config: &Config) -> Facts {
@@ -211,85 +196,4 @@ fn differences(mine: &Facts, theirs: &Facts) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(given: &[(&str, &str)]) -> Facts {
-        let usual = [
-            (NODE, "a"),
-            (HOST, "h"),
-            (PROCESS, "1"),
-            (SECRET, "s"),
-            (VERSION, "0.1.0"),
-            ("CHAT_DIALECTS", "push"),
-        ];
-        let all = usual.iter().chain(given);
-        all.map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect()
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_with_both_names() {
-        let a = facts(&[]);
-        let b = facts(&[(NODE, "b"), (PROCESS, "2")]);
-        assert_eq!(problem(&a, &b), None);
-        assert_eq!(differences(&a, &b), Vec::<String>::new());
-        let twin = problem(&a, &facts(&[(HOST, "other")])).unwrap();
-        assert!(
-            twin.starts_with("CHAT_NODE: node a on other (process 1)") && twin.contains("node a on h "),
-            "{twin}"
-        );
-        let nameless = facts(&[(NODE, "")]);
-        assert_eq!(problem(&nameless, &nameless), None, "nobody has to have a name");
-        let stranger = problem(&a, &facts(&[(NODE, "b"), (SECRET, "t")])).unwrap();
-        assert!(
-            stranger.starts_with("JWT_SECRET: ")
-                && stranger.contains("node a")
-                && stranger.contains("node b")
-        );
-    }
-
-    #[test]
-    fn a_secret_may_be_changed_node_by_node() {
-        let before = facts(&[]);
-        let after = facts(&[(NODE, "b"), (SECRET, "t"), (OLD_SECRETS, "q,s")]);
-        assert_eq!(problem(&after, &before), None);
-        assert!(differences(&after, &before)[0].starts_with("JWT_SECRET: only one"));
-        let prepared = facts(&[(OLD_SECRETS, "t")]);
-        assert_eq!(problem(&after, &prepared), None);
-        assert_eq!(differences(&after, &prepared), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_only_odd_is_warned_of() {
-        let (a, b) = (facts(&[]), facts(&[(NODE, "b"), (VERSION, "0.2.0"), ("CHAT_DIALECTS", "camel")]));
-        let warned = differences(&a, &b);
-        assert_eq!(warned.len(), 2);
-        assert!(
-            warned[0].starts_with("CHAT_DIALECTS is push at node a on h (process 1), and camel at node b")
-        );
-        assert!(warned[1].starts_with("version is 0.1.0 at "));
-        let of_newer = facts(&[(NODE, "b"), ("CHAT_NEW_LIMIT", "5")]);
-        assert_eq!(differences(&a, &of_newer), Vec::<String>::new());
-        assert_eq!(differences(&of_newer, &a), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_fingerprint_shows_no_secret() {
-        let of = |secret: &str| fingerprint(&Secret::new(secret.into()));
-        assert_eq!(of("one"), of("one"));
-        assert_ne!(of("one"), of("other"));
-        assert_eq!(of("hush").len(), 24);
-    }
-
-    #[test]
-    fn a_process_that_is_over_is_known_on_its_own_machine() {
-        let mut over = std::process::Command::new("true").spawn().unwrap();
-        let process = over.id().to_string();
-        over.wait().unwrap();
-        let (me, boot) = (std::process::id().to_string(), (BOOT, "b"));
-        let mine = facts(&[(PROCESS, &me), boot]);
-        assert!(is_gone(&mine, &facts(&[(PROCESS, &process), boot])));
-        assert!(!is_gone(&mine, &facts(&[(PROCESS, &me), boot])));
-        assert!(!is_gone(&mine, &facts(&[(PROCESS, &process), boot, (HOST, "other")])));
-    }
-}
+mod tests;

@@ -11,9 +11,12 @@ use tokio::time::Instant;
 use super::bus::{Bus, Heard};
 use super::notice::{NodeId, Notice};
 use super::presence::{Moves, Told};
+use super::relayed::Relayed;
 use super::seal::{Replays, Seals};
+use super::start;
 use crate::app::App;
-use crate::relay::{self, Relayed};
+use crate::presence::leaving;
+use crate::relay;
 
 /// Most notices that wait to be heard, and most ephemerals that wait to be looked up; more are lost.
 const MAX_WAITING: usize = 4_096;
@@ -37,8 +40,8 @@ pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
         while let Some(heard) = heard.recv().await {
             let Some(app) = app.upgrade() else { return };
             match heard {
-                Heard::Up => app.hear_others(true),
-                Heard::Down => app.hear_others(false),
+                Heard::Up => start::set_up(&app, true),
+                Heard::Down => start::set_up(&app, false),
                 Heard::Notice(sealed) => {
                     let Some(opened) = ears.seals.open(&sealed) else { continue };
                     if replays.is_new(opened.from, opened.number, opened.at, app.chat.now()) {
@@ -112,7 +115,7 @@ fn handle_notice(
         }
         Notice::Bye => {
             let went = app.presence.others().left(from);
-            app.presence.others_went(app, &went, false);
+            leaving::others_went(app, &went, false);
         }
         Notice::Ask { node: asked } if asked == ears.node => app.outbox(|outbox| outbox.say_everybody()),
         Notice::Ask { .. } => {}
@@ -120,7 +123,7 @@ fn handle_notice(
         Notice::Sent { by } => {
             for (user, messages) in by {
                 if let Some(user) = user.user() {
-                    app.count_sends(user, messages);
+                    app.limits.count_messages(user, messages);
                 }
             }
         }
@@ -134,5 +137,5 @@ fn moved(app: &Arc<App>, from: NodeId, moves: &Moves) {
     if moves.any_came {
         app.presence.others_came();
     }
-    app.presence.others_went(app, &moves.went, false);
+    leaving::others_went(app, &moves.went, false);
 }

@@ -39,7 +39,10 @@ mod notice;
 mod outbox;
 mod presence;
 mod redis;
+pub(crate) mod relayed;
 mod seal;
+pub(crate) mod start;
+mod stay;
 mod tell;
 mod watch;
 
@@ -51,9 +54,6 @@ use chat_core::clock::Timestamp;
 use chat_core::event::Delivery;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 pub use self::bus::{Bus, BusError, Heard, NoBus, SharedCounters};
 pub use self::certificates::{CertificateFiles, Certificates};
@@ -62,7 +62,6 @@ pub(crate) use self::outbox::Outbox;
 pub(crate) use self::presence::RemotePresence;
 pub use self::redis::{RedisBus, RedisConfig};
 use self::seal::Seals;
-use crate::app::App;
 use crate::secret::Secret;
 
 /// How long a log-in waits for what the other nodes have counted.
@@ -79,7 +78,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Does nothing until [`Self::start`].
+    /// Does nothing until it is [started](start::start).
     pub(crate) fn new(bus: Arc<dyn Bus>, secret: &Secret, old: &[Secret]) -> Self {
         let node = NodeId::random();
         Self {
@@ -102,18 +101,6 @@ impl Cluster {
         self.is_up.load(Ordering::Relaxed)
     }
 
-    /// Begins to tell and to hear.
-    pub(crate) fn start(&self, app: &Arc<App>, tasks: &mut JoinSet<()>) {
-        let (seals, recheck_revoked) = (self.seals.clone(), Arc::<Notify>::default());
-        tasks.spawn(tell::tell(Arc::downgrade(app), seals.clone(), self.bus.clone(), self.outbox.clone()));
-        let ears = hear::Ears { node: self.node, seals, recheck_revoked: recheck_revoked.clone() };
-        tasks.spawn(hear::hear(Arc::downgrade(app), ears, self.bus.clone()));
-        tasks.spawn(watch::watch_log(Arc::downgrade(app)));
-        tasks.spawn(watch::watch_others(Arc::downgrade(app), self.node));
-        tasks.spawn(watch::watch_revocations(Arc::downgrade(app), recheck_revoked));
-        tasks.spawn(fit::stay(Arc::downgrade(app)));
-    }
-
     /// Tells the others of what was announced here.
     pub(crate) fn announced(&self, deliveries: &[Delivery]) {
         if let Some(last) = deliveries.iter().filter_map(|delivery| delivery.position).max() {
@@ -124,6 +111,11 @@ impl Cluster {
                 self.outbox.ephemeral(ephemeral);
             }
         }
+    }
+
+    /// The others can be heard from now on, or cannot.
+    fn set_up(&self, is_up: bool) {
+        self.is_up.store(is_up, Ordering::Relaxed);
     }
 
     /// Counts an attempt under a name on all nodes together, unless there were `most` within that time; then answers
@@ -184,20 +176,6 @@ impl Cluster {
         mac.update(&[0]);
         mac.update(name.as_bytes());
         hex::encode(&mac.finalize().into_bytes()[..16])
-    }
-
-    /// The others can be heard from now on, or cannot.
-    pub(crate) fn set_up(&self, is_up: bool, app: &Arc<App>) {
-        self.is_up.store(is_up, Ordering::Relaxed);
-        if !is_up {
-            return;
-        }
-        // They could not be heard, so nobody knows how they are; each will say it now.
-        app.presence.others().renew_all(Instant::now());
-        self.outbox.ring(app.announcer.position());
-        self.outbox.say_hello();
-        let app = app.clone();
-        tokio::spawn(async move { app.reload_revoked().await });
     }
 }
 

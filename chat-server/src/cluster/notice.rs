@@ -14,9 +14,9 @@ use chat_core::id::{ConversationId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
+use super::relayed::Relayed;
 use super::seal::Opened;
 use crate::auth::token::Fingerprint;
-use crate::relay::Relayed;
 
 /// The most notices in one envelope that are read. A node says a few thousand at most at once.
 const MAX_NOTICES: usize = 10_000;
@@ -29,7 +29,8 @@ pub(crate) struct NodeId([u8; 8]);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Notice {
-    /// The log goes up to this position.
+    /// The log goes up to this position. Nodes of earlier versions call it a bell.
+    #[serde(rename = "bell")]
     LogAdvanced(u64),
     /// Somebody types, or has stopped.
     Typing { conversation: Id, user: Id, typing: bool },

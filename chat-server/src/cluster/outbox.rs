@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::notice::NodeId;
+use super::relayed::Relayed;
 use crate::auth::token::Fingerprint;
-use crate::relay::Relayed;
 
 /// Most ephemerals that wait. They are of use for moments only.
 const MAX_EPHEMERALS: usize = 1_000;

@@ -33,7 +33,7 @@ use super::bus::{Bus, BusError, Heard, SharedCounters};
 use super::certificates::Certificates;
 use super::common_name;
 use super::seal::MAX_ENVELOPE_BYTES;
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::secret::Secret;
 
 /// How long connecting and every command may take.

@@ -7,8 +7,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::notice::NodeId;
-use crate::announce::LogWatch;
+use crate::announce::other_log::LogWatch;
 use crate::app::App;
+use crate::presence::leaving;
 
 /// How often the log is looked at while the others are heard.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
             _ = renew.tick() => true,
         };
         let Some(app) = app.upgrade() else { return };
-        app.presence.settle(&app);
+        app.presence.settle(&app.chat);
         if app.hears_others() != Some(true) {
             continue;
         }
@@ -74,7 +75,7 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
             );
             // One of those who are left notes when they were last seen.
             let is_mine = app.presence.others().least().is_none_or(|least| node < least);
-            app.presence.others_went(&app, &went, is_mine);
+            leaving::others_went(&app, &went, is_mine);
         }
     }
 }

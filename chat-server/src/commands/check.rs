@@ -68,12 +68,13 @@ impl Check {
     }
 
     fn print_sum(&self, name: &str, counts: &Inspected) -> io::Result<()> {
-        let Inspected { users, conversations, members, messages, log_entries, damaged, leftovers, .. } =
-            counts;
+        let Inspected {
+            users, conversations, members, messages, rows, log_entries, damaged, leftovers, ..
+        } = counts;
         let mut out = io::stdout().lock();
         if self.json {
             let line = json!({ "state": "sum", "store": name, "users": users, "conversations": conversations,
-                "members": members, "messages": messages, "logEntries": log_entries, "damaged": damaged,
+                "members": members, "messages": messages, "rows": rows, "logEntries": log_entries, "damaged": damaged,
                 "leftovers": leftovers });
             return writeln!(out, "{line}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chat_core::codec::{Codec, HuffmanCodec, OwnTables, Reading, StoredCodec, TableError, ZstdCodec};
 
-use super::{ConfigError, wrong};
+use super::error::{ConfigError, wrong};
 
 /// Which codec writes new bodies. Each of them reads what any of them has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ConfigError, wrong};
+use super::error::{ConfigError, wrong};
 
 /// Whose cross-origin requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Options, StoreConfig, wrong};
+use super::error::{ConfigError, wrong};
+use super::options::Options;
+use super::store::StoreConfig;
 use crate::http::served::resolved;
 
 /// The file in the data folder that keeps the secret if the configuration names none.

@@ -10,9 +10,9 @@ mod names;
 mod tests;
 
 pub use self::given::from_command_line;
-pub(super) use self::kind::switch;
 use self::kind::{Kind, is_address, is_file_name, is_log_filter, is_mail_address, is_name, is_web_address};
-use super::{ConfigError, Options};
+use super::error::{ConfigError, wrong};
+use super::options::Options;
 
 /// A row of the table.
 pub(super) struct Setting {
@@ -61,7 +61,7 @@ impl Setting {
         }
         self.kind.check(value).map_err(|problem| {
             let reason = if self.reason.is_empty() { "" } else { ": " };
-            super::wrong(self.name, format!("{problem}{reason}{}", self.reason))
+            wrong(self.name, format!("{problem}{reason}{}", self.reason))
         })
     }
 }

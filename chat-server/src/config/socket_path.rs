@@ -1,6 +1,6 @@
 //! Where Socket.IO is.
 
-use super::{ConfigError, wrong};
+use super::error::{ConfigError, wrong};
 
 /// What is elsewhere on this server and must stay reachable.
 const TAKEN: [&str; 6] = ["/api", "/media", "/assets", "/healthz", "/readyz", "/index.html"];

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use chat_core::store::sqlite::Synchronous;
 
-use super::{ConfigError, Options, wrong};
+use super::error::{ConfigError, wrong};
+use super::options::Options;
 use crate::secret::Secret;
 
 /// Which store.

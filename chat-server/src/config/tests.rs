@@ -2,11 +2,15 @@
 
 use chat_core::codec::{BlobFormat, Codec, DecodeError, HuffmanCodec, Kind};
 
+use std::fs;
+use std::path::Path;
+
+use super::origins::origins as checked;
 use super::*;
 
 #[test]
 fn development_answers_pages_of_this_machine_only() {
-    let origins = origins(&[], false).unwrap();
+    let origins = checked(&[], false).unwrap();
     for yes in ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:5173"] {
         assert!(origins.allow(yes), "{yes}");
     }
@@ -136,17 +140,17 @@ fn table_files_that_cannot_be_used_are_named() {
 #[test]
 fn client_url_may_list_several_with_paths_and_slashes() {
     let urls = ["https://a.example/", " https://b.example/chat ", ""].map(str::to_owned);
-    let origins = origins(&urls, true).unwrap();
+    let origins = checked(&urls, true).unwrap();
     assert!(origins.allow("https://a.example") && origins.allow("https://b.example"));
     assert!(!origins.allow("http://a.example"));
-    assert!(super::origins(&["a.example".to_owned()], true).is_err());
+    assert!(checked(&["a.example".to_owned()], true).is_err());
 }
 
 #[test]
 fn anybody_is_answered_in_development_only_and_without_cookies() {
     let given = |urls: &[&str], production| {
         let urls: Vec<_> = urls.iter().map(|url| (*url).to_owned()).collect();
-        super::origins(&urls, production)
+        checked(&urls, production)
     };
     for urls in [&["*"][..], &[" * "], &["https://a.example", "*"]] {
         let problem = given(urls, true).unwrap_err().to_string();

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 use serde_json::value::RawValue;
 
-use crate::transport::wire::text_frame_before;
+use crate::transport::text_frame::text_frame_before;
 
 /// The event that tells a position. No page listens to it.
 pub const POSITION_EVENT: &str = "\u{1}position";

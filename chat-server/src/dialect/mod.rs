@@ -20,8 +20,10 @@
 pub mod answer;
 pub mod args;
 pub mod auth;
+mod built_in;
 pub mod camel;
 mod frame;
+pub mod handler;
 pub mod native;
 pub mod payload;
 pub mod push;
@@ -51,7 +53,7 @@ pub(crate) use self::frame::{position_array, position_frame};
 pub use self::payload::DecodeError;
 pub use self::registry::{Dialects, Registered};
 pub use self::route::Route;
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 
 /// A family of frontends: its events, routes and words.
 ///

@@ -21,13 +21,12 @@ use chat_core::command::{CommandRef, SendMessage};
 use chat_core::error::Error;
 use chat_core::id::UserId;
 
-use super::native::Native;
-use super::{Call, DecodeError, Dialect, Inbound, NamedBy, Route, camel, native, push};
+use super::{Call, DecodeError, Dialect, Inbound, NamedBy, Route};
 use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
-/// The name of [`native`], to which all others fall back.
+/// The name of [`native`](super::native), to which all others fall back.
 const NATIVE: &str = "native";
 
 /// The time in which messages are counted.
@@ -37,6 +36,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Registered {
     dialect: Arc<dyn Dialect>,
+    /// What it falls back to.
+    native: Arc<dyn Dialect>,
     index: usize,
     /// How much each person has sent lately in this dialect.
     sends: Arc<Limiter<UserId>>,
@@ -45,14 +46,19 @@ pub struct Registered {
 /// What an event asks for, and who answers it.
 pub(crate) struct Decoded {
     pub(crate) inbound: Inbound,
-    /// Whether [`native`] has understood it.
+    /// Whether [`native`](super::native) has understood it.
     pub(crate) is_native: bool,
 }
 
 impl Registered {
-    fn new(dialect: Arc<dyn Dialect>, index: usize) -> Self {
+    fn new(dialect: Arc<dyn Dialect>, native: Arc<dyn Dialect>, index: usize) -> Self {
         let sends = Arc::new(Limiter::new(dialect.limits().messages_per_minute, MINUTE));
-        Self { dialect, index, sends }
+        Self { dialect, native, index, sends }
+    }
+
+    /// What it falls back to: [`native`](super::native).
+    pub(crate) fn native(&self) -> &dyn Dialect {
+        &*self.native
     }
 
     /// Its place in the registry, below [`Dialects::count`].
@@ -65,7 +71,7 @@ impl Registered {
         match self.dialect.decode(call) {
             Ok(inbound) => Ok(Decoded { inbound, is_native: false }),
             Err(DecodeError::UnknownEvent) => {
-                Native.decode(call).map(|inbound| Decoded { inbound, is_native: true })
+                self.native.decode(call).map(|inbound| Decoded { inbound, is_native: true })
             }
             Err(error) => Err(error),
         }
@@ -123,21 +129,22 @@ pub struct Dialects {
     /// By their places, in the order of their rank.
     served: Vec<usize>,
     default: usize,
+    /// How many of those that are known come with this crate.
+    built_in: usize,
     cookies: Vec<&'static str>,
 }
 
 impl Dialects {
-    /// Those that this crate brings along. All are served, and the first is spoken by default, until [`Self::serving`] says
-    /// otherwise.
-    pub fn built_in() -> Self {
-        let dialects: [Arc<dyn Dialect>; 3] =
-            [Arc::new(camel::Camel), Arc::new(push::Push), Arc::new(Native)];
+    /// These, and `native`, to which they fall back.
+    pub(super) fn of(dialects: Vec<Arc<dyn Dialect>>, native: &Arc<dyn Dialect>) -> Self {
         let known: Arc<[_]> = dialects
             .into_iter()
+            .chain([native.clone()])
             .enumerate()
-            .map(|(index, dialect)| Registered::new(dialect, index))
+            .map(|(index, dialect)| Registered::new(dialect, native.clone(), index))
             .collect();
-        Self { served: (0..known.len()).collect(), known, default: 0, cookies: Vec::new() }.with_cookies()
+        let (served, built_in) = ((0..known.len()).collect(), known.len());
+        Self { served, known, default: 0, built_in, cookies: Vec::new() }.with_cookies()
     }
 
     /// The same and this one, which is served.
@@ -165,7 +172,7 @@ impl Dialects {
             }
         }
         let index = self.known.len();
-        let new = Registered::new(Arc::new(dialect), index);
+        let new = Registered::new(Arc::new(dialect), self.default().native.clone(), index);
         let mut served = self.served;
         served.push(index);
         Ok(Self { known: self.known.iter().cloned().chain([new]).collect(), served, ..self }.with_cookies())
@@ -186,7 +193,7 @@ impl Dialects {
         };
         let named = names.iter().map(|name| find("CHAT_DIALECTS", name.trim()));
         let mut served: Vec<_> = named.collect::<Result<_, _>>()?;
-        served.extend(Self::built_in().known.len()..self.known.len());
+        served.extend(self.built_in..self.known.len());
         let mut known = std::collections::HashSet::new();
         served.retain(|index| known.insert(*index));
         let wanted = find("CHAT_DEFAULT_DIALECT", default.trim())?;
@@ -219,7 +226,7 @@ impl Dialects {
         self.known.len()
     }
 
-    /// Those whose routes are served: besides those that are spoken, [`native`].
+    /// Those whose routes are served: besides those that are spoken, [`native`](super::native).
     pub(crate) fn routed(&self) -> impl Iterator<Item = &Registered> {
         let is_served = self.served().any(|dialect| dialect.name() == NATIVE);
         self.served().chain(self.find(NATIVE).filter(|_| !is_served))
@@ -284,11 +291,6 @@ impl Dialects {
             self.served().find(|dialect| dialect.auth().cookie == Some(cookie))
         };
         self.told_by(identity).or_else(by_cookie).unwrap_or(self.default())
-    }
-
-    /// The names of the events that everybody understands.
-    pub(crate) fn native_events() -> &'static [&'static str] {
-        native::events()
     }
 }
 

@@ -15,29 +15,24 @@
 //! assert_eq!(route.path(), "/api/greet/:name");
 //! ```
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::{RawPathParams, RawQuery, Request, State};
-use axum::handler::Handler;
-use axum::http::{HeaderMap, Method};
+use axum::extract::Request;
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::MethodFilter;
-use chat_core::command::{Command, Reply, Request as _};
-use chat_core::id::UserId;
 use tower::util::BoxCloneSyncService;
-
-use super::Registered;
-use crate::app::App;
-use crate::http::{Body, HttpError, caller};
-use crate::links::Base;
 
 /// What answers the requests of a route.
 pub(crate) type Service = BoxCloneSyncService<Request, Response, Infallible>;
 
-type MakeService = Arc<dyn Fn(Arc<App>) -> Service + Send + Sync>;
+/// Makes the service of a route for a server; none for what is none. What knows routes as data need not know the server, so
+/// its type is named by [`super::handler`] alone.
+type MakeService = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> Option<Service> + Send + Sync>;
 
 /// A route of a dialect.
 #[derive(Clone)]
@@ -61,110 +56,15 @@ pub enum Names {
     Message,
 }
 
-/// A request for a command.
-#[derive(Debug, Clone, Copy)]
-pub struct RouteRequest<'a> {
-    /// Who asks.
-    pub user: UserId,
-    /// The parts of the path that differ, in their order.
-    pub parameters: &'a [String],
-    /// The query, as it was sent.
-    pub query: Option<&'a str>,
-    /// The body; none of methods that have none.
-    pub body: Option<&'a Body>,
-}
-
-impl RouteRequest<'_> {
-    /// A parameter of the query.
-    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        crate::http::parameter(self.query, name)
-    }
-
-    /// The parameter `limit` of the query.
-    ///
-    /// # Errors
-    /// When it is no whole number.
-    pub fn limit(&self) -> Result<Option<u64>, HttpError> {
-        crate::http::limit(self.query)
-    }
-}
-
-/// The command of a request.
-pub type ToCommand = fn(&RouteRequest<'_>) -> Result<Command, HttpError>;
-
-/// The answer to the one who asked, in which links are written for them already.
-pub type ToAnswer = fn(UserId, &Reply) -> Result<Response, HttpError>;
-
 impl Route {
-    /// A route with an axum handler, whose state is the [`App`]. Parts of the path that begin with `:` differ from request to
-    /// request; handlers take them by their order.
-    pub fn new<H, T>(method: Method, path: impl Into<Cow<'static, str>>, handler: H) -> Self
-    where
-        H: Handler<T, Arc<App>> + Sync,
-        T: 'static,
-    {
-        let make = move |app: Arc<App>| Service::new(handler.clone().with_state(app));
-        Self {
-            method,
-            path: path.into(),
-            make: Arc::new(make),
-            body_fields: &[],
-            names: None,
-            only_where_spoken: false,
-        }
+    /// A route whose service is made by `make`.
+    pub(super) fn made_by(method: Method, path: Cow<'static, str>, make: MakeService) -> Self {
+        Self { method, path, make, body_fields: &[], names: None, only_where_spoken: false }
     }
 
-    /// A route that is one command and its answer. Whoever asks must be logged in, and their body is read after that is known.
-    pub fn command(
-        method: Method,
-        path: impl Into<Cow<'static, str>>,
-        command: ToCommand,
-        answer: ToAnswer,
-    ) -> Self {
-        let handler = move |app, dialect, parameters, query, headers, request| {
-            carry_out(app, dialect, parameters, query, headers, request, command, answer)
-        };
-        Self::new(method, path, handler)
-    }
-
-    /// `GET`, which answers `HEAD` too.
-    pub fn get<H: Handler<T, Arc<App>> + Sync, T: 'static>(
-        path: impl Into<Cow<'static, str>>,
-        handler: H,
-    ) -> Self {
-        Self::new(Method::GET, path, handler)
-    }
-
-    /// `POST`.
-    pub fn post<H: Handler<T, Arc<App>> + Sync, T: 'static>(
-        path: impl Into<Cow<'static, str>>,
-        handler: H,
-    ) -> Self {
-        Self::new(Method::POST, path, handler)
-    }
-
-    /// `PUT`.
-    pub fn put<H: Handler<T, Arc<App>> + Sync, T: 'static>(
-        path: impl Into<Cow<'static, str>>,
-        handler: H,
-    ) -> Self {
-        Self::new(Method::PUT, path, handler)
-    }
-
-    /// `PATCH`.
-    pub fn patch<H: Handler<T, Arc<App>> + Sync, T: 'static>(
-        path: impl Into<Cow<'static, str>>,
-        handler: H,
-    ) -> Self {
-        Self::new(Method::PATCH, path, handler)
-    }
-
-    /// `DELETE`.
-    pub fn delete<H: Handler<T, Arc<App>> + Sync, T: 'static>(
-        path: impl Into<Cow<'static, str>>,
-        handler: H,
-    ) -> Self {
-        Self::new(Method::DELETE, path, handler)
+    /// What answers its requests, with this server as the state of its handler.
+    pub(super) fn make(&self, server: &(dyn Any + Send + Sync)) -> Option<Service> {
+        (self.make)(server)
     }
 
     /// Where another dialect has this route too, and no token tells: it is this one for bodies with one of these fields.
@@ -242,10 +142,6 @@ impl Route {
         self.names
     }
 
-    pub(crate) fn service(&self, app: &Arc<App>) -> Service {
-        (self.make)(app.clone())
-    }
-
     /// Whether both are for the same requests.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.method == other.method && self.pattern() == other.pattern()
@@ -278,65 +174,5 @@ impl fmt::Debug for Route {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "they are the extractors of a handler")]
-async fn carry_out(
-    State(app): State<Arc<App>>,
-    dialect: Registered,
-    parameters: RawPathParams,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    request: Request,
-    command: ToCommand,
-    answer: ToAnswer,
-) -> Result<Response, HttpError> {
-    let caller = caller(&app, &headers).await?;
-    let has_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
-    let body = if has_body { Some(Body::read_small(request).await?) } else { None };
-    let parameters: Vec<_> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
-    let asked = RouteRequest {
-        user: caller.user.id,
-        parameters: &parameters,
-        query: query.as_deref(),
-        body: body.as_ref(),
-    };
-    let command = command(&asked)?;
-    dialect.check(caller.user.id, command.as_command(), app.chat.now())?;
-    let reply = app.dispatch(caller.user.id, command).await?;
-    answer(caller.user.id, &Base::of(&headers, &app.config).reply(reply))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn route(path: &'static str) -> Route {
-        Route::get(path, async || ())
-    }
-
-    #[test]
-    fn paths_are_compared_by_their_form() {
-        let one = route("/api/messages/:id/read");
-        assert_eq!(
-            (one.shown().as_str(), one.pattern().as_str()),
-            ("GET /api/messages/:id/read", "/api/messages/{p1}/read")
-        );
-        assert!(one.is_same(&route("/api/messages/:messageId/read")));
-        assert!(!one.is_same(&route("/api/messages/:id/seen")));
-        assert!(!one.is_same(&Route::put("/api/messages/:id/read", async || ())));
-        assert_eq!(route("/a/:b/c/:d").pattern(), "/a/{p1}/c/{p2}");
-    }
-
-    #[test]
-    fn what_cannot_be_a_route_is_said_and_does_not_panic() {
-        for path in
-            ["", "api", "/", "/api/", "//", "/{id}", "/a/*rest", "/:", "/a b", "/a/{*rest}", "/ü", "/a?b"]
-        {
-            assert!(route(path).check().is_err(), "{path:?}");
-        }
-        for path in ["/api/x", "/api/:id", "/api/v1.2/@me/:a/:b"] {
-            assert_eq!(route(path).check(), Ok(()), "{path}");
-        }
-        assert!(Route::new(Method::OPTIONS, "/a", async || ()).check().is_err());
-        assert!(Route::new(Method::from_bytes(b"HUSH").unwrap(), "/a", async || ()).check().is_err());
-    }
-}
+mod tests;

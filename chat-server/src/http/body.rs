@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{HttpError, edge};
+use super::edge;
+use super::error::HttpError;
 use crate::dialect::payload;
 use crate::surrogates;
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
-use super::{HttpError, bearer, cookie, is_foreign};
+use super::common::bearer;
+use super::cookie;
+use super::error::HttpError;
+use super::foreign::is_foreign;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::Unauthenticated;

@@ -21,8 +21,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
+use super::error::HttpError;
 use super::headers::{self, Kind};
-use super::{Address, HttpError, accounted, rate};
+use super::{accounted, rate};
+use crate::address::Address;
 use crate::app::App;
 use crate::config::Origins;
 use crate::links;

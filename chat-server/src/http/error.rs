@@ -11,12 +11,11 @@ use axum::response::{IntoResponse, Response};
 use chat_core::error::{Error, ErrorKind};
 use serde::Serialize;
 
-use super::RateLimit;
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 use crate::auth::password::{Busy, NotHashed};
 use crate::dialect::answer::Refused;
-use crate::dialect::native::Native;
-use crate::dialect::{DecodeError, Dialect, Failure, HttpFailure, Registered, Unauthenticated};
+use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
+use crate::limits::rate::RateLimit;
 
 /// A request that was not carried out, as it is answered.
 #[derive(Debug)]
@@ -94,8 +93,9 @@ impl HttpError {
         Self { field: Some(field), ..Self::bad_request(&format!("{field} {problem}")) }
     }
 
-    /// The same with a body that tells all of it to programs: what a callback would get in `native`, and the `message`. An error with a body of its own stays as it is.
-    pub(crate) fn in_full(self) -> Self {
+    /// The same with a body that tells all of it to programs: what a callback would get in `native`, and the `message`. `refusal` gives the
+    /// failure the words of that dialect. An error with a body of its own stays as it is.
+    pub(crate) fn in_full(self, refusal: impl FnOnce(Failure) -> Failure) -> Self {
         #[derive(Serialize)]
         struct Full<'a> {
             #[serde(flatten)]
@@ -110,7 +110,7 @@ impl HttpError {
         };
         let mut failure = Failure::new(code, &*message.text);
         (failure.field, failure.retry_after) = (self.field, self.retry_after);
-        let failure = Native.refusal(failure);
+        let failure = refusal(failure);
         let full = Full { refused: Refused::from(&failure), message: &failure.message };
         let body = Body::Own(serde_json::to_vec(&full).unwrap_or_default());
         Self { body, ..self }

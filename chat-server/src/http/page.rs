@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
+use super::edge;
+use super::error::HttpError;
 use super::headers::Kind;
 use super::router::nothing_here;
 use super::served::{Find, Served};
-use super::{HttpError, edge};
 use crate::app::App;
 
 /// A built frontend: its files, and `index.html` for every path that its own router knows. What is private is not part of

@@ -22,11 +22,13 @@ use chat_core::id::UserId;
 use chat_core::model::UserKey;
 use tower::ServiceExt;
 
-use super::{HttpError, bearer, body, cookie};
+use super::common::bearer;
+use super::error::HttpError;
+use super::{body, cookie};
 use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::dialect::route::{Names, Service};
-use crate::dialect::{Dialects, Registered, Route};
+use crate::dialect::{Registered, Route};
 
 /// A route with its dialect.
 struct Entry {
@@ -37,26 +39,6 @@ struct Entry {
 
 /// All routes with one method and path, the first of which is meant where nothing else tells.
 struct Clash(Vec<Entry>);
-
-/// Methods and paths of all routes that are served, as people are shown them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RouteNames(Arc<[String]>);
-
-impl RouteNames {
-    pub(crate) fn of(dialects: &Dialects) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        for name in dialects.routes().map(|(_, route)| route.shown()) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        Self(names.into())
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
 
 /// Whether no dialect has a route where the server answers something of its own.
 ///

@@ -10,8 +10,10 @@ use axum::{Router, middleware};
 use chat_core::store::StoreError;
 use serde_json::json as object;
 
+use super::common::json;
+use super::error::HttpError;
 use super::served::Served;
-use super::{HttpError, client_files, edge, json, own_page, page, readiness, route_table};
+use super::{client_files, edge, own_page, page, route_table};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -70,7 +72,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
-    let store = readiness::check(&app).await;
+    let store = app.check_store().await;
     let away: Vec<_> = app.outages.away().into_iter().map(|(part, _)| part.name()).collect();
     // Without the others this node is slower at seeing what they do, and no less of use; so it is without mails.
     let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });

@@ -22,18 +22,18 @@ const PARTS: i64 = 60_000;
 
 /// What is left. Below zero is debt, at most as much as fits in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     left: i64,
     at: Timestamp,
 }
 
 impl Bucket {
-    pub(super) fn full(rate: Rate, now: Timestamp) -> Self {
+    pub(crate) fn full(rate: Rate, now: Timestamp) -> Self {
         Self { left: rate.size(), at: now }
     }
 
     /// How long until something is left.
-    pub(super) fn wait(&mut self, rate: Rate, now: Timestamp) -> Duration {
+    pub(crate) fn wait(&mut self, rate: Rate, now: Timestamp) -> Duration {
         self.fill(rate, now);
         if rate.per_minute == 0 || self.left > 0 {
             return Duration::ZERO;
@@ -41,13 +41,26 @@ impl Bucket {
         Duration::from_millis(self.left.unsigned_abs() / u64::from(rate.per_minute) + 1)
     }
 
-    pub(super) fn spend(&mut self, rate: Rate, now: Timestamp, cost: u64) {
+    pub(crate) fn spend(&mut self, rate: Rate, now: Timestamp, cost: u64) {
         self.fill(rate, now);
         let cost = i64::try_from(cost).unwrap_or(i64::MAX).saturating_mul(PARTS);
         self.left = self.left.saturating_sub(cost).max(-rate.size());
     }
 
-    pub(super) fn is_full(&mut self, rate: Rate, now: Timestamp) -> bool {
+    /// Takes back what was spent, as far as it fits in.
+    pub(crate) fn give_back(&mut self, rate: Rate, now: Timestamp, cost: u64) {
+        self.fill(rate, now);
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX).saturating_mul(PARTS);
+        self.left = self.left.saturating_add(cost).min(rate.size());
+    }
+
+    /// Whether so much is left, in hundredths of all that fits in; always where there is no limit.
+    pub(crate) fn has_left(&mut self, rate: Rate, now: Timestamp, hundredths: i64) -> bool {
+        self.fill(rate, now);
+        rate.per_minute == 0 || self.left >= rate.size() / 100 * hundredths
+    }
+
+    pub(crate) fn is_full(&mut self, rate: Rate, now: Timestamp) -> bool {
         self.fill(rate, now);
         self.left >= rate.size()
     }

@@ -9,9 +9,13 @@
 //! Besides, nobody reads more than two things at once ([`slots`]), and what waits in memory for one person is bounded over
 //! all their connections: [`Person::hold`] for what came in, [`Person::answering`] for what goes out.
 
+pub(crate) mod acquire;
 mod bucket;
 pub(crate) mod cost;
 mod long_work;
+pub(crate) mod rate;
+mod searching;
+pub(crate) mod shared;
 mod slots;
 
 use std::collections::HashMap;
@@ -24,11 +28,11 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::bucket::Bucket;
-pub(crate) use self::bucket::Rate;
+pub(crate) use self::bucket::{Bucket, Rate};
 pub(crate) use self::cost::Cost;
 pub(crate) use self::long_work::{LONG_BYTES, LongWork, lower_priority};
-pub(crate) use self::slots::{FairSlots, Full, SlotPermit};
+pub(crate) use self::rate::RATE_HEADERS;
+pub use self::rate::RateLimit;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 
 /// Longest time by which somebody's command is held up; who would have to wait for longer is refused.
@@ -46,6 +50,8 @@ const ANSWERS_AT_ONCE: usize = 2;
 const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
 /// Events that cannot be carried out: an event is one, and one more for each [`MISTAKE_BYTES`] that were read for nothing.
 const MISTAKES: Rate = Rate { burst: 2_000, per_minute: 2_000 };
+/// Whoever has less left to read than so many hundredths reads much: with the usual limits that is after 60 MB.
+const MODEST: i64 = 75;
 /// See [`MISTAKES`].
 const MISTAKE_BYTES: u64 = 4 << 10;
 /// Connections: each is authenticated, and changes who is online.
@@ -218,6 +224,11 @@ impl Person {
     /// How long until something is left to be read.
     pub(crate) fn wait_to_read(&self, now: Timestamp) -> Duration {
         self.buckets.lock().reads.wait(self.rates.reads, now)
+    }
+
+    /// Whether they have read so much lately that their reading has to make way for that of others.
+    pub(crate) fn reads_much(&self, now: Timestamp) -> bool {
+        !self.buckets.lock().reads.has_left(self.rates.reads, now, MODEST)
     }
 
     /// Charges what was read.

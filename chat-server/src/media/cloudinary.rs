@@ -20,7 +20,7 @@ use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-use super::{Media, MediaError, MediaStore, Purpose};
+use super::store::{Media, MediaError, MediaStore, Purpose};
 use crate::secret::Secret;
 
 /// Tells the time of day.

@@ -14,7 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{ImageKind, Media, MediaError, MediaStore};
+use super::image::ImageKind;
+use super::store::{Media, MediaError, MediaStore};
 
 /// Where names come from: 128 bits that nobody can guess.
 pub type RandomBytes = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;

@@ -22,9 +22,9 @@ use chat_core::model::Position;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::journal::{Entry, Journal};
+use super::store::{Media, MediaError, MediaStore, Purpose};
 use super::usage::{ByteRate, Ledger, counted};
-use super::{Media, MediaError, MediaStore, Purpose};
-use crate::http::RateLimit;
+use crate::limits::rate::RateLimit;
 
 /// After so long nobody is still storing an image or what names it.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(15 * 60);

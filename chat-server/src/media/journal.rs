@@ -11,7 +11,7 @@ use chat_core::model::Position;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Purpose;
+use super::store::Purpose;
 
 /// An image that may turn out to be wanted by nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use axum::{
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use super::{DiskMedia, ImageKind};
+use super::disk::DiskMedia;
+use super::image::ImageKind;
 use crate::http::headers::Kind;
 
 /// GET and HEAD for `{public_prefix}/{name}`, to be merged into the server's router.

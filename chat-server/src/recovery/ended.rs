@@ -10,23 +10,20 @@
 //! [`MAX_OF_PERSON`] sessions of a person in that time and [`MAX_KNOWN`] in all; what is beyond that is resumed as after a
 //! cut.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::id::UserId;
 
-use crate::app::App;
 use crate::auth::limit::Limiter;
-use crate::auth::token::Fingerprint;
 
 /// How long an end is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most ends of one person that are remembered.
 const MAX_OF_PERSON: u32 = 1_000;
 
 /// While so many revoked tokens and ended sessions are known, no more ends are remembered.
-const MAX_KNOWN: usize = 200_000;
+pub(super) const MAX_KNOWN: usize = 200_000;
 
 /// Counts what is remembered for each person.
 pub(crate) struct EndedSessions(Limiter<UserId>);
@@ -39,32 +36,13 @@ impl Default for EndedSessions {
 
 impl EndedSessions {
     /// Whether one more of this person is remembered, which counts.
-    fn may_remember(&self, user: UserId, now: chat_core::clock::Timestamp) -> bool {
+    pub(super) fn may_remember(&self, user: UserId, now: chat_core::clock::Timestamp) -> bool {
         let is_free = self.0.check(&user, now).is_ok();
         if is_free {
             self.0.count(user, now);
         }
         is_free
     }
-}
-
-/// The session with this [`key`](super::pid::key) was ended on purpose.
-pub(crate) fn end_for_good(app: &Arc<App>, user: UserId, key: Fingerprint) {
-    let now = app.chat.now();
-    if app.auth.revoked_known() >= MAX_KNOWN || !app.ended.may_remember(user, now) {
-        tracing::debug!(user.id = %user, "a session was ended on purpose, and too many were before");
-        return;
-    }
-    let until = now.after(REMEMBERED);
-    // From this moment on; the store takes longer.
-    app.auth.note_ended(key, until);
-    app.outbox(|outbox| outbox.ended(key, until));
-    let app = app.clone();
-    tokio::spawn(async move {
-        if let Err(error) = app.chat.store().revoke_token(key, until).await {
-            tracing::debug!(%error, "it could not be stored that a session was ended on purpose");
-        }
-    });
 }
 
 #[cfg(test)]

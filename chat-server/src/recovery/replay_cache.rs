@@ -23,8 +23,8 @@ use chat_core::prelude::Chat;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::Missing;
-use crate::announce;
+use super::cursor::Missing;
+use crate::announce::frames::frames;
 use crate::dialect::{Dialects, Frames, PositionStyle, Registered};
 use crate::links::{self, Base};
 
@@ -361,7 +361,7 @@ impl Change {
     }
 
     fn frames(&self, dialect: &Registered, base: &Base) -> Cow<'_, Frames> {
-        let encode = || announce::frames(&**dialect, &self.delivery, base, self.style);
+        let encode = || frames(&**dialect, &self.delivery, base, self.style);
         // Whoever asks speaks a dialect of the registry, so there is a place for each.
         let (theirs, frames) = self.frames[dialect.index()].get_or_init(|| (base.clone(), encode()));
         if theirs == base || !links::holds_paths(&self.delivery.event) {
@@ -376,7 +376,7 @@ impl Change {
         if let Some(shown) = delivery.event.message_mut() {
             shown.clone_from(view);
         }
-        announce::frames(&**dialect, &delivery, base, self.style)
+        frames(&**dialect, &delivery, base, self.style)
     }
 
     /// About how many bytes it takes, its frames included.

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_core::command::{Answer as _, Command, Outcome, Reply};
+use chat_core::command::{Answer as _, Reply};
 use chat_core::error::Error;
 use chat_core::model::User;
 use serde::Serialize;
 use socketioxide::extract::AckSender;
 
 use super::Session;
-use crate::app::App;
-use crate::dialect::answer::{Refused, acknowledgement};
-use crate::dialect::native::{Native, batch};
-use crate::dialect::{
-    Answer, Asked, DecodeError, Dialect, Failure, Frame, Hello, Inbound, Relay, Request, Seen, Whereabouts,
-    raw,
-};
-use crate::limits::cost;
-use crate::relay;
-use crate::transport::wire::{MAX_UNSENT, text_frame};
+use crate::dialect::answer::Refused;
+use crate::dialect::{Answer, Asked, Failure, Hello, Inbound, Request, Seen, Whereabouts, raw};
+use crate::limits::{LongWork, cost};
+use crate::transport::text_frame::text_frame;
+use crate::transport::wire::MAX_UNSENT;
 
 /// Where an acknowledgement goes.
 pub(super) struct Ack {
@@ -49,7 +44,7 @@ impl Session {
     /// Answers, away from the threads that serve others if writing the answer takes long.
     pub(super) async fn answer_in_background_if_long(
         self: &Arc<Self>,
-        app: &App,
+        long_work: &LongWork,
         reply: Result<Reply, Error>,
         asker: Asker,
     ) {
@@ -57,24 +52,8 @@ impl Session {
             return self.answer(reply, asker);
         }
         let session = self.clone();
-        if app.long_work.run(self.user, move || session.answer(reply, asker)).await.is_none() {
+        if long_work.run(self.user, move || session.answer(reply, asker)).await.is_none() {
             self.panicked();
-        }
-    }
-
-    /// Announces what a command has led to and answers it, in the order that the dialect asks for.
-    pub(super) fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
-        if !self.dialect.answers_first() {
-            return self.answer(app.finish(self.user, outcome), asker);
-        }
-        let mut asker = Some(asker);
-        let finished = app.finish_after(self.user, outcome, |reply| {
-            if let Some(asker) = asker.take() {
-                self.answer(Ok(reply.clone()), asker);
-            }
-        });
-        if let Some(asker) = asker {
-            self.answer(finished, asker);
         }
     }
 
@@ -85,48 +64,20 @@ impl Session {
             Ok(reply) => self.base.reply(reply),
             Err(error) => return self.refuse_request(ack, &request, &Failure::from(&error)),
         };
-        let app = self.app.upgrade();
-        let seen = |user: &User| match &app {
-            Some(app) => app.presence.seen()(user),
+        let server = self.server.upgrade();
+        let seen = |user: &User| match &server {
+            Some(server) => server.seen(user),
             None => Seen { online: false, last_seen: user.last_seen },
         };
         let whereabouts = Whereabouts::new(&seen);
         let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some(), whereabouts };
         let answer = match is_native {
-            true => Native.reply(&asked, &reply),
+            true => self.dialect.native().reply(&asked, &reply),
             false => self.dialect.reply(&asked, &reply),
         };
         answer.events.iter().for_each(|event| self.deliver(event));
         if let Some(ack) = ack {
             self.acknowledge(ack, &answer.into_ack());
-        }
-    }
-
-    /// Carries out several commands and answers all of them together.
-    pub(super) async fn answer_batch(
-        self: &Arc<Self>,
-        app: &Arc<App>,
-        commands: Vec<Result<(Command, Request), DecodeError>>,
-        ack: Option<Ack>,
-    ) {
-        let _answering = self.room_to_answer(app).await;
-        let dialect = &self.dialect;
-        let results = batch::carry_out(app, (dialect, dialect), self.user, &self.base, commands).await;
-        match ack {
-            Some(ack) => self.acknowledge(ack, &acknowledgement(&results)),
-            None => self.deliver(&Frame::new(batch::EVENT, &results)),
-        }
-    }
-
-    /// Passes an event on to others, and answers whether that was done.
-    pub(super) async fn pass_on(self: &Arc<Self>, app: &Arc<App>, relay: Relay, ack: Option<Ack>) {
-        match relay::pass_on(app, &self.dialect, self.user, relay).await {
-            Ok(()) => {
-                if let Some(ack) = ack {
-                    self.acknowledge(ack, &Answer::done().into_ack());
-                }
-            }
-            Err(error) => self.refuse(ack, &Failure::from(&app.not_passed_on(self.user, error))),
         }
     }
 
@@ -157,7 +108,7 @@ impl Session {
         }
     }
 
-    fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
+    pub(super) fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
         let mut outgoing = self.outgoing.lock();
         let queued = match self.lane(&mut outgoing) {
             Some(wire) => wire.send(&ack_packet(ack.id, answer), MAX_UNSENT).is_ok(),

@@ -1,59 +1,6 @@
 //! The searches of one connection: one is made, and the latest waits for it. Whoever searches while they type has no use for
 //! what lies between, so a newer one takes the place of the one that waits.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
-use chat_core::command::Reply;
-use chat_core::error::ErrorKind;
-use chat_core::search::Search;
-use futures_util::FutureExt;
-
-use super::Session;
-use super::answering::Asker;
-use crate::app::App;
-use crate::dialect::Failure;
-
-impl Session {
-    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
-    /// nothing.
-    pub(super) fn search(self: &Arc<Self>, app: &Arc<App>, search: Search, asker: Asker) {
-        let asked = self.searches.lock().ask(search, asker);
-        match asked {
-            Asked::Begin(search, asker) => {
-                let (session, app) = (self.clone(), app.clone());
-                tokio::spawn(self.source.clone().scope(async move {
-                    let searching = session.clone().make_searches(&app, search, asker);
-                    if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
-                        session.panicked();
-                    }
-                }));
-            }
-            Asked::Waits => {}
-            Asked::TooMany => self.overloaded(),
-        }
-    }
-
-    /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
-    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut search: Search, mut asker: Asker) {
-        loop {
-            // Whoever has gone has no use for it.
-            if !self.is_over() {
-                let _answering = self.room_to_answer(app).await;
-                let reply = app.search_in_turn(self.user, search).await.map(Reply::from);
-                self.answer_in_background_if_long(app, reply, asker).await;
-            }
-            let due = self.searches.lock().next();
-            for asker in due.replaced {
-                let message = "a newer search has taken its place";
-                self.refuse(asker.ack, &Failure::new(ErrorKind::RateLimited.code(), message));
-            }
-            let Some(next) = due.search else { return };
-            (search, asker) = next;
-        }
-    }
-}
-
 /// Most searches that were replaced and wait for their answer.
 const MAX_REPLACED: usize = 4_096;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chat_core::clock::Timestamp;
@@ -10,16 +11,20 @@ use smallvec::SmallVec;
 use tokio::sync::SemaphorePermit;
 
 use super::activity::Need;
-use super::{MAX_UNSENT_TO_ANSWER, Outgoing, POLL_PAUSE, PollUnderWay, Session};
+use super::{Outgoing, PollUnderWay, Session};
 use crate::announce::Announcer;
-use crate::app::App;
 use crate::dialect::{Frame, Frames};
 use crate::limits::{MAX_UNSENT_BYTES, Person};
 use crate::memory::{MIN_ACCOUNTED, Owner};
-use crate::recovery;
 use crate::recovery::Missing;
+use crate::sessions::Sessions;
 use crate::transport::together::Together;
 use crate::transport::wire::{MARKER_EVENT, MAX_UNSENT, Wire};
+
+/// While more bytes than this wait for a client, nothing more is read for it.
+const MAX_UNSENT_TO_ANSWER: usize = 4 << 20;
+/// The pause before it is looked again whether a client that polls has fetched what waits.
+const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 impl Session {
     /// Sends an event that must not be lost. If it cannot be queued, the connection is cut.
@@ -49,8 +54,8 @@ impl Session {
         }
         outgoing.cursor.hold();
         drop(outgoing);
-        if let Some(app) = self.app.upgrade() {
-            recovery::resume(&app, self);
+        if let Some(server) = self.server.upgrade() {
+            server.resume(self);
         }
     }
 
@@ -125,11 +130,11 @@ impl Session {
 
     /// Waits until there is room for an answer: on this connection, and in what waits for this person over all of theirs.
     /// Nothing more is read until the permit is dropped, but for one other answer.
-    pub(crate) async fn room_to_answer(&self, app: &App) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn room_to_answer(&self, sessions: &Sessions) -> Option<SemaphorePermit<'_>> {
         self.room(MAX_UNSENT_TO_ANSWER).await;
         let permit = self.person.answering().await;
         // A connection that takes nothing is cut after a while, so this ends.
-        while !self.is_over() && app.sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
+        while !self.is_over() && sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
             tokio::time::sleep(POLL_PAUSE).await;
         }
         permit
@@ -153,8 +158,8 @@ impl Session {
 
     /// Its client polls, until what is answered is dropped.
     pub(crate) fn poll(self: Arc<Self>) -> PollUnderWay {
-        if let Some(app) = self.app.upgrade() {
-            self.activity.poll_began(app.chat.now());
+        if let Some(server) = self.server.upgrade() {
+            self.activity.poll_began(server.now());
         }
         PollUnderWay(self)
     }
@@ -284,10 +289,10 @@ impl Session {
         if self.socket.connected() {
             self.wires.expire(&self.socket);
         }
-        if let Some(app) = self.app.upgrade() {
+        if let Some(server) = self.server.upgrade() {
             let session = self.clone();
             // Not here: whoever delivers holds the registry that this takes the session out of.
-            tokio::spawn(async move { crate::transport::end(&app, &session) });
+            tokio::spawn(async move { server.ended(&session) });
         }
     }
 

@@ -17,13 +17,17 @@ use super::connections::Connection;
 use super::frames::Kind;
 use super::late_credentials::LateCredentials;
 use super::payload::{PacketBudget, PayloadError};
-use super::unauthenticated::Permit;
+use super::unauthenticated::{Leave, Permit};
 use super::upgrade::Upgrades;
 use super::wire::Wire;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
 /// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// The same when so many are here whom nobody knows that there is hardly any room left, for those of whose address there are
+/// more than a few.
+const SHORTEST_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a session lives on whose client has nothing more to do here.
 pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,6 +67,8 @@ pub(crate) struct Admission {
     pub(super) upgrades: Upgrades,
     /// Who the first of them says its client is, while nobody knows.
     pub(super) late: LateCredentials,
+    /// How it is asked to make room. It is busy while it is looked up who it is.
+    pub(super) leave: Arc<Leave>,
     state: Mutex<State>,
 }
 
@@ -96,7 +102,7 @@ pub(super) struct OverBudget;
 
 impl Admission {
     pub(super) fn new(
-        permit: Permit,
+        (permit, leave): (Permit, Arc<Leave>),
         (memory, owner): (Arc<Memory>, Owner),
         wire: Weak<Wire>,
         connection: Weak<Connection>,
@@ -112,14 +118,14 @@ impl Admission {
         };
         let state = Mutex::new(state);
         let (sid, upgrades, late) = (OnceLock::new(), Upgrades::default(), LateCredentials::default());
-        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, state })
+        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, leave, state })
     }
 
     /// One of somebody at an unknown address, with memory enough.
     #[cfg(test)]
     pub(super) fn for_tests(permit: Permit, wire: Weak<Wire>) -> Arc<Self> {
         let owner = Owner::Address([127, 0, 0, 1].into());
-        Self::new(permit, (Memory::new(1 << 30), owner), wire, Weak::new())
+        Self::new((permit, Arc::default()), (Memory::new(1 << 30), owner), wire, Weak::new())
     }
 
     /// The id by which long polling knows it.
@@ -193,7 +199,12 @@ impl Admission {
 
     /// The session has been ended: nothing more is taken from its client.
     pub(super) fn set_ended(&self) {
-        self.state.lock().phase = Phase::Ended;
+        {
+            let mut state = self.state.lock();
+            state.phase = Phase::Ended;
+            // What the engine knows of it lives on, and is less.
+            state.permit.iter().for_each(Permit::end);
+        }
         self.upgrades.cancel();
         self.late.forget();
     }
@@ -204,8 +215,18 @@ impl Admission {
 
     /// Whether the session is to end now.
     pub(super) fn is_due(&self) -> bool {
-        match self.state.lock().phase {
-            Phase::Unknown => self.opened.elapsed() >= HANDSHAKE_TIMEOUT,
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Unknown if self.leave.is_asked() => true,
+            Phase::Unknown => {
+                let elapsed = self.opened.elapsed();
+                let is_late =
+                    |permit: &Permit| elapsed >= permit.time(HANDSHAKE_TIMEOUT, SHORTEST_HANDSHAKE_TIMEOUT);
+                elapsed >= HANDSHAKE_TIMEOUT
+                    || (elapsed >= SHORTEST_HANDSHAKE_TIMEOUT
+                        && !self.leave.is_busy()
+                        && state.permit.as_ref().is_some_and(is_late))
+            }
             Phase::Leaving(since) => since.elapsed() >= LEAVE_TIMEOUT,
             Phase::Known | Phase::Ended => false,
         }
@@ -392,6 +413,51 @@ mod tests {
         assert_eq!(unauthenticated.len(), 1, "it is here as long as it lives");
         drop(admission);
         assert_eq!(unauthenticated.len(), 0);
+    }
+
+    /// As many admissions of one address, of at most so many.
+    fn crowd(all: usize, count: usize) -> Vec<Arc<Admission>> {
+        let limits = UnauthenticatedLimits { all, address: all, site: all, few: Some(1) };
+        let unauthenticated = Unauthenticated::new(limits);
+        let admission = |_| {
+            let leave = Arc::new(Leave::default());
+            let permit = unauthenticated.acquire(Some([10, 0, 0, 1].into()), Some(leave.clone())).unwrap();
+            let account = (Memory::new(1 << 30), Owner::Address([10, 0, 0, 1].into()));
+            Admission::new((permit, leave), account, Weak::new(), Weak::new())
+        };
+        (0..count).map(admission).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_there_is_hardly_any_room_strangers_stay_for_seconds() {
+        let (admissions, crowd) = (Admissions::default(), crowd(10, 10));
+        crowd.iter().for_each(|one| admissions.watch(one));
+        let busy = crowd[0].leave.busy();
+        tokio::time::advance(SHORTEST_HANDSHAKE_TIMEOUT - Duration::from_millis(1)).await;
+        assert!(admissions.due().is_empty());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(admissions.due().len(), 9, "who is being looked up has more time");
+        drop(busy);
+        let roomy = self::crowd(10, 5);
+        roomy.iter().for_each(|one| admissions.watch(one));
+        tokio::time::advance(HANDSHAKE_TIMEOUT - Duration::from_millis(1)).await;
+        assert_eq!(admissions.due().len(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(admissions.due().len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_asked_to_make_room_ends_at_once() {
+        let (admissions, crowd) = (Admissions::default(), crowd(4, 4));
+        crowd.iter().for_each(|one| admissions.watch(one));
+        let all = crowd[0].state.lock().permit.as_ref().unwrap().holders().clone();
+        let newcomer = all.acquire(Some([10, 0, 0, 2].into()), Some(Arc::default())).unwrap();
+        let due = admissions.due();
+        assert!(due.len() == 1 && Arc::ptr_eq(&due[0], &crowd[0]));
+        crowd[1].set_ended();
+        assert_eq!(all.len(), 3, "whoever has ended leaves its place");
+        drop((newcomer, due, crowd));
+        assert_eq!(all.len(), 0);
     }
 
     #[tokio::test(start_paused = true)]

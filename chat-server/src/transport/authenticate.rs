@@ -3,7 +3,7 @@
 use chat_core::error::{Error, ErrorKind};
 
 use super::connect_payload::ConnectPayload;
-use super::endpoint::Handshake;
+use super::handshake::Handshake;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::Registered;

@@ -7,9 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
-use chat_core::error::{Error, ErrorKind};
-use chat_core::id::UserId;
-use chat_core::model::Position;
+use chat_core::error::Error;
+use chat_core::model::{Position, User};
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -22,29 +21,63 @@ use tokio::time::Instant;
 use super::admission::{Admission, Admissions};
 use super::authenticate::{ConnectError, Who, authenticate};
 use super::connect_payload::{ConnectPayload, GivenPayload};
-use super::endpoint::{Gate, Handshake, HandshakeSlot};
+use super::endpoint::Gate;
 use super::guard::Wires;
-use super::guests;
+use super::guests::{self, Guest};
+use super::handshake::{Handshake, HandshakeSlot};
 use super::wire::Wire;
 use crate::app::App;
 use crate::auth::Authenticated;
-use crate::dialect::Registered;
-use crate::outages::Part;
+use crate::dialect::{Registered, Seen};
+use crate::presence::leaving::store_last_seen;
 use crate::recovery::Start;
 use crate::security_log::SecurityEvent;
-use crate::session::{Inlet, PollUnderWay, Session};
+use crate::session::inbox::Inlet;
+use crate::session::{PollUnderWay, Server, Session, Surroundings};
 use crate::{presence, recovery};
 
 /// What of the endpoint a connection needs.
-pub(super) type Parts = (Wires, Polling, Arc<Admissions>);
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) wires: Wires,
+    pub(super) polling: Polling,
+    pub(super) admissions: Arc<Admissions>,
+}
 
-/// Sessions that were authenticated and are not connected yet, and since when.
-pub(super) type Arriving = Arc<Mutex<HashMap<Sid, (Instant, Arc<Session>)>>>;
+/// Who was let in and is not connected yet.
+#[derive(Clone, Default)]
+pub(super) struct Arriving(Arc<Mutex<HashMap<Sid, (Instant, Arrived)>>>);
+
+/// Who waits for the connection to count as one. The engine sends the answer to the CONNECT before that, so their client may
+/// say something meanwhile, which waits too.
+pub(super) enum Arrived {
+    /// Somebody who was authenticated.
+    Session(Arc<Session>),
+    /// Somebody who will say who they are.
+    Guest(Arc<Guest>),
+}
+
+impl Arriving {
+    pub(super) fn add(&self, socket: &SocketRef, arrived: Arrived) {
+        self.0.lock().insert(socket.id, (Instant::now(), arrived));
+    }
+
+    pub(super) fn take(&self, socket: &SocketRef) -> Option<Arrived> {
+        self.0.lock().remove(&socket.id).map(|(_, arrived)| arrived)
+    }
+
+    /// Forgets those that will never be connected: a connection that breaks at the wrong moment is let in and never begins,
+    /// and nobody says so.
+    pub(super) fn sweep(&self) {
+        let is_over = |_: &Sid, (since, _): &mut (Instant, Arrived)| since.elapsed() >= ARRIVAL;
+        let over: Vec<_> = self.0.lock().extract_if(is_over).collect();
+        // Not while they are locked: whatever goes with them may look here.
+        drop(over);
+    }
+}
 
 /// Most connections of one person.
 const MAX_PER_PERSON: usize = 64;
-/// From so many on, those that will never be connected are looked for.
-const MAX_ARRIVING: usize = 1_000;
 /// How long the end waits for the store to note who was there.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How long it takes at most from being authenticated to being connected.
@@ -81,10 +114,6 @@ impl Polling {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
             // The answer leaves with a poll, or behind a takeover that may happen at any moment.
-            if known.pids.len() >= MAX_ARRIVING {
-                // A connection that breaks at the wrong moment never ends, and nobody says so.
-                known.pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
-            }
             known.pids.insert(socket.id.to_string(), (Instant::now(), pid.into()));
         }
         if let Some(wire) = wires.of(socket) {
@@ -122,6 +151,11 @@ impl Polling {
         }
     }
 
+    /// Forgets what will never be fetched: a connection that breaks at the wrong moment never ends, and nobody says so.
+    pub(super) fn sweep(&self) {
+        self.0.lock().pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
+    }
+
     /// It has been given.
     pub(super) fn forget_pid(&self, sid: &str) {
         self.0.lock().pids.remove(sid);
@@ -151,24 +185,26 @@ impl Polling {
 
 /// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
 /// handlers. It is made here and now, so that no first connection finds it missing.
-pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, polling: &Polling) {
-    let arriving = Arriving::default();
+pub(super) fn register_handlers(
+    io: &SocketIo,
+    app: &Arc<App>,
+    gate: &Gate,
+    (polling, arriving): (&Polling, &Arriving),
+) {
+    let arriving = arriving.clone();
     let next_id = Arc::new(AtomicU64::new(1));
-    let (wires, admissions) = (&gate.wires, &gate.admissions);
+    let parts =
+        Parts { wires: gate.wires.clone(), polling: polling.clone(), admissions: gate.admissions.clone() };
 
     let check = {
-        let (app, wires, polling) = (Arc::downgrade(app), wires.clone(), polling.clone());
-        let (arriving, admissions) = (arriving.clone(), admissions.clone());
+        let (app, parts, arriving) = (Arc::downgrade(app), parts.clone(), arriving.clone());
         move |socket: SocketRef, GivenPayload(payload): GivenPayload| {
-            let (app, wires, polling, arriving) =
-                (app.clone(), wires.clone(), polling.clone(), arriving.clone());
-            let admissions = admissions.clone();
+            let (app, parts, arriving) = (app.clone(), parts.clone(), arriving.clone());
             let id = SessionId(next_id.fetch_add(1, Ordering::Relaxed));
             async move {
                 let arrived = match app.upgrade() {
                     Some(app) => {
-                        let parts = (wires.clone(), polling, admissions.clone());
-                        let arrival = accept(&app, id, socket.clone(), &payload, parts, &arriving);
+                        let arrival = accept(&app, id, socket.clone(), &payload, &parts, &arriving);
                         // A panic here would leave the client waiting for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                             chat_core::log_throttled!(error, "authenticating a connection panicked");
@@ -178,12 +214,12 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
                     None => Err(ConnectError::OurFault),
                 };
                 arrived.map_err(|refusal| {
-                    leave(&admissions, &socket);
+                    leave(&parts.admissions, &socket);
                     match refusal {
                         ConnectError::Refused(why) => why,
                         ConnectError::OurFault => {
                             // A client that reads a refusal stays away for good. One whose connection breaks comes back.
-                            wires.break_off(&socket);
+                            parts.wires.break_off(&socket);
                             "internal error"
                         }
                     }
@@ -192,12 +228,12 @@ pub(super) fn register_handlers(io: &SocketIo, app: &Arc<App>, gate: &Gate, poll
         }
     };
     let app = Arc::downgrade(app);
-    let parts = (wires.clone(), polling.clone(), admissions.clone());
     let connected = move |socket: SocketRef| {
-        // All of it before this returns, so that nothing the client sends now can come first. Guests begin later.
-        let arrived = arriving.lock().remove(&socket.id);
-        if let (Some((_, session)), Some(app)) = (arrived, app.upgrade()) {
-            begin(&app, &socket, &session, &parts);
+        // What the client has sent since it was told that it is let in waits for this.
+        match (arriving.take(&socket), app.upgrade()) {
+            (Some(Arrived::Session(session)), Some(app)) => begin(&app, &socket, &session, &parts),
+            (Some(Arrived::Guest(guest)), _) => guest.connected(),
+            _ => {}
         }
         std::future::ready(())
     };
@@ -209,14 +245,17 @@ async fn accept(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): Parts,
+    parts: &Parts,
     arriving: &Arriving,
 ) -> Result<(), ConnectError> {
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
+    let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
+    // It is not asked to make room while it is looked up who it is.
+    let _busy = admission.map(|admission| admission.leave.busy());
     let source = handshake.source.clone();
     let handshake = with_late_credentials(&socket, payload, handshake).await;
-    let arrival = settle(app, id, socket, payload, (wires, polling, admissions), arriving, handshake);
+    let arrival = settle(app, id, socket, payload, parts, arriving, handshake);
     source.scope(arrival).await
 }
 
@@ -244,59 +283,66 @@ async fn settle(
     id: SessionId,
     socket: SocketRef,
     payload: &ConnectPayload,
-    (wires, polling, admissions): Parts,
+    parts: &Parts,
     arriving: &Arriving,
     handshake: Handshake,
 ) -> Result<(), ConnectError> {
     let (caller, dialect) = match authenticate(app, payload, &handshake).await? {
         Who::Known(caller, dialect) => (caller, dialect),
         Who::Guest(dialect) => {
-            guests::receive(app, id, &socket, dialect, &(wires, polling, admissions));
+            let guest = guests::receive(app, id, &socket, dialect, parts, arriving);
+            arriving.add(&socket, Arrived::Guest(guest));
             return Ok(());
         }
     };
-    let start = recovery::start(app, payload, &caller, &dialect).await;
+    let start = recovery::start::start(app, payload, &caller, &dialect).await;
     let start = start.map_err(|error| ConnectError::our_fault(app, &Error::from(error)))?;
-    polling.tell_pid(&socket, &wires, &start.pid);
-    let parts = &(wires, polling, admissions);
-    let session = open(app, id, &socket, (&caller, dialect, start), parts, arriving).await;
+    parts.polling.tell_pid(&socket, &parts.wires, &start.pid);
+    let session = open(app, id, &socket, (&caller, dialect, start), parts, Some(arriving)).await;
     socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
-    let mut arriving = arriving.lock();
-    if arriving.len() >= MAX_ARRIVING {
-        // A connection that breaks at the wrong moment is let in and never begins, and nobody says so.
-        arriving.retain(|_, (since, _)| since.elapsed() < ARRIVAL);
-    }
-    arriving.insert(socket.id, (Instant::now(), session));
+    arriving.add(&socket, Arrived::Session(session));
     Ok(())
 }
 
-/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin).
+/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin). One
+/// that is not connected yet is among those that are `arriving`.
 pub(super) async fn open(
     app: &Arc<App>,
     id: SessionId,
     socket: &SocketRef,
     (caller, dialect, start): (&Authenticated, Registered, Start),
-    (wires, polling, admissions): &Parts,
-    arriving: &Arriving,
+    parts: &Parts,
+    arriving: Option<&Arriving>,
 ) -> Arc<Session> {
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admission.set_known(caller.user.id);
     }
-    presence::connected(app, caller.user.id).await;
+    presence::connected(&app.chat, caller.user.id).await;
     let (user, key) = (caller.user.id, start.key);
-    let session = Arc::new(Session::new(id, caller, dialect, socket.clone(), wires.clone(), start, app));
-    let (weak_app, weak) = (Arc::downgrade(app), Arc::downgrade(&session));
-    let (wires, polling, admissions) = (wires.clone(), polling.clone(), admissions.clone());
-    let arriving = arriving.clone();
+    let now = app.chat.now();
+    let weak_app = Arc::downgrade(app);
+    let given = Surroundings {
+        server: weak_app.clone(),
+        person: app.limits.budgets.of(user, now),
+        memory: app.memory.clone(),
+        max_pending_bytes: app.config.transport.max_pending_bytes,
+        now,
+    };
+    let session =
+        Arc::new(Session::new(id, caller, dialect, socket.clone(), parts.wires.clone(), start, given));
+    let weak = Arc::downgrade(&session);
+    let (parts, arriving) = (parts.clone(), arriving.cloned());
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
-        arriving.lock().remove(&socket.id);
-        polling.end(&socket, &wires);
-        leave(&admissions, &socket);
+        if let Some(arriving) = &arriving {
+            drop(arriving.take(&socket));
+        }
+        parts.polling.end(&socket, &parts.wires);
+        leave(&parts.admissions, &socket);
         let (session, app) = (weak.upgrade(), weak_app.upgrade());
         if let Some(app) = &app
             && is_on_purpose(&reason, session.as_deref(), app)
         {
-            recovery::end_for_good(app, user, key);
+            recovery::start::end_for_good(app, user, key);
         }
         if let (Some(session), Some(app)) = (session, app) {
             end(&app, &session);
@@ -307,18 +353,18 @@ pub(super) async fn open(
 }
 
 /// Begins a session: from now on it is told what happens.
-pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, (wires, polling, _): &Parts) {
+pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, parts: &Parts) {
     if app.is_draining() {
         // Nobody would look for it any more. Its client comes back to whoever takes over.
-        wires.break_off(socket);
+        parts.wires.break_off(socket);
         return;
     }
-    polling.begin(socket, session, wires);
+    parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);
-    recovery::begin(app, session);
+    recovery::catch_up::begin(app, session);
     app.presence.connect(session);
     if app.auth.is_revoked(&session.token) {
         // Revoked after it was checked, and perhaps before it could be found here.
@@ -326,8 +372,10 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     if !session.is_connected() || session.has_ended() {
         // It ended while it began; its end may have come too early to find it, and before it counted as connected.
+        parts.polling.end(socket, &parts.wires);
         end(app, session);
     }
+    session.open_inbox(app);
 }
 
 /// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is
@@ -395,19 +443,22 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     }
 }
 
-/// Notes when somebody's last connection has ended.
-pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
-    if let Err(error) = app.chat.record_last_seen(user, at).await {
-        match error.kind() {
-            ErrorKind::Unavailable => app.outages.failed(Part::Store, &error),
-            _ => {
-                chat_core::log_throttled!(
-                    warn, %error, "the time of a person's last connection could not be stored"
-                );
-            }
-        }
+impl Server for App {
+    fn now(&self) -> Timestamp {
+        self.chat.now()
     }
-    app.presence.stored(user, at);
+
+    fn seen(&self, user: &User) -> Seen {
+        self.presence.seen()(user)
+    }
+
+    fn resume(self: Arc<Self>, session: &Arc<Session>) {
+        recovery::catch_up::resume(&self, session);
+    }
+
+    fn ended(self: Arc<Self>, session: &Arc<Session>) {
+        end(&self, session);
+    }
 }
 
 /// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use chat_core::id::UserId;
 use parking_lot::Mutex;
 
-use super::unauthenticated::{Leave, Permit, Unauthenticated, UnauthenticatedLimits};
+use super::arrivals::{ARRIVALS, Arrivals};
+use super::unauthenticated::{Leave, Permit, TooMany, Unauthenticated, UnauthenticatedLimits};
 
 /// Descriptors for everything else: the database, its readers, images, the log, the other nodes.
 const OTHER_FILES: u64 = 192;
@@ -58,6 +59,16 @@ pub(super) struct Connections {
     known: Mutex<HashMap<UserId, u32>>,
     /// Every connection comes from a proxy of ours, so addresses tell nothing.
     behind_proxy: bool,
+    arrivals: Arrivals,
+}
+
+/// Why a connection is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AcceptError {
+    /// It may be later: others of its address came just before.
+    TooFast,
+    /// There are too many.
+    NoRoom,
 }
 
 /// One connection.
@@ -65,6 +76,8 @@ pub(crate) struct Connection {
     connections: Arc<Connections>,
     state: Mutex<State>,
     leave: Arc<Leave>,
+    /// Where it comes from, if that tells anything.
+    address: Option<IpAddr>,
     /// It is one of the last there can be.
     is_reserve: bool,
     /// How many requests have come on it, by their heads.
@@ -86,26 +99,35 @@ impl Connections {
         let limits = UnauthenticatedLimits::shared_by((max / 2).min(MAX_UNAUTHENTICATED), 2);
         let unauthenticated = Unauthenticated::new(limits.with_address(per_address));
         let known = Mutex::default();
-        Arc::new(Self { max, open: AtomicUsize::new(0), unauthenticated, known, behind_proxy })
+        let (open, arrivals) = (AtomicUsize::new(0), Arrivals::new(ARRIVALS));
+        Arc::new(Self { max, open, unauthenticated, known, behind_proxy, arrivals })
     }
 
-    /// Takes a connection that was accepted. None when there is no room for it, not even in the reserve.
-    pub(super) fn accept(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Connection>> {
+    /// Takes a connection that was accepted.
+    ///
+    /// # Errors
+    /// When there is no room for it, not even in the reserve, and when connections of its address come too fast.
+    pub(super) fn accept(self: &Arc<Self>, peer: IpAddr) -> Result<Arc<Connection>, AcceptError> {
+        let address = (!self.behind_proxy).then(|| crate::address::one_customer(peer));
+        if address.is_some_and(|address| !self.arrivals.count(address)) {
+            return Err(AcceptError::TooFast);
+        }
         let open = self.open.load(Ordering::Relaxed);
         if open >= self.max {
             self.unauthenticated.evict_one();
         }
         if open >= self.max + RESERVE {
-            return None;
+            return Err(AcceptError::NoRoom);
         }
         let leave = Arc::new(Leave::default());
-        let address = (!self.behind_proxy).then(|| crate::http::one_customer(peer));
-        let permit = self.unauthenticated.acquire(address, Some(leave.clone())).ok()?;
+        let permit = self.unauthenticated.acquire(address, Some(leave.clone()));
+        let permit = permit.map_err(|TooMany| AcceptError::NoRoom)?;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Some(Arc::new(Connection {
+        Ok(Arc::new(Connection {
             connections: self.clone(),
             state: Mutex::new(State::Unknown(permit)),
             leave,
+            address,
             is_reserve: open >= self.max,
             requests: AtomicU32::new(0),
         }))
@@ -113,6 +135,11 @@ impl Connections {
 
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is room for so many more before the reserve.
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        self.open() + more < self.max
     }
 }
 
@@ -129,6 +156,10 @@ impl Connection {
             *theirs += 1;
             drop(known);
             *state = State::Known(user);
+            drop(state);
+            if let Some(address) = self.address {
+                self.connections.arrivals.give_back(address);
+            }
         }
     }
 
@@ -180,90 +211,4 @@ impl Drop for Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(nr: u8) -> IpAddr {
-        [10, 0, 0, nr].into()
-    }
-
-    #[test]
-    fn idle_connections_make_room_for_others() {
-        let connections = Connections::new(100, Some(10), false);
-        let idle: Vec<_> = (0..10).map(|_| connections.accept(peer(1)).unwrap()).collect();
-        let next = connections.accept(peer(1)).unwrap();
-        assert!(idle[0].leave().is_asked() && !idle[1].leave().is_asked());
-        assert_eq!(connections.open(), 11, "until it has left");
-        drop((idle, next));
-        assert_eq!(connections.open(), 0);
-    }
-
-    fn user(nr: usize) -> UserId {
-        let mut id = [0; 12];
-        id[..8].copy_from_slice(&nr.to_be_bytes());
-        UserId::from_bytes(id)
-    }
-
-    fn is_known(connection: &Connection) -> bool {
-        matches!(*connection.state.lock(), State::Known(_))
-    }
-
-    #[test]
-    fn those_who_are_known_do_not_count_among_the_others() {
-        let connections = Connections::new(100, Some(2), false);
-        let known: Vec<_> = (0..90)
-            .map(|nr| {
-                let connection = connections.accept(peer(1)).unwrap();
-                connection.set_known(user(nr));
-                connection
-            })
-            .collect();
-        assert!(known.iter().all(|connection| !connection.leave().is_asked()));
-        drop(known);
-        assert!(connections.known.lock().is_empty(), "nobody is remembered");
-    }
-
-    #[test]
-    fn nobody_has_all_of_them() {
-        let connections = Connections::new(1_000, None, true);
-        let theirs: Vec<_> = (0..=MAX_OF_PERSON)
-            .map(|_| {
-                let connection = connections.accept(peer(1)).unwrap();
-                connection.set_known(user(1));
-                connection
-            })
-            .collect();
-        let (last, counted) = theirs.split_last().unwrap();
-        assert!(counted.iter().all(|connection| is_known(connection)) && !is_known(last));
-        assert!(connections.unauthenticated.evict_one());
-        assert!(last.leave().is_asked());
-    }
-
-    #[test]
-    fn when_all_are_used_a_health_check_still_gets_through() {
-        let connections = Connections::new(50, None, true);
-        let known: Vec<_> = (0..50)
-            .map(|nr| {
-                let connection = connections.accept(peer(1)).unwrap();
-                connection.set_known(user(nr));
-                connection
-            })
-            .collect();
-        assert!(known.iter().all(|connection| !connection.is_reserve()));
-        let checks: Vec<_> = (0..RESERVE).map_while(|_| connections.accept(peer(2))).collect();
-        assert!(checks.len() >= RESERVE / 2 && checks.iter().all(|check| check.is_reserve()));
-        assert!(checks[0].leave().is_asked(), "the next one comes in its place");
-        drop(checks);
-        assert!(connections.accept(peer(2)).is_some());
-    }
-
-    #[tokio::test]
-    async fn the_connection_of_a_request_is_found() {
-        let connections = Connections::new(50, None, false);
-        let connection = connections.accept(peer(1)).unwrap();
-        Connection::set_current_known(user(1));
-        assert!(!is_known(&connection));
-        connection.clone().scope(async { Connection::set_current_known(user(1)) }).await;
-        assert!(is_known(&connection));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -17,7 +17,6 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use percent_encoding::percent_decode_str;
 use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
 use socketioxide::service::SocketIoService;
@@ -28,18 +27,18 @@ use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Admissions, HANDSHAKE_TIMEOUT};
 use super::affinity;
-use super::connect::{self, Polling};
+use super::connect::{self, Arriving, Polling};
 use super::connections::Connection;
 use super::guard::{Guarded, OnFailed, OnUpgraded, Takeover, Wires};
+use super::handshake::{handshake, slot};
 use super::http_stream::HttpStream;
-use super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
+use super::unauthenticated::{Leave, Unauthenticated, UnauthenticatedLimits};
 use super::upgrade::{self, Attempt};
 use super::wire::Wire;
+use crate::address::Address;
 use crate::app::App;
-use crate::http::{Address, HttpError};
+use crate::http::error::HttpError;
 use crate::memory::Owner;
-use crate::refused_pages::Page;
-use crate::security_log::Source;
 
 /// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
 /// when a websocket takes over. Requests are limited here, and clients are told the true limit.
@@ -72,32 +71,6 @@ pub(super) struct Gate {
     pub(super) admissions: Arc<Admissions>,
 }
 
-/// What a connection keeps of the request that opened it. The request itself is not kept: its headers and address are
-/// slices of the HTTP server's read buffer and would pin all of it (16 KiB) for the life of the connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Handshake {
-    /// Name and value of the log-in cookies.
-    pub(super) cookies: Vec<(&'static str, String)>,
-    pub(super) bearer: Option<String>,
-    /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
-    pub(super) names_user: bool,
-    /// The token in the address, where that is allowed; see [`Config::token_in_query`](crate::config::Config).
-    pub(super) in_query: Option<String>,
-    pub(super) source: Source,
-    /// What page it is.
-    pub(super) page: Page,
-}
-
-impl Handshake {
-    /// Whether it has brought anything by which somebody may be known.
-    pub(super) fn says_who(&self) -> bool {
-        !self.cookies.is_empty() || self.bearer.is_some() || self.in_query.is_some()
-    }
-}
-
-/// Taken out when the connection is authenticated, so that the token does not stay in memory.
-pub(super) type HandshakeSlot = Arc<parking_lot::Mutex<Option<Handshake>>>;
-
 impl SocketIoEndpoint {
     /// Prepares the endpoint; connections are let in as the app's tokens say.
     pub fn new(app: &Arc<App>) -> Self {
@@ -121,18 +94,24 @@ impl SocketIoEndpoint {
             .ws_read_buffer_size(1024)
             .build_with_inner_svc(NotSocketIo);
         let gate = Gate { engine, wires, admissions: Arc::default() };
-        connect::register_handlers(&io, app, &gate, &polling);
-        app.spawn(sweep(Arc::downgrade(app), gate.clone()));
-        // None of them can be asked to make room: what the engine knows of one outlives its client by that time.
+        let arriving = Arriving::default();
+        connect::register_handlers(&io, app, &gate, (&polling, &arriving));
+        app.spawn(sweep(Arc::downgrade(app), gate.clone(), polling.clone(), arriving));
+        // What the engine knows of one outlives its client by that time.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
-        let unauthenticated = Unauthenticated::new(limits.with_address(config.max_per_address));
+        let limits = limits.with_address(config.max_per_address).lingering();
+        let unauthenticated = Unauthenticated::new(limits);
         Self { gate, io, app: app.clone(), polling, unauthenticated }
     }
 
     /// Lets somebody open a session who has not said who they are.
     pub(super) fn admit(&self, parts: &Parts, wire: Weak<Wire>) -> Result<Arc<Admission>, HttpError> {
         let address = Address::of(parts, self.app.config.trust_proxy);
-        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), None) else {
+        let leave = Arc::new(Leave::default());
+        if let Some(wire) = wire.upgrade() {
+            leave.becomes(wire);
+        }
+        let Ok(permit) = self.unauthenticated.acquire(Some(address.0), Some(leave.clone())) else {
             tracing::debug!("too many sessions that nobody has logged in to: one was refused");
             return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
         };
@@ -141,7 +120,7 @@ impl SocketIoEndpoint {
         let connection =
             connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
-        let admission = Admission::new(permit, account, wire, connection);
+        let admission = Admission::new((permit, leave), account, wire, connection);
         self.gate.admissions.watch(&admission);
         Ok(admission)
     }
@@ -208,20 +187,20 @@ impl SocketIoEndpoint {
                     admission.carried_by(connection);
                 }
                 if !admission.is_known() {
-                    admission.late.offer(|| handshake(&parts, &self.app));
+                    admission.late.offer(|| handshake(&parts, &self.app.config));
                 }
                 (admission, Some(attempt))
             }
         };
         if sid.is_none() {
-            small.extensions_mut().insert(slot(handshake(&parts, &self.app)));
+            small.extensions_mut().insert(slot(handshake(&parts, &self.app.config)));
             small.extensions_mut().insert(crate::links::Base::of(&parts.headers, &self.app.config));
             small.extensions_mut().insert(wire.clone());
             small.extensions_mut().insert(admission.clone());
         }
         wire.set_admission(&admission);
         if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
-            connection.leave().becomes(&wire);
+            connection.leave().becomes(wire.clone());
         }
         let accept = accept_key(key.as_bytes());
         drop(parts);
@@ -336,12 +315,14 @@ impl Gate {
 }
 
 /// Ends the sessions that are due, for as long as the server runs.
-async fn sweep(app: Weak<App>, gate: Gate) {
+async fn sweep(app: Weak<App>, gate: Gate, polling: Polling, arriving: Arriving) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         if app.strong_count() == 0 {
             return;
         }
+        polling.sweep();
+        arriving.sweep();
         for admission in gate.admissions.due() {
             tracing::debug!("a session ends that nobody has logged in to, or that its client has left");
             gate.end(&admission);
@@ -379,55 +360,10 @@ pub(super) fn copied(uri: &Uri) -> Uri {
 /// Most bytes of a parameter that the engine needs; the longest is an id of 16 letters.
 const MAX_PARAMETER_BYTES: usize = 64;
 
-/// Most bytes of all tokens that are kept of a request until its session is connected.
-const MAX_TOKEN_BYTES: usize = 8 << 10;
-
-/// Keeps the first tokens that together are not too long.
-fn within_budget(token: &str, left: &mut usize) -> Option<String> {
-    *left = left.checked_sub(token.len())?;
-    Some(token.to_owned())
-}
-
-pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
-    Arc::new(parking_lot::Mutex::new(Some(handshake)))
-}
-
 /// Whether a request is for a version of Engine.IO that is spoken.
 fn query_says_version(uri: &Uri) -> bool {
     let given = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("EIO=")));
     matches!(given, Some("3" | "4"))
-}
-
-/// The token in the address of a client of Engine.IO 3, which has no other place for it across origins.
-fn token_in_query(uri: &Uri) -> Option<String> {
-    let pairs = || uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let of = |name: &str| pairs().find(|(key, _)| *key == name).map(|(_, value)| value);
-    let token = of("token").filter(|token| of("EIO") == Some("3") && token.len() <= MAX_TOKEN_BYTES)?;
-    let token = percent_decode_str(token).decode_utf8().ok()?;
-    let token = token.strip_prefix("Bearer ").or(token.strip_prefix("Bearer+")).unwrap_or(&token);
-    (!token.is_empty()).then(|| token.to_owned())
-}
-
-pub(super) fn handshake(parts: &Parts, app: &App) -> Handshake {
-    let (uri, headers) = (&parts.uri, &parts.headers);
-    // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).
-    let foreign = crate::http::is_foreign(headers, &app.config.origins, app.config.trust_proxy);
-    let mut left = MAX_TOKEN_BYTES;
-    let bearer = headers.contains_key(AUTHORIZATION).then(|| crate::http::bearer(headers)).flatten();
-    let bearer = bearer.and_then(|token| within_budget(token, &mut left));
-    let in_query = app.config.token_in_query.then(|| token_in_query(uri)).flatten();
-    let in_query = in_query.and_then(|token| within_budget(&token, &mut left));
-    let all = || crate::http::cookie::tokens(headers, app.config.dialects.cookies());
-    let cookies = all().filter(|_| !foreign);
-    let cookies =
-        cookies.filter_map(|(name, token)| Some((name, within_budget(token, &mut left)?))).collect();
-    let names_user =
-        parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("userId=")));
-    let (source, page) = (
-        Source::current(),
-        Page::of(headers, all().next().is_some(), &app.config.origins, app.config.trust_proxy),
-    );
-    Handshake { cookies, bearer, names_user, in_query, source, page }
 }
 
 /// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
@@ -451,25 +387,6 @@ impl Service<Request> for NotSocketIo {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_in_the_address_is_for_engine_io_3_alone() {
-        let token = |query: &str| token_in_query(&format!("/socket.io/?{query}").parse().unwrap());
-        assert_eq!(token("EIO=3&transport=polling&token=a.b-c_d").as_deref(), Some("a.b-c_d"));
-        assert_eq!(token("token=Bearer%20a.b&EIO=3").as_deref(), Some("a.b"));
-        let long = format!("EIO=3&token={}", "x".repeat(MAX_TOKEN_BYTES + 1));
-        for none in [
-            "EIO=4&token=a.b",
-            "token=a.b",
-            "EIO=3&token=",
-            "EIO=3",
-            "EIO=3&xtoken=a",
-            "EIO=3&token=%ff",
-            &long,
-        ] {
-            assert_eq!(token(none), None, "{none}");
-        }
-    }
 
     #[test]
     fn the_accept_key_is_that_of_the_rfc() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::endpoint::Handshake;
+use super::handshake::Handshake;
 
 /// How long a CONNECT that has brought nothing waits for a websocket.
 const LATE_CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,30 +6,32 @@
 
 mod admission;
 mod affinity;
+mod arrivals;
 mod authenticate;
 mod connect;
 mod connect_payload;
-mod connections;
+pub(crate) mod connections;
 #[cfg(test)]
 mod deployment_tests;
 mod endpoint;
 mod frames;
 pub mod guard;
 mod guests;
+mod handshake;
 mod http_stream;
 mod late_credentials;
 pub mod payload;
 mod polling;
 mod serve;
+pub(crate) mod text_frame;
 pub(crate) mod together;
 mod unauthenticated;
 mod upgrade;
 pub mod wire;
 
 pub use self::admission::MAX_UNAUTHENTICATED_BYTES;
-pub(crate) use self::connect::{end, end_all, store_last_seen};
+pub(crate) use self::connect::end_all;
 pub(crate) use self::connect_payload::{ConnectPayload, Field};
-pub(crate) use self::connections::Connection;
 pub use self::connections::raise_open_files_limit;
 pub use self::endpoint::SocketIoEndpoint;
 #[doc(hidden)]

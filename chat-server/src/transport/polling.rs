@@ -19,11 +19,12 @@ use super::admission::{Admission, HANDSHAKE_TIMEOUT};
 use super::affinity;
 use super::connect::Polling;
 use super::connections::Connection;
-use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, handshake, sid, slot};
+use super::endpoint::{ENGINE_MAX_PAYLOAD, SocketIoEndpoint, copied, sid};
+use super::handshake::{handshake, slot};
 use super::payload::{self, Encoding};
 use super::together;
 use super::wire::with_pid;
-use crate::http::HttpError;
+use crate::http::error::HttpError;
 use crate::links::Base;
 use crate::memory::{OutOfMemory, Reservation};
 
@@ -74,7 +75,7 @@ impl SocketIoEndpoint {
             Err(refused) => return refused.into_response(),
         };
         let mut small = small(parts, Body::empty());
-        let handshake = handshake(parts, &self.app);
+        let handshake = handshake(parts, &self.app.config);
         if handshake.says_who() {
             // Nothing more is waited for, and nothing more is kept.
             admission.late.forget();

@@ -14,13 +14,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connections::{Connections, default_max_connections};
+use super::arrivals::{LOOK_EVERY, WaitingRoom};
+use super::connections::{AcceptError, Connections, default_max_connections};
 use super::http_stream::HttpStream;
 use crate::config::Config;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Stream};
 
 /// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
 /// is less, see [`super::http_stream`].
@@ -35,6 +37,9 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
 /// most likely sent it already, and would be told by a reset that it was not answered.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
+
+/// So many are accepted, or seen to have ended, before others have their turn on this thread.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 
 /// Refused connections are logged once in this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -60,21 +65,42 @@ async fn accept_and_serve(
 ) {
     let mut connections = JoinSet::new();
     let mut refused = Refused::default();
+    let mut in_a_row = 0;
+    let mut waiting = WaitingRoom::default();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        in_a_row += 1;
+        if in_a_row >= ACCEPTS_IN_A_ROW {
+            // However many come, those that are here are served in between.
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listeners.accept() => accepted,
+            _ = looks.tick(), if waiting.len() > 0 => None,
+            accepted = listeners.accept() => Some(accepted),
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(connection) = counted.accept(peer.ip()) else {
-                    refused.one_more(counted.open());
-                    continue;
-                };
+        let mut serve = |stream: Stream, peer: SocketAddr, waiting: &mut WaitingRoom<Stream>| match counted
+            .accept(peer.ip())
+        {
+            Ok(connection) => {
                 let stream = HttpStream::accepted(stream, connection, stall_timeout);
                 connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
             }
+            Err(AcceptError::TooFast)
+                if counted.has_room_for(waiting.len() + 1) && waiting.enter(stream, peer) => {}
+            Err(_) => refused.one_more(counted.open()),
+        };
+        let Some(accepted) = accepted else {
+            for (stream, peer) in waiting.take() {
+                serve(stream, peer, &mut waiting);
+            }
+            continue;
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(stream, peer, &mut waiting),
             Err(error) => {
                 // Too many open files, most likely: those that wait are served when some are closed.
                 chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
@@ -154,75 +180,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tokio::time::Instant;
-
-    use super::*;
-
-    fn serve() -> DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let connection = Connections::new(100, None, true).accept([127, 0, 0, 1].into()).unwrap();
-        let stream = HttpStream::new(ours, connection, Duration::from_secs(8));
-        let slowly = get(async || {
-            tokio::time::sleep(Duration::from_secs(50)).await;
-            "slow"
-        });
-        let router = Router::new().route("/", get(async || "here")).route("/slow", slowly);
-        tokio::spawn(serve_connection(stream, ([127, 0, 0, 1], 1).into(), router, CancellationToken::new()));
-        theirs
-    }
-
-    async fn ask(client: &mut DuplexStream, path: &str) -> String {
-        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-        let (mut answer, mut some) = (Vec::new(), [0; 512]);
-        loop {
-            let read = client.read(&mut some).await.unwrap();
-            assert_ne!(read, 0, "it is answered");
-            answer.extend_from_slice(&some[..read]);
-            let text = String::from_utf8(answer.clone()).unwrap();
-            if text.ends_with("\r\n\r\nhere") || text.ends_with("\r\n\r\nslow") {
-                return text;
-            }
-        }
-    }
-
-    /// After how many seconds the server has closed the connection.
-    async fn closed(client: &mut DuplexStream) -> io::Result<u64> {
-        let started = Instant::now();
-        client.read_to_end(&mut Vec::new()).await?;
-        Ok(started.elapsed().as_secs())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_outlives_a_proxys_patience() {
-        let mut client = serve();
-        for pause in [74, 60, 74] {
-            ask(&mut client, "/").await;
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-        }
-        // An answer may take longer than a head.
-        ask(&mut client, "/slow").await;
-        assert_eq!(closed(&mut client).await.unwrap(), 75);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_own_time_on_a_new_connection_and_on_an_old_one() {
-        assert_eq!(closed(&mut serve()).await.unwrap(), 30, "nothing comes at all");
-
-        let mut client = serve();
-        client.write_all(b"GET / HT").await.unwrap();
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        client.write_all(b"TP/1.1\r\n").await.unwrap();
-        assert_eq!(closed(&mut client).await.unwrap(), 10, "pieces do not make it longer");
-
-        let mut client = serve();
-        ask(&mut client, "/").await;
-        tokio::time::sleep(Duration::from_secs(40)).await;
-        client.write_all(b"GET / HT").await.unwrap();
-        assert_eq!(closed(&mut client).await.unwrap(), 30);
-    }
-}
+mod tests;

@@ -1,20 +1,23 @@
 //! How many may be here of whom it is not known yet who they are: connections, and Socket.IO sessions.
 //!
 //! They are counted by address, by the network around it (of IPv6 the /48 that one site has), and all together. A permit is
-//! given back when its holder is known, or gone. Where there are too many, the oldest that does nothing makes room, if it
-//! can be asked to leave; otherwise the newcomer is refused. So somebody who only opens connections pushes out their own.
+//! given back when its holder is known, or gone. Where there are too many, the oldest that does nothing makes room, of the
+//! address or network that has the most; otherwise the newcomer is refused. So somebody who only opens connections pushes out
+//! their own, and several who do so push out each other, and nobody else.
+//!
+//! Holders that [linger](UnauthenticatedLimits::lingering) cost memory for a while after they were asked to leave. They make
+//! room for newcomers of addresses that have few only, and no more than all of them together linger at a time: whoever comes
+//! again and again to push out others has used up their few.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
-
-use super::wire::Wire;
 
 /// Most permits of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub(super) struct UnauthenticatedLimits {
     pub(super) address: usize,
     /// Of one IPv6 /48.
     pub(super) site: usize,
+    /// Those of an address that has no more than so many need not make room for others, and come in although there are too
+    /// many. None for holders that are gone as soon as they are asked to leave: for these no address has too many to come in.
+    pub(super) few: Option<usize>,
 }
 
 impl UnauthenticatedLimits {
@@ -32,7 +38,12 @@ impl UnauthenticatedLimits {
     pub(super) fn shared_by(all: usize, parts: usize) -> Self {
         let all = all.max(4);
         let address = (all / parts.max(1)).max(1);
-        Self { all, address, site: address + address / 2 }
+        Self { all, address, site: address + address / 2, few: None }
+    }
+
+    /// The same for holders that cost something for a while after they were asked to leave.
+    pub(super) fn lingering(self) -> Self {
+        Self { few: Some((self.all / FEW_PARTS).max(MIN_FEW).min(self.address)), ..self }
     }
 
     /// The same with so many for an address, if that is given.
@@ -46,21 +57,61 @@ impl UnauthenticatedLimits {
 pub(super) struct Unauthenticated {
     limits: UnauthenticatedLimits,
     present: Mutex<Present>,
-    /// Where nobody can be asked to leave: how many may come all the same, and since when that is counted.
-    late: Mutex<(usize, Instant)>,
 }
 
-/// In a second so many parts of all may come although there are too many. So when a flood has ended others get in at once,
-/// and need not wait until all of it has timed out; what that costs is bounded by the time-out.
-const LATE_PARTS: usize = 100;
+/// One of so many parts of all is few for one address.
+const FEW_PARTS: usize = 500;
+/// However few there are of all, that many are few.
+const MIN_FEW: usize = 4;
 
 #[derive(Default)]
 struct Present {
     next: u64,
     /// In the order in which they came.
     all: BTreeMap<u64, Holder>,
-    by_address: HashMap<IpAddr, BTreeSet<u64>>,
-    by_site: HashMap<IpAddr, usize>,
+    by_address: Groups,
+    by_site: Groups,
+    /// How many were asked to leave, or have ended, and are not gone.
+    leaving: usize,
+}
+
+/// Those of each address or network, in the order in which they came.
+#[derive(Default)]
+struct Groups {
+    of: HashMap<IpAddr, BTreeSet<u64>>,
+    by_size: BTreeSet<(usize, IpAddr)>,
+}
+
+impl Groups {
+    fn count(&self, address: IpAddr) -> usize {
+        self.of.get(&address).map_or(0, BTreeSet::len)
+    }
+
+    fn numbers(&self, address: IpAddr) -> impl Iterator<Item = &u64> {
+        self.of.get(&address).into_iter().flatten()
+    }
+
+    /// The one with the most.
+    fn greediest(&self) -> Option<(usize, IpAddr)> {
+        self.by_size.last().copied()
+    }
+
+    fn insert(&mut self, address: IpAddr, number: u64) {
+        let numbers = self.of.entry(address).or_default();
+        self.by_size.remove(&(numbers.len(), address));
+        numbers.insert(number);
+        self.by_size.insert((numbers.len(), address));
+    }
+
+    fn remove(&mut self, address: IpAddr, number: u64) {
+        let Some(numbers) = self.of.get_mut(&address) else { return };
+        self.by_size.remove(&(numbers.len(), address));
+        numbers.remove(&number);
+        match numbers.len() {
+            0 => drop(self.of.remove(&address)),
+            left => drop(self.by_size.insert((left, address))),
+        }
+    }
 }
 
 struct Holder {
@@ -69,21 +120,42 @@ struct Holder {
 }
 
 /// Among whom somebody is to make room.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     All,
     Address(IpAddr),
     Site(IpAddr),
 }
 
+/// Who has the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greed {
+    /// The newcomer, or nobody has more.
+    Most,
+    /// Others.
+    Less(Which),
+}
+
 /// How a holder is asked to leave.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Leave {
     asked: AtomicBool,
     notify: Notify,
     busy: AtomicU32,
     /// The websocket that the connection has become.
-    wire: OnceLock<Weak<Wire>>,
+    wire: OnceLock<Weak<dyn Kill>>,
+}
+
+impl fmt::Debug for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leave").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+/// A websocket, as far as it can be ended.
+pub(super) trait Kill: Send + Sync {
+    /// Ends it.
+    fn kill(&self);
 }
 
 /// There are too many.
@@ -93,7 +165,36 @@ pub(super) struct TooMany;
 /// The right to be here unknown, until it is dropped.
 pub(super) struct Permit {
     unauthenticated: Arc<Unauthenticated>,
+    address: IpAddr,
     number: u64,
+}
+
+impl Permit {
+    #[cfg(test)]
+    pub(super) fn holders(&self) -> &Arc<Unauthenticated> {
+        &self.unauthenticated
+    }
+
+    /// How long its holder may stay, of a time that is `usual` and one that is `shortest`: while there are few, and for those
+    /// of whose address there are few, the usual one; the nearer there are to be too many the shorter.
+    pub(super) fn time(&self, usual: Duration, shortest: Duration) -> Duration {
+        let (limits, present) = (&self.unauthenticated.limits, self.unauthenticated.present.lock());
+        let crowd = (2 * present.all.len()).saturating_sub(limits.all);
+        if crowd == 0 || present.by_address.count(self.address) <= limits.few.unwrap_or(0) {
+            return usual;
+        }
+        let share = (crowd as f64 / limits.all as f64).min(1.0);
+        usual.saturating_sub(usual.saturating_sub(shortest).mul_f64(share))
+    }
+
+    /// Its holder has ended, and costs less from now on: others may have its place. No more than half of all are left to go by
+    /// themselves at a time, so that newcomers may push out as many.
+    pub(super) fn end(&self) {
+        let mut present = self.unauthenticated.present.lock();
+        if 2 * present.leaving < self.unauthenticated.limits.all && present.remove(self.number) {
+            present.leaving += 1;
+        }
+    }
 }
 
 /// Most of the oldest that are looked at for one that can leave: some microseconds, when there are too many.
@@ -102,7 +203,7 @@ const MAX_LOOKED_AT: usize = 4_096;
 impl Unauthenticated {
     /// Nobody is here yet.
     pub(super) fn new(limits: UnauthenticatedLimits) -> Arc<Self> {
-        Arc::new(Self { limits, present: Mutex::default(), late: Mutex::new((0, Instant::now())) })
+        Arc::new(Self { limits, present: Mutex::default() })
     }
 
     /// How many are here.
@@ -121,49 +222,46 @@ impl Unauthenticated {
         address: Option<IpAddr>,
         leave: Option<Arc<Leave>>,
     ) -> Result<Permit, TooMany> {
-        let address = address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let can_leave = leave.is_some();
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let mut present = self.present.lock();
-        if let Err(too_many) = self.make_room(&mut present, address)
-            && (can_leave || !self.may_come_late())
-        {
-            return Err(too_many);
-        }
+        self.make_room(&mut present, address)?;
         let number = present.next;
         present.next += 1;
         present.all.insert(number, Holder { address, leave });
-        present.by_address.entry(address).or_default().insert(number);
-        *present.by_site.entry(site(address)).or_default() += 1;
-        Ok(Permit { unauthenticated: self.clone(), number })
+        present.by_address.insert(address, number);
+        present.by_site.insert(site(address), number);
+        Ok(Permit { unauthenticated: self.clone(), address, number })
     }
 
     fn make_room(&self, present: &mut Present, address: IpAddr) -> Result<(), TooMany> {
         let limited = !address.is_unspecified();
-        if limited && present.of_address(address) >= self.limits.address {
-            present.evict(Which::Address(address))?;
-        }
         let site = site(address);
-        if limited && present.by_site.get(&site).copied().unwrap_or(0) >= self.site_limit(address) {
-            present.evict(Which::Site(site))?;
+        if limited && present.by_address.count(address) >= self.limits.address {
+            self.push_out_own(present, Which::Address(address))?;
         }
-        if present.all.len() >= self.limits.all {
-            present.evict(Which::All)?;
+        if limited && present.by_site.count(site) >= self.site_limit(address) {
+            self.push_out_own(present, Which::Site(site))?;
         }
-        Ok(())
+        if present.all.len() < self.limits.all {
+            return Ok(());
+        }
+        let Some(few) = self.limits.few else { return present.evict_greediest(address) };
+        let has_few = present.by_address.count(address) < few;
+        if !has_few || present.leaving >= self.limits.all || present.greed(address) == Greed::Most {
+            return Err(TooMany);
+        }
+        present.evict_greediest(address)
     }
 
-    fn may_come_late(&self) -> bool {
-        let mut late = self.late.lock();
-        if late.1.elapsed() >= Duration::from_secs(1) {
-            *late = (0, Instant::now());
-        }
-        late.0 += 1;
-        late.0 <= (self.limits.all / LATE_PARTS).max(1)
+    /// Who has as many as they may pushes out their own, where that leaves nothing behind.
+    fn push_out_own(&self, present: &mut Present, which: Which) -> Result<(), TooMany> {
+        if self.limits.few.is_some() { Err(TooMany) } else { present.evict(which) }
     }
 
-    /// Asks the oldest that does nothing to leave; answers whether there was one.
+    /// Asks the oldest that does nothing to leave, of those who have the most; answers whether there was one.
     pub(super) fn evict_one(&self) -> bool {
-        self.present.lock().evict(Which::All).is_ok()
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        self.present.lock().evict_greediest(nobody).is_ok()
     }
 
     fn site_limit(&self, address: IpAddr) -> usize {
@@ -172,8 +270,28 @@ impl Unauthenticated {
 }
 
 impl Present {
-    fn of_address(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).map_or(0, BTreeSet::len)
+    /// Whether somebody has more than this address, with one more.
+    fn greed(&self, address: IpAddr) -> Greed {
+        let own = site(address);
+        let of_site = self.by_site.greediest().filter(|(count, _)| *count > self.by_site.count(own) + 1);
+        if let Some((_, site)) = of_site.filter(|(_, site)| *site != own) {
+            return Greed::Less(Which::Site(site));
+        }
+        // In the same network, most likely.
+        let of_address = self.by_address.greediest();
+        match of_address.filter(|(count, _)| *count > self.by_address.count(address) + 1) {
+            Some((_, greediest)) if greediest != address => Greed::Less(Which::Address(greediest)),
+            _ => Greed::Most,
+        }
+    }
+
+    /// Asks the oldest that does nothing to leave, of those who have the most. Who has the most already pushes out their own.
+    fn evict_greediest(&mut self, newcomer: IpAddr) -> Result<(), TooMany> {
+        let greediest = match self.greed(newcomer) {
+            Greed::Less(which) => which,
+            Greed::Most => Which::Address(newcomer),
+        };
+        self.evict(greediest).or_else(|TooMany| self.evict(Which::All))
     }
 
     /// Asks the oldest of these that does nothing to leave.
@@ -185,37 +303,25 @@ impl Present {
         let number = match which {
             Which::All => self.all.keys().take(MAX_LOOKED_AT).find_map(can_leave),
             Which::Address(address) => {
-                let theirs = self.by_address.get(&address);
-                theirs.and_then(|theirs| theirs.iter().take(MAX_LOOKED_AT).find_map(can_leave))
+                self.by_address.numbers(address).take(MAX_LOOKED_AT).find_map(can_leave)
             }
-            Which::Site(site) => {
-                let theirs = self.all.iter().filter(|(_, holder)| self::site(holder.address) == site);
-                theirs.map(|(number, _)| number).take(MAX_LOOKED_AT).find_map(can_leave)
-            }
+            Which::Site(site) => self.by_site.numbers(site).take(MAX_LOOKED_AT).find_map(can_leave),
         };
         let number = number.ok_or(TooMany)?;
         if let Some(leave) = self.all.get(&number).and_then(|holder| holder.leave.as_ref()) {
             leave.ask();
         }
         self.remove(number);
+        self.leaving += 1;
         Ok(())
     }
 
-    fn remove(&mut self, number: u64) {
-        let Some(holder) = self.all.remove(&number) else { return };
-        if let Some(numbers) = self.by_address.get_mut(&holder.address) {
-            numbers.remove(&number);
-            if numbers.is_empty() {
-                self.by_address.remove(&holder.address);
-            }
-        }
-        let site = site(holder.address);
-        if let Some(count) = self.by_site.get_mut(&site) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_site.remove(&site);
-            }
-        }
+    /// Answers whether it was there.
+    fn remove(&mut self, number: u64) -> bool {
+        let Some(holder) = self.all.remove(&number) else { return false };
+        self.by_address.remove(holder.address, number);
+        self.by_site.remove(site(holder.address), number);
+        true
     }
 }
 
@@ -240,8 +346,8 @@ impl Leave {
     }
 
     /// From now on it is asked by ending this websocket, which nobody waits beside.
-    pub(super) fn becomes(&self, wire: &Arc<Wire>) {
-        let _ = self.wire.set(Arc::downgrade(wire));
+    pub(super) fn becomes(&self, wire: Arc<dyn Kill>) {
+        let _ = self.wire.set(Arc::downgrade(&wire));
         if self.is_asked() {
             wire.kill();
         }
@@ -282,7 +388,10 @@ impl Drop for Busy {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.unauthenticated.present.lock().remove(self.number);
+        let mut present = self.unauthenticated.present.lock();
+        if !present.remove(self.number) {
+            present.leaving -= 1;
+        }
     }
 }
 
@@ -290,30 +399,112 @@ impl Drop for Permit {
 mod tests {
     use futures_util::FutureExt;
 
+    use super::super::wire::Wire;
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }
 
-    /// Nobody may come late.
     fn limits(all: usize, address: usize, site: usize) -> Arc<Unauthenticated> {
-        let unauthenticated = Unauthenticated::new(UnauthenticatedLimits { all, address, site });
-        *unauthenticated.late.lock() = (usize::MAX / 2, Instant::now() + Duration::from_secs(3_600));
-        unauthenticated
+        Unauthenticated::new(UnauthenticatedLimits { all, address, site, few: None })
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_few_come_late_where_nobody_can_leave() {
-        let limits = UnauthenticatedLimits { all: 300, address: 2, site: 3 };
-        let unauthenticated = Unauthenticated::new(limits);
-        let from = || unauthenticated.acquire(address("10.0.0.1"), None);
-        let mut held: Vec<_> = (0..2).map(|_| from().unwrap()).collect();
-        for _ in 0..3 {
-            held.extend((0..3).map(|_| from().unwrap()));
-            assert_eq!(from().err(), Some(TooMany));
-            tokio::time::advance(Duration::from_secs(1)).await;
+    /// Holders and how they are asked to leave.
+    type Held = Vec<(Permit, Arc<Leave>)>;
+
+    fn from(unauthenticated: &Arc<Unauthenticated>, text: &str) -> Result<(Permit, Arc<Leave>), TooMany> {
+        let leave = Arc::new(Leave::default());
+        Ok((unauthenticated.acquire(address(text), Some(leave.clone()))?, leave))
+    }
+
+    /// As many as come in of so many.
+    fn flood(unauthenticated: &Arc<Unauthenticated>, text: &str, tries: usize) -> Held {
+        (0..tries).filter_map(|_| from(unauthenticated, text).ok()).collect()
+    }
+
+    fn asked(held: &Held) -> usize {
+        held.iter().filter(|(_, leave)| leave.is_asked()).count()
+    }
+
+    #[test]
+    fn the_greediest_make_room_for_who_has_few() {
+        let few = UnauthenticatedLimits::shared_by(8_000, 4).lingering();
+        assert_eq!(few.few, Some(16));
+        let unauthenticated = Unauthenticated::new(few);
+        let flooding = ["10.0.0.1", "10.0.0.2", "2001:db8:1:1::", "2001:db8:1:2::", "10.0.0.5", "10.0.0.6"];
+        let flooded = flooding.map(|text| flood(&unauthenticated, text, 3_000));
+        assert_eq!(flooded.each_ref().map(Vec::len), [2_000, 2_000, 2_000, 1_000, 1_000, 16]);
+        assert_eq!(unauthenticated.len(), 8_000);
+        // Of the site that has the most, although its networks have no more than others.
+        assert_eq!(flooded.each_ref().map(asked), [0, 0, 16, 0, 0, 0]);
+        let newcomers: Held = (0..100)
+            .map(|nr| from(&unauthenticated, &format!("10.1.0.{nr}")).expect("it gets in at once"))
+            .collect();
+        assert_eq!((asked(&newcomers), asked(&flooded[5])), (0, 0));
+        assert_eq!(unauthenticated.len(), 8_000);
+        assert_eq!(flood(&unauthenticated, "10.1.0.1", 100).len(), 15, "with the one it has already, few");
+        drop((flooded, newcomers));
+        let present = unauthenticated.present.lock();
+        assert!(present.by_address.of.is_empty() && present.by_site.by_size.is_empty());
+        assert_eq!((present.all.len(), present.leaving), (0, 0), "nobody is remembered");
+    }
+
+    #[test]
+    fn no_more_linger_than_may_be_here() {
+        let unauthenticated =
+            Unauthenticated::new(UnauthenticatedLimits { all: 100, address: 100, site: 100, few: Some(4) });
+        let flooded = flood(&unauthenticated, "10.0.0.1", 200);
+        assert_eq!((flooded.len(), asked(&flooded)), (100, 0), "the greediest push out nobody");
+        let mut newcomers = Held::new();
+        for nr in 0..100 {
+            newcomers.extend(flood(&unauthenticated, &format!("10.1.0.{nr}"), 4));
         }
+        let gone = asked(&flooded) + asked(&newcomers);
+        assert_eq!((newcomers.len(), gone), (100, 100));
+        drop(flooded);
+        assert!(from(&unauthenticated, "10.2.0.1").is_ok(), "whoever has gone lingers no more");
+    }
+
+    #[test]
+    fn what_ends_leaves_its_place_until_half_of_all_linger() {
+        let unauthenticated =
+            Unauthenticated::new(UnauthenticatedLimits { all: 10, address: 10, site: 10, few: Some(4) });
+        let flooded = flood(&unauthenticated, "10.0.0.1", 10);
+        flooded.iter().for_each(|(permit, _)| permit.end());
+        assert_eq!(unauthenticated.len(), 5);
+        flooded[0].0.end();
+        assert_eq!(unauthenticated.len(), 5, "once");
+        let second = flood(&unauthenticated, "10.0.0.2", 10);
+        assert_eq!(second.len(), 5, "the places, and it has more than few then");
+        let third = flood(&unauthenticated, "10.0.0.3", 10);
+        assert_eq!(third.len(), 3, "nobody has much more then");
+    }
+
+    #[test]
+    fn the_more_there_are_the_less_time_they_have() {
+        let unauthenticated =
+            Unauthenticated::new(UnauthenticatedLimits { all: 100, address: 100, site: 100, few: Some(4) });
+        let (usual, shortest) = (Duration::from_secs(45), Duration::from_secs(5));
+        let mut flooded = flood(&unauthenticated, "10.0.0.1", 50);
+        let first = from(&unauthenticated, "10.0.0.2").unwrap();
+        drop(flooded.pop());
+        assert_eq!(flooded[0].0.time(usual, shortest), usual);
+        flooded.extend(flood(&unauthenticated, "10.0.0.1", 25));
+        assert_eq!(flooded[0].0.time(usual, shortest), Duration::from_secs(25));
+        flooded.extend(flood(&unauthenticated, "10.0.0.1", 25));
+        assert_eq!(flooded[0].0.time(usual, shortest), shortest);
+        assert_eq!(first.0.time(usual, shortest), usual, "of its address there are few");
+    }
+
+    #[test]
+    fn idle_connections_of_the_greediest_give_way_first() {
+        let unauthenticated = limits(30, 20, 20);
+        let modest = flood(&unauthenticated, "10.0.0.1", 5);
+        let flooded = flood(&unauthenticated, "10.0.0.2", 20);
+        let others = flood(&unauthenticated, "10.0.0.3", 15);
+        assert_eq!((asked(&modest), asked(&flooded), others.len()), (0, 7, 15));
+        assert_eq!(asked(&others), 3, "it has as many in the end");
     }
 
     #[test]
@@ -330,7 +521,7 @@ mod tests {
         drop((second, third, others));
         assert_eq!(unauthenticated.len(), 0);
         let present = unauthenticated.present.lock();
-        assert!(present.by_address.is_empty() && present.by_site.is_empty(), "nobody is remembered");
+        assert!(present.by_address.of.is_empty() && present.by_site.of.is_empty(), "nobody is remembered");
     }
 
     #[test]
@@ -375,12 +566,12 @@ mod tests {
         let from = |nr: usize| unauthenticated.acquire(address("10.0.0.1"), Some(leaves[nr].clone()));
         let wire = Arc::new(Wire::new());
         let first = from(0).unwrap();
-        leaves[0].becomes(&wire);
+        leaves[0].becomes(wire.clone());
         let second = from(1).unwrap();
         assert!(wire.is_killed());
         let third = from(2).unwrap();
         let late = Arc::new(Wire::new());
-        leaves[1].becomes(&late);
+        leaves[1].becomes(late.clone());
         assert!(late.is_killed(), "it was asked while it was being upgraded");
         drop((first, second, third));
     }

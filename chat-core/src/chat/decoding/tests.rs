@@ -152,7 +152,7 @@ async fn the_log_a_sync_and_a_search_are_bounded_in_the_same_way() {
     assert_eq!(told, FILES as usize);
 
     let search = async |before| {
-        let search = Search { text: "found".into(), within: None, before, limit: Search::MAX };
+        let search = Search { text: "found".into(), before, limit: Search::MAX, ..Search::default() };
         world.ask(search).await
     };
     // What is not indexed yet is decoded too, once.

@@ -1,11 +1,13 @@
+mod filters;
+
 use std::sync::Arc;
 
 use super::*;
 use crate::chat::Registration;
 use crate::codec::{Blob, BlobRef, Codec, HuffmanCodec, Kind, StoredCodec};
 use crate::command::{
-    Actor, AddMember, Answer, CreateRoom, DeleteMessage, RemoveMember, ReplyRef, Request, RestoreMessage,
-    SendMessage, SetRole,
+    Actor, AddMember, Answer, CreateRoom, DeleteMessage, Destination, RemoveMember, ReplyRef, Request,
+    RestoreMessage, SendMessage, SetRole,
 };
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Content, PasswordHash, Role, UserKey, Visibility};
@@ -51,7 +53,7 @@ async fn make_room(chat: &Chat, admin: UserId, members: Vec<UserId>) -> Conversa
 }
 
 fn look_for(text: &str) -> Search {
-    Search { text: text.into(), within: None, before: None, limit: 100 }
+    Search { text: text.into(), limit: 100, ..Search::default() }
 }
 
 async fn search(chat: &Chat, user: UserId, search: Search) -> Found {

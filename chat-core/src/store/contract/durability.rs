@@ -5,9 +5,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::keyed::{put, putting};
 use super::people::say_after_noting;
 use super::support::{
     ODD_TEXTS, add, append, at, client_id, conversation_id, create, delete, direct, email, everything,
+    restore,
 };
 use super::support::{
     give_role, hash, id, last_position, member, message_id, new_message, new_room, new_user, people, remove,
@@ -16,7 +18,7 @@ use super::support::{
 use super::support::{say, stored, user_id, username, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
 use crate::model::{Fingerprint, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq};
-use crate::store::{Appended, CreatedUser, NewMessage, Store, StoreError};
+use crate::store::{Appended, CreatedUser, EditRows, NewMessage, Row, Store, StoreError, Table};
 
 /// How a store ends.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +77,9 @@ pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) ->
         };
         append(&*store, whole).await;
         for n in [3, 1] {
-            delete(&*store, message_id(n), bob).await;
+            delete(&*store, message_id(n)).await;
         }
-        store.set_deleted(message_id(1), None, at(90)).await.unwrap();
+        restore(&*store, message_id(1), 90).await;
 
         let mut store = store;
         let before = everything(&*store).await;
@@ -109,7 +111,7 @@ pub async fn positions_and_seqs_go_on(path: &Path, open: impl AsyncFn(&Path) -> 
             position += 1;
             assert_eq!(place, (Position(position), Seq(seq.into())), "{end:?}, message {n}");
             if n % 2 == 0 {
-                delete(&*store, message_id(n), bob).await;
+                delete(&*store, message_id(n)).await;
                 position += 1;
             }
             store = again(store, end, &path, &open).await;
@@ -190,7 +192,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
                 add(&*store, id, ann, cid, 2).await;
             }
         }
-        delete(&*store, message_id(5), ann).await;
+        delete(&*store, message_id(5)).await;
         store.mark_read(id, bob, Some(Seq(1)), at(3)).await.unwrap();
         let position = last_position(&*store).await;
 
@@ -238,6 +240,33 @@ pub async fn a_shortened_log_stays_so(path: &Path, open: impl AsyncFn(&Path) -> 
         assert_eq!(last_position(&*store).await, Position(4), "{end:?}");
         let place = append(&*store, new_message(4, conversation, ann)).await;
         assert_eq!(place, (Position(5), Seq(4)), "{end:?}");
+    }
+}
+
+/// Rows of keyed tables are there again as they were: what was put, what has replaced something, and not what was deleted.
+pub async fn rows_are_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
+    let key = |n: u8, text: &str| [&[n; 24][..], text.as_bytes()].concat();
+    for (end, path) in places(path) {
+        let store = open(&path).await;
+        let mut expected = Vec::new();
+        for n in 0..9 {
+            put(&*store, key(n, "a"), &[n]).await;
+            match n % 3 {
+                0 => assert_eq!(put(&*store, key(n, "a"), &[n, n]).await, Some(vec![n])),
+                1 => {
+                    let edits = vec![(key(n, "a"), None), (key(n, "b"), Some(vec![]))];
+                    store.edit_rows(EditRows { edits, ..putting(vec![], &[]) }).await.unwrap();
+                }
+                _ => {}
+            }
+            let (text, value) =
+                [("a", vec![n, n]), ("b", vec![]), ("a", vec![n])][usize::from(n % 3)].clone();
+            expected.push(Row { key: key(n, text), value });
+        }
+        let store = again(store, end, &path, &open).await;
+        let rows = store.rows(Table::Reactions, &[], None, usize::MAX).await.unwrap();
+        assert_eq!(rows, expected, "{end:?}");
+        assert_eq!(put(&*store, key(8, "a"), &[]).await, Some(vec![8]), "{end:?}");
     }
 }
 

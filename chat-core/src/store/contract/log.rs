@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::support::{
-    add, adding, append, at, client_id, conversation_id, delete, direct, everything, id, last_position,
-    member,
+    add, adding, append, at, client_id, conversation_id, delete, deleting, direct, everything, id,
+    last_position, member, restore, set_deleted,
 };
 use super::support::{
     give_role, giving, message_id, new_message, new_room, new_user, people, remove, removing, room, say,
@@ -14,8 +14,10 @@ use super::support::{
 };
 use crate::history::Window;
 use crate::id::UserId;
-use crate::model::{Pair, Position, ProfilePatch, Role, Seq, Tombstone};
-use crate::store::{Appended, Change, LoggedChange, NewMessage, Store, StoreError, StoredMessage};
+use crate::model::{Pair, Position, ProfilePatch, Role, Seq};
+use crate::store::{
+    Appended, Change, EditRows, LoggedChange, NewMessage, Store, StoreError, StoredMessage, Table,
+};
 
 async fn message(store: &dyn Store, n: u16) -> StoredMessage {
     store.message(message_id(n)).await.unwrap().expect("the message must be there")
@@ -49,10 +51,9 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
     positions.extend(add(&*store, id, ann, bob, 3).await.position);
     positions.extend(give_role(&*store, id, ann, (bob, Role::Moderator), 4).await.position);
     direct(&*store, 3, bob, bob).await;
-    let tombstone = Some(Tombstone { at: at(5), by: ann });
-    positions.extend(store.set_deleted(message_id(1), tombstone, at(5)).await.unwrap().unwrap().0);
-    positions.extend(store.set_deleted(message_id(1), tombstone, at(6)).await.unwrap().unwrap().0);
-    positions.extend(store.set_deleted(message_id(1), None, at(7)).await.unwrap().unwrap().0);
+    positions.extend(set_deleted(&*store, message_id(1), true, 5).await.0);
+    positions.extend(set_deleted(&*store, message_id(1), true, 6).await.0);
+    positions.extend(set_deleted(&*store, message_id(1), false, 7).await.0);
     people(&*store, [3]).await;
     positions.push(store.update_profile(bob, ProfilePatch::default(), at(8)).await.unwrap().unwrap().0);
     let named = NewMessage { client_id: Some(client_id("c")), ..new_message(2, id, bob) };
@@ -115,9 +116,9 @@ pub async fn logged_messages_come_as_they_are_now(store: Arc<dyn Store>) {
         say(&*store, n, conversation, ann).await;
     }
     for round in 0..3 {
-        delete(&*store, message_id(1), bob).await;
+        delete(&*store, message_id(1)).await;
         if round < 2 {
-            store.set_deleted(message_id(1), None, at(round)).await.unwrap();
+            restore(&*store, message_id(1), round).await;
         }
         let now = message(&*store, 1).await;
         let other = message(&*store, 2).await;
@@ -213,10 +214,10 @@ pub async fn a_person_is_told_their_part_of_the_log(store: Arc<dyn Store>) {
         store.mark_read(others, eve, None, at(1)).await.unwrap();
     }
     profile(ann, 9).await;
-    delete(&*store, message_id(10), ann).await;
-    delete(&*store, message_id(11), ann).await;
-    delete(&*store, message_id(12), ann).await;
-    store.set_deleted(message_id(10), None, at(9)).await.unwrap();
+    delete(&*store, message_id(10)).await;
+    delete(&*store, message_id(11)).await;
+    delete(&*store, message_id(12)).await;
+    restore(&*store, message_id(10), 9).await;
     say(&*store, 50, notes, ann).await;
     // In and out, and in again.
     for (user, stays) in [(ann, false), (bob, true), (eve, false), (eve, true)] {
@@ -281,7 +282,7 @@ pub async fn a_shortened_log_says_so(store: Arc<dyn Store>) {
     for (n, made) in (1..).zip([100, 200, 300, 150, 400]) {
         append(&*store, NewMessage { at: at(made), ..new_message(n, conversation, ann) }).await;
     }
-    delete(&*store, message_id(1), ann).await;
+    delete(&*store, message_id(1)).await;
     let (log, history) = (whole_log(&*store).await, whole_history(&*store, conversation).await);
     for (before, begin) in [(0, 0), (100, 0), (101, 1), (100, 1), (201, 2), (301, 4), (400, 4), (i64::MAX, 5)]
     {
@@ -355,7 +356,7 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         let pair = Pair::new(ann, bob);
         let window = Window::Latest { limit: 1 };
         let patch = ProfilePatch::default();
-        let tombstone = Some(Tombstone { at: at(1), by: ann });
+        let deletion = deleting(message_id(1), conversation, ann, true, 1);
         assert_unavailable("create_user", &store.create_user(new_user(3, None, None)).await);
         assert_unavailable("user", &store.user(&id(ann)).await);
         assert_unavailable("credentials", &store.credentials(&id(ann)).await);
@@ -375,8 +376,12 @@ pub async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
         assert_unavailable("chat_partners", &store.chat_partners(ann, 1).await);
         assert_unavailable("append", &store.append(new_message(2, conversation, ann)).await);
         assert_unavailable("message", &store.message(message_id(1)).await);
-        assert_unavailable("set_deleted", &store.set_deleted(message_id(1), tombstone, at(1)).await);
+        assert_unavailable("set_deleted", &store.set_deleted(deletion).await);
         assert_unavailable("history", &store.history(conversation, window, true).await);
+        assert_unavailable("rows", &store.rows(Table::Pins, &[], None, 1).await);
+        assert_unavailable("rows_of", &store.rows_of(Table::Pins, &[vec![]], 1).await);
+        let edit = EditRows { table: Table::Pins, edits: vec![], then: None };
+        assert_unavailable("edit_rows", &store.edit_rows(edit).await);
         assert_unavailable("last_position", &store.last_position().await);
         assert_unavailable("changes_after", &store.changes_after(Position(0), 1).await);
         assert_unavailable("changes_for", &store.changes_for(ann, Position(0), 1).await);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::support::{
-    ODD_TEXTS, append, at, client_id, conversation_id, delete, direct, everything, last_position,
+    ODD_TEXTS, add, append, at, client_id, conversation_id, delete, deleting, direct, everything,
+    last_position, set_deleted,
 };
 use super::support::{message_id, new_message, people, room, say, stored, whole_history, whole_log};
 use crate::codec::{Blob, Encoding};
 use crate::id::MessageId;
 use crate::model::{Fingerprint, Pair, Position, Seq, Tombstone};
+use crate::policy::Refusal;
 use crate::store::{
     Appended, Change, FINGERPRINT_WINDOW, LoggedChange, NewMessage, Store, StoreError, StoredMessage,
 };
@@ -52,18 +54,20 @@ pub async fn seqs_have_no_gaps_in_any_conversation(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversations =
         [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await, direct(&*store, 3, ann, ann).await];
+    add(&*store, conversations[1], ann, bob, 1).await;
     let mut position = last_position(&*store).await;
     let mut counts = [0; 3];
     for n in 0..60 {
         let which = usize::from(n * n + n / 7) % 3;
-        let sender = if n % 5 < 2 { ann } else { bob };
+        // Notes to oneself are one person's.
+        let sender = if n % 5 < 2 || which == 2 { ann } else { bob };
         counts[which] += 1;
         position.0 += 1;
         let place = append(&*store, new_message(n, conversations[which], sender)).await;
         assert_eq!(place, (position, Seq(counts[which])), "message {n} in conversation {which}");
         if n % 4 == 0 {
             // A deleted message keeps its place, and deleting takes none.
-            delete(&*store, message_id(n), sender).await;
+            delete(&*store, message_id(n)).await;
             position.0 += 1;
         }
     }
@@ -93,7 +97,7 @@ pub async fn a_repeated_client_id_answers_the_first_message(store: Arc<dyn Store
     let repeats = [named(1, here), named(3, here), other_body, named(3, there), named(2, here)];
     for deleted in [false, true] {
         if deleted {
-            delete(&*store, first.id, bob).await;
+            delete(&*store, first.id).await;
             first = find(&*store, first.id).await;
         }
         let before = everything(&*store).await;
@@ -126,7 +130,7 @@ pub async fn a_repeated_fingerprint_answers_the_first_message(store: Arc<dyn Sto
         let (_, seq) = append(&*store, new.clone()).await;
         firsts.push(stored(new, seq));
     }
-    delete(&*store, firsts[0].id, bob).await;
+    delete(&*store, firsts[0].id).await;
     firsts[0] = find(&*store, firsts[0].id).await;
     let before = everything(&*store).await;
     for (first, (conversation, sender, fingerprint)) in firsts.iter().zip(different) {
@@ -178,7 +182,7 @@ pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
                 Appended::Repeated(message) => {
                     assert_eq!(message.id, message_id(first), "{name:?} of {sender}");
                 }
-                Appended::New { .. } => panic!("{name:?} of {sender} was sent before"),
+                other => panic!("{name:?} of {sender} was sent before, but: {other:?}"),
             }
         }
     }
@@ -192,6 +196,7 @@ pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
 pub async fn a_taken_message_id_overwrites_nothing(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
+    add(&*store, there, ann, bob, 1).await;
     say(&*store, 1, here, ann).await;
     let before = everything(&*store).await;
     for conversation in [here, there] {
@@ -259,19 +264,19 @@ pub async fn a_message_is_deleted_once(store: Arc<dyn Store>) {
     for n in 1..=3 {
         say(&*store, n, conversation, ann).await;
     }
-    let tombstone = Tombstone { at: at(-5), by: bob };
+    let tombstone = Tombstone { at: at(777), by: ann };
     let mut expected = find(&*store, message_id(2)).await;
     (expected.deleted, expected.updated_at) = (Some(tombstone), at(777));
-    let answer = store.set_deleted(message_id(2), Some(tombstone), at(777)).await.unwrap();
-    assert_eq!(answer, Some((Some(Position(4)), expected.clone())), "deleting");
+    let answer = set_deleted(&*store, message_id(2), true, 777).await;
+    assert_eq!(answer, (Some(Position(4)), expected.clone()), "deleting");
     assert_eq!(find(&*store, message_id(2)).await, expected);
     let change = Change::MessageDeleted(expected.clone());
     assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position: Position(4), change }));
 
     let before = everything(&*store).await;
-    for again in [tombstone, Tombstone { at: at(888), by: ann }] {
-        let answer = store.set_deleted(message_id(2), Some(again), at(888)).await.unwrap();
-        assert_eq!(answer, Some((None, expected.clone())), "deleting what is deleted");
+    for moment in [777, 888] {
+        let answer = set_deleted(&*store, message_id(2), true, moment).await;
+        assert_eq!(answer, (None, expected.clone()), "deleting what is deleted");
         assert_eq!(everything(&*store).await, before, "deleting what is deleted must change nothing");
     }
     let history = whole_history(&*store, conversation).await;
@@ -288,21 +293,21 @@ pub async fn a_message_is_restored_once(store: Arc<dyn Store>) {
     let conversation = direct(&*store, 1, ann, bob).await;
     let mut expected = find(&*store, say(&*store, 1, conversation, ann).await).await;
     let before = everything(&*store).await;
-    let answer = store.set_deleted(expected.id, None, at(5)).await.unwrap();
-    assert_eq!(answer, Some((None, expected.clone())), "restoring what was never deleted");
+    let answer = set_deleted(&*store, expected.id, false, 5).await;
+    assert_eq!(answer, (None, expected.clone()), "restoring what was never deleted");
     assert_eq!(everything(&*store).await, before, "restoring what is not deleted must change nothing");
 
     for round in 1..=2 {
-        delete(&*store, expected.id, bob).await;
+        delete(&*store, expected.id).await;
         expected.updated_at = at(round);
-        let answer = store.set_deleted(expected.id, None, at(round)).await.unwrap();
+        let answer = set_deleted(&*store, expected.id, false, round).await;
         let position = Position(1 + 2 * round as u64);
-        assert_eq!(answer, Some((Some(position), expected.clone())), "restoring, round {round}");
+        assert_eq!(answer, (Some(position), expected.clone()), "restoring, round {round}");
         assert_eq!(find(&*store, expected.id).await, expected);
         let change = Change::MessageRestored(expected.clone());
         assert_eq!(whole_log(&*store).await.pop(), Some(LoggedChange { position, change }));
-        let answer = store.set_deleted(expected.id, None, at(999)).await.unwrap();
-        assert_eq!(answer, Some((None, expected.clone())), "restoring what is restored");
+        let answer = set_deleted(&*store, expected.id, false, 999).await;
+        assert_eq!(answer, (None, expected.clone()), "restoring what is restored");
     }
 }
 
@@ -310,10 +315,16 @@ pub async fn a_message_is_restored_once(store: Arc<dyn Store>) {
 pub async fn an_unknown_message_is_none(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     say(&*store, 1, room(&*store, 1, ann).await, ann).await;
-    let before = everything(&*store).await;
     assert_eq!(store.message(message_id(2)).await.unwrap(), None);
-    for deleted in [None, Some(Tombstone { at: at(1), by: ann })] {
-        assert_eq!(store.set_deleted(message_id(2), deleted, at(1)).await.unwrap(), None);
+    // One that is not there, and one that is not where it is said to be.
+    let elsewhere = room(&*store, 2, ann).await;
+    let before = everything(&*store).await;
+    for (message, conversation) in [(2, conversation_id(1)), (1, elsewhere), (1, conversation_id(9))] {
+        for delete in [true, false] {
+            let refused =
+                store.set_deleted(deleting(message_id(message), conversation, ann, delete, 1)).await;
+            assert_eq!(refused.unwrap(), Err(Refusal::MessageNotFound));
+        }
     }
     assert_eq!(everything(&*store).await, before, "nothing came of it");
     let same_bytes = MessageId::from_bytes(*conversation_id(1).as_bytes());

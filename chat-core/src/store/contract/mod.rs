@@ -13,7 +13,9 @@
 
 mod durability;
 mod history;
+mod keyed;
 mod log;
+mod lookup;
 mod members;
 mod messages;
 mod nodes;
@@ -21,6 +23,7 @@ mod parallel;
 mod people;
 mod read_marks;
 mod rooms;
+mod rules;
 mod search;
 mod support;
 mod tokens;
@@ -28,8 +31,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, log::*, members::*, messages::*, nodes::*, parallel::*, people::*,
-    read_marks::*, rooms::*, search::*, tokens::*,
+    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
+    people::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -180,6 +183,14 @@ macro_rules! __store_clauses {
             unread_conversations_come_latest_first
             counting_is_bounded
             marks_keep_the_order_of_asking
+            only_members_say_something
+            roles_at_the_moment_decide_who_may_delete
+            rules_keep_the_order_of_asking
+            rows_are_put_replaced_and_deleted
+            rows_come_in_the_order_of_their_keys
+            rows_of_many_prefixes_are_read_at_once
+            messages_know_which_tables_hold_something
+            malformed_rows_change_nothing
             a_fresh_store_is_empty
             every_change_gets_the_next_position
             the_log_can_be_read_from_any_position
@@ -204,6 +215,10 @@ macro_rules! __store_clauses {
             a_long_text_is_found
             a_long_conversation_is_found
             a_closed_store_cannot_be_searched
+            a_message_with_an_unwanted_term_is_left_out
+            a_filter_leaves_messages_out
+            everything_needs_no_index
+            a_search_is_bounded
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -218,6 +233,9 @@ macro_rules! __store_clauses {
             a_room_left_at_once_keeps_an_admin
             marks_moved_at_once_end_at_the_farthest
             an_index_is_extended_once_by_many
+            rules_hold_while_everything_changes
+            rows_edited_at_once_replace_each_other
+            ranges_are_right_while_others_change_them
         }
     };
 }
@@ -237,6 +255,7 @@ macro_rules! __store_durability_clauses {
             last_seen_is_as_late_as_the_last_message
             a_shortened_log_stays_so
             an_index_is_there_again
+            rows_are_there_again
             the_epoch_is_the_same_again
             an_unused_store_opens_again
         }
@@ -303,7 +322,9 @@ mod tests {
         let sources = [
             include_str!("durability.rs"),
             include_str!("history.rs"),
+            include_str!("keyed.rs"),
             include_str!("log.rs"),
+            include_str!("lookup.rs"),
             include_str!("members.rs"),
             include_str!("messages.rs"),
             include_str!("nodes.rs"),
@@ -311,6 +332,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("read_marks.rs"),
             include_str!("rooms.rs"),
+            include_str!("rules.rs"),
             include_str!("search.rs"),
             include_str!("tokens.rs"),
         ];

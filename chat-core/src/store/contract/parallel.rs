@@ -9,14 +9,12 @@ use std::task::Poll;
 use parking_lot::Mutex;
 
 use super::support::{
-    add, adding, at, client_id, conversation_id, direct, give_role, giving, last_position, member,
-    message_id, new_message, new_room, remove, removing,
+    add, adding, at, client_id, conversation_id, deleting, direct, give_role, giving, last_position, member,
+    message_id, new_message, new_room, remove, removing, set_deleted,
 };
 use super::support::{hash, new_user, people, room, say, user_id, whole_history, whole_log};
 use crate::id::UserId;
-use crate::model::{
-    NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, Tombstone, UserKey, Visibility,
-};
+use crate::model::{NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, UserKey, Visibility};
 use crate::policy::Refusal;
 use crate::store::{AddMember, Appended, Change, CreatedUser, NewMessage, Store};
 
@@ -125,9 +123,7 @@ pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) 
         Box::pin(async move {
             for n in task * EACH..(task + 1) * EACH {
                 say(&*store, n, conversation, ann).await;
-                let tombstone = Some(Tombstone { at: at(1), by: ann });
-                let (position, _) =
-                    store.set_deleted(message_id(n), tombstone, at(1)).await.unwrap().unwrap();
+                let (position, _) = set_deleted(&*store, message_id(n), true, 1).await;
                 let seen = last_position(&*store).await;
                 let is_visible = position.is_some_and(|position| position <= seen);
                 assert!(is_visible, "what was answered must be visible: {position:?}, {seen:?}");
@@ -275,8 +271,8 @@ pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: 
     let change = |n: u16| {
         let store = store.clone();
         async move {
-            let tombstone = Some(Tombstone { at: at(n.into()), by: user_id(10 + n) });
-            let (deleted, now) = store.set_deleted(message, tombstone, at(n.into())).await.unwrap().unwrap();
+            let deletion = deleting(message, id, ann, true, n.into());
+            let (deleted, now) = store.set_deleted(deletion).await.unwrap().expect("it is hers");
             assert!(now.deleted.is_some(), "the answer must show the message deleted");
             let joined = add(&*store, id, ann, user_id(10), n.into()).await.position;
             let own = add(&*store, id, ann, user_id(10 + n), 1).await.position;

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use super::support::{
     add, adding, append, at, conversation_id, delete, direct, everything, last_position, member, message_id,
-    new_message,
+    new_message, restore,
 };
 use super::support::{give_role, new_room, people, remove, removing, room, say, user_id, whole_log};
 use crate::id::{ConversationId, MessageId, UserId};
@@ -178,17 +178,17 @@ pub async fn deleted_messages_are_not_unread(store: Arc<dyn Store>) {
         say(&*store, n, conversation, ann).await;
     }
     mark(&*store, conversation, bob, Some(1)).await;
-    let restore = async |n| store.set_deleted(message_id(n), None, at(99)).await.unwrap();
-    delete(&*store, message_id(1), ann).await;
+    let restore = async |n| restore(&*store, message_id(n), 99).await;
+    delete(&*store, message_id(1)).await;
     assert_eq!(
         unread(&*store, bob).await,
         [count(conversation, 1, 4, 3)],
         "one that was read is no less unread"
     );
-    delete(&*store, message_id(3), ann).await;
+    delete(&*store, message_id(3)).await;
     assert_eq!(unread(&*store, bob).await, [count(conversation, 1, 4, 2)]);
-    delete(&*store, message_id(4), ann).await;
-    delete(&*store, message_id(2), ann).await;
+    delete(&*store, message_id(4)).await;
+    delete(&*store, message_id(2)).await;
     assert_eq!(unread(&*store, bob).await, [], "none is left");
     restore(2).await;
     assert_eq!(unread(&*store, bob).await, [count(conversation, 1, 4, 1)]);
@@ -217,8 +217,8 @@ pub async fn unread_conversations_come_latest_first(store: Arc<dyn Store>) {
     assert_eq!(counts(&*store, bob).await, [(in_room, 1)]);
     say(&*store, 5, with_bob, ann).await;
     assert_eq!(counts(&*store, ann).await, [(with_bob, 1), (in_room, 2), (with_cid, 1)], "one's own message");
-    delete(&*store, message_id(5), ann).await;
-    delete(&*store, message_id(4), bob).await;
+    delete(&*store, message_id(5)).await;
+    delete(&*store, message_id(4)).await;
     assert_eq!(counts(&*store, ann).await, [(with_cid, 1), (in_room, 1), (with_bob, 1)]);
     mark(&*store, with_cid, ann, None).await;
     assert_eq!(counts(&*store, ann).await, [(in_room, 1), (with_bob, 1)]);

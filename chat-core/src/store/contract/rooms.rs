@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::support::{
-    ODD_TEXTS, append, at, conversation_id, delete, direct, everything, last_position, member,
+    ODD_TEXTS, append, at, conversation_id, delete, direct, everything, last_position, member, restore,
 };
 use super::support::{
     message_id, new_message, new_room, people, room, say, user_id, whole_history, whole_log,
@@ -186,21 +186,21 @@ pub async fn deleted_messages_make_no_chat_partners(store: Arc<dyn Store>) {
         say(&*store, n, conversation, ann).await;
     }
     assert_eq!(partners(&*store, ann).await, [bob, cid]);
-    delete(&*store, message_id(3), ann).await;
+    delete(&*store, message_id(3)).await;
     assert_eq!(
         partners(&*store, ann).await,
         [cid, bob],
         "the message before the deleted one is the latest now"
     );
-    delete(&*store, message_id(1), ann).await;
+    delete(&*store, message_id(1)).await;
     assert_eq!(partners(&*store, ann).await, [cid], "nothing is left with bob");
     assert_eq!(partners(&*store, bob).await, []);
-    store.set_deleted(message_id(1), None, at(99_000)).await.unwrap();
+    restore(&*store, message_id(1), 99_000).await;
     assert_eq!(
         partners(&*store, ann).await,
         [cid, bob],
         "restoring an old message does not make it a late one"
     );
-    store.set_deleted(message_id(3), None, at(99_001)).await.unwrap();
+    restore(&*store, message_id(3), 99_001).await;
     assert_eq!(partners(&*store, ann).await, [bob, cid]);
 }

@@ -13,8 +13,8 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    AddMember, Appended, CreatedUser, LoggedChange, NewMessage, NewRoom, PersonalChanges, RemoveMember,
-    RoomChange, SetRole, Store, StoreError, StoredMessage, UnreadCount,
+    AddMember, Appended, CreatedUser, Facets, LoggedChange, NewMessage, NewRoom, PersonalChanges,
+    RemoveMember, RoomChange, Row, SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -235,6 +235,7 @@ pub(super) fn stored(new: NewMessage, seq: Seq) -> StoredMessage {
         created_at: at,
         updated_at: at,
         deleted: None,
+        facets: Facets::default(),
     }
 }
 
@@ -257,11 +258,41 @@ pub(super) async fn say(
     message_id(n)
 }
 
-/// Deletes a message (for which it has to be there and not deleted).
-pub(super) async fn delete(store: &dyn Store, message: MessageId, by: UserId) {
-    let tombstone = crate::model::Tombstone { at: at(20_000), by };
-    let deleted = store.set_deleted(message, Some(tombstone), at(20_000)).await;
-    assert!(matches!(deleted, Ok(Some((Some(_), _)))), "a message must be deleted, but: {deleted:?}");
+/// Asks for a message to be deleted or restored.
+pub(super) fn deleting(
+    message: MessageId,
+    conversation: ConversationId,
+    by: UserId,
+    delete: bool,
+    moment: i64,
+) -> SetDeleted {
+    SetDeleted { message, conversation, by, delete, at: at(moment) }
+}
+
+/// Deletes or restores a message that is there, as one who may.
+pub(super) async fn set_deleted(
+    store: &dyn Store,
+    message: MessageId,
+    delete: bool,
+    moment: i64,
+) -> (Option<Position>, StoredMessage) {
+    let found = store.message(message).await.expect("a message must be readable").expect("it must be there");
+    let by = found.deleted.map_or(found.sender, |tombstone| tombstone.by);
+    let by = if delete { found.sender } else { by };
+    let changed = store.set_deleted(deleting(message, found.conversation, by, delete, moment)).await;
+    changed.expect("the store must work").expect("the one who does it may do so")
+}
+
+/// Deletes a message (for which it has to be there and not deleted), as the one who has sent it.
+pub(super) async fn delete(store: &dyn Store, message: MessageId) {
+    let (position, _) = set_deleted(store, message, true, 20_000).await;
+    assert!(position.is_some(), "a message must be deleted that was not");
+}
+
+/// Restores a message that is deleted, as the one who has deleted it.
+pub(super) async fn restore(store: &dyn Store, message: MessageId, moment: i64) {
+    let (position, _) = set_deleted(store, message, false, moment).await;
+    assert!(position.is_some(), "a message must be restored that was deleted");
 }
 
 /// The whole history of a conversation, deleted messages included.
@@ -289,6 +320,7 @@ pub struct Everything {
     chat_partners: Vec<Vec<UserId>>,
     unread: Vec<Vec<UnreadCount>>,
     told: Vec<Option<PersonalChanges>>,
+    rows: Vec<Vec<Row>>,
     last_position: Position,
     log_begin: Position,
     log: Option<Vec<LoggedChange>>,
@@ -311,6 +343,7 @@ impl Everything {
             chat_partners: Vec::new(),
             unread: Vec::new(),
             told: Vec::new(),
+            rows: Vec::new(),
             last_position: store.last_position().await?,
             log_begin: store.log_begin().await?,
             log: store.changes_after(store.log_begin().await?, usize::MAX).await?,
@@ -323,6 +356,9 @@ impl Everything {
             seen.unread.push(store.unread(user.id, usize::MAX).await?);
             seen.told.push(store.changes_for(user.id, seen.log_begin, usize::MAX).await?);
             seen.users.push((user, known.map(|(_, hash)| hash)));
+        }
+        for table in Table::ALL {
+            seen.rows.push(store.rows(*table, &[], None, usize::MAX).await?);
         }
         for id in conversations {
             let (messages, _) = store.history(id, Window::Latest { limit: usize::MAX }, true).await?;

@@ -15,6 +15,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 pub use self::saved::Saved;
 use self::state::{Account, Room, State};
+use super::keyed::{self, KeyedStore, Row, Table};
 use super::tx::Abort;
 use super::{
     Change, ChangeLog, LoggedChange, MessageStore, PersonalChanges, ReadMarkStore, RoomStore, StoreError,
@@ -153,6 +154,30 @@ impl ReadMarkStore for MemoryStore {
         let mut found: Vec<(Position, UnreadCount)> = state.rooms_of(user).filter_map(unread).collect();
         found.sort_unstable_by_key(|(latest, _)| Reverse(*latest));
         Ok(found.into_iter().map(|(_, count)| count).take(limit).collect())
+    }
+}
+
+#[async_trait]
+impl KeyedStore for MemoryStore {
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        Ok(keyed::range(&self.open()?.rows, table, prefix, after).take(limit).collect())
+    }
+
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let state = self.open()?;
+        let rows = |prefix: &Vec<u8>| keyed::range(&state.rows, table, prefix, None).take(limit).collect();
+        Ok(prefixes.iter().map(rows).collect())
     }
 }
 

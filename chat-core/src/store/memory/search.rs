@@ -11,7 +11,7 @@ use super::state::{Room, Said};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Query, Terms, Wanted};
-use crate::store::{Match, SearchIndex, SearchProgress, StoreError};
+use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
 
 /// The index of one conversation.
 #[derive(Clone, Default)]
@@ -46,12 +46,16 @@ impl Index {
         seqs
     }
 
-    /// The messages that have all of it.
+    /// The messages that have all that is wanted, and nothing that is not.
     fn find(&self, query: &Query) -> Vec<u32> {
         let mut lists = query.wanted().iter().map(|wanted| self.with(wanted));
         let mut found = lists.next().unwrap_or_default();
         for list in lists {
             found.retain(|seq| list.binary_search(seq).is_ok());
+        }
+        for unwanted in query.unwanted() {
+            let list = self.with(unwanted);
+            found.retain(|seq| list.binary_search(seq).is_err());
         }
         found
     }
@@ -104,19 +108,33 @@ impl SearchIndex for MemoryStore {
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError> {
+    ) -> Result<Matches, StoreError> {
         let state = self.open()?;
+        let Lookup { query, filter, max_looked_at } = lookup;
         let mut found: Vec<&Said> = Vec::new();
         for room in conversations.iter().filter_map(|id| state.rooms.get(id)) {
-            found.extend(room.index.find(query).into_iter().map(|seq| &room.messages[seq as usize - 1]));
+            match query.is_everything() {
+                true => found.extend(&room.messages),
+                false => {
+                    found.extend(room.index.find(query).iter().map(|seq| &room.messages[*seq as usize - 1]));
+                }
+            }
         }
         found.retain(|said| said.message.deleted.is_none() && before.is_none_or(|before| said.sent < before));
         found.sort_unstable_by_key(|said| Reverse(said.sent));
-        let has_more = found.len() > limit;
+        let is_bounded = found.len() > *max_looked_at;
+        found.truncate((*max_looked_at).max(1));
+        let last = found.last().map(|said| said.sent);
+        found.retain(|said| filter.admits_message(&said.message));
+        let is_full = found.len() > limit;
         let as_match = |said: &Said| Match { position: said.sent, message: said.message.clone() };
-        Ok((found.into_iter().take(limit).map(as_match).collect(), has_more))
+        Ok(Matches {
+            found: found.into_iter().take(limit).map(as_match).collect(),
+            has_more: is_full || is_bounded,
+            looked_at_from: last.filter(|_| is_bounded && !is_full),
+        })
     }
 }

@@ -9,7 +9,10 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
+use crate::model::{
+    ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Role, Seq, User, UserKey,
+};
+use crate::store::keyed::Rows;
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
@@ -32,6 +35,7 @@ pub(super) struct State {
     pub(super) message_index: HashMap<MessageId, (ConversationId, Seq)>,
     pub(super) client_ids: HashMap<UserId, HashMap<ClientId, MessageId>>,
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
+    pub(super) rows: Rows,
     /// How many changes were forgotten.
     pub(super) forgotten: u64,
     /// When, and what: the change at position n is at index n - 1 - `forgotten`. Messages are looked up when the log is read,
@@ -53,6 +57,8 @@ pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
+    /// What each member may do.
+    pub(super) roles: HashMap<UserId, Role>,
     /// How far each member has read.
     pub(super) read: HashMap<UserId, Seq>,
     pub(super) index: Index,

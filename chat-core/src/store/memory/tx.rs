@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::store::keyed::{self, Facets, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -110,6 +111,7 @@ impl Tx for State {
         let room = Room {
             conversation: new.clone(),
             messages: Vec::new(),
+            roles: new.members.iter().map(|member| (member.user, member.role)).collect(),
             read: people().map(|user| (user, Seq(0))).collect(),
             index: Index::default(),
         };
@@ -120,13 +122,16 @@ impl Tx for State {
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
         Arc::make_mut(&mut room.conversation).members.push(*member);
+        room.roles.insert(member.user, member.role);
         room.read.insert(member.user, read);
         self.conversations_of.entry(member.user).or_default().insert(id);
         Ok(())
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        let members = &mut Arc::make_mut(&mut self.room_mut(id)?.conversation).members;
+        let room = self.room_mut(id)?;
+        room.roles.entry(user).and_modify(|known| *known = role);
+        let members = &mut Arc::make_mut(&mut room.conversation).members;
         members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
         Ok(())
     }
@@ -134,11 +139,16 @@ impl Tx for State {
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
         Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
+        room.roles.remove(&user);
         room.read.remove(&user);
         if let Some(conversations) = self.conversations_of.get_mut(&user) {
             conversations.remove(&id);
         }
         Ok(())
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        Ok(self.rooms.get(&id).and_then(|room| room.roles.get(&user)).copied())
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
@@ -188,6 +198,7 @@ impl Tx for State {
             created_at: new.at,
             updated_at: new.at,
             deleted: None,
+            facets: Facets::default(),
         };
         self.room_mut(new.conversation)?.messages.push(Said { message, sent });
         self.message_index.insert(new.id, (new.conversation, seq));
@@ -204,6 +215,31 @@ impl Tx for State {
             (known.deleted, known.updated_at) = (message.deleted, message.updated_at);
         }
         Ok(())
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        if let Some(said) = self.said_mut(message.id) {
+            said.message.facets = message.facets;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.rows.insert((table, key.to_vec()), value.to_vec());
+        Ok(())
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.rows.remove(&(table, key.to_vec()));
+        Ok(())
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(keyed::range(&self.rows, table, prefix, None).take(limit).collect())
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {

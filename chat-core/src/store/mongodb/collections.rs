@@ -15,6 +15,7 @@ pub(super) const MEMBERS: &str = "chat_members";
 pub(super) const MESSAGES: &str = "chat_messages";
 pub(super) const TERMS: &str = "chat_terms";
 pub(super) const INDEXED: &str = "chat_indexed";
+pub(super) const ROWS: &str = "chat_rows";
 pub(super) const LOG: &str = "chat_log";
 pub(super) const REVOKED_TOKENS: &str = "chat_revoked_tokens";
 pub(super) const COUNTERS: &str = "chat_counters";
@@ -23,7 +24,7 @@ pub(super) const NODES: &str = "chat_nodes";
 /// Makes what is not there yet; on a database that is complete this changes nothing.
 pub(super) async fn make(db: &Database) -> Result<(), Fault> {
     // Older servers make no collections inside transactions, so those without an index are made here too.
-    for name in [COUNTERS, INDEXED] {
+    for name in [COUNTERS, INDEXED, ROWS] {
         match db.create_collection(name).await {
             Err(error) if faults::code(&error) == Some(faults::NAMESPACE_EXISTS) => {}
             made => made?,

@@ -34,12 +34,12 @@ use super::fields::Reading;
 use super::transaction::Transaction;
 use super::writer::Job;
 use super::writing::Writing;
-use crate::id::ConversationId;
-use crate::model::{Position, Seq};
+use crate::id::{ConversationId, UserId};
+use crate::model::{Position, Role, Seq};
 use crate::store::StoreError;
 use crate::store::tx::Reads;
 
-/// How many conversations' ends are remembered.
+/// How many conversations' ends, and how many members' roles, are remembered.
 const REMEMBERED: usize = 100_000;
 
 /// For how long a transaction of somebody else may be in the way while nobody commits.
@@ -60,6 +60,8 @@ pub(super) struct Committer {
     /// What is known by heart, and the number of the batch after which it was true.
     known: Option<i64>,
     ends: HashMap<ConversationId, Seq>,
+    /// What members may do. Nobody is here who is no member.
+    roles: HashMap<(ConversationId, UserId), Role>,
 }
 
 /// What the counter held before a transaction changed it.
@@ -79,7 +81,7 @@ struct InTheWay {
 
 impl Committer {
     pub(super) fn new(client: Client, db: Database, session: ClientSession, me: ObjectId) -> Self {
-        Self { client, db, session, me, begun: 0, known: None, ends: HashMap::new() }
+        Self { client, db, session, me, begun: 0, known: None, ends: HashMap::new(), roles: HashMap::new() }
     }
 
     /// Makes all these changes and answers.
@@ -154,14 +156,20 @@ impl Committer {
             return Ok(());
         }
         *unsure = None;
-        if self.known != Some(before.batches) || self.ends.len() > REMEMBERED {
+        let is_current = self.known == Some(before.batches);
+        if !is_current || self.ends.len() > REMEMBERED {
             self.ends.clear();
+        }
+        if !is_current || self.roles.len() > REMEMBERED {
+            self.roles.clear();
         }
         let mut writing = Writing::new(before.batches + 1, before.position, before.read_up_to);
         let mut reads = Reads::default();
         jobs.iter().for_each(|job| job.reads(&mut reads));
         let known = reads.ends.iter().filter_map(|id| self.ends.get_key_value(id));
         writing.ends.extend(known.map(|(id, seq)| (*id, *seq)));
+        let known = reads.roles.iter().filter_map(|key| self.roles.get_key_value(key));
+        writing.roles.extend(known.map(|(key, role)| (*key, *role)));
         let mut transaction = Transaction { db: &self.db, session: &mut self.session };
         transaction.load(&reads, &mut writing).await?;
         jobs.iter_mut().for_each(|job| job.run(&mut writing));
@@ -183,6 +191,10 @@ impl Committer {
         *unsure = None;
         self.known = Some(before.batches + 1);
         self.ends.extend(writing.ends);
+        for gone in writing.writes.members.iter().filter(|key| !writing.roles.contains_key(key)) {
+            self.roles.remove(gone);
+        }
+        self.roles.extend(writing.roles);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::model::{
     Role, Seq, User, Visibility,
 };
 use crate::store::read_marks::counted_after;
-use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
+use crate::store::{Change, Facets, MessageRef, NewMessage, StoreError, StoredMessage};
 
 /// The place of an account in the order of accounts is the number of the batch that made it, and in so many bits its place
 /// there.
@@ -77,7 +77,7 @@ pub(super) fn at_or_after(field: &str, moment: Timestamp) -> Document {
     doc! { "$or": ways }
 }
 
-fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
+pub(super) fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
     RawBinaryRef { subtype: BinarySubtype::Generic, bytes }
 }
 
@@ -308,16 +308,27 @@ pub(super) fn append_changes(doc: &mut RawDocumentBuf, message: &StoredMessage) 
         append_moment(doc, cstr!("deleted_at"), tombstone.at);
         doc.append(cstr!("deleted_by"), object_id(tombstone.by.as_bytes()));
     }
+    if message.facets != Facets::default() {
+        doc.append(cstr!("facets"), message.facets.bits());
+    }
 }
 
-/// The statement that deletes a message softly or restores it.
-pub(super) fn deletion_update(message: &StoredMessage) -> RawDocumentBuf {
+/// The statement that writes what can change of a message: whether it is deleted, and its facets.
+pub(super) fn message_update(message: &StoredMessage) -> RawDocumentBuf {
     let mut set = rawdoc! {};
     append_changes(&mut set, message);
-    let update = match &message.deleted {
-        Some(_) => rawdoc! { "$set": set },
-        None => rawdoc! { "$set": set, "$unset": { "deleted_at": "", "deleted_by": "" } },
-    };
+    let mut unset = rawdoc! {};
+    if message.deleted.is_none() {
+        unset.append(cstr!("deleted_at"), "");
+        unset.append(cstr!("deleted_by"), "");
+    }
+    if message.facets == Facets::default() {
+        unset.append(cstr!("facets"), "");
+    }
+    let mut update = rawdoc! { "$set": set };
+    if !unset.is_empty() {
+        update.append(cstr!("$unset"), unset);
+    }
     rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update }
 }
 
@@ -326,8 +337,17 @@ pub(super) fn entry_document(
     at: Timestamp,
     change: &Change<MessageRef>,
 ) -> RawDocumentBuf {
-    let Fields { message, room, user, role, seq } = change.fields();
-    let mut doc = rawdoc! { "_id": number(position.0), "kind": change.kind().name() };
+    document_of_fields(position, at, change.kind(), change.fields())
+}
+
+fn document_of_fields(
+    position: Position,
+    at: Timestamp,
+    kind: ChangeKind,
+    fields: Fields<&MessageRef>,
+) -> RawDocumentBuf {
+    let Fields { message, room, user, role, seq, detail } = fields;
+    let mut doc = rawdoc! { "_id": number(position.0), "kind": kind.name() };
     append_moment(&mut doc, cstr!("at"), at);
     if let Some(message) = message {
         doc.append(cstr!("message"), object_id(message.id.as_bytes()));
@@ -343,6 +363,9 @@ pub(super) fn entry_document(
     }
     if let Some(seq) = seq {
         doc.append(cstr!("seq"), i64::from(seq.0));
+    }
+    if let Some(detail) = detail {
+        doc.append(cstr!("detail"), binary(detail.as_bytes()));
     }
     doc
 }
@@ -364,5 +387,25 @@ pub(super) fn revocation_update(fingerprint: &[u8; 32], until: Timestamp) -> Raw
         "q": token,
         "u": { "$max": { "until": nearest_date(until), "until_millis": until.as_millis() } },
         "upsert": true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Detail;
+
+    #[test]
+    fn a_detail_comes_back_as_it_was_and_old_entries_have_none() {
+        let kind = ChangeKind::ProfileUpdated;
+        for detail in [None, Detail::new(&[]), Detail::new(&[0, 255]), Detail::new(&[7; 64])] {
+            let fields = Fields { user: Some(UserId::from_bytes([1; 12])), detail, ..Fields::default() };
+            let doc = document_of_fields(Position(7), Timestamp::from_millis(1), kind, fields);
+            assert_eq!(doc.get("detail").unwrap().is_some(), detail.is_some());
+            assert_eq!(read_entry(&doc).unwrap().fields.detail, detail);
+        }
+        let mut doc = rawdoc! { "_id": 7_i64, "kind": kind.name(), "at": 1_i64 };
+        doc.append(cstr!("detail"), binary(&[0; 65]));
+        assert!(matches!(read_entry(&doc), Err(StoreError::Corrupt { .. })), "too long for one");
     }
 }

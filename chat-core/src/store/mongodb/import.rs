@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::MongoStore;
 use super::collections::{
-    self, CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS,
+    self, CONVERSATIONS, COUNTERS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, ROWS, TERMS, USERS,
 };
 use super::documents::{self, number};
 use super::faults::Fault;
@@ -35,6 +35,7 @@ struct Batch {
     conversations: Vec<RawDocumentBuf>,
     members: Vec<RawDocumentBuf>,
     messages: Vec<RawDocumentBuf>,
+    rows: Vec<RawDocumentBuf>,
     log: Vec<RawDocumentBuf>,
 }
 
@@ -56,6 +57,7 @@ impl<'a> MongoImport<'a> {
                 (CONVERSATIONS, batch.conversations),
                 (MEMBERS, batch.members),
                 (MESSAGES, batch.messages),
+                (ROWS, batch.rows),
                 (LOG, batch.log),
             ];
             for (collection, documents) in collections {
@@ -91,7 +93,8 @@ impl<'a> MongoImport<'a> {
     }
 
     async fn mark(&self) -> Result<(), Fault> {
-        for collection in [USERS, CONVERSATIONS, MEMBERS, MESSAGES, TERMS, INDEXED, LOG, REVOKED_TOKENS] {
+        for collection in [USERS, CONVERSATIONS, MEMBERS, MESSAGES, TERMS, INDEXED, ROWS, LOG, REVOKED_TOKENS]
+        {
             if self.db.collection::<Document>(collection).find_one(doc! {}).await?.is_some() {
                 let problem =
                     format!("MongoDB: the database is not empty: there is something in {collection}");
@@ -141,6 +144,7 @@ impl Batch {
                 documents::append_changes(&mut document, message);
                 self.messages.push(document);
             }
+            Record::Row { table, row } => self.rows.push(super::keyed::document(*table, row)),
             Record::LogEntry { position, at, change } => {
                 self.log.push(documents::entry_document(*position, *at, change));
             }

@@ -1,11 +1,14 @@
 //! Going over a whole database without changing it: see [`inspect`](crate::store::inspect).
 
+mod rows;
+mod terms;
+
 use std::collections::HashSet;
 
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 
-use super::collections::{CONVERSATIONS, INDEXED, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS};
+use super::collections::{CONVERSATIONS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
 use super::commit::read_counter;
 use super::damage::name;
 use super::documents::{self, object_id};
@@ -14,7 +17,7 @@ use super::fields::{Reading, as_id, as_int, as_moment, as_seq, as_text};
 use super::reads::raw;
 use super::{connect, transaction};
 use crate::store::StoreError;
-use crate::store::inspect::{BODY, COUNTER, INDEX, Inspection, LOG as LOG_REMEDY, RECORD, REFERENCE};
+use crate::store::inspect::{BODY, COUNTER, Inspection, LOG as LOG_REMEDY, RECORD, REFERENCE};
 
 /// So many documents are looked at together.
 const DOCUMENTS: usize = 200;
@@ -74,6 +77,7 @@ impl MongoInspector {
         self.log(inspection).await?;
         self.positions(inspection, ends).await?;
         self.terms(inspection).await?;
+        self.rows(inspection).await?;
         self.revoked_tokens(inspection).await
     }
 
@@ -440,31 +444,6 @@ impl MongoInspector {
     /// Whether the log still goes back to a position: it may have been shortened meanwhile.
     async fn is_kept(&self, position: i64) -> Result<bool, Fault> {
         Ok(read_counter(&self.db).await?.get_i64("begin").unwrap_or_default() < position)
-    }
-
-    async fn terms(&self, inspection: &mut Inspection<'_>) -> Result<(), Fault> {
-        let place = self.place(TERMS);
-        self.parts(TERMS, (doc! {}, doc! { "_id": 1 }), async |part| {
-            let ids: Vec<_> =
-                part.iter().filter_map(|doc| doc.get("_id").ok().flatten().and_then(as_id)).collect();
-            for id in self.missing(MESSAGES, ids).await? {
-                let wrong = "there is no such message";
-                inspection.leftover("search index entry", object_id(&id), &place, wrong, INDEX);
-            }
-            Ok(())
-        })
-        .await?;
-        let place = self.place(INDEXED);
-        self.parts(INDEXED, (doc! {}, doc! { "_id": 1 }), async |part| {
-            let ids: Vec<_> =
-                part.iter().filter_map(|doc| doc.get("_id").ok().flatten().and_then(as_id)).collect();
-            for id in self.missing(CONVERSATIONS, ids).await? {
-                let wrong = "there is no such conversation";
-                inspection.leftover("search index entry", object_id(&id), &place, wrong, INDEX);
-            }
-            Ok(())
-        })
-        .await
     }
 
     async fn revoked_tokens(&self, inspection: &mut Inspection<'_>) -> Result<(), Fault> {

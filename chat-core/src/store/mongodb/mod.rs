@@ -45,12 +45,15 @@
 //! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
+//! | | `facets` | bits that say which keyed tables hold something of it; missing when none does |
 //! | `chat_terms` | `_id`, `conversation`, `position` | those of a message that can be searched for and has terms |
 //! | | `terms` | its terms, for [`SearchIndex`](super::SearchIndex) |
 //! | `chat_indexed` | `_id` | a conversation of which messages can be searched for |
 //! | | `seq` | of the last one |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
-//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
+//! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq`, `detail` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
+//! | `chat_rows` | `_id` | a row of a keyed table: the table's name, a slash, and the key in hexadecimal digits |
+//! | | `value` | what it holds, as bytes |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
 //! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
 //! | `chat_counters` | `_id` | `log` |
@@ -94,6 +97,7 @@ mod fields;
 #[cfg(feature = "sqlite")]
 mod import;
 mod inspect;
+mod keyed;
 mod name_keys;
 mod nodes;
 mod personal;
@@ -119,6 +123,7 @@ use self::faults::Fault;
 pub(super) use self::import::MongoImport;
 pub use self::inspect::MongoInspector;
 use self::writer::Writer;
+use super::keyed::{KeyedStore, Row, Table};
 use super::{
     ChangeLog, LoggedChange, MessageStore, NodeNote, Opened, PersonalChanges, ReadMarkStore, RoomStore,
     StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
@@ -253,6 +258,28 @@ impl MessageStore for MongoStore {
 impl ReadMarkStore for MongoStore {
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl KeyedStore for MongoStore {
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read(keyed::rows(&self.db, table, prefix, after, limit)).await
+    }
+
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.read(keyed::rows_of(&self.db, table, prefixes, limit)).await
     }
 }
 

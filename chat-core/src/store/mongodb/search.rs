@@ -27,8 +27,8 @@ use super::transaction::Transaction;
 use super::{MongoStore, OPERATION_TIMEOUT};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Position, Seq};
-use crate::search::{Query, Terms, Wanted};
-use crate::store::{Match, SearchIndex, SearchProgress, StoreError, StoredMessage};
+use crate::search::{ContentKind, Filter, Query, Terms, Wanted};
+use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError, StoredMessage};
 
 #[async_trait]
 impl SearchIndex for MongoStore {
@@ -73,11 +73,11 @@ impl SearchIndex for MongoStore {
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError> {
-        self.read(search(&self.db, conversations, query, before, limit)).await
+    ) -> Result<Matches, StoreError> {
+        self.read(search(&self.db, conversations, lookup, before, limit)).await
     }
 }
 
@@ -236,47 +236,55 @@ fn step_after(step: usize) -> usize {
 async fn search(
     db: &Database,
     conversations: &[ConversationId],
-    query: &Query,
+    lookup: &Lookup,
     mut before: Option<Position>,
     limit: usize,
-) -> Result<(Vec<Match>, bool), Fault> {
+) -> Result<Matches, Fault> {
     let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
+    let Lookup { query, filter, max_looked_at } = lookup;
     // What was found is answered before whoever asks gives up.
     let deadline = Instant::now() + OPERATION_TIMEOUT - LAST_MOMENT;
     // One more than wanted tells that there are more.
     let mut step = limit.saturating_add(1).min(STEP);
+    let mut left = (*max_looked_at).max(1);
     let (mut matches, mut bytes) = (Vec::new(), 0);
+    let ended_early = |found, looked_at_from| Ok(Matches { found, has_more: true, looked_at_from });
     loop {
+        step = step.min(left);
         let looking = look_behind(db, &ids, query, before, step);
         let Some(found) = while_something_is_missing(deadline, !matches.is_empty(), looking).await? else {
-            return Ok((matches, true));
+            return ended_early(matches, None);
         };
         let missing = (limit - matches.len()).saturating_add(1);
-        let looking = candidates(db, &found, missing);
+        let looking = candidates(db, &found, filter, missing);
         let Some(candidates) = while_something_is_missing(deadline, !matches.is_empty(), looking).await?
         else {
-            return Ok((matches, true));
+            return ended_early(matches, None);
         };
         for some in candidates.chunks(missing.min(MAX_IDS)) {
-            let looking = undeleted(db, some);
+            let looking = undeleted(db, some, filter);
             let Some(mut messages) =
                 while_something_is_missing(deadline, !matches.is_empty(), looking).await?
             else {
-                return Ok((matches, true));
+                return ended_early(matches, None);
             };
             for (id, position) in some {
                 let Some(message) = messages.remove(id) else { continue };
                 if matches.len() == limit || (bytes > MAX_BYTES_AT_ONCE && !matches.is_empty()) {
-                    return Ok((matches, true));
+                    return ended_early(matches, None);
                 }
                 bytes += message.body.bytes.len();
                 matches.push(Match { position: *position, message });
             }
         }
         if found.len() < step {
-            return Ok((matches, false));
+            return Ok(Matches { found: matches, has_more: false, looked_at_from: None });
         }
         before = found.last().map(|(_, position)| *position);
+        left -= found.len();
+        if left == 0 {
+            return ended_early(matches, before);
+        }
         step = step_after(step);
     }
 }
@@ -306,12 +314,18 @@ async fn look_behind(
         [id] => doc! { "conversation": *id },
         ids => doc! { "conversation": { "$in": ids } },
     };
-    filter.insert("$and", conditions(query));
     if let Some(before) = before {
         filter.insert("position", doc! { "$lt": number(before.0) });
     }
-    let terms = raw(db, TERMS);
-    let find = terms.find(filter).sort(doc! { "position": -1 }).limit(count as i64);
+    let collection = match query.is_everything() {
+        true => MESSAGES,
+        false => {
+            filter.insert("$and", conditions(query));
+            TERMS
+        }
+    };
+    let collection = raw(db, collection);
+    let find = collection.find(filter).sort(doc! { "position": -1 }).limit(count as i64);
     let mut cursor = find.projection(doc! { "position": 1 }).batch_size(batch_size(count)).await?;
     let mut found = Vec::with_capacity(count);
     while cursor.advance().await? {
@@ -322,11 +336,13 @@ async fn look_behind(
     Ok(found)
 }
 
-/// One condition for each of the terms. The index serves one of them, and the longest is most likely the rarest.
+/// One condition for each of the terms. The index serves one of them, and the longest is most likely the rarest. Those that
+/// must not be there come last, for no index serves them.
 fn conditions(query: &Query) -> Vec<Document> {
     let mut wanted: Vec<&Wanted> = query.wanted().iter().collect();
     wanted.sort_by_key(|wanted| (wanted.is_prefix, std::cmp::Reverse(wanted.term.len())));
-    wanted.into_iter().map(condition).collect()
+    let unwanted = query.unwanted().iter().map(|unwanted| doc! { "$nor": [condition(unwanted)] });
+    wanted.into_iter().map(condition).chain(unwanted).collect()
 }
 
 fn condition(wanted: &Wanted) -> Document {
@@ -361,6 +377,7 @@ fn after_all_that_begin_with(text: &str) -> Option<String> {
 async fn candidates(
     db: &Database,
     found: &[(MessageId, Position)],
+    filter: &Filter,
     missing: usize,
 ) -> Result<Vec<(MessageId, Position)>, Fault> {
     if found.len() <= missing {
@@ -368,7 +385,7 @@ async fn candidates(
     }
     let mut there = HashSet::new();
     let messages = raw(db, MESSAGES);
-    let find = messages.find(not_deleted(found)).projection(doc! { "_id": 1 });
+    let find = messages.find(not_deleted(found, filter)).projection(doc! { "_id": 1 });
     let mut cursor = find.batch_size(batch_size(found.len())).await?;
     while cursor.advance().await? {
         there.insert(MessageId::from_bytes(Reading::new("message", cursor.current()).id("_id")?));
@@ -376,16 +393,42 @@ async fn candidates(
     Ok(found.iter().filter(|(id, _)| there.contains(id)).copied().collect())
 }
 
-fn not_deleted(found: &[(MessageId, Position)]) -> Document {
+/// The condition that a message is one of these, is not deleted, and counts.
+fn not_deleted(found: &[(MessageId, Position)], filter: &Filter) -> Document {
     let ids: Vec<_> = found.iter().map(|(id, _)| object_id(id.as_bytes())).collect();
-    doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } }
+    let mut condition = doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } };
+    if let Some(author) = filter.author {
+        condition.insert("sender", object_id(author.as_bytes()));
+    }
+    let mut more = Vec::new();
+    if !filter.kinds.is_empty() {
+        more.push(doc! { "$or": filter.kinds.iter().map(|kind| of_kind(*kind)).collect::<Vec<_>>() });
+    }
+    more.extend(filter.from.map(|from| documents::at_or_after("created_at", from)));
+    // Every moment is before or not.
+    more.extend(filter.until.map(|until| doc! { "$nor": [documents::at_or_after("created_at", until)] }));
+    if !more.is_empty() {
+        condition.insert("$and", more);
+    }
+    condition
+}
+
+/// The condition that a message is of a kind; see [`ContentKind::new`].
+fn of_kind(kind: ContentKind) -> Document {
+    let has = |field: &str, has: bool| doc! { field: { "$exists": has } };
+    match kind {
+        ContentKind::File => has("file_name", true),
+        ContentKind::Image => doc! { "$and": [has("file_name", false), has("image", true)] },
+        ContentKind::Text => doc! { "$and": [has("file_name", false), has("image", false)] },
+    }
 }
 
 async fn undeleted(
     db: &Database,
     found: &[(MessageId, Position)],
+    filter: &Filter,
 ) -> Result<HashMap<MessageId, StoredMessage>, Fault> {
-    let mut cursor = raw(db, MESSAGES).find(not_deleted(found)).await?;
+    let mut cursor = raw(db, MESSAGES).find(not_deleted(found, filter)).await?;
     let mut messages = HashMap::new();
     while cursor.advance().await? {
         let doc = cursor.current();
@@ -396,46 +439,4 @@ async fn undeleted(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn rounds_are_few() {
-        // A thousand deleted messages before the one that is wanted.
-        let (mut looked_at, mut step, mut rounds) = (0, 2, 0);
-        while looked_at <= STEP {
-            (looked_at, step, rounds) = (looked_at + step, step_after(step), rounds + 1);
-        }
-        assert!(rounds <= 5, "{rounds}");
-        assert_eq!((step_after(STEP), step_after(usize::MAX)), (STEP, STEP));
-    }
-
-    #[tokio::test]
-    async fn what_was_found_is_answered_before_patience_ends() {
-        let now = Instant::now();
-        let part =
-            |has_something| while_something_is_missing(now, has_something, pending::<Result<(), Fault>>());
-        assert!(matches!(part(true).await, Ok(None)));
-        assert!(part(false).now_or_never().is_none(), "nothing is no answer");
-        let there = while_something_is_missing(now, true, ready(Ok::<_, Fault>(7)));
-        assert!(matches!(there.await, Ok(Some(7))));
-    }
-
-    #[test]
-    fn a_beginning_is_a_range() {
-        for (text, end) in [
-            ("ab", Some("ac")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{d7ff}", Some("\u{e000}")),
-            ("é", Some("ê")),
-            ("\u{7f}", Some("\u{80}")),
-            ("\u{10ffff}", None),
-        ] {
-            assert_eq!(after_all_that_begin_with(text).as_deref(), end, "{text:?}");
-        }
-    }
-}
+mod tests;

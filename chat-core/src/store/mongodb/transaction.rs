@@ -7,6 +7,7 @@ use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
 
 use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::damage::skip;
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault, write_error};
 use super::fields::Reading;
@@ -43,7 +44,7 @@ impl Transaction<'_> {
         Ok(reply)
     }
 
-    async fn find(
+    pub(super) async fn find(
         &mut self,
         mut command: RawDocumentBuf,
         mut each: impl FnMut(&RawDocument) -> Result<(), StoreError>,
@@ -60,8 +61,10 @@ impl Transaction<'_> {
     pub(super) async fn load(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         self.load_users(reads, writing).await?;
         self.load_conversations(reads, writing).await?;
+        self.load_roles(reads, writing).await?;
         self.load_marks(reads, writing).await?;
-        self.load_messages(reads, writing).await
+        self.load_messages(reads, writing).await?;
+        self.load_rows(reads, writing).await
     }
 
     async fn load_users(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
@@ -128,6 +131,26 @@ impl Transaction<'_> {
             if let Some(room) = writing.rooms.get_mut(&id) {
                 room.conversation.members.push(member);
                 room.places.push(place);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn load_roles(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        let mut ids = RawArrayBuf::new();
+        for (id, user) in reads.roles.iter().filter(|key| !writing.roles.contains_key(key)) {
+            ids.push(documents::member_id(*id, *user));
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let db = self.db;
+        let command = rawdoc! { "find": MEMBERS, "filter": { "_id": { "$in": ids } } };
+        self.find(command, |doc| {
+            // One whose document is damaged is none, as for those who read.
+            if let Some((id, member, _)) = skip(db, MEMBERS, doc, documents::read_member(doc))? {
+                writing.roles.insert((id, member.user), member.role);
             }
             Ok(())
         })
@@ -207,9 +230,10 @@ impl Transaction<'_> {
         self.insert(MESSAGES, &writes.messages).await?;
         self.insert(LOG, &writes.log).await?;
         writing.writes = writes;
-        self.update(MESSAGES, writing.changed_messages().map(documents::deletion_update)).await?;
+        self.update(MESSAGES, writing.changed_messages().map(documents::message_update)).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
+        self.store_rows(writing).await?;
         let Writes { changed_users, profiles, .. } = &writing.writes;
         let changed_users = changed_users.iter().filter_map(|id| writing.users.get(id));
         let updates = changed_users.map(|user| documents::user_update(user, profiles.get(&user.id).copied()));
@@ -302,7 +326,7 @@ impl Transaction<'_> {
     }
 
     /// Runs update statements, each of which must find its document or make it.
-    async fn update(
+    pub(super) async fn update(
         &mut self,
         collection: &'static str,
         statements: impl IntoIterator<Item = RawDocumentBuf>,

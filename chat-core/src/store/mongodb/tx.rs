@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User,
 };
+use crate::store::keyed::{self, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -103,6 +104,7 @@ impl Tx for Writing {
         self.writes.conversations.push(documents::conversation_document(new, Seq(0)));
         for member in &new.members {
             self.writes.members.insert((new.id, member.user));
+            self.roles.insert((new.id, member.user), member.role);
             self.move_mark(new.id, member.user, Seq(0));
         }
         if let ConversationKind::Direct { pair } = new.kind {
@@ -119,6 +121,7 @@ impl Tx for Writing {
         room.places.push(room.places.last().map_or(0, |place| place + 1));
         room.conversation.members.push(*member);
         self.writes.members.insert((id, member.user));
+        self.roles.insert((id, member.user), member.role);
         self.move_mark(id, member.user, read);
         Ok(())
     }
@@ -127,6 +130,7 @@ impl Tx for Writing {
         let members = &mut self.room_mut(id)?.conversation.members;
         members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
         self.writes.members.insert((id, user));
+        self.roles.insert((id, user), role);
         Ok(())
     }
 
@@ -138,9 +142,14 @@ impl Tx for Writing {
             room.places.remove(index);
         }
         self.writes.members.insert((id, user));
+        self.roles.remove(&(id, user));
         self.marks.remove(&(id, user));
         self.writes.marks.remove(&(id, user));
         Ok(())
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        Ok(self.roles.get(&(id, user)).copied())
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
@@ -197,6 +206,32 @@ impl Tx for Writing {
         self.writes.latest.insert(message.conversation);
         self.messages.insert(message.id, message.clone());
         Ok(())
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        self.writes.changed_messages.insert(message.id);
+        self.messages.insert(message.id, message.clone());
+        Ok(())
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.writes.rows.insert((table, key.to_vec()));
+        self.rows.insert((table, key.to_vec()), value.to_vec());
+        Ok(())
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.writes.rows.insert((table, key.to_vec()));
+        self.rows.remove(&(table, key.to_vec()));
+        Ok(())
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(keyed::range(&self.rows, table, prefix, None).take(limit).collect())
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {

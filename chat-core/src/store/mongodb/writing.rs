@@ -7,8 +7,9 @@ use mongodb::bson::RawDocumentBuf;
 
 use super::documents::{self, MessageDocument};
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Fingerprint, NewUser, Pair, PasswordHash, Position, Seq, User};
+use crate::model::{Conversation, Fingerprint, NewUser, Pair, PasswordHash, Position, Role, Seq, User};
 use crate::store::StoredMessage;
+use crate::store::keyed::{Rows, Table};
 
 /// A conversation with its members, and the place of each in the order of joining.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Writing {
     pub(super) ends: HashMap<ConversationId, Seq>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) pairs: HashMap<Pair, ConversationId>,
+    /// What members may do of whom that was asked, or who have changed.
+    pub(super) roles: HashMap<(ConversationId, UserId), Role>,
     pub(super) marks: HashMap<(ConversationId, UserId), Seq>,
     pub(super) messages: HashMap<MessageId, StoredMessage>,
     pub(super) send_keys: HashMap<Vec<u8>, MessageId>,
@@ -40,6 +43,7 @@ pub(super) struct Writing {
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), (Position, MessageId)>,
     /// Where in `writes.messages` the messages of this transaction are.
     pub(super) appended: HashMap<MessageId, usize>,
+    pub(super) rows: Rows,
     pub(super) writes: Writes,
 }
 
@@ -61,6 +65,8 @@ pub(super) struct Writes {
     pub(super) marks: BTreeSet<(ConversationId, UserId)>,
     pub(super) messages: Vec<RawDocumentBuf>,
     pub(super) changed_messages: BTreeSet<MessageId>,
+    /// Rows that are put or deleted.
+    pub(super) rows: BTreeSet<(Table, Vec<u8>)>,
     pub(super) revocations: Vec<RawDocumentBuf>,
     pub(super) log: Vec<RawDocumentBuf>,
     /// The position after which the log is complete from now on.

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows;
-use super::{SqliteOptions, connect, fault, lock, schema};
+use super::{SqliteOptions, connect, fault, keyed, lock, rows, schema};
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::id::{ConversationId, MessageId};
@@ -24,6 +23,8 @@ pub struct SqliteExport {
     table: Table,
     /// Up to which key the table was read.
     key: i64,
+    /// Up to which row the keyed tables were read.
+    row: (u8, Vec<u8>),
     _lock: File,
 }
 
@@ -34,6 +35,7 @@ enum Table {
     RevokedTokens,
     Conversations,
     Messages,
+    Keyed,
     Log,
     End,
 }
@@ -44,7 +46,8 @@ impl Table {
             Self::Users => Self::RevokedTokens,
             Self::RevokedTokens => Self::Conversations,
             Self::Conversations => Self::Messages,
-            Self::Messages => Self::Log,
+            Self::Messages => Self::Keyed,
+            Self::Keyed => Self::Log,
             Self::Log | Self::End => Self::End,
         }
     }
@@ -66,12 +69,20 @@ impl SqliteExport {
         let sort = "CREATE TEMP TABLE sends_by_place (place INTEGER PRIMARY KEY, client_id TEXT NOT NULL);
             INSERT INTO sends_by_place SELECT place, client_id FROM sends ORDER BY place;";
         db.execute_batch(sort).map_err(|error| fault(&error))?;
-        Ok(Self { db, table: Table::Users, key: i64::MIN, _lock: lock })
+        Ok(Self { db, table: Table::Users, key: i64::MIN, row: (0, Vec::new()), _lock: lock })
     }
 
     /// The next records, of which there is at least one; none at the end.
     pub(in crate::store) fn next(&mut self) -> Result<Option<Vec<Record>>, StoreError> {
         while self.table != Table::End {
+            if self.table == Table::Keyed {
+                let records = self.keyed().map_err(|error| fault(&error))?;
+                if !records.is_empty() {
+                    return Ok(Some(records));
+                }
+                self.table = self.table.next();
+                continue;
+            }
             let (records, key) = self.read().map_err(|error| fault(&error))?;
             if !records.is_empty() {
                 self.key = key;
@@ -129,13 +140,31 @@ impl SqliteExport {
                 self.rows(&sql, read_message)
             }
             Table::Log => {
-                let sql = "SELECT l.position, l.kind, l.place, l.room, l.user, l.role, m.id, l.at FROM log l
+                let sql = "SELECT l.position, l.kind, l.place, l.room, l.user, l.role, l.detail, m.id, l.at FROM log l
                     LEFT JOIN messages m ON m.place = l.place WHERE l.position > ? AND l.kind <> 1
                     ORDER BY l.position";
                 self.rows(sql, read_entry)
             }
-            Table::End => Ok((Vec::new(), 0)),
+            Table::Keyed | Table::End => Ok((Vec::new(), 0)),
         }
+    }
+
+    /// The rows of keyed tables after the last one.
+    fn keyed(&mut self) -> rusqlite::Result<Vec<Record>> {
+        let sql = "SELECT tbl, key, value FROM keyed WHERE (tbl, key) > (?, ?) ORDER BY tbl, key";
+        let mut select = self.db.prepare_cached(sql)?;
+        let mut found = select.query(params![self.row.0, self.row.1])?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < ROWS
+            && bytes < BYTES
+            && let Some(row) = found.next()?
+        {
+            let (table, row) = keyed::read_row(row)?;
+            bytes += row.value.len();
+            self.row = (table.code(), row.key.clone());
+            records.push(Record::Row { table, row });
+        }
+        Ok(records)
     }
 
     /// Rows after the last key, as `read` makes a record, its key and its size of them.
@@ -181,30 +210,30 @@ impl SqliteExport {
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
-    let message = rows::read_message(row, ConversationId::from_bytes(row.get(11)?))?;
+    let message = rows::read_message(row, ConversationId::from_bytes(row.get(12)?))?;
     let size = message.body.bytes.len();
-    let client_id = match row.get::<_, Option<String>>(14)? {
-        Some(id) => Some(ClientId::new(id).ok_or_else(|| rows::unreadable(14, "client id"))?),
+    let client_id = match row.get::<_, Option<String>>(15)? {
+        Some(id) => Some(ClientId::new(id).ok_or_else(|| rows::unreadable(15, "client id"))?),
         None => None,
     };
     let copied = CopiedMessage {
         message,
-        position: Position(row.get::<_, i64>(12)?.unsigned_abs()),
+        position: Position(row.get::<_, i64>(13)?.unsigned_abs()),
         client_id,
-        fingerprint: row.get::<_, Option<i64>>(13)?.map(super::fingerprints::read),
+        fingerprint: row.get::<_, Option<i64>>(14)?.map(super::fingerprints::read),
     };
     Ok((Record::Message(Box::new(copied)), row.get(0)?, size))
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<(Record, i64, usize)> {
     let (id, room, place) =
-        (row.get::<_, Option<_>>(6)?, row.get::<_, Option<_>>(3)?, row.get::<_, Option<i64>>(2)?);
+        (row.get::<_, Option<_>>(7)?, row.get::<_, Option<_>>(3)?, row.get::<_, Option<i64>>(2)?);
     let message = id.zip(room).zip(place).map(|((id, room), place)| MessageRef {
         id: MessageId::from_bytes(id),
         conversation: ConversationId::from_bytes(room),
         seq: Seq(rows::seq_of(place)),
     });
     let change = rows::read_entry(row, message)?;
-    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(7)?));
+    let (position, at) = (row.get(0)?, Timestamp::from_millis(row.get(8)?));
     Ok((Record::LogEntry { position: rows::read_position(position), at, change }, position, 0))
 }

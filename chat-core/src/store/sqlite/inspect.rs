@@ -3,6 +3,8 @@
 //! Each part is read in a transaction of its own, so that what belongs together is seen together, and a server that uses the
 //! file is not kept from emptying its log file.
 
+mod keyed;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
@@ -73,6 +75,7 @@ impl SqliteInspector {
         for (table, check) in [
             ("sends", Self::sends as fn(&Self, &mut Inspection<'_>) -> rusqlite::Result<()>),
             ("revoked_tokens", Self::revoked_tokens),
+            ("keyed", Self::keyed),
             ("message_terms", Self::terms),
         ] {
             match check(self, inspection) {
@@ -304,7 +307,7 @@ impl SqliteInspector {
                     format!("the messages {} to {} before it are missing", previous + 1, i64::from(seq) - 1);
                 inspection.damaged("conversation", conversation, &place, wrong, BODY);
             }
-            let position: i64 = row.get(11)?;
+            let position: i64 = row.get(12)?;
             let in_order = before_position.is_none_or(|before: i64| before < position);
             before_position = Some(position);
             let found = {
@@ -336,7 +339,7 @@ impl SqliteInspector {
                 let wrong = format!("its sender {} is not there", message.sender);
                 inspection.damaged("message", &id, &place, wrong, REFERENCE);
             }
-            if row.get::<_, bool>(13)? {
+            if row.get::<_, bool>(14)? {
                 let wrong = "it is not said both when and by whom it was deleted";
                 inspection.damaged("message", &id, &place, wrong, RECORD);
             }
@@ -352,8 +355,7 @@ impl SqliteInspector {
 
     fn log(&self, inspection: &mut Inspection<'_>, after: i64) -> rusqlite::Result<Part> {
         let begin = i64::try_from(rows::log_begin(&self.db)?.0).unwrap_or(i64::MAX);
-        let sql =
-            "SELECT position, kind, place, room, user, role FROM log WHERE position > ? ORDER BY position";
+        let sql = "SELECT position, kind, place, room, user, role, detail FROM log WHERE position > ? ORDER BY position";
         // What was forgotten meanwhile is no gap.
         let mut before = after.max(begin);
         self.rows(sql, after, |row, position| {

@@ -26,6 +26,7 @@ mod faults;
 mod fingerprints;
 mod health;
 mod inspect;
+mod keyed;
 mod long_reads;
 mod ops;
 mod personal;

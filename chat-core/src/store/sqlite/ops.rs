@@ -6,14 +6,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fingerprints::Fingerprints;
 use super::rows;
-use crate::change::ChangeKind;
+use crate::change::{ChangeKind, Detail};
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Role};
 use crate::store::tx::Tx;
 
-/// How many conversations' ends the writer remembers.
+/// How many conversations' ends, and how many members' roles, the writer remembers.
 const REMEMBERED: usize = 100_000;
 
 /// What the writer knows by heart. True as long as it is the only writer and no transaction has failed.
@@ -21,6 +21,8 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct State {
     position: Option<i64>,
     pub(super) ends: HashMap<ConversationId, End>,
+    /// What members may do, by the key of the conversation. Nobody is here who is no member.
+    pub(super) roles: HashMap<(i64, UserId), Role>,
     pub(super) fingerprints: Fingerprints,
 }
 
@@ -29,6 +31,7 @@ impl State {
     pub(super) fn rolled_back(&mut self) {
         self.position = None;
         self.ends.clear();
+        self.roles.clear();
         self.fingerprints.rolled_back();
     }
 }
@@ -48,6 +51,7 @@ pub(super) struct Entry {
     pub(super) room: Option<ConversationId>,
     pub(super) user: Option<UserId>,
     pub(super) role: Option<Role>,
+    pub(super) detail: Option<Detail>,
 }
 
 /// An open transaction.
@@ -64,6 +68,9 @@ impl<'a> Writing<'a> {
         }
         if state.ends.len() > REMEMBERED {
             state.ends.clear();
+        }
+        if state.roles.len() > REMEMBERED {
+            state.roles.clear();
         }
         Ok(Self { db, state })
     }
@@ -120,7 +127,7 @@ impl<'a> Writing<'a> {
     /// Adds an entry to the log.
     pub(super) fn add_entry(&mut self, at: Timestamp, entry: &Entry) -> rusqlite::Result<Position> {
         let position = self.state.position.unwrap_or_default() + 1;
-        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+        let mut insert = self.db.prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
         insert.execute(params![
             position,
             entry.kind.code(),
@@ -128,7 +135,8 @@ impl<'a> Writing<'a> {
             entry.room.map(|id| *id.as_bytes()),
             entry.user.map(|id| *id.as_bytes()),
             entry.role.map(rows::role_code),
-            at.as_millis()
+            at.as_millis(),
+            entry.detail.as_ref().map(Detail::as_bytes)
         ])?;
         self.state.position = Some(position);
         Ok(rows::read_position(position))

@@ -30,7 +30,7 @@ const PROFILES: &str =
 const COUNT_IN_ROOM: &str =
     "SELECT count(*) FROM (SELECT 1 FROM log WHERE room = ? AND position > ? LIMIT ?)";
 const COUNT_PROFILES: &str = "SELECT count(*) FROM (SELECT 1 FROM users WHERE profile_position > ? LIMIT ?)";
-const ENTRY: &str = "SELECT position, kind, place, room, user, role FROM log WHERE position = ?";
+const ENTRY: &str = "SELECT position, kind, place, room, user, role, detail FROM log WHERE position = ?";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 6] = [CONVERSATIONS, POSITION, SENT, IN_ROOM, REMOVALS, PROFILES];

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::damage::{is_of_row, skip};
 use super::fault;
-use crate::change::{ChangeKind, Fields};
+use crate::change::{ChangeKind, Detail, Fields};
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::history::Window;
@@ -14,7 +14,7 @@ use crate::model::{
     Conversation, ConversationKind, Member, Pair, PasswordHash, Position, Role, RoomInfo, Seq, Tombstone,
     User, UserKey, Visibility,
 };
-use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
+use crate::store::{Change, Facets, LoggedChange, StoreError, StoredMessage};
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
 pub(super) const MAX_BYTES_AT_ONCE: usize = 4 << 20;
@@ -166,6 +166,15 @@ pub(super) fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {
     })
 }
 
+/// What a member may do; none when they are no member. One whose row is damaged is none, as for those who read.
+pub(super) fn role(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Role>> {
+    let sql = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND user = ?";
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query(params![conversation, user.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(skip(db, "members", row, 3, read_member(row))?.map(|member| member.role))
+}
+
 pub(super) fn read_pair(bytes: &[u8; 24]) -> Pair {
     let half = |at: usize| {
         let mut id = [0; 12];
@@ -205,7 +214,7 @@ pub(super) fn chat_partners(db: &Connection, user: UserId, limit: usize) -> rusq
 
 pub(super) const MESSAGE: &str =
     "m.place, m.id, m.sender, m.encoding, m.body, m.file_name, m.image, m.created_at,
-    m.updated_at, m.deleted_at, m.deleted_by";
+    m.updated_at, m.deleted_at, m.deleted_by, m.facets";
 
 pub(super) fn read_message(row: &Row<'_>, conversation: ConversationId) -> rusqlite::Result<StoredMessage> {
     let encoding: u8 = row.get(3)?;
@@ -229,6 +238,7 @@ pub(super) fn read_message(row: &Row<'_>, conversation: ConversationId) -> rusql
         created_at: Timestamp::from_millis(row.get(7)?),
         updated_at: Timestamp::from_millis(row.get(8)?),
         deleted,
+        facets: Facets::from_bits(row.get(11)?),
     })
 }
 
@@ -237,7 +247,7 @@ pub(super) fn message_at(db: &Connection, place: i64) -> rusqlite::Result<Option
         "SELECT {MESSAGE}, c.id FROM messages m JOIN conversations c ON c.key = m.place >> 32 WHERE m.place = ?"
     );
     let mut select = db.prepare_cached(&sql)?;
-    select.query_row([place], |row| read_message(row, ConversationId::from_bytes(row.get(11)?))).optional()
+    select.query_row([place], |row| read_message(row, ConversationId::from_bytes(row.get(12)?))).optional()
 }
 
 /// The message that lies at a place of this conversation.
@@ -334,7 +344,7 @@ pub(super) fn changes_after(
     if position < log_begin(&reading)? {
         return Ok(None);
     }
-    let sql = "SELECT position, kind, place, room, user, role FROM log WHERE position > ? ORDER BY position LIMIT ?";
+    let sql = "SELECT position, kind, place, room, user, role, detail FROM log WHERE position > ? ORDER BY position LIMIT ?";
     let mut select = db.prepare_cached(sql)?;
     let after = i64::try_from(position.0).unwrap_or(i64::MAX);
     let mut rows = select.query(params![after, limit as i64])?;
@@ -372,21 +382,29 @@ pub(super) fn read_change(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Lo
     Ok(LoggedChange { position: read_position(row.get(0)?), change })
 }
 
-/// What an entry says of its message, place, kind, room, user and role. The message is given.
+/// What an entry says, from the columns of [`read_fields`]. The message is given.
 pub(super) fn read_entry<M>(row: &Row<'_>, message: Option<M>) -> rusqlite::Result<Change<M>> {
+    let (kind, fields) = read_fields(row, message)?;
+    let missing = |field: &str| {
+        rusqlite::Error::FromSqlConversionFailure(1, Type::Integer, format!("{field} is missing").into())
+    };
+    Change::from_fields(kind, fields).map_err(missing)
+}
+
+/// The kind of an entry and what it holds, from the columns kind, place, room, user, role and detail behind the first.
+pub(super) fn read_fields<M>(row: &Row<'_>, message: Option<M>) -> rusqlite::Result<(ChangeKind, Fields<M>)> {
     let kind = ChangeKind::from_code(row.get(1)?).ok_or_else(|| unreadable(1, "kind"))?;
     let role = row.get::<_, Option<u8>>(5)?;
+    let detail = row.get::<_, Option<Vec<u8>>>(6)?;
     let fields = Fields {
         message,
         room: row.get::<_, Option<_>>(3)?.map(ConversationId::from_bytes),
         user: row.get::<_, Option<_>>(4)?.map(UserId::from_bytes),
         role: role.map(|code| read_role(code).ok_or_else(|| unreadable(5, "role"))).transpose()?,
         seq: row.get::<_, Option<i64>>(2)?.map(|place| Seq(seq_of(place))),
+        detail: detail.map(|bytes| Detail::new(&bytes).ok_or_else(|| unreadable(6, "detail"))).transpose()?,
     };
-    let missing = |field: &str| {
-        rusqlite::Error::FromSqlConversionFailure(1, Type::Integer, format!("{field} is missing").into())
-    };
-    Change::from_fields(kind, fields).map_err(missing)
+    Ok((kind, fields))
 }
 
 pub(super) fn body_bytes(change: &Change) -> usize {
@@ -402,70 +420,4 @@ pub(super) fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::sqlite::SqliteOptions;
-    use crate::store::{ChangeLog, MessageStore, NewMessage, ReadMarkStore, RoomStore, SqliteStore};
-
-    const ANN: UserId = UserId::from_bytes([7; 12]);
-    const BOB: UserId = UserId::from_bytes([8; 12]);
-    const ROOM: ConversationId = ConversationId::from_bytes([1; 12]);
-    const NOW: Timestamp = Timestamp::from_millis(1);
-
-    fn message(n: u8) -> NewMessage {
-        NewMessage {
-            id: MessageId::from_bytes([n; 12]),
-            conversation: ROOM,
-            sender: ANN,
-            body: Blob { encoding: Encoding::Stored, bytes: vec![n] },
-            file_name: None,
-            image: None,
-            client_id: None,
-            fingerprint: None,
-            at: NOW,
-        }
-    }
-
-    /// What cannot be read is passed over alone: neither what comes before it nor what comes after it is lost.
-    #[tokio::test]
-    async fn an_entry_that_cannot_be_read_ends_the_list_before_it() {
-        for spoil in [
-            "UPDATE log SET kind = 99 WHERE position = 4",
-            "UPDATE log SET kind = 999 WHERE position = 4",
-            "UPDATE log SET user = NULL WHERE position = 4",
-            "UPDATE log SET kind = 1, place = NULL WHERE position = 4",
-            "UPDATE log SET kind = 1, place = 4294967300 WHERE position = 4;
-             UPDATE messages SET encoding = 99 WHERE position = 5;
-             UPDATE log SET kind = 8, user = x'070707070707070707070707' WHERE position = 5",
-            "UPDATE log SET kind = 1, place = 4294967396 WHERE position = 4",
-        ] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("chat.db");
-            let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
-            store.open_direct(Pair::new(ANN, BOB), ROOM, NOW).await.unwrap();
-            for n in 1..=3 {
-                store.append(message(n)).await.unwrap();
-            }
-            store.mark_read(ROOM, BOB, None, NOW).await.unwrap();
-            store.append(message(4)).await.unwrap();
-            let read = async |after, limit| {
-                let read = store.changes_after(Position(after), limit).await;
-                read.map(|changes| {
-                    changes.unwrap().iter().map(|logged| logged.position.0).collect::<Vec<_>>()
-                })
-            };
-            assert_eq!(read(0, 9).await.unwrap(), [1, 2, 3, 4, 5], "before it is spoilt");
-            Connection::open(&path).unwrap().execute_batch(spoil).unwrap();
-            for limit in [9, 300] {
-                assert_eq!(read(0, limit).await.unwrap(), [1, 2, 3], "{spoil}");
-                assert_eq!(read(2, limit).await.unwrap(), [3], "{spoil}");
-                let first = read(3, limit).await;
-                assert!(matches!(first, Err(StoreError::Corrupt { .. })), "{spoil}: {first:?}");
-                assert_eq!(read(4, limit).await.unwrap(), [5], "{spoil}");
-            }
-            let alone = read(3, 1).await;
-            assert!(matches!(alone, Err(StoreError::Corrupt { .. })), "{spoil}: {alone:?}");
-            assert_eq!(read(2, 1).await.unwrap(), [3], "{spoil}");
-        }
-    }
-}
+mod tests;

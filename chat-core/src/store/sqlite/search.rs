@@ -13,10 +13,11 @@ use super::SqliteStore;
 use super::damage::{self, skip};
 use super::ops::{End, Writing};
 use super::rows::{self, MAX_BYTES_AT_ONCE, place, seq_of};
+use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
-use crate::search::{Query, Terms};
-use crate::store::{Match, SearchIndex, SearchProgress, StoreError};
+use crate::search::{ContentKind, Filter, Query, Terms, Wanted};
+use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
 
 #[async_trait]
 impl SearchIndex for SqliteStore {
@@ -48,12 +49,12 @@ impl SearchIndex for SqliteStore {
     async fn search(
         &self,
         conversations: &[ConversationId],
-        query: &Query,
+        lookup: &Lookup,
         before: Option<Position>,
         limit: usize,
-    ) -> Result<(Vec<Match>, bool), StoreError> {
-        let (conversations, query) = (conversations.to_vec(), query.clone());
-        self.read_long(move |db| search(db, &conversations, &query, before, limit)).await
+    ) -> Result<Matches, StoreError> {
+        let (conversations, lookup) = (conversations.to_vec(), lookup.clone());
+        self.read_long(move |db| search(db, &conversations, &lookup, before, limit)).await
     }
 }
 
@@ -118,16 +119,26 @@ fn push_token(tokens: &mut String, key: i64, term: &str) {
 /// The query in FTS5's words.
 fn expression(key: i64, query: &Query) -> String {
     let mut expression = String::new();
-    for wanted in query.wanted() {
-        if !expression.is_empty() {
-            expression.push_str(" AND ");
+    push_terms(&mut expression, key, query.wanted(), " AND ");
+    if !query.unwanted().is_empty() {
+        expression.insert(0, '(');
+        expression.push_str(") NOT (");
+        push_terms(&mut expression, key, query.unwanted(), " OR ");
+        expression.push(')');
+    }
+    expression
+}
+
+fn push_terms(expression: &mut String, key: i64, terms: &[Wanted], operator: &str) {
+    for (at, wanted) in terms.iter().enumerate() {
+        if at > 0 {
+            expression.push_str(operator);
         }
         // No token has a quotation mark in it.
         expression.push('"');
-        push_token(&mut expression, key, &wanted.term);
+        push_token(expression, key, &wanted.term);
         expression.push_str(if wanted.is_prefix { "\" *" } else { "\"" });
     }
-    expression
 }
 
 fn progress(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<SearchProgress>> {
@@ -173,7 +184,7 @@ const IS_DELETED: &str = "SELECT EXISTS (
     )";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 2] = [POSITION, IS_DELETED];
+pub(super) const STATEMENTS: [&str; 4] = [POSITION, IS_DELETED, PLACES, AUTHOR];
 
 /// A conversation in which something was said.
 struct Spoken {
@@ -192,13 +203,24 @@ struct Candidate {
     which: usize,
 }
 
+/// All messages of a conversation up to one of them, for what no term is asked of.
+const PLACES: &str =
+    "SELECT place FROM messages WHERE place BETWEEN ?1 & ~4294967295 AND ?1 ORDER BY place DESC";
+/// The messages with certain terms up to one of them.
+const WITH_TERMS: &str =
+    "SELECT rowid FROM message_terms WHERE message_terms MATCH ?2 AND rowid <= ?1 ORDER BY rowid DESC";
+/// What a filter asks for. The author stands before the body, the others behind it.
+const AUTHOR: &str = "SELECT sender FROM messages WHERE place = ?";
+const FACTS: &str =
+    "SELECT sender, created_at, file_name IS NOT NULL, image IS NOT NULL FROM messages WHERE place = ?";
+
 fn search(
     db: &Connection,
     ids: &[ConversationId],
-    query: &Query,
+    lookup: &Lookup,
     before: Option<Position>,
     limit: usize,
-) -> rusqlite::Result<(Vec<Match>, bool)> {
+) -> rusqlite::Result<Matches> {
     // All of it in one view.
     let db = &*db.unchecked_transaction()?;
     let before = before.map_or(i64::MAX, |before| i64::try_from(before.0).unwrap_or(i64::MAX));
@@ -212,43 +234,89 @@ fn search(
     let most = limit.saturating_add(1);
     let mut best: Vec<Candidate> = Vec::new();
     let (mut look, mut is_deleted) = (db.prepare_cached(POSITION)?, db.prepare_cached(IS_DELETED)?);
+    let mut admits = Admission::new(db, &lookup.filter)?;
+    let sql = if lookup.query.is_everything() { PLACES } else { WITH_TERMS };
+    // So many are looked at in each conversation. Where one was left early, all were looked at from this position on.
+    let share = (lookup.max_looked_at / spoken.len().max(1)).max(1);
+    let mut floor = None;
     for (which, conversation) in spoken.iter().enumerate() {
         // Where all that is said is older than what was found, nothing can be better, nor in those that follow.
         if best.len() == most && best.last().is_some_and(|worst| worst.position > conversation.newest) {
             break;
         }
-        let end = end_before(&mut look, conversation, before)?;
-        let mut select = db.prepare_cached(
-            "SELECT rowid FROM message_terms WHERE message_terms MATCH ? AND rowid <= ? ORDER BY rowid DESC",
-        )?;
-        let expression = expression(conversation.key, query);
-        let mut rows = select.query(params![expression, place(conversation.key, end)])?;
+        let end = place(conversation.key, end_before(&mut look, conversation, before)?);
+        let mut select = db.prepare_cached(sql)?;
+        let mut rows = match lookup.query.is_everything() {
+            true => select.query([end])?,
+            false => select.query(params![end, expression(conversation.key, &lookup.query)])?,
+        };
+        let mut looked_at = 0;
         while let Some(row) = rows.next()? {
             let place = row.get(0)?;
             // What is not there any more cannot be found, and is not in the way of the rest.
             let Some(position) = looked_up(&mut look, place).optional()? else { continue };
-            if best.len() == most && best.last().is_some_and(|worst| worst.position > position) {
+            if best.len() == most && best.last().is_some_and(|worst| worst.position > position)
+                || floor.is_some_and(|floor| floor > position)
+            {
                 break;
             }
-            if !is_deleted.query_row([place], |row| row.get::<_, bool>(0))? {
+            if !is_deleted.query_row([place], |row| row.get::<_, bool>(0))? && admits.admits(place)? {
                 let at = best.partition_point(|other| other.position > position);
                 best.insert(at, Candidate { position, place, which });
                 best.truncate(most);
             }
+            looked_at += 1;
+            if looked_at == share {
+                floor = floor.max(Some(position));
+                break;
+            }
         }
     }
+    best.retain(|candidate| floor.is_none_or(|floor| candidate.position >= floor));
 
-    let (mut matches, mut bytes) = (Vec::with_capacity(limit.min(best.len())), 0);
+    let (mut found, mut bytes) = (Vec::with_capacity(limit.min(best.len())), 0);
     for Candidate { position, place, which } in &best {
-        if matches.len() == limit || bytes > MAX_BYTES_AT_ONCE {
-            return Ok((matches, true));
+        if found.len() == limit || bytes > MAX_BYTES_AT_ONCE {
+            return Ok(Matches { found, has_more: true, looked_at_from: None });
         }
         let read = rows::message_of(db, *place, spoken[*which].id);
         let Some(message) = damage::sound(db, "messages", place, read)? else { continue };
         bytes += message.body.bytes.len();
-        matches.push(Match { position: Position(position.unsigned_abs()), message });
+        found.push(Match { position: Position(position.unsigned_abs()), message });
     }
-    Ok((matches, false))
+    let looked_at_from = floor.map(|floor| Position(floor.unsigned_abs()));
+    Ok(Matches { found, has_more: floor.is_some(), looked_at_from })
+}
+
+/// Whether a filter lets a message pass, as far as one must look at it for that.
+struct Admission<'a> {
+    db: &'a Connection,
+    filter: &'a Filter,
+    /// None when it lets every message pass.
+    facts: Option<CachedStatement<'a>>,
+    is_author_only: bool,
+}
+
+impl<'a> Admission<'a> {
+    fn new(db: &'a Connection, filter: &'a Filter) -> rusqlite::Result<Self> {
+        let is_author_only = *filter == Filter { author: filter.author, ..Filter::default() };
+        let sql = if is_author_only { AUTHOR } else { FACTS };
+        let facts = if filter.is_all() { None } else { Some(db.prepare_cached(sql)?) };
+        Ok(Self { db, filter, facts, is_author_only })
+    }
+
+    fn admits(&mut self, place: i64) -> rusqlite::Result<bool> {
+        let Some(facts) = &mut self.facts else { return Ok(true) };
+        let admitted = facts.query_row([place], |row| {
+            let author = UserId::from_bytes(row.get(0)?);
+            if self.is_author_only {
+                return Ok(Some(author) == self.filter.author);
+            }
+            let (sent_at, kind) = (row.get(1)?, ContentKind::new(row.get(2)?, row.get(3)?));
+            Ok(self.filter.admits(author, kind, Timestamp::from_millis(sent_at)))
+        });
+        Ok(damage::sound(self.db, "messages", &place, admitted)?.unwrap_or(false))
+    }
 }
 
 fn spoken_in(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<Spoken>> {
@@ -286,18 +354,4 @@ fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> r
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token(key: i64, term: &str) -> String {
-        let mut token = String::new();
-        push_token(&mut token, key, term);
-        token
-    }
-
-    #[test]
-    fn what_terms_are_made_of_stays_as_it_is() {
-        assert_eq!(token(0x1f, "été2"), "1fzété2");
-        assert_eq!(token(1, "a_\"*\0Z"), "1za_5f_22_2a_00_5a");
-    }
-}
+mod tests;

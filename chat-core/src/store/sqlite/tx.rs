@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::fingerprints;
 use super::ops::{End, Entry, Writing};
 use super::rows;
+use super::{fingerprints, keyed};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::store::keyed::{Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoredMessage};
 
@@ -153,6 +154,7 @@ impl Tx for Writing<'_> {
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> rusqlite::Result<()> {
         let key = self.key_of(id)?;
+        self.state.roles.remove(&(key, user));
         let sql = "UPDATE members SET role = ? WHERE conversation = ? AND user = ?";
         let mut update = self.db.prepare_cached(sql)?;
         update.execute(params![rows::role_code(role), key, user.as_bytes()]).map(drop)
@@ -160,8 +162,19 @@ impl Tx for Writing<'_> {
 
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<()> {
         let key = self.key_of(id)?;
+        self.state.roles.remove(&(key, user));
         let sql = "DELETE FROM members WHERE conversation = ? AND user = ?";
         self.db.prepare_cached(sql)?.execute(params![key, user.as_bytes()]).map(drop)
+    }
+
+    fn role(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Role>> {
+        let Some(End { key, .. }) = self.end_of(id)? else { return Ok(None) };
+        if let Some(role) = self.state.roles.get(&(key, user)) {
+            return Ok(Some(*role));
+        }
+        let role = rows::role(self.db, key, user)?;
+        self.state.roles.extend(role.map(|role| ((key, user), role)));
+        Ok(role)
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Seq>> {
@@ -205,7 +218,7 @@ impl Tx for Writing<'_> {
         let place = rows::place(key, seq.0);
         // Its room is not noted: a message is found by its place.
         let kind = Change::MessageSent(()).kind();
-        let entry = Entry { kind, place: Some(place), room: None, user: None, role: None };
+        let entry = Entry { kind, place: Some(place), room: None, user: None, role: None, detail: None };
         let position = self.add_entry(new.at, &entry)?;
         let sql = "INSERT INTO messages (place, id, position, sender, encoding, body, file_name, image,
             created_at, updated_at, fingerprint) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
@@ -245,6 +258,28 @@ impl Tx for Writing<'_> {
         self.db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
+    fn set_facets(&mut self, message: &StoredMessage) -> rusqlite::Result<()> {
+        let place = self.place_of(message.conversation, message.seq)?;
+        let mut update = self.db.prepare_cached("UPDATE messages SET facets = ? WHERE place = ?")?;
+        update.execute(params![message.facets.bits(), place]).map(drop)
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
+        keyed::value(self.db, table, key)
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> rusqlite::Result<()> {
+        keyed::put(self.db, table, key, value)
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<()> {
+        keyed::delete(self.db, table, key)
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> rusqlite::Result<Vec<Row>> {
+        keyed::rows(self.db, table, prefix, None, limit)
+    }
+
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> rusqlite::Result<Position> {
         let fields = change.fields();
         let (message, room) = (fields.message, fields.room);
@@ -254,7 +289,8 @@ impl Tx for Writing<'_> {
             Some((room, seq)) => Some(self.place_of(room, seq)?),
             None => None,
         };
-        let entry = Entry { kind: change.kind(), place, room, user: fields.user, role: fields.role };
+        let (kind, detail) = (change.kind(), fields.detail);
+        let entry = Entry { kind, place, room, user: fields.user, role: fields.role, detail };
         self.add_entry(at, &entry)
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, value_parser};
 
 use super::{SETTINGS, names};
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// Reads the command line and the environment. An empty variable is as good as none. Ends the process for `--help` and for
 /// flags that there are not, as clap does.

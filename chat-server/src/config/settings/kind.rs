@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use tracing_subscriber::EnvFilter;
 
 use super::names::nearest;
+use crate::config::switch::switch;
 
 /// Most bytes of a secret, and of every other text.
 const MAX_SECRET_BYTES: usize = 64 << 10;
@@ -64,15 +65,6 @@ impl Kind {
             }
             Self::Secret | Self::Path | Self::CheckedElsewhere => Ok(()),
         }
-    }
-}
-
-/// Something that is on or off, as people write it.
-pub(in crate::config) fn switch(value: &str) -> Result<bool, String> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" => Ok(true),
-        "off" | "false" | "no" | "0" | "" => Ok(false),
-        _ => Err("must be on or off (or true, yes, 1; false, no, 0)".to_owned()),
     }
 }
 

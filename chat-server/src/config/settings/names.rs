@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use super::SETTINGS;
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 const PREFIX: &str = "CHAT_";
 

@@ -13,17 +13,18 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chat_core::chat::Registration;
 use chat_core::model::{PasswordHash, User, UserKey};
 use serde::Serialize;
 
 use super::routes::{accepted, in_full};
 use super::shapes::{PersonObject, person};
+use crate::address::Address;
 use crate::app::{App, LogIn};
 use crate::dialect::payload::Text;
 use crate::dialect::{Registered, Route, Seen};
-use crate::http::{Address, Body, HttpError, bearer, with_rate};
+use crate::http::{Body, HttpError, bearer, with_rate};
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![
@@ -113,7 +114,7 @@ async fn logout(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if let Some(token) = bearer(&headers)
         && let Err(error) = app.log_out(token).await
     {
-        return error.in_full().into_response();
+        return in_full(Err(error));
     }
     accepted(StatusCode::OK, &LoggedOut { message: "Logged out" })
 }

@@ -13,15 +13,40 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::table::FIELDS;
 use crate::dialect::payload::{Count, Flag, Text, Texts};
 use crate::dialect::{DecodeError, Failure};
+
+/// Every field of every command. What is not in this list is not kept of what a client sends.
+pub(super) const FIELDS: &[&str] = &[
+    "after",
+    "avatar",
+    "before",
+    "clientId",
+    "content",
+    "deleted",
+    "fileName",
+    "fullName",
+    "image",
+    "limit",
+    "members",
+    "messageId",
+    "name",
+    "q",
+    "role",
+    "roomId",
+    "seq",
+    "since",
+    "typing",
+    "userId",
+    "username",
+    "visibility",
+];
 
 /// The arguments of one command.
 #[derive(Debug, Default)]
 pub(super) struct Arguments<'a> {
     /// Who asks; none where that is not known.
-    pub(super) asker: Option<UserId>,
+    asker: Option<UserId>,
     /// Whether images may come with it: those are stored before the command is carried out, which only HTTP does.
     pub(super) may_hold_images: bool,
     given: Vec<(&'static str, Value<'a>)>,
@@ -75,6 +100,11 @@ impl<'a> Arguments<'a> {
     /// Of a person; nothing is given yet.
     pub(super) fn of(asker: Option<UserId>) -> Self {
         Self { asker, ..Self::default() }
+    }
+
+    /// The one who asks, for commands about themselves.
+    pub(super) fn asker(&self) -> Result<UserId, DecodeError> {
+        self.asker.ok_or(DecodeError::Missing("who asks"))
     }
 
     /// The same and these fields.

@@ -135,7 +135,7 @@ pub(crate) async fn carry_out(
     base: &Base,
     commands: Commands,
 ) -> Results {
-    let person = app.budgets.of(user, app.chat.now());
+    let person = app.limits.budgets.of(user, app.chat.now());
     let (mut results, mut bytes) = (Vec::with_capacity(commands.len()), 0);
     for command in commands {
         let result = if bytes >= MAX_RESULTS_BYTES {

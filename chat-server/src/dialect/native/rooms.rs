@@ -13,7 +13,6 @@ use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{Role, Visibility};
 
 use super::arguments::{Arguments, wrong};
-use super::table::asker;
 use crate::dialect::DecodeError;
 
 pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -30,11 +29,11 @@ pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> 
 }
 
 pub(super) fn join(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(AddMember { room: room(arguments)?, user: asker(arguments)? }.into())
+    Ok(AddMember { room: room(arguments)?, user: arguments.asker()? }.into())
 }
 
 pub(super) fn leave(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(RemoveMember { room: room(arguments)?, user: asker(arguments)? }.into())
+    Ok(RemoveMember { room: room(arguments)?, user: arguments.asker()? }.into())
 }
 
 pub(super) fn add(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

@@ -13,6 +13,7 @@ use chat_core::model::{Content, ProfilePatch};
 use chat_core::policy;
 use serde::Serialize;
 
+use super::Native;
 use super::accounts;
 use super::arguments::{Arguments, Fields as Given};
 use super::batch;
@@ -22,8 +23,9 @@ use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
 use crate::dialect::payload::MAX_IMAGE_BYTES;
-use crate::dialect::{Call, Registered, Route, Whereabouts};
-use crate::http::{Body, HttpError, RateLimit, caller, json, parameters, with_rate};
+use crate::dialect::{Call, Dialect, Registered, Route, Whereabouts};
+use crate::http::{Body, HttpError, caller, json, parameters, with_rate};
+use crate::limits::RateLimit;
 use crate::links::Base;
 use crate::media::{Media, Purpose};
 
@@ -196,5 +198,5 @@ pub(super) fn accepted(status: StatusCode, fields: &impl Serialize) -> Response 
 
 /// An answer whose refusal is as by a callback, and has the `message` that every error has.
 pub(super) fn in_full(answer: Result<Response, HttpError>) -> Response {
-    answer.unwrap_or_else(|error| error.in_full().into_response())
+    answer.unwrap_or_else(|error| error.in_full(|failure| Native.refusal(failure)).into_response())
 }

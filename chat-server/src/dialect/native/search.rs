@@ -28,6 +28,7 @@ pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError>
         within: arguments.place()?,
         before: arguments.position("before")?,
         limit: arguments.limit(DEFAULT_LIMIT, Search::MAX)?,
+        ..Search::default()
     };
     Ok(search.into())
 }
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        let plain = Search { text: "a b ".into(), within: None, before: None, limit: DEFAULT_LIMIT };
+        let plain = Search { text: "a b ".into(), limit: DEFAULT_LIMIT, ..Search::default() };
         assert_eq!(decoded(r#"["search",{"q":"a b "}]"#), Ok(plain.clone()));
         assert_eq!(
             decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),

@@ -3,7 +3,6 @@
 
 use axum::http::{Method, StatusCode};
 use chat_core::command::Command;
-use chat_core::id::UserId;
 
 use super::arguments::{Arguments, Fields};
 use super::{messages, people, read, rooms, search, sync};
@@ -36,32 +35,6 @@ pub(crate) struct Old {
     /// Its path, with the same method.
     pub(crate) path: &'static str,
 }
-
-/// Every field of every command. What is not in this list is not kept of what a client sends.
-pub(super) const FIELDS: &[&str] = &[
-    "after",
-    "avatar",
-    "before",
-    "clientId",
-    "content",
-    "deleted",
-    "fileName",
-    "fullName",
-    "image",
-    "limit",
-    "members",
-    "messageId",
-    "name",
-    "q",
-    "role",
-    "roomId",
-    "seq",
-    "since",
-    "typing",
-    "userId",
-    "username",
-    "visibility",
-];
 
 pub(crate) static TABLE: &[Row] = &[
     row(
@@ -206,9 +179,4 @@ pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError>
         false => arguments.with_fields(call.object::<Fields<'_>>()?),
     };
     Ok((row.command(&arguments)?, Request { event: name, echo: None }))
-}
-
-/// The one who asks, for commands about themselves.
-pub(super) fn asker(arguments: &Arguments<'_>) -> Result<UserId, DecodeError> {
-    arguments.asker.ok_or(DecodeError::Missing("who asks"))
 }

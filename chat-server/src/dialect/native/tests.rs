@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chat_core::command::{Command, CommandRef, Request as _};
 use serde_json::{Value, json};
 
-use super::table::{FIELDS, Row, TABLE, decode};
+use super::arguments::FIELDS;
+use super::table::{Row, TABLE, decode};
 use super::*;
 use crate::dialect::{Call, DecodeError, Dialect, Inbound};
 

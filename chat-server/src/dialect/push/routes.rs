@@ -335,7 +335,7 @@ async fn messages(
             if bytes < LONG_BYTES {
                 return Ok(answer());
             }
-            app.long_work.run(caller.user.id, answer).await.ok_or_else(HttpError::internal)
+            app.limits.long_work.run(caller.user.id, answer).await.ok_or_else(HttpError::internal)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(json(StatusCode::OK, &nothing)),
         Err(error) => Err(error.into()),

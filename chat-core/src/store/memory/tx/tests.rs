@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::codec::{Blob, Encoding};
-use crate::model::{ProfilePatch, RoomInfo, Tombstone, Visibility};
+use crate::model::{ProfilePatch, RoomInfo, Visibility};
 use crate::store::tx::Reads;
 use crate::store::write::{
-    AddMember, Append, CreateRoom, CreateUser, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
     RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
@@ -36,6 +36,12 @@ impl Watched<'_> {
 
     fn looks_at_user(&self, id: UserId) {
         assert!(self.reads.users.contains(&id), "user {id}");
+    }
+
+    fn looks_at_row(&self, table: Table, key: &[u8]) {
+        let ranges = &self.reads.ranges;
+        let is_in_range = ranges.iter().any(|(of, prefix, _)| *of == table && key.starts_with(prefix));
+        assert!(is_in_range || self.reads.rows.contains(&(table, key.to_vec())), "a row of {table:?}");
     }
 
     fn looks_at_mark(&self, id: ConversationId, user: UserId) {
@@ -125,6 +131,13 @@ impl Tx for Watched<'_> {
         self.writing().delete_member(id, user)
     }
 
+    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
+        self.looks_at_end(id);
+        let is_named = self.reads.roles.contains(&(id, user)) || self.reads.conversations.contains(&id);
+        assert!(is_named, "role of {user} in {id}");
+        self.state.role(id, user)
+    }
+
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
         self.looks_at_mark(id, user);
         self.state.read_mark(id, user)
@@ -166,6 +179,35 @@ impl Tx for Watched<'_> {
     fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
         assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
         self.writing().set_deletion(message)
+    }
+
+    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().set_facets(message)
+    }
+
+    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.looks_at_row(table, key);
+        self.state.row(table, key)
+    }
+
+    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.looks_at_row(table, key);
+        self.writing().put_row(table, key, value)
+    }
+
+    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.looks_at_row(table, key);
+        self.writing().delete_row(table, key)
+    }
+
+    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let ranges = &self.reads.ranges;
+        let is_named = ranges.iter().any(|(of, begin, most)| {
+            *of == table && prefix.starts_with(begin) && (begin == prefix || limit <= *most)
+        });
+        assert!(is_named, "{limit} rows of {table:?}");
+        self.state.rows(table, prefix, limit)
     }
 
     fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {
@@ -243,10 +285,20 @@ impl Random {
         }
     }
 
+    /// Sometimes with a key that is none.
+    fn edit_rows(&mut self) -> EditRows {
+        let table = [Table::Reactions, Table::Pins, Table::Blocks][self.below(3) as usize];
+        let edits = (0..self.below(4)).map(|_| {
+            let len = if table == Table::Reactions { 25 } else { 24 } - usize::from(self.below(20) == 0);
+            (vec![self.below(5) as u8; len], if self.below(3) == 0 { None } else { Some(vec![1]) })
+        });
+        EditRows { table, edits: edits.collect(), then: Some((vec![self.below(5) as u8], 3)) }
+    }
+
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(13) {
+        match self.below(14) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -259,9 +311,10 @@ impl Random {
             9 => RemoveMember { room, by, user, at }.into(),
             10 => Append(self.new_message(at)).into(),
             11 => {
-                let deleted = if self.below(2) == 0 { Some(Tombstone { at, by }) } else { None };
-                SetDeleted { id: self.message(), deleted, at }.into()
+                let delete = self.below(2) == 0;
+                SetDeleted { message: self.message(), conversation: room, by, delete, at }.into()
             }
+            12 => self.edit_rows().into(),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -274,15 +327,16 @@ fn is_refusal(written: &Written) -> bool {
         Written::AddMember(change) | Written::SetRole(change) | Written::RemoveMember(change) => {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
-        Written::Append(appended) => matches!(appended, crate::store::Appended::Repeated(_)),
-        Written::SetDeleted(changed) => changed.as_ref().is_none_or(|(position, _)| position.is_none()),
+        Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
+        Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
         | Written::RevokeToken(())
         | Written::OpenDirect(_)
-        | Written::CreateRoom(_) => false,
+        | Written::CreateRoom(_)
+        | Written::EditRows(_) => false,
     }
 }
 
@@ -313,10 +367,18 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 13, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 14, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
-    let refusable =
-        ["CreateUser", "AddMember", "SetRole", "RemoveMember", "Append", "SetDeleted", "MarkRead"];
+    let refusable = [
+        "CreateUser",
+        "AddMember",
+        "SetRole",
+        "RemoveMember",
+        "Append",
+        "SetDeleted",
+        "MarkRead",
+        "EditRows",
+    ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
     }

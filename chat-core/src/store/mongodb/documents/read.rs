@@ -4,7 +4,7 @@ use mongodb::bson::RawDocument;
 
 use super::super::fields::{Reading, as_bytes, as_id, as_int, as_moment, as_seq, as_text};
 use super::{Entry, read_pair, read_role, read_visibility};
-use crate::change::{ChangeKind, Fields};
+use crate::change::{ChangeKind, Detail, Fields};
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId, UserId};
@@ -12,7 +12,7 @@ use crate::model::{
     Conversation, ConversationKind, Fingerprint, Member, NewUser, PasswordHash, Position, RoomInfo, Seq,
     Tombstone, User,
 };
-use crate::store::{StoreError, StoredMessage};
+use crate::store::{Facets, StoreError, StoredMessage};
 
 pub(in super::super) fn read_user(doc: &RawDocument) -> Result<(User, PasswordHash), StoreError> {
     let fields = Reading::new("user", doc);
@@ -105,6 +105,7 @@ pub(in super::super) fn read_message(doc: &RawDocument) -> Result<MessageDocumen
     let (mut seq, mut position, mut encoding, mut body) = (None, None, None, None);
     let (mut file_name, mut image, mut send_key, mut fingerprint) = (None, None, None, None);
     let (mut created_at, mut updated_at, mut deleted_at) = (None, None, None);
+    let mut facets = Facets::default();
     for field in doc {
         let (name, value) = field.map_err(|_| fields.corrupt("that cannot be read"))?;
         match name.as_str() {
@@ -123,6 +124,7 @@ pub(in super::super) fn read_message(doc: &RawDocument) -> Result<MessageDocumen
             "updated_at" => updated_at = as_moment(value),
             "deleted_at" => deleted_at = as_moment(value),
             "deleted_by" => deleted_by = as_id(value),
+            "facets" => facets = as_int(value).map(Facets::from_bits).unwrap_or_default(),
             _ => {}
         }
     }
@@ -141,6 +143,7 @@ pub(in super::super) fn read_message(doc: &RawDocument) -> Result<MessageDocumen
         created_at,
         updated_at: updated_at.unwrap_or(created_at),
         deleted: deleted_at.zip(deleted_by).map(|(at, by)| Tombstone { at, by: UserId::from_bytes(by) }),
+        facets,
     };
     let position = Position(position.ok_or_else(|| fields.corrupt("position"))?);
     Ok(MessageDocument { message, position, send_key: send_key.map(<[u8]>::to_vec), fingerprint })
@@ -168,6 +171,7 @@ pub(in super::super) fn read_entry(doc: &RawDocument) -> Result<Entry, StoreErro
         user: fields.field("user", as_id)?.map(UserId::from_bytes),
         role: fields.field("role", |value| read_role(value.as_str()?))?,
         seq: fields.field("seq", as_seq)?,
+        detail: fields.field("detail", |value| Detail::new(as_bytes(value)?))?,
     };
     Ok(Entry { position: Position(position), kind, fields })
 }

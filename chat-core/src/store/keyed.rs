@@ -1,0 +1,291 @@
+//! Keyed tables: small rows that belong to something else, such as the reactions to a message. They are the same few
+//! statements whatever is in them, so a new effect that needs one adds a line to [`Table`] and changes no driver.
+//!
+//! A row is a key and a value. Keys begin with the ids of what the row belongs to, in the order in which they are listed in
+//! [`Table::layout`], so that all rows of one message (or conversation, or person) are one range. Keys are compared byte by
+//! byte; values are opaque to stores.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::write::{EditRows, EditedRows, WriteStore, make};
+use crate::id::{ConversationId, MessageId, UserId};
+
+/// Most bytes of the key of a row.
+pub const MAX_KEY_BYTES: usize = 256;
+
+/// Most bytes of the value of a row.
+pub const MAX_VALUE_BYTES: usize = 64 << 10;
+
+/// A part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The 12 bytes of a message's id.
+    Message,
+    /// The 12 bytes of a conversation's id.
+    Conversation,
+    /// The 12 bytes of a person's id.
+    User,
+    /// A text of at least one byte, in UTF-8; only as the last part.
+    Text,
+}
+
+macro_rules! tables {
+    ($($(#[doc = $doc:literal])* $table:ident = $code:literal, $name:literal, [$($part:ident),*];)*) => {
+        /// The keyed tables.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Table {
+            $($(#[doc = $doc])* $table = $code,)*
+        }
+
+        impl Table {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$table),*];
+
+            /// The word that stands for it in a database: lower case letters and `_`. Words are never given another meaning.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$table => $name,)*
+                }
+            }
+
+            /// What its keys are made of, in order.
+            pub fn layout(self) -> &'static [KeyPart] {
+                match self {
+                    $(Self::$table => &[$(KeyPart::$part),*],)*
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    /// Reactions: the message, who reacts, and the emoji. The value is empty.
+    Reactions = 1, "reactions", [Message, User, Text];
+    /// Pinned messages: the conversation and the message. The value says who has pinned it and when.
+    Pins = 2, "pins", [Conversation, Message];
+    /// Blocked people: who blocks, and whom. The value says when.
+    Blocks = 3, "blocks", [User, User];
+}
+
+impl Table {
+    /// The number that stands for it in a database. Numbers are never reused.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The table with this number, if there is one.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|table| table.code() == code)
+    }
+
+    /// The table with this word, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|table| table.name() == name)
+    }
+
+    /// What a key names; none when it is no key of this table.
+    pub fn parts(self, key: &[u8]) -> Option<Vec<Named>> {
+        let mut rest = key;
+        let mut named = Vec::with_capacity(self.layout().len());
+        for part in self.layout() {
+            if *part == KeyPart::Text {
+                let is_text = !rest.is_empty() && std::str::from_utf8(rest).is_ok();
+                rest = &[];
+                is_text.then_some(())?;
+                continue;
+            }
+            let (id, behind) = rest.split_first_chunk::<12>()?;
+            rest = behind;
+            named.extend(match part {
+                KeyPart::Message => Some(Named::Message(MessageId::from_bytes(*id))),
+                KeyPart::Conversation => Some(Named::Conversation(ConversationId::from_bytes(*id))),
+                KeyPart::User => Some(Named::User(UserId::from_bytes(*id))),
+                KeyPart::Text => None,
+            });
+        }
+        (rest.is_empty() && key.len() <= MAX_KEY_BYTES).then_some(named)
+    }
+}
+
+/// Which keyed tables hold something of a message, so that nothing is read for messages of which none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Facets(u64);
+
+impl Facets {
+    /// Whether a table holds something.
+    pub fn contains(self, table: Table) -> bool {
+        self.0 & Self::bit(table) != 0
+    }
+
+    /// The same with another word about one table.
+    pub fn with(self, table: Table, holds: bool) -> Self {
+        if holds { Self(self.0 | Self::bit(table)) } else { Self(self.0 & !Self::bit(table)) }
+    }
+
+    /// The bits as a database keeps them; 0 when no table holds anything.
+    pub fn bits(self) -> i64 {
+        self.0.cast_signed()
+    }
+
+    /// What these bits say. Those of tables that only a newer version knows are kept.
+    pub fn from_bits(bits: i64) -> Self {
+        Self(bits.cast_unsigned())
+    }
+
+    fn bit(table: Table) -> u64 {
+        // Tables of which messages have something are among the first 64; a test sees to that.
+        1_u64.checked_shl(u32::from(table.code()) - 1).unwrap_or_default()
+    }
+}
+
+/// Something that the key of a row names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A message.
+    Message(MessageId),
+    /// A conversation.
+    Conversation(ConversationId),
+    /// A person.
+    User(UserId),
+}
+
+/// A row of a keyed table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// See [`Table::layout`].
+    pub key: Vec<u8>,
+    /// What it holds.
+    pub value: Vec<u8>,
+}
+
+/// Rows of keyed tables.
+///
+/// # Guarantees
+/// Rows come in the order of their keys, byte by byte. Rows of one table are never met in another. A row that is not what was
+/// written is left out.
+#[async_trait]
+pub trait KeyedStore: WriteStore {
+    /// The rows of a table whose keys begin with `prefix` and, where `after` is given, come behind that key; at most `limit`.
+    async fn rows(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// The same for many prefixes at once, such as those of all messages of a page: for each, in the same order, its first rows,
+    /// at most `limit` of each.
+    async fn rows_of(
+        &self,
+        table: Table,
+        prefixes: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Vec<Row>>, StoreError>;
+
+    /// Puts and deletes rows as they are given, all or none, and logs nothing. Messages to which rows of the table belong know
+    /// since whether there are some ([`StoredMessage::facets`](super::StoredMessage::facets)). No rule about what is in them stands behind it: it
+    /// is for whoever brings data along from elsewhere. Keys that are none of their table and what is longer than
+    /// [`MAX_KEY_BYTES`] and [`MAX_VALUE_BYTES`] are refused.
+    async fn edit_rows(&self, edit: EditRows) -> Result<EditedRows, StoreError> {
+        make(self, edit).await
+    }
+}
+
+/// Rows in memory, by table and key.
+pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// Where a range begins: nothing less has the prefix and comes behind the key.
+pub(super) fn start_of(prefix: &[u8], after: Option<&[u8]>) -> Vec<u8> {
+    // The least key behind another one is that key and a zero.
+    let behind = after.map(|after| [after, &[0]].concat()).unwrap_or_default();
+    behind.max(prefix.to_vec())
+}
+
+/// The rows of a range.
+pub(super) fn range<'a>(
+    rows: &'a Rows,
+    table: Table,
+    prefix: &'a [u8],
+    after: Option<&[u8]>,
+) -> impl Iterator<Item = Row> + 'a {
+    let from = rows.range((table, start_of(prefix, after))..);
+    let inside = from.take_while(move |((of, key), _)| *of == table && key.starts_with(prefix));
+    inside.map(|((_, key), value)| Row { key: key.clone(), value: value.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_those_of_old_databases() {
+        let known = [(1, "reactions"), (2, "pins"), (3, "blocks")];
+        let now: Vec<_> = Table::ALL.iter().map(|table| (table.code(), table.name())).collect();
+        assert_eq!(now[..known.len()], known);
+        for table in Table::ALL {
+            assert_eq!(Table::from_code(table.code()), Some(*table));
+            assert_eq!(Table::from_name(table.name()), Some(*table));
+            assert!(table.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            let is_of_message = table.layout().first() == Some(&KeyPart::Message);
+            assert!(!is_of_message || table.code() <= 64, "a message has a bit for {table:?}");
+            let texts = table.layout().iter().filter(|part| **part == KeyPart::Text).count();
+            assert!(texts == 0 || (texts == 1 && table.layout().last() == Some(&KeyPart::Text)));
+        }
+        assert_eq!((Table::from_code(0), Table::from_name("Pins")), (None, None));
+    }
+
+    #[test]
+    fn facets_say_which_tables_hold_something() {
+        let none = Facets::default();
+        assert_eq!(none.bits(), 0);
+        for table in Table::ALL {
+            let one = none.with(*table, true);
+            assert!(one.contains(*table) && !none.contains(*table));
+            let others = Table::ALL.iter().filter(|other| *other != table);
+            assert!(others.clone().all(|other| !one.contains(*other)));
+            assert_eq!(one.with(*table, false), none);
+            assert_eq!(others.fold(one, |all, other| all.with(*other, false)), one);
+        }
+        // Of a newer version.
+        let newer = Facets::from_bits(i64::MIN).with(Table::Pins, true);
+        assert_eq!((newer.bits(), newer.with(Table::Pins, false).bits()), (i64::MIN | 2, i64::MIN));
+    }
+
+    #[test]
+    fn a_key_is_taken_apart_only_if_it_is_one() {
+        let (message, user) = (MessageId::from_bytes([1; 12]), UserId::from_bytes([2; 12]));
+        let key = [&[1; 12][..], &[2; 12], "👍".as_bytes()].concat();
+        let named = vec![Named::Message(message), Named::User(user)];
+        assert_eq!(Table::Reactions.parts(&key), Some(named));
+        assert_eq!(Table::Reactions.parts(&key[..24]), None, "no emoji");
+        assert_eq!(Table::Reactions.parts(&key[..27]), None, "half an emoji");
+        assert_eq!(Table::Reactions.parts(&[&key[..24], &[b'a'; 300]].concat()), None, "too long");
+        assert_eq!(Table::Pins.parts(&key), None, "something behind it");
+        assert_eq!(Table::Pins.parts(&key[..24]).map(|named| named.len()), Some(2));
+        assert_eq!(Table::Blocks.parts(&key[..20]), None, "half an id");
+    }
+
+    #[test]
+    fn a_range_begins_behind_a_key_and_ends_with_its_prefix() {
+        assert_eq!(start_of(b"b", None), b"b");
+        assert_eq!(start_of(b"b", Some(b"a")), b"b");
+        assert_eq!(start_of(b"b", Some(b"bb")), b"bb\0");
+        let keys: [&[u8]; 6] = [b"a", b"b", b"b\0", b"b\xff", b"b\xff\xff", b"c"];
+        let mut rows = Rows::new();
+        for table in [Table::Reactions, Table::Pins] {
+            rows.extend(keys.iter().map(|key| ((table, key.to_vec()), vec![table.code()])));
+        }
+        let found = |prefix: &'static [u8], after| -> Vec<Vec<u8>> {
+            range(&rows, Table::Reactions, prefix, after).map(|row| row.key).collect()
+        };
+        assert_eq!(found(b"b", None), keys[1..5]);
+        assert_eq!(found(b"b", Some(b"b")), keys[2..5]);
+        assert_eq!(found(b"b\xff", Some(b"b\xff")), keys[4..5]);
+        assert_eq!(found(b"", Some(b"c")), [b""; 0]);
+        assert_eq!(found(b"", None), keys);
+    }
+}

@@ -1,0 +1,220 @@
+//! Keyed tables, all in one collection.
+//!
+//! The `_id` of a row is the name of its table, a slash, and the key in hexadecimal digits. As a text it is ordered by its bytes,
+//! so a range of keys is a range of the index on `_id`. (MongoDB orders binary values by their length first.)
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use mongodb::Database;
+use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+
+use super::collections::ROWS;
+use super::documents::binary;
+use super::faults::Fault;
+use super::fields::{Reading, as_bytes};
+use super::reads::{batch_size, limit, raw};
+use super::transaction::Transaction;
+use super::writing::Writing;
+use crate::damage;
+use crate::store::StoreError;
+use crate::store::keyed::{Row, Table, start_of};
+use crate::store::tx::Reads;
+
+/// So many ranges are asked for at once.
+const AT_ONCE: usize = 8;
+
+/// Greater than every hexadecimal digit.
+const BEHIND_DIGITS: char = 'g';
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn id_of(table: Table, key: &[u8]) -> String {
+    format!("{}/{}", table.name(), hex(key))
+}
+
+fn read_id(id: &str) -> Option<(Table, Vec<u8>)> {
+    let (table, digits) = id.split_once('/')?;
+    let key = digits.as_bytes().chunks(2).map(|pair| {
+        let is_pair = pair.len() == 2 && pair.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let pair = std::str::from_utf8(pair).ok().filter(|_| is_pair)?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    Some((Table::from_name(table)?, key.collect::<Option<_>>()?))
+}
+
+/// The first and the last text between which the ids of a range are; the first is in it.
+fn ends_of(table: Table, prefix: &[u8], after: Option<&[u8]>) -> (String, String) {
+    let end = format!("{}{BEHIND_DIGITS}", id_of(table, prefix));
+    (id_of(table, &start_of(prefix, after)), end)
+}
+
+pub(super) fn read_row(doc: &RawDocument) -> Result<(Table, Row), StoreError> {
+    let fields = Reading::new("row", doc);
+    let (table, key) = fields.required("_id", |id| read_id(id.as_str()?))?;
+    let value = fields.required("value", as_bytes)?.to_vec();
+    Ok((table, Row { key, value }))
+}
+
+/// What a row is known by: its table and the ids in its key, without what may be behind them.
+pub(super) fn name_of(doc: &RawDocument) -> String {
+    match doc.get_str("_id").ok().and_then(read_id) {
+        Some((table, key)) => format!("{} {}", table.name(), hex(&key[..key.len().min(24)])),
+        None => "(unnamed)".into(),
+    }
+}
+
+pub(super) fn document(table: Table, row: &Row) -> RawDocumentBuf {
+    let mut doc = rawdoc! { "_id": id_of(table, &row.key) };
+    doc.append(cstr!("value"), binary(&row.value));
+    doc
+}
+
+// ---- Reading ----
+
+pub(super) async fn rows(
+    db: &Database,
+    table: Table,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    most: usize,
+) -> Result<Vec<Row>, Fault> {
+    let mut found = Vec::new();
+    if most == 0 {
+        return Ok(found);
+    }
+    let (from, to) = ends_of(table, prefix, after);
+    let all = raw(db, ROWS);
+    // Without a limit there: damaged ones do not count.
+    let find = all.find(doc! { "_id": { "$gte": from, "$lt": to } }).sort(doc! { "_id": 1 });
+    let mut cursor = find.batch_size(batch_size(most)).await?;
+    while found.len() < most && cursor.advance().await? {
+        match read_row(cursor.current()) {
+            Ok((_, row)) => found.push(row),
+            Err(error) => damage::report(db.name(), ROWS, &name_of(cursor.current()), &error),
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn rows_of(
+    db: &Database,
+    table: Table,
+    prefixes: &[Vec<u8>],
+    most: usize,
+) -> Result<Vec<Vec<Row>>, Fault> {
+    let mut ranges = Vec::with_capacity(prefixes.len());
+    for prefix in prefixes {
+        ranges.push(rows(db, table, prefix, None, most));
+    }
+    stream::iter(ranges).buffered(AT_ONCE).try_collect().await
+}
+
+// ---- Transactions ----
+
+impl Transaction<'_> {
+    pub(super) async fn load_rows(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
+        if !reads.rows.is_empty() {
+            let mut ids = RawArrayBuf::new();
+            for (table, key) in &reads.rows {
+                ids.push(id_of(*table, key));
+            }
+            self.find(rawdoc! { "find": ROWS, "filter": { "_id": { "$in": ids } } }, |doc| {
+                know(writing, doc)
+            })
+            .await?;
+        }
+        let ranges = &reads.ranges;
+        for (n, (table, prefix, _)) in ranges.iter().enumerate() {
+            if ranges[..n].iter().any(|(of, begin, _)| of == table && begin == prefix) {
+                continue;
+            }
+            let (from, to) = ends_of(*table, prefix, None);
+            let command = rawdoc! {
+                "find": ROWS,
+                "filter": { "_id": { "$gte": from, "$lt": to } },
+                "sort": { "_id": 1 },
+                "limit": limit(needed(reads, *table, prefix)),
+            };
+            self.find(command, |doc| know(writing, doc)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn store_rows(&mut self, writing: &Writing) -> Result<(), Fault> {
+        let (mut puts, mut deletes) = (Vec::new(), RawArrayBuf::new());
+        for changed in &writing.writes.rows {
+            let id = rawdoc! { "_id": id_of(changed.0, &changed.1) };
+            match writing.rows.get(changed) {
+                Some(value) => {
+                    let mut set = rawdoc! {};
+                    set.append(cstr!("value"), binary(value));
+                    puts.push(rawdoc! { "q": id, "u": { "$set": set }, "upsert": true });
+                }
+                None => deletes.push(rawdoc! { "q": id, "limit": 1 }),
+            }
+        }
+        self.update(ROWS, puts).await?;
+        if deletes.is_empty() {
+            return Ok(());
+        }
+        self.command(rawdoc! { "delete": ROWS, "deletes": deletes }).await.map(drop)
+    }
+}
+
+fn know(writing: &mut Writing, doc: &RawDocument) -> Result<(), StoreError> {
+    let (table, row) = read_row(doc)?;
+    writing.rows.insert((table, row.key), row.value);
+    Ok(())
+}
+
+/// How many rows of a range must be loaded so that its limit is there whatever the writes of the transaction delete of it: each
+/// deletes only what it has named or found in a range.
+fn needed(reads: &Reads, table: Table, prefix: &[u8]) -> usize {
+    let meets =
+        |of: &Table, other: &[u8]| *of == table && (other.starts_with(prefix) || prefix.starts_with(other));
+    let ranges = reads.ranges.iter().filter(|(of, begin, _)| meets(of, begin));
+    let most = reads.ranges.iter().filter(|(of, begin, _)| *of == table && begin == prefix);
+    let most = most.map(|(.., limit)| *limit).max().unwrap_or_default();
+    let named = reads.rows.iter().filter(|(of, key)| *of == table && key.starts_with(prefix)).count();
+    ranges.fold(most.saturating_add(named), |sum, (.., limit)| sum.saturating_add(*limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_ordered_as_its_key_and_read_again() {
+        let keys: [&[u8]; 6] = [b"", b"\0", b"\0\0", b"\x09\xff", b"\x10", b"\xff\xff"];
+        let ids: Vec<_> = keys.iter().map(|key| id_of(Table::Pins, key)).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+        for (key, id) in keys.iter().zip(&ids) {
+            assert_eq!(read_id(id), Some((Table::Pins, key.to_vec())));
+        }
+        for bad in ["pins", "pin/00", "pins/0", "pins/0g", "pins/+1", "pins/0A", "pins/é"] {
+            assert_eq!(read_id(bad), None, "{bad}");
+        }
+        let (from, to) = ends_of(Table::Pins, b"\x09", Some(b"\x09\xff"));
+        assert_eq!((from.as_str(), to.as_str()), ("pins/09ff00", "pins/09g"));
+    }
+
+    #[test]
+    fn enough_is_loaded_for_all_that_may_be_deleted() {
+        let mut reads = Reads::default();
+        let key = |text: &str| text.as_bytes().to_vec();
+        reads.ranges = vec![
+            (Table::Pins, key("a"), 3),
+            (Table::Pins, key("a"), 5),
+            (Table::Pins, key("ab"), 7),
+            (Table::Pins, key("b"), 100),
+            (Table::Blocks, key("a"), 100),
+        ];
+        reads.rows.insert((Table::Pins, key("abc")));
+        reads.rows.insert((Table::Blocks, key("abd")));
+        assert_eq!(needed(&reads, Table::Pins, b"a"), 5 + 1 + 3 + 5 + 7);
+        assert_eq!(needed(&reads, Table::Pins, b"ab"), 7 + 1 + 3 + 5 + 7);
+        reads.ranges.push((Table::Pins, key("a"), usize::MAX));
+        assert_eq!(needed(&reads, Table::Pins, b"a"), usize::MAX);
+    }
+}

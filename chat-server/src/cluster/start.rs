@@ -1,0 +1,38 @@
+//! Begins to tell the other nodes, and to hear them.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Cluster, hear, stay, tell, watch};
+use crate::app::App;
+
+/// Starts all that is done for as long as the server runs.
+pub(crate) fn start(cluster: &Cluster, app: &Arc<App>, tasks: &mut JoinSet<()>) {
+    let (seals, recheck_revoked) = (cluster.seals.clone(), Arc::<Notify>::default());
+    let (bus, outbox) = (cluster.bus.clone(), cluster.outbox.clone());
+    tasks.spawn(tell::tell(Arc::downgrade(app), seals.clone(), bus.clone(), outbox));
+    let ears = hear::Ears { node: cluster.node, seals, recheck_revoked: recheck_revoked.clone() };
+    tasks.spawn(hear::hear(Arc::downgrade(app), ears, bus));
+    tasks.spawn(watch::watch_log(Arc::downgrade(app)));
+    tasks.spawn(watch::watch_others(Arc::downgrade(app), cluster.node));
+    tasks.spawn(watch::watch_revocations(Arc::downgrade(app), recheck_revoked));
+    tasks.spawn(stay::stay(Arc::downgrade(app)));
+}
+
+/// The others can be heard from now on, or cannot.
+pub(super) fn set_up(app: &Arc<App>, is_up: bool) {
+    let Some(cluster) = app.cluster() else { return };
+    cluster.set_up(is_up);
+    if !is_up {
+        return;
+    }
+    // They could not be heard, so nobody knows how they are; each will say it now.
+    app.presence.others().renew_all(Instant::now());
+    cluster.outbox.ring(app.announcer.position());
+    cluster.outbox.say_hello();
+    let app = app.clone();
+    tokio::spawn(async move { app.reload_revoked().await });
+}

@@ -1,0 +1,364 @@
+//! Works off what comes in on a connection: what waits in its inbox is carried out, one after the other, and answered.
+//!
+//! This side of a session knows the server; the other one, which is told what happens, does not.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chat_core::chat::Storing;
+use chat_core::command::{
+    Class, Command, Destination, History, Outcome, ReadHistory, Reply, Request, SendMessage,
+};
+use chat_core::error::{Error, ErrorKind};
+use chat_core::model::UserKey;
+use chat_core::search::Search;
+use futures_util::FutureExt;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::{FromMessageParts, MessageHandler};
+use socketioxide::socket::Socket;
+use socketioxide_core::Value;
+
+use super::Session;
+use super::answering::{Ack, Asker};
+use super::searches::Asked;
+use super::waiting::{Inbound, MAX_WAITING, MAX_WAITING_BYTES, text_of};
+use crate::app::App;
+use crate::dialect::registry::Decoded;
+use crate::dialect::{self, Call, DecodeError, Failure};
+use crate::dispatch::Dispatched;
+use crate::limits::{Held, LONG_BYTES};
+use crate::{surrogates, typing};
+
+/// Most messages of one connection that are about to be stored at once.
+const MAX_UNDER_WAY: usize = 64;
+/// A packet that is longer is read away from the threads that serve others.
+const LONG_PACKET: usize = LONG_BYTES;
+
+/// The one handler of all events of a connection. It holds its session weakly: the session holds the socket, and the
+/// socket its handlers.
+pub(crate) struct Inlet {
+    pub(crate) session: Weak<Session>,
+    pub(crate) app: Weak<App>,
+}
+
+impl MessageHandler<LocalAdapter, Inlet> for Inlet {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+        let (Some(session), Some(app)) = (self.session.upgrade(), self.app.upgrade()) else { return };
+        let sender = AckSender::from_message_parts(&socket, &mut packet, &ack_id);
+        let ack = ack_id.zip(sender.ok()).map(|(id, sender)| Ack { id, sender });
+        session.push(&app, Inbound { packet, ack, held: None });
+    }
+}
+
+/// A message that is about to be stored.
+struct UnderWay<'a> {
+    storing: Storing<'a>,
+    asker: Asker,
+    /// Its text is kept until it is stored.
+    _held: Option<Held>,
+}
+
+/// What to do next.
+enum Next {
+    Item(Inbound),
+    Finish,
+    Nothing,
+}
+
+/// Whether this is for what was said with a person of whom there could be one; no account has a longer name.
+fn asks_for_history_of_a_person(command: &Command) -> bool {
+    let Command::ReadHistory(ReadHistory { of: Destination::Person(person), .. }) = command else {
+        return false;
+    };
+    match person {
+        UserKey::Id(_) => true,
+        UserKey::Username(name) | UserKey::Email(name) => name.len() <= App::MAX_NAME_BYTES,
+    }
+}
+
+/// The same packet, without halves of surrogate pairs.
+fn mended(packet: Value) -> Value {
+    match surrogates::mended(text_of(&packet)) {
+        Cow::Borrowed(_) => packet,
+        Cow::Owned(text) => Value::Str(text.into(), None),
+    }
+}
+
+impl Session {
+    /// The connection has begun: what has come is worked off, and what comes from now on. Not twice.
+    pub(crate) fn open_inbox(self: &Arc<Self>, app: &Arc<App>) {
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.waiting.is_empty() {
+                inbox.busy = false;
+                return;
+            }
+        }
+        self.work_in_background(app);
+    }
+
+    fn push(self: &Arc<Self>, app: &Arc<App>, mut item: Inbound) {
+        let size = item.text().len();
+        self.activity.said(app.chat.now());
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.closed {
+                return;
+            }
+            item.held = self.person.hold(size);
+            if item.held.is_none()
+                || inbox.waiting.len() >= MAX_WAITING
+                || (inbox.bytes + size > MAX_WAITING_BYTES && !inbox.waiting.is_empty())
+            {
+                inbox.closed = true;
+                drop(inbox);
+                return self.overloaded();
+            }
+            inbox.bytes += size;
+            inbox.waiting.push_back(item);
+            if std::mem::replace(&mut inbox.busy, true) {
+                return;
+            }
+        }
+        self.work_in_background(app);
+    }
+
+    fn work_in_background(self: &Arc<Self>, app: &Arc<App>) {
+        let (session, app) = (self.clone(), app.clone());
+        let work = async move {
+            if AssertUnwindSafe(session.clone().work_off(&app)).catch_unwind().await.is_err() {
+                session.panicked();
+            }
+        };
+        tokio::spawn(self.source.clone().scope(typing::on_connection(self.id, work)));
+    }
+
+    /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything
+    /// else waits until what came before it is over, so that it sees it.
+    async fn work_off(self: Arc<Self>, app: &Arc<App>) {
+        let mut under_way: VecDeque<UnderWay<'_>> = VecDeque::new();
+        loop {
+            let item = match self.next(under_way.len()) {
+                Next::Item(item) => item,
+                Next::Finish => {
+                    self.finish_one(app, &mut under_way).await;
+                    continue;
+                }
+                Next::Nothing => return,
+            };
+            if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
+                self.refuse_as_expired(item.ack);
+                continue;
+            }
+            match self.person.may_say_more(app.chat.now()) {
+                Ok(Duration::ZERO) => {}
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(error) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.refuse(item.ack, &Failure::from(&error));
+                    continue;
+                }
+            }
+            let Inbound { packet, ack, held } = item;
+            let (decoded, bytes) = self.decode(app, packet).await;
+            let (command, asker) = match decoded {
+                Ok(Decoded { inbound: dialect::Inbound::Command(command, request), is_native }) => {
+                    let said = match &command {
+                        Command::SendMessage(SendMessage { content, .. }) => content.text.len(),
+                        _ => 0,
+                    };
+                    let for_nothing = bytes.saturating_sub(said);
+                    if for_nothing > LONG_PACKET {
+                        self.person.was_mistaken(for_nothing, app.chat.now());
+                    }
+                    (command, Asker { ack, request, is_native })
+                }
+                Ok(Decoded { inbound: dialect::Inbound::Batch(commands), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.answer_batch(app, commands, ack).await;
+                    continue;
+                }
+                Ok(Decoded { inbound: dialect::Inbound::Relay(relay), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.pass_on(app, relay, ack).await;
+                    continue;
+                }
+                Ok(Decoded { inbound, .. }) => {
+                    if bytes > LONG_PACKET {
+                        self.person.was_mistaken(bytes, app.chat.now());
+                    }
+                    self.finish_all(app, &mut under_way).await;
+                    self.answer_without_command(inbound, ack);
+                    continue;
+                }
+                Err(error) => {
+                    self.person.was_mistaken(bytes, app.chat.now());
+                    // Pages send events that only some backends know; that is no fault worth an error event.
+                    if error == DecodeError::UnknownEvent && ack.is_none() {
+                        continue;
+                    }
+                    self.finish_all(app, &mut under_way).await;
+                    self.refuse(ack, &Failure::from(&error));
+                    continue;
+                }
+            };
+            if !matches!(command, Command::SendMessage(_)) {
+                self.finish_all(app, &mut under_way).await;
+            }
+            if let Err(error) = self.dialect.check(self.user, command.as_command(), app.chat.now()) {
+                self.finish_all(app, &mut under_way).await;
+                self.answer(Err(error), asker);
+                continue;
+            }
+            let command = match command {
+                Command::Search(search) => {
+                    self.search(app, search, asker);
+                    continue;
+                }
+                command => command,
+            };
+            // Until the answer is queued, and counts with what waits.
+            let _answering = match command.class() {
+                Class::Reads => self.room_to_answer(&app.sessions).await,
+                Class::Writes | Class::Ephemeral => None,
+            };
+            let wants_history = asks_for_history_of_a_person(&command);
+            let reply = match app.start(self.user, &self.person, command).await {
+                Dispatched::Storing(storing) => {
+                    under_way.push_back(UnderWay { storing, asker, _held: held });
+                    continue;
+                }
+                Dispatched::CarriedOut(outcome)
+                    if self.dialect.answers_first() && !outcome.deliveries.is_empty() =>
+                {
+                    self.finish_all(app, &mut under_way).await;
+                    self.conclude(app, Ok(outcome), asker);
+                    continue;
+                }
+                Dispatched::CarriedOut(outcome) => app.finish(self.user, Ok(outcome), |_| ()),
+                // The pages of all families open a chat first and are told that it is empty.
+                Dispatched::Done(Err(Error::UserNotFound)) if wants_history => {
+                    Ok(Reply::Messages(History::default()))
+                }
+                Dispatched::Done(reply) => reply,
+            };
+            self.finish_all(app, &mut under_way).await;
+            self.answer_in_background_if_long(&app.limits.long_work, reply, asker).await;
+        }
+    }
+
+    /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
+    /// a large file need not be kept twice while it is stored, so the packet is dropped here.
+    async fn decode(&self, app: &App, packet: Value) -> (Result<Decoded, DecodeError>, usize) {
+        let (dialect, asker) = (self.dialect.clone(), self.user);
+        let is_long = text_of(&packet).len() > LONG_PACKET;
+        let unknown = app.unknown.clone();
+        let decode = move || {
+            let packet = mended(packet);
+            let text = text_of(&packet);
+            let decoded = Call::parse(text).and_then(|call| {
+                let call = call.by(asker);
+                let decoded = dialect.decode(&call);
+                if matches!(decoded, Err(DecodeError::UnknownEvent)) {
+                    unknown.event(&dialect, &call.event);
+                }
+                decoded
+            });
+            (decoded, text.len())
+        };
+        if !is_long {
+            return decode();
+        }
+        // Fails only when it panics.
+        app.limits
+            .long_work
+            .run(self.user, decode)
+            .await
+            .unwrap_or((Err(DecodeError::Malformed), LONG_PACKET))
+    }
+
+    fn next(&self, under_way: usize) -> Next {
+        let mut inbox = self.inbox.lock();
+        if under_way < MAX_UNDER_WAY
+            && let Some(item) = inbox.waiting.pop_front()
+        {
+            inbox.bytes -= item.text().len();
+            return Next::Item(item);
+        }
+        if under_way > 0 {
+            return Next::Finish;
+        }
+        inbox.busy = false;
+        Next::Nothing
+    }
+
+    async fn finish_all(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
+        while !under_way.is_empty() {
+            self.finish_one(app, under_way).await;
+        }
+    }
+
+    async fn finish_one(self: &Arc<Self>, app: &Arc<App>, under_way: &mut VecDeque<UnderWay<'_>>) {
+        let Some(UnderWay { storing, asker, _held }) = under_way.pop_front() else { return };
+        let outcome = storing.await;
+        self.conclude(app, outcome, asker);
+    }
+
+    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
+    /// nothing.
+    fn search(self: &Arc<Self>, app: &Arc<App>, search: Search, asker: Asker) {
+        let asked = self.searches.lock().ask(search, asker);
+        match asked {
+            Asked::Begin(search, asker) => {
+                let (session, app) = (self.clone(), app.clone());
+                tokio::spawn(self.source.clone().scope(async move {
+                    let searching = session.clone().make_searches(&app, search, asker);
+                    if AssertUnwindSafe(searching).catch_unwind().await.is_err() {
+                        session.panicked();
+                    }
+                }));
+            }
+            Asked::Waits => {}
+            Asked::TooMany => self.overloaded(),
+        }
+    }
+
+    /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
+    async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut search: Search, mut asker: Asker) {
+        loop {
+            // Whoever has gone has no use for it.
+            if !self.is_over() {
+                let _answering = self.room_to_answer(&app.sessions).await;
+                let reply = app.search_in_turn(self.user, search).await.map(Reply::from);
+                self.answer_in_background_if_long(&app.limits.long_work, reply, asker).await;
+            }
+            let due = self.searches.lock().next();
+            for asker in due.replaced {
+                let message = "a newer search has taken its place";
+                self.refuse(asker.ack, &Failure::new(ErrorKind::RateLimited.code(), message));
+            }
+            let Some(next) = due.search else { return };
+            (search, asker) = next;
+        }
+    }
+
+    /// Announces what a command has led to and answers it, in the order that the dialect asks for.
+    fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
+        if !self.dialect.answers_first() {
+            return self.answer(app.finish(self.user, outcome, |_| ()), asker);
+        }
+        let mut asker = Some(asker);
+        let finished = app.finish(self.user, outcome, |reply| {
+            if let Some(asker) = asker.take() {
+                self.answer(Ok(reply.clone()), asker);
+            }
+        });
+        if let Some(asker) = asker {
+            self.answer(finished, asker);
+        }
+    }
+}
