@@ -59,6 +59,7 @@ pub(crate) enum Request {
     Index(ConversationId, Option<Seq>, Vec<Vec<String>>),
     /// What is wanted and unwanted; everything when nothing is wanted.
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
+    CountTerms(Vec<ConversationId>, Vec<(String, bool)>, u64),
     Check,
 }
 
@@ -90,6 +91,7 @@ pub(crate) enum Answer {
     SearchProgress(Vec<SearchProgress>),
     Indexed(Option<Seq>),
     Found(Vec<Match>, bool),
+    Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -191,6 +193,10 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             let matches = store.search(&conversations, &lookup, before, limit).await?;
             assert_eq!(matches.looked_at_from, None, "nothing bounds it");
             Answer::Found(matches.found, matches.has_more)
+        }
+        Request::CountTerms(conversations, terms, at_most) => {
+            let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
+            Answer::Counts(store.count_terms(&conversations, &terms.collect::<Vec<_>>(), at_most).await?)
         }
         Request::Check => {
             store.check().await?;
