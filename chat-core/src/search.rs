@@ -37,6 +37,7 @@ mod filter;
 mod pattern;
 mod query;
 mod rank;
+mod snippet;
 mod words;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub(crate) use self::pattern::Tokens;
 pub use self::query::{Query, Wanted};
 pub use self::rank::{NoCursor, Order, RankedCursor};
 pub(crate) use self::rank::{Rank, Weights};
+pub use self::snippet::Snippet;
 use self::words::{Run, each_run};
 use crate::clock::Timestamp;
 use crate::command::Destination;
@@ -78,6 +80,8 @@ pub struct Search {
     pub before: Option<Position>,
     /// At most so many messages, and never more than [`Search::MAX`].
     pub limit: usize,
+    /// Whether the answer says where each message has what was looked for ([`Found::snippets`]).
+    pub snippets: bool,
 }
 
 impl Search {
@@ -116,6 +120,7 @@ impl Default for Search {
             order: Order::Newest,
             before: None,
             limit: Self::DEFAULT_LIMIT,
+            snippets: false,
         }
     }
 }
@@ -133,6 +138,7 @@ impl fmt::Debug for Search {
             .field("order", &self.order)
             .field("before", &self.before)
             .field("limit", &self.limit)
+            .field("snippets", &self.snippets)
             .finish()
     }
 }
@@ -143,6 +149,8 @@ pub struct Found {
     /// The messages, the newest first, over all conversations: in the order in which they were committed; or the most
     /// relevant first, if that was asked for. There may be fewer than asked for, or none, and more to come: what is damaged and cannot be read is left out.
     pub messages: Vec<MessageView>,
+    /// The part of each message that shows best what was found, if that was asked for: as many, in the same order.
+    pub snippets: Vec<Snippet>,
     /// Where the next page begins ([`Search::before`]); none when there are no more. Pages do not shift while messages
     /// arrive.
     pub next: Option<Position>,

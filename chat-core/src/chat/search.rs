@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::Seq;
-use crate::search::{Filter, Found, Order, Search, Terms};
+use crate::search::{Filter, Found, Order, Search, Snippet, Terms};
 use crate::store::{Lookup, SearchProgress, StoreError, StoredMessage};
 
 /// One search brings at most so many messages into the index.
@@ -83,10 +83,13 @@ impl Chat {
         let complete = lookup.query.is_everything() || self.bring_up_to_date(&progress).await?;
         let conversations = progress.iter().map(|progress| progress.conversation).collect();
         let sought = Sought { actor, conversations, lookup, limit: search.limit.min(Search::MAX) };
-        let found = match &search.order {
+        let mut found = match &search.order {
             Order::Newest => self.find_newest(&sought, search.before).await?,
             Order::Best(cursor) => self.find_best(&sought, &progress, cursor.as_ref(), search.before).await?,
         };
+        if search.snippets {
+            found.snippets = snippets(&found, &sought).await;
+        }
         Ok(Found { complete, ..found })
     }
 
@@ -231,6 +234,20 @@ impl Chat {
         };
         Some((Terms::of(&text, message.file_name.as_deref()), text.len()))
     }
+}
+
+/// What is shown of each message that was found.
+async fn snippets(found: &Found, sought: &Sought) -> Vec<Snippet> {
+    let (mut snippets, mut bytes) = (Vec::new(), 0);
+    for view in &found.messages {
+        snippets.push(Snippet::of(&view.message.content, &sought.lookup.query));
+        bytes += view.message.content.text.len();
+        if bytes >= TURN_BYTES {
+            bytes = 0;
+            take_turns().await;
+        }
+    }
+    snippets
 }
 
 #[cfg(test)]
