@@ -19,6 +19,7 @@ mod parameters;
 pub(crate) mod read;
 mod routes;
 mod search;
+mod search_options;
 mod shapes;
 pub(crate) mod sync;
 

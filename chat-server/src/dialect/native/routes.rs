@@ -11,10 +11,11 @@ use chat_core::id::UserId;
 use serde::Serialize;
 
 use super::search::Parameters;
+use super::search_options::Options;
 use super::{read, search, sync};
 use crate::app::App;
-use crate::dialect::Route;
 use crate::dialect::route::RouteRequest;
+use crate::dialect::{DecodeError, Route};
 use crate::http::{HttpError, RateLimit, caller, json, limit, with_rate};
 use crate::links::Base;
 
@@ -74,13 +75,30 @@ async fn search_messages(
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri)
         .map_err(|_| HttpError::bad_request("the parameters cannot be read"))?;
     let parameter = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let number = |name: &'static str| {
+        let expected = DecodeError::WrongType { field: name, expected: "a whole number" };
+        parameter(name).map(|text| text.parse::<u64>().map_err(|_| expected)).transpose()
+    };
+    let flag = |name: &'static str| {
+        let expected = DecodeError::WrongType { field: name, expected: "true or false" };
+        parameter(name).map_or(Ok(false), |text| text.parse::<bool>().map_err(|_| expected))
+    };
     let command = search::command(&Parameters {
         q: parameter("q"),
         room_id: parameter("roomId"),
         user_id: parameter("userId"),
         username: parameter("username"),
-        before: parameter("before"),
         limit: limit(uri.query())?,
+        options: Options {
+            sender_id: parameter("senderId"),
+            sender_username: parameter("senderUsername"),
+            types: parameter("types").map(|types| types.split(',').collect()).unwrap_or_default(),
+            from: number("from")?,
+            until: number("until")?,
+            order: parameter("order"),
+            before: parameter("before"),
+            snippets: flag("snippets")?,
+        },
     })?;
     let searched = app.search_unless_busy(caller.user.id, command).await;
     // One at a time is a limit of its own.

@@ -8,15 +8,16 @@
 //! The messages are those of [`super::sync`], the newest first. `next` is what to pass as `before` for the next page, null
 //! when there is none. `complete` is false when there was more to look at than one search does: the same search goes on
 //! with it when it is made again. `roomId`, `userId` or `username` say in which conversation, or with whom; without it is
-//! all one's own.
+//! all one's own. What else may be asked for stands in [`super::search_options`].
 
 use chat_core::command::Command;
 use chat_core::search::{Found, Search};
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{self, place, position};
+use super::parameters::{self, place};
+use super::search_options::{self, Extra, Options};
 use super::shapes::{MessageObject, message};
-use crate::dialect::payload::{Count, Text};
+use crate::dialect::payload::{Count, Flag, Text, Texts};
 use crate::dialect::{Call, DecodeError};
 
 /// The event, in every dialect.
@@ -39,6 +40,20 @@ struct Form<'a> {
     before: Text<'a>,
     #[serde(default)]
     limit: Count,
+    #[serde(borrow, default)]
+    sender_id: Text<'a>,
+    #[serde(borrow, default)]
+    sender_username: Text<'a>,
+    #[serde(borrow, default)]
+    types: Texts<'a>,
+    #[serde(default)]
+    from: Count,
+    #[serde(default)]
+    until: Count,
+    #[serde(borrow, default)]
+    order: Text<'a>,
+    #[serde(default)]
+    snippets: Flag,
 }
 
 /// What is asked for, as it was written.
@@ -48,8 +63,8 @@ pub(crate) struct Parameters<'a> {
     pub(crate) room_id: Option<&'a str>,
     pub(crate) user_id: Option<&'a str>,
     pub(crate) username: Option<&'a str>,
-    pub(crate) before: Option<&'a str>,
     pub(crate) limit: Option<u64>,
+    pub(crate) options: Options<'a>,
 }
 
 /// What an event that a dialect does not know asks for.
@@ -58,29 +73,42 @@ pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
         return Err(DecodeError::UnknownEvent);
     }
     let form: Form<'_> = call.object()?;
-    let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
+    let (q, room_id) = (form.q.optional("q")?, form.room_id.optional("roomId")?);
     let (user_id, username) = (form.user_id.optional("userId")?, form.username.optional("username")?);
     let before = form.before.optional("before")?;
+    let sender = (form.sender_id.optional("senderId")?, form.sender_username.optional("senderUsername")?);
+    let (types, order) = (form.types.optional("types")?, form.order.optional("order")?);
     let search = command(&Parameters {
-        q: Some(&q),
+        q: q.as_deref(),
         room_id: room_id.as_deref(),
         user_id: user_id.as_deref(),
         username: username.as_deref(),
-        before: before.as_deref(),
         limit: form.limit.optional("limit")?,
+        options: Options {
+            sender_id: sender.0.as_deref(),
+            sender_username: sender.1.as_deref(),
+            types: types.iter().flatten().map(|name| &**name).collect(),
+            from: form.from.optional("from")?,
+            until: form.until.optional("until")?,
+            order: order.as_deref(),
+            before: before.as_deref(),
+            snippets: form.snippets.get("snippets")?,
+        },
     })?;
     Ok(search.into())
 }
 
 /// The command for these parameters.
 pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError> {
-    let Parameters { q, room_id, user_id, username, before, limit } = *parameters;
+    let Parameters { q, room_id, user_id, username, limit, options } = parameters;
+    let search = options.search()?;
+    // Words may be missing where something else is asked for.
+    let q = q.or(search.has_filter().then_some("")).ok_or(DecodeError::Missing("q"))?;
     Ok(Search {
-        text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
-        within: place(room_id, user_id, username)?,
-        before: position("before", before)?,
-        limit: parameters::limit(limit, DEFAULT_LIMIT, Search::MAX)?,
-        ..Search::default()
+        text: q.to_owned(),
+        within: place(*room_id, *user_id, *username)?,
+        limit: parameters::limit(*limit, DEFAULT_LIMIT, Search::MAX)?,
+        ..search
     })
 }
 
@@ -88,8 +116,9 @@ pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError
 pub(crate) fn answer(found: &Found) -> impl Serialize {
     FoundObject {
         messages: found.messages.iter().map(|view| message(&view.message)).collect(),
-        next: found.next.map(|next| next.0.to_string()),
+        next: search_options::next(found),
         complete: found.complete,
+        extra: search_options::extra(found),
     }
 }
 
@@ -98,6 +127,8 @@ struct FoundObject<'a> {
     messages: Vec<MessageObject<'a>>,
     next: Option<String>,
     complete: bool,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 #[cfg(test)]
@@ -123,6 +154,8 @@ mod tests {
             decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),
             Ok(Search { before: Some(Position(7)), limit: Search::MAX, ..plain })
         );
+        let images = decoded(r#"["search",{"types":["image"],"from":5,"snippets":true}]"#).unwrap();
+        assert_eq!((&*images.text, images.kinds.len(), images.snippets), ("", 1, true));
         let id = "0123456789abcdef01234567";
         let within =
             |field: &str| decoded(&format!(r#"["search",{{"q":"a","{field}":"{id}"}}]"#)).unwrap().within;
@@ -149,6 +182,15 @@ mod tests {
             (r#""q":"a","before":7"#, "before must be a string"),
             (r#""q":"a","limit":0"#, "limit must be a whole number from 1"),
             (r#""q":"a","limit":{"$gt":""}"#, "limit must be a whole number"),
+            (r#""q":"a","senderId":{"$gt":""}"#, "senderId must be a string"),
+            (r#""q":"a","senderUsername":["ann"]"#, "senderUsername must be a string"),
+            (r#""q":"a","types":"image""#, "types must be a list of strings"),
+            (r#""q":"a","types":[{"$gt":""}]"#, "types must be a list of strings"),
+            (r#""q":"a","from":"yesterday""#, "from must be a whole number"),
+            (r#""q":"a","until":-1"#, "until must be a whole number"),
+            (r#""q":"a","order":1"#, "order must be a string"),
+            (r#""q":"a","snippets":"yes""#, "snippets must be true or false"),
+            (r#""types":[]"#, "q is missing"),
         ] {
             assert_eq!(decoded(&format!(r#"["search",{{{fields}}}]"#)).unwrap_err(), problem, "{fields}");
         }
