@@ -118,7 +118,7 @@ impl Query {
     pub fn without(self, unwanted: impl IntoIterator<Item = Wanted>) -> Option<Self> {
         let unwanted: Vec<Wanted> = unwanted.into_iter().collect();
         let is_good = unwanted.iter().all(|unwanted| !unwanted.term.is_empty());
-        is_good.then(|| Self { unwanted, ..self })
+        is_good.then_some(Self { unwanted, ..self })
     }
 
     /// The query that every message meets, whether it is in the index or not.

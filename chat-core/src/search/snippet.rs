@@ -362,7 +362,8 @@ mod tests {
         assert_eq!(shown("Über-Uns.txt", &named.file_name_marks), "Über-[Uns].txt");
         // A word that is longer than what is shown.
         let long = snippet("x", &"x".repeat(1_000));
-        assert_eq!((long.text.len(), long.marks), (Snippet::MAX_UNITS, vec![0..Snippet::MAX_UNITS]));
+        assert_eq!(long.text.len(), Snippet::MAX_UNITS);
+        assert!(long.marks.len() == 1 && long.marks[0] == (0..Snippet::MAX_UNITS));
     }
 
     #[test]
