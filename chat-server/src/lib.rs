@@ -33,6 +33,7 @@ pub mod cluster;
 pub mod config;
 pub mod dialect;
 mod expiry;
+pub mod files;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;

@@ -18,6 +18,7 @@ mod usage;
 
 pub use cloudinary::{CloudinaryConfig, CloudinaryMedia, SignatureAlgorithm, WallClock};
 pub use data_url::parse_data_url;
+pub(crate) use disk::sync_folder;
 pub use disk::{DiskMedia, RandomBytes, StoredMedia};
 pub use image::{ImageKind, sniff};
 pub use images::{ImageError, Images, MediaLimits};
