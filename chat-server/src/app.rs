@@ -32,6 +32,7 @@ use crate::auth::token::Tokens;
 use crate::cluster::{Bus, Cluster, Outbox, fit};
 use crate::config::{Config, ConfigError};
 use crate::expiry::{self, Expiries};
+use crate::files::{self, Files};
 use crate::http::{Address, ProxyWarnings, Readiness};
 use crate::http::{readiness, route_table};
 use crate::limits::{Budgets, Cost, FairSlots, Full, LONG_BYTES, LongWork, Person, Rates, SlotPermit, cost};
@@ -70,6 +71,8 @@ pub struct App {
     pub memory: Arc<Memory>,
     /// Where images go.
     pub images: Arc<Images>,
+    /// Files of all kinds.
+    pub(crate) files: Arc<Files>,
     /// The folder of images that is served from here, if they are kept here.
     pub disk: Option<Arc<DiskMedia>>,
     mail: MailQueue,
@@ -227,6 +230,7 @@ impl App {
             .with_old(&config.auth.old_secrets)
             .with_dialects(&config.dialects);
         let (images, disk) = media(&config, &chat)?;
+        let files = self::parts::files(&config, &chat, &codec)?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
             None => None,
@@ -285,6 +289,7 @@ impl App {
             sessions,
             expiries: Arc::default(),
             images,
+            files,
             disk,
         });
         app.tasks.lock().spawn(recovery::shorten_log(Arc::downgrade(&app)));
@@ -293,6 +298,7 @@ impl App {
             let sessions = Arc::downgrade(&app.sessions);
             app.memory.on_cut(move |owner| cut_sessions(&sessions, owner));
         }
+        app.tasks.lock().spawn(files::sweep_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(images::sweep_again_and_again(Arc::downgrade(&app)));
         app.tasks.lock().spawn(security_log::flush_regularly(Arc::downgrade(&app)));
         app.tasks.lock().spawn(presence::settle_regularly(Arc::downgrade(&app)));

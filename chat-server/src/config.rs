@@ -5,6 +5,7 @@
 
 mod cluster;
 mod codec;
+mod files;
 mod origins;
 pub(crate) mod private;
 mod secrets;
@@ -25,6 +26,7 @@ use clap::{Parser, ValueEnum};
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
+pub use self::files::{FilesConfig, FilesOptions};
 pub use self::origins::Origins;
 use self::origins::origins;
 pub(crate) use self::secrets::kept_at as kept_secret;
@@ -268,6 +270,10 @@ pub struct Options {
     #[arg(long, env = "CHAT_LOG_FORMAT", default_value = "text")]
     pub log_format: String,
 
+    /// Files that people upload.
+    #[command(flatten)]
+    pub files: FilesOptions,
+
     /// Files that secrets are read from.
     #[command(flatten)]
     pub secret_files: SecretFiles,
@@ -349,6 +355,8 @@ pub struct Config {
     pub send_budget: u32,
     /// See [`Options::media_quota`] and [`Options::media_rate`].
     pub media_limits: MediaLimits,
+    /// Files that people upload.
+    pub files: FilesConfig,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// What nodes hear each other by.
@@ -494,6 +502,7 @@ impl Config {
             change_budget: options.change_budget,
             send_budget: options.send_budget,
             media_limits: MediaLimits { quota: options.media_quota, rate: options.media_rate },
+            files: FilesConfig::check(&options.files)?,
             recovery_limit: options.recovery_limit,
             positions: match options.position.as_str() {
                 "event" => PositionStyle::Event,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::codec::{Codec, Metered};
 use chat_core::prelude::Chat;
 
 use crate::config::{Config, ConfigError, private};
+use crate::files::Files;
 use crate::mail::{LogMailer, Mailer, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 
@@ -31,6 +33,16 @@ pub(super) fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, Con
     let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
     drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
     Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
+}
+
+pub(super) fn files(
+    config: &Config,
+    chat: &Arc<Chat>,
+    codec: &Arc<Metered<Arc<dyn Codec>>>,
+) -> Result<Arc<Files>, ConfigError> {
+    let dir = config.data_dir.join("files");
+    Files::open(&dir, &config.files, &config.auth, chat, codec.clone())
+        .map_err(|error| variable("CHAT_DATA_DIR", &error))
 }
 
 pub(super) fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {

@@ -110,6 +110,11 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_SEARCH_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.search_limit);
     "CHAT_MEDIA_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_quota);
     "CHAT_MEDIA_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_rate);
+    "CHAT_FILES_MAX_BYTES", Kind::Number(1..=1 << 40), "with 0 nothing could be stored, and no disk takes more", |o| one(&o.files.max_bytes);
+    "CHAT_FILES_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.files.quota);
+    "CHAT_FILES_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.files.rate);
+    "CHAT_FILES_TYPES", Kind::CheckedElsewhere, "", |_| Vec::new();
+    "CHAT_FILES_LINK_MINUTES", Kind::Number(1..=10_080), "below, links end while a page is open; above, who is removed from a room has them still", |o| one(&o.files.link_minutes);
     "CHAT_READ_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.read_budget);
     "CHAT_CHANGE_BUDGET", Kind::Limit(10_000_000), COUNTED, |o| one(&o.change_budget);
     "CHAT_SEND_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.send_budget);

@@ -13,18 +13,46 @@
 //! A file *exists* when its [record](FileRecord) and its bytes are there. The record is written first: what a crash leaves in between is a record
 //! without bytes, which the sweep removes. Nothing that a client says becomes a path: files are named by their [`FileId`].
 
+mod body;
 mod disk;
+mod download;
 mod error;
 mod id;
+pub mod kind;
+mod multipart;
+mod name;
+mod quota;
 mod record;
+pub mod references;
+pub(crate) mod routes;
+mod service;
+mod signing;
 mod staging;
 mod store;
 #[cfg(test)]
 mod store_contract;
+mod sweep;
 
 pub use self::disk::DiskFiles;
 pub use self::error::FileError;
 pub use self::id::FileId;
 pub use self::record::FileRecord;
+pub(crate) use self::service::Declared;
+pub use self::service::Files;
 pub use self::staging::{Staged, Staging};
 pub use self::store::{ByteStream, FileStore, Listed};
+pub(crate) use self::sweep::sweep_regularly;
+
+/// Whether the bodies of requests for this path are streamed, so that what is held of them is not their length.
+pub(crate) fn is_streamed(path: &str) -> bool {
+    path == routes::FILES
+}
+
+/// A field that is `true` or `false`.
+fn switch(field: &'static str, text: &str) -> Result<bool, FileError> {
+    match text.trim() {
+        "true" | "1" => Ok(true),
+        "false" | "0" | "" => Ok(false),
+        _ => Err(FileError::invalid(field, "it must be true or false")),
+    }
+}

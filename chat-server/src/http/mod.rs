@@ -33,7 +33,9 @@ use serde::Serialize;
 
 pub(crate) use self::accounted::Caller;
 pub use self::body::Body;
+pub(crate) use self::body::next as next_part;
 pub use self::caller::{caller, caller_by_bearer};
+pub(crate) use self::edge::discard;
 pub use self::error::HttpError;
 pub(crate) use self::proxies::ProxyWarnings;
 pub use self::rate::{RateLimit, with_rate};
@@ -44,7 +46,7 @@ use crate::config::Origins;
 use crate::links::{self, Base};
 
 /// When it is worth trying again after the server was too busy.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// An answer in JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {

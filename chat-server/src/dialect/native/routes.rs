@@ -22,12 +22,14 @@ use crate::links::Base;
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn all() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         Route::command(Method::GET, "/api/sync", to_sync, answer),
         Route::command(Method::POST, "/api/read", to_read, answer),
         Route::command(Method::GET, "/api/unread", to_unread, answer),
         Route::get("/api/search", search_messages),
-    ]
+    ];
+    routes.extend(crate::files::routes::all());
+    routes
 }
 
 fn to_sync(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
