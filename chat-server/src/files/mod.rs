@@ -32,6 +32,8 @@ mod store;
 #[cfg(test)]
 mod store_contract;
 mod sweep;
+mod tus;
+mod uploads;
 
 pub use self::disk::DiskFiles;
 pub use self::error::FileError;
@@ -45,7 +47,7 @@ pub(crate) use self::sweep::sweep_regularly;
 
 /// Whether the bodies of requests for this path are streamed, so that what is held of them is not their length.
 pub(crate) fn is_streamed(path: &str) -> bool {
-    path == routes::FILES
+    path == routes::FILES || path.starts_with(tus::UPLOADS)
 }
 
 /// A field that is `true` or `false`.

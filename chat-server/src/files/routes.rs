@@ -34,13 +34,15 @@ pub(super) const FILES: &str = "/api/v1/files";
 pub(super) const MEMORY: usize = 256 << 10;
 
 pub(crate) fn all() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         Route::post(FILES, upload),
         Route::get("/api/v1/files/:id", read),
         Route::delete("/api/v1/files/:id", remove),
         Route::get("/api/v1/files/:id/info", info),
         Route::get("/api/v1/files/:id/link", link),
-    ]
+    ];
+    routes.extend(super::tus::all());
+    routes
 }
 
 /// A file, as its readers are told of it.
@@ -145,7 +147,7 @@ async fn receive_and_store(
         return Err(FileError::TooLarge { limit: max });
     }
     // How long the file in a form is, is not known, nor is it of a body without a length.
-    let hold = match (length, &boundary) {
+    let mut hold = match (length, &boundary) {
         (Some(length), None) => files.quota.hold(owner, length, files.now()).await?,
         _ => files.quota.hold_up_to(owner, length.unwrap_or(max).min(max), files.now()).await?,
     };
@@ -164,7 +166,10 @@ async fn receive_and_store(
     let file = incoming.finish().await?;
     let app = app.clone();
     // Whoever hangs up now leaves nothing undecided behind.
-    let stored = tokio::spawn(async move { app.files.accept(owner, file, declared, hold).await });
+    let stored = tokio::spawn(async move {
+        let id = FileId::new(app.files.now(), (app.files.random)());
+        app.files.accept(id, owner, file, declared, &mut hold).await
+    });
     stored.await.map_err(|_| FileError::unavailable("storing a file was broken off"))?
 }
 
@@ -179,7 +184,7 @@ async fn receive_raw(source: &Source, app: &App, max: u64) -> Result<Incoming, F
     Ok(incoming)
 }
 
-fn busy() -> FileError {
+pub(super) fn busy() -> FileError {
     HttpError::unavailable("The server is busy. Please try again later.", BUSY).into()
 }
 
@@ -313,4 +318,4 @@ async fn remove(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

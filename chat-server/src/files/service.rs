@@ -17,6 +17,7 @@ use super::quota::{Hold, Quota};
 use super::references::{FileReferences, LogReferences};
 use super::signing::Signer;
 use super::staging::blocking;
+use super::uploads::Uploads;
 use super::{DiskFiles, FileError, FileId, FileRecord, FileStore, Staged, Staging, name};
 use crate::config::{AuthConfig, FilesConfig};
 use crate::media::{MediaLimits, RandomBytes};
@@ -24,6 +25,7 @@ use crate::media::{MediaLimits, RandomBytes};
 /// Files, and all that is known of them.
 pub struct Files {
     pub(super) store: Arc<dyn FileStore>,
+    pub(super) uploads: Uploads,
     pub(super) staging: Staging,
     pub(super) quota: Arc<Quota>,
     pub(super) references: Arc<dyn FileReferences>,
@@ -61,8 +63,10 @@ impl Files {
         let store: Arc<dyn FileStore> = Arc::new(DiskFiles::open(dir.to_owned(), staging.clone())?);
         let references = LogReferences::open(dir.join(".references"), chat.clone(), codec, store.clone())?;
         let limits = MediaLimits { quota: config.quota, rate: config.rate };
+        let quota = Quota::open(dir.join(".usage"), limits)?;
         Ok(Arc::new(Self {
-            quota: Quota::open(dir.join(".usage"), limits)?,
+            uploads: Uploads::open(dir.join(".uploads"), &quota)?,
+            quota,
             signer: Signer::new(&auth.secret, &auth.old_secrets, config.link_life),
             references: Arc::new(references),
             config: config.clone(),
@@ -79,10 +83,11 @@ impl Files {
     /// When it is none that is taken, or cannot be stored; then nothing of it is left.
     pub(super) async fn accept(
         &self,
+        id: FileId,
         owner: UserId,
         file: Staged,
         declared: Declared,
-        mut hold: Hold,
+        hold: &mut Hold,
     ) -> Result<FileRecord, FileError> {
         if file.size() == 0 {
             return Err(FileError::invalid("file", "it is empty"));
@@ -90,7 +95,7 @@ impl Files {
         let (file, kind, name) = self.check(file, &declared).await?;
         let now = self.chat.now();
         let record = FileRecord {
-            id: FileId::new(now, (self.random)()),
+            id,
             owner,
             name,
             content_type: kind.content_type(declared.content_type.as_deref().unwrap_or_default()).to_owned(),

@@ -71,30 +71,38 @@ impl Staging {
 
     /// The name of a file that is not there yet, and is removed when this is dropped.
     pub(super) fn name(&self) -> Temporary {
-        Temporary(Some(self.dir.join(hex::encode((self.random)()))))
+        Temporary { path: self.dir.join(hex::encode((self.random)())), is_ours: true }
     }
 }
 
 /// A file that is removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Temporary(Option<PathBuf>);
+pub(super) struct Temporary {
+    path: PathBuf,
+    is_ours: bool,
+}
 
 impl Temporary {
+    /// A file that somebody else removes.
+    pub(super) fn lent(path: PathBuf) -> Self {
+        Self { path, is_ours: false }
+    }
+
     pub(super) fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new(""))
+        &self.path
     }
 
     /// It was moved elsewhere.
     pub(super) fn keep(mut self) {
-        self.0 = None;
+        self.is_ours = false;
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
+        if self.is_ours {
             // One that cannot be removed now is removed by the sweep.
-            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }

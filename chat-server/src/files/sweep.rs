@@ -49,6 +49,7 @@ impl Files {
             }
             tokio::task::yield_now().await;
         }
+        self.uploads.sweep(self.now()).await?;
         let staging = self.staging.clone();
         super::staging::blocking(move || staging.sweep()).await?;
         Ok(removed)
