@@ -229,8 +229,9 @@ impl App {
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
             .with_old(&config.auth.old_secrets)
             .with_dialects(&config.dialects);
+        let memory = Memory::new(config.memory_limit);
         let (images, disk) = media(&config, &chat)?;
-        let files = self::parts::files(&config, &chat, &codec)?;
+        let files = self::parts::files(&config, &chat, &codec, (&long_work, &memory))?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
             None => None,
@@ -238,7 +239,6 @@ impl App {
         let cluster = bus.map(|bus| Cluster::new(bus, &config.auth.secret, &config.auth.old_secrets));
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let timeout = if cluster.is_some() { MISSING_TIMEOUT_WITH_NODES } else { MISSING_TIMEOUT };
-        let memory = Memory::new(config.memory_limit);
         let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),

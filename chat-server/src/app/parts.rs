@@ -8,8 +8,10 @@ use chat_core::prelude::Chat;
 
 use crate::config::{Config, ConfigError, private};
 use crate::files::Files;
+use crate::limits::LongWork;
 use crate::mail::{LogMailer, Mailer, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
+use crate::memory::Memory;
 
 /// Where images go, and the folder they are served from if it is one of ours.
 pub(super) type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
@@ -39,9 +41,10 @@ pub(super) fn files(
     config: &Config,
     chat: &Arc<Chat>,
     codec: &Arc<Metered<Arc<dyn Codec>>>,
+    work: (&LongWork, &Arc<Memory>),
 ) -> Result<Arc<Files>, ConfigError> {
     let dir = config.data_dir.join("files");
-    Files::open(&dir, &config.files, &config.auth, chat, codec.clone())
+    Files::open(&dir, &config.files, &config.auth, chat, codec.clone(), work)
         .map_err(|error| variable("CHAT_DATA_DIR", &error))
 }
 

@@ -93,14 +93,7 @@ impl FileStore for DiskFiles {
     }
 
     async fn read(&self, id: FileId, range: Range<u64>) -> Result<Option<ByteStream>, FileError> {
-        let path = bytes_path(&self.dir, id);
-        let opened = blocking(move || {
-            unless_missing(File::open(path).and_then(|mut file| {
-                file.seek(SeekFrom::Start(range.start))?;
-                Ok(file.take(range.end - range.start))
-            }))
-        });
-        Ok(opened.await?.map(pieces))
+        read_range(bytes_path(&self.dir, id), range).await
     }
 
     async fn remove(&self, id: FileId) -> Result<(), FileError> {
@@ -126,12 +119,21 @@ impl FileStore for DiskFiles {
                     found.push((id, part));
                 }
             }
-            found.sort_unstable();
-            let of_one = found.chunk_by(|(a, _), (b, _)| a == b);
-            Ok(of_one.map(|parts| Listed { id: parts[0].0, is_complete: parts.len() == 2 }).collect())
+            Ok(super::store::listed(found))
         })
         .await
     }
+}
+
+/// These bytes of a file of this disk, if there is one.
+pub(super) async fn read_range(path: PathBuf, range: Range<u64>) -> Result<Option<ByteStream>, FileError> {
+    let opened = blocking(move || {
+        unless_missing(File::open(path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(range.start))?;
+            Ok(file.take(range.end - range.start))
+        }))
+    });
+    Ok(opened.await?.map(pieces))
 }
 
 fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {

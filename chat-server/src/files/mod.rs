@@ -18,6 +18,7 @@ mod disk;
 mod download;
 mod error;
 mod id;
+mod image;
 pub mod kind;
 mod multipart;
 mod name;
@@ -25,20 +26,28 @@ mod quota;
 mod record;
 pub mod references;
 pub(crate) mod routes;
+#[cfg(feature = "s3")]
+mod s3;
 mod service;
 mod signing;
+mod sound;
 mod staging;
 mod store;
 #[cfg(test)]
 mod store_contract;
+mod strip;
 mod sweep;
 mod tus;
 mod uploads;
+#[cfg(feature = "images")]
+mod variants;
 
 pub use self::disk::DiskFiles;
 pub use self::error::FileError;
 pub use self::id::FileId;
 pub use self::record::FileRecord;
+#[cfg(feature = "s3")]
+pub use self::s3::{S3Config, S3Files};
 pub(crate) use self::service::Declared;
 pub use self::service::Files;
 pub use self::staging::{Staged, Staging};

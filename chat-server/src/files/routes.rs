@@ -272,6 +272,10 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let (record, access) = readable(&app, &id, query.as_deref(), &headers).await?;
+    #[cfg(feature = "images")]
+    if let Some(answer) = read_smaller(&app, &method, &headers, query.as_deref(), &record, access).await? {
+        return Ok(answer);
+    }
     let is_download = parameter(query.as_deref(), "download").is_some_and(|text| text != "false");
     let given = Given {
         size: record.size,
@@ -283,6 +287,37 @@ async fn read(
     };
     let store = &app.files.store;
     download::answer(&method, &headers, &given, async |range| store.read(record.id, range).await).await
+}
+
+/// A smaller copy of an image, if one is wanted and can be had.
+#[cfg(feature = "images")]
+async fn read_smaller(
+    app: &Arc<App>,
+    method: &Method,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    record: &FileRecord,
+    access: Access,
+) -> Result<Option<Response>, HttpError> {
+    use super::variants::Wanted;
+
+    let accept = text_header(headers, &axum::http::header::ACCEPT);
+    let Some(wanted) = Wanted::read(parameter(query, "w"), accept)? else { return Ok(None) };
+    let Some(kind) = kind::by_type(&record.content_type).and_then(kind::Kind::image) else { return Ok(None) };
+    let files = &app.files;
+    let copy = files.variants.get(record, kind, wanted, &*files.store, &files.staging).await?;
+    let Some(copy) = copy else { return Ok(None) };
+    let stem = record.name.rsplit_once('.').map_or(&*record.name, |(stem, _)| stem);
+    let given = Given {
+        size: copy.len,
+        content_type: copy.kind.content_type(),
+        tag: &format!("{}-{}", record.sha256, wanted.mark()),
+        name: &format!("{stem}.{}", copy.kind.extension()),
+        is_inline: true,
+        access,
+    };
+    let read = async |range| super::disk::read_range(copy.path.clone(), range).await;
+    download::answer(method, headers, &given, read).await.map(Some)
 }
 
 async fn info(

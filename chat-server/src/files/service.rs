@@ -12,15 +12,19 @@ use chat_core::error::Error;
 use chat_core::id::UserId;
 use chat_core::prelude::Chat;
 
-use super::kind::{self, HEAD_BYTES, Kind, Mismatch, TextCheck};
+use super::kind::{self, Group, HEAD_BYTES, Kind, Mismatch, TextCheck};
 use super::quota::{Hold, Quota};
 use super::references::{FileReferences, LogReferences};
 use super::signing::Signer;
 use super::staging::blocking;
 use super::uploads::Uploads;
-use super::{DiskFiles, FileError, FileId, FileRecord, FileStore, Staged, Staging, name};
+use super::{
+    DiskFiles, FileError, FileId, FileRecord, FileStore, Staged, Staging, image, name, sound, strip,
+};
 use crate::config::{AuthConfig, FilesConfig};
+use crate::limits::LongWork;
 use crate::media::{MediaLimits, RandomBytes};
+use crate::memory::Memory;
 
 /// Files, and all that is known of them.
 pub struct Files {
@@ -28,11 +32,20 @@ pub struct Files {
     pub(super) uploads: Uploads,
     pub(super) staging: Staging,
     pub(super) quota: Arc<Quota>,
+    #[cfg(feature = "images")]
+    pub(super) variants: super::variants::Variants,
     pub(super) references: Arc<dyn FileReferences>,
     pub(super) signer: Signer,
     pub(super) config: FilesConfig,
     pub(super) random: RandomBytes,
     pub(super) chat: Arc<Chat>,
+}
+
+/// A file, and what its headers say.
+struct Inspected {
+    file: Staged,
+    facts: Option<image::Facts>,
+    duration: Option<u64>,
 }
 
 /// What a client says of a file that it sends. None of it is believed.
@@ -57,8 +70,11 @@ impl Files {
         auth: &AuthConfig,
         chat: &Arc<Chat>,
         codec: Arc<dyn Codec>,
+        work: (&LongWork, &Arc<Memory>),
     ) -> io::Result<Arc<Self>> {
         let random: RandomBytes = Arc::new(rand::random);
+        // Needed for images alone.
+        let _ = work;
         let staging = Staging::open(dir.join(".tmp"), random.clone())?;
         let store: Arc<dyn FileStore> = Arc::new(DiskFiles::open(dir.to_owned(), staging.clone())?);
         let references = LogReferences::open(dir.join(".references"), chat.clone(), codec, store.clone())?;
@@ -67,6 +83,8 @@ impl Files {
         Ok(Arc::new(Self {
             uploads: Uploads::open(dir.join(".uploads"), &quota)?,
             quota,
+            #[cfg(feature = "images")]
+            variants: super::variants::Variants::open(dir.join(".variants"), work.0.clone(), work.1.clone())?,
             signer: Signer::new(&auth.secret, &auth.old_secrets, config.link_life),
             references: Arc::new(references),
             config: config.clone(),
@@ -93,18 +111,30 @@ impl Files {
             return Err(FileError::invalid("file", "it is empty"));
         }
         let (file, kind, name) = self.check(file, &declared).await?;
+        let content_type = kind.content_type(declared.content_type.as_deref().unwrap_or_default());
+        let Inspected { file, facts, duration } =
+            self.inspect(file, kind, content_type, declared.keep_exif).await?;
+        #[cfg(feature = "images")]
+        let (file, blurhash) = match (kind.image(), facts) {
+            (Some(image), Some(facts)) => {
+                self.variants.likeness(owner, file, image, (facts.width, facts.height)).await
+            }
+            _ => (file, None),
+        };
+        #[cfg(not(feature = "images"))]
+        let blurhash = None;
         let now = self.chat.now();
         let record = FileRecord {
             id,
             owner,
             name,
-            content_type: kind.content_type(declared.content_type.as_deref().unwrap_or_default()).to_owned(),
+            content_type: content_type.to_owned(),
             size: file.size(),
             sha256: hex::encode(file.sha256()),
-            width: None,
-            height: None,
-            duration: None,
-            blurhash: None,
+            width: facts.map(|facts| facts.width),
+            height: facts.map(|facts| facts.height),
+            duration,
+            blurhash,
             created_at: now.as_millis(),
         };
         let size = record.size;
@@ -153,6 +183,44 @@ impl Files {
         Ok((file, kind, name))
     }
 
+    /// Reads what the headers say, and takes out what a camera has noted unless it is to stay.
+    async fn inspect(
+        &self,
+        file: Staged,
+        kind: &'static Kind,
+        content_type: &'static str,
+        keep_exif: bool,
+    ) -> Result<Inspected, FileError> {
+        let temporary = self.staging.name();
+        let inspected = tokio::task::spawn_blocking(move || {
+            let Some(image) = kind.image() else {
+                let duration = match kind.group {
+                    Group::Audio | Group::Video => sound::duration(file.path(), content_type),
+                    _ => None,
+                };
+                return Ok(Inspected { file, facts: None, duration });
+            };
+            let facts = image::read(file.path(), image)?;
+            if keep_exif {
+                return Ok(Inspected { file, facts, duration: None });
+            }
+            let copied = strip::copy_without_notes(file.path(), temporary.path(), image);
+            let file = match copied {
+                Ok(true) => Staged::of(temporary),
+                Ok(false) => file.changed(),
+                Err(error) => Err(error),
+            };
+            let file = file.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                    FileError::unsupported("file", "the image is damaged")
+                }
+                _ => FileError::disk("an image could not be copied", error),
+            })?;
+            Ok(Inspected { file, facts, duration: None })
+        });
+        inspected.await.map_err(|error| FileError::caused("looking at a file was broken off", error))?
+    }
+
     /// What is known of a file, for somebody who may read it.
     ///
     /// # Errors
@@ -194,6 +262,8 @@ impl Files {
     /// Removes a file, and has it count no more.
     pub(super) async fn discard(&self, record: &FileRecord) -> Result<(), FileError> {
         self.store.remove(record.id).await?;
+        #[cfg(feature = "images")]
+        self.variants.forget(record.id).await?;
         self.quota.release(record.owner, record.size).await
     }
 

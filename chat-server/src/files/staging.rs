@@ -152,6 +152,11 @@ impl Staged {
         Ok(Self { temporary, size, sha256: hasher.finalize().into() })
     }
 
+    /// It was changed where it lies. Blocks.
+    pub(super) fn changed(self) -> io::Result<Self> {
+        Self::of(self.temporary)
+    }
+
     /// Where it is, to be read.
     pub fn path(&self) -> &Path {
         self.temporary.path()

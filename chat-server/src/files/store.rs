@@ -60,3 +60,10 @@ pub trait FileStore: Send + Sync {
     /// [`FileError::Unavailable`].
     async fn list(&self, shard: u8) -> Result<Vec<Listed>, FileError>;
 }
+
+/// What a store has, of the ids with the parts that were found of them: two are a whole file.
+pub(super) fn listed(mut found: Vec<(FileId, u8)>) -> Vec<Listed> {
+    found.sort_unstable();
+    let of_one = found.chunk_by(|(a, _), (b, _)| a == b);
+    of_one.map(|parts| Listed { id: parts[0].0, is_complete: parts.len() == 2 }).collect()
+}

@@ -324,3 +324,96 @@ async fn what_nothing_refers_to_goes_after_a_day() {
     site.clock.advance(Duration::from_hours(1000));
     assert_eq!(site.app.files.sweep().await.unwrap(), 1);
 }
+
+/// A JPEG with a place in its notes, to be turned by 90 degrees.
+#[cfg(feature = "images")]
+pub(in crate::files) fn photograph() -> Vec<u8> {
+    let photo = image::RgbImage::from_fn(600, 300, |x, y| image::Rgb([(x / 3) as u8, (y / 2) as u8, 90]));
+    let mut file = Vec::new();
+    photo.write_with_encoder(image::codecs::jpeg::JpegEncoder::new(&mut file)).unwrap();
+    let note =
+        b"\xff\xe1\0\x2fExif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0GPS 48.2082, ";
+    file.splice(2..2, note.iter().copied());
+    file
+}
+
+#[cfg(feature = "images")]
+#[tokio::test]
+async fn a_photograph_loses_its_place_and_gets_smaller_copies() {
+    use axum::http::header::ACCEPT;
+
+    let site = Site::new(&[]).await;
+    let ann = site.person("ann").await;
+    let file = site.upload(&ann, "me.jpg", &photograph()).await;
+    assert_eq!((file["width"].as_u64(), file["height"].as_u64()), (Some(300), Some(600)), "as it is shown");
+    assert!(file["blurhash"].as_str().is_some_and(|hash| hash.len() == 28), "{file}");
+    let path = format!("{FILES}/{}", id_of(&file));
+    let whole = site.get(&ann, &path).await.body;
+    assert_eq!(file["sha256"], hex::encode(Sha256::digest(&whole)), "of what is given back");
+    assert!(memchr::memmem::find(&whole, b"GPS").is_none());
+    let small = site.get(&ann, &format!("{path}?w=100")).await;
+    assert_eq!((small.status, small.text(CONTENT_TYPE)), (200, "image/jpeg"));
+    assert!(small.text(CONTENT_DISPOSITION).starts_with("inline; filename=\"me.jpg\""));
+    let decoded = image::load_from_memory(&small.body).unwrap();
+    assert_eq!((decoded.width(), decoded.height()), (128, 256));
+    let again =
+        site.as_person(&ann, "GET", &format!("{path}?w=128"), &[(RANGE, "bytes=0-9")], Body::empty()).await;
+    assert_eq!((again.status, &again.body[..], again.text(ETAG)), (206, &small.body[..10], small.text(ETAG)));
+    assert_eq!(site.get(&ann, &format!("{path}?w=300")).await.body, whole, "it is no larger");
+    assert_eq!(site.get(&ann, &format!("{path}?w=nonsense")).await.status, 400);
+    let webp = [(ACCEPT, "image/avif,image/webp,*/*")];
+    let smaller = site.as_person(&ann, "GET", &format!("{path}?w=64"), &webp, Body::empty()).await;
+    assert!(matches!(smaller.text(CONTENT_TYPE), "image/jpeg" | "image/webp"));
+    assert_eq!(image::load_from_memory(&smaller.body).unwrap().width(), 64);
+    let kept = format!("{FILES}?name=me.jpg&keepExif=true");
+    let kept = site.as_person(&ann, "POST", &kept, &[], photograph()).await.json();
+    assert_eq!(site.get(&ann, &format!("{FILES}/{}", id_of(&kept))).await.body, photograph());
+    for path in [&path, &format!("{FILES}/{}", id_of(&kept))] {
+        assert_eq!(site.as_person(&ann, "DELETE", path, &[], Body::empty()).await.status, 204);
+    }
+    assert_eq!(site.stored(), [""; 0], "the smaller copies go with it");
+}
+
+#[cfg(feature = "images")]
+#[tokio::test]
+async fn a_drawing_is_given_as_webp_to_those_who_take_it() {
+    use axum::http::header::ACCEPT;
+
+    let site = Site::new(&[]).await;
+    let ann = site.person("ann").await;
+    let drawing = image::RgbaImage::from_fn(400, 400, |x, y| {
+        image::Rgba([0, 0, 0, ((x / 20 + y / 20) % 2 * 255) as u8])
+    });
+    let mut file = std::io::Cursor::new(Vec::new());
+    drawing.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    let file = site.upload(&ann, "a.png", file.get_ref()).await;
+    let path = format!("{FILES}/{}?w=200", id_of(&file));
+    let plain = site.get(&ann, &path).await;
+    assert_eq!(plain.text(CONTENT_TYPE), "image/png");
+    let webp = site.as_person(&ann, "GET", &path, &[(ACCEPT, "image/webp")], Body::empty()).await;
+    assert_eq!(webp.text(CONTENT_TYPE), "image/webp");
+    assert!(webp.body.len() < plain.body.len() && webp.text(ETAG) != plain.text(ETAG));
+    assert!(webp.text(CONTENT_DISPOSITION).contains("a.webp"));
+}
+
+#[tokio::test]
+async fn bombs_and_damaged_images_are_refused() {
+    let site = Site::new(&[]).await;
+    let ann = site.person("ann").await;
+    let mut bomb = samples::png().to_vec();
+    bomb[16..20].copy_from_slice(&50_000_u32.to_be_bytes());
+    bomb[20..24].copy_from_slice(&50_000_u32.to_be_bytes());
+    for (content, message) in [
+        (bomb, "file: the image has too many pixels"),
+        (samples::png()[..50].to_vec(), "file: the image is damaged"),
+    ] {
+        let answer = site.as_person(&ann, "POST", &format!("{FILES}?name=a.png"), &[], content).await;
+        assert_eq!((answer.status, answer.message()), (415, message.to_owned()));
+        assert_eq!(site.stored(), [""; 0]);
+    }
+    let mut sound =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\x7d\0\0"
+            .to_vec();
+    sound.extend([0; 32_000]);
+    assert_eq!(site.upload(&ann, "a.wav", &sound).await["duration"], 2000);
+}
