@@ -231,7 +231,7 @@ impl App {
             .with_dialects(&config.dialects);
         let memory = Memory::new(config.memory_limit);
         let (images, disk) = media(&config, &chat)?;
-        let files = self::parts::files(&config, &chat, &codec, (&long_work, &memory))?;
+        let files = self::parts::files(&config, &chat, &codec, (&long_work, &memory), position)?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
             None => None,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::codec::{Codec, Metered};
+use chat_core::model::Position;
 use chat_core::prelude::Chat;
 
 use crate::config::{Config, ConfigError, private};
-use crate::files::Files;
+use crate::files::{FileStore, Files};
 use crate::limits::LongWork;
 use crate::mail::{LogMailer, Mailer, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
@@ -42,10 +43,39 @@ pub(super) fn files(
     chat: &Arc<Chat>,
     codec: &Arc<Metered<Arc<dyn Codec>>>,
     work: (&LongWork, &Arc<Memory>),
+    position: Position,
 ) -> Result<Arc<Files>, ConfigError> {
     let dir = config.data_dir.join("files");
-    Files::open(&dir, &config.files, &config.auth, chat, codec.clone(), work)
+    let store = bucket(config)?;
+    Files::open(&dir, &config.files, &config.auth, chat, codec.clone(), work, store, position)
         .map_err(|error| variable("CHAT_DATA_DIR", &error))
+}
+
+/// The bucket in which files are kept, if there is one.
+#[cfg(feature = "s3")]
+fn bucket(config: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
+    use crate::files::{S3Config, S3Files};
+
+    let Some(bucket) = &config.files.bucket else { return Ok(None) };
+    let bucket: &S3Config = bucket;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A piece may be slow, and a whole file may take long.
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|error| variable("CHAT_FILES_S3_ENDPOINT", &error))?;
+    let store = S3Files::new(bucket, client).map_err(|error| {
+        let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        variable("CHAT_FILES_S3_ENDPOINT", &reason)
+    })?;
+    Ok(Some(Arc::new(store)))
+}
+
+/// Without the feature, what is configured of buckets stops the start.
+#[cfg(not(feature = "s3"))]
+fn bucket(_: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
+    Ok(None)
 }
 
 pub(super) fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {

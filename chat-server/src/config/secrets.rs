@@ -50,6 +50,9 @@ pub struct SecretFiles {
     /// File that holds CLOUDINARY_API_SECRET
     #[arg(long, env = "CLOUDINARY_API_SECRET_FILE", value_name = "FILE")]
     pub cloudinary_api_secret_file: Option<String>,
+    /// File that holds CHAT_FILES_S3_SECRET
+    #[arg(long, env = "CHAT_FILES_S3_SECRET_FILE", value_name = "FILE")]
+    pub files_s3_secret_file: Option<String>,
     /// File that holds RESEND_API_KEY
     #[arg(long, env = "RESEND_API_KEY_FILE", value_name = "FILE")]
     pub resend_api_key_file: Option<String>,
@@ -72,6 +75,7 @@ impl Options {
             redis_url_file,
             cloudinary_api_key_file,
             cloudinary_api_secret_file,
+            files_s3_secret_file,
             resend_api_key_file,
         } = files;
         for (variable, secret, file) in [
@@ -82,6 +86,7 @@ impl Options {
             ("REDIS_URL_FILE", &mut options.redis_url, redis_url_file),
             ("CLOUDINARY_API_KEY_FILE", &mut options.cloudinary_api_key, cloudinary_api_key_file),
             ("CLOUDINARY_API_SECRET_FILE", &mut options.cloudinary_api_secret, cloudinary_api_secret_file),
+            ("CHAT_FILES_S3_SECRET_FILE", &mut options.files.s3_secret, files_s3_secret_file),
             ("RESEND_API_KEY_FILE", &mut options.resend_api_key, resend_api_key_file),
         ] {
             let is_set = secret.as_deref().is_some_and(|secret| !secret.is_empty());
@@ -258,7 +263,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let good = file(&folder, HUSH.as_bytes());
         let secrets = secrets();
-        assert_eq!(secrets.len(), 9, "{secrets:?}");
+        assert_eq!(secrets.len(), 10, "{secrets:?}");
         for (flag, variable) in secrets {
             let of_file = format!("{flag}-file");
             let problem = |arguments: &[&str]| {

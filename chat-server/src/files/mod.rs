@@ -28,6 +28,7 @@ pub mod references;
 pub(crate) mod routes;
 #[cfg(feature = "s3")]
 mod s3;
+pub mod scan;
 mod service;
 mod signing;
 mod sound;

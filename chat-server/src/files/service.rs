@@ -10,11 +10,13 @@ use chat_core::clock::Timestamp;
 use chat_core::codec::Codec;
 use chat_core::error::Error;
 use chat_core::id::UserId;
+use chat_core::model::Position;
 use chat_core::prelude::Chat;
 
 use super::kind::{self, Group, HEAD_BYTES, Kind, Mismatch, TextCheck};
 use super::quota::{Hold, Quota};
 use super::references::{FileReferences, LogReferences};
+use super::scan::{ScanConfig, Scanner};
 use super::signing::Signer;
 use super::staging::blocking;
 use super::uploads::Uploads;
@@ -36,6 +38,7 @@ pub struct Files {
     pub(super) variants: super::variants::Variants,
     pub(super) references: Arc<dyn FileReferences>,
     pub(super) signer: Signer,
+    scanner: Option<Box<dyn Scanner>>,
     pub(super) config: FilesConfig,
     pub(super) random: RandomBytes,
     pub(super) chat: Arc<Chat>,
@@ -60,10 +63,11 @@ pub(crate) struct Declared {
 }
 
 impl Files {
-    /// Opens the folder and the store. Blocks.
+    /// Opens the folder, in which files are kept unless there is another store. Blocks.
     ///
     /// # Errors
     /// What the file system says.
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of the server that it needs")]
     pub(crate) fn open(
         dir: &Path,
         config: &FilesConfig,
@@ -71,13 +75,22 @@ impl Files {
         chat: &Arc<Chat>,
         codec: Arc<dyn Codec>,
         work: (&LongWork, &Arc<Memory>),
+        store: Option<Arc<dyn FileStore>>,
+        position: Position,
     ) -> io::Result<Arc<Self>> {
+        // Where there is no folder yet, nothing can refer to what is in it before this position of the log.
+        let is_new = store.is_none() && !dir.try_exists()?;
+        let begin = if is_new { position } else { Position(0) };
         let random: RandomBytes = Arc::new(rand::random);
         // Needed for images alone.
         let _ = work;
         let staging = Staging::open(dir.join(".tmp"), random.clone())?;
-        let store: Arc<dyn FileStore> = Arc::new(DiskFiles::open(dir.to_owned(), staging.clone())?);
-        let references = LogReferences::open(dir.join(".references"), chat.clone(), codec, store.clone())?;
+        let store: Arc<dyn FileStore> = match store {
+            Some(store) => store,
+            None => Arc::new(DiskFiles::open(dir.to_owned(), staging.clone())?),
+        };
+        let references =
+            LogReferences::open(dir.join(".references"), begin, chat.clone(), codec, store.clone())?;
         let limits = MediaLimits { quota: config.quota, rate: config.rate };
         let quota = Quota::open(dir.join(".usage"), limits)?;
         Ok(Arc::new(Self {
@@ -87,6 +100,7 @@ impl Files {
             variants: super::variants::Variants::open(dir.join(".variants"), work.0.clone(), work.1.clone())?,
             signer: Signer::new(&auth.secret, &auth.old_secrets, config.link_life),
             references: Arc::new(references),
+            scanner: config.scan.as_ref().map(ScanConfig::scanner),
             config: config.clone(),
             chat: chat.clone(),
             store,
@@ -111,6 +125,9 @@ impl Files {
             return Err(FileError::invalid("file", "it is empty"));
         }
         let (file, kind, name) = self.check(file, &declared).await?;
+        if let Some(scanner) = &self.scanner {
+            scanner.scan(file.path()).await?;
+        }
         let content_type = kind.content_type(declared.content_type.as_deref().unwrap_or_default());
         let Inspected { file, facts, duration } =
             self.inspect(file, kind, content_type, declared.keep_exif).await?;

@@ -52,12 +52,14 @@ struct Read {
 }
 
 impl LogReferences {
-    /// What was found is kept in this folder. Blocks.
+    /// What was found is kept in this folder. `begin` is where the log is read from the first time: the position before the
+    /// first file was stored, or 0 when that is not known. Blocks.
     ///
     /// # Errors
     /// What the file system says.
     pub fn open(
         dir: PathBuf,
+        begin: Position,
         chat: Arc<Chat>,
         codec: Arc<dyn Codec>,
         files: Arc<dyn FileStore>,
@@ -65,7 +67,11 @@ impl LogReferences {
         fs::create_dir_all(&dir)?;
         let read = match fs::read(dir.join("read.json")) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Read::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let read = Read { position: begin.0, known_since: 0 };
+                keep(&dir, read)?;
+                read
+            }
             Err(error) => return Err(error),
         };
         Ok(Self { dir: dir.into(), chat, codec, files, read: Mutex::new(read) })
@@ -107,12 +113,8 @@ impl LogReferences {
             tokio::task::yield_now().await;
         }
         if *read != before {
-            let (dir, text) = (self.dir.clone(), serde_json::to_vec(&*read).unwrap_or_default());
-            blocking(move || {
-                fs::write(dir.join("read.new"), text)?;
-                fs::rename(dir.join("read.new"), dir.join("read.json"))
-            })
-            .await?;
+            let (dir, read) = (self.dir.clone(), *read);
+            blocking(move || keep(&dir, read)).await?;
         }
         Ok(*read)
     }
@@ -189,6 +191,11 @@ impl LogReferences {
     fn path(&self, file: FileId) -> PathBuf {
         self.dir.join(hex::encode([file.shard()])).join(file.to_string())
     }
+}
+
+fn keep(dir: &Path, read: Read) -> io::Result<()> {
+    fs::write(dir.join("read.new"), serde_json::to_vec(&read)?)?;
+    fs::rename(dir.join("read.new"), dir.join("read.json"))
 }
 
 fn parse(line: &str) -> Option<Reference> {

@@ -26,7 +26,7 @@ impl Site {
     fn references(&self) -> LogReferences {
         let codec = Arc::new(chat_core::codec::StoredCodec);
         let dir = self.dir.path().join(".references");
-        LogReferences::open(dir, self.chat.clone(), codec, self.files.clone()).unwrap()
+        LogReferences::open(dir, Position(0), self.chat.clone(), codec, self.files.clone()).unwrap()
     }
 
     async fn person(&self, name: &str) -> UserId {
@@ -85,4 +85,21 @@ async fn nobody_lets_themselves_in_by_writing_an_id_down() {
     assert_eq!(references.of(file).await.unwrap().len(), 1, "eve still cannot read it");
     site.say(bob, eve, &format!("/api/v1/files/{file}")).await;
     assert_eq!(references.of(file).await.unwrap().len(), 2, "bob passes on what he may read");
+}
+
+#[tokio::test]
+async fn a_backup_that_was_put_back_is_seen() {
+    let site = Site::new();
+    let (ann, bob) = (site.person("ann").await, site.person("bob").await);
+    let file = site.file(1, ann).await;
+    site.say(ann, bob, &format!("/api/v1/files/{file}")).await;
+    let dir = site.dir.path().join(".references");
+    let codec = Arc::new(chat_core::codec::StoredCodec);
+    let ahead =
+        LogReferences::open(dir, Position(1_000), site.chat.clone(), codec, site.files.clone()).unwrap();
+    assert_eq!(
+        ahead.of(file).await.unwrap().len(),
+        1,
+        "the log is another one, and is read from its beginning"
+    );
 }

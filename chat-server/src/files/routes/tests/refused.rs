@@ -171,3 +171,21 @@ async fn strangers_store_nothing() {
     }
     assert_eq!(site.stored(), [""; 0]);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_the_scan_finds_or_cannot_see_is_not_let_in() {
+    // It takes what holds this word.
+    let site = Site::new(&["--scan-command=grep -q harmless"]).await;
+    let ann = site.person("ann").await;
+    let path = format!("{FILES}?name=a.txt");
+    let answer = site.as_person(&ann, "POST", &path, &[], "anything else").await;
+    assert_eq!((answer.status, answer.message()), (422, "file: it was refused by the virus scan".to_owned()));
+    assert_eq!(site.stored(), [""; 0]);
+    site.upload(&ann, "a.txt", b"quite harmless").await;
+    let site = Site::new(&["--scan-command=/nowhere/at/all"]).await;
+    let ann = site.person("ann").await;
+    let answer = site.as_person(&ann, "POST", &path, &[], "quite harmless").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(site.stored(), [""; 0]);
+}
