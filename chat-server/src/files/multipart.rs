@@ -31,7 +31,7 @@ pub(super) async fn receive(
     let mut received: Option<(Incoming, Declared)> = None;
     let (mut name, mut keep_exif) = (None, false);
     while let Some(mut part) = form.next_field().await.map_err(|error| refused(error, max_bytes))? {
-        source.claim().await;
+        source.claim();
         match part.name().unwrap_or_default() {
             FILE => {
                 if received.is_some() {
@@ -44,7 +44,7 @@ pub(super) async fn receive(
                 };
                 let mut incoming = staging.begin().await?;
                 while let Some(piece) = part.chunk().await.map_err(|error| refused(error, max_bytes))? {
-                    source.claim().await;
+                    source.claim();
                     incoming.write(piece).await?;
                 }
                 received = Some((incoming, declared));

@@ -97,12 +97,17 @@ struct LinkObject {
 
 /// Who uploads. A body that any page can send anywhere without asking first (a form, plain text) needs an allowed `Origin`
 /// where a cookie is all that tells who it is.
-pub(super) async fn uploader(app: &Arc<App>, headers: &HeaderMap) -> Result<UserId, HttpError> {
+pub(super) async fn uploader(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    source: &Source,
+) -> Result<UserId, HttpError> {
     let caller = caller(app, headers).await?;
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let declared = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     const SIMPLE: [&str; 4] = ["", "multipart/form-data", "text/plain", "application/x-www-form-urlencoded"];
     if bearer(headers).is_none() && SIMPLE.contains(&&*declared) && !headers.contains_key(ORIGIN) {
+        source.discard().await;
         return Err(HttpError::new(StatusCode::FORBIDDEN, "The request must say its Origin"));
     }
     Ok(caller.user.id)
@@ -114,8 +119,8 @@ async fn upload(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let owner = uploader(&app, &headers).await?;
     let source = Source::new(request.into_body());
+    let owner = uploader(&app, &headers, &source).await?;
     match receive_and_store(&app, owner, query.as_deref(), &headers, &source).await {
         Ok(record) => {
             let base = Base::of(&headers, &app.config);

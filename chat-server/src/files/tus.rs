@@ -193,7 +193,7 @@ async fn receive(
     }
     let source = Source::new(request.into_body());
     let received = async {
-        let owner = uploader(&app, &headers).await?;
+        let owner = uploader(&app, &headers, &source).await?;
         let id: FileId = id.parse().map_err(|_| FileError::NotFound)?;
         let upload = app.files.uploads.find(id, owner).ok_or(FileError::NotFound)?;
         let (at, checksum) = part(&headers)?;

@@ -189,3 +189,28 @@ async fn what_the_scan_finds_or_cannot_see_is_not_let_in() {
     assert_eq!(answer.status, 503);
     assert_eq!(site.stored(), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_form_that_comes_in_small_pieces_is_taken() {
+    let site = Site::new(&[]).await;
+    let ann = site.person("ann").await;
+    let content = "line of text\n".repeat(300);
+    let (kind, whole) =
+        form(&[("name=\"file\"; filename=\"a.txt\"", content.as_bytes()), ("name=\"name\"", b"b.txt")]);
+    for size in [1, 7, 100, whole.len() - 1] {
+        let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
+        // Between two of them the network is silent for a moment.
+        let pieces = stream::iter(pieces).then(async |piece| {
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(piece)
+        });
+        let answer = site
+            .as_person(&ann, "POST", FILES, &[(CONTENT_TYPE, &kind)], Body::from_stream(pieces.boxed()))
+            .await;
+        assert_eq!(answer.status, 201, "{size}: {}", answer.message());
+        assert_eq!(
+            (answer.json()["size"].as_u64(), &answer.json()["name"]),
+            (Some(content.len() as u64), &"b.txt".into())
+        );
+    }
+}
