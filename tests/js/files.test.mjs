@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -56,6 +56,19 @@ test('a large body comes back whole and in parts', async () => {
   assert.deepEqual(part.raw, content.subarray(5_000_000, 5_000_100));
   const removed = await request(server, { method: 'DELETE', path: `/api/v1/files/${sent.json.id}`, headers: { cookie: anna.cookie, ...origin() } });
   assert.equal(removed.status, 204);
+});
+
+test('uploads take little memory, however long they are', { skip: !existsSync('/proc/self/status') }, async () => {
+  const anna = await signup(server, 'anna');
+  const highest = () => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))[1]) * 1024;
+  const body = Buffer.alloc(8_000_000, 'line of text\n');
+  assert.equal((await post(anna, 'a.txt', body)).status, 201);
+  const before = highest();
+  const sent = await Promise.all(Array.from({ length: 8 }, () => post(anna, 'a.txt', body)));
+  assert.deepEqual(sent.map((answer) => answer.status), Array(8).fill(201));
+  const more = highest() - before;
+  // 256 KiB each, and as much again for connections, threads and what the allocator keeps.
+  assert.ok(more < 8 * 2 * 256 * 1024 + 4_000_000, `${more} bytes for 64 MB`);
 });
 
 test('a form of a browser is taken, and its file is shown to who is told of it', async () => {
