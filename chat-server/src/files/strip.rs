@@ -89,7 +89,7 @@ fn jpeg(from: &mut impl BufRead, to: &mut impl Write, turned: Option<u16>) -> io
         if (segment.len() as u64) < rest {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if is_kept && !(marker == 0xe2 && !segment.starts_with(b"ICC_PROFILE\0")) {
+        if is_kept && (marker != 0xe2 || segment.starts_with(b"ICC_PROFILE\0")) {
             to.write_all(&[0xff, marker])?;
             to.write_all(&length)?;
             to.write_all(&segment)?;
