@@ -7,7 +7,7 @@ mod check;
 mod cluster;
 mod codec;
 pub(crate) mod error;
-mod files;
+pub(crate) mod files;
 pub(crate) mod options;
 mod origins;
 pub(crate) mod private;

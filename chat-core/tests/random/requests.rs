@@ -487,15 +487,7 @@ impl Requests {
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
             100..105 => self.edit_rows(),
-            105..107 => {
-                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
-                let (table, prefix) = self.prefix();
-                Request::Rows(table, prefix, after, self.limit())
-            }
-            107 => {
-                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
-                Request::RowsOf(self.row_key().0, prefixes, self.limit())
-            }
+            105..108 => self.rows(),
             108..120 => self.index(),
             120..130 => self.search(),
             130 if self.chance(2) => self.count_terms(),

@@ -8,7 +8,7 @@ use super::error::{ConfigError, wrong};
 use crate::files::kind::{Group, KINDS, Kind};
 use crate::files::scan::ScanConfig;
 #[cfg(feature = "s3")]
-use crate::{files::S3Config, secret::Secret};
+use crate::{files::s3::S3Config, secret::Secret};
 
 /// The flags and variables of files.
 #[derive(Clone, Args)]

@@ -9,8 +9,10 @@ use futures_util::{Stream, stream};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::FileError;
-use crate::http::{self, HttpError};
+use super::error::FileError;
+use crate::http::body::next;
+use crate::http::common::discard;
+use crate::http::error::HttpError;
 
 /// A body that is being read, shared with what takes it apart.
 #[derive(Clone)]
@@ -40,7 +42,7 @@ impl Source {
     pub(super) async fn next(&self) -> Result<Option<Bytes>, FileError> {
         let mut reading = self.reading.lock().await;
         let Reading { body, started, received } = &mut *reading;
-        let piece = http::next_part(body, *started, *received).await.map_err(FileError::from)?;
+        let piece = next(body, *started, *received).await.map_err(FileError::from)?;
         let len = piece.as_ref().map_or(0, Bytes::len);
         reading.received += len;
         self.unclaimed.fetch_add(len, Ordering::Relaxed);
@@ -68,7 +70,7 @@ impl Source {
     /// Reads what is left, within reason, so that a client that is still sending can read its answer.
     pub(super) async fn discard(&self) {
         let body = std::mem::take(&mut self.reading.lock().await.body);
-        http::discard(body).await;
+        discard(body).await;
     }
 
     /// The answer to a request that was refused while its body came.

@@ -13,8 +13,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
+use super::error::FileError;
+use super::id::FileId;
+use super::record::FileRecord;
 use super::staging::blocking;
-use super::{ByteStream, FileError, FileId, FileRecord, FileStore, Listed, Staged, Staging};
+use super::staging::{Staged, Staging};
+use super::store::{ByteStream, FileStore, Listed};
 use crate::media::sync_folder;
 
 /// So many bytes are read at once.

@@ -11,8 +11,10 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{ByteStream, FileError, name};
-use crate::http::HttpError;
+use super::error::FileError;
+use super::name;
+use super::store::ByteStream;
+use crate::http::error::HttpError;
 use crate::http::headers::{CROSS_ORIGIN_RESOURCE_POLICY, Kind};
 
 /// By what somebody may read a file.

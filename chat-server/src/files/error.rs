@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::http::{HttpError, RateLimit};
+use crate::http::error::HttpError;
+use crate::limits::rate::RateLimit;
 
 /// Why a file was not taken or not given. The texts of the client's errors name the field, and are meant to be shown.
 #[derive(Debug, thiserror::Error)]

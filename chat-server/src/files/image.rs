@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::FileError;
+use super::error::FileError;
 use crate::media::ImageKind;
 
 /// Most pixels of an image: more than any camera of a phone takes.

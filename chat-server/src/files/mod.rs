@@ -14,6 +14,7 @@
 //! without bytes, which the sweep removes. Nothing that a client says becomes a path: files are named by their [`FileId`].
 
 mod body;
+mod declared;
 mod disk;
 mod download;
 mod error;
@@ -22,12 +23,13 @@ mod image;
 pub mod kind;
 mod multipart;
 mod name;
+pub(crate) mod paths;
 mod quota;
 mod record;
 pub mod references;
 pub(crate) mod routes;
 #[cfg(feature = "s3")]
-mod s3;
+pub(crate) mod s3;
 pub mod scan;
 mod service;
 mod signing;
@@ -49,26 +51,6 @@ pub use self::id::FileId;
 pub use self::record::FileRecord;
 #[cfg(feature = "s3")]
 pub use self::s3::{S3Config, S3Files};
-pub(crate) use self::service::Declared;
 pub use self::service::Files;
 pub use self::staging::{Staged, Staging};
 pub use self::store::{ByteStream, FileStore, Listed};
-
-/// Where files are.
-const FILES: &str = "/api/v1/files";
-/// Where uploads by tus are.
-const UPLOADS: &str = "/api/v1/uploads";
-
-/// Whether the bodies of requests for this path are streamed, so that what is held of them is not their length.
-pub(crate) fn is_streamed(path: &str) -> bool {
-    path == FILES || path.starts_with(UPLOADS)
-}
-
-/// A field that is `true` or `false`.
-fn switch(field: &'static str, text: &str) -> Result<bool, FileError> {
-    match text.trim() {
-        "true" | "1" => Ok(true),
-        "false" | "0" | "" => Ok(false),
-        _ => Err(FileError::invalid(field, "it must be true or false")),
-    }
-}

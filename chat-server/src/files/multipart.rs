@@ -4,8 +4,9 @@ use futures_util::StreamExt;
 use multer::{Constraints, Multipart, SizeLimit};
 
 use super::body::Source;
+use super::declared::Declared;
+use super::error::FileError;
 use super::staging::{Incoming, Staging};
-use super::{Declared, FileError};
 
 /// The part with the file.
 pub(super) const FILE: &str = "file";
@@ -63,7 +64,7 @@ pub(super) async fn receive(
                 while let Some(piece) = part.chunk().await.map_err(|error| refused(error, max_bytes))? {
                     text.extend_from_slice(&piece);
                 }
-                keep_exif = super::switch("keepExif", &String::from_utf8_lossy(&text))?;
+                keep_exif = super::declared::switch("keepExif", &String::from_utf8_lossy(&text))?;
             }
             // A page may send what is for others, such as the room; it is read over.
             _ => while part.chunk().await.map_err(|error| refused(error, max_bytes))?.is_some() {},

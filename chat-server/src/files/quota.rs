@@ -10,7 +10,7 @@ use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use parking_lot::Mutex;
 
-use super::FileError;
+use super::error::FileError;
 use super::staging::blocking;
 use crate::media::{ByteRate, Ledger, MediaLimits, counted};
 

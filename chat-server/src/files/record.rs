@@ -4,7 +4,7 @@ use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use serde::{Deserialize, Serialize};
 
-use super::FileId;
+use super::id::FileId;
 
 /// What is known of a file. It is kept beside the file, as JSON, and never changes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +62,11 @@ pub(super) mod user {
     use chat_core::id::UserId;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(in crate::files) fn serialize<S: Serializer>(user: &UserId, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(user: &UserId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(user)
     }
 
-    pub(in crate::files) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UserId, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UserId, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -10,7 +10,8 @@ use chat_core::id::{ConversationId, MessageId};
 use parking_lot::Mutex;
 
 pub use self::log::LogReferences;
-use super::{FileError, FileId};
+use super::error::FileError;
+use super::id::FileId;
 
 /// A message that refers to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

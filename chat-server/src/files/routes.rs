@@ -17,11 +17,16 @@ use axum::response::{IntoResponse, Response};
 use chat_core::id::UserId;
 use serde::Serialize;
 
-use super::FILES;
 use super::body::Source;
+use super::declared::{Declared, switch};
 use super::download::{self, Access, Given};
+use super::error::FileError;
+use super::id::FileId;
+use super::kind;
+use super::multipart;
+use super::paths::FILES;
+use super::record::FileRecord;
 use super::staging::Incoming;
-use super::{Declared, FileError, FileId, FileRecord, kind, multipart, switch};
 use crate::app::App;
 use crate::dialect::Route;
 use crate::http::{BUSY, HttpError, bearer, caller, json, parameter};
@@ -218,6 +223,9 @@ fn multipart_boundary(content_type: &str) -> Result<Option<String>, FileError> {
 /// What the request says of a file that is its whole body: the query, or else `Content-Disposition`.
 fn declared_by(query: Option<&str>, headers: &HeaderMap) -> Result<Declared, FileError> {
     let name = match parameter(query, "name") {
+        Some(name) if name.contains('\u{fffd}') => {
+            return Err(FileError::invalid("name", "it is not UTF-8"));
+        }
         Some(name) => Some(name.into_owned()),
         None => text_header(headers, &CONTENT_DISPOSITION).and_then(disposition_name),
     };

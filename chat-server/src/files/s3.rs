@@ -30,8 +30,12 @@ use object_store::{
 };
 use tokio::sync::Semaphore;
 
+use super::error::FileError;
+use super::id::FileId;
+use super::record::FileRecord;
+use super::staging::Staged;
 use super::staging::blocking;
-use super::{ByteStream, FileError, FileId, FileRecord, FileStore, Listed, Staged};
+use super::store::{ByteStream, FileStore, Listed};
 use crate::secret::Secret;
 
 /// The least that S3 takes of a part that is not the last.

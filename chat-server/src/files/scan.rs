@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::FileError;
+use super::error::FileError;
 
 /// How long one file may take.
 const TIMEOUT: Duration = Duration::from_secs(120);

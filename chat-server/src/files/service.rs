@@ -13,17 +13,26 @@ use chat_core::id::UserId;
 use chat_core::model::Position;
 use chat_core::prelude::Chat;
 
+use super::declared::Declared;
+use super::disk::DiskFiles;
+use super::error::FileError;
+use super::id::FileId;
+use super::image;
 use super::kind::{self, Group, HEAD_BYTES, Kind, Mismatch, TextCheck};
+use super::name;
 use super::quota::{Hold, Quota};
+use super::record::FileRecord;
 use super::references::{FileReferences, LogReferences};
 use super::scan::{ScanConfig, Scanner};
 use super::signing::Signer;
+use super::sound;
 use super::staging::blocking;
+use super::staging::{Staged, Staging};
+use super::store::FileStore;
+use super::strip;
 use super::uploads::Uploads;
-use super::{
-    DiskFiles, FileError, FileId, FileRecord, FileStore, Staged, Staging, image, name, sound, strip,
-};
-use crate::config::{AuthConfig, FilesConfig};
+use crate::config::AuthConfig;
+use crate::config::files::FilesConfig;
 use crate::limits::LongWork;
 use crate::media::{MediaLimits, RandomBytes};
 use crate::memory::Memory;
@@ -49,17 +58,6 @@ struct Inspected {
     file: Staged,
     facts: Option<image::Facts>,
     duration: Option<u64>,
-}
-
-/// What a client says of a file that it sends. None of it is believed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Declared {
-    /// Its name.
-    pub(crate) name: Option<String>,
-    /// Its media type.
-    pub(crate) content_type: Option<String>,
-    /// What a camera has noted in it stays in it.
-    pub(crate) keep_exif: bool,
 }
 
 impl Files {

@@ -10,8 +10,8 @@ use chat_core::clock::Timestamp;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::FileId;
-use crate::http::parameter;
+use super::id::FileId;
+use crate::http::common::parameter;
 use crate::secret::Secret;
 
 /// As much of the signature as is kept: 128 bits cannot be guessed.

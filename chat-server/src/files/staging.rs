@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use super::FileError;
+use super::error::FileError;
 use crate::media::RandomBytes;
 
 /// So many bytes are gathered before they are written.

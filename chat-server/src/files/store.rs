@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{FileError, FileId, FileRecord, Staged};
+use super::error::FileError;
+use super::id::FileId;
+use super::record::FileRecord;
+use super::staging::Staged;
 
 /// The bytes of a file, in pieces of at most 64 KiB or of what the store's network gives.
 pub type ByteStream = BoxStream<'static, Result<Bytes, FileError>>;

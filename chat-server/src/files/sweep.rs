@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{FileError, Files};
+use super::error::FileError;
+use super::service::Files;
 
 /// For so long a file may be there before a message refers to it.
 pub(super) const KEPT_UNREFERENCED: Duration = Duration::from_hours(24);

@@ -25,12 +25,14 @@ use base64::prelude::BASE64_STANDARD;
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 
-use super::UPLOADS;
 use super::body::Source;
+use super::error::FileError;
+use super::id::FileId;
+use super::paths::UPLOADS;
 use super::routes::{MEMORY, busy, uploader};
+use super::service::Files;
 use super::staging::{Staged, blocking};
 use super::uploads::{self, Checksum, Note, PartError, Upload};
-use super::{FileError, FileId, Files};
 use crate::app::App;
 use crate::dialect::Route;
 use crate::http::{HttpError, caller};

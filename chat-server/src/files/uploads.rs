@@ -18,10 +18,12 @@ use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
 use super::body::Source;
+use super::declared::Declared;
+use super::error::FileError;
+use super::id::FileId;
 use super::quota::{Hold, Quota};
 use super::record::user;
 use super::staging::{Sink, Temporary, blocking};
-use super::{Declared, FileError, FileId};
 
 /// An upload that is not finished by then is removed.
 pub(super) const KEPT_UNFINISHED: Duration = Duration::from_hours(24);
@@ -318,7 +320,7 @@ pub(super) fn declared(metadata: &str) -> Result<Declared, FileError> {
         match key {
             "filename" | "name" => declared.name = Some(value),
             "filetype" | "type" => declared.content_type = Some(value),
-            "keepExif" => declared.keep_exif = super::switch("keepExif", &value)?,
+            "keepExif" => declared.keep_exif = super::declared::switch("keepExif", &value)?,
             // What the page wants to know itself.
             _ => {}
         }

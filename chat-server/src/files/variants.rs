@@ -18,8 +18,11 @@ use futures_util::TryStreamExt;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::error::FileError;
+use super::id::FileId;
+use super::record::FileRecord;
 use super::staging::{Staged, Staging, blocking};
-use super::{FileError, FileId, FileRecord, FileStore};
+use super::store::FileStore;
 use crate::limits::LongWork;
 use crate::media::{self, ImageKind};
 use crate::memory::{Memory, Owner};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use serde::Serialize;
 
 use super::error::HttpError;
@@ -43,4 +44,23 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Reads on and throws away, within reason, so that the client can finish sending and read its answer. Answers how much
+/// that was.
+pub(crate) async fn discard(mut body: axum::body::Body) -> usize {
+    const MAX_BYTES: usize = 64 << 20;
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let mut seen = 0;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, bytes::Bytes::len);
+            if seen > MAX_BYTES {
+                return;
+            }
+        }
+    };
+    // What comes slower is cut off by the answer.
+    let _ = tokio::time::timeout(TIMEOUT, reading).await;
+    seen
 }

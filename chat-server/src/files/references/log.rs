@@ -21,8 +21,10 @@ use chat_core::store::{StoreError, StoredMessage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::super::error::FileError;
+use super::super::id::FileId;
 use super::super::staging::blocking;
-use super::super::{FileError, FileId, FileStore};
+use super::super::store::FileStore;
 use super::{FileReferences, Reference};
 
 /// What a link to a file begins with.
