@@ -147,6 +147,25 @@ macro_rules! message_of {
     };
 }
 
+/// The same for events that are about a person and show them, and no message.
+macro_rules! user_of {
+    ($event:expr) => {
+        match $event {
+            Self::ProfileUpdated(user)
+            | Self::UserRegistered(user)
+            | Self::MessagesRead { user, .. }
+            | Self::TypingChanged { user, .. } => Some(user),
+            Self::MessageSent(_)
+            | Self::MessageDeleted(_)
+            | Self::MessageRestored(_)
+            | Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. } => None,
+        }
+    };
+}
+
 impl Event {
     /// Who is told of it.
     pub fn audience(&self) -> Audience {
@@ -175,6 +194,21 @@ impl Event {
     /// The same, to be changed.
     pub fn message_mut(&mut self) -> Option<&mut MessageView> {
         message_of!(self)
+    }
+
+    /// The person whom it shows, if it is about one and about no message.
+    pub fn user(&self) -> Option<&Arc<User>> {
+        user_of!(self)
+    }
+
+    /// The same, to be changed.
+    pub fn user_mut(&mut self) -> Option<&mut Arc<User>> {
+        user_of!(self)
+    }
+
+    /// Whether it shows the content of the message that it is about: not where all that it says is that the message is deleted.
+    pub fn shows_message(&self) -> bool {
+        self.message().is_some() && !matches!(self, Self::MessageDeleted(_))
     }
 
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
