@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::invalidation::Invalidation;
+use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
+use crate::reactions::{Emoji, Reaction};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -73,6 +74,21 @@ pub enum Event {
     MessageDeleted(MessageView),
     /// A deletion was undone.
     MessageRestored(MessageView),
+    /// Somebody has reacted to a message, or has taken a reaction back.
+    MessageReacted {
+        /// To which.
+        message: MessageHead,
+        /// Where.
+        conversation: Arc<Conversation>,
+        /// Who.
+        user: UserId,
+        /// With what.
+        emoji: Emoji,
+        /// Whether the reaction is there since.
+        is_there: bool,
+        /// All that stands on the message since; nothing when it is deleted.
+        reactions: Vec<Reaction>,
+    },
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -135,7 +151,8 @@ macro_rules! message_of {
     ($event:expr) => {
         match $event {
             Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::RoomCreated { .. }
+            Self::MessageReacted { .. }
+            | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
@@ -158,6 +175,7 @@ macro_rules! user_of {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
+            | Self::MessageReacted { .. }
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
@@ -177,7 +195,9 @@ impl Event {
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
-            Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
+            Self::MessageReacted { conversation, .. } | Self::MessagesRead { conversation, .. } => {
+                Audience::Members(conversation.clone())
+            }
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
             Self::TypingChanged { conversation, user, .. } => {
                 let members = conversation.members.iter().map(|member| member.user);
@@ -221,6 +241,7 @@ impl Event {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
+            | Self::MessageReacted { .. }
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }

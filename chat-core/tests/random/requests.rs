@@ -423,7 +423,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
+        match self.below(if self.leaves_index_alone { 112 } else { 136 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -480,13 +480,14 @@ impl Requests {
                 let (table, prefix) = self.prefix();
                 Request::Rows(table, prefix, after, self.limit())
             }
+            108..112 => self.react(),
             107 => {
                 let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
                 Request::RowsOf(self.row_key().0, prefixes, self.limit())
             }
-            108..120 => self.index(),
-            120..130 => self.search(),
-            130 => Request::SearchProgress(self.conversation()),
+            112..124 => self.index(),
+            124..134 => self.search(),
+            134 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }
