@@ -68,6 +68,9 @@ tables! {
     Pins = 2, "pins", [Conversation, Message];
     /// Blocked people: who blocks, and whom. The value says when.
     Blocks = 3, "blocks", [User, User];
+    /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
+    /// [`reactions`](crate::reactions).
+    ReactionTallies = 4, "reaction_tallies", [Message, Text];
 }
 
 impl Table {

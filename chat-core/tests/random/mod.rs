@@ -12,7 +12,9 @@ use chat_core::model::{
     Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
 };
 use chat_core::policy::Refusal;
+use chat_core::reactions::{React, Reacted};
 use chat_core::search::{Filter, Query, Terms, Wanted};
+use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
     PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
@@ -46,6 +48,7 @@ pub(crate) enum Request {
     Append(Box<NewMessage>),
     Message(MessageId),
     SetDeleted(SetDeleted),
+    React(React),
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
@@ -87,6 +90,7 @@ pub(crate) enum Answer {
     Appended(Appended),
     Message(Option<StoredMessage>),
     Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
+    Reacted(Option<Result<Reacted, Refusal>>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -158,6 +162,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),
         Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
+        Request::React(react) => Answer::Reacted(React::done(store.write(react.into()).await?)),
         Request::History(id, window, include_deleted) => {
             let (messages, has_more) = store.history(id, window, include_deleted).await?;
             Answer::History(messages, has_more)

@@ -435,7 +435,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
+        match self.below(if self.leaves_index_alone { 112 } else { 136 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -488,10 +488,11 @@ impl Requests {
             99 => Request::Check,
             100..105 => self.edit_rows(),
             105..108 => self.rows(),
-            108..120 => self.index(),
-            120..130 => self.search(),
-            130 if self.chance(2) => self.count_terms(),
-            130 => Request::SearchProgress(self.conversation()),
+            108..112 => self.react(),
+            112..124 => self.index(),
+            124..134 => self.search(),
+            134 if self.chance(2) => self.count_terms(),
+            134 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

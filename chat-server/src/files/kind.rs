@@ -307,7 +307,7 @@ impl TextCheck {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn find(content: &[u8], extension: &str, declared: &str) -> Result<&'static str, Mismatch> {
@@ -315,7 +315,7 @@ pub(super) mod tests {
         meant(&kinds, extension, declared).map(|kind| kind.content_type(declared))
     }
 
-    pub(in crate::files) fn zip_with(name: &str) -> Vec<u8> {
+    pub(crate) fn zip_with(name: &str) -> Vec<u8> {
         let mut file = b"PK\x03\x04".to_vec();
         file.extend([0; 22]);
         file.extend((name.len() as u16).to_le_bytes());

@@ -261,11 +261,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Numbers as the random bytes.
-    pub(in crate::files) fn counting() -> RandomBytes {
+    pub(crate) fn counting() -> RandomBytes {
         let next = std::sync::atomic::AtomicU64::new(1);
         Arc::new(move || {
             let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -276,7 +276,7 @@ pub(super) mod tests {
     }
 
     /// A file that has been received.
-    pub(in crate::files) async fn staged(staging: &Staging, content: &[u8]) -> Staged {
+    pub(crate) async fn staged(staging: &Staging, content: &[u8]) -> Staged {
         let mut incoming = staging.begin().await.unwrap();
         for part in content.chunks(10_000) {
             incoming.write(Bytes::copy_from_slice(part)).await.unwrap();

@@ -24,6 +24,7 @@ pub(super) const FIELDS: &[&str] = &[
     "clientId",
     "content",
     "deleted",
+    "emoji",
     "fileName",
     "from",
     "fullName",

@@ -61,6 +61,20 @@ pub(crate) static TABLE: &[Row] = &[
         messages::restore,
     ),
     row(
+        "reaction.add",
+        Method::POST,
+        "/api/v1/messages/:messageId/reactions",
+        &["messageId", "emoji"],
+        messages::react,
+    ),
+    row(
+        "reaction.remove",
+        Method::DELETE,
+        "/api/v1/messages/:messageId/reactions",
+        &["messageId", "emoji"],
+        messages::take_back,
+    ),
+    row(
         "message.search",
         Method::GET,
         "/api/v1/search",

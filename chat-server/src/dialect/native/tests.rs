@@ -18,6 +18,7 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::SendMessage(_) => &["message.send"],
         CommandRef::DeleteMessage(_) => &["message.delete"],
         CommandRef::RestoreMessage(_) => &["message.restore"],
+        CommandRef::SetReaction(_) => &["reaction.add", "reaction.remove"],
         CommandRef::ReadHistory(_) => &["message.list"],
         CommandRef::MarkRead(_) => &["read.mark"],
         CommandRef::ListUnread(_) => &["unread.list"],
@@ -46,6 +47,7 @@ fn good(field: &str) -> Value {
         "types" => json!(["image"]),
         "order" => json!("newest"),
         "since" => json!("7"),
+        "emoji" => json!("👍"),
         _ => json!("text"),
     }
 }
