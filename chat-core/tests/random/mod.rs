@@ -67,6 +67,7 @@ pub(crate) enum Request {
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
     RowsOf(Table, Vec<Vec<u8>>, usize),
+    CountTerms(Vec<ConversationId>, Vec<(String, bool)>, u64),
     Check,
 }
 
@@ -101,6 +102,7 @@ pub(crate) enum Answer {
     Found(Vec<Match>, bool),
     Edited(EditedRows),
     Rows(Vec<Vec<Row>>),
+    Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -210,6 +212,10 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::RowsOf(table, prefixes, limit) => {
             Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
+        }
+        Request::CountTerms(conversations, terms, at_most) => {
+            let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
+            Answer::Counts(store.count_terms(&conversations, &terms.collect::<Vec<_>>(), at_most).await?)
         }
         Request::Check => {
             store.check().await?;

@@ -405,10 +405,22 @@ impl Requests {
         Filter { author, kinds, from, until }
     }
 
-    fn search(&mut self) -> Request {
+    fn some_conversations(&mut self) -> Vec<ConversationId> {
         let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
         conversations.sort_unstable();
         conversations.dedup();
+        conversations
+    }
+
+    fn count_terms(&mut self) -> Request {
+        let conversations = self.some_conversations();
+        let terms = (0..self.below(4)).map(|_| self.wanted()).collect();
+        let at_most = if self.chance(2) { self.below(4) } else { u64::MAX };
+        Request::CountTerms(conversations, terms, at_most)
+    }
+
+    fn search(&mut self) -> Request {
+        let conversations = self.some_conversations();
         let least = u64::from(!self.chance(6));
         let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
         let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
@@ -487,6 +499,7 @@ impl Requests {
             }
             112..124 => self.index(),
             124..134 => self.search(),
+            134 if self.chance(2) => self.count_terms(),
             134 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }

@@ -140,7 +140,14 @@ pub(super) async fn peek(
 }
 
 /// The next part of a body of which `received` bytes have come.
-async fn next(body: &mut Incoming, started: Instant, received: usize) -> Result<Option<Bytes>, HttpError> {
+///
+/// # Errors
+/// When it comes too slowly or breaks off.
+pub(crate) async fn next(
+    body: &mut Incoming,
+    started: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, HttpError> {
     let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
     let earned = Duration::from_secs(received as u64) / BYTES_PER_SECOND;
     let deadline = (started + BODY_TIMEOUT + earned).min(Instant::now() + PAUSE_TIMEOUT);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::error::HttpError;
 
 /// When it is worth trying again after the server was too busy.
-pub(super) const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// An answer in JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {

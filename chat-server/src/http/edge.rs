@@ -27,6 +27,7 @@ use super::{accounted, rate};
 use crate::address::Address;
 use crate::app::App;
 use crate::config::Origins;
+use crate::files;
 use crate::links;
 use crate::memory::Owner;
 use crate::security_log::Source;
@@ -34,7 +35,9 @@ use crate::security_log::Source;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What pages of other origins may read of an answer, beyond what every page may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id",
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id, Location, Content-Disposition, \
+     Content-Range, ETag, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, \
+     Upload-Length, Upload-Metadata, Upload-Expires",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 
@@ -48,8 +51,9 @@ pub(super) async fn middleware(State(app): State<Arc<App>>, request: Request, ne
     let address = Address::of_request(&request, app.config.trust_proxy);
     app.proxies.observe(&request, app.config.trust_proxy);
     let (owner, caller) = (Owner::Address(address.0), accounted::Caller::default());
-    // Long polling accounts for what it takes by account.
-    let (mut request, received) = match is_below(&path, &app.config.socket_path) {
+    // Long polling accounts for what it takes by account, and of a stream no more is held than its route says.
+    let is_accounted_elsewhere = is_below(&path, &app.config.socket_path) || files::is_streamed(&path);
+    let (mut request, received) = match is_accounted_elsewhere {
         true => (request, None),
         false => {
             let (request, received) = accounted::request(&app.memory, owner, request);
@@ -174,7 +178,7 @@ fn preflight(headers: &HeaderMap, allowed: bool) -> Response {
 
 /// Reads on and throws away, within reason, so that the client can finish sending and read its answer. Answers how much
 /// that was.
-pub(super) async fn discard(mut body: Body) -> usize {
+pub(crate) async fn discard(mut body: Body) -> usize {
     const MAX_BYTES: usize = 64 << 20;
     const TIMEOUT: Duration = Duration::from_secs(10);
     let mut seen = 0;

@@ -23,9 +23,11 @@ pub(crate) mod served;
 mod site;
 
 pub use self::body::Body;
+pub(crate) use self::body::next as next_part;
 pub use self::caller::{caller, caller_by_bearer};
+pub(crate) use self::common::{BUSY, parameter, parameters};
 pub use self::common::{bearer, json};
-pub(crate) use self::common::{parameter, parameters};
+pub(crate) use self::edge::discard;
 pub use self::error::HttpError;
 pub use self::foreign::is_foreign;
 pub use self::origin::Origin;

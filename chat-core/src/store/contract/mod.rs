@@ -223,6 +223,7 @@ macro_rules! __store_clauses {
             a_filter_leaves_messages_out
             everything_needs_no_index
             a_search_is_bounded
+            messages_with_a_term_are_counted
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;

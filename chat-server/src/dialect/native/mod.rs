@@ -39,6 +39,7 @@ pub(crate) mod read;
 mod rooms;
 mod routes;
 mod search;
+mod search_options;
 mod shapes;
 mod sync;
 mod table;
