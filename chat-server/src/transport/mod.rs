@@ -19,6 +19,7 @@ pub mod guard;
 mod guests;
 mod handshake;
 mod http_stream;
+mod large_frames;
 mod late_credentials;
 pub mod payload;
 mod polling;
