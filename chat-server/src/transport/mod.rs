@@ -21,6 +21,7 @@ mod handshake;
 mod http_stream;
 mod large_frames;
 mod late_credentials;
+mod newcomers;
 pub mod payload;
 mod polling;
 mod serve;
