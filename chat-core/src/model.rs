@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
+pub use crate::members::{JoinOrder, Members};
 
 /// Where a change stands in the one log of all changes: strictly increasing in the order of commit, starting
 /// at 1. A position is what a client resumes from; 0 means "before everything".
@@ -137,7 +138,7 @@ pub struct Conversation {
     /// Direct or room.
     pub kind: ConversationKind,
     /// Everybody in it, in the order of joining.
-    pub members: Vec<Member>,
+    pub members: Members,
     /// When it was opened.
     pub created_at: Timestamp,
 }
@@ -145,7 +146,7 @@ pub struct Conversation {
 impl Conversation {
     /// The membership of a person, if they are in.
     pub fn member(&self, user: UserId) -> Option<&Member> {
-        self.members.iter().find(|member| member.user == user)
+        self.members.get(user)
     }
 
     /// In a direct conversation, the person `user` talks with (themselves, in notes to oneself).

@@ -6,9 +6,15 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
 use crate::id::UserId;
-use crate::model::{Content, Conversation, ConversationKind, Role, Tombstone, Visibility};
+use crate::model::{Content, Conversation, Role, Tombstone};
 pub use crate::names::name_key;
 use crate::{email, names};
+
+mod members;
+
+pub use self::members::{
+    Standing, Succession, may_add_member, may_give_up, may_remove_member, may_set_roles, succession,
+};
 
 /// Why something may not be done, as it is decided by what is so in the store at that moment. Safe to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,90 +218,6 @@ pub fn may_restore(
     }
 }
 
-/// Who may bring somebody into a room of at most `max_members`: moderators, and oneself into a public room. Whoever is in
-/// already takes no room.
-///
-/// # Errors
-/// [`Refusal::ConversationNotFound`] for those who may not know of the room, else what is in the way.
-pub fn may_add_member(
-    actor: UserId,
-    user: UserId,
-    room: &Conversation,
-    max_members: usize,
-) -> Result<(), Refusal> {
-    let joins_public = match &room.kind {
-        ConversationKind::Room(info) => info.visibility == Visibility::Public && actor == user,
-        ConversationKind::Direct { .. } => false,
-    };
-    // First of all, so that no stranger learns anything of what they may not know of.
-    if !joins_public && role_of(actor, room)? < Role::Moderator && is_room(room) {
-        return Err(Refusal::Forbidden("Only moderators can add members"));
-    }
-    if !is_room(room) {
-        return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
-    }
-    if room.members.len() >= max_members && room.member(user).is_none() {
-        return Err(Refusal::TooManyMembers { limit: max_members });
-    }
-    Ok(())
-}
-
-/// Who may take somebody out of a room: oneself, moderators a plain member, admins everybody.
-///
-/// # Errors
-/// As [`may_add_member`].
-pub fn may_remove_member(actor: UserId, user: UserId, room: &Conversation) -> Result<(), Refusal> {
-    let role = role_of(actor, room)?;
-    if !is_room(room) {
-        return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
-    }
-    let target = room.member(user).ok_or(Refusal::UserNotFound)?.role;
-    if actor == user || role == Role::Admin || (role == Role::Moderator && target == Role::Member) {
-        return Ok(());
-    }
-    Err(Refusal::Forbidden("Only moderators can remove members"))
-}
-
-/// Who may give a member this role: admins. The last admin can give up the role only where somebody can follow.
-///
-/// # Errors
-/// As [`may_add_member`].
-pub fn may_set_role(actor: UserId, user: UserId, role: Role, room: &Conversation) -> Result<(), Refusal> {
-    let actors = role_of(actor, room)?;
-    if !is_room(room) || actors < Role::Admin {
-        return Err(Refusal::Forbidden("Only admins can change roles"));
-    }
-    room.member(user).ok_or(Refusal::UserNotFound)?;
-    if role < Role::Admin && is_last_admin(user, room) && successor_of(user, room).is_none() {
-        return Err(Refusal::Forbidden("A room needs an admin"));
-    }
-    Ok(())
-}
-
-/// Who becomes an admin when a member goes, or is no admin any more: somebody, if they are the last admin and not alone. The
-/// moderator who came first follows, and without moderators the member who came first.
-pub fn successor_of(user: UserId, room: &Conversation) -> Option<UserId> {
-    if !is_last_admin(user, room) {
-        return None;
-    }
-    let others = || room.members.iter().filter(|member| member.user != user);
-    let first = others().find(|member| member.role == Role::Moderator).or_else(|| others().next());
-    first.map(|member| member.user)
-}
-
-fn is_last_admin(user: UserId, room: &Conversation) -> bool {
-    let mut admins = room.members.iter().filter(|member| member.role == Role::Admin);
-    admins.next().is_some_and(|admin| admin.user == user) && admins.next().is_none()
-}
-
-fn role_of(actor: UserId, room: &Conversation) -> Result<Role, Refusal> {
-    room.member(actor).map(|member| member.role).ok_or(Refusal::ConversationNotFound)
-}
-
-fn is_room(conversation: &Conversation) -> bool {
-    matches!(conversation.kind, ConversationKind::Room(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,39 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_learn_of_conversations() {
-        use crate::clock::Timestamp;
-        use crate::id::ConversationId;
-        use crate::model::{Member, Pair, RoomInfo};
-        let at = Timestamp::from_millis(0);
-        let [ann, bob, eve] = [1, 2, 3].map(|n| UserId::from_bytes([n; 12]));
-        let of = |kind| Conversation {
-            id: ConversationId::from_bytes([9; 12]),
-            kind,
-            members: [ann, bob].map(|user| Member { user, role: Role::Admin, joined_at: at }).into(),
-            created_at: at,
-        };
-        let direct = of(ConversationKind::Direct { pair: Pair::new(ann, bob) });
-        let private =
-            of(ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Private }));
-        for conversation in [&direct, &private] {
-            for user in [ann, bob, eve] {
-                for refused in [
-                    may_add_member(eve, user, conversation, 2),
-                    may_remove_member(eve, user, conversation),
-                    may_set_role(eve, user, Role::Member, conversation),
-                ] {
-                    assert!(refused == Err(Refusal::ConversationNotFound), "{refused:?}");
-                }
-            }
-        }
-        assert!(matches!(may_add_member(ann, eve, &direct, 2), Err(Refusal::Forbidden(_))));
-        assert_eq!(may_add_member(ann, eve, &private, 2), Err(Refusal::TooManyMembers { limit: 2 }));
-        assert_eq!(may_add_member(ann, bob, &private, 2), Ok(()), "who is in takes no room");
-        assert_eq!(may_add_member(ann, eve, &private, 3), Ok(()));
-    }
-
-    #[test]
     fn messages_are_deleted_by_who_sent_them_and_by_moderators() {
         use crate::clock::Timestamp;
         use Role::{Admin, Member, Moderator};
@@ -401,45 +290,5 @@ mod tests {
             assert!(matches!(may_restore(bob, Some(role), ann, None), Err(Refusal::Forbidden(_))));
         }
         assert_eq!(may_restore(ann, None, ann, by(ann)), Err(Refusal::MessageNotFound), "who has left");
-    }
-
-    #[test]
-    fn the_last_admin_is_followed_by_who_came_first_with_the_greatest_role() {
-        use crate::clock::Timestamp;
-        use crate::id::ConversationId;
-        use crate::model::{Member, RoomInfo};
-        let user = |n| UserId::from_bytes([n; 12]);
-        let room = |roles: &[Role]| Conversation {
-            id: ConversationId::from_bytes([9; 12]),
-            kind: ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Private }),
-            members: (1..)
-                .zip(roles)
-                // The order of joining counts, not what clocks said.
-                .map(|(n, role)| Member {
-                    user: user(n),
-                    role: *role,
-                    joined_at: Timestamp::from_millis(100 - i64::from(n)),
-                })
-                .collect(),
-            created_at: Timestamp::from_millis(0),
-        };
-        use Role::{Admin, Member as Plain, Moderator};
-        for (roles, goes, follows) in [
-            (&[Admin, Plain, Moderator, Moderator][..], 1, Some(3)),
-            (&[Plain, Plain, Admin], 3, Some(1)),
-            (&[Admin, Plain, Plain], 1, Some(2)),
-            (&[Admin], 1, None),
-            (&[Admin, Plain, Admin], 1, None),
-            (&[Admin, Plain], 2, None),
-            (&[Plain, Moderator], 2, None),
-        ] {
-            let room = room(roles);
-            assert_eq!(successor_of(user(goes), &room), follows.map(user), "{roles:?} without {goes}");
-        }
-        let alone = room(&[Admin]);
-        let refused = may_set_role(user(1), user(1), Plain, &alone);
-        assert_eq!(refused, Err(Refusal::Forbidden("A room needs an admin")));
-        assert_eq!(may_set_role(user(1), user(1), Admin, &alone), Ok(()));
-        assert_eq!(may_remove_member(user(1), user(1), &alone), Ok(()), "a room may be empty");
     }
 }

@@ -19,7 +19,9 @@ use chat_core::epoch::Epoch;
 use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
-use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
+use chat_core::model::{
+    Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey,
+};
 use chat_core::search::Terms;
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
@@ -124,7 +126,8 @@ impl Driver {
         let everybody = now(self.disk.store.users(usize::MAX)).unwrap_or_default();
         for user in everybody {
             if room.member(user.id).is_none() {
-                room.members.push(Member { user: user.id, ..room.members[0] });
+                let first = *room.members.iter().next().expect("somebody is in");
+                room.members.put(Member { user: user.id, ..first });
             }
         }
         Arc::new(room)
@@ -313,6 +316,24 @@ impl RoomStore for Driver {
         let read = self.disk.store.conversation(id);
         let found = self.read("conversation", number(id.as_bytes()), read).await?;
         Ok(found.map(|room| self.told(room)))
+    }
+
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        let read = self.disk.store.members(id, after, limit);
+        self.read("members", number(id.as_bytes()), read).await
+    }
+
+    async fn members_of(
+        &self,
+        id: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        self.read("members_of", number(id.as_bytes()), self.disk.store.members_of(id, users)).await
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {

@@ -149,6 +149,8 @@ pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
         Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
             native::Native.reply(asked, reply)
         }
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
+        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
+            Answer::done()
+        }
     }
 }

@@ -58,7 +58,8 @@ fn answer(user: UserId, reply: &Reply) -> Result<Response, HttpError> {
         | Reply::Messages(_)
         | Reply::Users(_)
         | Reply::User(_)
-        | Reply::Conversation(_) => Err(HttpError::internal()),
+        | Reply::Conversation(_)
+        | Reply::Members(_) => Err(HttpError::internal()),
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
         | Reply::Messages(_)
         | Reply::Users(_)
         | Reply::User(_)
-        | Reply::Conversation(_) => Answer::done(),
+        | Reply::Conversation(_)
+        | Reply::Members(_) => Answer::done(),
     }
 }
