@@ -204,7 +204,7 @@ impl Transaction<'_> {
                     updates.push(documents::member_update(*id, member, place, read));
                 }
                 None => {
-                    deletes.push(rawdoc! { "q": { "_id": documents::member_id(*id, *user) }, "limit": 1 })
+                    deletes.push(rawdoc! { "q": { "_id": documents::member_id(*id, *user) }, "limit": 1 });
                 }
             }
         }
