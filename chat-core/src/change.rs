@@ -6,6 +6,7 @@
 
 use crate::id::{ConversationId, UserId};
 use crate::model::{Role, Seq};
+use crate::reactions::Emoji;
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -40,6 +41,7 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
+    MessageReacted = 10, "message_reacted";
 }
 
 impl ChangeKind {
@@ -60,7 +62,10 @@ impl ChangeKind {
 
     /// Whether a change of this kind is about one message.
     pub fn is_about_message(self) -> bool {
-        matches!(self, Self::MessageSent | Self::MessageDeleted | Self::MessageRestored)
+        matches!(
+            self,
+            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageReacted
+        )
     }
 }
 
@@ -74,6 +79,17 @@ pub enum Change<M = StoredMessage> {
     MessageDeleted(M),
     /// A message was restored.
     MessageRestored(M),
+    /// Somebody has reacted to a message, or has taken a reaction back.
+    MessageReacted {
+        /// To which.
+        message: M,
+        /// Who.
+        user: UserId,
+        /// With what.
+        emoji: Emoji,
+        /// Whether the reaction was there since then.
+        is_there: bool,
+    },
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -204,6 +220,7 @@ impl<M> Change<M> {
             Self::MessageSent(_) => ChangeKind::MessageSent,
             Self::MessageDeleted(_) => ChangeKind::MessageDeleted,
             Self::MessageRestored(_) => ChangeKind::MessageRestored,
+            Self::MessageReacted { .. } => ChangeKind::MessageReacted,
             Self::RoomCreated { .. } => ChangeKind::RoomCreated,
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
@@ -225,6 +242,12 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Fields { message: Some(message), ..none }
             }
+            Self::MessageReacted { message, user, emoji, is_there } => Fields {
+                message: Some(message),
+                user: Some(*user),
+                detail: Detail::new(&[&[u8::from(*is_there)], emoji.as_str().as_bytes()].concat()),
+                ..none
+            },
             Self::RoomCreated { room, by: user }
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
@@ -241,14 +264,19 @@ impl<M> Change<M> {
     /// # Errors
     /// The name of the field that is missing.
     pub fn from_fields(kind: ChangeKind, fields: Fields<M>) -> Result<Self, &'static str> {
-        // No kind has a detail so far.
-        let Fields { message, room, user, role, seq, detail: _ } = fields;
+        let Fields { message, room, user, role, seq, detail } = fields;
         let message = message.ok_or("message");
         let (room, user) = (room.ok_or("room"), user.ok_or("user"));
         Ok(match kind {
             ChangeKind::MessageSent => Self::MessageSent(message?),
             ChangeKind::MessageDeleted => Self::MessageDeleted(message?),
             ChangeKind::MessageRestored => Self::MessageRestored(message?),
+            ChangeKind::MessageReacted => {
+                let detail = detail.ok_or("detail")?;
+                let (is_there, emoji) = detail.as_bytes().split_first().ok_or("detail")?;
+                let emoji = Emoji::from_stored(emoji).ok_or("detail")?;
+                Self::MessageReacted { message: message?, user: user?, emoji, is_there: *is_there != 0 }
+            }
             ChangeKind::RoomCreated => Self::RoomCreated { room: room?, by: user? },
             ChangeKind::MemberAdded => Self::MemberAdded { room: room?, user: user? },
             ChangeKind::MemberRemoved => Self::MemberRemoved { room: room?, user: user? },
@@ -274,6 +302,7 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Subject::Message(message)
             }
+            Self::MessageReacted { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => conversation(room),
@@ -294,6 +323,9 @@ impl<M> Change<M> {
             Self::MessageSent(one) => Change::MessageSent(message(one)?),
             Self::MessageDeleted(one) => Change::MessageDeleted(message(one)?),
             Self::MessageRestored(one) => Change::MessageRestored(message(one)?),
+            Self::MessageReacted { message: one, user, emoji, is_there } => {
+                Change::MessageReacted { message: message(one)?, user, emoji, is_there }
+            }
             Self::RoomCreated { room, by } => Change::RoomCreated { room, by },
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
             Self::MemberRemoved { room, user } => Change::MemberRemoved { room, user },
@@ -305,86 +337,4 @@ impl<M> Change<M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one_of_each() -> Vec<Change<u8>> {
-        let all = Fields {
-            message: Some(7),
-            room: Some(ConversationId::from_bytes([1; 12])),
-            user: Some(UserId::from_bytes([2; 12])),
-            role: Some(Role::Moderator),
-            seq: Some(Seq(3)),
-            detail: Detail::new(&[4; 5]),
-        };
-        ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
-    }
-
-    #[test]
-    fn numbers_and_words_are_those_of_old_databases() {
-        let known = [
-            (1, "message_sent"),
-            (2, "message_deleted"),
-            (3, "message_restored"),
-            (4, "room_created"),
-            (5, "member_added"),
-            (6, "member_removed"),
-            (7, "role_changed"),
-            (8, "profile_updated"),
-            (9, "read_marked"),
-        ];
-        let now: Vec<_> = ChangeKind::ALL.iter().map(|kind| (kind.code(), kind.name())).collect();
-        assert_eq!(now[..known.len()], known);
-        for kind in ChangeKind::ALL {
-            assert_eq!(ChangeKind::from_code(kind.code()), Some(*kind));
-            assert_eq!(ChangeKind::from_name(kind.name()), Some(*kind));
-        }
-        assert_eq!(ChangeKind::from_code(0), None);
-        assert_eq!(ChangeKind::from_name("Message_sent"), None);
-    }
-
-    #[test]
-    fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
-        for change in one_of_each() {
-            let kind = change.kind();
-            let fields = change.fields();
-            let held = Fields { message: fields.message.copied(), ..Fields::default() };
-            let held =
-                Fields { room: fields.room, user: fields.user, role: fields.role, seq: fields.seq, ..held };
-            assert_eq!(Change::from_fields(kind, held), Ok(change));
-            assert_eq!(kind.is_about_message(), change.message().is_some());
-            let less = [
-                ("message", held.message.is_some(), Fields { message: None, ..held }),
-                ("room", held.room.is_some(), Fields { room: None, ..held }),
-                ("user", held.user.is_some(), Fields { user: None, ..held }),
-                ("role", held.role.is_some(), Fields { role: None, ..held }),
-                ("seq", held.seq.is_some(), Fields { seq: None, ..held }),
-            ];
-            for (field, _, less) in less.into_iter().filter(|(_, is_held, _)| *is_held) {
-                assert_eq!(Change::from_fields(kind, less), Err(field), "{kind:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_detail_is_what_it_was_made_of() {
-        for len in [0, 1, 63, 64] {
-            let bytes: Vec<u8> = (0..len).map(|n| 255 - n).collect();
-            assert_eq!(Detail::new(&bytes).unwrap().as_bytes(), bytes);
-        }
-        assert_eq!(Detail::new(&[0; 65]), None);
-        assert_ne!(Detail::new(&[0]), Detail::new(&[0, 0]));
-        assert_eq!(format!("{:?}", Detail::new(b"secret")), "Some(Detail(6 bytes))");
-    }
-
-    #[test]
-    fn another_form_of_the_message_is_the_same_change() {
-        for change in one_of_each() {
-            let other = change.map(|message| Ok::<_, ()>(u16::from(message))).unwrap();
-            assert_eq!((other.kind(), other.message()), (change.kind(), change.message().map(|_| &7)));
-            assert_eq!(other.map(u8::try_from), Ok(change));
-            let failed = change.map(|_| Err::<u8, _>("gone"));
-            assert_eq!(failed.is_err(), change.message().is_some());
-        }
-    }
-}
+mod tests;

@@ -90,7 +90,9 @@ where
                 Invalidation { member: Some((*room, *user)), audience: Some(*room), ..nothing }
             }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
-            Self::ReadMarked { .. } => nothing,
+            // What was remembered of a message may show other reactions. Those who are told of it are told of this change, too, which
+            // comes later and says all that stands on it.
+            Self::MessageReacted { .. } | Self::ReadMarked { .. } => nothing,
         }
     }
 }

@@ -77,6 +77,7 @@ pub mod model;
 mod names;
 pub mod policy;
 pub mod presence;
+pub mod reactions;
 pub mod search;
 pub mod store;
 pub mod throttle;

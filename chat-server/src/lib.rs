@@ -43,6 +43,7 @@ pub mod config;
 pub mod dialect;
 mod dispatch;
 mod expiry;
+pub mod files;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
@@ -60,6 +61,7 @@ pub mod presence;
 mod readiness;
 mod recovery;
 mod refused_pages;
+mod relay;
 pub mod secret;
 pub mod security_log;
 pub mod session;

@@ -5,6 +5,7 @@
 //! over (a guarantee of stores), and the disk carries them out by itself: whoever asked may have stopped waiting.
 
 mod disk;
+mod search;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,12 +23,10 @@ use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{
     Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey,
 };
-use chat_core::search::Terms;
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Matches, MemoryStore, MessageStore,
-    PersonalChanges, ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage,
-    Table, UnreadCount, UserStore, Write, WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
+    RoomStore, Row, StoreError, StoredMessage, Table, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -256,6 +255,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::AddMember(_)
         | Write::SetRole(_)
         | Write::RemoveMember(_)
+        | Write::React(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)
@@ -384,42 +384,6 @@ impl KeyedStore for Driver {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
-    }
-}
-
-#[async_trait]
-impl SearchIndex for Driver {
-    async fn search_progress(
-        &self,
-        conversation: ConversationId,
-    ) -> Result<Option<SearchProgress>, StoreError> {
-        let of = number(conversation.as_bytes());
-        self.read("search_progress", of, self.disk.store.search_progress(conversation)).await
-    }
-
-    async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError> {
-        let of = number(user.as_bytes());
-        self.read("search_progress_of", of, self.disk.store.search_progress_of(user)).await
-    }
-
-    async fn index(
-        &self,
-        conversation: ConversationId,
-        after: Seq,
-        terms: Vec<Terms>,
-    ) -> Result<Option<Seq>, StoreError> {
-        let of = number(conversation.as_bytes());
-        self.carry_out("index", of, move |disk| now(disk.index(conversation, after, terms))).await
-    }
-
-    async fn search(
-        &self,
-        conversations: &[ConversationId],
-        lookup: &Lookup,
-        before: Option<Position>,
-        limit: usize,
-    ) -> Result<Matches, StoreError> {
-        self.read("search", 0, self.disk.store.search(conversations, lookup, before, limit)).await
     }
 }
 

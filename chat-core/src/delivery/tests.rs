@@ -13,6 +13,7 @@ use crate::event::Audience;
 use crate::history::Window;
 use crate::id::MessageId;
 use crate::model::{Content, PasswordHash, ProfilePatch, Role, UserKey, Visibility};
+use crate::reactions::{Reacting, SetReaction};
 use crate::store::MemoryStore;
 
 /// Two processes over one store, and people who use the first one.
@@ -65,6 +66,7 @@ impl Scene {
         let commands = vec![
             send(self.with_bob()).into(),
             send(in_room()).into(),
+            SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),
@@ -108,7 +110,8 @@ fn plain(mut delivery: Delivery) -> String {
         | Event::UserRegistered(user)
         | Event::MessagesRead { user, .. }
         | Event::TypingChanged { user, .. } => seen(user),
-        Event::RoomCreated { .. }
+        Event::MessageReacted { .. }
+        | Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. } => {}
@@ -117,7 +120,7 @@ fn plain(mut delivery: Delivery) -> String {
 }
 
 /// Every kind of event that tells of a change; a new one has to be named here, and then made by [`Scene::commands`].
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 fn kind(event: &Event) -> Option<usize> {
     match event {
@@ -130,6 +133,7 @@ fn kind(event: &Event) -> Option<usize> {
         Event::RoleChanged { .. } => Some(6),
         Event::MessagesRead { .. } => Some(7),
         Event::ProfileUpdated(_) => Some(8),
+        Event::MessageReacted { .. } => Some(9),
         Event::UserRegistered(_) | Event::TypingChanged { .. } => None,
     }
 }

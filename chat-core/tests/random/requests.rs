@@ -2,6 +2,7 @@
 
 mod messages;
 mod rows;
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
     Seq, User, UserKey, Visibility,
 };
-use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
@@ -388,55 +388,13 @@ impl Requests {
         }
     }
 
-    /// A term, mostly one that others have too.
-    fn term(&mut self) -> String {
-        let text = self.text();
-        if text.is_empty() { "a".into() } else { text }
-    }
-
-    fn index(&mut self) -> Request {
-        let after = if self.chance(8) { Some(Seq(self.below(40) as u32)) } else { None };
-        // Often as many as there are, or one more.
-        let count = self.below(5);
-        let terms = (0..count).map(|_| (0..self.below(6)).map(|_| self.term()).collect()).collect();
-        Request::Index(self.conversation(), after, terms)
-    }
-
-    fn wanted(&mut self) -> (String, bool) {
-        let mut term = self.term();
-        let is_prefix = self.chance(2);
-        if is_prefix && self.chance(2) {
-            term.truncate(term.chars().next().map_or(1, char::len_utf8));
-        }
-        (term, is_prefix)
-    }
-
-    fn filter(&mut self) -> Filter {
-        let author = self.maybe(Self::any_user);
-        let kinds = ContentKind::ALL.into_iter().filter(|_| self.chance(3)).collect();
-        let [from, until] = [(); 2].map(|()| self.maybe(Self::moment));
-        Filter { author, kinds, from, until }
-    }
-
-    fn search(&mut self) -> Request {
-        let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
-        conversations.sort_unstable();
-        conversations.dedup();
-        let least = u64::from(!self.chance(6));
-        let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
-        let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
-        let filter = if self.chance(2) { Filter::default() } else { self.filter() };
-        let before = if self.chance(2) { Some(self.position()) } else { None };
-        Request::Search(conversations, terms, filter, before, self.limit())
-    }
-
     /// The next request.
     pub(crate) fn next(&mut self) -> Request {
         self.now += self.below(3) as i64;
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
+        match self.below(if self.leaves_index_alone { 112 } else { 136 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -493,18 +451,12 @@ impl Requests {
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => Request::Check,
             100..105 => self.edit_rows(),
-            105..107 => {
-                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
-                let (table, prefix) = self.prefix();
-                Request::Rows(table, prefix, after, self.limit())
-            }
-            107 => {
-                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
-                Request::RowsOf(self.row_key().0, prefixes, self.limit())
-            }
-            108..120 => self.index(),
-            120..130 => self.search(),
-            130 => Request::SearchProgress(self.conversation()),
+            105..108 => self.rows(),
+            108..112 => self.react(),
+            112..124 => self.index(),
+            124..134 => self.search(),
+            134 if self.chance(2) => self.count_terms(),
+            134 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

@@ -31,16 +31,10 @@ impl Rooms {
                 let known = self.changed(room, *user, None);
                 delivery.audience = Audience::MembersAnd(known, *user);
             }
-            Event::MessageSent(_)
-            | Event::MessageDeleted(_)
-            | Event::MessageRestored(_)
-            | Event::RoomCreated { .. }
-            | Event::RoleChanged { .. }
-            | Event::MessagesRead { .. }
-            | Event::ProfileUpdated(_)
-            | Event::UserRegistered(_)
-            | Event::TypingChanged { .. } => {
-                if let Audience::Members(conversation) = &mut delivery.audience
+            // Whatever it is, it is told to those who are there.
+            _ => {
+                if let Audience::Members(conversation) | Audience::MembersBut(conversation, _) =
+                    &mut delivery.audience
                     && let Some((_, known)) = self.0.get(&conversation.id)
                 {
                     *conversation = known.clone();

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::edge;
+use super::common::discard;
 use super::error::HttpError;
 use crate::dialect::payload;
 use crate::surrogates;
@@ -51,6 +51,11 @@ impl Body {
         let text = std::str::from_utf8(&self.0);
         let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
         Ok(payload::from_object(text)?)
+    }
+
+    /// Whether nothing was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Reads a body of up to 10 MB, of somebody who is known.
@@ -96,7 +101,7 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
         }
         drop((bytes, data));
         // A client that is still sending would see its connection reset instead of the answer.
-        let size = size + edge::discard(body).await;
+        let size = size + discard(body).await;
         return Err(if !is_json {
             HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json")
         } else if most < MAX_LONG_FIELD_BYTES && size <= MAX_LONG_FIELD_BYTES {
@@ -135,7 +140,14 @@ pub(super) async fn peek(
 }
 
 /// The next part of a body of which `received` bytes have come.
-async fn next(body: &mut Incoming, started: Instant, received: usize) -> Result<Option<Bytes>, HttpError> {
+///
+/// # Errors
+/// When it comes too slowly or breaks off.
+pub(crate) async fn next(
+    body: &mut Incoming,
+    started: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, HttpError> {
     let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
     let earned = Duration::from_secs(received as u64) / BYTES_PER_SECOND;
     let deadline = (started + BODY_TIMEOUT + earned).min(Instant::now() + PAUSE_TIMEOUT);

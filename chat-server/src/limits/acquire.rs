@@ -212,3 +212,6 @@ fn busy(full: Full, user: UserId) -> Refused {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

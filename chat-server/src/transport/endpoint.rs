@@ -109,7 +109,7 @@ impl SocketIoEndpoint {
         let address = Address::of(parts, self.app.config.trust_proxy);
         let leave = Arc::new(Leave::default());
         if let Some(wire) = wire.upgrade() {
-            leave.becomes(wire);
+            leave.becomes(&wire);
         }
         let Ok(permit) = self.unauthenticated.acquire(Some(address.0), Some(leave.clone())) else {
             tracing::debug!("too many sessions that nobody has logged in to: one was refused");
@@ -200,7 +200,7 @@ impl SocketIoEndpoint {
         }
         wire.set_admission(&admission);
         if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
-            connection.leave().becomes(wire.clone());
+            connection.leave().becomes(&wire);
         }
         let accept = accept_key(key.as_bytes());
         drop(parts);

@@ -21,6 +21,7 @@ mod messages;
 mod nodes;
 mod parallel;
 mod people;
+mod reactions;
 mod read_marks;
 mod rooms;
 mod rules;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
-    people::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
+    people::*, reactions::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -193,6 +194,9 @@ macro_rules! __store_clauses {
             rows_of_many_prefixes_are_read_at_once
             messages_know_which_tables_hold_something
             malformed_rows_change_nothing
+            a_person_reacts_once_with_each_emoji
+            only_members_react_to_what_is_there
+            a_message_has_only_so_many_emojis
             a_fresh_store_is_empty
             every_change_gets_the_next_position
             the_log_can_be_read_from_any_position
@@ -221,6 +225,7 @@ macro_rules! __store_clauses {
             a_filter_leaves_messages_out
             everything_needs_no_index
             a_search_is_bounded
+            messages_with_a_term_are_counted
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -238,6 +243,7 @@ macro_rules! __store_clauses {
             rules_hold_while_everything_changes
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
+            reactions_at_once_are_all_counted
         }
     };
 }
@@ -332,6 +338,7 @@ mod tests {
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
+            include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),

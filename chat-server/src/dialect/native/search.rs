@@ -8,96 +8,50 @@
 //! The messages are those of [`super::sync`], the newest first. `next` is what to pass as `before` for the next page, null
 //! when there is none. `complete` is false when there was more to look at than one search does: the same search goes on
 //! with it when it is made again. `roomId`, `userId` or `username` say in which conversation, or with whom; without it is
-//! all one's own.
+//! all one's own. What else may be asked for stands in [`super::search_options`].
 
 use chat_core::command::Command;
 use chat_core::search::{Found, Search};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::parameters::{self, place, position};
+use super::arguments::Arguments;
+use super::search_options::{self, Extra};
 use super::shapes::{MessageObject, message};
-use crate::dialect::payload::{Count, Text};
-use crate::dialect::{Call, DecodeError};
+use crate::dialect::DecodeError;
 
-/// The event, in every dialect.
-pub(crate) const EVENT: &str = "search";
 /// Messages in one answer, when nothing else is asked for.
 const DEFAULT_LIMIT: usize = 20;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Form<'a> {
-    #[serde(borrow, default)]
-    q: Text<'a>,
-    #[serde(borrow, default)]
-    room_id: Text<'a>,
-    #[serde(borrow, default)]
-    user_id: Text<'a>,
-    #[serde(borrow, default)]
-    username: Text<'a>,
-    #[serde(borrow, default)]
-    before: Text<'a>,
-    #[serde(default)]
-    limit: Count,
-}
-
-/// What is asked for, as it was written.
-#[derive(Default)]
-pub(crate) struct Parameters<'a> {
-    pub(crate) q: Option<&'a str>,
-    pub(crate) room_id: Option<&'a str>,
-    pub(crate) user_id: Option<&'a str>,
-    pub(crate) username: Option<&'a str>,
-    pub(crate) before: Option<&'a str>,
-    pub(crate) limit: Option<u64>,
-}
-
-/// What an event that a dialect does not know asks for.
-pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    if call.event != EVENT {
-        return Err(DecodeError::UnknownEvent);
-    }
-    let form: Form<'_> = call.object()?;
-    let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
-    let (user_id, username) = (form.user_id.optional("userId")?, form.username.optional("username")?);
-    let before = form.before.optional("before")?;
-    let search = command(&Parameters {
-        q: Some(&q),
-        room_id: room_id.as_deref(),
-        user_id: user_id.as_deref(),
-        username: username.as_deref(),
-        before: before.as_deref(),
-        limit: form.limit.optional("limit")?,
-    })?;
-    Ok(search.into())
-}
-
-/// The command for these parameters.
-pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError> {
-    let Parameters { q, room_id, user_id, username, before, limit } = *parameters;
-    Ok(Search {
-        text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
-        within: place(room_id, user_id, username)?,
-        before: position("before", before)?,
-        limit: parameters::limit(limit, DEFAULT_LIMIT, Search::MAX)?,
-        ..Search::default()
-    })
+/// The search that is asked for.
+pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let options = search_options::asked(arguments)?;
+    // Words may be missing where something else is asked for.
+    let text = match arguments.text("q")? {
+        None if !options.has_filter() => return Err(DecodeError::Missing("q")),
+        text => text.unwrap_or_default().into_owned(),
+    };
+    let within = arguments.place()?;
+    let limit = arguments.limit(DEFAULT_LIMIT, Search::MAX)?;
+    Ok(Search { text, within, limit, ..options }.into())
 }
 
 /// The answer.
-pub(crate) fn answer(found: &Found) -> impl Serialize {
+pub(super) fn answer(found: &Found) -> FoundObject<'_> {
     FoundObject {
         messages: found.messages.iter().map(|view| message(&view.message)).collect(),
-        next: found.next.map(|next| next.0.to_string()),
+        next: search_options::next(found),
         complete: found.complete,
+        extra: search_options::extra(found),
     }
 }
 
 #[derive(Serialize)]
-struct FoundObject<'a> {
+pub(super) struct FoundObject<'a> {
     messages: Vec<MessageObject<'a>>,
     next: Option<String>,
     complete: bool,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 #[cfg(test)]
@@ -106,10 +60,12 @@ mod tests {
     use chat_core::model::{Position, UserKey};
 
     use super::*;
+    use crate::dialect::Call;
+    use crate::dialect::native::table::decode;
 
     fn decoded(packet: &str) -> Result<Search, String> {
         match decode(&Call::parse(packet).unwrap()) {
-            Ok(Command::Search(search)) => Ok(search),
+            Ok((Command::Search(search), _)) => Ok(search),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }

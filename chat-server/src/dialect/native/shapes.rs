@@ -1,7 +1,13 @@
 //! The objects of the native wire.
 
-use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visibility};
+use chat_core::clock::Timestamp;
+use chat_core::id::UserId;
+use chat_core::invalidation::MessageHead;
+use chat_core::model::{Conversation, ConversationKind, Member, Message, Role, User, Visibility};
+use chat_core::reactions::{Emoji, Reaction};
 use serde::Serialize;
+
+use crate::dialect::Seen;
 
 /// An id as 24 hexadecimal digits.
 pub(super) type UserId24 = String;
@@ -24,6 +30,29 @@ pub(super) struct MessageObject<'a> {
     timestamp: i64,
     updated_at: i64,
     deleted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<ReactionObject<'a>>,
+}
+
+/// How many have reacted to a message with one emoji, and who was first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReactionObject<'a> {
+    emoji: &'a str,
+    count: u32,
+    user_ids: Vec<UserId24>,
+}
+
+/// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReactedObject<'a> {
+    room_id: String,
+    message_id: String,
+    seq: u32,
+    user_id: UserId24,
+    emoji: &'a str,
+    reactions: Vec<ReactionObject<'a>>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +90,16 @@ pub(super) struct UserObject<'a> {
     avatar: &'a str,
 }
 
+/// A person, and whether they are there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonObject<'a> {
+    #[serde(flatten)]
+    user: UserObject<'a>,
+    status: &'static str,
+    last_seen: Option<i64>,
+}
+
 pub(super) fn message(message: &Message) -> MessageObject<'_> {
     let deleted = message.deleted.is_some();
     let content = &message.content;
@@ -77,6 +116,33 @@ pub(super) fn message(message: &Message) -> MessageObject<'_> {
         timestamp: message.created_at.as_millis(),
         updated_at: message.updated_at.as_millis(),
         deleted,
+        reactions: reactions(&message.reactions),
+    }
+}
+
+fn reactions(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
+    let objects = reactions.iter().map(|reaction| ReactionObject {
+        emoji: reaction.emoji.as_str(),
+        count: reaction.count,
+        user_ids: reaction.users.iter().map(ToString::to_string).collect(),
+    });
+    objects.collect()
+}
+
+/// That this person has reacted with an emoji, and what there is since.
+pub(super) fn reacted<'a>(
+    message: &MessageHead,
+    user: UserId,
+    emoji: &'a Emoji,
+    now: &'a [Reaction],
+) -> ReactedObject<'a> {
+    ReactedObject {
+        room_id: message.conversation.to_string(),
+        message_id: message.id.to_string(),
+        seq: message.seq.0,
+        user_id: user.to_string(),
+        emoji: emoji.as_str(),
+        reactions: reactions(now),
     }
 }
 
@@ -89,20 +155,20 @@ pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
                 Visibility::Public => "public",
                 Visibility::Private => "private",
             },
-            members: room
-                .members
-                .iter()
-                .map(|member| MemberObject {
-                    user_id: member.user.to_string(),
-                    role: role(member.role),
-                    joined_at: member.joined_at.as_millis(),
-                })
-                .collect(),
+            members: room.members.iter().map(member).collect(),
             created_at: room.created_at.as_millis(),
         }),
         ConversationKind::Room(_) | ConversationKind::Direct { .. } => None,
     };
     RoomObject { room_id: room.id.to_string(), inside }
+}
+
+pub(super) fn member(member: &Member) -> MemberObject {
+    MemberObject {
+        user_id: member.user.to_string(),
+        role: role(member.role),
+        joined_at: member.joined_at.as_millis(),
+    }
 }
 
 pub(super) fn role(role: Role) -> &'static str {
@@ -120,4 +186,13 @@ pub(super) fn user(user: &User) -> UserObject<'_> {
         full_name: &user.full_name,
         avatar: &user.picture,
     }
+}
+
+pub(super) fn person(of: &User, seen: Seen) -> PersonObject<'_> {
+    let last_seen = seen.last_seen.map(Timestamp::as_millis);
+    PersonObject { user: user(of), status: status(seen.online), last_seen }
+}
+
+pub(super) fn status(online: bool) -> &'static str {
+    if online { "online" } else { "offline" }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::*;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ProfilePatch, RoomInfo, Visibility};
+use crate::reactions::{Emoji, React, Reacting};
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
@@ -324,7 +325,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(14) {
+        match self.below(15) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -341,6 +342,12 @@ impl Random {
                 SetDeleted { message: self.message(), conversation: room, by, delete, at }.into()
             }
             12 => self.edit_rows().into(),
+            13 => {
+                let emoji = Emoji::parse(["👍", "🎉"][self.below(2) as usize]).unwrap();
+                let reacting = [Reacting::Add, Reacting::Remove, Reacting::Toggle][self.below(3) as usize];
+                let message = MessageId::from_bytes(self.id(20));
+                React { message, conversation: room, by, emoji, reacting, at }.into()
+            }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -355,6 +362,7 @@ fn is_refusal(written: &Written) -> bool {
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
         Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
         Written::SetPasswordHash(_)
@@ -394,7 +402,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 14, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 15, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -403,6 +411,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "RemoveMember",
         "Append",
         "SetDeleted",
+        "React",
         "MarkRead",
         "EditRows",
     ];
