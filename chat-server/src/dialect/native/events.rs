@@ -11,7 +11,7 @@ use smallvec::smallvec;
 use super::shapes::{
     OfMessage, OfRoom, OfUser, RoomObject, UserId24, message, reacted, role, room, status, user,
 };
-use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table};
+use super::{Native, arguments, batch, messages, people, read, rooms, routes, search, sync, table};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, To, Whereabouts,
@@ -119,6 +119,7 @@ pub(super) enum Fields<'a> {
     Users(people::Listed<'a>),
     User(OfUser<'a>),
     Room(OfRoom<'a>),
+    Members(rooms::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
     Changes(sync::SyncObject<'a>),
@@ -135,6 +136,7 @@ impl<'a> Fields<'a> {
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
+            Reply::Members(page) => Self::Members(rooms::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
