@@ -1,6 +1,6 @@
-//! Every connection of this node, by person. Deliveries are made from here, connection by connection, and not through
-//! socketioxide's rooms: a broadcast to a room does not tell *whose* queue was full, and a change that is lost for one
-//! connection must be noticed (see `Session::announce`).
+//! The registry of all connections of this node, by user. Changes are delivered from here to each connection, and not
+//! through socketioxide's rooms: a broadcast to a room does not report *which* queue was full, and a change that one
+//! connection missed must be noticed (see `Session::announce`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -18,8 +18,8 @@ use crate::session::Session;
 
 type OfOne = SmallVec<[Arc<Session>; 1]>;
 
-/// Hashed without a random key, so that everybody is told in the same order in every run of the simulation. The ids are
-/// made by the server: nobody can choose them so that they collide.
+/// Hashed without a random key, so that every run of the simulation delivers in the same order. The server creates the
+/// ids, so clients cannot choose ids that collide.
 type ByUser<T = OfOne> = HashMap<UserId, T, BuildHasherDefault<DefaultHasher>>;
 
 /// The registry of connections.
@@ -40,53 +40,53 @@ impl Sessions {
         }
     }
 
-    /// Calls for each connection of a person.
+    /// Calls `each` for each connection of a user.
     pub(crate) fn for_user(&self, user: UserId, each: &mut dyn FnMut(&Arc<Session>)) {
         if let Some(of_one) = self.0.read().get(&user) {
             of_one.iter().for_each(each);
         }
     }
 
-    /// Calls for each connection of these members, and of nobody else.
+    /// Calls `each` for each connection of these members only.
     pub(crate) fn for_members(&self, members: &Members, each: &mut dyn FnMut(&Arc<Session>)) {
         among(&self.0.read(), members).flatten().for_each(each);
     }
 
-    /// Calls for every connection.
+    /// Calls `each` for every connection.
     pub(crate) fn for_all(&self, each: &mut dyn FnMut(&Arc<Session>)) {
         self.0.read().values().flatten().for_each(each);
     }
 
-    /// How many connections a person has.
+    /// The number of connections of a user.
     pub(crate) fn count_of(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, SmallVec::len)
     }
 
-    /// The connection of a person that they need least, but for this one.
+    /// The connection of this user that is needed least, except this one.
     pub(crate) fn least_needed(&self, session: &Session, now: Timestamp) -> Option<Arc<Session>> {
         let sessions = self.0.read();
         let others = sessions.get(&session.user)?.iter().filter(|other| other.id != session.id);
         others.min_by_key(|other| (other.need(now), other.id)).cloned()
     }
 
-    /// About how many bytes wait for a person, over all their connections.
+    /// The approximate number of bytes that wait for a user, over all their connections.
     pub fn unsent_to(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, |of_one| of_one.iter().map(|session| session.unsent()).sum())
     }
 
-    /// How many connections speak this dialect.
+    /// The number of connections that use this dialect.
     pub(crate) fn count(&self, dialect: &Registered) -> usize {
         let mut count = 0;
         self.for_all(&mut |session| count += usize::from(session.dialect == *dialect));
         count
     }
 
-    /// All connections there are.
+    /// The number of all connections.
     pub fn len(&self) -> usize {
         self.0.read().values().map(SmallVec::len).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.0.read().is_empty()
     }
@@ -113,8 +113,8 @@ impl Sessions {
     }
 }
 
-/// What is known of those people who are members. Of the two sides the smaller one is walked over: a message in a room of ten
-/// thousand, of whom ten are here, costs as much as one in a room of ten.
+/// The entries of the users who are members. It iterates over the smaller of the two sides: a message in a room of ten
+/// thousand members, ten of whom are connected, costs as much as one in a room of ten.
 fn among<'a, T>(people: &'a ByUser<T>, members: &'a Members) -> Box<dyn Iterator<Item = &'a T> + 'a> {
     if people.len() < members.len() {
         let theirs = people.iter().filter(|(user, _)| members.get(**user).is_some());
