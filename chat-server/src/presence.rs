@@ -1,11 +1,11 @@
-//! Who is online, and the roster that pages show of it.
+//! Who is online, and how the server sends that list (the roster) to clients.
 //!
-//! The original backends send the whole list to everybody at every connect: n² in the number of people. Here the
-//! newcomer is sent it at once and everybody else at most every 100 ms, and less often when so many are online that the
-//! lists would fill the network; after the last change everybody always gets the final list. A list takes the place of
-//! one that has not been sent yet, so slow connections do not pile them up.
+//! The original backends send the whole list to every client at every connect, which is O(n²) in the number of users.
+//! This server sends it to a new connection at once, and to all others at most every 100 ms, or less often when the
+//! lists would exceed the bandwidth budget. After the last change every client receives the final list. A newer list
+//! replaces one that was not sent yet, so lists do not pile up on slow connections.
 //!
-//! Among several nodes somebody is online while they are connected to any of them; see `cluster`.
+//! In a deployment with several nodes a user is online while they are connected to any node; see `cluster`.
 
 mod last_seen;
 pub(crate) mod leaving;
@@ -30,36 +30,37 @@ use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Sho
 use crate::session::Session;
 use crate::sessions::Sessions;
 
-/// Shortest time between two lists to everybody.
+/// The minimum time between two broadcasts of the list.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// Lists to everybody take at most so many bytes a second.
+/// The bandwidth budget of these broadcasts, in bytes per second.
 const BYTES_PER_SECOND: usize = 50 << 20;
-/// Most people who are told of somebody's coming and going, where not everybody is: those they have talked with last.
+/// The maximum number of contacts that are notified of a user's presence, where the dialect notifies contacts only:
+/// those with the most recent direct messages.
 const MAX_CONTACTS: usize = 1_000;
-/// How long it takes at most until another node has stored when somebody was last seen.
+/// The maximum time until another node has stored when a user was last seen.
 const STORED_ELSEWHERE: Duration = Duration::from_secs(5);
 
-/// The roster, and the task that tells of it.
+/// The roster, and the task that broadcasts it.
 pub struct Presence {
     roster: Arc<Both>,
     changed: Arc<Notify>,
     teller: tokio::task::JoinHandle<()>,
-    /// Who went offline when, until that is stored.
+    /// Users who went offline, and when, until that time is stored.
     leaving: Mutex<HashMap<UserId, Timestamp>>,
-    /// Who has left this node while they were connected to another one: perhaps both nodes believed the other one to
-    /// be the last.
+    /// Users who disconnected from this node while they were connected to another one. Each of the two nodes may have
+    /// taken the other for the last one.
     elsewhere: Mutex<HashSet<UserId>>,
-    /// Who has left another node when, and from when on that can be found in the store.
+    /// Users who disconnected from another node, when, and from when on the store has that time.
     told_of: Mutex<VecDeque<(Instant, UserId, Timestamp)>>,
     outbox: Option<Arc<Outbox>>,
 }
 
-/// Who is connected here and elsewhere.
+/// The users who are connected to this node, and those on other nodes.
 #[derive(Default)]
 struct Both {
     here: Roster,
     others: RemotePresence,
-    /// How many changes have been told to the task that tells everybody.
+    /// How many changes were reported to the broadcasting task.
     changes: AtomicU64,
 }
 
@@ -68,7 +69,7 @@ impl Both {
         self.here.is_online(user) || self.others.is_online(user)
     }
 
-    /// Everybody, in the order of ids.
+    /// All users who are online, ordered by id.
     fn online(&self) -> Vec<UserId> {
         let mut online = self.here.online();
         let others = self.others.online();
@@ -82,7 +83,7 @@ impl Both {
 }
 
 impl Presence {
-    /// Starts the task. Other nodes are told by `outbox`.
+    /// Starts the broadcasting task. Changes are published to other nodes through `outbox`.
     pub(crate) fn start(
         sessions: Arc<Sessions>,
         dialects: Dialects,
@@ -102,27 +103,27 @@ impl Presence {
         }
     }
 
-    /// Whether somebody is online, on whichever node.
+    /// Whether a user is online on any node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
     }
 
-    /// Whether people are there, and when they were.
+    /// Returns a function that tells whether a user is online, and when they were last seen.
     pub(crate) fn seen(&self) -> impl Fn(&User) -> Seen + Sync {
         |user| Seen { online: self.is_online(user.id), last_seen: self.left_at(user.id).max(user.last_seen) }
     }
 
-    /// Whether somebody is connected to this node.
+    /// Whether a user is connected to this node.
     pub(crate) fn is_here(&self, user: UserId) -> bool {
         self.roster.here.is_online(user)
     }
 
-    /// Those who are connected to other nodes.
+    /// The users who are connected to other nodes.
     pub(crate) fn others(&self) -> &RemotePresence {
         &self.roster.others
     }
 
-    /// A connection has begun.
+    /// Records a new connection.
     pub(crate) fn connect(&self, session: &Session) {
         let change = self.roster.here.connect(session.user, session.id);
         if session.dialect.roster() == Shown::Whole {
@@ -131,7 +132,8 @@ impl Presence {
                 session.deliver_latest(&list);
             }
             if self.roster.changes.load(Ordering::SeqCst) != changes {
-                // The task may have sent this session a newer list before, which must not stay behind an older one.
+                // The task may have sent a newer list to this session before this older one. Another broadcast corrects
+                // that.
                 self.changed.notify_one();
             }
         }
@@ -141,13 +143,13 @@ impl Presence {
         self.note(session.user, change);
     }
 
-    /// When somebody who is offline was last online, as far as it is not stored yet.
+    /// When an offline user was last online, if that is not stored yet.
     pub fn left_at(&self, user: UserId) -> Option<Timestamp> {
         self.leaving.lock().get(&user).copied()
     }
 
-    /// A connection has ended. If it was the person's last one, returns true, and [`Self::left_at`] answers until
-    /// [`Self::stored`].
+    /// Records the end of a connection. Returns true if it was the user's last connection; then [`Self::left_at`] has a
+    /// value until [`Self::stored`] is called.
     pub(crate) fn disconnect(&self, user: UserId, session: SessionId, now: Timestamp) -> bool {
         let mut leaving = self.leaving.lock();
         let change = self.roster.here.disconnect(user, session);
@@ -164,14 +166,14 @@ impl Presence {
         went
     }
 
-    /// Somebody came online on another node.
+    /// Called when a user came online on another node.
     pub(crate) fn others_came(&self) {
         self.has_changed();
     }
 
-    /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
-    /// were last seen, unless it has died; then `is_mine` says whether it is this one's business. Answers for whom this node
-    /// has to store that, and that it was at this moment.
+    /// Called when these users are no longer connected to any other node. The node they were connected to stores when
+    /// they were last seen. If that node has died, `is_mine` says whether this node must do it. Returns the users for
+    /// whom this node must store `now` as the time.
     #[must_use]
     pub(crate) fn others_went(&self, went: &[UserId], is_mine: bool, now: Timestamp) -> Vec<UserId> {
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
@@ -191,7 +193,7 @@ impl Presence {
         mine
     }
 
-    /// Looks up again, when it is needed, those of whom another node must have stored by now when they were last seen.
+    /// Evicts the cached profiles of users for whom another node must have stored the last-seen time by now.
     pub(crate) fn settle(&self, chat: &Chat) {
         let mut told_of = self.told_of.lock();
         while told_of.front().is_some_and(|(stored_at, ..)| *stored_at <= Instant::now()) {
@@ -201,7 +203,7 @@ impl Presence {
         }
     }
 
-    /// What [`Self::left_at`] says is stored now.
+    /// Called when the time that [`Self::left_at`] returns is stored.
     pub(crate) fn stored(&self, user: UserId, at: Timestamp) {
         let mut leaving = self.leaving.lock();
         if leaving.get(&user) == Some(&at) {
@@ -238,13 +240,13 @@ async fn tell(
     dialects: Dialects,
     chat: Arc<Chat>,
 ) {
-    // Who was online when that was told last, for families that are told single changes.
+    // The users who were online at the last broadcast, for dialects that receive single changes.
     let mut told = HashSet::new();
     let tells_changes =
         dialects.served().any(|dialect| matches!(dialect.roster(), Shown::Changes | Shown::Contacts));
     loop {
         changed.notified().await;
-        // Those who come together are told of together.
+        // A short delay batches simultaneous changes.
         tokio::time::sleep(SHORTEST_PAUSE / 10).await;
         let mut changes = Vec::new();
         if tells_changes {
@@ -266,7 +268,7 @@ async fn tell(
     }
 }
 
-/// Who has come and who has gone, in the order of ids.
+/// The users who came online or went offline, ordered by id.
 fn changes_between(before: &HashSet<UserId>, after: &HashSet<UserId>, at: Timestamp) -> Vec<PresenceChange> {
     let mut changed: Vec<_> = before.symmetric_difference(after).copied().collect();
     changed.sort_unstable();
@@ -289,7 +291,8 @@ fn tell_whole(dialect: &Registered, roster: &Both, sessions: &Sessions) -> usize
     bytes
 }
 
-/// Tells each change to everybody but the one it is about. Like all that is in no log, who lags does not learn it.
+/// Sends each change to every client except those of the user it is about. Like all ephemeral events, it is not in the
+/// log, so a client that lags misses it.
 fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Sessions) -> usize {
     if changes.is_empty() || sessions.count(dialect) == 0 {
         return 0;
@@ -307,7 +310,7 @@ fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Ses
     bytes
 }
 
-/// Tells each change to those with whom the person has talked directly.
+/// Sends each change to the users who have a direct conversation with this user.
 async fn tell_contacts(
     dialect: &Registered,
     changes: &[PresenceChange],
