@@ -1,5 +1,5 @@
-//! HTTP: what every route shares. Bodies are read and errors answered so that any frontend can show them: every
-//! error, whatever its cause, is JSON with a `message`.
+//! HTTP: what all routes share. Every error, whatever its cause, is JSON with a `message`, so that any frontend can
+//! show it.
 
 pub(crate) mod accounted;
 pub(crate) mod body;
