@@ -1,4 +1,4 @@
-//! The routes of files. They are `native`'s, and served in any case:
+//! The routes of files. They belong to the dialect `native`, and are always served:
 //! ```text
 //! POST   /api/v1/files            the file as the body (?name=…&keepExif=true), or a form with `file`
 //!   201 {"id":"…","url":"…","name":"me.png","type":"image/png","size":68,"width":1,"height":1,"sha256":"…"}
@@ -33,7 +33,7 @@ use crate::http::{BUSY, HttpError, bearer, caller, json, parameter};
 use crate::links::Base;
 use crate::memory::Owner;
 
-/// What an upload takes of the server's memory at most.
+/// The maximum memory that an upload uses, in bytes.
 pub(super) const MEMORY: usize = 256 << 10;
 
 pub(crate) fn all() -> Vec<Route> {
@@ -48,7 +48,7 @@ pub(crate) fn all() -> Vec<Route> {
     routes
 }
 
-/// A file, as its readers are told of it.
+/// A file in API responses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileObject<'a> {
@@ -70,7 +70,7 @@ pub(super) struct FileObject<'a> {
     created_at: String,
 }
 
-/// The object of a file for one reader.
+/// The API object of a file, with links for this client.
 pub(super) fn object<'a>(record: &'a FileRecord, base: &Base) -> FileObject<'a> {
     FileObject {
         id: record.id,
@@ -98,8 +98,8 @@ struct LinkObject {
     expires_at: String,
 }
 
-/// Who uploads. A body that any page can send anywhere without asking first (a form, plain text) needs an allowed `Origin`
-/// where a cookie is all that tells who it is.
+/// Authenticates an upload. Any page can send a form or plain text to another origin without a preflight. So if only a
+/// cookie authenticates such a request, it must have an allowed `Origin`.
 pub(super) async fn uploader(
     app: &Arc<App>,
     headers: &HeaderMap,
@@ -154,7 +154,7 @@ async fn receive_and_store(
     if length.is_some_and(|length| length > max.saturating_add(overhead)) {
         return Err(FileError::TooLarge { limit: max });
     }
-    // How long the file in a form is, is not known, nor is it of a body without a length.
+    // The length of a file in a form is unknown, and so is that of a body without `Content-Length`.
     let mut hold = match (length, &boundary) {
         (Some(length), None) => files.quota.hold(owner, length, files.now()).await?,
         _ => files.quota.hold_up_to(owner, length.unwrap_or(max).min(max), files.now()).await?,
@@ -173,7 +173,7 @@ async fn receive_and_store(
     })?;
     let file = incoming.finish().await?;
     let app = app.clone();
-    // Whoever hangs up now leaves nothing undecided behind.
+    // The file is stored in a separate task, so that a client that disconnects now cannot interrupt it halfway.
     let stored = tokio::spawn(async move {
         let id = FileId::new(app.files.now(), (app.files.random)());
         app.files.accept(id, owner, file, declared, &mut hold).await
@@ -200,27 +200,27 @@ fn text_header<'a>(headers: &'a HeaderMap, name: &axum::http::HeaderName) -> Opt
     headers.get(name)?.to_str().ok()
 }
 
-/// The declared length. Where there is one, hyper reads exactly so much.
+/// The declared length. If there is one, hyper reads exactly this many bytes.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FileError> {
     let wrong = |_| FileError::invalid("Content-Length", "it is no number");
     text_header(headers, &CONTENT_LENGTH).map(|text| text.trim().parse().map_err(wrong)).transpose()
 }
 
-/// The boundary of a form; none when the body is the file itself.
+/// The boundary of a form, or `None` when the body is the file itself.
 fn multipart_boundary(content_type: &str) -> Result<Option<String>, FileError> {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("multipart/form-data") {
         return Ok(None);
     }
     let boundary = multer::parse_boundary(content_type);
-    // RFC 2046, section 5.1.1.
+    // The length of a boundary according to RFC 2046, section 5.1.1.
     let boundary = boundary.ok().filter(|boundary| (1..=70).contains(&boundary.len()));
     boundary
         .map(Some)
         .ok_or_else(|| FileError::invalid("Content-Type", "its boundary is missing or too long"))
 }
 
-/// What the request says of a file that is its whole body: the query, or else `Content-Disposition`.
+/// The declared metadata of a file that is the whole body: from the query, or else from `Content-Disposition`.
 fn declared_by(query: Option<&str>, headers: &HeaderMap) -> Result<Declared, FileError> {
     let name = match parameter(query, "name") {
         Some(name) if name.contains('\u{fffd}') => {
@@ -230,7 +230,7 @@ fn declared_by(query: Option<&str>, headers: &HeaderMap) -> Result<Declared, Fil
         None => text_header(headers, &CONTENT_DISPOSITION).and_then(disposition_name),
     };
     let content_type = text_header(headers, &CONTENT_TYPE);
-    // What programs send who have not thought of it.
+    // The default type of some HTTP clients, which says nothing about the file.
     let content_type = content_type.filter(|given| !given.starts_with("application/x-www-form-urlencoded"));
     let keep_exif = parameter(query, "keepExif").map_or(Ok(false), |text| switch("keepExif", &text))?;
     Ok(Declared { name, content_type: content_type.map(str::to_owned), keep_exif })
@@ -254,7 +254,7 @@ fn file_id(id: &str) -> Result<FileId, FileError> {
     id.parse().map_err(|_| FileError::NotFound)
 }
 
-/// A file for whoever has a signed link, or may read it.
+/// The file, if the caller has a signed link or the permission to read it.
 async fn readable(
     app: &Arc<App>,
     id: &str,
@@ -295,7 +295,7 @@ async fn read(
     download::answer(&method, &headers, &given, async |range| store.read(record.id, range).await).await
 }
 
-/// A smaller copy of an image, if one is wanted and can be had.
+/// A smaller copy of an image, if the client requests one and it is available.
 #[cfg(feature = "images")]
 async fn read_smaller(
     app: &Arc<App>,
