@@ -1,5 +1,6 @@
-//! What the program can do besides serving. Commands write their result to the standard output; only `restore` makes the data
-//! folder, only `copy` and `restore` write to a store, and only `backup` and `check` read one that a server uses.
+//! The commands of the program other than serving. Commands write their result to the standard output. Only `restore`
+//! creates the data folder, only `copy` and `restore` write to a store, and only `backup` and `check` read a store that
+//! a server is using.
 
 mod backup;
 mod check;
@@ -47,7 +48,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Carries it out. The error is for the operator, and never shows what somebody has written.
+    /// Runs the command. The error is for the operator, and never contains messages of users.
     pub(crate) fn run(&self, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self {
             Self::Check(check) => return check.run(options),
@@ -60,10 +61,10 @@ impl Command {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What it ends with when it fails.
+    /// The exit code of a failure.
     pub(crate) fn failure(&self) -> ExitCode {
         match self {
-            // 1 is for what is damaged.
+            // Exit code 1 means that something is damaged.
             Self::Check(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
