@@ -40,7 +40,7 @@ impl Server {
     }
 }
 
-/// Every file below a folder, as a path.
+/// The paths of all files in a folder, recursively.
 fn files(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
