@@ -18,7 +18,7 @@
 //!
 //! **Why not `socketioxide-redis` or `socketioxide-mongodb`.** They carry broadcasts to rooms between nodes, at most
 //! once and without a common order: what is published while Redis is unavailable is lost, and two nodes may see two
-//! messages in different order. This server delivers to each connection in the order of log positions, and notices when
+//! messages in different order. This server delivers to each connection in the order of log positions, and detects when
 //! the queue of a connection has no room for a change. The adapters offer neither, and nothing is left for them to
 //! carry.
 //!
