@@ -7,54 +7,22 @@ use std::str::FromStr;
 
 use chat_core::command::Destination;
 use chat_core::epoch::LogPosition;
-use chat_core::id::UserId;
+use chat_core::id::{MessageId, UserId};
 use chat_core::model::{Position, UserKey};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::dialect::payload::{Count, Flag, Text, Texts};
+use crate::dialect::payload::{Count, Flag, Text, Texts, from_object_by};
 use crate::dialect::{DecodeError, Failure};
-
-/// Every field of every command. What is not in this list is not kept of what a client sends.
-pub(super) const FIELDS: &[&str] = &[
-    "after",
-    "avatar",
-    "before",
-    "clientId",
-    "content",
-    "deleted",
-    "emoji",
-    "fileName",
-    "from",
-    "fullName",
-    "image",
-    "limit",
-    "members",
-    "messageId",
-    "name",
-    "order",
-    "q",
-    "role",
-    "roomId",
-    "senderId",
-    "senderUsername",
-    "seq",
-    "since",
-    "snippets",
-    "types",
-    "typing",
-    "until",
-    "userId",
-    "username",
-    "visibility",
-];
 
 /// The arguments of one command.
 #[derive(Debug, Default)]
 pub(super) struct Arguments<'a> {
     /// Who asks; none where that is not known.
     asker: Option<UserId>,
+    /// The fields of the command.
+    fields: &'static [&'static str],
     /// Whether images may come with it: those are stored before the command is carried out, which only HTTP does.
     pub(super) may_hold_images: bool,
     given: Vec<(&'static str, Value<'a>)>,
@@ -68,46 +36,50 @@ enum Value<'a> {
     Plain(Cow<'a, str>),
 }
 
-/// The fields of an object of which a command may have use. Others are passed over, so they need no memory.
-pub(super) struct Fields<'a>(Vec<(&'static str, &'a RawValue)>);
+/// The fields of a command. What else is in an object is passed over, so it needs no memory.
+struct Fields(&'static [&'static str]);
 
-fn field(name: &str) -> Option<&'static str> {
-    FIELDS.iter().copied().find(|field| *field == name)
+impl Fields {
+    fn find(&self, name: &str) -> Option<&'static str> {
+        self.0.iter().copied().find(|field| *field == name)
+    }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Object<'a> {
-            type Value = Fields<'a>;
+impl<'de> DeserializeSeed<'de> for Fields {
+    type Value = Vec<(&'static str, &'de RawValue)>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-                let mut fields: Vec<(&'static str, &'a RawValue)> = Vec::new();
-                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
-                    let Some(name) = field(&name) else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    if fields.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom("a field is there twice"));
-                    }
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Fields(fields))
+impl<'de> Visitor<'de> for Fields {
+    type Value = Vec<(&'static str, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut given: Self::Value = Vec::new();
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            let Some(name) = self.find(&name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if given.iter().any(|(known, _)| *known == name) {
+                return Err(A::Error::custom("a field is there twice"));
             }
+            given.push((name, map.next_value()?));
         }
-        deserializer.deserialize_map(Object(std::marker::PhantomData))
+        Ok(given)
     }
 }
 
 impl<'a> Arguments<'a> {
-    /// Of a person; nothing is given yet.
-    pub(super) fn of(asker: Option<UserId>) -> Self {
-        Self { asker, ..Self::default() }
+    /// Of a person, for a command with these fields; nothing is given yet.
+    pub(super) fn of(asker: Option<UserId>, fields: &'static [&'static str]) -> Self {
+        Self { asker, fields, ..Self::default() }
     }
 
     /// The one who asks, for commands about themselves.
@@ -115,20 +87,21 @@ impl<'a> Arguments<'a> {
         self.asker.ok_or(DecodeError::Missing("who asks"))
     }
 
-    /// The same and these fields.
-    pub(super) fn with_fields(mut self, fields: Fields<'a>) -> Self {
-        self.given.extend(fields.0.into_iter().map(|(field, json)| (field, Value::Json(json))));
-        self
+    /// The same and what stands in an object.
+    pub(super) fn with_object(mut self, json: &'a str) -> Result<Self, DecodeError> {
+        let given = from_object_by(Fields(self.fields), json)?;
+        self.given.extend(given.into_iter().map(|(field, json)| (field, Value::Json(json))));
+        Ok(self)
     }
 
     /// The same and this part of a path, or parameter of a query. What was given first counts.
     pub(super) fn with_plain(mut self, name: &str, value: Cow<'a, str>) -> Self {
-        self.given.extend(field(name).map(|field| (field, Value::Plain(value))));
+        self.given.extend(Fields(self.fields).find(name).map(|field| (field, Value::Plain(value))));
         self
     }
 
     fn get(&self, field: &'static str) -> Option<&Value<'a>> {
-        debug_assert!(FIELDS.contains(&field), "{field} is read, and no row of the table has it");
+        debug_assert!(self.fields.contains(&field), "{field} is read, and its row of the table has it not");
         self.given.iter().find(|(given, _)| *given == field).map(|(_, value)| value)
     }
 
@@ -227,6 +200,11 @@ impl<'a> Arguments<'a> {
             return Err(wrong("one of roomId, userId and username", "given once, and not twice"));
         }
         Ok(place)
+    }
+
+    /// The message that is meant, which must be named.
+    pub(super) fn message(&self) -> Result<MessageId, DecodeError> {
+        self.required_id("messageId", "a message's id")
     }
 
     /// The conversation that is meant, which must be named.

@@ -32,6 +32,7 @@
 mod accounts;
 mod arguments;
 pub(crate) mod batch;
+mod changed;
 mod events;
 mod messages;
 mod people;
@@ -45,6 +46,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::LazyLock;
 
@@ -55,6 +57,6 @@ pub struct Native;
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
     static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::TABLE.iter().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+        LazyLock::new(|| table::rows().flat_map(table::Row::events).chain([batch::EVENT]).collect());
     &EVENTS
 }

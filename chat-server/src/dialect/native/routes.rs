@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::Native;
 use super::accounts;
-use super::arguments::{Arguments, Fields as Given};
+use super::arguments::Arguments;
 use super::batch;
 use super::events::Fields;
-use super::table::{Row, TABLE};
+use super::table::{Row, rows};
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
@@ -35,7 +35,7 @@ const BUSY: Duration = Duration::from_secs(1);
 pub(super) fn all() -> Vec<Route> {
     let mut routes = accounts::all();
     routes.extend(crate::files::routes::all());
-    for row in TABLE {
+    for row in rows() {
         let handler = move |app, dialect, parameters, uri, headers, request| async move {
             in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)
         };
@@ -73,7 +73,7 @@ async fn answer(
     request: Request,
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
-    let mut arguments = Arguments::of(Some(caller.user.id));
+    let mut arguments = Arguments::of(Some(caller.user.id), row.fields);
     arguments.may_hold_images = true;
     let names = row.path.split('/').filter_map(|part| part.strip_prefix(':'));
     for (name, (_, value)) in names.zip(&in_path) {
@@ -90,7 +90,7 @@ async fn answer(
             false => Body::read_small(request).await?,
         };
         if !body.is_empty() || !may_have_no_body(row, form) {
-            arguments = arguments.with_fields(body.object::<Given<'_>>()?);
+            arguments = arguments.with_object(body.text()?)?;
         }
     }
     let command = row.command(&arguments)?;

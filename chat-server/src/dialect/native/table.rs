@@ -4,8 +4,8 @@
 use axum::http::{Method, StatusCode};
 use chat_core::command::Command;
 
-use super::arguments::{Arguments, Fields};
-use super::{messages, people, read, rooms, search, sync};
+use super::arguments::Arguments;
+use super::{changed, messages, people, read, rooms, search, sync};
 use crate::dialect::{Call, DecodeError, Request};
 
 /// A command as clients know it.
@@ -36,7 +36,12 @@ pub(crate) struct Old {
     pub(crate) path: &'static str,
 }
 
-pub(crate) static TABLE: &[Row] = &[
+/// All of them.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(changed::ROWS.iter().copied().flatten())
+}
+
+static TABLE: &[Row] = &[
     row(
         "message.send",
         Method::POST,
@@ -59,20 +64,6 @@ pub(crate) static TABLE: &[Row] = &[
         "/api/v1/messages/:messageId/restore",
         &["messageId"],
         messages::restore,
-    ),
-    row(
-        "reaction.add",
-        Method::POST,
-        "/api/v1/messages/:messageId/reactions",
-        &["messageId", "emoji"],
-        messages::react,
-    ),
-    row(
-        "reaction.remove",
-        Method::DELETE,
-        "/api/v1/messages/:messageId/reactions",
-        &["messageId", "emoji"],
-        messages::take_back,
     ),
     row(
         "message.search",
@@ -141,7 +132,7 @@ pub(crate) static TABLE: &[Row] = &[
     row("profile.update", Method::PATCH, "/api/v1/profile", &["fullName", "avatar"], people::update_profile),
 ];
 
-const fn row(
+pub(super) const fn row(
     event: &'static str,
     method: Method,
     path: &'static str,
@@ -195,16 +186,15 @@ impl Row {
 
 /// The row of an event, and the name of it that was used.
 pub(super) fn find(event: &str) -> Option<(&'static Row, &'static str)> {
-    TABLE.iter().find_map(|row| Some((row, row.events().find(|name| *name == event)?)))
+    rows().find_map(|row| Some((row, row.events().find(|name| *name == event)?)))
 }
 
 /// What an event asks for.
 pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError> {
     let (row, name) = find(&call.event).ok_or(DecodeError::UnknownEvent)?;
-    let arguments = Arguments::of(call.asker());
-    let arguments = match row.is_optional && call.is_empty() {
-        true => arguments,
-        false => arguments.with_fields(call.object::<Fields<'_>>()?),
-    };
+    let mut arguments = Arguments::of(call.asker(), row.fields);
+    if !(row.is_optional && call.is_empty()) {
+        arguments = arguments.with_object(call.arguments().first().ok_or(DecodeError::NoObject)?.get())?;
+    }
     Ok((row.command(&arguments)?, Request { event: name, echo: None }))
 }

@@ -1,0 +1,84 @@
+//! Reactions.
+//!
+//! ```text
+//! bob > reaction.add {"messageId":"…","emoji":"👍"}, reaction.remove {the same} (ack)      {…,"message":{…,"reactions":[…]}}
+//! both < reactionAdded, reactionRemoved {"roomId":"…","messageId":"…","seq":7,"userId":"BOB","emoji":"👍","reactions":[…]}
+//! ```
+
+use axum::http::Method;
+use chat_core::command::Command;
+use chat_core::event::MessageChanged;
+use chat_core::reactions::{Reacting, Reaction, ReactionChange, SetReaction};
+use serde::Serialize;
+
+use crate::dialect::DecodeError;
+use crate::dialect::native::arguments::Arguments;
+use crate::dialect::native::table::{Row, row};
+
+pub(super) static ROWS: &[Row] = &[
+    row(
+        "reaction.add",
+        Method::POST,
+        "/api/v1/messages/:messageId/reactions",
+        &["messageId", "emoji"],
+        |arguments| set(arguments, Reacting::Add),
+    ),
+    row(
+        "reaction.remove",
+        Method::DELETE,
+        "/api/v1/messages/:messageId/reactions",
+        &["messageId", "emoji"],
+        |arguments| set(arguments, Reacting::Remove),
+    ),
+];
+
+fn set(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeError> {
+    let emoji = arguments.required("emoji")?.into_owned();
+    Ok(SetReaction { message: arguments.message()?, emoji, reacting }.into())
+}
+
+/// How many have reacted to a message with one emoji, and who was first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialect::native) struct ReactionObject<'a> {
+    emoji: &'a str,
+    count: u32,
+    user_ids: Vec<String>,
+}
+
+/// What stands on a message.
+pub(super) fn shown(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
+    let objects = reactions.iter().map(|reaction| ReactionObject {
+        emoji: reaction.emoji.as_str(),
+        count: reaction.count,
+        user_ids: reaction.users.iter().map(ToString::to_string).collect(),
+    });
+    objects.collect()
+}
+
+/// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialect::native) struct Reacted<'a> {
+    room_id: String,
+    message_id: String,
+    seq: u32,
+    user_id: String,
+    emoji: &'a str,
+    reactions: Vec<ReactionObject<'a>>,
+}
+
+pub(super) fn name(change: &ReactionChange) -> &'static str {
+    if change.is_there { "reactionAdded" } else { "reactionRemoved" }
+}
+
+pub(super) fn told<'a>(changed: &'a MessageChanged, change: &'a ReactionChange) -> Reacted<'a> {
+    Reacted {
+        room_id: changed.message.conversation.to_string(),
+        message_id: changed.message.id.to_string(),
+        seq: changed.message.seq.0,
+        user_id: changed.by.to_string(),
+        emoji: change.emoji.as_str(),
+        reactions: shown(&changed.annexes.reactions),
+    }
+}
