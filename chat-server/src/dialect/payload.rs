@@ -5,7 +5,7 @@ use std::fmt;
 
 use chat_core::model::ClientId;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Most bytes of an image in a data URL, decoded.
@@ -16,21 +16,11 @@ pub(crate) const MAX_IMAGE_BYTES: usize = 10_000_000;
 /// # Errors
 /// When it is something else or malformed.
 pub fn from_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, DecodeError> {
-    from_object_by(std::marker::PhantomData, json)
-}
-
-/// The same for somebody who says how to read it.
-pub(crate) fn from_object_by<'a, S: DeserializeSeed<'a>>(
-    seed: S,
-    json: &'a str,
-) -> Result<S::Value, DecodeError> {
     // serde would take an array for a struct's fields in order.
     if !json.trim_start().starts_with('{') {
         return Err(DecodeError::NoObject);
     }
-    let mut reading = serde_json::Deserializer::from_str(json);
-    let read = seed.deserialize(&mut reading);
-    read.and_then(|read| reading.end().map(|()| read)).map_err(|_| DecodeError::Malformed)
+    serde_json::from_str(json).map_err(|_| DecodeError::Malformed)
 }
 
 /// The client must mend what it sent.

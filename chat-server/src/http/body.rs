@@ -48,15 +48,9 @@ impl Body {
     /// # Errors
     /// When it is not an object of this form.
     pub fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, HttpError> {
-        Ok(payload::from_object(self.text()?)?)
-    }
-
-    /// As a text.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub(crate) fn text(&self) -> Result<&str, HttpError> {
-        std::str::from_utf8(&self.0).map_err(|_| HttpError::bad_request("the body is not UTF-8"))
+        let text = std::str::from_utf8(&self.0);
+        let text = text.map_err(|_| HttpError::bad_request("the body is not UTF-8"))?;
+        Ok(payload::from_object(text)?)
     }
 
     /// Whether nothing was sent.

@@ -5,6 +5,7 @@ mod reactions;
 
 use chat_core::aspects::{Annexes, MessageChange};
 use chat_core::event::MessageChanged;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::table::Row;
@@ -22,20 +23,22 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 }
 
 /// What is told of a change.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "MessageChange")]
 pub(super) enum Changed<'a> {
     Reacted(reactions::Reacted<'a>),
 }
 
 /// What is shown of a message beside its content.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessageAnnexes")]
 pub(super) struct AnnexesObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reactions: Vec<reactions::ReactionObject<'a>>,
 }
 
 pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
-    AnnexesObject { reactions: reactions::shown(&annexes.reactions) }
+    AnnexesObject { reactions: reactions::objects(&annexes.reactions) }
 }

@@ -3,10 +3,10 @@
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::shapes::{RoomObject, UserId24, room, status, user};
-use super::told::{OfMessage, OfUser, of_message};
+use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table, told};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -84,7 +84,7 @@ impl<'a> Fields<'a> {
     pub(super) fn of(reply: &'a Reply, asker: UserId, whereabouts: Whereabouts<'_>) -> Option<Self> {
         Some(match reply {
             Reply::Done => return None,
-            Reply::Message(view) => Self::Message(of_message(&view.message)),
+            Reply::Message(view) => Self::Message(OfMessage { message: message(&view.message) }),
             Reply::Messages(history) => Self::Messages(messages::listed(history)),
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
@@ -97,15 +97,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct OfRoom<'a> {
-    room: RoomObject<'a>,
-}
-
-#[derive(Serialize)]
+/// Whether somebody is there.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Presence {
     user_id: UserId24,
+    #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,
+    /// Milliseconds since 1970.
     last_seen: i64,
 }

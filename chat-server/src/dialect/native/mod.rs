@@ -34,6 +34,7 @@ mod arguments;
 pub(crate) mod batch;
 mod changed;
 mod events;
+mod fields;
 mod messages;
 mod people;
 pub(crate) mod read;

@@ -12,7 +12,7 @@ use chat_core::command::{AddMember, Command, CreateRoom, RemoveMember, SetRole};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{Role, Visibility};
 
-use super::arguments::{Arguments, wrong};
+use super::arguments::Arguments;
 use crate::dialect::DecodeError;
 
 pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -20,11 +20,11 @@ pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> 
     let visibility = match arguments.text("visibility")?.as_deref() {
         None | Some("private") => Visibility::Private,
         Some("public") => Visibility::Public,
-        Some(_) => return Err(wrong("visibility", "public or private")),
+        Some(_) => return Err(arguments.wrong("visibility")),
     };
     let members = arguments.texts("members")?;
     let members = members.iter().map(|id| id.parse()).collect::<Result<Vec<UserId>, _>>();
-    let members = members.map_err(|_| wrong("members", "a list of users' ids"))?;
+    let members = members.map_err(|_| arguments.wrong("members"))?;
     Ok(CreateRoom { name, visibility, members }.into())
 }
 
@@ -49,15 +49,15 @@ pub(super) fn set_role(arguments: &Arguments<'_>) -> Result<Command, DecodeError
         "member" => Role::Member,
         "moderator" => Role::Moderator,
         "admin" => Role::Admin,
-        _ => return Err(wrong("role", "member, moderator or admin")),
+        _ => return Err(arguments.wrong("role")),
     };
     Ok(SetRole { room: room(arguments)?, user: user(arguments)?, role }.into())
 }
 
 fn room(arguments: &Arguments<'_>) -> Result<ConversationId, DecodeError> {
-    arguments.required_id("roomId", "a room's id")
+    arguments.required_id("roomId")
 }
 
 fn user(arguments: &Arguments<'_>) -> Result<UserId, DecodeError> {
-    arguments.required_id("userId", "a user's id")
+    arguments.required_id("userId")
 }

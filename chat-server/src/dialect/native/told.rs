@@ -3,10 +3,11 @@
 use chat_core::event::Event;
 use chat_core::id::UserId;
 use chat_core::model::Conversation;
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
-use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
+use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
 use super::{changed, read};
 use crate::dialect::{EventPosition, Frames, To};
 
@@ -20,9 +21,15 @@ pub(super) fn told<'a>(
         Told::Member(OfMember { room: room(conversation, is_inside(conversation)), user_id, role: new_role })
     };
     match event {
-        Event::MessageSent(view) => ("messageSent", Told::Message(of_message(&view.message))),
-        Event::MessageDeleted(view) => ("messageDeleted", Told::Message(of_message(&view.message))),
-        Event::MessageRestored(view) => ("messageRestored", Told::Message(of_message(&view.message))),
+        Event::MessageSent(view) => {
+            ("messageSent", Told::Message(OfMessage { message: message(&view.message) }))
+        }
+        Event::MessageDeleted(view) => {
+            ("messageDeleted", Told::Message(OfMessage { message: message(&view.message) }))
+        }
+        Event::MessageRestored(view) => {
+            ("messageRestored", Told::Message(OfMessage { message: message(&view.message) }))
+        }
         Event::MessageChanged(change) => {
             let (name, change) = changed::told(change);
             (name, Told::Changed(change))
@@ -66,8 +73,9 @@ pub(super) fn frames(event: &Event, mark: EventPosition) -> Frames {
 }
 
 /// What is told of an event.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "What")]
 pub(super) enum Told<'a> {
     Message(OfMessage<'a>),
     Changed(changed::Changed<'a>),
@@ -77,30 +85,19 @@ pub(super) enum Told<'a> {
     Typing(Typing),
 }
 
-#[derive(Serialize)]
-pub(super) struct OfMessage<'a> {
-    message: MessageObject<'a>,
-}
-
-pub(super) fn of_message(of: &chat_core::model::Message) -> OfMessage<'_> {
-    OfMessage { message: message(of) }
-}
-
-#[derive(Serialize)]
+/// A room, and of whom it is told.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OfMember<'a> {
     room: RoomObject<'a>,
     user_id: UserId24,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
     role: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-pub(super) struct OfUser<'a> {
-    pub(super) user: UserObject<'a>,
-}
-
-#[derive(Serialize)]
+/// Whether somebody types.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Typing {
     room_id: String,

@@ -8,29 +8,43 @@
 use axum::http::Method;
 use chat_core::command::Command;
 use chat_core::event::MessageChanged;
-use chat_core::reactions::{Reacting, Reaction, ReactionChange, SetReaction};
+use chat_core::reactions::{Emoji, Reacting, Reaction, ReactionChange, SetReaction};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dialect::DecodeError;
+use crate::dialect::field::{Field, Kind, shown};
 use crate::dialect::native::arguments::Arguments;
+use crate::dialect::native::fields::MESSAGE_ID;
+use crate::dialect::native::shapes::OfMessage;
 use crate::dialect::native::table::{Row, row};
 
-pub(super) static ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "reaction.add",
         Method::POST,
         "/api/v1/messages/:messageId/reactions",
-        &["messageId", "emoji"],
+        "Reacts to a message with an emoji.",
+        &[MESSAGE_ID, EMOJI],
+        shown::<OfMessage<'_>>,
         |arguments| set(arguments, Reacting::Add),
     ),
     row(
         "reaction.remove",
         Method::DELETE,
         "/api/v1/messages/:messageId/reactions",
-        &["messageId", "emoji"],
+        "Takes a reaction back.",
+        &[MESSAGE_ID, EMOJI],
+        shown::<OfMessage<'_>>,
         |arguments| set(arguments, Reacting::Remove),
     ),
 ];
+
+const EMOJI: Field = Field::new(
+    "emoji",
+    Kind::Text { least: 1, most: Emoji::MAX_BYTES },
+    "One emoji of Unicode, sequences included.",
+);
 
 fn set(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeError> {
     let emoji = arguments.required("emoji")?.into_owned();
@@ -38,8 +52,9 @@ fn set(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeE
 }
 
 /// How many have reacted to a message with one emoji, and who was first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reaction")]
 pub(in crate::dialect::native) struct ReactionObject<'a> {
     emoji: &'a str,
     count: u32,
@@ -47,7 +62,7 @@ pub(in crate::dialect::native) struct ReactionObject<'a> {
 }
 
 /// What stands on a message.
-pub(super) fn shown(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
+pub(super) fn objects(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
     let objects = reactions.iter().map(|reaction| ReactionObject {
         emoji: reaction.emoji.as_str(),
         count: reaction.count,
@@ -57,8 +72,9 @@ pub(super) fn shown(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
 }
 
 /// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reacted")]
 pub(in crate::dialect::native) struct Reacted<'a> {
     room_id: String,
     message_id: String,
@@ -79,6 +95,6 @@ pub(super) fn told<'a>(changed: &'a MessageChanged, change: &'a ReactionChange) 
         seq: changed.message.seq.0,
         user_id: changed.by.to_string(),
         emoji: change.emoji.as_str(),
-        reactions: shown(&changed.annexes.reactions),
+        reactions: objects(&changed.annexes.reactions),
     }
 }
