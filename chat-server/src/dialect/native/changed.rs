@@ -1,14 +1,14 @@
-//! What is told of messages that have changed, and what is shown of messages beside their content: a line here for each aspect
-//! ([`chat_core::aspects`]), and a file for what it is.
+//! What changes about messages: the commands and what is told of it, a line here for each aspect ([`chat_core::aspects`]) and a file
+//! for what it is. What messages show of it is in `annexes.rs`.
 
 mod reactions;
 
-use chat_core::aspects::{Annexes, MessageChange};
+use chat_core::aspects::MessageChange;
 use chat_core::event::MessageChanged;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::table::Row;
+use super::row::Row;
 
 /// The commands.
 pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS];
@@ -28,17 +28,4 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 #[schemars(rename = "MessageChange")]
 pub(super) enum Changed<'a> {
     Reacted(reactions::Reacted<'a>),
-}
-
-/// What is shown of a message beside its content.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "MessageAnnexes")]
-pub(super) struct AnnexesObject<'a> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reactions: Vec<reactions::ReactionObject<'a>>,
-}
-
-pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
-    AnnexesObject { reactions: reactions::objects(&annexes.reactions) }
 }

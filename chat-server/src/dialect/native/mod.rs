@@ -30,6 +30,7 @@
 //! and it is the default, as far as it is named in `CHAT_DIALECTS`. Its routes are served in any case.
 
 mod accounts;
+mod annexes;
 mod arguments;
 pub(crate) mod batch;
 mod changed;
@@ -40,6 +41,7 @@ mod people;
 pub(crate) mod read;
 mod rooms;
 mod routes;
+mod row;
 mod search;
 mod search_options;
 mod shapes;
@@ -58,6 +60,6 @@ pub struct Native;
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
     static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::rows().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
     &EVENTS
 }

@@ -5,7 +5,7 @@ use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visi
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::changed::{AnnexesObject, annexes};
+use super::annexes::{AnnexesObject, annexes};
 use crate::dialect::Seen;
 
 /// An id as 24 hexadecimal digits.

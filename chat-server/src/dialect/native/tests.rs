@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chat_core::command::{Command, CommandRef, Request as _};
 use serde_json::{Value, json};
 
-use super::table::{Row, decode, rows};
+use super::row::Row;
+use super::table::{decode, rows};
 use super::*;
 use crate::dialect::field::{Field, Kind, Rule};
 use crate::dialect::{Call, DecodeError, Dialect, Inbound};

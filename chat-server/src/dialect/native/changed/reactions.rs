@@ -8,16 +8,17 @@
 use axum::http::Method;
 use chat_core::command::Command;
 use chat_core::event::MessageChanged;
-use chat_core::reactions::{Emoji, Reacting, Reaction, ReactionChange, SetReaction};
+use chat_core::reactions::{Emoji, Reacting, ReactionChange, SetReaction};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dialect::DecodeError;
 use crate::dialect::field::{Field, Kind, shown};
+use crate::dialect::native::annexes::{ReactionObject, reactions};
 use crate::dialect::native::arguments::Arguments;
 use crate::dialect::native::fields::MESSAGE_ID;
+use crate::dialect::native::row::{Row, row};
 use crate::dialect::native::shapes::OfMessage;
-use crate::dialect::native::table::{Row, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(
@@ -51,26 +52,6 @@ fn set(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeE
     Ok(SetReaction { message: arguments.message()?, emoji, reacting }.into())
 }
 
-/// How many have reacted to a message with one emoji, and who was first.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Reaction")]
-pub(in crate::dialect::native) struct ReactionObject<'a> {
-    emoji: &'a str,
-    count: u32,
-    user_ids: Vec<String>,
-}
-
-/// What stands on a message.
-pub(super) fn objects(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
-    let objects = reactions.iter().map(|reaction| ReactionObject {
-        emoji: reaction.emoji.as_str(),
-        count: reaction.count,
-        user_ids: reaction.users.iter().map(ToString::to_string).collect(),
-    });
-    objects.collect()
-}
-
 /// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,6 +76,6 @@ pub(super) fn told<'a>(changed: &'a MessageChanged, change: &'a ReactionChange) 
         seq: changed.message.seq.0,
         user_id: changed.by.to_string(),
         emoji: change.emoji.as_str(),
-        reactions: objects(&changed.annexes.reactions),
+        reactions: reactions(&changed.annexes.reactions),
     }
 }
