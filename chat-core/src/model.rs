@@ -4,6 +4,8 @@ mod conversation;
 mod message;
 mod user;
 
+pub use crate::members::{JoinOrder, Members};
+
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};

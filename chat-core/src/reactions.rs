@@ -371,7 +371,8 @@ impl Chat {
         let mut view = self.view(stored, &conversation).await?;
         let at = self.now();
         let react = React { message: id, conversation: conversation.id, by: actor, emoji, reacting, at };
-        let Reacted { position, is_there, reactions } = self.change_message(conversation.id, react).await?;
+        let Reacted { position, is_there, reactions } =
+            self.change_message(actor, conversation.id, react).await?;
         view.message.annexes.reactions = reactions;
         let what = ReactionChange { emoji, is_there }.into();
         let change = Change::MessageChanged { message: view.clone(), by: actor, what };

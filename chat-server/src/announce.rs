@@ -370,6 +370,8 @@ impl Shared {
         if order.next != position {
             return;
         }
+        // It may have said that somebody has come or gone.
+        order.rooms = Rooms::default();
         order.next += 1;
         let next = order.next;
         let Some(delivery) = order.held.remove(&next) else { return };
@@ -399,14 +401,18 @@ impl Shared {
         };
         match &delivery.audience {
             Audience::Members(conversation) => {
-                for member in &conversation.members {
-                    self.sessions.for_user(member.user, &mut send_to);
-                }
+                self.sessions.for_members(&conversation.members, &mut send_to);
+            }
+            Audience::MembersBut(conversation, other) => {
+                let mut send_to_others = |session: &Arc<Session>| {
+                    if session.user != *other {
+                        send_to(session);
+                    }
+                };
+                self.sessions.for_members(&conversation.members, &mut send_to_others);
             }
             Audience::MembersAnd(conversation, other) => {
-                for member in &conversation.members {
-                    self.sessions.for_user(member.user, &mut send_to);
-                }
+                self.sessions.for_members(&conversation.members, &mut send_to);
                 if conversation.member(*other).is_none() {
                     self.sessions.for_user(*other, &mut send_to);
                 }

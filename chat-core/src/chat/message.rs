@@ -67,7 +67,7 @@ impl Chat {
                 }
                 Appended::Refused(refusal) => {
                     // What is remembered of the conversation is out of date.
-                    self.directory.forget_conversation(conversation.id);
+                    self.directory.refresh_members(conversation.id, &[actor]).await;
                     return Err(refusal.into());
                 }
             };
@@ -121,7 +121,7 @@ impl Chat {
         let view = self.view(StoredMessage { deleted: None, ..stored }, &conversation).await?;
         let at = self.clock.now();
         let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
-        let (position, stored) = self.change_message(conversation.id, set).await?;
+        let (position, stored) = self.change_message(actor, conversation.id, set).await?;
         let mut message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
         if message.deleted.is_some() {
             message.annexes = Annexes::default();
@@ -148,19 +148,19 @@ impl Chat {
     /// Makes a change of a message of this conversation that may be refused.
     pub(crate) async fn change_message<W, T>(
         &self,
+        actor: UserId,
         conversation: ConversationId,
         write: W,
     ) -> Result<T, Error>
     where
         W: WriteOf<Done = Result<T, Refusal>>,
     {
-        make(&*self.store, write).await?.map_err(|refusal| {
-            if refusal == Refusal::MessageNotFound {
-                // They are no member any more: what is remembered of the conversation is out of date.
-                self.directory.forget_conversation(conversation);
-            }
-            refusal.into()
-        })
+        let done = make(&*self.store, write).await?;
+        if done.as_ref().is_err_and(|refusal| *refusal == Refusal::MessageNotFound) {
+            // They are no member any more: what is remembered of the conversation is out of date.
+            self.directory.refresh_members(conversation, &[actor]).await;
+        }
+        Ok(done?)
     }
 
     pub(crate) async fn history(

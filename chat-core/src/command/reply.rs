@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, History, ReadMark, Unread};
+use super::{Changes, History, MemberPage, ReadMark, Unread};
 use crate::model::{Conversation, MessageView, User};
 use crate::search::Found;
 
@@ -79,6 +79,8 @@ replies! {
     User(Arc<User>);
     /// The conversation it was about.
     Conversation(Arc<Conversation>);
+    /// Some of the members of a conversation.
+    Members(MemberPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
     /// What is unread.

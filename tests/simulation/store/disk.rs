@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Said>,
     /// Whose profile it is about.
     pub(crate) profile: Option<UserId>,
+    /// Who is out of the conversation since.
+    pub(crate) left: Option<UserId>,
 }
 
 /// A message.
@@ -95,6 +97,16 @@ impl Disk {
         self.log.lock().unwrap().get(index).cloned()
     }
 
+    /// Whether somebody may be told of the change at a position at any time since: those who were told then, and those who have
+    /// come into its conversation later, to whom the log shows what has happened in it before.
+    pub(crate) fn may_be_told(&self, user: UserId, position: u64) -> bool {
+        let log = self.log.lock().unwrap();
+        let index = position.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let Some([entry, later @ ..]) = index.and_then(|index| log.get(index..)) else { return false };
+        let is_there = |later: &Entry| later.room == entry.room && later.concerns(user);
+        entry.concerns(user) || (entry.room.is_some() && later.iter().any(is_there))
+    }
+
     /// How many changes after a position the store counts for somebody: of each profile the last, and of rooms that they
     /// are in now also those of before.
     pub(crate) fn missed(&self, user: UserId, after: u64) -> u64 {
@@ -130,6 +142,10 @@ impl Disk {
                 Event::ProfileUpdated(user) => Some(user.id),
                 _ => None,
             };
+            let left = match &delivery.event {
+                Event::MemberRemoved { user, .. } => Some(*user),
+                _ => None,
+            };
             let (kind, view) = match delivery.event {
                 Event::MessageSent(view) => (Kind::Sent, Some(view)),
                 Event::MessageDeleted(view) => (Kind::Deleted, Some(view)),
@@ -150,7 +166,8 @@ impl Disk {
                 recipient: view.recipient.map(|user| user.id),
                 token: token(&view.message.content.text).to_owned(),
             });
-            let members = |room: &Conversation| room.members.iter().map(|member| member.user).collect();
+            let members =
+                |room: &Conversation| room.members.iter().map(|member| member.user).collect::<Vec<_>>();
             let audience = match &delivery.audience {
                 Audience::Members(room) => Some(members(room)),
                 Audience::MembersAnd(room, other) => {
@@ -158,16 +175,22 @@ impl Disk {
                     audience.push(*other);
                     Some(audience)
                 }
+                Audience::MembersBut(room, other) => {
+                    let others = members(room).into_iter().filter(|member| member != other);
+                    Some(others.collect())
+                }
                 Audience::Users(users) => Some(users.clone()),
                 Audience::Everyone => None,
             };
             let what = message.as_ref().map_or("", |said| &said.token);
             trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
             let room = match &delivery.audience {
-                Audience::Members(room) | Audience::MembersAnd(room, _) => Some(room.id),
+                Audience::Members(room) | Audience::MembersAnd(room, _) | Audience::MembersBut(room, _) => {
+                    Some(room.id)
+                }
                 Audience::Users(_) | Audience::Everyone => None,
             };
-            log.push(Entry { kind, audience, room, message, profile });
+            log.push(Entry { kind, audience, room, message, profile, left });
         }
     }
 }

@@ -102,7 +102,9 @@ impl Dialect for Camel {
             Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
                 Native.reply(asked, reply)
             }
-            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
+            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
+                Answer::done()
+            }
         }
     }
 

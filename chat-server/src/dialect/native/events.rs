@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
-use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table, told};
+use super::{Native, arguments, batch, messages, people, read, rooms, routes, search, sync, table, told};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, Whereabouts,
@@ -73,6 +73,7 @@ pub(super) enum Fields<'a> {
     Users(people::Listed<'a>),
     User(OfUser<'a>),
     Room(OfRoom<'a>),
+    Members(rooms::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
     Changes(sync::SyncObject<'a>),
@@ -89,6 +90,7 @@ impl<'a> Fields<'a> {
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
+            Reply::Members(page) => Self::Members(rooms::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),

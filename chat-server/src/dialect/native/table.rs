@@ -2,7 +2,7 @@
 //! under `/api/v1` are made from this table.
 
 use axum::http::Method;
-use chat_core::command::Command;
+use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE};
 use chat_core::search::Search;
 
 use super::arguments::Arguments;
@@ -115,6 +115,15 @@ static TABLE: &[Row] = &[
         &[ROOM_ID],
         shown::<OfRoom<'_>>,
         rooms::leave,
+    ),
+    row(
+        "member.list",
+        Method::GET,
+        "/api/v1/rooms/:roomId/members",
+        "Reads who is in a room, in the order of joining.",
+        &[ROOM_ID, AFTER.about("Only who comes behind this `next`."), limit(100, MAX_MEMBERS_AT_ONCE)],
+        shown::<rooms::Listed>,
+        rooms::list,
     ),
     row(
         "member.add",
