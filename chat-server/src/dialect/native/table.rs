@@ -236,7 +236,7 @@ pub(super) fn find(event: &str) -> Option<(&'static Row, &'static str)> {
 pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError> {
     let (row, name) = find(&call.event).ok_or(DecodeError::UnknownEvent)?;
     let mut arguments = Arguments::of(row.fields, call.asker());
-    if !(row.is_optional && call.is_empty()) {
+    if !(row.is_optional() && call.is_empty()) {
         let object = call.arguments().first().ok_or(DecodeError::NoObject)?;
         arguments = arguments.with_object(object.get())?;
     }
