@@ -21,8 +21,7 @@ use crate::address::Address;
 use crate::limits::lower_priority;
 
 /// Maximum number of logins and sign-ups of one address that wait for a turn; further ones must retry. A school behind
-/// one address can log in within minutes, and other addresses get every second turn meanwhile, however many requests
-/// wait.
+/// one address can log in within minutes, and its turns alternate with those of other addresses.
 pub const MAX_WAITING_OF_ADDRESS: usize = 300;
 
 /// Maximum number of logins and sign-ups that wait in total; further ones must retry.
