@@ -4,8 +4,8 @@
 //! if it were stored, all other readers would load images from that host. A path becomes a link when it is sent to a
 //! reader. It then begins with [`Config::public_url`], or else with the host of the *reader's own* request (for a
 //! socket, the request that opened it). So images work for pages of the same origin as well as of another one (a
-//! development server, for instance), and a client that forges the header gets a wrong link only itself. Links that are
-//! already absolute, at Cloudinary or in rows of older versions, are left unchanged.
+//! development server, for instance). A client that forges the header gets wrong links, but no other client does. Links
+//! that are already absolute, at Cloudinary or in rows of older versions, are left unchanged.
 //!
 //! An event is encoded once per dialect and base. Only events that contain a path depend on the base, and nearly all
 //! clients have the same base.

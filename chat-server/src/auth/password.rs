@@ -72,7 +72,7 @@ impl Passwords {
     /// Waits for a turn for this address.
     ///
     /// # Errors
-    /// When too many wait.
+    /// When too many requests are waiting.
     pub async fn turn(&self, address: Address) -> Result<PasswordPermit, Busy> {
         self.queue.turn(network(address.0)).await.map(PasswordPermit)
     }
