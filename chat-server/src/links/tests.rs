@@ -1,4 +1,4 @@
-//! Whose host stands in a link.
+//! Tests for the host in links.
 
 use axum::Router;
 use axum::body::Body;
@@ -50,7 +50,7 @@ fn a_base_is_the_readers_own_host_or_the_configured_one() {
         (0, &[(host, "a.example/x?")], None),
         (0, &[(host, "user@a.example")], None),
         (0, &[(host, "a.example\"><script>")], None),
-        // What no trusted proxy has said is hearsay.
+        // Without a trusted proxy the header is ignored.
         (0, &[(host, "a.example"), (forwarded, "evil.example"), (proto, "https")], Some("http://a.example")),
         (1, &[(host, "a.example"), (proto, "https")], Some("https://a.example")),
         (1, &[(host, "inner"), (forwarded, "a.example")], Some("http://a.example")),
@@ -85,7 +85,7 @@ fn only_paths_of_our_own_become_links() {
     assert_eq!(Base::default().link("/media/a.png"), None, "it stays a path, which a page of ours can load");
 }
 
-/// Everybody in every kind of event is shown with a link.
+/// All users in every kind of event have a link.
 #[test]
 fn every_event_with_a_person_or_image_is_rewritten() {
     use chat_core::clock::Timestamp;
@@ -218,7 +218,7 @@ async fn the_host_of_an_upload_reaches_nobody_else() {
                 assert!(!text.contains("\"/media/"), "{path}: {text}");
             }
         }
-        // Whatever is stored names no host at all.
+        // The store contains no host at all.
         let everybody = mounted.app.chat.store().users(10).await.unwrap();
         assert!(everybody.iter().any(|user| user.picture.starts_with("/media/")));
         mounted.close().await;
