@@ -11,9 +11,10 @@
 //! ann < said {"tempId":7,"id":"…"}           the answer, with what the page wants back, before …
 //! ann, bob < heard {"id":"…","from":"ANN","to":"BOB","text":"hello"}
 //! ann > recall "ID"                          ann, bob < unheard {"id":"…"}
+//! ann > ring "BOB" {"tune":"ding"}           bob < ringing {"by":"ANN","tune":"ding"}: passed on as it is, and stored nowhere
 //! ann > wave                                 nothing: the old backend did nothing about it either
 //! ann > knock {"pass":"TOKEN"}               who a socket is that came without a log-in: welcome
-//! ann < came {"who":"BOB"}, left {"who":"BOB"}
+//! ann < came {"who":"BOB"}, left {"who":"BOB"}   if they have talked with each other
 //! ```
 //! Everything that it has no word for (`sync`, `read`, `search`, …) is there all the same. Accounts, stores, limits, resuming after a
 //! cut and the order of messages are the server's business.
@@ -35,7 +36,8 @@ use chat_server::dialect::payload::Text;
 use chat_server::dialect::route::Names;
 use chat_server::dialect::{
     Answer, Asked, Auth, Call, DecodeError, Dialect, Dialects, EventPosition, Failure, Frame, Frames, Hello,
-    HttpFailure, Inbound, Limits, PresenceChange, Refusals, Registered, Request, Roster, Route, To, raw,
+    HttpFailure, Inbound, Limits, PresenceChange, Refusals, Registered, Relay, Request, Roster, Route, To,
+    raw,
 };
 use chat_server::http::{Address, Body, HttpError, json};
 use clap::Parser;
@@ -80,7 +82,11 @@ impl Dialect for Corner {
     }
 
     fn events(&self) -> &[&str] {
-        &["say", "recall", "wave", "knock"]
+        &["say", "recall", "ring", "wave", "knock"]
+    }
+
+    fn relays(&self) -> &[&'static str] {
+        &["ringing"]
     }
 
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
@@ -97,6 +103,13 @@ impl Dialect for Corner {
                 let id = call.text().and_then(|id| id.parse().ok());
                 let message = id.ok_or(DecodeError::WrongType { field: "id", expected: "a message's id" })?;
                 Ok(Command::from(DeleteMessage { message }).into())
+            }
+            "ring" => {
+                let to = call.text_at(0).ok_or(DecodeError::Missing("who"))?;
+                let mut payload: Value = call.object_at(1)?;
+                // Whoever it is from, they do not say so themselves.
+                payload["by"] = object!(call.asker().map(|asker| asker.to_string()));
+                Ok(Inbound::Relay(Relay { to: person(&to)?, event: "ringing", payload: raw(&payload) }))
             }
             "wave" => Ok(Inbound::Ignored),
             "knock" => {
@@ -153,7 +166,7 @@ impl Dialect for Corner {
     }
 
     fn roster(&self) -> Roster {
-        Roster::Changes
+        Roster::Contacts
     }
 
     fn presence(&self, change: &PresenceChange) -> Option<Frame> {
@@ -162,9 +175,13 @@ impl Dialect for Corner {
     }
 }
 
+fn person(id: &str) -> Result<Destination, DecodeError> {
+    let id = id.parse().map_err(|_| DecodeError::WrongType { field: "who", expected: "a person's id" })?;
+    Ok(Destination::Person(UserKey::Id(id)))
+}
+
 fn send(to: &str, text: &str) -> Result<Command, DecodeError> {
-    let to = to.parse().map_err(|_| DecodeError::WrongType { field: "who", expected: "a person's id" })?;
-    let to = Destination::Person(UserKey::Id(to));
+    let to = person(to)?;
     Ok(SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None }.into())
 }
 

@@ -46,8 +46,6 @@ async fn events_have_several_arguments_and_the_answer_comes_first() {
     let (bob, bob_id) = entered(server.address, "bob").await;
     let mut to_ann = connected(server.address, &ann).await;
     let mut to_bob = connected(server.address, &bob).await;
-    assert_eq!(to_ann.event("came").await, json!({ "who": bob_id }));
-    to_ann.drain();
 
     to_ann.emit_all("say", &[json!(bob_id), json!("hello"), json!({ "tempId": 7 })]);
     let said = to_ann.next().await;
@@ -86,6 +84,82 @@ async fn events_have_several_arguments_and_the_answer_comes_first() {
     to_bob.disconnect().await;
     assert_eq!(to_ann.event("left").await, json!({ "who": bob_id }));
     to_ann.disconnect().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_those_one_has_talked_with_are_told_who_is_there() {
+    let server = corner().await;
+    let (ann, ann_id) = entered(server.address, "ann").await;
+    let (bob, bob_id) = entered(server.address, "bob").await;
+    let (cid, _) = entered(server.address, "cid").await;
+    let mut to_bob = connected(server.address, &bob).await;
+    let asked = to_bob.ask("say", &[json!(ann_id), json!("hello")]);
+    assert_eq!(to_bob.answer(asked).await["ok"], true);
+    let mut to_cid = connected(server.address, &cid).await;
+    let to_ann = connected(server.address, &ann).await;
+    assert_eq!(to_bob.event("came").await, json!({ "who": ann_id }));
+    to_ann.disconnect().await;
+    assert_eq!(to_bob.event("left").await, json!({ "who": ann_id }));
+    // Whatever cid was told by now has come before the answer.
+    let asked = to_cid.ask("wave", &[]);
+    assert_eq!(to_cid.answer(asked).await["ok"], true);
+    let is_of_people =
+        |packet: &Packet| matches!(packet, Packet::Event { name, .. } if name == "came" || name == "left");
+    let told = to_cid.drain();
+    assert!(!told.iter().any(is_of_people), "{told:?}");
+    assert!(!to_bob.drain().iter().any(is_of_people), "nobody came but ann, who has talked with {bob_id}");
+    to_bob.disconnect().await;
+    to_cid.disconnect().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_is_passed_on_as_it_is() {
+    let server = corner().await;
+    let (ann, ann_id) = entered(server.address, "ann").await;
+    let (bob, bob_id) = entered(server.address, "bob").await;
+    let (cid, _) = entered(server.address, "cid").await;
+    let mut to_ann = connected(server.address, &ann).await;
+    let mut devices = [connected(server.address, &bob).await, connected(server.address, &bob).await];
+    let mut to_cid = connected(server.address, &cid).await;
+
+    // Who it is from is written by the server, whatever they say.
+    let tune = json!({ "tune": "ding", "by": bob_id, "deep": [{ "a": null }] });
+    let asked = to_ann.ask("ring", &[json!(bob_id), tune]);
+    assert_eq!(to_ann.answer(asked).await, json!({ "ok": true, "success": true }));
+    let ringing = json!({ "tune": "ding", "by": ann_id, "deep": [{ "a": null }] });
+    for device in &mut devices {
+        assert_eq!(device.event("ringing").await, ringing, "on every device");
+    }
+
+    let nobody = "0123456789abcdef01234567";
+    let long = json!({ "tune": "x".repeat(70_000) });
+    for (to, tune, code, message) in [
+        (nobody, json!({}), "not_found", "user not found"),
+        ("nobody", json!({}), "invalid", "who must be a person's id"),
+        (&*bob_id, json!(7), "invalid", "the payload must be an object"),
+        (&*bob_id, long, "too_large", "ringing is larger than 65536 bytes"),
+    ] {
+        let asked = to_ann.ask("ring", &[json!(to), tune]);
+        let error = to_ann.answer(asked).await["error"].clone();
+        assert_eq!(error, json!({ "code": code, "message": message }));
+    }
+    // It is in no history and no log, and nobody else has heard it.
+    let asked = to_ann.ask("message.list", &[json!({ "userId": bob_id })]);
+    assert_eq!(to_ann.answer(asked).await["messages"], json!([]));
+    let asked = to_ann.ask("sync", &[json!({ "since": "0" })]);
+    assert_eq!(to_ann.answer(asked).await["changes"], json!([]));
+    for socket in [&mut to_ann, &mut to_cid].into_iter().chain(&mut devices) {
+        let asked = socket.ask("wave", &[]);
+        socket.answer(asked).await;
+        let told = socket.drain();
+        let rings = |packet: &Packet| matches!(packet, Packet::Event { name, .. } if name == "ringing");
+        assert!(!told.iter().any(rings), "{told:?}");
+    }
+    for socket in [to_ann, to_cid].into_iter().chain(devices) {
+        socket.disconnect().await;
+    }
     server.stop().await;
 }
 

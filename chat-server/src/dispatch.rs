@@ -181,6 +181,11 @@ impl App {
         error
     }
 
+    /// The same as [`Self::refused`] of an event that was not passed on: nothing was to be stored.
+    pub(crate) fn not_passed_on(&self, user: UserId, error: Error) -> Error {
+        self.refused(user, error, Class::Ephemeral)
+    }
+
     /// Logs why a command was not carried out. Where it may have changed something all the same, others must be told of
     /// it, so it is looked for.
     fn refused(&self, user: UserId, error: Error, class: Class) -> Error {

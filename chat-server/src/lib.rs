@@ -60,6 +60,7 @@ pub mod presence;
 mod readiness;
 mod recovery;
 mod refused_pages;
+mod relay;
 pub mod secret;
 pub mod security_log;
 pub mod session;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::model::User;
 use chat_core::prelude::Chat;
 use chat_core::presence::{Roster, RosterChange, SessionId};
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::last_seen::{connected, settle_at_end};
 use crate::cluster::{Outbox, RemotePresence};
-use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, To};
+use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -33,6 +34,8 @@ use crate::sessions::Sessions;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Lists to everybody take at most so many bytes a second.
 const BYTES_PER_SECOND: usize = 50 << 20;
+/// Most people who are told of somebody's coming and going, where not everybody is: those they have talked with last.
+const MAX_CONTACTS: usize = 1_000;
 /// How long it takes at most until another node has stored when somebody was last seen.
 const STORED_ELSEWHERE: Duration = Duration::from_secs(5);
 
@@ -102,6 +105,11 @@ impl Presence {
     /// Whether somebody is online, on whichever node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
+    }
+
+    /// Whether people are there, and when they were.
+    pub(crate) fn seen(&self) -> impl Fn(&User) -> Seen + Sync {
+        |user| Seen { online: self.is_online(user.id), last_seen: self.left_at(user.id).max(user.last_seen) }
     }
 
     /// Whether somebody is connected to this node.
@@ -232,7 +240,8 @@ async fn tell(
 ) {
     // Who was online when that was told last, for families that are told single changes.
     let mut told = HashSet::new();
-    let tells_changes = dialects.served().any(|dialect| dialect.roster() == Shown::Changes);
+    let tells_changes =
+        dialects.served().any(|dialect| matches!(dialect.roster(), Shown::Changes | Shown::Contacts));
     loop {
         changed.notified().await;
         // Those who come together are told of together.
@@ -249,6 +258,7 @@ async fn tell(
                 Shown::Untold => 0,
                 Shown::Whole => tell_whole(dialect, &roster, &sessions),
                 Shown::Changes => tell_changes(dialect, &changes, &sessions),
+                Shown::Contacts => tell_contacts(dialect, &changes, &sessions, &chat).await,
             };
         }
         let needed = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64);
@@ -294,6 +304,40 @@ fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Ses
             bytes += size;
         }
     });
+    bytes
+}
+
+/// Tells each change to those with whom the person has talked directly.
+async fn tell_contacts(
+    dialect: &Registered,
+    changes: &[PresenceChange],
+    sessions: &Sessions,
+    chat: &Chat,
+) -> usize {
+    let mut bytes = 0;
+    for change in changes {
+        if sessions.count(dialect) == 0 {
+            return bytes;
+        }
+        let Some(frame) = dialect.presence(change) else { continue };
+        let contacts = match chat.store().chat_partners(change.user, MAX_CONTACTS).await {
+            Ok(contacts) => contacts,
+            Err(error) => {
+                chat_core::log_throttled!(warn, %error, "it could not be read who is to be told of somebody's coming");
+                continue;
+            }
+        };
+        let size = frame.packet().len();
+        let frames: Frames = smallvec::smallvec![(To::Except(change.user), frame)];
+        for contact in contacts {
+            sessions.for_user(contact, &mut |session| {
+                if session.dialect == *dialect {
+                    session.ephemeral(&frames);
+                    bytes += size;
+                }
+            });
+        }
+    }
     bytes
 }
 

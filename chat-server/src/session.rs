@@ -16,6 +16,7 @@
 
 mod activity;
 mod answering;
+mod batch;
 pub(crate) mod inbox;
 mod searches;
 mod sending;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Weak};
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::model::User;
 use chat_core::presence::SessionId;
 use chat_core::search::Search;
 use parking_lot::Mutex;
@@ -38,7 +40,7 @@ use self::searches::Searches;
 use self::waiting::Inbox;
 use crate::auth::Authenticated;
 use crate::auth::token::Fingerprint;
-use crate::dialect::{Frame, Registered};
+use crate::dialect::{Frame, Registered, Seen};
 use crate::limits::Person;
 use crate::links::Base;
 use crate::memory::{Memory, Reservation};
@@ -51,6 +53,9 @@ use crate::transport::wire::Wire;
 pub(crate) trait Server: Send + Sync {
     /// The time.
     fn now(&self) -> Timestamp;
+
+    /// Whether somebody is there, and when they were.
+    fn seen(&self, user: &User) -> Seen;
 
     /// Tells it from the log what it could not be told when that was announced.
     fn resume(self: Arc<Self>, session: &Arc<Session>);

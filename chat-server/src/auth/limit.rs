@@ -1,4 +1,8 @@
 //! How often one may try: a sliding window per key, in the memory of this node.
+//!
+//! Not by the crate `governor`, for messages and searches either: its leaky bucket lets nearly twice as many through in the first
+//! minute as the configuration says there may be in any, it cannot take back what did not count, nor count what other nodes
+//! have let through beyond the limit.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use super::bus::{Bus, Heard};
 use super::notice::{NodeId, Notice};
 use super::presence::{Moves, Told};
+use super::relayed::Relayed;
 use super::seal::{Replays, Seals};
 use super::start;
 use crate::app::App;
 use crate::presence::leaving;
+use crate::relay;
 
 /// Most notices that wait to be heard, and most ephemerals that wait to be looked up; more are lost.
 const MAX_WAITING: usize = 4_096;
@@ -84,6 +86,9 @@ fn handle_notice(
             if let Some(ephemeral) = notice.ephemeral() {
                 let _ = to_look_up.try_send(ephemeral);
             }
+        }
+        Notice::Relayed { dialect, event, payload, to } => {
+            relay::hear(app, &Relayed { dialect, event, payload, to: to.0 });
         }
         Notice::Revoked { token, until } => {
             if !app.auth.note_revoked(token.0, Timestamp::from_millis(until)) {

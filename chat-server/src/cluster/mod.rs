@@ -39,6 +39,7 @@ mod notice;
 mod outbox;
 mod presence;
 mod redis;
+pub(crate) mod relayed;
 mod seal;
 pub(crate) mod start;
 mod stay;

@@ -4,7 +4,7 @@
 //! {"from":"5f0c…","number":17,"at":1700000000000,"notices":[{"bell":4711},{"typing":{"conversation":"66…","user":"66…","typing":true}}]}
 //! ```
 //! JSON, since it is little, and since nodes of different versions run side by side while they are updated: a notice
-//! that is not known is passed over. No texts, no names, no tokens. It travels [sealed](super::seal).
+//! that is not known is passed over. No texts, no names, no tokens, but for what pages say in events that are passed on. It travels [sealed](super::seal).
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use chat_core::id::{ConversationId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
+use super::relayed::Relayed;
 use super::seal::Opened;
 use crate::auth::token::Fingerprint;
 
@@ -35,6 +36,8 @@ pub(super) enum Notice {
     Typing { conversation: Id, user: Id, typing: bool },
     /// Somebody has made an account.
     Registered { user: Id },
+    /// An event is passed on to people as it is.
+    Relayed { dialect: String, event: String, payload: String, to: People },
     /// A token is revoked; `until` is when it would have expired, in milliseconds since 1970.
     Revoked { token: Token, until: i64 },
     /// A session was ended on purpose, and is not gone on with; known by the same kind of fingerprint.
@@ -106,6 +109,12 @@ impl From<Ephemeral> for Notice {
             }
             Ephemeral::Registered { user } => Self::Registered { user: user.into() },
         }
+    }
+}
+
+impl From<Relayed> for Notice {
+    fn from(Relayed { dialect, event, payload, to }: Relayed) -> Self {
+        Self::Relayed { dialect, event, payload, to: People(to) }
     }
 }
 
@@ -210,6 +219,12 @@ mod tests {
             Notice::LogAdvanced(7),
             ephemeral.into(),
             Ephemeral::Registered { user: bob }.into(),
+            Notice::Relayed {
+                dialect: "corner".into(),
+                event: "ringing".into(),
+                payload: "{\"a\":1}".into(),
+                to: People(vec![ann]),
+            },
             Notice::Revoked { token: Token([9; 32]), until: i64::MAX },
             Notice::Ended { session: Token([8; 32]), until: 9 },
             Notice::Alive { number: 3 },

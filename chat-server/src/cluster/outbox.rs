@@ -11,10 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::notice::NodeId;
+use super::relayed::Relayed;
 use crate::auth::token::Fingerprint;
 
 /// Most ephemerals that wait. They are of use for moments only.
 const MAX_EPHEMERALS: usize = 1_000;
+/// Most bytes of events that are passed on and wait. They are of use for moments only.
+const MAX_RELAYED_BYTES: usize = 2 << 20;
 /// Most revocations that wait. They are in the store too.
 const MAX_REVOKED: usize = 1_000;
 /// Most people whose messages are counted.
@@ -33,6 +36,8 @@ pub(super) struct Pending {
     /// The last position of a change that was made here; 0 for none.
     pub(super) bell: u64,
     pub(super) ephemerals: VecDeque<Ephemeral>,
+    pub(super) relayed: VecDeque<Relayed>,
+    relayed_bytes: usize,
     pub(super) revoked: Vec<(Fingerprint, Timestamp)>,
     pub(super) ended: Vec<(Fingerprint, Timestamp)>,
     /// People who came or went, in whatever order.
@@ -64,6 +69,19 @@ impl Outbox {
                 pending.ephemerals.pop_front();
             }
             pending.ephemerals.push_back(ephemeral);
+        });
+    }
+
+    /// An event is passed on.
+    pub(crate) fn relayed(&self, relayed: Relayed) {
+        self.fill(|pending| {
+            pending.relayed_bytes += relayed.bytes();
+            pending.relayed.push_back(relayed);
+            while pending.relayed_bytes > MAX_RELAYED_BYTES
+                && let Some(oldest) = pending.relayed.pop_front()
+            {
+                pending.relayed_bytes -= oldest.bytes();
+            }
         });
     }
 

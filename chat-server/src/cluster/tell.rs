@@ -76,6 +76,7 @@ fn notices(pending: Pending, list: &mut List, is_here: impl Fn(UserId) -> bool) 
         ended.map(|(session, until)| Notice::Ended { session: Token(session), until: until.as_millis() }),
     );
     notices.extend(pending.ephemerals.into_iter().map(Notice::from));
+    notices.extend(pending.relayed.into_iter().map(Notice::from));
     notices.extend(list.update(pending.moved, is_here));
     if pending.everybody {
         notices.push(list.everybody());

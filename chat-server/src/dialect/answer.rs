@@ -61,6 +61,11 @@ impl Answer {
     }
 }
 
+/// The acknowledgement of a command that was carried out, with the fields of this object.
+pub(crate) fn acknowledgement(fields: &impl Serialize) -> impl Serialize {
+    Acknowledged { ok: true, success: true, fields }
+}
+
 /// The acknowledgement of a command that was carried out.
 #[derive(Serialize)]
 struct Acknowledged<'a, T> {
@@ -91,6 +96,8 @@ pub struct Failure {
     pub code: &'static str,
     /// For people.
     pub message: String,
+    /// The field that was wrong, where it is a single one.
+    pub field: Option<&'static str>,
     /// How long to wait before trying again, where that is known.
     pub retry_after: Option<Duration>,
 }
@@ -98,7 +105,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with a stable word for programs and a message for people.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), field: None, retry_after: None }
     }
 
     /// The same in seconds, rounded up, as it is written in answers.
@@ -110,7 +117,7 @@ impl Failure {
 impl From<&DecodeError> for Failure {
     fn from(error: &DecodeError) -> Self {
         let code = if *error == DecodeError::UnknownEvent { "unknown_event" } else { "invalid" };
-        Self::new(code, error.to_string())
+        Self { field: error.field(), ..Self::new(code, error.to_string()) }
     }
 }
 
@@ -121,7 +128,11 @@ impl From<&Error> for Failure {
             ErrorKind::Unavailable => "the service is unavailable at the moment".to_owned(),
             _ => error.to_string(),
         };
-        Self { retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
+        let field = match error {
+            Error::Invalid { field, .. } | Error::TooLarge { field, .. } => Some(*field),
+            _ => None,
+        };
+        Self { field, retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
     }
 }
 
@@ -130,6 +141,9 @@ impl Serialize for Failure {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("code", self.code)?;
         map.serialize_entry("message", &self.message)?;
+        if let Some(field) = self.field {
+            map.serialize_entry("field", field)?;
+        }
         if let Some(wait) = self.retry_after {
             map.serialize_entry("retryAfter", &Self::retry_after_seconds(wait))?;
         }

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chat_core::id::UserId;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -25,6 +26,7 @@ const MAX_ARGUMENTS: usize = 8;
 pub struct Call<'a> {
     /// The event's name.
     pub event: Cow<'a, str>,
+    asker: Option<UserId>,
     arguments: SmallVec<[&'a RawValue; 2]>,
 }
 
@@ -35,6 +37,27 @@ impl<'a> Call<'a> {
     /// When it is not an array that begins with a string.
     pub fn parse(packet: &'a str) -> Result<Self, DecodeError> {
         serde_json::from_str(packet).map_err(|_| DecodeError::Malformed)
+    }
+
+    /// The same, sent by this person.
+    #[must_use]
+    pub fn by(self, asker: UserId) -> Self {
+        Self { asker: Some(asker), ..self }
+    }
+
+    /// Who has sent it; none where nobody has said yet who they are.
+    pub fn asker(&self) -> Option<UserId> {
+        self.asker
+    }
+
+    /// Another event with this argument, of the same person.
+    pub(super) fn instead<'b>(&self, event: Cow<'b, str>, argument: Option<&'b RawValue>) -> Call<'b> {
+        Call { event, asker: self.asker, arguments: argument.into_iter().collect() }
+    }
+
+    /// An event of this person that has no name and no arguments.
+    pub(super) fn of(asker: UserId) -> Call<'static> {
+        Call { event: Cow::Borrowed(""), asker: Some(asker), arguments: SmallVec::new() }
     }
 
     /// The arguments as they were written.
@@ -117,7 +140,7 @@ impl<'de> Deserialize<'de> for Call<'de> {
                     arguments.push(argument);
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Call { event, arguments })
+                Ok(Call { event, asker: None, arguments })
             }
         }
         deserializer.deserialize_seq(Packet)

@@ -33,8 +33,8 @@ pub struct RouteRequest<'a> {
 }
 
 impl RouteRequest<'_> {
-    /// A parameter of the query, as it is there, escapes included.
-    pub fn query(&self, name: &str) -> Option<&str> {
+    /// A parameter of the query.
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         crate::http::common::parameter(self.query, name)
     }
 

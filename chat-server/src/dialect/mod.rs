@@ -33,11 +33,14 @@ pub mod shapes;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use chat_core::clock::Timestamp;
-use chat_core::command::{Command, Reply};
+use chat_core::command::{Command, Destination, Reply};
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use chat_core::model::User;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -92,6 +95,11 @@ pub trait Dialect: Send + Sync + 'static {
     /// understood too.
     fn events(&self) -> &[&str];
 
+    /// The names under which events are passed on ([`Inbound::Relay`]).
+    fn relays(&self) -> &[&'static str] {
+        &[]
+    }
+
     /// What an event of a client asks for. [`DecodeError::UnknownEvent`] leaves it to [`native`].
     ///
     /// # Errors
@@ -128,13 +136,20 @@ pub trait Dialect: Send + Sync + 'static {
         Roster::Untold
     }
 
+    /// A refusal as clients are told it. The pages of old backends know nothing of [`Failure::field`], so it is left out
+    /// unless a dialect says otherwise.
+    fn refusal(&self, failure: Failure) -> Failure {
+        Failure { field: None, ..failure }
+    }
+
     /// The event with everybody who is online; asked for where [`Self::roster`] is [`Roster::Whole`].
     fn online(&self, online: &[UserId]) -> Option<Frame> {
         let _ = online;
         None
     }
 
-    /// The event of one person who came or went; asked for where [`Self::roster`] is [`Roster::Changes`].
+    /// The event of one person who came or went; asked for where [`Self::roster`] is
+    /// [`Roster::Changes`] or [`Roster::Contacts`].
     fn presence(&self, change: &PresenceChange) -> Option<Frame> {
         let _ = change;
         None
@@ -148,8 +163,24 @@ pub enum Inbound {
     Command(Command, Request),
     /// Who a guest is: the token of their log-in. From others, who have said it already, it is answered only.
     Hello(Hello),
+    /// Several commands of [`native`], to be carried out one after the other, whatever becomes of those before. There is one
+    /// answer to all of them.
+    Batch(Vec<Result<(Command, Request), DecodeError>>),
+    /// It is passed on to others as it is, and stored nowhere.
+    Relay(Relay),
     /// Pages send it, and there is nothing to do about it.
     Ignored,
+}
+
+/// An event that is passed on: to the connections of those who are meant that speak the same dialect and are there at the moment.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// To whom: the person, or the other members of a conversation that the sender is in.
+    pub to: Destination,
+    /// What they receive it as; one of [`Dialect::relays`].
+    pub event: &'static str,
+    /// Its argument, at most 64 KiB. Who has sent it stands there only if the dialect writes it: see [`Call::asker`].
+    pub payload: Box<RawValue>,
 }
 
 impl From<Command> for Inbound {
@@ -176,6 +207,37 @@ pub struct Request {
     pub echo: Option<Box<RawValue>>,
 }
 
+/// Whether people are there, as far as is known when a command is answered.
+#[derive(Clone, Copy)]
+pub struct Whereabouts<'a>(&'a (dyn Fn(&User) -> Seen + Sync));
+
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// They are connected, on whichever node.
+    pub online: bool,
+    /// When their last connection ended; none if there never was one.
+    pub last_seen: Option<Timestamp>,
+}
+
+impl<'a> Whereabouts<'a> {
+    /// As this function says.
+    pub fn new(seen: &'a (dyn Fn(&User) -> Seen + Sync)) -> Self {
+        Self(seen)
+    }
+
+    /// Whether this person is there.
+    pub fn of(self, user: &User) -> Seen {
+        (self.0)(user)
+    }
+}
+
+impl fmt::Debug for Whereabouts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Whereabouts")
+    }
+}
+
 /// What is answered, and whom.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -185,6 +247,8 @@ pub struct Asked<'a> {
     pub request: &'a Request,
     /// The client has passed an acknowledgement callback.
     pub has_ack: bool,
+    /// Whether people are there.
+    pub whereabouts: Whereabouts<'a>,
 }
 
 /// How pages learn who is online.
@@ -194,8 +258,10 @@ pub enum Roster {
     Untold,
     /// By the whole list, of which only the latest counts.
     Whole,
-    /// By one event for each who comes or goes.
+    /// By one event for each who comes or goes, whoever it is.
     Changes,
+    /// By one event for each who comes or goes of those with whom one has talked directly.
+    Contacts,
 }
 
 /// Somebody came online or went.

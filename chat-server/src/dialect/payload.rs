@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Most bytes of an image in a data URL, decoded.
+pub(crate) const MAX_IMAGE_BYTES: usize = 10_000_000;
+
 /// Reads a JSON object.
 ///
 /// # Errors
@@ -43,6 +46,16 @@ pub enum DecodeError {
         /// What it must be.
         expected: &'static str,
     },
+}
+
+impl DecodeError {
+    /// The field that was wrong, where it is a single one.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(field) | Self::WrongType { field, .. } if !field.contains(' ') => Some(field),
+            _ => None,
+        }
+    }
 }
 
 /// A field that should be a text. Whatever else it is, the rest of the object is still read.

@@ -21,7 +21,7 @@ use chat_core::command::{CommandRef, SendMessage};
 use chat_core::error::Error;
 use chat_core::id::UserId;
 
-use super::{Call, DecodeError, Dialect, Inbound, NamedBy};
+use super::{Call, DecodeError, Dialect, Inbound, NamedBy, Route};
 use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
 use crate::config::error::ConfigError;
@@ -230,6 +230,15 @@ impl Dialects {
     pub(crate) fn routed(&self) -> impl Iterator<Item = &Registered> {
         let is_served = self.served().any(|dialect| dialect.name() == NATIVE);
         self.served().chain(self.find(NATIVE).filter(|_| !is_served))
+    }
+
+    /// The routes that are served, with their dialects.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Registered, Route)> {
+        self.routed().flat_map(|dialect| {
+            let is_spoken = self.served().any(|served| served == dialect);
+            let is_served = move |route: &Route| is_spoken || !route.is_only_where_spoken();
+            dialect.routes().into_iter().filter(is_served).map(move |route| (dialect, route))
+        })
     }
 
     /// What is spoken when nothing tells.

@@ -42,6 +42,7 @@ pub struct Route {
     make: MakeService,
     body_fields: &'static [&'static str],
     names: Option<Names>,
+    only_where_spoken: bool,
 }
 
 /// What the id in a path names.
@@ -58,7 +59,7 @@ pub enum Names {
 impl Route {
     /// A route whose service is made by `make`.
     pub(super) fn made_by(method: Method, path: Cow<'static, str>, make: MakeService) -> Self {
-        Self { method, path, make, body_fields: &[], names: None }
+        Self { method, path, make, body_fields: &[], names: None, only_where_spoken: false }
     }
 
     /// What answers its requests, with this server as the state of its handler.
@@ -77,6 +78,16 @@ impl Route {
     #[must_use]
     pub fn for_ids_of(self, names: Names) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// It is served only where its dialect is spoken; the other routes of `native` are served in any case.
+    #[must_use]
+    pub(crate) fn where_spoken(self) -> Self {
+        Self { only_where_spoken: true, ..self }
+    }
+
+    pub(crate) fn is_only_where_spoken(&self) -> bool {
+        self.only_where_spoken
     }
 
     /// Its method.

@@ -53,6 +53,11 @@ impl Body {
         Ok(payload::from_object(text)?)
     }
 
+    /// Whether nothing was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads a body of up to 10 MB, of somebody who is known.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What every route uses: answers in JSON, parameters of the query, the token of a header.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -20,10 +21,15 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     (status, [(CONTENT_TYPE, json)], body).into_response()
 }
 
-/// A parameter of a request's query, as it is there: those that are asked for need no escapes.
-pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
-    let pairs = query.unwrap_or_default().split('&');
-    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+/// The parameters of a request's query, in their order.
+pub(crate) fn parameters(query: Option<&str>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    // Any text is a query: what is no escape stands for itself.
+    serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default()
+}
+
+/// The first parameter of this name.
+pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
+    parameters(query).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
 /// How much is asked for at most.

@@ -1,6 +1,9 @@
 //! The log-in cookie, written as Express writes it and read as browsers send it (RFC 6265).
+//!
+//! Not by the crate `cookie`: it writes the attributes in another order than Express, to which the wire contracts hold us, and reads
+//! text only, while other cookies of a request may hold any bytes.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
@@ -96,14 +99,10 @@ impl Cookie {
 
 /// A date as in RFC 9110, section 5.6.7: `Sat, 21 Nov 2026 03:04:05 GMT`.
 fn http_date(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    let day = DAYS[at.as_millis().div_euclid(86_400_000).rem_euclid(7) as usize];
-    let iso = at.to_string();
-    let (year, month, date, time) = (&iso[0..4], &iso[5..7], &iso[8..10], &iso[11..19]);
-    let month = MONTHS[month.parse::<usize>().unwrap_or(1).clamp(1, 12) - 1];
-    format!("{day}, {date} {month} {year} {time} GMT")
+    // It has four digits for the year, and nothing before 1970.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = u64::try_from(at.as_millis()).unwrap_or(0) / 1_000;
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)))
 }
 
 #[cfg(test)]
@@ -125,6 +124,11 @@ mod tests {
             Cookie::log_out("jwt", now, attributes(SameSite::None, true)).as_str(),
             "jwt=; Max-Age=0; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; Secure; SameSite=None"
         );
+        for (odd, shown) in
+            [(-1, "Thu, 01 Jan 1970 00:00:00 GMT"), (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT")]
+        {
+            assert_eq!(http_date(Timestamp::from_millis(odd)), shown);
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What surrounds every route: request ids, CORS, security headers, one log line a request, and a panic that costs
 //! one request only.
+//!
+//! Ids and panics are not left to tower-http: its request id keeps whatever the client has sent, be it harmful in a log or not, and
+//! its panic layer knows neither the id nor the path of the request that it logs.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

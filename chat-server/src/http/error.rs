@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::auth::error::AuthError;
 use crate::auth::password::{Busy, NotHashed};
+use crate::dialect::answer::Refused;
 use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
 use crate::limits::rate::RateLimit;
 
@@ -24,7 +25,10 @@ pub struct HttpError {
     retry_after: Option<Duration>,
     /// In a box, because nearly no error has one.
     rate: Option<Box<RateLimit>>,
-    core: Option<Error>,
+    /// In a box, so that an answer is not larger for its sake.
+    core: Option<Box<Error>>,
+    /// The field that was wrong, where it is a single one.
+    field: Option<&'static str>,
 }
 
 /// What is answered.
@@ -47,13 +51,13 @@ impl HttpError {
     /// An error with a message for people, in the form that the dialect gives it.
     pub fn new(status: StatusCode, message: &str) -> Self {
         let message = Message { text: message.into(), unauthenticated: None };
-        Self { status, body: Body::Message(message), retry_after: None, rate: None, core: None }
+        Self { status, body: Body::Message(message), retry_after: None, rate: None, core: None, field: None }
     }
 
     /// An error with a body of its own, which has a `message` too.
     pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
         let body = Body::Own(serde_json::to_vec(body).unwrap_or_default());
-        Self { status, body, retry_after: None, rate: None, core: None }
+        Self { status, body, retry_after: None, rate: None, core: None, field: None }
     }
 
     /// Nobody is known to ask.
@@ -82,6 +86,34 @@ impl HttpError {
     /// 400.
     pub fn bad_request(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 400 for one field; `problem` continues a sentence that begins with it.
+    pub fn invalid(field: &'static str, problem: &str) -> Self {
+        Self { field: Some(field), ..Self::bad_request(&format!("{field} {problem}")) }
+    }
+
+    /// The same with a body that tells all of it to programs: what a callback would get in `native`, and the `message`. `refusal` gives the
+    /// failure the words of that dialect. An error with a body of its own stays as it is.
+    pub(crate) fn in_full(self, refusal: impl FnOnce(Failure) -> Failure) -> Self {
+        #[derive(Serialize)]
+        struct Full<'a> {
+            #[serde(flatten)]
+            refused: Refused<'a>,
+            message: &'a str,
+        }
+        let Body::Message(message) = &self.body else { return self };
+        let code = match (&self.core, message.unauthenticated) {
+            (_, Some(_)) => "unauthenticated",
+            (Some(error), None) => error.kind().code(),
+            (None, None) => code_of(self.status),
+        };
+        let mut failure = Failure::new(code, &*message.text);
+        (failure.field, failure.retry_after) = (self.field, self.retry_after);
+        let failure = refusal(failure);
+        let full = Full { refused: Refused::from(&failure), message: &failure.message };
+        let body = Body::Own(serde_json::to_vec(&full).unwrap_or_default());
+        Self { body, ..self }
     }
 
     /// 404 for a route that does not exist.
@@ -130,7 +162,7 @@ impl HttpError {
 
     /// The domain's error behind it, for routes that have words of their own for it.
     pub fn core(&self) -> Option<&Error> {
-        self.core.as_ref()
+        self.core.as_deref()
     }
 }
 
@@ -143,25 +175,41 @@ impl From<Error> for HttpError {
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::RateLimited => {
                 let wait = error.retry_after().unwrap_or(Duration::from_secs(60));
-                return Self { core: Some(error), ..Self::too_many(wait) };
+                return Self { core: Some(error.into()), ..Self::too_many(wait) };
             }
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => return Self { core: Some(error), ..Self::internal() },
+            ErrorKind::Internal => return Self { core: Some(error.into()), ..Self::internal() },
         };
-        Self { core: None, ..Self::new(status, &Failure::from(&error).message) }.because(error)
+        let Failure { message, field, .. } = Failure::from(&error);
+        Self { field, ..Self::new(status, &message) }.because(error)
     }
 }
 
 impl HttpError {
     fn because(self, error: Error) -> Self {
-        Self { core: Some(error), ..self }
+        Self { core: Some(error.into()), ..self }
     }
 }
 
 impl From<DecodeError> for HttpError {
     fn from(error: DecodeError) -> Self {
-        Self::bad_request(&error.to_string())
+        Self { field: error.field(), ..Self::bad_request(&error.to_string()) }
     }
+}
+
+/// The word for programs where nothing but the status tells.
+fn code_of(status: StatusCode) -> &'static str {
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => return "unauthenticated",
+        StatusCode::FORBIDDEN => ErrorKind::Forbidden,
+        StatusCode::NOT_FOUND => ErrorKind::NotFound,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimited,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable,
+        status if status.is_client_error() => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    };
+    kind.code()
 }
 
 impl From<AuthError> for HttpError {

@@ -25,7 +25,7 @@ mod site;
 pub use self::body::Body;
 pub use self::caller::{caller, caller_by_bearer};
 pub use self::common::{bearer, json};
-pub(crate) use self::common::{limit, parameter};
+pub(crate) use self::common::{parameter, parameters};
 pub use self::error::HttpError;
 pub use self::foreign::is_foreign;
 pub use self::origin::Origin;

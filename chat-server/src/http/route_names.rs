@@ -10,9 +10,8 @@ pub(crate) struct RouteNames(Arc<[String]>);
 
 impl RouteNames {
     pub(crate) fn of(dialects: &Dialects) -> Self {
-        let routes = dialects.routed().flat_map(|dialect| dialect.routes());
         let mut names: Vec<String> = Vec::new();
-        for name in routes.map(|route| route.shown()) {
+        for name in dialects.routes().map(|(_, route)| route.shown()) {
             if !names.contains(&name) {
                 names.push(name);
             }

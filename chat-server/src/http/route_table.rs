@@ -71,12 +71,10 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
 /// The routes of all dialects that are served.
 pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let mut table: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
-    for dialect in app.config.dialects.routed() {
-        for route in dialect.routes() {
-            let service = route.service(app);
-            let key = (route.pattern(), route.method().to_string());
-            table.entry(key).or_default().push(Entry { dialect: dialect.clone(), route, service });
-        }
+    for (dialect, route) in app.config.dialects.routes() {
+        let service = route.service(app);
+        let key = (route.pattern(), route.method().to_string());
+        table.entry(key).or_default().push(Entry { dialect: dialect.clone(), route, service });
     }
     let mut by_path: BTreeMap<String, MethodRouter<Arc<App>>> = BTreeMap::new();
     for ((path, _), mut entries) in table {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chat_core::command::{Answer as _, Reply};
 use chat_core::error::Error;
+use chat_core::model::User;
 use serde::Serialize;
 use socketioxide::extract::AckSender;
 
 use super::Session;
 use crate::dialect::answer::Refused;
-use crate::dialect::{Answer, Asked, Failure, Hello, Inbound, Request, raw};
+use crate::dialect::{Answer, Asked, Failure, Hello, Inbound, Request, Seen, Whereabouts, raw};
 use crate::limits::{LongWork, cost};
 use crate::transport::text_frame::text_frame;
 use crate::transport::wire::MAX_UNSENT;
@@ -63,7 +64,13 @@ impl Session {
             Ok(reply) => self.base.reply(reply),
             Err(error) => return self.refuse_request(ack, &request, &Failure::from(&error)),
         };
-        let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some() };
+        let server = self.server.upgrade();
+        let seen = |user: &User| match &server {
+            Some(server) => server.seen(user),
+            None => Seen { online: false, last_seen: user.last_seen },
+        };
+        let whereabouts = Whereabouts::new(&seen);
+        let asked = Asked { user: self.user, request: &request, has_ack: ack.is_some(), whereabouts };
         let answer = match is_native {
             true => self.dialect.native().reply(&asked, &reply),
             false => self.dialect.reply(&asked, &reply),
@@ -90,17 +97,18 @@ impl Session {
     }
 
     fn refuse_request(self: &Arc<Self>, ack: Option<Ack>, request: &Request, failure: &Failure) {
+        let failure = self.dialect.refusal(failure.clone());
         match ack {
-            Some(ack) => self.acknowledge(ack, &Refused::from(failure)),
+            Some(ack) => self.acknowledge(ack, &Refused::from(&failure)),
             None => {
-                if let Some(event) = self.dialect.failure(request, failure) {
+                if let Some(event) = self.dialect.failure(request, &failure) {
                     self.deliver(&event);
                 }
             }
         }
     }
 
-    fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
+    pub(super) fn acknowledge(self: &Arc<Self>, ack: Ack, answer: &impl Serialize) {
         let mut outgoing = self.outgoing.lock();
         let queued = match self.lane(&mut outgoing) {
             Some(wire) => wire.send(&ack_packet(ack.id, answer), MAX_UNSENT).is_ok(),

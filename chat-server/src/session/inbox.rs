@@ -177,6 +177,16 @@ impl Session {
                     }
                     (command, Asker { ack, request, is_native })
                 }
+                Ok(Decoded { inbound: dialect::Inbound::Batch(commands), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.answer_batch(app, commands, ack).await;
+                    continue;
+                }
+                Ok(Decoded { inbound: dialect::Inbound::Relay(relay), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.pass_on(app, relay, ack).await;
+                    continue;
+                }
                 Ok(Decoded { inbound, .. }) => {
                     if bytes > LONG_PACKET {
                         self.person.was_mistaken(bytes, app.chat.now());
@@ -244,13 +254,14 @@ impl Session {
     /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
     /// a large file need not be kept twice while it is stored, so the packet is dropped here.
     async fn decode(&self, app: &App, packet: Value) -> (Result<Decoded, DecodeError>, usize) {
-        let dialect = self.dialect.clone();
+        let (dialect, asker) = (self.dialect.clone(), self.user);
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let unknown = app.unknown.clone();
         let decode = move || {
             let packet = mended(packet);
             let text = text_of(&packet);
             let decoded = Call::parse(text).and_then(|call| {
+                let call = call.by(asker);
                 let decoded = dialect.decode(&call);
                 if matches!(decoded, Err(DecodeError::UnknownEvent)) {
                     unknown.event(&dialect, &call.event);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 use chat_core::error::Error;
-use chat_core::model::Position;
+use chat_core::model::{Position, User};
 use chat_core::presence::SessionId;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ use super::handshake::{Handshake, HandshakeSlot};
 use super::wire::Wire;
 use crate::app::App;
 use crate::auth::Authenticated;
-use crate::dialect::Registered;
+use crate::dialect::{Registered, Seen};
 use crate::presence::leaving::store_last_seen;
 use crate::recovery::Start;
 use crate::security_log::SecurityEvent;
@@ -446,6 +446,10 @@ pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
 impl Server for App {
     fn now(&self) -> Timestamp {
         self.chat.now()
+    }
+
+    fn seen(&self, user: &User) -> Seen {
+        self.presence.seen()(user)
     }
 
     fn resume(self: Arc<Self>, session: &Arc<Session>) {

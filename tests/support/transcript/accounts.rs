@@ -2,12 +2,10 @@
 
 use std::pin::Pin;
 
-use jsonwebtoken::{EncodingKey, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::Http;
-use crate::server::SECRET;
 
 type Making<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send + 'a>>;
 type LoggingIn<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
@@ -56,22 +54,23 @@ const FIXTURES: &[Fixture] = &[
         },
     },
     Fixture {
-        // It has no log-in of its own so far: the account is made by camel's, and a token that names this dialect is signed as
-        // an owner's own backend does it.
         dialect: "native",
         make: |http, name, words| {
             Box::pin(async move {
                 let [password] = words else { return Err("native asks for: password".to_owned()) };
-                http.register(name, password).await;
-                http.token = Some(native_token(name));
-                Ok(None)
+                let form = json!({ "username": name, "password": password });
+                let answer = http.request(Method::POST, "/api/v1/auth/register", Some(&form)).await;
+                if answer.status != 201 {
+                    return Err(format!("got: {} {}", answer.status, answer.text));
+                }
+                http.token = answer.json()["token"].as_str().map(str::to_owned);
+                Ok(answer.json()["user"]["userId"].as_str().map(str::to_owned))
             })
         },
         log_in: |http, name, words| {
             Box::pin(async move {
-                let [] = words else { return Err("native asks for nothing".to_owned()) };
-                http.token = Some(native_token(name));
-                Ok(())
+                let [password] = words else { return Err("native asks for: password".to_owned()) };
+                enter(http, "/api/v1/auth/login", &json!({ "username": name, "password": password })).await
             })
         },
     },
@@ -95,10 +94,4 @@ async fn enter(http: &mut Http, path: &str, form: &Value) -> Result<(), String> 
     }
     http.token = answer.json()["token"].as_str().map(str::to_owned);
     Ok(())
-}
-
-fn native_token(name: &str) -> String {
-    let claims = json!({ "username": name, "dialect": "native" });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::default(), &claims, &key).expect("it can be signed")
 }

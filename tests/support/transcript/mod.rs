@@ -6,8 +6,8 @@
 //! ```text
 //! # A comment.
 //! server login_limit=2                       an option that differs from the defaults; before all else (`dialects=a,b` too)
-//! ann = account native secret1               an account of a dialect, with what its fixture in `accounts.rs` asks for
-//! ann@tablet = log-in native                 another log-in of the same account
+//! ann = account native river-42              an account of a dialect, with what its fixture in `accounts.rs` asks for
+//! ann@tablet = log-in native river-42        another log-in of the same account
 //! ann = register secret1                     a camel account of this name: `account camel secret1`
 //! bob = signup "Bob" bob@example.com secret1 a push account; its id is $id:bob from now on
 //! ann@tablet = login secret1                 another log-in of camel (push: login ann@example.com secret1)
@@ -31,8 +31,8 @@
 //! that ask for what they missed, may follow any event, and is not compared.
 //!
 //! **Nothing goes unseen.** An event that the file does not expect is a failure, at the latest when its socket ends. Only
-//! events that tell a whole state ([`STATES`]) may come at any time and repeatedly: such a line waits until the state is
-//! told, and the order of a list in it does not count.
+//! events that tell who is online (`getOnlineUsers` in `push`, `presence` in `native`) may come at any time and repeatedly: such a
+//! line waits until that is told, and the order of a list in it does not count.
 
 mod accounts;
 mod parse;
@@ -41,9 +41,29 @@ mod run;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-/// Events that tell a whole state, of which only the latest counts.
-pub const STATES: &[&str] = &["getOnlineUsers"];
+use chat_core::clock::Timestamp;
+use chat_core::id::UserId;
+use chat_server::dialect::{Dialects, PresenceChange, Registered, Roster};
+
+/// Whether an event tells who is online, in a dialect that is built in.
+fn is_state(event: &str) -> bool {
+    static STATES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let change =
+            PresenceChange { user: UserId::from_bytes([0; 12]), online: true, at: Timestamp::from_millis(0) };
+        let told = |dialect: &Registered| match dialect.roster() {
+            Roster::Untold => None,
+            Roster::Whole => dialect.online(&[]),
+            Roster::Changes | Roster::Contacts => dialect.presence(&change),
+        };
+        let states: Vec<_> =
+            Dialects::built_in().known().iter().filter_map(told).map(|it| it.event).collect();
+        assert!(!states.is_empty(), "a dialect tells who is online");
+        states
+    });
+    STATES.contains(&event)
+}
 
 /// Runs all files of a folder, or those whose path contains what `CHAT_TRANSCRIPT` says.
 ///

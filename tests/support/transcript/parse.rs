@@ -166,7 +166,7 @@ fn words(mut text: &str) -> Result<Vec<String>, String> {
 
 fn does(action: &str) -> Result<Deed, String> {
     let (first, rest) = action.split_once(' ').unwrap_or((action, ""));
-    if !["GET", "POST", "PUT", "DELETE"].contains(&first) {
+    if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&first) {
         return emits(action, false);
     }
     let (path, body) = rest.trim().split_once(' ').unwrap_or((rest, ""));

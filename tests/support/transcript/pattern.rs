@@ -123,21 +123,23 @@ impl Values {
         Ok(())
     }
 
-    /// Compares two lists whose order does not count.
+    /// Compares who is online: of a list the order does not count.
     ///
     /// # Errors
     /// As [`Self::compare`].
     pub(super) fn compare_state(&mut self, expected: &Value, got: &Value) -> Result<(), String> {
-        let sorted = |list: &Value| match list {
-            Value::Array(items) => {
-                let mut items = items.clone();
-                items.sort_by_cached_key(Value::to_string);
-                Value::Array(items)
-            }
-            other => other.clone(),
+        let (Value::Array(_), Value::Array(items)) = (expected, got) else {
+            return self.compare(expected, got);
         };
-        let expected = self.fill(expected)?;
-        self.compare(&sorted(&expected), &sorted(got))
+        let sorted = |items: &[Value]| {
+            let mut items = items.to_vec();
+            items.sort_by_cached_key(Value::to_string);
+            Value::Array(items)
+        };
+        let Value::Array(expected) = self.fill(expected)? else {
+            return Err("no list is expected".to_owned());
+        };
+        self.compare(&sorted(&expected), &sorted(items))
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::accounts;
 use super::parse::{Body, Deed, Line, Sight, Step};
 use super::pattern::{Values, fits, short};
-use super::{STATES, accounts};
 use crate::{Answer, Http, Packet, Socket, TestServer};
 
 /// How long what a line expects may take. Shorter than the patience of other tests: the lines tell of single events.
@@ -276,7 +276,7 @@ impl Stage {
             _ => return Err("another number of arguments came".to_owned()),
         };
         let expected = expected.unwrap_or(&Value::Null);
-        match STATES.contains(&name) {
+        match super::is_state(name) {
             true => self.values.compare_state(expected, got),
             false => self.values.compare(expected, got),
         }
@@ -317,7 +317,7 @@ fn name(who: &str) -> &str {
 }
 
 fn is_state(packet: &Packet) -> bool {
-    matches!(packet, Packet::Event { name, .. } if STATES.contains(&name.as_str()))
+    matches!(packet, Packet::Event { name, .. } if super::is_state(name))
 }
 
 fn shown(packet: &Packet) -> String {

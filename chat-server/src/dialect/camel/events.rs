@@ -1,22 +1,118 @@
 //! What the family's pages send, and what they are told.
 
+use axum::http::StatusCode;
 use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
 use chat_core::event::Event;
 use chat_core::history::Window;
 use chat_core::model::{Content, Fingerprint, Seq, UserKey};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 
 use super::shapes::{MessageList, MessageObject};
+use super::{Camel, routes};
+use crate::dialect::native::Native;
 use crate::dialect::payload::{Count, Flag, Text, client_id};
-use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frame, Frames, To, native};
+use crate::dialect::{
+    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, HttpFailure, Inbound,
+    Limits, NamedBy, Route, To, Unauthenticated, raw,
+};
 
-pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    match &*call.event {
-        "privateMessage" => private_message(call),
-        "getMessageHistory" => message_history(call),
-        _ => Err(DecodeError::UnknownEvent),
+impl Dialect for Camel {
+    fn name(&self) -> &str {
+        "camel"
+    }
+
+    fn auth(&self) -> Auth {
+        Auth { named_by: NamedBy::Username, ..Auth::default() }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { password_min: 6, ..Limits::default() }
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        routes::all()
+    }
+
+    fn events(&self) -> &[&str] {
+        &["privateMessage", "getMessageHistory"]
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
+        match &*call.event {
+            "privateMessage" => private_message(call).map(Inbound::from),
+            "getMessageHistory" => message_history(call).map(Inbound::from),
+            _ => Err(DecodeError::UnknownEvent),
+        }
+    }
+
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
+        match event {
+            // The pages of this family know of two people only. Whoever is in a room has a client that knows native's words.
+            Event::MessageSent(view) if view.recipient.is_some() => {
+                smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
+            }
+            Event::MessageSent(_) => Native.outbound(event, mark),
+            Event::MessageDeleted(view) | Event::MessageRestored(view) if view.recipient.is_none() => {
+                Native.outbound(event, mark)
+            }
+            Event::MessagesRead { .. }
+            | Event::RoomCreated { .. }
+            | Event::MemberAdded { .. }
+            | Event::MemberRemoved { .. }
+            | Event::RoleChanged { .. } => Native.outbound(event, mark),
+            Event::MessageDeleted(_)
+            | Event::MessageRestored(_)
+            | Event::ProfileUpdated(_)
+            | Event::UserRegistered(_)
+            | Event::TypingChanged { .. } => Frames::new(),
+        }
+    }
+
+    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
+        match reply {
+            Reply::Messages(history) => {
+                #[derive(Serialize)]
+                #[serde(rename_all = "camelCase")]
+                struct Fields<'a> {
+                    messages: MessageList<'a>,
+                    has_more: bool,
+                    next_before: Option<u32>,
+                }
+                let messages = MessageList(&history.messages);
+                let next_before = history.next_before().map(|seq| seq.0);
+                let fields = Fields { messages, has_more: history.has_more, next_before };
+                Answer::done().with_event(Frame::new("messageHistory", &messages)).with_ack(asked, &fields)
+            }
+            Reply::Message(view) => {
+                #[derive(Serialize)]
+                struct Fields<'a> {
+                    message: MessageObject<'a>,
+                }
+                Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
+            }
+            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
+                Native.reply(asked, reply)
+            }
+            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
+        }
+    }
+
+    fn error(&self, error: &HttpFailure<'_>) -> (StatusCode, Box<RawValue>) {
+        #[derive(Serialize)]
+        struct NotValid {
+            valid: bool,
+            message: &'static str,
+        }
+        let Some(why) = error.unauthenticated else { return error.as_message() };
+        let (status, message) = match why {
+            Unauthenticated::Missing => (StatusCode::UNAUTHORIZED, "No token provided"),
+            Unauthenticated::Invalid => (StatusCode::FORBIDDEN, "Invalid or expired token"),
+            Unauthenticated::UserNotFound => (StatusCode::UNAUTHORIZED, "User not found"),
+        };
+        (status, raw(&NotValid { valid: false, message }))
     }
 }
 
@@ -102,53 +198,4 @@ fn message_history(call: &Call<'_>) -> Result<Command, DecodeError> {
         window: Window::before(before, limit.unwrap_or(Window::MAX_LIMIT)),
         include_deleted: false,
     }))
-}
-
-pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
-    match event {
-        // The pages of this family know of two people only.
-        Event::MessageSent(view) if view.recipient.is_some() => {
-            smallvec![(To::All, mark.frame("privateMessage", &MessageObject(view)))]
-        }
-        Event::MessagesRead { .. } => native::Native.outbound(event, mark),
-        Event::MessageSent(_)
-        | Event::MessageDeleted(_)
-        | Event::MessageRestored(_)
-        | Event::RoomCreated { .. }
-        | Event::MemberAdded { .. }
-        | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. }
-        | Event::ProfileUpdated(_)
-        | Event::UserRegistered(_)
-        | Event::TypingChanged { .. } => Frames::new(),
-    }
-}
-
-pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
-    match reply {
-        Reply::Messages(history) => {
-            #[derive(Serialize)]
-            #[serde(rename_all = "camelCase")]
-            struct Fields<'a> {
-                messages: MessageList<'a>,
-                has_more: bool,
-                next_before: Option<u32>,
-            }
-            let messages = MessageList(&history.messages);
-            let next_before = history.next_before().map(|seq| seq.0);
-            let fields = Fields { messages, has_more: history.has_more, next_before };
-            Answer::done().with_event(Frame::new("messageHistory", &messages)).with_ack(asked, &fields)
-        }
-        Reply::Message(view) => {
-            #[derive(Serialize)]
-            struct Fields<'a> {
-                message: MessageObject<'a>,
-            }
-            Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
-        }
-        Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-            native::Native.reply(asked, reply)
-        }
-        Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
-    }
 }

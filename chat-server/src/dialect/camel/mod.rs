@@ -16,66 +16,6 @@ mod events;
 mod routes;
 mod shapes;
 
-use axum::http::StatusCode;
-use chat_core::command::Reply;
-use chat_core::event::Event;
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{
-    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frames, HttpFailure, Inbound, Limits,
-    NamedBy, Route, Unauthenticated, raw,
-};
-
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Camel;
-
-impl Dialect for Camel {
-    fn name(&self) -> &str {
-        "camel"
-    }
-
-    fn auth(&self) -> Auth {
-        Auth { named_by: NamedBy::Username, ..Auth::default() }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits { password_min: 6, ..Limits::default() }
-    }
-
-    fn routes(&self) -> Vec<Route> {
-        routes::all()
-    }
-
-    fn events(&self) -> &[&str] {
-        &["privateMessage", "getMessageHistory"]
-    }
-
-    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
-        events::decode(call).map(Inbound::from)
-    }
-
-    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
-        events::outbound(event, mark)
-    }
-
-    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
-        events::reply(asked, reply)
-    }
-
-    fn error(&self, error: &HttpFailure<'_>) -> (StatusCode, Box<RawValue>) {
-        #[derive(Serialize)]
-        struct NotValid {
-            valid: bool,
-            message: &'static str,
-        }
-        let Some(why) = error.unauthenticated else { return error.as_message() };
-        let (status, message) = match why {
-            Unauthenticated::Missing => (StatusCode::UNAUTHORIZED, "No token provided"),
-            Unauthenticated::Invalid => (StatusCode::FORBIDDEN, "Invalid or expired token"),
-            Unauthenticated::UserNotFound => (StatusCode::UNAUTHORIZED, "User not found"),
-        };
-        (status, raw(&NotValid { valid: false, message }))
-    }
-}

@@ -1,51 +1,149 @@
 //! What clients send, and what they are told.
 
-use chat_core::command::{Command, Reply};
+use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
 use chat_core::model::Conversation;
 use serde::Serialize;
 use smallvec::smallvec;
 
-use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
-use super::{read, search, sync};
-use crate::dialect::{Answer, Asked, Call, DecodeError, EventPosition, Frame, Frames, PresenceChange, To};
+use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, status, user};
+use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table};
+use crate::dialect::{
+    Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
+    PresenceChange, Roster, Route, To, Whereabouts,
+};
 
-/// The events that clients may send, in every dialect.
-pub(crate) const EVENTS: &[&str] = &[sync::EVENT, read::READ, read::UNREAD, search::EVENT];
+impl Dialect for Native {
+    fn name(&self) -> &str {
+        "native"
+    }
 
-/// What an event asks for.
-pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    match &*call.event {
-        sync::EVENT => sync::decode(call),
-        read::READ | read::UNREAD => read::decode(call),
-        search::EVENT => search::decode(call),
-        _ => Err(DecodeError::UnknownEvent),
+    fn routes(&self) -> Vec<Route> {
+        routes::all()
+    }
+
+    fn events(&self) -> &[&str] {
+        super::events()
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
+        if call.event == batch::EVENT {
+            return batch::decode(call).map(Inbound::Batch);
+        }
+        let (command, request) = table::decode(call)?;
+        Ok(Inbound::Command(command, request))
+    }
+
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
+        let of_member = |name, conversation: &Conversation, who: UserId, new_role| {
+            let told = |is_inside| {
+                let told = OfMember {
+                    room: room(conversation, is_inside),
+                    user_id: who.to_string(),
+                    role: new_role,
+                };
+                mark.frame(name, &told)
+            };
+            // Who has left is told of it, and learns nothing of the room.
+            if conversation.member(who).is_some() {
+                return smallvec![(To::All, told(true))];
+            }
+            smallvec![(To::Except(who), told(true)), (To::Only(who), told(false))]
+        };
+        match event {
+            Event::MessageSent(view) => {
+                to_all("messageSent", &OfMessage { message: message(&view.message) }, mark)
+            }
+            Event::MessageDeleted(view) => {
+                to_all("messageDeleted", &OfMessage { message: message(&view.message) }, mark)
+            }
+            Event::MessageRestored(view) => {
+                to_all("messageRestored", &OfMessage { message: message(&view.message) }, mark)
+            }
+            Event::RoomCreated { room, by } => of_member("roomCreated", room, *by, None),
+            Event::MemberAdded { room, user } => of_member("memberAdded", room, *user, None),
+            Event::MemberRemoved { room, user } => of_member("memberRemoved", room, *user, None),
+            Event::RoleChanged { room, user, role: new } => {
+                of_member("roleChanged", room, *user, Some(role(*new)))
+            }
+            Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
+            Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
+            Event::UserRegistered(new) => to_all("userRegistered", &OfUser { user: user(new) }, mark),
+            Event::TypingChanged { conversation, user, typing } => {
+                let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
+                to_all("typingChanged", &Typing { room_id, user_id, typing: *typing }, mark)
+            }
+        }
+    }
+
+    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
+        // Where an event of another dialect was for a command of this one, there is no name for the answer but the oldest.
+        let event = match asked.request.event {
+            "" => read::READ,
+            event => event,
+        };
+        match Fields::of(reply, asked.user, asked.whereabouts) {
+            Some(fields) => Answer::by_ack_or_event(asked, event, &fields),
+            None => Answer::done(),
+        }
+    }
+
+    fn refusal(&self, failure: Failure) -> Failure {
+        arguments::in_own_words(failure)
+    }
+
+    fn roster(&self) -> Roster {
+        Roster::Changes
+    }
+
+    fn presence(&self, change: &PresenceChange) -> Option<Frame> {
+        let (user_id, last_seen) = (change.user.to_string(), change.at.as_millis());
+        Some(Frame::new("presence", &Presence { user_id, status: status(change.online), last_seen }))
     }
 }
 
-/// The answer to a command.
-pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
-    match reply {
-        Reply::Changes(changes) => {
-            Answer::by_ack_or_event(asked, sync::EVENT, &sync::answer(changes, asked.user))
-        }
-        Reply::Read(mark) => Answer::by_ack_or_event(asked, read::READ, &read::marked(mark.as_ref())),
-        Reply::Unread(unread) => Answer::by_ack_or_event(asked, read::UNREAD, &read::listed(unread)),
-        Reply::Found(found) => Answer::by_ack_or_event(asked, search::EVENT, &search::answer(found)),
-        // No event asks for these so far.
-        Reply::Done
-        | Reply::Message(_)
-        | Reply::Messages(_)
-        | Reply::Users(_)
-        | Reply::User(_)
-        | Reply::Conversation(_) => Answer::done(),
+/// What a command is answered with, on the socket and over HTTP alike.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Fields<'a> {
+    Message(OfMessage<'a>),
+    Messages(messages::Listed<'a>),
+    Users(people::Listed<'a>),
+    User(OfUser<'a>),
+    Room(OfRoom<'a>),
+    Read(read::Marked),
+    Unread(read::UnreadList<'a>),
+    Changes(sync::SyncObject<'a>),
+    Found(search::FoundObject<'a>),
+}
+
+impl<'a> Fields<'a> {
+    /// None where there is nothing more to say than that it was carried out.
+    pub(super) fn of(reply: &'a Reply, asker: UserId, whereabouts: Whereabouts<'_>) -> Option<Self> {
+        Some(match reply {
+            Reply::Done => return None,
+            Reply::Message(view) => Self::Message(OfMessage { message: message(&view.message) }),
+            Reply::Messages(history) => Self::Messages(messages::listed(history)),
+            Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
+            Reply::User(of) => Self::User(OfUser { user: user(of) }),
+            Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
+            Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
+            Reply::Unread(unread) => Self::Unread(read::listed(unread)),
+            Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
+            Reply::Found(found) => Self::Found(search::answer(found)),
+        })
     }
 }
 
 #[derive(Serialize)]
-struct OfMessage<'a> {
+pub(super) struct OfMessage<'a> {
     message: MessageObject<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct OfRoom<'a> {
+    room: RoomObject<'a>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +156,7 @@ struct OfMember<'a> {
 }
 
 #[derive(Serialize)]
-struct OfUser<'a> {
+pub(super) struct OfUser<'a> {
     user: UserObject<'a>,
 }
 
@@ -78,53 +176,6 @@ struct Presence {
     last_seen: i64,
 }
 
-/// What clients are told of an event.
-pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
-    let of_member = |name, conversation: &Conversation, who: UserId, new_role| {
-        let told = |is_inside| {
-            let told =
-                OfMember { room: room(conversation, is_inside), user_id: who.to_string(), role: new_role };
-            mark.frame(name, &told)
-        };
-        // Who has left is told of it, and learns nothing of the room.
-        if conversation.member(who).is_some() {
-            return smallvec![(To::All, told(true))];
-        }
-        smallvec![(To::Except(who), told(true)), (To::Only(who), told(false))]
-    };
-    match event {
-        Event::MessageSent(view) => {
-            to_all("messageSent", &OfMessage { message: message(&view.message) }, mark)
-        }
-        Event::MessageDeleted(view) => {
-            to_all("messageDeleted", &OfMessage { message: message(&view.message) }, mark)
-        }
-        Event::MessageRestored(view) => {
-            to_all("messageRestored", &OfMessage { message: message(&view.message) }, mark)
-        }
-        Event::RoomCreated { room, by } => of_member("roomCreated", room, *by, None),
-        Event::MemberAdded { room, user } => of_member("memberAdded", room, *user, None),
-        Event::MemberRemoved { room, user } => of_member("memberRemoved", room, *user, None),
-        Event::RoleChanged { room, user, role: new } => {
-            of_member("roleChanged", room, *user, Some(role(*new)))
-        }
-        Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
-        Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
-        Event::UserRegistered(new) => to_all("userRegistered", &OfUser { user: user(new) }, mark),
-        Event::TypingChanged { conversation, user, typing } => {
-            let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
-            to_all("typingChanged", &Typing { room_id, user_id, typing: *typing }, mark)
-        }
-    }
-}
-
 fn to_all(name: &'static str, told: &impl Serialize, mark: EventPosition) -> Frames {
     smallvec![(To::All, mark.frame(name, told))]
-}
-
-/// The event of one person who came or went.
-pub(super) fn presence(change: &PresenceChange) -> Frame {
-    let status = if change.online { "online" } else { "offline" };
-    let told = Presence { user_id: change.user.to_string(), status, last_seen: change.at.as_millis() };
-    Frame::new("presence", &told)
 }

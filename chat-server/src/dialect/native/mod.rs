@@ -1,7 +1,22 @@
 //! Our own dialect, for people who write their own client, and what all other dialects fall back to.
 //!
-//! So far it has what no family has a word for: `sync` (`sync.rs`), `read` and `unread` (`read.rs`), `search` (`search.rs`), and an
-//! event for every change, with the objects of `sync`:
+//! **Commands** are called `noun.verb` (`message.send`, `member.setRole`): families call their events by a word or two with
+//! spaces, dashes or colons between them, so a point is what none of theirs has, and any of them can be used in every dialect.
+//! Each is an event and a route with the same fields and the same answer, since both are made from one table
+//! (`table.rs`; `GET /api/v1/messages` is `message.list`). `sync`, `read`, `unread` and `search` are older than it, and
+//! stay beside `log.sync`, `read.mark`, `unread.list` and `message.search`.
+//!
+//! **Answers.** A command is answered by its callback, and without one by an event of its own name. Over HTTP the body is the
+//! same object:
+//! ```text
+//! {"ok":true,"success":true,…}
+//! {"ok":false,"success":false,"error":{"code":"invalid","message":"limit must be a whole number","field":"limit"}}
+//! ```
+//! `retryAfter` in an error are seconds to wait; over HTTP `message` stands beside `error` too. Several commands in one packet are a
+//! `batch` (`batch.rs`). In the dialects of families refusals have no `field`, which their pages do not
+//! know.
+//!
+//! **Events** are called by what has happened, a noun and a participle (`messageSent`), and have the objects of `sync`:
 //! ```text
 //! ann < messageSent {"message":{"messageId":"…","roomId":"…","senderId":"…","seq":7,"content":"hello","type":"text",…}}
 //! ann < messageDeleted, messageRestored {"message":{…}}
@@ -11,60 +26,34 @@
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
-//! A connection speaks it if its token says so (`"dialect":"native"`), or nothing and it is the default, as far as it is named in
-//! `CHAT_DIALECTS`. Its routes are served in any case.
+//! A connection speaks it if its token says so (`"dialect":"native"`, which that of its own log-in does: `accounts.rs`), or nothing
+//! and it is the default, as far as it is named in `CHAT_DIALECTS`. Its routes are served in any case.
 
+mod accounts;
+mod arguments;
+pub(crate) mod batch;
 mod events;
-mod parameters;
+mod messages;
+mod people;
 pub(crate) mod read;
+mod rooms;
 mod routes;
 mod search;
 mod shapes;
-pub(crate) mod sync;
+mod sync;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use chat_core::command::Reply;
-use chat_core::event::Event;
-
-pub(crate) use self::events::EVENTS;
-use super::{
-    Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, PresenceChange, Roster,
-    Route,
-};
+use std::sync::LazyLock;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Native;
 
-impl Dialect for Native {
-    fn name(&self) -> &str {
-        "native"
-    }
-
-    fn routes(&self) -> Vec<Route> {
-        routes::all()
-    }
-
-    fn events(&self) -> &[&str] {
-        EVENTS
-    }
-
-    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
-        events::decode(call).map(Inbound::from)
-    }
-
-    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
-        events::outbound(event, mark)
-    }
-
-    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
-        events::reply(asked, reply)
-    }
-
-    fn roster(&self) -> Roster {
-        Roster::Changes
-    }
-
-    fn presence(&self, change: &PresenceChange) -> Option<Frame> {
-        Some(events::presence(change))
-    }
+/// The events that clients may send, in every dialect.
+pub(crate) fn events() -> &'static [&'static str] {
+    static EVENTS: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| table::TABLE.iter().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+    &EVENTS
 }

@@ -16,80 +16,34 @@
 
 use chat_core::command::{Command, ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 use chat_core::model::{Conversation, ConversationKind, Seq, User};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use smallvec::smallvec;
 
-use super::parameters::{self, place};
-use crate::dialect::payload::{Count, Text};
-use crate::dialect::{Call, DecodeError, EventPosition, Frames, To};
+use super::arguments::{Arguments, wrong};
+use crate::dialect::{DecodeError, EventPosition, Frames, To};
 
-/// The event that moves a mark, and the one that answers it, in every dialect.
-pub(crate) const READ: &str = "read";
-/// The event that asks for what is unread, and the one that answers it.
-pub(crate) const UNREAD: &str = "unread";
+/// The event that answers a mark which was moved by an event of another dialect.
+pub(super) const READ: &str = "read";
 /// Conversations in one answer, when nothing else is asked for.
 const DEFAULT_LIMIT: usize = 100;
 /// Most conversations in one answer.
 const MAX: usize = 1_000;
 
-/// What somebody has read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Form<'a> {
-    #[serde(borrow, default)]
-    room_id: Text<'a>,
-    #[serde(borrow, default)]
-    user_id: Text<'a>,
-    #[serde(borrow, default)]
-    username: Text<'a>,
-    #[serde(borrow, default)]
-    message_id: Text<'a>,
-    #[serde(default)]
-    seq: Count,
-}
-
-#[derive(Deserialize)]
-struct ListForm {
-    #[serde(default)]
-    limit: Count,
-}
-
-/// What an event that a dialect does not know asks for.
-pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    match &*call.event {
-        READ => Ok(mark(call.object()?)?.into()),
-        UNREAD if call.is_empty() => Ok(list(None)?.into()),
-        UNREAD => Ok(list(call.object::<ListForm>()?.limit.optional("limit")?)?.into()),
-        _ => Err(DecodeError::UnknownEvent),
-    }
-}
-
 /// The command that moves a mark.
-pub(crate) fn mark(form: Form<'_>) -> Result<MarkRead, DecodeError> {
-    let (room, person) = (form.room_id.optional("roomId")?, form.user_id.optional("userId")?);
-    let named = form.username.optional("username")?;
-    let of = place(room.as_deref(), person.as_deref(), named.as_deref())?
-        .ok_or(DecodeError::Missing("roomId, userId or username"))?;
-    let message = form.message_id.optional("messageId")?.map(|id| {
-        id.parse().map_err(|_| DecodeError::WrongType { field: "messageId", expected: "a message's id" })
-    });
-    let up_to = match (message.transpose()?, form.seq.optional("seq")?) {
-        (Some(_), Some(_)) => {
-            return Err(DecodeError::WrongType {
-                field: "seq",
-                expected: "left out where messageId is given",
-            });
-        }
+pub(super) fn mark(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let of = arguments.required_place()?;
+    let up_to = match (arguments.id("messageId", "a message's id")?, arguments.count("seq")?) {
+        (Some(_), Some(_)) => return Err(wrong("seq", "left out where messageId is given")),
         (Some(message), None) => ReadUpTo::Message(message),
         (None, Some(seq)) => ReadUpTo::Seq(Seq(u32::try_from(seq).unwrap_or(u32::MAX))),
         (None, None) => ReadUpTo::TheLast,
     };
-    Ok(MarkRead { of, up_to })
+    Ok(MarkRead { of, up_to }.into())
 }
 
 /// The command that asks for what is unread.
-pub(crate) fn list(limit: Option<u64>) -> Result<ListUnread, DecodeError> {
-    Ok(ListUnread { limit: parameters::limit(limit, DEFAULT_LIMIT, MAX)? })
+pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    Ok(ListUnread { limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
 }
 
 /// What all members are told of a mark.
@@ -99,7 +53,7 @@ pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: Eve
 }
 
 /// Where the mark is.
-pub(crate) fn marked(mark: Option<&ReadMark>) -> impl Serialize {
+pub(super) fn marked(mark: Option<&ReadMark>) -> Marked {
     Marked {
         room_id: mark.map(|mark| mark.conversation.id.to_string()),
         seq: mark.map_or(0, |mark| mark.seq.0),
@@ -107,7 +61,7 @@ pub(crate) fn marked(mark: Option<&ReadMark>) -> impl Serialize {
 }
 
 /// What is unread.
-pub(crate) fn listed(unread: &[Unread]) -> impl Serialize {
+pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
     UnreadList { unread: unread.iter().map(object).collect() }
 }
 
@@ -121,13 +75,13 @@ struct Told {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Marked {
+pub(super) struct Marked {
     room_id: Option<String>,
     seq: u32,
 }
 
 #[derive(Serialize)]
-struct UnreadList<'a> {
+pub(super) struct UnreadList<'a> {
     unread: Vec<UnreadObject<'a>>,
 }
 
@@ -167,12 +121,16 @@ mod tests {
     use chat_core::model::UserKey;
 
     use super::*;
+    use crate::dialect::Call;
+    use crate::dialect::native::table::decode;
 
+    const UNREAD: &str = "unread";
     const ID: &str = "65a1b2c3d4e5f60718293a4b";
 
     fn decoded(event: &str, argument: &str) -> Result<Command, String> {
         let packet = format!("[\"{event}\",{argument}]");
-        decode(&Call::parse(&packet).unwrap()).map_err(|error| error.to_string())
+        let decoded = decode(&Call::parse(&packet).unwrap()).map_err(|error| error.to_string())?;
+        Ok(decoded.0)
     }
 
     #[test]

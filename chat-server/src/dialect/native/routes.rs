@@ -1,95 +1,202 @@
-//! The routes that are the same in every dialect: `GET /api/sync`, `POST /api/read`, `GET /api/unread`, `GET /api/search`.
+//! The routes of the commands, made from their table, and of `batch`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::Response;
-use chat_core::command::{Command, Reply};
+use axum::response::{IntoResponse, Response};
+use chat_core::command::{Command, Reply, Request as _, SendMessage, UpdateProfile};
 use chat_core::id::UserId;
+use chat_core::model::{Content, ProfilePatch};
+use chat_core::policy;
 use serde::Serialize;
 
-use super::search::Parameters;
-use super::{read, search, sync};
+use super::Native;
+use super::accounts;
+use super::arguments::{Arguments, Fields as Given};
+use super::batch;
+use super::events::Fields;
+use super::table::{Row, TABLE};
 use crate::app::App;
-use crate::dialect::Route;
-use crate::dialect::handler::RouteRequest;
-use crate::http::{HttpError, RateLimit, caller, json, limit, with_rate};
+use crate::auth::Authenticated;
+use crate::dialect::answer::acknowledgement;
+use crate::dialect::payload::MAX_IMAGE_BYTES;
+use crate::dialect::{Call, Dialect, Registered, Route, Whereabouts};
+use crate::http::{Body, HttpError, caller, json, parameters, with_rate};
+use crate::limits::RateLimit;
 use crate::links::Base;
+use crate::media::{Media, Purpose};
 
 /// When it is worth trying again while another search of the same person is made.
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn all() -> Vec<Route> {
-    vec![
-        Route::command(Method::GET, "/api/sync", to_sync, answer),
-        Route::command(Method::POST, "/api/read", to_read, answer),
-        Route::command(Method::GET, "/api/unread", to_unread, answer),
-        Route::get("/api/search", search_messages),
-    ]
-}
-
-fn to_sync(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
-    Ok(sync::command(request.query("since"), request.limit()?)?.into())
-}
-
-fn to_read(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
-    let body = request.body.ok_or_else(HttpError::internal)?;
-    Ok(read::mark(body.object()?)?.into())
-}
-
-fn to_unread(request: &RouteRequest<'_>) -> Result<Command, HttpError> {
-    Ok(read::list(request.limit()?)?.into())
-}
-
-/// The same objects as by socket.
-fn answer(user: UserId, reply: &Reply) -> Result<Response, HttpError> {
-    fn ok(body: &impl Serialize) -> Result<Response, HttpError> {
-        Ok(json(StatusCode::OK, body))
+    let mut routes = accounts::all();
+    for row in TABLE {
+        let handler = move |app, dialect, parameters, uri, headers, request| async move {
+            in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)
+        };
+        routes.push(Route::new(row.method.clone(), row.path, handler));
+        let Some(old) = &row.old else { continue };
+        let handler = move |app, dialect, parameters, uri, headers, request| {
+            answer(row, Form::Plain, app, dialect, parameters, uri, headers, request)
+        };
+        routes.push(Route::new(row.method.clone(), old.path, handler));
     }
-    match reply {
-        Reply::Changes(changes) => ok(&sync::answer(changes, user)),
-        Reply::Read(mark) => ok(&read::marked(mark.as_ref())),
-        Reply::Unread(unread) => ok(&read::listed(unread)),
-        Reply::Found(found) => ok(&search::answer(found)),
-        Reply::Done
-        | Reply::Message(_)
-        | Reply::Messages(_)
-        | Reply::Users(_)
-        | Reply::User(_)
-        | Reply::Conversation(_) => Err(HttpError::internal()),
-    }
+    routes.push(Route::post(batch::PATH, async |app, dialect, headers, request| {
+        in_full(answer_batch(app, dialect, headers, request).await)
+    }));
+    routes
 }
 
-/// Messages with these words. Not a plain command: a person has one search at a time, and the answer says how their limit
-/// stands.
-async fn search_messages(
+/// How a command is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As by a callback.
+    Full,
+    /// By the fields alone, as it was before there was a table; such a body must be there, too.
+    Plain,
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are the extractors of a handler")]
+async fn answer(
+    row: &'static Row,
+    form: Form,
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    dialect: Registered,
+    in_path: RawPathParams,
     uri: Uri,
+    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
-    // The rejection quotes nothing that was asked for, but is not JSON.
-    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri)
-        .map_err(|_| HttpError::bad_request("the parameters cannot be read"))?;
-    let parameter = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let command = search::command(&Parameters {
-        q: parameter("q"),
-        room_id: parameter("roomId"),
-        user_id: parameter("userId"),
-        username: parameter("username"),
-        before: parameter("before"),
-        limit: limit(uri.query())?,
-    })?;
-    let searched = app.search_unless_busy(caller.user.id, command).await;
-    // One at a time is a limit of its own.
-    let searched =
-        searched.ok_or_else(|| HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY }))?;
+    let mut arguments = Arguments::of(Some(caller.user.id));
+    arguments.may_hold_images = true;
+    let names = row.path.split('/').filter_map(|part| part.strip_prefix(':'));
+    for (name, (_, value)) in names.zip(&in_path) {
+        arguments = arguments.with_plain(name, Cow::Borrowed(value));
+    }
+    let body;
+    if matches!(row.method, Method::GET | Method::DELETE) {
+        for (name, value) in parameters(uri.query()) {
+            arguments = arguments.with_plain(&name, value);
+        }
+    } else {
+        body = match row.may_be_large() {
+            true => Body::read(request).await?,
+            false => Body::read_small(request).await?,
+        };
+        if !body.is_empty() || !may_have_no_body(row, form) {
+            arguments = arguments.with_fields(body.object::<Given<'_>>()?);
+        }
+    }
+    let command = row.command(&arguments)?;
+    drop(arguments);
+    let (user, now) = (caller.user.id, app.chat.now());
+    spoken(&app, &caller, &dialect).check(user, command.as_command(), now)?;
+    carry_out(&app, &headers, user, command, (row.status(), form)).await
+}
+
+/// Whether a request may come without a body: where an event may come without an object, and where its path says what is meant.
+fn may_have_no_body(row: &Row, form: Form) -> bool {
+    form == Form::Full && (row.is_optional() || row.path.contains(':'))
+}
+
+/// The dialect of the one who asks: its limits hold here too, whichever way they take.
+fn spoken<'a>(app: &'a App, caller: &Authenticated, route: &'a Registered) -> &'a Registered {
+    app.config.dialects.told_by(&caller.identity).unwrap_or(route)
+}
+
+/// Carries a command out and answers it. Searches, of which a person has one at a time, and what comes with an image are no
+/// plain commands; the answers of what is limited say how the limit stands.
+async fn carry_out(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    user: UserId,
+    command: Command,
+    (status, form): (StatusCode, Form),
+) -> Result<Response, HttpError> {
+    let base = Base::of(headers, &app.config);
+    let shown =
+        |reply: Result<Reply, HttpError>| reply.map(|reply| show(app, &base, user, reply, (status, form)));
+    match command {
+        Command::Search(search) => {
+            let searched = app.search_unless_busy(user, search).await;
+            // One at a time is a limit of its own.
+            let busy = || HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY });
+            let reply = searched.ok_or_else(busy)?.map(Reply::from).map_err(HttpError::from);
+            with_rate(shown(reply), app.search_rate(user))
+        }
+        Command::SendMessage(send) => {
+            let reply = match &send.content.image {
+                Some(_) => send_with_image(app, user, send).await,
+                None => app.dispatch(user, send).await.map(Reply::from).map_err(HttpError::from),
+            };
+            with_rate(shown(reply), app.send_rate(user))
+        }
+        Command::UpdateProfile(UpdateProfile {
+            patch: ProfilePatch { full_name, picture: Some(picture) },
+        }) => {
+            let media = Media::from_data_url(&picture, MAX_IMAGE_BYTES, Purpose::ProfilePicture)?;
+            let patch = |picture| ProfilePatch { full_name, picture: Some(picture) };
+            let command = move |picture| UpdateProfile { patch: patch(picture) };
+            shown(app.dispatch_with_image(user, media, command).await.map(Reply::from))
+        }
+        command => shown(app.dispatch(user, command).await.map_err(HttpError::from)),
+    }
+}
+
+async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Result<Reply, HttpError> {
+    let image = send.content.image.as_deref().unwrap_or_default();
+    let media = Media::from_data_url(image, MAX_IMAGE_BYTES, Purpose::MessageImage)?;
+    // What is refused in any case is refused before its image is stored.
+    policy::check_content(
+        &Content { image: Some(String::new()), ..send.content.clone() },
+        app.chat.limits(),
+    )?;
+    let command =
+        move |image| SendMessage { content: Content { image: Some(image), ..send.content }, ..send };
+    app.dispatch_with_image(user, media, command).await.map(Reply::from)
+}
+
+fn show(app: &App, base: &Base, user: UserId, reply: Reply, (status, form): (StatusCode, Form)) -> Response {
+    #[derive(Serialize)]
+    struct Nothing {}
+    let reply = base.reply(reply);
+    let seen = app.presence.seen();
+    let fields = Fields::of(&reply, user, Whereabouts::new(&seen));
+    match (form, fields) {
+        (Form::Full, Some(fields)) => accepted(status, &fields),
+        (Form::Full, None) => accepted(status, &Nothing {}),
+        (Form::Plain, Some(fields)) => json(StatusCode::OK, &fields),
+        (Form::Plain, None) => json(StatusCode::OK, &Nothing {}),
+    }
+}
+
+async fn answer_batch(
+    State(app): State<Arc<App>>,
+    dialect: Registered,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let caller = caller(&app, &headers).await?;
+    let body = Body::read(request).await?;
+    let commands = batch::commands(&body.object()?, &Call::of(caller.user.id))?;
     let base = Base::of(&headers, &app.config);
-    let answered = match searched {
-        Ok(found) => Ok(json(StatusCode::OK, &search::answer(&base.reply(found)))),
-        Err(error) => Err(error.into()),
-    };
-    with_rate(answered, app.search_rate(caller.user.id))
+    // Errors name their fields here, whatever dialect the one who asks speaks.
+    let limits = spoken(&app, &caller, &dialect);
+    let results = batch::carry_out(&app, (limits, &dialect), caller.user.id, &base, commands).await;
+    Ok(accepted(StatusCode::OK, &results))
+}
+
+/// An answer as by a callback.
+pub(super) fn accepted(status: StatusCode, fields: &impl Serialize) -> Response {
+    json(status, &acknowledgement(fields))
+}
+
+/// An answer whose refusal is as by a callback, and has the `message` that every error has.
+pub(super) fn in_full(answer: Result<Response, HttpError>) -> Response {
+    answer.unwrap_or_else(|error| error.in_full(|failure| Native.refusal(failure)).into_response())
 }

@@ -12,80 +12,29 @@
 
 use chat_core::command::Command;
 use chat_core::search::{Found, Search};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::parameters::{self, place, position};
+use super::arguments::Arguments;
 use super::shapes::{MessageObject, message};
-use crate::dialect::payload::{Count, Text};
-use crate::dialect::{Call, DecodeError};
+use crate::dialect::DecodeError;
 
-/// The event, in every dialect.
-pub(crate) const EVENT: &str = "search";
 /// Messages in one answer, when nothing else is asked for.
 const DEFAULT_LIMIT: usize = 20;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Form<'a> {
-    #[serde(borrow, default)]
-    q: Text<'a>,
-    #[serde(borrow, default)]
-    room_id: Text<'a>,
-    #[serde(borrow, default)]
-    user_id: Text<'a>,
-    #[serde(borrow, default)]
-    username: Text<'a>,
-    #[serde(borrow, default)]
-    before: Text<'a>,
-    #[serde(default)]
-    limit: Count,
-}
-
-/// What is asked for, as it was written.
-#[derive(Default)]
-pub(crate) struct Parameters<'a> {
-    pub(crate) q: Option<&'a str>,
-    pub(crate) room_id: Option<&'a str>,
-    pub(crate) user_id: Option<&'a str>,
-    pub(crate) username: Option<&'a str>,
-    pub(crate) before: Option<&'a str>,
-    pub(crate) limit: Option<u64>,
-}
-
-/// What an event that a dialect does not know asks for.
-pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    if call.event != EVENT {
-        return Err(DecodeError::UnknownEvent);
-    }
-    let form: Form<'_> = call.object()?;
-    let (q, room_id) = (form.q.required("q")?, form.room_id.optional("roomId")?);
-    let (user_id, username) = (form.user_id.optional("userId")?, form.username.optional("username")?);
-    let before = form.before.optional("before")?;
-    let search = command(&Parameters {
-        q: Some(&q),
-        room_id: room_id.as_deref(),
-        user_id: user_id.as_deref(),
-        username: username.as_deref(),
-        before: before.as_deref(),
-        limit: form.limit.optional("limit")?,
-    })?;
+/// The search that is asked for.
+pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let search = Search {
+        text: arguments.required("q")?.into_owned(),
+        within: arguments.place()?,
+        before: arguments.position("before")?,
+        limit: arguments.limit(DEFAULT_LIMIT, Search::MAX)?,
+        ..Search::default()
+    };
     Ok(search.into())
 }
 
-/// The command for these parameters.
-pub(crate) fn command(parameters: &Parameters<'_>) -> Result<Search, DecodeError> {
-    let Parameters { q, room_id, user_id, username, before, limit } = *parameters;
-    Ok(Search {
-        text: q.ok_or(DecodeError::Missing("q"))?.to_owned(),
-        within: place(room_id, user_id, username)?,
-        before: position("before", before)?,
-        limit: parameters::limit(limit, DEFAULT_LIMIT, Search::MAX)?,
-        ..Search::default()
-    })
-}
-
 /// The answer.
-pub(crate) fn answer(found: &Found) -> impl Serialize {
+pub(super) fn answer(found: &Found) -> FoundObject<'_> {
     FoundObject {
         messages: found.messages.iter().map(|view| message(&view.message)).collect(),
         next: found.next.map(|next| next.0.to_string()),
@@ -94,7 +43,7 @@ pub(crate) fn answer(found: &Found) -> impl Serialize {
 }
 
 #[derive(Serialize)]
-struct FoundObject<'a> {
+pub(super) struct FoundObject<'a> {
     messages: Vec<MessageObject<'a>>,
     next: Option<String>,
     complete: bool,
@@ -106,10 +55,12 @@ mod tests {
     use chat_core::model::{Position, UserKey};
 
     use super::*;
+    use crate::dialect::Call;
+    use crate::dialect::native::table::decode;
 
     fn decoded(packet: &str) -> Result<Search, String> {
         match decode(&Call::parse(packet).unwrap()) {
-            Ok(Command::Search(search)) => Ok(search),
+            Ok((Command::Search(search), _)) => Ok(search),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }

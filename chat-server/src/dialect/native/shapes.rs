@@ -1,7 +1,10 @@
 //! The objects of the native wire.
 
+use chat_core::clock::Timestamp;
 use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visibility};
 use serde::Serialize;
+
+use crate::dialect::Seen;
 
 /// An id as 24 hexadecimal digits.
 pub(super) type UserId24 = String;
@@ -59,6 +62,16 @@ pub(super) struct UserObject<'a> {
     username: String,
     full_name: &'a str,
     avatar: &'a str,
+}
+
+/// A person, and whether they are there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonObject<'a> {
+    #[serde(flatten)]
+    user: UserObject<'a>,
+    status: &'static str,
+    last_seen: Option<i64>,
 }
 
 pub(super) fn message(message: &Message) -> MessageObject<'_> {
@@ -120,4 +133,13 @@ pub(super) fn user(user: &User) -> UserObject<'_> {
         full_name: &user.full_name,
         avatar: &user.picture,
     }
+}
+
+pub(super) fn person(of: &User, seen: Seen) -> PersonObject<'_> {
+    let last_seen = seen.last_seen.map(Timestamp::as_millis);
+    PersonObject { user: user(of), status: status(seen.online), last_seen }
+}
+
+pub(super) fn status(online: bool) -> &'static str {
+    if online { "online" } else { "offline" }
 }

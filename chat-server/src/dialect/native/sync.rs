@@ -17,48 +17,25 @@ use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
 use chat_core::model::{Conversation, Position};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::parameters;
+use super::arguments::Arguments;
 use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
-use crate::dialect::payload::{Count, Text};
-use crate::dialect::{Call, DecodeError};
+use crate::dialect::DecodeError;
 
-/// The event, and the one that answers it, in every dialect.
-pub(crate) const EVENT: &str = "sync";
 /// Changes in one answer, when nothing else is asked for.
 const DEFAULT_LIMIT: usize = 100;
 /// Most changes in one answer.
 const MAX: usize = 1_000;
 
-#[derive(Deserialize)]
-struct Sync<'a> {
-    #[serde(borrow, default)]
-    since: Text<'a>,
-    #[serde(default)]
-    limit: Count,
-}
-
-/// What an event that a dialect does not know asks for.
-pub(crate) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    if call.event != EVENT {
-        return Err(DecodeError::UnknownEvent);
-    }
-    if call.is_empty() {
-        return Ok(command(None, None)?.into());
-    }
-    let form: Sync<'_> = call.object()?;
-    Ok(command(form.since.optional("since")?.as_deref(), form.limit.optional("limit")?)?.into())
-}
-
-/// The command for these parameters.
-pub(crate) fn command(since: Option<&str>, limit: Option<u64>) -> Result<ReadChanges, DecodeError> {
-    let since = parameters::log_position("since", since)?;
-    Ok(ReadChanges { since, limit: parameters::limit(limit, DEFAULT_LIMIT, MAX)? })
+/// The command that reads on.
+pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let since = arguments.log_position("since")?;
+    Ok(ReadChanges { since, limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
 }
 
 /// The answer, for the person who asked.
-pub(crate) fn answer(changes: &Changes, user: UserId) -> impl Serialize {
+pub(super) fn answer(changes: &Changes, user: UserId) -> SyncObject<'_> {
     let told = |position: Position| match changes.epoch {
         Some(epoch) => epoch.at(position).to_string(),
         None => position.0.to_string(),
@@ -72,7 +49,7 @@ pub(crate) fn answer(changes: &Changes, user: UserId) -> impl Serialize {
 }
 
 #[derive(Serialize)]
-struct SyncObject<'a> {
+pub(super) struct SyncObject<'a> {
     changes: Vec<ChangeObject<'a>>,
     next: String,
     more: bool,
@@ -139,10 +116,12 @@ fn change<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Call;
+    use crate::dialect::native::table::decode;
 
     fn decoded(packet: &str) -> Result<(Option<String>, usize), String> {
         match decode(&Call::parse(packet).unwrap()) {
-            Ok(Command::ReadChanges(ReadChanges { since, limit })) => {
+            Ok((Command::ReadChanges(ReadChanges { since, limit }), _)) => {
                 Ok((since.map(|since| since.to_string()), limit))
             }
             Ok(other) => panic!("{other:?}"),

@@ -1,17 +1,21 @@
 //! What the family's pages send, and what they are told.
 
-use chat_core::command::{Command, Reply};
+use chat_core::command::Reply;
 use chat_core::event::Event;
+use chat_core::id::UserId;
 use serde::Serialize;
 use smallvec::smallvec;
 
-use super::shapes::MessageObject;
-use super::{reading, typing};
+use super::shapes::{Ids, MessageObject};
+use super::{COOKIE, Push, reading, routes, typing};
 use crate::dialect::native::Native;
 use crate::dialect::shapes::UserObject;
-use crate::dialect::{Answer, Asked, Call, DecodeError, Dialect, EventPosition, Frames, To};
+use crate::dialect::{
+    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, Limits, Refusals,
+    Roster, Route, To,
+};
 
-pub(super) const EVENTS: &[&str] = &[
+const EVENTS: &[&str] = &[
     "typing",
     "stopTyping",
     "markMessagesAsSeen",
@@ -22,71 +26,110 @@ pub(super) const EVENTS: &[&str] = &[
     "messages:read",
 ];
 
-pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
-    match typing::decode(call) {
-        Err(DecodeError::UnknownEvent) => reading::decode(call),
-        decoded => decoded,
-    }
-}
+/// Why a page is refused that has said whose it is and nothing that proves it.
+const NO_COOKIE: &str = "Authentication error: no log-in cookie came with the connection. Log in first; a page of another \
+                         origin needs withCredentials, or a websocket, and its origin in CLIENT_URL";
 
-pub(super) fn outbound(event: &Event, mark: EventPosition) -> Frames {
-    match event {
-        Event::MessageSent(view) => {
-            let Some(message) = MessageObject::of(view) else { return Frames::new() };
-            let sender = view.message.sender;
-            let (to_others, to_sender) =
-                (mark.frame("newMessage", &message), mark.frame("messageSent", &message));
-            smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
-        }
-        Event::MessageDeleted(view) => {
-            #[derive(Serialize)]
-            #[serde(rename_all = "camelCase")]
-            struct Deleted<'a> {
-                message_id: &'a str,
-                #[serde(rename = "_id")]
-                id: &'a str,
-                deleted: bool,
+impl Dialect for Push {
+    fn name(&self) -> &str {
+        "push"
+    }
+
+    fn auth(&self) -> Auth {
+        let refusals = Refusals { no_cookie: NO_COOKIE, ..Refusals::default() };
+        Auth { cookie: Some(COOKIE), refusals, ..Auth::default() }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { password_min: 6, ..Limits::default() }
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        routes::all()
+    }
+
+    fn events(&self) -> &[&str] {
+        EVENTS
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
+        let decoded = match typing::decode(call) {
+            Err(DecodeError::UnknownEvent) => reading::decode(call),
+            decoded => decoded,
+        };
+        decoded.map(Inbound::from)
+    }
+
+    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
+        match event {
+            Event::MessageSent(view) => {
+                let Some(message) = MessageObject::of(view) else { return Frames::new() };
+                let sender = view.message.sender;
+                let (to_others, to_sender) =
+                    (mark.frame("newMessage", &message), mark.frame("messageSent", &message));
+                smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
             }
-            let id = view.message.id.hex();
-            let deleted = Deleted { message_id: id.as_str(), id: id.as_str(), deleted: true };
-            smallvec![(To::All, mark.frame("messageDeleted", &deleted))]
+            Event::MessageDeleted(view) => {
+                #[derive(Serialize)]
+                #[serde(rename_all = "camelCase")]
+                struct Deleted<'a> {
+                    message_id: &'a str,
+                    #[serde(rename = "_id")]
+                    id: &'a str,
+                    deleted: bool,
+                }
+                let id = view.message.id.hex();
+                let deleted = Deleted { message_id: id.as_str(), id: id.as_str(), deleted: true };
+                smallvec![(To::All, mark.frame("messageDeleted", &deleted))]
+            }
+            Event::MessageRestored(view) => match MessageObject::of(view) {
+                Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
+                None => Frames::new(),
+            },
+            Event::ProfileUpdated(user) => {
+                smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
+            }
+            Event::UserRegistered(user) => {
+                smallvec![(
+                    To::Except(user.id),
+                    mark.frame("userJoined", &UserObject { user, online: Some(false) })
+                )]
+            }
+            Event::TypingChanged { conversation, user, typing } => {
+                typing::told(conversation, user, *typing, mark)
+            }
+            Event::MessagesRead { conversation, user, seq, messages } => {
+                reading::told(conversation, user, *seq, messages, mark)
+            }
+            // The family has no rooms: whoever is in one has a client that knows native's words.
+            Event::RoomCreated { .. }
+            | Event::MemberAdded { .. }
+            | Event::MemberRemoved { .. }
+            | Event::RoleChanged { .. } => Native.outbound(event, mark),
         }
-        Event::MessageRestored(view) => match MessageObject::of(view) {
-            Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
-            None => Frames::new(),
-        },
-        Event::ProfileUpdated(user) => {
-            smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
-        }
-        Event::UserRegistered(user) => {
-            smallvec![(
-                To::Except(user.id),
-                mark.frame("userJoined", &UserObject { user, online: Some(false) })
-            )]
-        }
-        Event::TypingChanged { conversation, user, typing } => {
-            typing::told(conversation, user, *typing, mark)
-        }
-        Event::MessagesRead { conversation, user, seq, messages } => {
-            reading::told(conversation, user, *seq, messages, mark)
-        }
-        Event::RoomCreated { .. }
-        | Event::MemberAdded { .. }
-        | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. } => Frames::new(),
     }
-}
 
-pub(super) fn reply(asked: &Asked<'_>, reply: &Reply) -> Answer {
-    match reply {
-        // Nobody has agreed on what a page is told that has marked something as read.
-        Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => Native.reply(asked, reply),
-        // Everything else that has an answer is asked for over HTTP.
-        Reply::Done
-        | Reply::Message(_)
-        | Reply::Messages(_)
-        | Reply::Users(_)
-        | Reply::User(_)
-        | Reply::Conversation(_) => Answer::done(),
+    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
+        match reply {
+            // Nobody has agreed on what a page is told that has marked something as read.
+            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
+                Native.reply(asked, reply)
+            }
+            // Everything else that has an answer is asked for over HTTP.
+            Reply::Done
+            | Reply::Message(_)
+            | Reply::Messages(_)
+            | Reply::Users(_)
+            | Reply::User(_)
+            | Reply::Conversation(_) => Answer::done(),
+        }
+    }
+
+    fn roster(&self) -> Roster {
+        Roster::Whole
+    }
+
+    fn online(&self, online: &[UserId]) -> Option<Frame> {
+        Some(Frame::new("getOnlineUsers", &Ids(online)))
     }
 }

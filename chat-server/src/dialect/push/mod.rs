@@ -18,65 +18,9 @@ mod routes;
 mod shapes;
 mod typing;
 
-use chat_core::command::Reply;
-use chat_core::event::Event;
-use chat_core::id::UserId;
-
-use super::{
-    Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, Limits, Refusals,
-    Roster, Route,
-};
-
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Push;
 
 /// The cookie that its log-in is kept in.
 pub(crate) const COOKIE: &str = "jwt";
-
-/// Why a page is refused that has said whose it is and nothing that proves it.
-const NO_COOKIE: &str = "Authentication error: no log-in cookie came with the connection. Log in first; a page of another \
-                         origin needs withCredentials, or a websocket, and its origin in CLIENT_URL";
-
-impl Dialect for Push {
-    fn name(&self) -> &str {
-        "push"
-    }
-
-    fn auth(&self) -> Auth {
-        let refusals = Refusals { no_cookie: NO_COOKIE, ..Refusals::default() };
-        Auth { cookie: Some(COOKIE), refusals, ..Auth::default() }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits { password_min: 6, ..Limits::default() }
-    }
-
-    fn routes(&self) -> Vec<Route> {
-        routes::all()
-    }
-
-    fn events(&self) -> &[&str] {
-        events::EVENTS
-    }
-
-    fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
-        events::decode(call).map(Inbound::from)
-    }
-
-    fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
-        events::outbound(event, mark)
-    }
-
-    fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
-        events::reply(asked, reply)
-    }
-
-    fn roster(&self) -> Roster {
-        Roster::Whole
-    }
-
-    fn online(&self, online: &[UserId]) -> Option<Frame> {
-        Some(Frame::new("getOnlineUsers", &shapes::Ids(online)))
-    }
-}

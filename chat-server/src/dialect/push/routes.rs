@@ -25,7 +25,7 @@ use super::COOKIE;
 use super::shapes::MessageObject;
 use crate::app::{App, LogIn};
 use crate::auth::password_rules::PasswordProblem;
-use crate::dialect::payload::{Text, client_id};
+use crate::dialect::payload::{MAX_IMAGE_BYTES, Text, client_id};
 use crate::dialect::route::Names;
 use crate::dialect::shapes::UserObject;
 use crate::dialect::{Registered, Route};
@@ -34,9 +34,6 @@ use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, 
 use crate::limits::LONG_BYTES;
 use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
-
-/// Most bytes of an image.
-const MAX_IMAGE_BYTES: usize = 10_000_000;
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![

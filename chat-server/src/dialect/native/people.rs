@@ -1,0 +1,50 @@
+//! People, whether they are there, and the own profile.
+//!
+//! ```text
+//! ann > user.list {"limit":100} (ack)
+//!     {"ok":true,"success":true,"users":[{"userId":"…","username":"bob","fullName":"Bob","avatar":"","status":"online","lastSeen":null}]}
+//! ann > chat.list (ack)      the same, of those one has talked with, the latest first
+//! ann > profile.update {"fullName":"Ann Two"} (ack)      {"ok":true,"success":true,"user":{…}}
+//! ```
+
+use std::sync::Arc;
+
+use chat_core::command::{Command, ListChatPartners, ListUsers, UpdateProfile};
+use chat_core::model::{ProfilePatch, User};
+use serde::Serialize;
+
+use super::arguments::Arguments;
+use super::messages::image;
+use super::shapes::{PersonObject, person};
+use crate::app::App;
+use crate::dialect::{DecodeError, Whereabouts};
+
+/// People in one answer, when nothing else is asked for.
+const DEFAULT_LIMIT: usize = 1_000;
+
+pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    Ok(ListUsers { limit: arguments.limit(DEFAULT_LIMIT, App::MAX_USERS)? }.into())
+}
+
+pub(super) fn chats(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    Ok(ListChatPartners { limit: arguments.limit(DEFAULT_LIMIT, App::MAX_USERS)? }.into())
+}
+
+pub(super) fn update_profile(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let full_name = arguments.text("fullName")?.map(Into::into);
+    let picture = image(arguments, "avatar", "sent over HTTP, by PATCH /api/v1/profile")?;
+    if full_name.is_none() && picture.is_none() {
+        return Err(DecodeError::Missing("fullName or avatar"));
+    }
+    Ok(UpdateProfile { patch: ProfilePatch { full_name, picture } }.into())
+}
+
+/// People, and whether they are there.
+pub(super) fn listed<'a>(users: &'a [Arc<User>], whereabouts: Whereabouts<'_>) -> Listed<'a> {
+    Listed { users: users.iter().map(|user| person(user, whereabouts.of(user))).collect() }
+}
+
+#[derive(Serialize)]
+pub(super) struct Listed<'a> {
+    users: Vec<PersonObject<'a>>,
+}

@@ -1,0 +1,103 @@
+//! Events that are passed on as they are: the signalling of calls, and whatever else pages say to each other through the server.
+//!
+//! Nothing of it is stored or logged. It reaches the connections that are there at the moment and speak the same dialect, on
+//! every node; a client that lags does not get it. Only the person who is meant gets it, or the members of a conversation that
+//! its sender is in. It is as dear as a change, and more so the more people it is for.
+
+use std::sync::Arc;
+
+use chat_core::command::Destination;
+use chat_core::error::Error;
+use chat_core::id::{ConversationId, UserId};
+use chat_core::model::UserKey;
+use serde_json::value::RawValue;
+use smallvec::smallvec;
+
+use crate::app::App;
+use crate::cluster::relayed::Relayed;
+use crate::dialect::{Frame, Frames, Registered, Relay, To};
+use crate::limits::Cost;
+use crate::sessions::Sessions;
+
+/// Most bytes of what is passed on; the description of a call takes some 10 KB.
+pub(crate) const MAX_BYTES: usize = 64 << 10;
+/// When so many receive it, that is one change more.
+const TOLD: usize = 50;
+
+/// Passes an event on.
+///
+/// # Errors
+/// When it is too large, when its sender has said too much lately, or when it is for nobody that they may say something to.
+pub(crate) async fn pass_on(
+    app: &Arc<App>,
+    dialect: &Registered,
+    sender: UserId,
+    relay: Relay,
+) -> Result<(), Error> {
+    let Relay { to, event, payload } = relay;
+    if payload.get().len() > MAX_BYTES {
+        return Err(Error::TooLarge { field: event, limit: MAX_BYTES, unit: "bytes" });
+    }
+    let person = app.limits.budgets.of(sender, app.chat.now());
+    let wait = person.admit(Cost::Change(1), app.chat.now())?;
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    let to = recipients(app, sender, to).await?;
+    person.has_told((to.len() / TOLD) as u64, app.chat.now());
+    tell(&app.sessions, dialect, event, &payload, &to);
+    app.outbox(|outbox| {
+        outbox.relayed(Relayed {
+            dialect: dialect.name().to_owned(),
+            event: event.to_owned(),
+            payload: payload.get().to_owned(),
+            to,
+        });
+    });
+    Ok(())
+}
+
+/// Tells those who are connected here of what another node passes on.
+pub(crate) fn hear(app: &App, relayed: &Relayed) {
+    // A node of another version may know another dialect, or other events of it.
+    let Some(dialect) = app.config.dialects.find(&relayed.dialect) else { return };
+    let Some(event) = dialect.relays().iter().find(|event| **event == relayed.event) else { return };
+    let Ok(payload) = RawValue::from_string(relayed.payload.clone()) else { return };
+    tell(&app.sessions, dialect, event, &payload, &relayed.to);
+}
+
+fn tell(sessions: &Sessions, dialect: &Registered, event: &'static str, payload: &RawValue, to: &[UserId]) {
+    let frames: Frames = smallvec![(To::All, Frame::new(event, &payload))];
+    for user in to {
+        sessions.for_user(*user, &mut |session| {
+            if session.dialect == *dialect {
+                session.ephemeral(&frames);
+            }
+        });
+    }
+}
+
+/// The person who is meant, or the other members of the conversation.
+async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Vec<UserId>, Error> {
+    let conversation = match to {
+        Destination::Person(key) => {
+            let person = app.chat.find_user(&key).await?.ok_or(Error::UserNotFound)?;
+            return Ok(vec![person.id]);
+        }
+        Destination::Chat(id) => {
+            if let Some(person) = app.chat.find_user(&UserKey::Id(UserId::from_bytes(id))).await? {
+                return Ok(vec![person.id]);
+            }
+            ConversationId::from_bytes(id)
+        }
+        Destination::Conversation(id) => id,
+        Destination::OfMessage(id) => {
+            app.chat.store().message(id).await?.ok_or(Error::MessageNotFound)?.conversation
+        }
+    };
+    let conversation = app.chat.store().conversation(conversation).await?;
+    // To those who are not in it there is no such conversation.
+    let conversation = conversation.filter(|conversation| conversation.member(sender).is_some());
+    let conversation = conversation.ok_or(Error::ConversationNotFound)?;
+    Ok(conversation.members.iter().map(|member| member.user).filter(|user| *user != sender).collect())
+}

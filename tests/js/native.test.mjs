@@ -1,0 +1,125 @@
+// Our own dialect with the real client, over both transports: every command with a callback, the same over HTTP, and
+// everybody told of what it did.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, beforeEach, test } from 'node:test';
+import { io } from 'socket.io-client';
+
+import { request } from './support/http.mjs';
+import { password, text, unique } from './support/names.mjs';
+import { secret, startServer } from './support/server.mjs';
+import { ask, assertAccepted, closeSockets, connect, once } from './support/wait.mjs';
+
+let server;
+beforeEach(async () => {
+  server = await startServer({ CHAT_DIALECTS: 'native,push' });
+});
+afterEach(async () => {
+  closeSockets();
+  await server.finish();
+});
+after(closeSockets);
+
+const rest = (person, method, path, body) =>
+  request(server, { method, path: `/api/v1${path}`, body, headers: { authorization: `Bearer ${person.token}` } });
+
+/** A new account, by its own log-in. */
+async function register(word) {
+  const [username, words] = [unique(word), password()];
+  const made = await request(server, { method: 'POST', path: '/api/auth/register', body: { username, password: words } });
+  assert.equal(made.status, 201, made.text);
+  const { json } = await request(server, { method: 'POST', path: '/api/auth/login', body: { username, password: words } });
+  assert.equal(json.token, json.accessToken);
+  return { username, id: json.user.userId, token: secret(json.token) };
+}
+
+const enter = (person, transports) => connect(io, server.url, { auth: { token: person.token }, transports }, ['error']);
+
+/** What a command is answered with, without what every answer has. */
+async function over(socket, event, data) {
+  const ack = await ask(socket, event, ...(data === undefined ? [] : [data]));
+  assertAccepted(ack, event);
+  const { ok, success, ...answer } = ack;
+  return answer;
+}
+
+for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
+  test(`a room, its messages and its people over ${transports.join(' and ')}`, async () => {
+    const [anna, bert] = [await register('anna'), await register('bert')];
+    const [annas, berts] = [await enter(anna, transports), await enter(bert, transports)];
+
+    const invited = once(berts, 'roomCreated');
+    const { room } = await over(annas, 'room.create', { name: 'Tea', members: [bert.id] });
+    const { roomId } = room;
+    assert.equal((await invited).room.roomId, roomId);
+    assert.deepEqual(room.members.map(({ userId, role }) => [userId, role]), [[anna.id, 'admin'], [bert.id, 'member']]);
+
+    const words = text();
+    const arrived = once(berts, 'messageSent');
+    const { message } = await over(annas, 'message.send', { roomId, content: words, clientId: 'one' });
+    assert.deepEqual((await arrived).message, message);
+    assert.equal((await over(annas, 'message.send', { roomId, content: words, clientId: 'one' })).message.messageId, message.messageId);
+    const { messageId } = message;
+
+    // The same over HTTP, to the byte of the answer.
+    const listed = await ask(berts, 'message.list', { roomId });
+    assert.deepEqual((await rest(bert, 'GET', `/messages?roomId=${roomId}`)).json, listed);
+    assert.deepEqual(listed.messages, [message]);
+    assert.deepEqual((await rest(bert, 'GET', '/unread')).json, await ask(berts, 'unread.list'));
+
+    const read = once(annas, 'messagesRead');
+    assert.deepEqual(await over(berts, 'read.mark', { roomId, messageId }), { roomId, seq: 1 });
+    assert.deepEqual(await read, { roomId, userId: bert.id, seq: 1 });
+
+    const typing = once(annas, 'typingChanged');
+    assert.deepEqual(await over(berts, 'typing.set', { roomId, typing: true }), {});
+    assert.deepEqual(await typing, { roomId, userId: bert.id, typing: true });
+
+    const gone = once(berts, 'messageDeleted');
+    assert.equal((await rest(anna, 'DELETE', `/messages/${messageId}`)).json.message.deleted, true);
+    assert.equal((await gone).message.content, '');
+    const restored = once(berts, 'messageRestored');
+    await over(annas, 'message.restore', { messageId });
+    assert.equal((await restored).message.content, words);
+
+    const promoted = once(berts, 'roleChanged');
+    await over(annas, 'member.setRole', { roomId, userId: bert.id, role: 'moderator' });
+    assert.equal((await promoted).role, 'moderator');
+
+    const [one, two, three] = (
+      await over(annas, 'batch', {
+        commands: [
+          { event: 'message.send', data: { roomId, content: words } },
+          { event: 'message.list', data: { roomId, after: 1 } },
+          { event: 'room.create', data: { name: 7 } },
+        ],
+      })
+    ).results;
+    assert.deepEqual(two.messages, [one.message], 'each after the one before');
+    assert.deepEqual(three.error, { code: 'invalid', message: 'name must be a string', field: 'name' });
+
+    const left = once(annas, 'memberRemoved');
+    assert.deepEqual(await over(berts, 'room.leave', { roomId }), { room: { roomId } });
+    assert.equal((await left).userId, bert.id);
+    const refused = await ask(berts, 'message.list', { roomId });
+    assert.deepEqual(refused, { ok: false, success: false, error: { code: 'not_found', message: 'conversation not found' } });
+
+    const { users } = await over(annas, 'user.list');
+    assert.deepEqual(users.map(({ userId, status }) => [userId, status]), [[bert.id, 'online']]);
+    const went = once(annas, 'presence', ({ userId, status }) => userId === bert.id && status === 'offline');
+    berts.disconnect();
+    await went;
+    assert.deepEqual(annas.seen.error, []);
+  });
+}
+
+test('a log-out ends what was opened with its token', async () => {
+  const anna = await register('anna');
+  const annas = await enter(anna, ['websocket']);
+  const ended = once(annas, 'disconnect');
+  assert.equal((await rest(anna, 'POST', '/auth/logout')).status, 200);
+  await ended;
+  const refused = await rest(anna, 'GET', '/chats');
+  assert.deepEqual([refused.status, refused.json.error.code, refused.json.message], [401, 'unauthenticated', 'Unauthorized']);
+  await assert.rejects(enter(anna, ['websocket']), /Authentication error/);
+});
