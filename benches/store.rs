@@ -93,6 +93,7 @@ impl Bed {
             id: MessageId::from_bytes(self.ids.next(NOW)),
             conversation,
             sender,
+            peer: None,
             body: self.body.clone(),
             file_name: None,
             image: None,

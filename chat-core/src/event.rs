@@ -1,10 +1,11 @@
 //! What others are told of a change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::Invalidation;
-use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
+use crate::model::{Conversation, MessageView, Position, Relation, Role, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -33,6 +34,31 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// The same without these people.
+    pub(crate) fn without(self, people: &HashSet<UserId>) -> Self {
+        let is_left = |user: &UserId| !people.contains(user);
+        let members = |conversation: &Conversation, other: Option<UserId>| {
+            let members = conversation.members.iter().map(|member| member.user);
+            members.chain(other).filter(is_left).collect()
+        };
+        match self {
+            everyone if people.is_empty() => everyone,
+            Self::Members(conversation) => {
+                match people.iter().any(|user| conversation.member(*user).is_some()) {
+                    true => Self::Users(members(&conversation, None)),
+                    false => Self::Members(conversation),
+                }
+            }
+            Self::MembersAnd(conversation, other) => Self::Users(members(&conversation, Some(other))),
+            Self::Users(mut users) => {
+                users.retain(is_left);
+                Self::Users(users)
+            }
+            // Nothing is told to everybody that concerns single people.
+            Self::Everyone => Self::Everyone,
+        }
+    }
+
     /// Whether this person is told.
     pub fn includes(&self, user: UserId) -> bool {
         match self {
@@ -117,6 +143,15 @@ pub enum Event {
     },
     /// Somebody changed their profile.
     ProfileUpdated(Arc<User>),
+    /// What somebody has with another person is not what it was. Only they are told, on all their devices.
+    RelationChanged {
+        /// Who is told.
+        user: UserId,
+        /// The other one.
+        with: Arc<User>,
+        /// What they have since, as `user` may see it.
+        relation: Relation,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -141,6 +176,7 @@ macro_rules! message_of {
             | Self::RoleChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -160,6 +196,7 @@ impl Event {
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
             Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
+            Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
                 let members = conversation.members.iter().map(|member| member.user);
                 Audience::Users(members.filter(|member| *member != user.id).collect())
@@ -192,7 +229,8 @@ impl Event {
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
             | Self::MessagesRead { .. }
-            | Self::ProfileUpdated(_) => None,
+            | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. } => None,
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Invalidation {
     pub audience: Option<ConversationId>,
     /// What is shown of this message: its content, and whether it is deleted.
     pub message: Option<MessageId>,
+    /// What these two have with each other.
+    pub relation: Option<(UserId, UserId)>,
     /// Which messages of its conversation are the newest, and when its sender was last seen: this message is new.
     pub newest: Option<MessageHead>,
 }
@@ -87,6 +89,9 @@ where
                 Invalidation { conversation: Some(*room), audience: Some(*room), ..nothing }
             }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
+            Self::RelationChanged { user, with, .. } => {
+                Invalidation { relation: Some((*user, *with)), ..nothing }
+            }
             Self::ReadMarked { .. } => nothing,
         }
     }

@@ -377,6 +377,10 @@ impl Shared {
     }
 
     fn send(&self, delivery: &Delivery) {
+        if let Some((one, other)) = delivery.invalidates.relation {
+            self.sessions.relation_changed(one);
+            self.sessions.relation_changed(other);
+        }
         // Encoded once per dialect, and only for dialects that somebody in the audience speaks; where it holds links, once
         // for each base.
         let mut encoded: SmallVec<[Option<Frames>; 8]> =

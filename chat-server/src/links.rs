@@ -137,6 +137,7 @@ impl Base {
             Event::ProfileUpdated(user)
             | Event::UserRegistered(user)
             | Event::MessagesRead { user, .. }
+            | Event::RelationChanged { with: user, .. }
             | Event::TypingChanged { user, .. } => self.set_user(user),
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -206,6 +207,10 @@ impl HoldsLinks for Reply {
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),
+            Self::Related(related) => base.set_user(&mut related.user),
+            Self::RelatedPage(page) => {
+                page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
+            }
             Self::Done | Self::Conversation(_) | Self::Read(_) => {}
         }
     }
@@ -225,6 +230,7 @@ pub fn holds_paths(event: &Event) -> bool {
         Event::ProfileUpdated(user)
         | Event::UserRegistered(user)
         | Event::MessagesRead { user, .. }
+        | Event::RelationChanged { with: user, .. }
         | Event::TypingChanged { user, .. } => is_path(&user.picture),
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }

@@ -253,6 +253,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::AddMember(_)
         | Write::SetRole(_)
         | Write::RemoveMember(_)
+        | Write::Relate(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)

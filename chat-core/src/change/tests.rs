@@ -9,7 +9,7 @@ fn one_of_each() -> Vec<Change<u8>> {
         user: Some(UserId::from_bytes([2; 12])),
         role: Some(Role::Moderator),
         seq: Some(Seq(3)),
-        detail: Detail::new(&[4; 5]),
+        detail: Detail::new(&[4; 13]),
     };
     ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
 }
@@ -26,6 +26,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (7, "role_changed"),
         (8, "profile_updated"),
         (9, "read_marked"),
+        (64, "relation_changed"),
     ];
     let now: Vec<_> = ChangeKind::ALL.iter().map(|kind| (kind.code(), kind.name())).collect();
     assert_eq!(now[..known.len()], known);
@@ -45,6 +46,7 @@ fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
         let held = Fields { message: fields.message.copied(), ..Fields::default() };
         let held =
             Fields { room: fields.room, user: fields.user, role: fields.role, seq: fields.seq, ..held };
+        let held = Fields { detail: fields.detail, ..held };
         assert_eq!(Change::from_fields(kind, held), Ok(change));
         assert_eq!(kind.is_about_message(), change.message().is_some());
         let less = [
@@ -53,6 +55,7 @@ fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
             ("user", held.user.is_some(), Fields { user: None, ..held }),
             ("role", held.role.is_some(), Fields { role: None, ..held }),
             ("seq", held.seq.is_some(), Fields { seq: None, ..held }),
+            ("detail", held.detail.is_some(), Fields { detail: None, ..held }),
         ];
         for (field, _, less) in less.into_iter().filter(|(_, is_held, _)| *is_held) {
             assert_eq!(Change::from_fields(kind, less), Err(field), "{kind:?}");

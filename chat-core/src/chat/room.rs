@@ -34,7 +34,8 @@ impl Chat {
         }
         let id = ConversationId::from_bytes(self.ids.next(at));
         let info = RoomInfo { name, visibility };
-        let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let made = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let (position, room) = made?;
         let created = RoomChange { room, position: Some(position), successor: None };
         self.changed(Change::RoomCreated { room: id, by: actor }, Ok(created)).await
     }

@@ -6,13 +6,14 @@ use super::*;
 use crate::chat::Registration;
 use crate::clock::{ManualClock, Timestamp};
 use crate::command::{
-    Actor, AddMember, Command, CreateRoom, DeleteMessage, Destination, ListChatPartners, MarkRead,
-    ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetRole, UpdateProfile,
+    Actor, AddMember, ChangeRelation, Command, CreateRoom, DeleteMessage, Destination, ListChatPartners,
+    MarkRead, ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetRole,
+    UpdateProfile,
 };
 use crate::event::Audience;
 use crate::history::Window;
 use crate::id::MessageId;
-use crate::model::{Content, PasswordHash, ProfilePatch, Role, UserKey, Visibility};
+use crate::model::{Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility};
 use crate::store::MemoryStore;
 
 /// Two processes over one store, and people who use the first one.
@@ -73,6 +74,8 @@ impl Scene {
             SetRole { room, user: self.bob, role: Role::Moderator }.into(),
             MarkRead { of: in_room(), up_to: ReadUpTo::TheLast }.into(),
             UpdateProfile { patch }.into(),
+            ChangeRelation { with: self.cid, act: RelationAct::Block }.into(),
+            ChangeRelation { with: self.cid, act: RelationAct::Unblock }.into(),
             send(in_room()).into(),
             RemoveMember { room, user: self.cid }.into(),
             send(in_room()).into(),
@@ -107,6 +110,7 @@ fn plain(mut delivery: Delivery) -> String {
         Event::ProfileUpdated(user)
         | Event::UserRegistered(user)
         | Event::MessagesRead { user, .. }
+        | Event::RelationChanged { with: user, .. }
         | Event::TypingChanged { user, .. } => seen(user),
         Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
@@ -117,7 +121,7 @@ fn plain(mut delivery: Delivery) -> String {
 }
 
 /// Every kind of event that tells of a change; a new one has to be named here, and then made by [`Scene::commands`].
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 fn kind(event: &Event) -> Option<usize> {
     match event {
@@ -130,6 +134,7 @@ fn kind(event: &Event) -> Option<usize> {
         Event::RoleChanged { .. } => Some(6),
         Event::MessagesRead { .. } => Some(7),
         Event::ProfileUpdated(_) => Some(8),
+        Event::RelationChanged { .. } => Some(9),
         Event::UserRegistered(_) | Event::TypingChanged { .. } => None,
     }
 }
@@ -150,8 +155,9 @@ async fn what_is_told_live_is_told_later_and_elsewhere() {
         let before = Position(position - 1);
         let read = scene.here.changes_after(before, 1).await.unwrap().unwrap().remove(0);
         assert_eq!(plain(read), plain(live.clone()), "{name}, read from the log");
-        let (mut mine, _) = scene.here.changes_for(scene.bob, before, 1).await.unwrap().unwrap();
-        assert_eq!(plain(mine.remove(0)), plain(live.clone()), "{name}, read for bob");
+        let reader = if live.audience.includes(scene.bob) { scene.bob } else { scene.ann };
+        let (mut mine, _) = scene.here.changes_for(reader, before, 1).await.unwrap().unwrap();
+        assert_eq!(plain(mine.remove(0)), plain(live.clone()), "{name}, read for one who is told");
         // This one remembers what was so before the change.
         let heard = scene.there.changes_after(before, 1).await.unwrap().unwrap().remove(0);
         assert_eq!(plain(heard), plain(live.clone()), "{name}, read by another process");

@@ -5,17 +5,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
+use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Row, Table, relation_in};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
-    RecordLastSeen, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole,
-    UpdateProfile,
+    RecordLastSeen, Relate, Related, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash,
+    SetRole, UpdateProfile,
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
+use crate::model::{Conversation, ConversationKind, Member, Position, Relation, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal};
 
 impl Effect for CreateUser {
@@ -158,6 +158,7 @@ impl Effect for OpenDirect {
 impl Effect for CreateRoom {
     fn reads(&self, reads: &mut Reads) {
         reads.ends.insert(self.0.id);
+        reads.rows.extend(self.others().map(|user| relation_key(self.0.by, user)));
     }
 
     fn most_logged(&self) -> u64 {
@@ -171,6 +172,11 @@ impl Effect for CreateRoom {
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let new = &self.0;
         refuse_taken(tx, new.id)?;
+        for user in self.others() {
+            if let Err(refusal) = policy::may_reach(relation(tx, new.by, user)?) {
+                return Ok(Err(refusal));
+            }
+        }
         let room = Arc::new(Conversation {
             id: new.id,
             kind: ConversationKind::Room(new.info.clone()),
@@ -179,7 +185,15 @@ impl Effect for CreateRoom {
         });
         tx.insert_conversation(&room)?;
         let position = tx.log(new.at, Change::RoomCreated { room: new.id, by: new.by })?;
-        Ok((position, room))
+        Ok(Ok((position, room)))
+    }
+}
+
+impl CreateRoom {
+    /// Those whom its maker brings in.
+    fn others(&self) -> impl Iterator<Item = UserId> {
+        let members = self.0.members.iter().map(|member| member.user);
+        members.filter(|user| *user != self.0.by)
     }
 }
 
@@ -194,6 +208,7 @@ impl Effect for AddMember {
     fn reads(&self, reads: &mut Reads) {
         reads.conversations.insert(self.room);
         reads.users.insert(self.user);
+        reads.rows.insert(relation_key(self.by, self.user));
     }
 
     fn most_logged(&self) -> u64 {
@@ -211,6 +226,9 @@ impl Effect for AddMember {
         }
         if tx.user(user)?.is_none() {
             return Ok(Err(Refusal::UserNotFound));
+        }
+        if let Err(refusal) = policy::may_reach(relation(tx, by, user)?) {
+            return Ok(Err(refusal));
         }
         let member = Member { user, role: Role::Member, joined_at: at };
         let read = tx.end(id)?.unwrap_or_default();
@@ -299,6 +317,7 @@ impl Effect for Append {
         let new = &self.0;
         reads.ends.insert(new.conversation);
         reads.roles.insert((new.conversation, new.sender));
+        reads.rows.extend(new.peer.map(|peer| relation_key(new.sender, peer)));
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -318,6 +337,11 @@ impl Effect for Append {
             return Err(refused(format!("there is no conversation {}", new.conversation)));
         };
         if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
+            return Ok(Appended::Refused(refusal));
+        }
+        if let Some(peer) = new.peer
+            && let Err(refusal) = policy::may_reach(relation(tx, new.sender, peer)?)
+        {
             return Ok(Appended::Refused(refusal));
         }
         if let Some(client_id) = &new.client_id
@@ -395,6 +419,67 @@ impl Effect for MarkRead {
         tx.set_read_mark(conversation, user, seq)?;
         let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
         Ok(Some((Some(position), seq)))
+    }
+}
+
+impl Effect for Relate {
+    fn reads(&self, reads: &mut Reads) {
+        reads.users.insert(self.with);
+        reads.rows.extend([relation_key(self.by, self.with), relation_key(self.with, self.by)]);
+    }
+
+    fn most_logged(&self) -> u64 {
+        2
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { by, with, act, at } = *self;
+        if by == with || tx.user(with)?.is_none() {
+            return Ok(Err(Refusal::UserNotFound));
+        }
+        let before = relation(tx, by, with)?;
+        let now = match policy::relate(act, before) {
+            Ok(now) => now,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        put_relation(tx, (by, with), (before, now), at)?;
+        put_relation(tx, (with, by), (before.mirrored(), now.mirrored()), at)?;
+        let mut log = |user, with, before: Relation, now: Relation| {
+            let relation = now.shown();
+            match before.shown() == relation {
+                true => Ok(None),
+                false => tx.log(at, Change::RelationChanged { user, with, relation }).map(Some),
+            }
+        };
+        let position = log(by, with, before, now)?;
+        let (before, after) = (before.mirrored(), now.mirrored());
+        let theirs = log(with, by, before, after)?.map(|position| (position, after.shown()));
+        Ok(Ok(Related { relation: now.shown(), position, theirs }))
+    }
+}
+
+/// Where it is kept what one person has with another one.
+fn relation_key(of: UserId, with: UserId) -> (Table, Vec<u8>) {
+    (Table::Relations, Relation::key(of, with))
+}
+
+/// What one person has with another one. Its row must be named in what is read.
+fn relation<T: Tx>(tx: &mut T, of: UserId, with: UserId) -> Result<Relation, T::Error> {
+    let row = tx.row(Table::Relations, &Relation::key(of, with))?;
+    Ok(row.as_deref().and_then(relation_in).unwrap_or_default())
+}
+
+fn put_relation<T: Tx>(
+    tx: &mut T,
+    (of, with): (UserId, UserId),
+    (before, now): (Relation, Relation),
+    at: Timestamp,
+) -> Result<(), T::Error> {
+    let Row { key, value } = Row::of_relation(of, with, now, at);
+    match now {
+        same if same == before => Ok(()),
+        nothing if nothing == Relation::default() => tx.delete_row(Table::Relations, &key),
+        _ => tx.put_row(Table::Relations, &key, &value),
     }
 }
 

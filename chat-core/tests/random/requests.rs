@@ -11,12 +11,12 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
-    Seq, User, UserKey, Visibility,
+    ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, RelationAct,
+    Role, RoomInfo, Seq, User, UserKey, Visibility,
 };
 use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
+    AddMember, Appended, CreatedUser, NewMessage, NewRoom, Relate, RemoveMember, RoomChange, SetRole,
 };
 
 use super::{Answer, Request};
@@ -117,7 +117,7 @@ impl Requests {
                     self.pairs.insert(opened.id, [*one, *other]);
                 }
             }
-            (_, Answer::Made(_, room)) => {
+            (_, Answer::Made(Ok((_, room)))) => {
                 self.conversations.push(room.id);
                 self.rooms.push(room.id);
                 self.cast.insert(room.id, room.clone());
@@ -265,6 +265,21 @@ impl Requests {
         Request::RemoveMember(RemoveMember { room, by, user, at: self.moment() })
     }
 
+    fn relate(&mut self) -> Request {
+        let acts = [
+            RelationAct::Block,
+            RelationAct::Unblock,
+            RelationAct::Unblock,
+            RelationAct::Ask,
+            RelationAct::Accept,
+            RelationAct::Decline,
+            RelationAct::Withdraw,
+            RelationAct::Unfriend,
+        ];
+        let act = acts[self.below(acts.len() as u64) as usize];
+        Request::Relate(Relate { by: self.person(), with: self.person(), act, at: self.moment() })
+    }
+
     fn message(&mut self) -> MessageId {
         let message = self.pick(|all| &all.messages);
         message.filter(|_| !self.chance(20)).unwrap_or(MessageId::from_bytes(bytes(self.below(MESSAGES))))
@@ -330,10 +345,14 @@ impl Requests {
         let bytes_of_body = (0..len).map(|_| self.random() as u8).collect();
         let encoding = if self.chance(2) { Encoding::Huffman } else { Encoding::Stored };
         let client_id = if self.chance(2) { ClientId::new(self.text()) } else { None };
+        let sender = self.speaks(conversation);
+        let pair = self.pairs.get(&conversation).into_iter().flatten();
+        let peer = pair.copied().find(|other| *other != sender);
         NewMessage {
             id: MessageId::from_bytes(bytes(self.below(MESSAGES))),
             conversation,
-            sender: self.speaks(conversation),
+            sender,
+            peer,
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },
@@ -471,9 +490,10 @@ impl Requests {
             95 if self.forgets && self.chance(4) => {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
+            95 if self.chance(3) => self.relate(),
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
-            99 => Request::Check,
+            99 => self.relate(),
             100..105 => self.edit_rows(),
             105..107 => {
                 let after = if self.chance(2) { Some(self.row_key().1) } else { None };

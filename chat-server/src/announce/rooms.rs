@@ -35,6 +35,7 @@ impl Rooms {
             | Event::RoleChanged { .. }
             | Event::MessagesRead { .. }
             | Event::ProfileUpdated(_)
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => {
                 if let Audience::Members(conversation) = &mut delivery.audience

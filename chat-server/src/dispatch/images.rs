@@ -181,6 +181,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_)
         | ReplyRef::Unread(_)
+        | ReplyRef::Related(_)
+        | ReplyRef::RelatedPage(_)
         | ReplyRef::Changes(_)
         | ReplyRef::Found(_) => false,
     }

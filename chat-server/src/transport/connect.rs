@@ -319,6 +319,7 @@ pub(super) async fn open(
     }
     presence::connected(&app.chat, caller.user.id).await;
     let (user, key) = (caller.user.id, start.key);
+    let cut_off = presence::cut_off(&app.chat, user).await;
     let now = app.chat.now();
     let weak_app = Arc::downgrade(app);
     let given = Surroundings {
@@ -326,6 +327,7 @@ pub(super) async fn open(
         person: app.limits.budgets.of(user, now),
         memory: app.memory.clone(),
         max_pending_bytes: app.config.transport.max_pending_bytes,
+        cut_off,
         now,
     };
     let session =
@@ -361,6 +363,10 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
+    if !app.chat.is_cut_off_known(session.user, &session.cut_off()) {
+        // It changed before the session could be found.
+        app.sessions.relation_changed(session.user);
+    }
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);

@@ -110,6 +110,7 @@ impl State {
             Subject::Message(id) => self.message_index.get(id).is_some_and(|(room, _)| is_mine(room)),
             Subject::Conversation { id, removed } => removed == Some(user) || is_mine(&id),
             Subject::ReadMark { conversation, .. } => is_mine(&conversation),
+            Subject::Own(who) => who == user,
             Subject::Profile(who) => {
                 let index = self.account_index.get(&UserKey::Id(who));
                 index.is_some_and(|index| self.accounts[*index].profile == position)

@@ -133,6 +133,7 @@ impl Batch {
                     id: message.id,
                     conversation: message.conversation,
                     sender: message.sender,
+                    peer: None,
                     body: message.body.clone(),
                     file_name: message.file_name.clone(),
                     image: message.image.clone(),

@@ -9,7 +9,7 @@ use crate::store::{Opened, StoreError};
 pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -159,6 +159,12 @@ CREATE TABLE keyed (
 const V9: &str = "
 ALTER TABLE messages ADD COLUMN facets INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log ADD COLUMN detail BLOB;
+";
+
+/// What only one person is told of the log ([`ChangeKind::FIRST_PERSONAL`](crate::change::ChangeKind::FIRST_PERSONAL)) is found without
+/// reading what is for others.
+const V10: &str = "
+CREATE INDEX log_of_one ON log (user, position) WHERE kind >= 64;
 ";
 
 /// The version that knows when each change was made.

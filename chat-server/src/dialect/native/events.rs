@@ -8,7 +8,7 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, status, user};
-use super::{Native, arguments, batch, messages, people, read, routes, search, sync, table};
+use super::{Native, arguments, batch, messages, people, read, relations, routes, search, sync, table};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, To, Whereabouts,
@@ -69,6 +69,9 @@ impl Dialect for Native {
             }
             Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
             Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
+            Event::RelationChanged { with, relation, .. } => {
+                to_all("relationChanged", &relations::related(with, *relation), mark)
+            }
             Event::UserRegistered(new) => to_all("userRegistered", &OfUser { user: user(new) }, mark),
             Event::TypingChanged { conversation, user, typing } => {
                 let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
@@ -114,6 +117,8 @@ pub(super) enum Fields<'a> {
     Room(OfRoom<'a>),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
+    Related(relations::RelatedObject<'a>),
+    RelatedPage(relations::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
 }
@@ -130,6 +135,8 @@ impl<'a> Fields<'a> {
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
+            Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
+            Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
         })

@@ -1,6 +1,7 @@
 //! The routes of the commands, made from their table, and of `batch`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::http::{Body, HttpError, caller, json, parameters, with_rate};
 use crate::limits::RateLimit;
 use crate::links::Base;
 use crate::media::{Media, Purpose};
+use crate::presence;
 
 /// When it is worth trying again while another search of the same person is made.
 const BUSY: Duration = Duration::from_secs(1);
@@ -119,8 +121,10 @@ async fn carry_out(
     (status, form): (StatusCode, Form),
 ) -> Result<Response, HttpError> {
     let base = Base::of(headers, &app.config);
-    let shown =
-        |reply: Result<Reply, HttpError>| reply.map(|reply| show(app, &base, user, reply, (status, form)));
+    let cut_off = presence::cut_off(&app.chat, user).await;
+    let shown = |reply: Result<Reply, HttpError>| {
+        reply.map(|reply| show(app, &base, (user, cut_off), reply, (status, form)))
+    };
     match command {
         Command::Search(search) => {
             let searched = app.search_unless_busy(user, search).await;
@@ -161,11 +165,17 @@ async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Res
     app.dispatch_with_image(user, media, command).await.map(Reply::from)
 }
 
-fn show(app: &App, base: &Base, user: UserId, reply: Reply, (status, form): (StatusCode, Form)) -> Response {
+fn show(
+    app: &App,
+    base: &Base,
+    (user, cut_off): (UserId, Arc<HashSet<UserId>>),
+    reply: Reply,
+    (status, form): (StatusCode, Form),
+) -> Response {
     #[derive(Serialize)]
     struct Nothing {}
     let reply = base.reply(reply);
-    let seen = app.presence.seen();
+    let seen = app.presence.seen_by(cut_off);
     let fields = Fields::of(&reply, user, Whereabouts::new(&seen));
     match (form, fields) {
         (Form::Full, Some(fields)) => accepted(status, &fields),

@@ -20,6 +20,7 @@ use chat_core::model::{Conversation, Position};
 use serde::Serialize;
 
 use super::arguments::Arguments;
+use super::relations::{RelatedObject, related};
 use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
 use crate::dialect::DecodeError;
 
@@ -75,6 +76,7 @@ enum What<'a> {
     RoleChanged { room: RoomObject<'a>, user_id: UserId24, role: &'static str },
     MessagesRead { room_id: String, user_id: UserId24, seq: u32 },
     ProfileUpdated { user: UserObject<'a> },
+    RelationChanged(RelatedObject<'a>),
 }
 
 fn change<'a>(
@@ -107,6 +109,7 @@ fn change<'a>(
             seq: seq.0,
         },
         Event::ProfileUpdated(changed) => What::ProfileUpdated { user: user(changed) },
+        Event::RelationChanged { with, relation, .. } => What::RelationChanged(related(with, *relation)),
         // Not in the log.
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
     };

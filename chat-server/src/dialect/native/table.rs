@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use chat_core::command::Command;
 
 use super::arguments::{Arguments, Fields};
-use super::{messages, people, read, rooms, search, sync};
+use super::{messages, people, read, relations, rooms, search, sync};
 use crate::dialect::{Call, DecodeError, Request};
 
 /// A command as clients know it.
@@ -111,6 +111,23 @@ pub(crate) static TABLE: &[Row] = &[
     row("user.list", Method::GET, "/api/v1/users", &["limit"], people::list).optional(),
     row("chat.list", Method::GET, "/api/v1/chats", &["limit"], people::chats).optional(),
     row("profile.update", Method::PATCH, "/api/v1/profile", &["fullName", "avatar"], people::update_profile),
+    row("user.block", Method::PUT, "/api/v1/blocks/:userId", &["userId"], relations::block),
+    row("user.unblock", Method::DELETE, "/api/v1/blocks/:userId", &["userId"], relations::unblock),
+    row("block.list", Method::GET, "/api/v1/blocks", &["cursor", "limit"], relations::list_blocked)
+        .optional(),
+    row("friend.request", Method::PUT, "/api/v1/friends/:userId", &["userId"], relations::request),
+    row("friend.accept", Method::POST, "/api/v1/friends/:userId/accept", &["userId"], relations::accept),
+    row("friend.decline", Method::POST, "/api/v1/friends/:userId/decline", &["userId"], relations::decline),
+    row(
+        "friend.withdraw",
+        Method::POST,
+        "/api/v1/friends/:userId/withdraw",
+        &["userId"],
+        relations::withdraw,
+    ),
+    row("friend.remove", Method::DELETE, "/api/v1/friends/:userId", &["userId"], relations::remove),
+    row("friend.list", Method::GET, "/api/v1/friends", &["kind", "cursor", "limit"], relations::list_friends)
+        .optional(),
 ];
 
 const fn row(

@@ -31,13 +31,24 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::AddMember(_) => &["member.add", "room.join"],
         CommandRef::RemoveMember(_) => &["member.remove", "room.leave"],
         CommandRef::SetRole(_) => &["member.setRole"],
+        CommandRef::ChangeRelation(_) => &[
+            "user.block",
+            "user.unblock",
+            "friend.request",
+            "friend.accept",
+            "friend.decline",
+            "friend.withdraw",
+            "friend.remove",
+        ],
+        CommandRef::ListRelations(_) => &["block.list", "friend.list"],
     }
 }
 
 /// A value of a field that is good.
 fn good(field: &str) -> Value {
     match field {
-        "userId" | "roomId" | "messageId" => json!(ID),
+        "userId" | "roomId" | "messageId" | "cursor" => json!(ID),
+        "kind" => json!("received"),
         "members" => json!([ID]),
         "limit" | "seq" | "after" => json!(3),
         "deleted" | "typing" => json!(true),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::codec::{Blob, Encoding};
-use crate::model::{ProfilePatch, RoomInfo, Visibility};
+use crate::model::{ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::store::tx::Reads;
 use crate::store::write::{
-    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
-    RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
+    RemoveMember, RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
 
@@ -267,7 +267,9 @@ impl Random {
     fn new_room(&mut self, at: Timestamp) -> NewRoom {
         let by = self.user();
         let visibility = if self.below(2) == 0 { Visibility::Public } else { Visibility::Private };
-        let members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
+        let other = self.user();
+        let mut members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
+        members.extend((other != by).then_some(Member { user: other, role: Role::Member, joined_at: at }));
         NewRoom { id: self.room(), info: RoomInfo { name: "room".into(), visibility }, members, by, at }
     }
 
@@ -276,6 +278,7 @@ impl Random {
             id: self.message(),
             conversation: self.room(),
             sender: self.user(),
+            peer: Some(self.user()),
             body: Blob { encoding: Encoding::Stored, bytes: vec![1] },
             file_name: None,
             image: None,
@@ -287,7 +290,7 @@ impl Random {
 
     /// Sometimes with a key that is none.
     fn edit_rows(&mut self) -> EditRows {
-        let table = [Table::Reactions, Table::Pins, Table::Blocks][self.below(3) as usize];
+        let table = [Table::Reactions, Table::Pins, Table::Relations][self.below(3) as usize];
         let edits = (0..self.below(4)).map(|_| {
             let len = if table == Table::Reactions { 25 } else { 24 } - usize::from(self.below(20) == 0);
             (vec![self.below(5) as u8; len], if self.below(3) == 0 { None } else { Some(vec![1]) })
@@ -298,7 +301,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(14) {
+        match self.below(15) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -315,6 +318,10 @@ impl Random {
                 SetDeleted { message: self.message(), conversation: room, by, delete, at }.into()
             }
             12 => self.edit_rows().into(),
+            13 => {
+                let act = [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
+                Relate { by, with: user, act: act[self.below(4) as usize], at }.into()
+            }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -331,11 +338,12 @@ fn is_refusal(written: &Written) -> bool {
         Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
+        Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
+        Written::CreateRoom(made) => made.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
         | Written::RevokeToken(())
         | Written::OpenDirect(_)
-        | Written::CreateRoom(_)
         | Written::EditRows(_) => false,
     }
 }
@@ -367,7 +375,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 14, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 15, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -378,6 +386,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "SetDeleted",
         "MarkRead",
         "EditRows",
+        "CreateRoom",
+        "Relate",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
