@@ -107,9 +107,9 @@ impl Presence {
         self.roster.is_online(user)
     }
 
-    /// Whether people are there, and when they were, as it is shown to somebody from whom these are cut off.
-    pub(crate) fn seen_by(&self, cut_off: Arc<HashSet<UserId>>) -> impl Fn(&User) -> Seen + Sync {
-        let seen = self.seen();
+    /// Whether people are there, and when they were, as it is shown to somebody.
+    pub(crate) async fn seen_by(&self, chat: &Chat, user: UserId) -> impl Fn(&User) -> Seen + Sync {
+        let (seen, cut_off) = (self.seen(), cut_off(chat, user).await);
         move |user| if cut_off.contains(&user.id) { Seen::NOWHERE } else { seen(user) }
     }
 
@@ -305,12 +305,17 @@ async fn look_up_cut_off(roster: &Both, sessions: &Sessions, chat: &Chat) {
                 continue;
             }
         };
+        // When it cannot be read, pages that show only contacts keep what they show.
+        let contacts = chat.store().chat_partners(user, MAX_CONTACTS).await.unwrap_or_default();
         sessions.for_user(user, &mut |session| {
             let before = session.set_cut_off(cut_off.clone());
-            if !matches!(session.dialect.roster(), Shown::Changes | Shown::Contacts) {
-                return;
-            }
+            let is_shown = |other: &&UserId| match session.dialect.roster() {
+                Shown::Changes => true,
+                Shown::Contacts => contacts.contains(other),
+                Shown::Untold | Shown::Whole => false,
+            };
             let changed = before.symmetric_difference(&cut_off).filter(|other| roster.is_online(**other));
+            let changed = changed.filter(is_shown);
             let change = |other: &UserId| PresenceChange {
                 user: *other,
                 online: before.contains(other),

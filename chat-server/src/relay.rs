@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is stored or logged. It reaches the connections that are there at the moment and speak the same dialect, on
 //! every node; a client that lags does not get it. Only the person who is meant gets it, or the members of a conversation that
-//! its sender is in. It is as dear as a change, and more so the more people it is for.
+//! its sender is in, and nobody whom the sender blocks or who blocks them. It is as dear as a change, and more so the more people it is for.
 
 use std::sync::Arc;
 
@@ -43,7 +43,12 @@ pub(crate) async fn pass_on(
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    let to = recipients(app, sender, to).await?;
+    let mut to = recipients(app, sender, to).await?;
+    let cut_off = app.chat.cut_off(sender).await?;
+    if to.len() == 1 && cut_off.contains(&to[0]) {
+        return Err(Error::Forbidden("This person cannot be reached"));
+    }
+    to.retain(|user| !cut_off.contains(user));
     person.has_told((to.len() / TOLD) as u64, app.chat.now());
     tell(&app.sessions, dialect, event, &payload, &to);
     app.outbox(|outbox| {

@@ -2,20 +2,23 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+mod relations;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Row, Table, relation_in};
+use self::relations::{relation, relation_key};
+use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
-    RecordLastSeen, Relate, Related, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash,
-    SetRole, UpdateProfile,
+    RecordLastSeen, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole,
+    UpdateProfile,
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, ConversationKind, Member, Position, Relation, Role, Seq, Tombstone};
+use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal};
 
 impl Effect for CreateUser {
@@ -419,67 +422,6 @@ impl Effect for MarkRead {
         tx.set_read_mark(conversation, user, seq)?;
         let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
         Ok(Some((Some(position), seq)))
-    }
-}
-
-impl Effect for Relate {
-    fn reads(&self, reads: &mut Reads) {
-        reads.users.insert(self.with);
-        reads.rows.extend([relation_key(self.by, self.with), relation_key(self.with, self.by)]);
-    }
-
-    fn most_logged(&self) -> u64 {
-        2
-    }
-
-    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
-        let Self { by, with, act, at } = *self;
-        if by == with || tx.user(with)?.is_none() {
-            return Ok(Err(Refusal::UserNotFound));
-        }
-        let before = relation(tx, by, with)?;
-        let now = match policy::relate(act, before) {
-            Ok(now) => now,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        put_relation(tx, (by, with), (before, now), at)?;
-        put_relation(tx, (with, by), (before.mirrored(), now.mirrored()), at)?;
-        let mut log = |user, with, before: Relation, now: Relation| {
-            let relation = now.shown();
-            match before.shown() == relation {
-                true => Ok(None),
-                false => tx.log(at, Change::RelationChanged { user, with, relation }).map(Some),
-            }
-        };
-        let position = log(by, with, before, now)?;
-        let (before, after) = (before.mirrored(), now.mirrored());
-        let theirs = log(with, by, before, after)?.map(|position| (position, after.shown()));
-        Ok(Ok(Related { relation: now.shown(), position, theirs }))
-    }
-}
-
-/// Where it is kept what one person has with another one.
-fn relation_key(of: UserId, with: UserId) -> (Table, Vec<u8>) {
-    (Table::Relations, Relation::key(of, with))
-}
-
-/// What one person has with another one. Its row must be named in what is read.
-fn relation<T: Tx>(tx: &mut T, of: UserId, with: UserId) -> Result<Relation, T::Error> {
-    let row = tx.row(Table::Relations, &Relation::key(of, with))?;
-    Ok(row.as_deref().and_then(relation_in).unwrap_or_default())
-}
-
-fn put_relation<T: Tx>(
-    tx: &mut T,
-    (of, with): (UserId, UserId),
-    (before, now): (Relation, Relation),
-    at: Timestamp,
-) -> Result<(), T::Error> {
-    let Row { key, value } = Row::of_relation(of, with, now, at);
-    match now {
-        same if same == before => Ok(()),
-        nothing if nothing == Relation::default() => tx.delete_row(Table::Relations, &key),
-        _ => tx.put_row(Table::Relations, &key, &value),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the random requests come from.
 
 mod messages;
+mod relations;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -11,12 +12,12 @@ use chat_core::codec::{Blob, Encoding};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, RelationAct,
-    Role, RoomInfo, Seq, User, UserKey, Visibility,
+    ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
+    Seq, User, UserKey, Visibility,
 };
 use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, NewMessage, NewRoom, Relate, RemoveMember, RoomChange, SetRole,
+    AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
 
 use super::{Answer, Request};
@@ -263,21 +264,6 @@ impl Requests {
         let (by, user) = (self.asks(room), self.is_in(room));
         let user = if self.chance(3) { by } else { user };
         Request::RemoveMember(RemoveMember { room, by, user, at: self.moment() })
-    }
-
-    fn relate(&mut self) -> Request {
-        let acts = [
-            RelationAct::Block,
-            RelationAct::Unblock,
-            RelationAct::Unblock,
-            RelationAct::Ask,
-            RelationAct::Accept,
-            RelationAct::Decline,
-            RelationAct::Withdraw,
-            RelationAct::Unfriend,
-        ];
-        let act = acts[self.below(acts.len() as u64) as usize];
-        Request::Relate(Relate { by: self.person(), with: self.person(), act, at: self.moment() })
     }
 
     fn message(&mut self) -> MessageId {

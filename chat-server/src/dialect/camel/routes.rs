@@ -15,7 +15,6 @@ use crate::app::{App, LogIn};
 use crate::dialect::payload::Text;
 use crate::dialect::{Registered, Route};
 use crate::http::{Address, Body, HttpError, caller_by_bearer, json, with_rate};
-use crate::presence;
 
 pub(super) fn all() -> Vec<Route> {
     vec![
@@ -97,8 +96,7 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
     }
     let caller = caller_by_bearer(&app, &headers).await?;
     let users = app.dispatch(caller.user.id, ListUsers { limit: App::MAX_USERS }).await?;
-    let cut_off = presence::cut_off(&app.chat, caller.user.id).await;
-    let seen = app.presence.seen_by(cut_off);
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
     let people: Vec<_> = users
         .iter()
         .map(|user| Person {

@@ -1,7 +1,6 @@
 //! The routes of the commands, made from their table, and of `batch`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +28,6 @@ use crate::http::{Body, HttpError, caller, json, parameters, with_rate};
 use crate::limits::RateLimit;
 use crate::links::Base;
 use crate::media::{Media, Purpose};
-use crate::presence;
 
 /// When it is worth trying again while another search of the same person is made.
 const BUSY: Duration = Duration::from_secs(1);
@@ -121,9 +119,10 @@ async fn carry_out(
     (status, form): (StatusCode, Form),
 ) -> Result<Response, HttpError> {
     let base = Base::of(headers, &app.config);
-    let cut_off = presence::cut_off(&app.chat, user).await;
+    let seen = app.presence.seen_by(&app.chat, user).await;
+    let whereabouts = Whereabouts::new(&seen);
     let shown = |reply: Result<Reply, HttpError>| {
-        reply.map(|reply| show(app, &base, (user, cut_off), reply, (status, form)))
+        reply.map(|reply| show(&base, (user, whereabouts), reply, (status, form)))
     };
     match command {
         Command::Search(search) => {
@@ -166,17 +165,15 @@ async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Res
 }
 
 fn show(
-    app: &App,
     base: &Base,
-    (user, cut_off): (UserId, Arc<HashSet<UserId>>),
+    (user, whereabouts): (UserId, Whereabouts<'_>),
     reply: Reply,
     (status, form): (StatusCode, Form),
 ) -> Response {
     #[derive(Serialize)]
     struct Nothing {}
     let reply = base.reply(reply);
-    let seen = app.presence.seen_by(cut_off);
-    let fields = Fields::of(&reply, user, Whereabouts::new(&seen));
+    let fields = Fields::of(&reply, user, whereabouts);
     match (form, fields) {
         (Form::Full, Some(fields)) => accepted(status, &fields),
         (Form::Full, None) => accepted(status, &Nothing {}),

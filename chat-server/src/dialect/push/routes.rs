@@ -34,7 +34,6 @@ use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, 
 use crate::limits::LONG_BYTES;
 use crate::links::Base;
 use crate::media::{Media, MediaError, Purpose};
-use crate::presence;
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![
@@ -305,7 +304,7 @@ async fn people(
     let caller = caller(app, headers).await?;
     let users = app.dispatch(caller.user.id, command).await?;
     let users = Base::of(headers, &app.config).reply(users);
-    let seen = app.presence.seen_by(presence::cut_off(&app.chat, caller.user.id).await);
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
     let people: Vec<_> =
         users.iter().map(|user| UserObject { user, online: Some(seen(user).online) }).collect();
     Ok(json(StatusCode::OK, &people))

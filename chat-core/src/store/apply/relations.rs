@@ -1,0 +1,71 @@
+//! What two people have with each other: its write, and what others that depend on it look at.
+
+use super::super::keyed::{Row, Table, relation_in};
+use super::super::tx::{Abort, Reads, Tx};
+use super::super::write::{Effect, Relate, Related};
+use crate::change::Change;
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::model::Relation;
+use crate::policy::{self, Refusal};
+
+impl Effect for Relate {
+    fn reads(&self, reads: &mut Reads) {
+        reads.users.insert(self.with);
+        reads.rows.extend([relation_key(self.by, self.with), relation_key(self.with, self.by)]);
+    }
+
+    fn most_logged(&self) -> u64 {
+        2
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { by, with, act, at } = *self;
+        if by == with || tx.user(with)?.is_none() {
+            return Ok(Err(Refusal::UserNotFound));
+        }
+        let before = relation(tx, by, with)?;
+        let now = match policy::relate(act, before) {
+            Ok(now) => now,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        put_relation(tx, (by, with), (before, now), at)?;
+        put_relation(tx, (with, by), (before.mirrored(), now.mirrored()), at)?;
+        let mut log = |user, with, before: Relation, now: Relation| {
+            let relation = now.shown();
+            match before.shown() == relation {
+                true => Ok(None),
+                false => tx.log(at, Change::RelationChanged { user, with, relation }).map(Some),
+            }
+        };
+        let position = log(by, with, before, now)?;
+        let (before, after) = (before.mirrored(), now.mirrored());
+        let theirs = log(with, by, before, after)?.map(|position| (position, after.shown()));
+        Ok(Ok(Related { relation: now.shown(), position, theirs }))
+    }
+}
+
+/// Where it is kept what one person has with another one.
+pub(super) fn relation_key(of: UserId, with: UserId) -> (Table, Vec<u8>) {
+    (Table::Relations, Relation::key(of, with))
+}
+
+/// What one person has with another one. Its row must be named in what is read.
+pub(super) fn relation<T: Tx>(tx: &mut T, of: UserId, with: UserId) -> Result<Relation, T::Error> {
+    let row = tx.row(Table::Relations, &Relation::key(of, with))?;
+    Ok(row.as_deref().and_then(relation_in).unwrap_or_default())
+}
+
+fn put_relation<T: Tx>(
+    tx: &mut T,
+    (of, with): (UserId, UserId),
+    (before, now): (Relation, Relation),
+    at: Timestamp,
+) -> Result<(), T::Error> {
+    let Row { key, value } = Row::of_relation(of, with, now, at);
+    match now {
+        same if same == before => Ok(()),
+        nothing if nothing == Relation::default() => tx.delete_row(Table::Relations, &key),
+        _ => tx.put_row(Table::Relations, &key, &value),
+    }
+}
