@@ -6,7 +6,8 @@
 //!
 //! The messages have eight words of a vocabulary in which, as in languages, the n-th word is n times as rare as the first.
 //! They lie in one room, in a thousand of one person, or in a hundred. *rare* is a word that few messages have, *frequent*
-//! one that a fifth of them have, *two* both a frequent and a rarer one, *begun* the first letter of one.
+//! one that a fifth of them have, *two* both a frequent and a rarer one, *begun* the first letter of one. A *phrase* is made of two
+//! frequent words, *best* puts the newest 1,000 of what is found into order, and *by author* looks for somebody who wrote nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 use chat_core::chat::{Chat, Registration};
 use chat_core::command::{Actor, CreateRoom, Destination, Request, SendMessage};
 use chat_core::id::{ConversationId, UserId};
-use chat_core::model::{Content, PasswordHash, Visibility};
-use chat_core::search::{Search, Terms};
+use chat_core::model::{Content, PasswordHash, UserKey, Visibility};
+use chat_core::search::{Order, Search, Terms};
 use chat_core::store::sqlite::SqliteOptions;
 use chat_core::store::{MemoryStore, SqliteStore, Store};
 use futures_util::StreamExt;
@@ -92,16 +93,18 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
     drop(under_way);
     let sent = started.elapsed();
 
-    let search = async |text: &str, within: Option<ConversationId>| {
+    let look_for = |text: &str, within: Option<ConversationId>| {
         let within = within.map(Destination::Conversation);
-        let search = Search { text: text.into(), within, before: None, limit: 20, ..Search::default() };
+        Search { text: text.into(), within, limit: 20, ..Search::default() }
+    };
+    let search = async |search: Search| {
         let started = Instant::now();
         let found = execute(&chat, ann, search).await;
         (found, started.elapsed())
     };
     let (mut indexing, mut longest) = (Duration::ZERO, Duration::ZERO);
     loop {
-        let (found, taken) = search("nothing ", None).await;
+        let (found, taken) = search(look_for("nothing ", None)).await;
         indexing += taken;
         longest = longest.max(taken);
         if found.complete {
@@ -116,18 +119,26 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
         each(indexing),
         longest.as_secs_f64()
     );
-    for (kind, text, within) in [
-        ("rare", word(WORDS / 2) + " ", None),
-        ("frequent", word(1) + " ", None),
-        ("two", word(1) + " " + &word(900) + " ", None),
-        ("begun", word(1)[..1].to_owned(), None),
-        ("rare, in one room", word(WORDS / 2) + " ", Some(rooms[0])),
-        ("frequent, in one room", word(1) + " ", Some(rooms[0])),
+    let frequent = || word(1) + " ";
+    let nobody = Registration::named("bob", PasswordHash::new("…"));
+    let bob = chat.register(nobody).await.expect("a new person").user.id;
+    for (kind, asked) in [
+        ("rare", look_for(&(word(WORDS / 2) + " "), None)),
+        ("frequent", look_for(&frequent(), None)),
+        ("two", look_for(&(frequent() + &word(900) + " "), None)),
+        ("begun", look_for(&word(1)[..1], None)),
+        ("rare, in one room", look_for(&(word(WORDS / 2) + " "), Some(rooms[0]))),
+        ("frequent, in one room", look_for(&frequent(), Some(rooms[0]))),
+        ("without another", look_for(&(frequent() + "-" + &word(2)), None)),
+        ("phrase", look_for(&format!("\"{} {}\"", word(1), word(2)), None)),
+        ("frequent, best", Search { order: Order::Best(None), ..look_for(&frequent(), None) }),
+        ("frequent, with snippets", Search { snippets: true, ..look_for(&frequent(), None) }),
+        ("frequent, by author", Search { author: Some(UserKey::Id(bob)), ..look_for(&frequent(), None) }),
     ] {
         let mut times = Vec::new();
         let mut count = 0;
         for _ in 0..ROUNDS {
-            let (found, taken) = search(&text, within).await;
+            let (found, taken) = search(asked.clone()).await;
             count = found.messages.len();
             times.push(taken);
         }

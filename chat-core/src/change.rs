@@ -6,6 +6,7 @@
 
 use crate::id::{ConversationId, UserId};
 use crate::model::{Relation, Role, Seq};
+use crate::reactions::Emoji;
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -40,6 +41,7 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
+    MessageReacted = 10, "message_reacted";
     RelationChanged = 64, "relation_changed";
 }
 
@@ -70,7 +72,10 @@ impl ChangeKind {
 
     /// Whether a change of this kind is about one message.
     pub fn is_about_message(self) -> bool {
-        matches!(self, Self::MessageSent | Self::MessageDeleted | Self::MessageRestored)
+        matches!(
+            self,
+            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageReacted
+        )
     }
 }
 
@@ -84,6 +89,17 @@ pub enum Change<M = StoredMessage> {
     MessageDeleted(M),
     /// A message was restored.
     MessageRestored(M),
+    /// Somebody has reacted to a message, or has taken a reaction back.
+    MessageReacted {
+        /// To which.
+        message: M,
+        /// Who.
+        user: UserId,
+        /// With what.
+        emoji: Emoji,
+        /// Whether the reaction was there since then.
+        is_there: bool,
+    },
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -225,6 +241,7 @@ impl<M> Change<M> {
             Self::MessageSent(_) => ChangeKind::MessageSent,
             Self::MessageDeleted(_) => ChangeKind::MessageDeleted,
             Self::MessageRestored(_) => ChangeKind::MessageRestored,
+            Self::MessageReacted { .. } => ChangeKind::MessageReacted,
             Self::RoomCreated { .. } => ChangeKind::RoomCreated,
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
@@ -247,6 +264,12 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Fields { message: Some(message), ..none }
             }
+            Self::MessageReacted { message, user, emoji, is_there } => Fields {
+                message: Some(message),
+                user: Some(*user),
+                detail: Detail::new(&[&[u8::from(*is_there)], emoji.as_str().as_bytes()].concat()),
+                ..none
+            },
             Self::RoomCreated { room, by: user }
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
@@ -275,6 +298,12 @@ impl<M> Change<M> {
             ChangeKind::MessageSent => Self::MessageSent(message?),
             ChangeKind::MessageDeleted => Self::MessageDeleted(message?),
             ChangeKind::MessageRestored => Self::MessageRestored(message?),
+            ChangeKind::MessageReacted => {
+                let detail = detail.ok_or("detail")?;
+                let (is_there, emoji) = detail.as_bytes().split_first().ok_or("detail")?;
+                let emoji = Emoji::from_stored(emoji).ok_or("detail")?;
+                Self::MessageReacted { message: message?, user: user?, emoji, is_there: *is_there != 0 }
+            }
             ChangeKind::RoomCreated => Self::RoomCreated { room: room?, by: user? },
             ChangeKind::MemberAdded => Self::MemberAdded { room: room?, user: user? },
             ChangeKind::MemberRemoved => Self::MemberRemoved { room: room?, user: user? },
@@ -304,6 +333,7 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Subject::Message(message)
             }
+            Self::MessageReacted { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => conversation(room),
@@ -325,6 +355,9 @@ impl<M> Change<M> {
             Self::MessageSent(one) => Change::MessageSent(message(one)?),
             Self::MessageDeleted(one) => Change::MessageDeleted(message(one)?),
             Self::MessageRestored(one) => Change::MessageRestored(message(one)?),
+            Self::MessageReacted { message: one, user, emoji, is_there } => {
+                Change::MessageReacted { message: message(one)?, user, emoji, is_there }
+            }
             Self::RoomCreated { room, by } => Change::RoomCreated { room, by },
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
             Self::MemberRemoved { room, user } => Change::MemberRemoved { room, user },

@@ -10,6 +10,7 @@ use crate::event::{Delivery, Event};
 use crate::id::{ConversationId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, User};
+use crate::reactions::{self, Reaction};
 use crate::store::{Change, StoredMessage};
 
 /// What a command has at hand of what it has changed, so that it is not looked up again.
@@ -29,6 +30,9 @@ pub(crate) trait ToView: Send {
         chat: &Chat,
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Option<MessageView>, Error>> + Send;
+
+    /// What stands on it.
+    fn reactions(self, chat: &Chat) -> impl Future<Output = Result<Vec<Reaction>, Error>> + Send;
 }
 
 impl ToView for StoredMessage {
@@ -36,11 +40,19 @@ impl ToView for StoredMessage {
         let conversation = chat.directory.conversation(self.conversation).await?;
         chat.view_within(self, &conversation, budget).await
     }
+
+    async fn reactions(self, chat: &Chat) -> Result<Vec<Reaction>, Error> {
+        Ok(reactions::of(&chat.store, &self).await?)
+    }
 }
 
 impl ToView for MessageView {
     async fn to_view(self, _: &Chat, _: &mut Budget) -> Result<Option<MessageView>, Error> {
         Ok(Some(self))
+    }
+
+    async fn reactions(self, _: &Chat) -> Result<Vec<Reaction>, Error> {
+        Ok(self.message.reactions)
     }
 }
 
@@ -107,6 +119,13 @@ impl Chat {
             }
             Change::MessageRestored(message) => {
                 message.to_view(self, budget).await?.map(Event::MessageRestored)
+            }
+            // It shows nothing of the text, which is not decoded for it.
+            Change::MessageReacted { message: on, user, emoji, is_there } => {
+                let message = MessageHead::from(&on);
+                let conversation = self.or_conversation(at_hand.conversation, message.conversation).await?;
+                let reactions = on.reactions(self).await?;
+                Some(Event::MessageReacted { message, conversation, user, emoji, is_there, reactions })
             }
             Change::RoomCreated { room, by } => {
                 Some(Event::RoomCreated { room: self.or_conversation(at_hand.conversation, room).await?, by })

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::invalidation::Invalidation;
+use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, Relation, Role, Seq, User};
+use crate::reactions::{Emoji, Reaction};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -99,6 +100,21 @@ pub enum Event {
     MessageDeleted(MessageView),
     /// A deletion was undone.
     MessageRestored(MessageView),
+    /// Somebody has reacted to a message, or has taken a reaction back.
+    MessageReacted {
+        /// To which.
+        message: MessageHead,
+        /// Where.
+        conversation: Arc<Conversation>,
+        /// Who.
+        user: UserId,
+        /// With what.
+        emoji: Emoji,
+        /// Whether the reaction is there since.
+        is_there: bool,
+        /// All that stands on the message since; nothing when it is deleted.
+        reactions: Vec<Reaction>,
+    },
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -170,7 +186,8 @@ macro_rules! message_of {
     ($event:expr) => {
         match $event {
             Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::RoomCreated { .. }
+            Self::MessageReacted { .. }
+            | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
@@ -179,6 +196,27 @@ macro_rules! message_of {
             | Self::RelationChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
+        }
+    };
+}
+
+/// The same for events that are about a person and show them, and no message.
+macro_rules! user_of {
+    ($event:expr) => {
+        match $event {
+            Self::ProfileUpdated(user)
+            | Self::UserRegistered(user)
+            | Self::MessagesRead { user, .. }
+            | Self::RelationChanged { with: user, .. }
+            | Self::TypingChanged { user, .. } => Some(user),
+            Self::MessageSent(_)
+            | Self::MessageDeleted(_)
+            | Self::MessageRestored(_)
+            | Self::MessageReacted { .. }
+            | Self::RoomCreated { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::RoleChanged { .. } => None,
         }
     };
 }
@@ -194,7 +232,9 @@ impl Event {
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
-            Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
+            Self::MessageReacted { conversation, .. } | Self::MessagesRead { conversation, .. } => {
+                Audience::Members(conversation.clone())
+            }
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
             Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
@@ -214,6 +254,21 @@ impl Event {
         message_of!(self)
     }
 
+    /// The person whom it shows, if it is about one and about no message.
+    pub fn user(&self) -> Option<&Arc<User>> {
+        user_of!(self)
+    }
+
+    /// The same, to be changed.
+    pub fn user_mut(&mut self) -> Option<&mut Arc<User>> {
+        user_of!(self)
+    }
+
+    /// Whether it shows the content of the message that it is about: not where all that it says is that the message is deleted.
+    pub fn shows_message(&self) -> bool {
+        self.message().is_some() && !matches!(self, Self::MessageDeleted(_))
+    }
+
     /// What it was about, if it is in no log. Other nodes learn of everything else from the log.
     pub fn ephemeral(&self) -> Option<Ephemeral> {
         match self {
@@ -224,6 +279,7 @@ impl Event {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
+            | Self::MessageReacted { .. }
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }

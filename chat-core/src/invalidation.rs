@@ -92,7 +92,9 @@ where
             Self::RelationChanged { user, with, .. } => {
                 Invalidation { relation: Some((*user, *with)), ..nothing }
             }
-            Self::ReadMarked { .. } => nothing,
+            // What was remembered of a message may show other reactions. Those who are told of it are told of this change, too, which
+            // comes later and says all that stands on it.
+            Self::MessageReacted { .. } | Self::ReadMarked { .. } => nothing,
         }
     }
 }

@@ -76,6 +76,7 @@ pub mod model;
 mod names;
 pub mod policy;
 pub mod presence;
+pub mod reactions;
 pub mod search;
 pub mod store;
 pub mod throttle;

@@ -31,11 +31,13 @@
 //! # Beyond words
 //! What is typed has a small language: [`Query`]. Of a phrase the index knows only that a message has its words; whether
 //! they stand side by side is seen in its text. Who wrote a message, its kind and its moment ([`Filter`]) are known of every message
-//! without an index.
+//! without an index. By what messages are put into order when the most relevant come first stands at [`Order`].
 
 mod filter;
 mod pattern;
 mod query;
+mod rank;
+mod snippet;
 mod words;
 
 #[cfg(test)]
@@ -47,6 +49,9 @@ use std::fmt;
 pub use self::filter::{ContentKind, Filter};
 pub(crate) use self::pattern::Tokens;
 pub use self::query::{Query, Wanted};
+pub use self::rank::{NoCursor, Order, RankedCursor};
+pub(crate) use self::rank::{Rank, Weights};
+pub use self::snippet::Snippet;
 use self::words::{Run, each_run};
 use crate::clock::Timestamp;
 use crate::command::Destination;
@@ -69,10 +74,14 @@ pub struct Search {
     pub from: Option<Timestamp>,
     /// Only what was sent before this moment.
     pub until: Option<Timestamp>,
+    /// Which messages come first.
+    pub order: Order,
     /// Only what was sent before this place in the log, for the next page: [`Found::next`].
     pub before: Option<Position>,
     /// At most so many messages, and never more than [`Search::MAX`].
     pub limit: usize,
+    /// Whether the answer says where each message has what was looked for ([`Found::snippets`]).
+    pub snippets: bool,
 }
 
 impl Search {
@@ -108,8 +117,10 @@ impl Default for Search {
             kinds: Vec::new(),
             from: None,
             until: None,
+            order: Order::Newest,
             before: None,
             limit: Self::DEFAULT_LIMIT,
+            snippets: false,
         }
     }
 }
@@ -124,8 +135,10 @@ impl fmt::Debug for Search {
             .field("kinds", &self.kinds)
             .field("from", &self.from)
             .field("until", &self.until)
+            .field("order", &self.order)
             .field("before", &self.before)
             .field("limit", &self.limit)
+            .field("snippets", &self.snippets)
             .finish()
     }
 }
@@ -133,12 +146,16 @@ impl fmt::Debug for Search {
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// The messages, the newest first, over all conversations: in the order in which they were committed. There may be
-    /// fewer than asked for, or none, and more to come: what is damaged and cannot be read is left out.
+    /// The messages, the newest first, over all conversations: in the order in which they were committed; or the most
+    /// relevant first, if that was asked for. There may be fewer than asked for, or none, and more to come: what is damaged and cannot be read is left out.
     pub messages: Vec<MessageView>,
+    /// The part of each message that shows best what was found, if that was asked for: as many, in the same order.
+    pub snippets: Vec<Snippet>,
     /// Where the next page begins ([`Search::before`]); none when there are no more. Pages do not shift while messages
     /// arrive.
     pub next: Option<Position>,
+    /// The same when the most relevant come first ([`Order::Best`]).
+    pub next_ranked: Option<RankedCursor>,
     /// Whether everything there is was in the index. One search brings only so much into it (20,000 messages, 32 MiB of
     /// texts, 100 batches of one conversation each); where there is more this is false, and the same search goes on with them when it is made again. Meanwhile the older messages
     /// of each conversation are found, for they are indexed in their order, and of several conversations those in which
@@ -147,7 +164,8 @@ pub struct Found {
     /// Whether the search ended at a bound before it had found as many as were asked for: one that asks for more than
     /// words of the index (a phrase, an author, a kind, a date) looks at so many messages at most,
     /// [`Self::MAX_LOOKED_AT`], of which it reads the texts of [`Self::MAX_READ`], up to [`Self::MAX_BYTES_READ`]. The
-    /// next page goes on where it ended.
+    /// next page goes on where it ended. When the most relevant come first, the texts of all that is found are read, and
+    /// what is older than those was not put into order.
     pub bounded: bool,
 }
 

@@ -23,6 +23,7 @@ use crate::auth::password::Passwords;
 use crate::cluster::{Cluster, Outbox};
 use crate::config::Config;
 use crate::expiry::Expiries;
+use crate::files::Files;
 use crate::http::proxies::ProxyWarnings;
 use crate::limits::acquire::Limits;
 use crate::mail::{MailQueue, Recipients};
@@ -58,6 +59,8 @@ pub struct App {
     pub memory: Arc<Memory>,
     /// Where images go.
     pub images: Arc<Images>,
+    /// Files of all kinds.
+    pub(crate) files: Arc<Files>,
     /// The folder of images that is served from here, if they are kept here.
     pub disk: Option<Arc<DiskMedia>>,
     pub(crate) mail: MailQueue,

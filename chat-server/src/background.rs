@@ -26,6 +26,8 @@ const SHORTEN_LOG_EVERY: Duration = Duration::from_secs(60 * 60);
 const LOOK_FOR_STORE_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked for images that a crash or a lost answer has left behind.
 const SWEEP_IMAGES_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How often it is looked for files that nothing refers to.
+const SWEEP_FILES_EVERY: Duration = Duration::from_mins(30);
 /// How often it is looked for what the security log has to sum up.
 const FLUSH_SECURITY_LOG_EVERY: Duration = Duration::from_secs(15);
 /// How often those are looked for who have done nothing for a while.
@@ -39,6 +41,7 @@ pub(crate) fn start(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     tasks.spawn(shorten_log(weak()));
     tasks.spawn(look_for_store(weak()));
     tasks.spawn(sweep_images(weak()));
+    tasks.spawn(sweep_files(weak()));
     tasks.spawn(flush_security_log(weak()));
     tasks.spawn(settle_last_seen(weak()));
     tasks.spawn(tell_of_typing_that_ends(weak(), app.typists.clone()));
@@ -87,6 +90,19 @@ async fn sweep_images(app: Weak<App>) {
             }
         }
         tokio::time::sleep(SWEEP_IMAGES_EVERY).await;
+    }
+}
+
+/// Removes files that nothing refers to.
+async fn sweep_files(app: Weak<App>) {
+    loop {
+        {
+            let Some(app) = app.upgrade() else { return };
+            if let Err(error) = app.files.sweep().await {
+                tracing::warn!(%error, "files that nothing refers to are looked for later");
+            }
+        }
+        tokio::time::sleep(SWEEP_FILES_EVERY).await;
     }
 }
 

@@ -11,7 +11,7 @@ use chat_core::prelude::Chat;
 use chat_core::store::Opened;
 use parking_lot::Mutex;
 
-use self::parts::{mailer, media};
+use self::parts::{files, mailer, media};
 use crate::accounts::WINDOW;
 use crate::announce::{Announcer, MISSING_TIMEOUT, MISSING_TIMEOUT_WITH_NODES};
 use crate::app::App;
@@ -102,7 +102,9 @@ impl App {
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
             .with_old(&config.auth.old_secrets)
             .with_dialects(&config.dialects);
+        let memory = Memory::new(config.memory_limit);
         let (images, disk) = media(&config, &chat)?;
+        let files = files(&config, &chat, &codec, (&long_work, &memory), position)?;
         let note = match &bus {
             Some(_) => Some(fit::join(&**chat.store(), &config).await?),
             None => None,
@@ -111,7 +113,6 @@ impl App {
         let cluster = cluster.map(Arc::new);
         let outbox = cluster.as_ref().map(|cluster| cluster.outbox().clone());
         let timeout = if cluster.is_some() { MISSING_TIMEOUT_WITH_NODES } else { MISSING_TIMEOUT };
-        let memory = Memory::new(config.memory_limit);
         let outages = Arc::<Outages>::default();
         let app = Arc::new(Self {
             pids: Pids::new(&config.auth.secret, &config.auth.old_secrets, chat.epoch().await?),
@@ -163,6 +164,7 @@ impl App {
             sessions,
             expiries: Arc::default(),
             images,
+            files,
             disk,
         });
         {

@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod codec;
 pub(crate) mod error;
+pub(crate) mod files;
 pub(crate) mod options;
 mod origins;
 pub(crate) mod private;
@@ -28,6 +29,7 @@ use chat_core::codec::OwnTables;
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
 pub use self::error::ConfigError;
+pub use self::files::{FilesConfig, FilesOptions};
 pub use self::options::Options;
 pub use self::origins::Origins;
 pub use self::secret_files::SecretFiles;
@@ -78,6 +80,8 @@ pub struct Config {
     pub send_budget: u32,
     /// See [`Options::media_quota`] and [`Options::media_rate`].
     pub media_limits: MediaLimits,
+    /// Files that people upload.
+    pub files: FilesConfig,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// What nodes hear each other by.

@@ -43,6 +43,7 @@ pub mod config;
 pub mod dialect;
 mod dispatch;
 mod expiry;
+pub mod files;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;

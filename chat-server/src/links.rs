@@ -130,19 +130,11 @@ impl Base {
     }
 
     fn set_event(&self, event: &mut Event) {
-        match event {
-            Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
-                self.set_view(view);
-            }
-            Event::ProfileUpdated(user)
-            | Event::UserRegistered(user)
-            | Event::MessagesRead { user, .. }
-            | Event::RelationChanged { with: user, .. }
-            | Event::TypingChanged { user, .. } => self.set_user(user),
-            Event::RoomCreated { .. }
-            | Event::MemberAdded { .. }
-            | Event::MemberRemoved { .. }
-            | Event::RoleChanged { .. } => {}
+        if let Some(view) = event.message_mut() {
+            self.set_view(view);
+        }
+        if let Some(user) = event.user_mut() {
+            self.set_user(user);
         }
     }
 }
@@ -221,22 +213,12 @@ const MAX_HOST_BYTES: usize = 260;
 
 /// Whether an event reads otherwise to readers who call this server otherwise.
 pub fn holds_paths(event: &Event) -> bool {
-    match event {
-        Event::MessageSent(view) | Event::MessageDeleted(view) | Event::MessageRestored(view) => {
-            view.message.content.image.as_deref().is_some_and(is_path)
-                || is_path(&view.sender.picture)
-                || view.recipient.as_ref().is_some_and(|recipient| is_path(&recipient.picture))
-        }
-        Event::ProfileUpdated(user)
-        | Event::UserRegistered(user)
-        | Event::MessagesRead { user, .. }
-        | Event::RelationChanged { with: user, .. }
-        | Event::TypingChanged { user, .. } => is_path(&user.picture),
-        Event::RoomCreated { .. }
-        | Event::MemberAdded { .. }
-        | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. } => false,
-    }
+    let in_message = event.message().is_some_and(|view| {
+        view.message.content.image.as_deref().is_some_and(is_path)
+            || is_path(&view.sender.picture)
+            || view.recipient.as_ref().is_some_and(|recipient| is_path(&recipient.picture))
+    });
+    in_message || event.user().is_some_and(|user| is_path(&user.picture))
 }
 
 /// `//host/…` would be somebody's host.

@@ -46,7 +46,11 @@ async function over(socket, event, data) {
 for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
   test(`a room, its messages and its people over ${transports.join(' and ')}`, async () => {
     const [anna, bert] = [await register('anna'), await register('bert')];
-    const [annas, berts] = [await enter(anna, transports), await enter(bert, transports)];
+    const annas = await enter(anna, transports);
+    // Who has come and gone between two tellings is told of by neither, so what follows waits for the first.
+    const came = once(annas, 'presence', ({ userId, status }) => userId === bert.id && status === 'online');
+    const berts = await enter(bert, transports);
+    await came;
 
     const invited = once(berts, 'roomCreated');
     const { room } = await over(annas, 'room.create', { name: 'Tea', members: [bert.id] });
@@ -74,6 +78,19 @@ for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']])
     const typing = once(annas, 'typingChanged');
     assert.deepEqual(await over(berts, 'typing.set', { roomId, typing: true }), {});
     assert.deepEqual(await typing, { roomId, userId: bert.id, typing: true });
+
+    const reacted = once(annas, 'reactionAdded');
+    const reactions = [{ emoji: '❤️', count: 1, userIds: [bert.id] }];
+    assert.deepEqual((await over(berts, 'reaction.add', { messageId, emoji: '❤' })).message, { ...message, reactions });
+    assert.deepEqual(await reacted, { roomId, messageId, seq: 1, userId: bert.id, emoji: '❤️', reactions });
+    assert.deepEqual((await rest(anna, 'GET', `/messages?roomId=${roomId}`)).json.messages, [{ ...message, reactions }]);
+    const { changes } = await over(annas, 'log.sync', { since: '0' });
+    const { position, type, ...logged } = changes.find((change) => change.type === 'reactionAdded');
+    assert.deepEqual(logged, await reacted, 'the log says what was told');
+    const taken = once(annas, 'reactionRemoved');
+    const query = `emoji=${encodeURIComponent('❤️')}`;
+    assert.deepEqual((await rest(bert, 'DELETE', `/messages/${messageId}/reactions?${query}`)).json.message, message);
+    assert.deepEqual((await taken).reactions, []);
 
     const gone = once(berts, 'messageDeleted');
     assert.equal((await rest(anna, 'DELETE', `/messages/${messageId}`)).json.message.deleted, true);

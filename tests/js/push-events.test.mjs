@@ -146,6 +146,46 @@ test('messageDeleted and messageRestored come to both, and to nobody else', asyn
   assert.deepEqual([carls.seen.messageDeleted, carls.seen.messageRestored], [[], []]);
 });
 
+test('a reaction and its taking back come to both, and to nobody else', async () => {
+  const [anna, bert, carl] = await people('anna', 'bert', 'carl');
+  const [annas, berts, carls] = [await anna.open(), await bert.open(), await carl.open()];
+  const foreign = [];
+  for (const event of ['messageReaction', 'messageReacted']) carls.on(event, (told) => foreign.push(told));
+  const message = await anna.send(bert, text());
+  const messageId = message._id;
+  const both = (event, matches) => Promise.all([once(annas, event, matches), once(berts, event, matches)]);
+
+  const told = Promise.all([both('messageReaction'), both('messageReacted')]);
+  const answer = await bert.post(`/messages/${messageId}/react`, { emoji: '👩‍❤️‍💋‍👨' });
+  const reactions = [{ emoji: '👩‍❤️‍💋‍👨', userId: bert.id }];
+  assert.deepEqual([answer.status, answer.data], [200, { ...message, reactions }]);
+  for (const event of (await told).flat()) {
+    assert.deepEqual(event, { messageId, userId: bert.id, emoji: '👩‍❤️‍💋‍👨', reactions });
+  }
+  assert.deepEqual(await anna.history(bert), [{ ...message, reactions }]);
+
+  // By event, and the same emoji again takes it away.
+  const more = both('messageReacted');
+  assertAccepted(await ask(annas, 'addReaction', { messageId, emoji: '👍' }));
+  for (const event of await more) assert.deepEqual(event.reactions, [{ emoji: '👍', userId: anna.id }, ...reactions]);
+  const less = both('messageReacted', (event) => event.reactions.length === 1);
+  assert.equal((await bert.put(`/messages/react/${messageId}`, { emoji: '👩‍❤️‍💋‍👨' })).status, 200);
+  for (const event of await less) assert.deepEqual(event.reactions, [{ emoji: '👍', userId: anna.id }]);
+
+  // A stranger does not learn that there is such a message.
+  const refused = await carl.post(`/messages/${messageId}/react`, { emoji: '👍' });
+  assert.deepEqual([refused.status, refused.data.message], [404, 'Message not found']);
+  const fence = once(carls, 'newMessage');
+  await anna.send(carl, 'fence');
+  await fence;
+  assert.deepEqual(foreign, []);
+
+  const last = both('messageReacted', (event) => event.reactions.length === 0);
+  await anna.post(`/messages/${messageId}/reactions`, { emoji: '👍' });
+  await last;
+  assert.deepEqual(await bert.history(anna), [message], 'as if there had been none');
+});
+
 test('userJoined tells everyone of a new account', async () => {
   const [anna] = await people('anna');
   const annas = await anna.open();

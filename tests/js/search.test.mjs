@@ -198,6 +198,79 @@ test('a socket that passes no callback is answered with an event; the cookie doe
   assert.deepEqual([status, data], [200, expected]);
 });
 
+/** The same answer, asked for in both ways, where a list is written with commas in a query. */
+async function answered(person, query) {
+  const inQuery = Object.fromEntries(Object.entries(query).map(([key, value]) => [key, String(value)]));
+  const answer = await camel.get(server, `/api/search?${new URLSearchParams(inQuery)}`, person.token);
+  assert.equal(answer.status, 200, answer.text);
+  const ack = await ask(person.socket, 'search', query);
+  assertAccepted(ack);
+  const { ok, success, ...same } = ack;
+  assert.deepEqual(same, answer.json, 'the same over a socket');
+  return answer.json;
+}
+
+test('phrases, what is left out, senders, types and dates', async () => {
+  const { anna, bert } = await four();
+  const said = {};
+  for (const [name, from, to, message] of [
+    ['six', anna, bert, 'the train at six'],
+    ['mixed', anna, bert, 'at six the train'],
+    ['seven', bert, anna, 'the train at seven'],
+    ['image', bert, anna, { text: 'a train', image: dataUrl('image/png', png) }],
+  ]) {
+    said[name] = await from.send(to, message);
+  }
+  const moment = (name) => Date.parse(said[name].createdAt);
+  for (const [query, names] of [
+    [{ q: '"the train at"' }, ['seven', 'six']],
+    [{ q: '“the train at s' }, ['seven', 'six']],
+    [{ q: 'train -"train at" -a' }, ['mixed']],
+    [{ q: 'train -SIX' }, ['image', 'seven']],
+    [{ q: 'train', senderId: anna.id }, ['mixed', 'six']],
+    [{ types: ['image'] }, ['image']],
+    [{ q: 'train', types: ['image', 'file'] }, ['image']],
+    [{ senderId: bert.id, types: ['text'] }, ['seven']],
+    [{ q: 'train', from: moment('six'), until: moment('image') + 1 }, ['image', 'seven', 'mixed', 'six']],
+    [{ q: 'train', until: moment('six') }, []],
+    [{ from: moment('image') + 1 }, []],
+  ]) {
+    for (const reader of [anna, bert]) {
+      const { messages, next, complete, ...more } = await answered(reader, query);
+      const ids = messages.map((message) => message.messageId);
+      assert.deepEqual(ids, names.map((name) => said[name]._id), JSON.stringify(query));
+      assert.deepEqual([next, complete, more], [null, true, {}]);
+    }
+  }
+});
+
+test('the best first, page by page, with what to mark', async () => {
+  const { anna, bert } = await four();
+  const said = [];
+  for (let i = 0; i < 25; i++) said.push((await anna.send(bert, `👍 ${'Straße '.repeat(1 + (i % 5))}${'x '.repeat(i % 3)}`))._id);
+  const query = { q: 'strasse ', order: 'best', snippets: true };
+  const whole = await answered(bert, { ...query, limit: 100 });
+  assert.deepEqual(whole.messages.map((message) => message.messageId).sort(), [...said].sort());
+  assert.equal(whole.next, null);
+  const counts = whole.messages.map((message) => message.content.split('Straße').length - 1);
+  assert.ok(counts[0] === 5 && counts.at(-1) === 1, `${counts}`);
+  for (const [at, { text: shown, marks }] of whole.snippets.entries()) {
+    assert.equal(shown, whole.messages[at].content.trimEnd());
+    assert.equal(marks.length, counts[at]);
+    for (const [start, end] of marks) assert.equal(shown.slice(start, end), 'Straße');
+  }
+  const pages = [];
+  let before;
+  do {
+    const page = await answered(bert, { ...query, limit: 4, ...(before && { before }) });
+    assert.equal(page.snippets.length, page.messages.length);
+    pages.push(...page.messages);
+    before = page.next;
+    await anna.send(bert, 'Straße Straße Straße Straße Straße Straße');
+  } while (before);
+  assert.deepEqual(pages, whole.messages, 'as it was when the first page was read');
+});
+
 test('wrong parameters are named, no operator is one, and nobody is answered without a token', async () => {
   const { anna, carl } = await four();
   const operator = { $gt: '' };
@@ -216,6 +289,14 @@ test('wrong parameters are named, no operator is one, and nobody is answered wit
     [{ q: 'a', limit: 0 }, 'limit must be a whole number from 1'],
     [{ q: 'a', before: '-1' }, 'before must be a position as it was told, in digits'],
     [{ q: 'a', roomId: 'x' }, "roomId must be a room's id"],
+    [{ q: 'a', senderId: 'x' }, "senderId must be a user's id"],
+    [{ q: 'a', order: 'oldest' }, 'order must be newest or best'],
+    [{ q: 'a', order: 'best', before: '1' }, 'before must be what was told as next'],
+    [{ q: '-a' }, 'query must have a word that is looked for, besides those that are left out'],
+    [{ q: 'a', from: 2, until: 2 }, 'until must be later than from'],
+    [{ q: 'a', from: operator }, 'from must be a whole number'],
+    [{ q: 'a', types: operator }, 'types must be a list of strings'],
+    [{ q: 'a', snippets: 'yes' }, 'snippets must be true or false'],
   ]) {
     for (const { socket } of [anna, carl]) {
       const ack = await ask(socket, 'search', fields);

@@ -61,12 +61,12 @@ test('an event that is not served is logged once, with the nearest one', async (
   const anna = await signup(server, 'anna');
   const page = await anna.open();
   for (let n = 0; n < 3; n++) assertRefused(await ask(page, 'stop_typing', { to: anna.id }), 'stop_typing');
-  page.emit(`room:${anna.id}`, 'secret words');
+  page.emit(`zebra:${anna.id}`, 'secret words');
   page.emit('webrtc-offer', {});
   await logged('webrtc-offer');
   assert.equal(lines('stop_typing').length, 1);
   assert.match(lines('stop_typing')[0], /INFO .*stopTyping/);
-  assert.match(lines('room::id')[0], /nothing like it/);
+  assert.match(lines('zebra::id')[0], /nothing like it/);
   const names = lines('sends an event').join();
   assert.ok(!names.includes(anna.id) && !names.includes('secret words'));
 });

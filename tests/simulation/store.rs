@@ -20,7 +20,7 @@ use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
 use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
-use chat_core::search::Terms;
+use chat_core::search::{Terms, Wanted};
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
     Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Matches, MemoryStore, MessageStore,
@@ -254,6 +254,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::SetRole(_)
         | Write::RemoveMember(_)
         | Write::Relate(_)
+        | Write::React(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)
@@ -400,6 +401,15 @@ impl SearchIndex for Driver {
         limit: usize,
     ) -> Result<Matches, StoreError> {
         self.read("search", 0, self.disk.store.search(conversations, lookup, before, limit)).await
+    }
+
+    async fn count_terms(
+        &self,
+        conversations: &[ConversationId],
+        terms: &[Wanted],
+        at_most: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.read("count_terms", 0, self.disk.store.count_terms(conversations, terms, at_most)).await
     }
 }
 

@@ -59,18 +59,22 @@ impl View {
         if position <= self.last {
             return Err(format!("was told of {position} ({event}) after {}", self.last));
         }
-        if !entry.concerns(me) {
+        // The log tells members of a room also what has happened in it before they came.
+        if !entry.concerns(me) && entry.kind != Kind::Room {
             return Err(format!("was told of {position} ({event}), which is none of its business"));
         }
         let mine = entry.message.as_ref().is_some_and(|said| said.sender == me);
+        let in_room = entry.message.as_ref().is_some_and(|said| said.recipient.is_none());
         let fits = match event {
             "privateMessage" => entry.kind == Kind::Sent,
             "newMessage" => entry.kind == Kind::Sent && !mine,
-            "messageSent" => entry.kind == Kind::Sent && mine,
+            // Messages in rooms are native's in both families.
+            "messageSent" => entry.kind == Kind::Sent && (mine || in_room),
             "messageDeleted" => entry.kind == Kind::Deleted,
             "messageRestored" => entry.kind == Kind::Restored,
             "userUpdated" => entry.kind == Kind::Profile,
             "messagesRead" => entry.kind == Kind::Read,
+            "roomCreated" | "memberAdded" | "memberRemoved" | "roleChanged" => entry.kind == Kind::Room,
             _ => false,
         };
         let said = entry.message.as_ref();
@@ -96,7 +100,7 @@ impl View {
         match kind {
             Kind::Sent | Kind::Restored => drop(self.shown.insert(said.token.clone(), said)),
             Kind::Deleted => drop(self.shown.remove(&said.token)),
-            Kind::Profile | Kind::Read | Kind::Silent => {}
+            Kind::Profile | Kind::Read | Kind::Room | Kind::Silent => {}
         }
     }
 
@@ -111,7 +115,8 @@ impl View {
 
     /// The messages of somebody that the page shows, the newest last.
     pub(crate) fn of_sender(&self, sender: UserId) -> Vec<Said> {
-        self.shown.values().filter(|said| said.sender == sender).cloned().collect()
+        let is_theirs = |said: &&Said| said.sender == sender && said.recipient.is_some();
+        self.shown.values().filter(is_theirs).cloned().collect()
     }
 
     /// All messages that the page shows.
@@ -156,7 +161,8 @@ impl View {
                 (Kind::Sent, _) | (Kind::Restored, Family::Push) => drop(expected.insert(&said.token, said)),
                 (Kind::Deleted, _) => drop(expected.remove(&said.token)),
                 // `camel` has no word for it: who came while it was deleted sees it when the page is loaded again.
-                (Kind::Restored, Family::Camel) | (Kind::Profile | Kind::Read | Kind::Silent, _) => {}
+                (Kind::Restored, Family::Camel)
+                | (Kind::Profile | Kind::Read | Kind::Room | Kind::Silent, _) => {}
             }
         }
         if let Some(token) = expected.keys().find(|token| !self.shown.contains_key(**token)) {
@@ -196,7 +202,8 @@ impl Entry {
             // Deletions are told in rooms too.
             Kind::Deleted | Kind::Profile => family == Family::Push,
             Kind::Read => true,
-            Kind::Silent => false,
+            // Who was away is told of those rooms only that they are in when they come back.
+            Kind::Room | Kind::Silent => false,
         }
     }
 }

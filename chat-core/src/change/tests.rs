@@ -3,15 +3,19 @@
 use super::*;
 
 fn one_of_each() -> Vec<Change<u8>> {
-    let all = Fields {
+    let detail = |kind| match kind {
+        ChangeKind::RelationChanged => Detail::new(&[4; 13]),
+        _ => Detail::new("\u{1}👍".as_bytes()),
+    };
+    let all = |kind| Fields {
         message: Some(7),
         room: Some(ConversationId::from_bytes([1; 12])),
         user: Some(UserId::from_bytes([2; 12])),
         role: Some(Role::Moderator),
         seq: Some(Seq(3)),
-        detail: Detail::new(&[4; 13]),
+        detail: detail(kind),
     };
-    ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
+    ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all(*kind)).unwrap()).collect()
 }
 
 #[test]
@@ -26,6 +30,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (7, "role_changed"),
         (8, "profile_updated"),
         (9, "read_marked"),
+        (10, "message_reacted"),
         (64, "relation_changed"),
     ];
     let now: Vec<_> = ChangeKind::ALL.iter().map(|kind| (kind.code(), kind.name())).collect();
@@ -44,9 +49,8 @@ fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
         let kind = change.kind();
         let fields = change.fields();
         let held = Fields { message: fields.message.copied(), ..Fields::default() };
-        let held =
-            Fields { room: fields.room, user: fields.user, role: fields.role, seq: fields.seq, ..held };
-        let held = Fields { detail: fields.detail, ..held };
+        let held = Fields { room: fields.room, user: fields.user, role: fields.role, ..held };
+        let held = Fields { seq: fields.seq, detail: fields.detail, ..held };
         assert_eq!(Change::from_fields(kind, held), Ok(change));
         assert_eq!(kind.is_about_message(), change.message().is_some());
         let less = [
@@ -56,6 +60,8 @@ fn a_change_is_made_again_of_what_it_holds_and_of_nothing_less() {
             ("role", held.role.is_some(), Fields { role: None, ..held }),
             ("seq", held.seq.is_some(), Fields { seq: None, ..held }),
             ("detail", held.detail.is_some(), Fields { detail: None, ..held }),
+            ("detail", held.detail.is_some(), Fields { detail: Detail::new(&[]), ..held }),
+            ("detail", held.detail.is_some(), Fields { detail: Detail::new(&[1, 0xff]), ..held }),
         ];
         for (field, _, less) in less.into_iter().filter(|(_, is_held, _)| *is_held) {
             assert_eq!(Change::from_fields(kind, less), Err(field), "{kind:?}");

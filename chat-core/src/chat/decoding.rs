@@ -69,7 +69,7 @@ impl Budget {
 }
 
 impl Chat {
-    /// Decodes a message. None when the budget has no room for it; then no more than what was left has been decoded.
+    /// Decodes a message, without its reactions. None when the budget has no room for it; then no more than what was left has been decoded.
     pub(super) async fn decode_within(
         &self,
         stored: StoredMessage,
@@ -105,6 +105,7 @@ impl Chat {
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             deleted: stored.deleted,
+            reactions: Vec::new(),
         }))
     }
 

@@ -15,6 +15,7 @@ use crate::history::Window;
 use crate::id::{MessageId, UserId};
 use crate::model::{Conversation, Message, MessageView, User};
 use crate::policy::{self, Refusal};
+use crate::reactions;
 use crate::store::{Appended, Change, NewMessage, SetDeleted, StoredMessage};
 
 impl Chat {
@@ -79,6 +80,7 @@ impl Chat {
                 created_at: now,
                 updated_at: now,
                 deleted: None,
+                reactions: Vec::new(),
             };
             let view = MessageView { message, conversation, sender, recipient };
             let change = Change::MessageSent(view.clone());
@@ -118,7 +120,8 @@ impl Chat {
         let conversation = self.directory.conversation(stored.conversation).await?;
         // Before the text is decoded: how long that takes would tell a stranger that there is something.
         policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
-        let view = self.view(stored, &conversation).await?;
+        // With what stands on it when it is not deleted.
+        let view = self.view(StoredMessage { deleted: None, ..stored }, &conversation).await?;
         let at = self.clock.now();
         let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
         let (position, stored) = match self.store.set_deleted(set).await? {
@@ -131,7 +134,10 @@ impl Chat {
                 return Err(refusal.into());
             }
         };
-        let message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
+        let mut message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
+        if message.deleted.is_some() {
+            message.reactions.clear();
+        }
         let view = MessageView { message, ..view };
         let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
         let deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
@@ -155,6 +161,7 @@ impl Chat {
         // A page has few speakers, so each is looked up once. Of some there is no account any more.
         let mut people: Vec<(UserId, Option<Speaker>)> = Vec::new();
         let mut messages = Vec::new();
+        let mut with_reactions = Vec::new();
         let mut budget = Budget::new(self.limits.answer_bytes);
         let mut next = window;
         let has_more = 'pages: loop {
@@ -182,10 +189,12 @@ impl Chat {
                     self.unreadable.note(conversation.id, seq, id);
                     continue;
                 };
+                let has_reactions = reactions::has_some(&stored);
                 let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
                 match damage::sound(&*self.store, decoded, "messages", &id)? {
                     Some(Some(message)) => {
                         let conversation = conversation.clone();
+                        with_reactions.extend(has_reactions.then_some((messages.len(), id)));
                         messages.push(MessageView { message, conversation, sender, recipient });
                     }
                     Some(None) => break 'pages true,
@@ -204,6 +213,10 @@ impl Chat {
             };
             take_turns().await;
         };
+        let (places, ids): (Vec<_>, Vec<_>) = with_reactions.into_iter().unzip();
+        for (place, reactions) in places.into_iter().zip(reactions::of_all(&self.store, &ids).await?) {
+            messages[place].message.reactions = reactions;
+        }
         if newest_first {
             messages.reverse();
         }
@@ -216,14 +229,15 @@ impl Chat {
         Ok((self.directory.user(sender).await?, recipient))
     }
 
-    pub(super) async fn view(
+    pub(crate) async fn view(
         &self,
         stored: StoredMessage,
         conversation: &Arc<Conversation>,
     ) -> Result<MessageView, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        let message = self.decode(stored).await?;
+        let reactions = reactions::of(&self.store, &stored).await?;
+        let message = Message { reactions, ..self.decode(stored).await? };
         Ok(MessageView { message, conversation: conversation.clone(), sender, recipient })
     }
 
@@ -236,9 +250,12 @@ impl Chat {
     ) -> Result<Option<MessageView>, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        let message = self.decode_within(stored, budget).await?;
+        let reactions = reactions::of(&self.store, &stored).await?;
         let conversation = conversation.clone();
-        Ok(message.map(|message| MessageView { message, conversation, sender, recipient }))
+        Ok(self.decode_within(stored, budget).await?.map(|message| {
+            let message = Message { reactions, ..message };
+            MessageView { message, conversation, sender, recipient }
+        }))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Searching: first the index is brought up to date (here), then it is asked (`finding.rs`). Who may see what stands in
-//! `visibility.rs`.
+//! Searching: first the index is brought up to date (here), then it is asked (`finding.rs`), and what is found is put into
+//! order if that is asked for (`ranking.rs`). Who may see what stands in `visibility.rs`.
 
 mod finding;
+mod ranking;
 mod visibility;
 
 use std::iter::Peekable;
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::history::Window;
 use crate::id::UserId;
 use crate::model::Seq;
-use crate::search::{Filter, Found, Search, Terms};
+use crate::search::{Filter, Found, Order, Search, Snippet, Terms};
 use crate::store::{Lookup, SearchProgress, StoreError, StoredMessage};
 
 /// One search brings at most so many messages into the index.
@@ -82,7 +83,14 @@ impl Chat {
         let complete = lookup.query.is_everything() || self.bring_up_to_date(&progress).await?;
         let conversations = progress.iter().map(|progress| progress.conversation).collect();
         let sought = Sought { actor, conversations, lookup, limit: search.limit.min(Search::MAX) };
-        Ok(Found { complete, ..self.find_newest(&sought, search.before).await? })
+        let mut found = match &search.order {
+            Order::Newest => self.find_newest(&sought, search.before).await?,
+            Order::Best(cursor) => self.find_best(&sought, &progress, cursor.as_ref(), search.before).await?,
+        };
+        if search.snippets {
+            found.snippets = snippets(&found, &sought).await;
+        }
+        Ok(Found { complete, ..found })
     }
 
     /// What a store is asked for.
@@ -90,6 +98,9 @@ impl Chat {
         let query = search.query()?;
         if search.from.zip(search.until).is_some_and(|(from, until)| from >= until) {
             return Err(Error::Invalid { field: "until", problem: "must be later than from" });
+        }
+        if query.is_everything() && search.order != Order::Newest {
+            return Err(Error::Invalid { field: "query", problem: "must have a word to rank messages by" });
         }
         let author = match &search.author {
             Some(key) => Some(self.directory.find_user(key).await?.ok_or(Error::UserNotFound)?.id),
@@ -223,6 +234,20 @@ impl Chat {
         };
         Some((Terms::of(&text, message.file_name.as_deref()), text.len()))
     }
+}
+
+/// What is shown of each message that was found.
+async fn snippets(found: &Found, sought: &Sought) -> Vec<Snippet> {
+    let (mut snippets, mut bytes) = (Vec::new(), 0);
+    for view in &found.messages {
+        snippets.push(Snippet::of(&view.message.content, &sought.lookup.query));
+        bytes += view.message.content.text.len();
+        if bytes >= TURN_BYTES {
+            bytes = 0;
+            take_turns().await;
+        }
+    }
+    snippets
 }
 
 #[cfg(test)]

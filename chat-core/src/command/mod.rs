@@ -36,6 +36,7 @@ use crate::error::Error;
 use crate::event::Delivery;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, MessageView, User, UserKey};
+use crate::reactions::SetReaction;
 use crate::search::{Found, Search};
 
 /// Who asks. The edge has checked that they are who they say.
@@ -216,6 +217,8 @@ commands! {
     DeleteMessage: Writes -> MessageView = delete_message;
     /// Undo a deletion.
     RestoreMessage: Writes -> MessageView = restore_message;
+    /// React to a message, or take a reaction back.
+    SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.
     ReadHistory: Reads -> History = history;
     /// Note how far one has read.

@@ -6,6 +6,7 @@ use super::*;
 use crate::chat::Registration;
 use crate::history::Window;
 use crate::model::{Content, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility};
+use crate::reactions::{Reacting, SetReaction};
 
 struct Scene {
     chat: Chat,
@@ -61,6 +62,12 @@ impl Scene {
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
             RestoreMessage { message: deleted }.into(),
+            SetReaction {
+                message: self.message(self.ann, self.bob).await,
+                emoji: "👍".into(),
+                reacting: Reacting::Add,
+            }
+            .into(),
             ReadHistory { of: self.with_bob(), window: Window::Latest { limit: 9 }, include_deleted: true }
                 .into(),
             MarkRead { of: self.with_bob(), up_to: ReadUpTo::TheLast }.into(),

@@ -14,6 +14,7 @@ use crate::event::Audience;
 use crate::history::Window;
 use crate::id::MessageId;
 use crate::model::{Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility};
+use crate::reactions::{Reacting, SetReaction};
 use crate::store::MemoryStore;
 
 /// Two processes over one store, and people who use the first one.
@@ -66,6 +67,7 @@ impl Scene {
         let commands = vec![
             send(self.with_bob()).into(),
             send(in_room()).into(),
+            SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),
@@ -112,7 +114,8 @@ fn plain(mut delivery: Delivery) -> String {
         | Event::MessagesRead { user, .. }
         | Event::RelationChanged { with: user, .. }
         | Event::TypingChanged { user, .. } => seen(user),
-        Event::RoomCreated { .. }
+        Event::MessageReacted { .. }
+        | Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. } => {}
@@ -134,7 +137,8 @@ fn kind(event: &Event) -> Option<usize> {
         Event::RoleChanged { .. } => Some(6),
         Event::MessagesRead { .. } => Some(7),
         Event::ProfileUpdated(_) => Some(8),
-        Event::RelationChanged { .. } => Some(9),
+        Event::MessageReacted { .. } => Some(9),
+        Event::RelationChanged { .. } => Some(10),
         Event::UserRegistered(_) | Event::TypingChanged { .. } => None,
     }
 }

@@ -7,6 +7,7 @@ use super::conversation::Conversation;
 use super::user::User;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
+use crate::reactions::Reaction;
 
 /// A message as its readers get it: the text decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Message {
     pub updated_at: Timestamp,
     /// Set while it is deleted.
     pub deleted: Option<Tombstone>,
+    /// What stands on it: each emoji that somebody has reacted with. Nothing while it is deleted.
+    pub reactions: Vec<Reaction>,
 }
 
 /// What a message consists of.

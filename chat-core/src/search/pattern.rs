@@ -7,13 +7,14 @@ use super::words::{Run, each_run};
 use super::{cut, head};
 
 /// The words of a text, in their order. Where there are no spaces between words, every character is one.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Tokens {
     /// All of them, one behind the other.
     letters: String,
     tokens: Vec<Token>,
 }
 
+#[derive(PartialEq, Eq)]
 struct Token {
     /// Where its letters end; they begin where those of the token before it end.
     end: usize,

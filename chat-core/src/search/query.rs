@@ -70,8 +70,8 @@ pub struct Query {
     wanted: Vec<Wanted>,
     /// Terms of which it must have none.
     unwanted: Vec<Wanted>,
-    /// What is looked for, as it stands in texts: to mark it, and to count how often it is there.
-    patterns: Vec<Pattern>,
+    /// What is looked for, as it stands in texts, and its terms: to mark it, and to count how often it is there.
+    sought: Vec<(Pattern, Vec<Wanted>)>,
     /// Those of them of which the index does not know whether they are there.
     phrases: Vec<Pattern>,
     /// What must not be in a text, where the index does not know it.
@@ -159,9 +159,13 @@ impl Query {
     }
 
     /// What is looked for, as it stands in texts.
-    #[cfg(test)]
-    pub(crate) fn patterns(&self) -> &[Pattern] {
-        &self.patterns
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.sought.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// The same with the terms of each.
+    pub(crate) fn sought(&self) -> &[(Pattern, Vec<Wanted>)] {
+        &self.sought
     }
 }
 
@@ -226,13 +230,16 @@ impl Parts {
         each_run(item.text, |run, is_last| {
             match run {
                 Run::Word(word) => {
-                    let is_begun = is_last && item.is_open;
-                    self.wanted.insert(Wanted { term: cut(word).to_owned(), is_prefix: is_begun });
-                    self.note(Pattern::word(cut(word), is_begun));
+                    let is_prefix = is_last && item.is_open;
+                    let term = Wanted { term: cut(word).to_owned(), is_prefix };
+                    self.wanted.insert(term.clone());
+                    self.note(Pattern::word(cut(word), is_prefix), vec![term]);
                 }
                 Run::Unspaced(run) => {
-                    self.wanted.extend(unspaced_terms(run));
-                    Pattern::pairs(run).for_each(|pattern| self.note(pattern));
+                    for (pattern, term) in Pattern::pairs(run).zip(unspaced_terms(run)) {
+                        self.wanted.insert(term.clone());
+                        self.note(pattern, vec![term]);
+                    }
                 }
             }
             self.wanted.len() <= Query::MAX
@@ -241,11 +248,11 @@ impl Parts {
 
     fn look_for_phrase(&mut self, item: &Item<'_>) -> Result<(), Error> {
         let Some((phrase, terms)) = phrase(item.text, item.is_open)? else { return Ok(()) };
-        self.wanted.extend(terms);
+        self.wanted.extend(terms.iter().cloned());
         if !phrase.is_one_term() {
             self.query.phrases.push(phrase.clone());
         }
-        self.note(phrase);
+        self.note(phrase, terms);
         Ok(())
     }
 
@@ -259,9 +266,9 @@ impl Parts {
         Ok(())
     }
 
-    fn note(&mut self, pattern: Pattern) {
-        if !self.query.patterns.contains(&pattern) {
-            self.query.patterns.push(pattern);
+    fn note(&mut self, pattern: Pattern, terms: Vec<Wanted>) {
+        if !self.query.sought.iter().any(|(known, _)| *known == pattern) {
+            self.query.sought.push((pattern, terms));
         }
     }
 

@@ -50,6 +50,26 @@ pub(super) fn each_run(text: &str, mut found: impl FnMut(Run<'_>, bool) -> bool)
     run.end(&mut found, true);
 }
 
+/// What a character of the folded text is.
+pub(super) enum Piece {
+    /// A letter or a digit.
+    Letter { c: char, is_unspaced: bool },
+    /// It belongs to what it stands on; where nothing stands, it says nothing.
+    Mark(char),
+    /// A run ends.
+    Boundary,
+}
+
+/// The characters of which [`each_run`] makes runs, for who must know where they come from.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece> {
+    folded(text).filter_map(|c| match Class::of(c) {
+        Class::Ignored => None,
+        Class::Mark => Some(Piece::Mark(c)),
+        Class::Letter { is_unspaced } => Some(Piece::Letter { c, is_unspaced }),
+        Class::Boundary => Some(Piece::Boundary),
+    })
+}
+
 struct Current {
     text: String,
     is_unspaced: bool,

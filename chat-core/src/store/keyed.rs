@@ -72,6 +72,9 @@ tables! {
     /// ([`Relation::code`](crate::model::Relation::code)) and when it last changed. Each of the two has a row as long as there
     /// is something.
     Relations = 3, "relations", [User, User];
+    /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
+    /// [`reactions`](crate::reactions).
+    ReactionTallies = 4, "reaction_tallies", [Message, Text];
 }
 
 impl Table {

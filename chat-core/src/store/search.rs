@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{StoreError, StoredMessage};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
-use crate::search::{Filter, Query, Terms};
+use crate::search::{Filter, Query, Terms, Wanted};
 
 /// Which messages have which terms.
 ///
@@ -53,6 +53,15 @@ pub trait SearchIndex: Send + Sync {
         before: Option<Position>,
         limit: usize,
     ) -> Result<Matches, StoreError>;
+
+    /// How many indexed messages of these conversations (each given once) have each of these, deleted ones included, in
+    /// their order. A driver need not count farther than `at_most`, and answers no more than that.
+    async fn count_terms(
+        &self,
+        conversations: &[ConversationId],
+        terms: &[Wanted],
+        at_most: u64,
+    ) -> Result<Vec<u64>, StoreError>;
 }
 
 /// What is looked for. Phrases are not the store's affair: it has no texts.

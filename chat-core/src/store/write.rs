@@ -16,6 +16,7 @@ use crate::model::{
     Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Relation, RelationAct, Role, Seq, User,
 };
 use crate::policy::Refusal;
+use crate::reactions::{React, Reacted};
 
 /// A store that can be changed.
 #[async_trait]
@@ -167,6 +168,8 @@ writes! {
     Append -> Appended;
     /// Deletes or restores a message.
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Adds a reaction or takes it away.
+    React -> Result<Reacted, Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
     /// Changes what two people have with each other.

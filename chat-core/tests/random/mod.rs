@@ -12,7 +12,9 @@ use chat_core::model::{
     Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
 };
 use chat_core::policy::Refusal;
+use chat_core::reactions::{React, Reacted};
 use chat_core::search::{Filter, Query, Terms, Wanted};
+use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
     PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole,
@@ -46,6 +48,7 @@ pub(crate) enum Request {
     Append(Box<NewMessage>),
     Message(MessageId),
     SetDeleted(SetDeleted),
+    React(React),
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
@@ -65,6 +68,7 @@ pub(crate) enum Request {
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
     RowsOf(Table, Vec<Vec<u8>>, usize),
+    CountTerms(Vec<ConversationId>, Vec<(String, bool)>, u64),
     Check,
 }
 
@@ -87,6 +91,7 @@ pub(crate) enum Answer {
     Appended(Appended),
     Message(Option<StoredMessage>),
     Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
+    Reacted(Option<Result<Reacted, Refusal>>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -99,6 +104,7 @@ pub(crate) enum Answer {
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
     Rows(Vec<Vec<Row>>),
+    Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
     Refused,
 }
@@ -155,6 +161,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),
         Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
+        Request::React(react) => Answer::Reacted(React::done(store.write(react.into()).await?)),
         Request::History(id, window, include_deleted) => {
             let (messages, has_more) = store.history(id, window, include_deleted).await?;
             Answer::History(messages, has_more)
@@ -205,6 +212,10 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::RowsOf(table, prefixes, limit) => {
             Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
+        }
+        Request::CountTerms(conversations, terms, at_most) => {
+            let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });
+            Answer::Counts(store.count_terms(&conversations, &terms.collect::<Vec<_>>(), at_most).await?)
         }
         Request::Check => {
             store.check().await?;

@@ -410,10 +410,22 @@ impl Requests {
         Filter { author, kinds, from, until }
     }
 
-    fn search(&mut self) -> Request {
+    fn some_conversations(&mut self) -> Vec<ConversationId> {
         let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
         conversations.sort_unstable();
         conversations.dedup();
+        conversations
+    }
+
+    fn count_terms(&mut self) -> Request {
+        let conversations = self.some_conversations();
+        let terms = (0..self.below(4)).map(|_| self.wanted()).collect();
+        let at_most = if self.chance(2) { self.below(4) } else { u64::MAX };
+        Request::CountTerms(conversations, terms, at_most)
+    }
+
+    fn search(&mut self) -> Request {
+        let conversations = self.some_conversations();
         let least = u64::from(!self.chance(6));
         let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
         let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
@@ -428,7 +440,7 @@ impl Requests {
         if self.people.is_empty() {
             return self.create_user();
         }
-        match self.below(if self.leaves_index_alone { 108 } else { 132 }) {
+        match self.below(if self.leaves_index_alone { 112 } else { 136 }) {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
@@ -481,18 +493,12 @@ impl Requests {
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
             99 => self.relate(),
             100..105 => self.edit_rows(),
-            105..107 => {
-                let after = if self.chance(2) { Some(self.row_key().1) } else { None };
-                let (table, prefix) = self.prefix();
-                Request::Rows(table, prefix, after, self.limit())
-            }
-            107 => {
-                let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
-                Request::RowsOf(self.row_key().0, prefixes, self.limit())
-            }
-            108..120 => self.index(),
-            120..130 => self.search(),
-            130 => Request::SearchProgress(self.conversation()),
+            105..108 => self.rows(),
+            108..112 => self.react(),
+            112..124 => self.index(),
+            124..134 => self.search(),
+            134 if self.chance(2) => self.count_terms(),
+            134 => Request::SearchProgress(self.conversation()),
             _ => Request::SearchProgressOf(self.person()),
         }
     }

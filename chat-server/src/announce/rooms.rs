@@ -22,28 +22,17 @@ pub(super) struct Rooms(HashMap<ConversationId, (Instant, Arc<Conversation>)>);
 impl Rooms {
     /// The next delivery in the order of positions: takes note of it, and mends its audience.
     pub(super) fn pass(&mut self, delivery: &mut Delivery) {
-        match &delivery.event {
-            Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. } => {
-                let now = Instant::now();
-                self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
-                self.0.insert(room.id, (now, room.clone()));
-            }
-            Event::MessageSent(_)
-            | Event::MessageDeleted(_)
-            | Event::MessageRestored(_)
-            | Event::RoomCreated { .. }
-            | Event::RoleChanged { .. }
-            | Event::MessagesRead { .. }
-            | Event::ProfileUpdated(_)
-            | Event::RelationChanged { .. }
-            | Event::UserRegistered(_)
-            | Event::TypingChanged { .. } => {
-                if let Audience::Members(conversation) = &mut delivery.audience
-                    && let Some((_, known)) = self.0.get(&conversation.id)
-                {
-                    *conversation = known.clone();
-                }
-            }
+        if let Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. } = &delivery.event {
+            let now = Instant::now();
+            self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
+            self.0.insert(room.id, (now, room.clone()));
+            return;
+        }
+        // Whatever it is, it is told to those who are there.
+        if let Audience::Members(conversation) = &mut delivery.audience
+            && let Some((_, known)) = self.0.get(&conversation.id)
+        {
+            *conversation = known.clone();
         }
     }
 }

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::codec::{Codec, Metered};
+use chat_core::model::Position;
 use chat_core::prelude::Chat;
 
 use crate::config::{Config, ConfigError, private};
+use crate::files::{FileStore, Files};
+use crate::limits::LongWork;
 use crate::mail::{LogMailer, Mailer, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
+use crate::memory::Memory;
 
 /// Where images go, and the folder they are served from if it is one of ours.
 pub(super) type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
@@ -31,6 +36,46 @@ pub(super) fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, Con
     let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
     drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
     Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
+}
+
+pub(super) fn files(
+    config: &Config,
+    chat: &Arc<Chat>,
+    codec: &Arc<Metered<Arc<dyn Codec>>>,
+    work: (&LongWork, &Arc<Memory>),
+    position: Position,
+) -> Result<Arc<Files>, ConfigError> {
+    let dir = config.data_dir.join("files");
+    let store = bucket(config)?;
+    Files::open(&dir, &config.files, &config.auth, chat, codec.clone(), work, store, position)
+        .map_err(|error| variable("CHAT_DATA_DIR", &error))
+}
+
+/// The bucket in which files are kept, if there is one.
+#[cfg(feature = "s3")]
+fn bucket(config: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
+    use crate::files::{S3Config, S3Files};
+
+    let Some(bucket) = &config.files.bucket else { return Ok(None) };
+    let bucket: &S3Config = bucket;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A piece may be slow, and a whole file may take long.
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|error| variable("CHAT_FILES_S3_ENDPOINT", &error))?;
+    let store = S3Files::new(bucket, client).map_err(|error| {
+        let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        variable("CHAT_FILES_S3_ENDPOINT", &reason)
+    })?;
+    Ok(Some(Arc::new(store)))
+}
+
+/// Without the feature, what is configured of buckets stops the start.
+#[cfg(not(feature = "s3"))]
+fn bucket(_: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
+    Ok(None)
 }
 
 pub(super) fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {

@@ -10,8 +10,8 @@ use super::error::{ConfigError, wrong};
 use super::options::Options;
 use super::origins::origins;
 use super::{
-    AuthConfig, ClusterConfig, CodecConfig, Config, StoreConfig, TransportConfig, codec_tables, private,
-    secrets, settings, socket_path,
+    AuthConfig, ClusterConfig, CodecConfig, Config, FilesConfig, StoreConfig, TransportConfig, codec_tables,
+    private, secrets, settings, socket_path,
 };
 use crate::auth::password_rules::PasswordRules;
 use crate::dialect::{Dialects, PositionStyle};
@@ -83,6 +83,7 @@ impl Config {
             read_budget: options.read_budget,
             change_budget: options.change_budget,
             send_budget: options.send_budget,
+            files: FilesConfig::check(&options.files)?,
             media_limits: MediaLimits { quota: options.media_quota, rate: options.media_rate },
             recovery_limit: options.recovery_limit,
             positions: match options.position.as_str() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::files::FilesOptions;
 use super::secret_files::SecretFiles;
 use super::switch::switch;
 
@@ -237,6 +238,10 @@ pub struct Options {
     /// `text` or `json`
     #[arg(long, env = "CHAT_LOG_FORMAT", default_value = "text")]
     pub log_format: String,
+
+    /// Files that people upload.
+    #[command(flatten)]
+    pub files: FilesOptions,
 
     /// Files that secrets are read from.
     #[command(flatten)]

@@ -69,7 +69,7 @@ pub(super) fn mend(data_dir: &Path, store: &StoreConfig) -> io::Result<()> {
             mend_one(&path.with_file_name(name), false)?;
         }
     }
-    for folder in ["media", "cloudinary"].map(|name| data_dir.join(name)) {
+    for folder in ["media", "cloudinary", "files"].map(|name| data_dir.join(name)) {
         mend_one(&folder, false)?;
         for entry in entries(&folder)? {
             mend_one(&entry, false)?;

@@ -30,6 +30,9 @@ pub struct SecretFiles {
     /// File that holds CLOUDINARY_API_SECRET
     #[arg(long, env = "CLOUDINARY_API_SECRET_FILE", value_name = "FILE")]
     pub cloudinary_api_secret_file: Option<String>,
+    /// File that holds CHAT_FILES_S3_SECRET
+    #[arg(long, env = "CHAT_FILES_S3_SECRET_FILE", value_name = "FILE")]
+    pub files_s3_secret_file: Option<String>,
     /// File that holds RESEND_API_KEY
     #[arg(long, env = "RESEND_API_KEY_FILE", value_name = "FILE")]
     pub resend_api_key_file: Option<String>,

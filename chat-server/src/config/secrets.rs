@@ -40,6 +40,7 @@ impl Options {
             redis_url_file,
             cloudinary_api_key_file,
             cloudinary_api_secret_file,
+            files_s3_secret_file,
             resend_api_key_file,
         } = files;
         for (variable, secret, file) in [
@@ -50,6 +51,7 @@ impl Options {
             ("REDIS_URL_FILE", &mut options.redis_url, redis_url_file),
             ("CLOUDINARY_API_KEY_FILE", &mut options.cloudinary_api_key, cloudinary_api_key_file),
             ("CLOUDINARY_API_SECRET_FILE", &mut options.cloudinary_api_secret, cloudinary_api_secret_file),
+            ("CHAT_FILES_S3_SECRET_FILE", &mut options.files.s3_secret, files_s3_secret_file),
             ("RESEND_API_KEY_FILE", &mut options.resend_api_key, resend_api_key_file),
         ] {
             let is_set = secret.as_deref().is_some_and(|secret| !secret.is_empty());

@@ -10,7 +10,9 @@ mod names;
 mod tests;
 
 pub use self::given::from_command_line;
-use self::kind::{Kind, is_address, is_file_name, is_log_filter, is_mail_address, is_name, is_web_address};
+use self::kind::{
+    Kind, is_address, is_bucket, is_file_name, is_log_filter, is_mail_address, is_name, is_web_address,
+};
 use super::error::{ConfigError, wrong};
 use super::options::Options;
 
@@ -110,6 +112,19 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_SEARCH_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.search_limit);
     "CHAT_MEDIA_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_quota);
     "CHAT_MEDIA_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.media_rate);
+    "CHAT_FILES_MAX_BYTES", Kind::Number(1..=1 << 40), "with 0 nothing could be stored, and no disk takes more", |o| one(&o.files.max_bytes);
+    "CHAT_FILES_QUOTA", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.files.quota);
+    "CHAT_FILES_RATE", Kind::Limit(1 << 50), MANY_BYTES, |o| one(&o.files.rate);
+    "CHAT_FILES_TYPES", Kind::CheckedElsewhere, "", |_| Vec::new();
+    "CHAT_FILES_LINK_MINUTES", Kind::Number(1..=10_080), "below, links end while a page is open; above, who is removed from a room has them still", |o| one(&o.files.link_minutes);
+    "CHAT_FILES_S3_BUCKET", Kind::Text(is_bucket), "", |o| perhaps(&o.files.s3_bucket);
+    "CHAT_FILES_S3_ENDPOINT", Kind::Text(is_web_address), "", |o| perhaps(&o.files.s3_endpoint);
+    "CHAT_FILES_S3_REGION", Kind::Text(is_name), "", |o| one(&o.files.s3_region);
+    "CHAT_FILES_S3_KEY_ID", Kind::Secret, "", |o| perhaps(&o.files.s3_key_id);
+    "CHAT_FILES_S3_SECRET", Kind::Secret, "", |o| perhaps(&o.files.s3_secret);
+    "CHAT_FILES_S3_PREFIX", Kind::Text(kind::is_one_line), "", |o| one(&o.files.s3_prefix);
+    "CHAT_SCAN_COMMAND", Kind::Text(kind::is_one_line), "", |o| perhaps(&o.files.scan_command);
+    "CHAT_SCAN_CLAMD", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_READ_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.read_budget);
     "CHAT_CHANGE_BUDGET", Kind::Limit(10_000_000), COUNTED, |o| one(&o.change_budget);
     "CHAT_SEND_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.send_budget);
@@ -166,5 +181,6 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "REDIS_URL_FILE", Kind::Text(is_file_name), "", |o| perhaps(&o.secret_files.redis_url_file);
     "CLOUDINARY_API_KEY_FILE", Kind::Text(is_file_name), "", |o| perhaps(&o.secret_files.cloudinary_api_key_file);
     "CLOUDINARY_API_SECRET_FILE", Kind::Text(is_file_name), "", |o| perhaps(&o.secret_files.cloudinary_api_secret_file);
+    "CHAT_FILES_S3_SECRET_FILE", Kind::Text(is_file_name), "", |o| perhaps(&o.secret_files.files_s3_secret_file);
     "RESEND_API_KEY_FILE", Kind::Text(is_file_name), "", |o| perhaps(&o.secret_files.resend_api_key_file);
 };

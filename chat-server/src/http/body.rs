@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::edge;
+use super::common::discard;
 use super::error::HttpError;
 use crate::dialect::payload;
 use crate::surrogates;
@@ -101,7 +101,7 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
         }
         drop((bytes, data));
         // A client that is still sending would see its connection reset instead of the answer.
-        let size = size + edge::discard(body).await;
+        let size = size + discard(body).await;
         return Err(if !is_json {
             HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json")
         } else if most < MAX_LONG_FIELD_BYTES && size <= MAX_LONG_FIELD_BYTES {
@@ -140,7 +140,14 @@ pub(super) async fn peek(
 }
 
 /// The next part of a body of which `received` bytes have come.
-async fn next(body: &mut Incoming, started: Instant, received: usize) -> Result<Option<Bytes>, HttpError> {
+///
+/// # Errors
+/// When it comes too slowly or breaks off.
+pub(crate) async fn next(
+    body: &mut Incoming,
+    started: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, HttpError> {
     let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
     let earned = Duration::from_secs(received as u64) / BYTES_PER_SECOND;
     let deadline = (started + BODY_TIMEOUT + earned).min(Instant::now() + PAUSE_TIMEOUT);

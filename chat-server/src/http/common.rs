@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use serde::Serialize;
 
 use super::error::HttpError;
 
 /// When it is worth trying again after the server was too busy.
-pub(super) const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// An answer in JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -43,4 +44,23 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Reads on and throws away, within reason, so that the client can finish sending and read its answer. Answers how much
+/// that was.
+pub(crate) async fn discard(mut body: axum::body::Body) -> usize {
+    const MAX_BYTES: usize = 64 << 20;
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let mut seen = 0;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, bytes::Bytes::len);
+            if seen > MAX_BYTES {
+                return;
+            }
+        }
+    };
+    // What comes slower is cut off by the answer.
+    let _ = tokio::time::timeout(TIMEOUT, reading).await;
+    seen
 }

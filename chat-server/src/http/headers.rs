@@ -38,7 +38,7 @@ pub(crate) enum Kind {
     Folder,
 }
 
-pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+pub(crate) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 

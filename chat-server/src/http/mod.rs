@@ -24,8 +24,8 @@ mod site;
 
 pub use self::body::Body;
 pub use self::caller::{caller, caller_by_bearer};
+pub(crate) use self::common::{BUSY, parameter, parameters};
 pub use self::common::{bearer, json};
-pub(crate) use self::common::{parameter, parameters};
 pub use self::error::HttpError;
 pub use self::foreign::is_foreign;
 pub use self::origin::Origin;

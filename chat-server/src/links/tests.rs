@@ -111,6 +111,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         created_at: now,
         updated_at: now,
         deleted: None,
+        reactions: Vec::new(),
     };
     let conversation = Arc::new(Conversation {
         id: message.conversation,

@@ -68,6 +68,11 @@ impl ImageKind {
 /// The crate `infer` is not used for this: it takes four bytes for a PNG and never looks for `RIFF`.
 #[must_use]
 pub fn sniff(file: &[u8]) -> Option<ImageKind> {
+    sniff_head(file, file.len() as u64)
+}
+
+/// The same by the beginning of a file of `len` bytes: 64 KiB tell all that the whole tells.
+pub(crate) fn sniff_head(file: &[u8], len: u64) -> Option<ImageKind> {
     if file.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Some(ImageKind::Png);
     }
@@ -81,7 +86,7 @@ pub fn sniff(file: &[u8]) -> Option<ImageKind> {
     if is_gif(file) {
         return Some(ImageKind::Gif);
     }
-    if is_webp(file) {
+    if is_webp(file, len) {
         return Some(ImageKind::Webp);
     }
     heif(file)
@@ -160,13 +165,13 @@ fn is_gif(file: &[u8]) -> bool {
 
 /// A RIFF container that claims no more than the file holds, of type `WEBP`, with one of the three first
 /// chunks.
-fn is_webp(file: &[u8]) -> bool {
+fn is_webp(file: &[u8], len: u64) -> bool {
     let Some((header, chunk)) = file.split_first_chunk::<12>() else { return false };
     let [b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P'] = *header else { return false };
     // The size counts what follows it: the type and the chunks, the first of which has a header of 8 bytes.
     let size = u64::from(u32::from_le_bytes([a, b, c, d]));
     let known = chunk.starts_with(b"VP8 ") || chunk.starts_with(b"VP8L") || chunk.starts_with(b"VP8X");
-    known && size >= 12 && size + 8 <= file.len() as u64
+    known && size >= 12 && size + 8 <= len
 }
 
 #[cfg(test)]

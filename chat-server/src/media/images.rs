@@ -99,7 +99,7 @@ impl Images {
     /// # Errors
     /// When it is more than its owner may store, or cannot be stored.
     pub(crate) async fn put(self: &Arc<Self>, new: NewImage) -> Result<Pending, ImageError> {
-        let (owner, bytes) = (new.owner, counted(new.media.bytes.len()));
+        let (owner, bytes) = (new.owner, counted(new.media.bytes.len() as u64));
         self.rate.acquire(owner, bytes, new.now).map_err(ImageError::Rate)?;
         let stored = self.store(new, bytes).await;
         if stored.is_err() {

@@ -19,13 +19,16 @@ mod usage;
 
 pub use cloudinary::{CloudinaryConfig, CloudinaryMedia, SignatureAlgorithm, WallClock};
 pub use data_url::parse_data_url;
+pub(crate) use disk::sync_folder;
 pub use disk::{DiskMedia, RandomBytes, StoredMedia};
+pub(crate) use image::sniff_head;
 pub use image::{ImageKind, sniff};
 pub use images::{ImageError, Images, MediaLimits};
 pub(crate) use images::{NewImage, SETTLED_AFTER};
 pub(crate) use journal::Entry;
 pub use serve::routes;
 pub use store::{Media, MediaError, MediaStore, Purpose};
+pub(crate) use usage::{ByteRate, Ledger, counted};
 
 #[cfg(test)]
 pub(crate) mod samples;

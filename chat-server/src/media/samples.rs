@@ -7,7 +7,7 @@ use super::ImageKind;
 
 /// One pixel of each kind, as encoders write it, followed by every byte value in the places where that is
 /// allowed.
-pub(super) fn all() -> Vec<(ImageKind, Bytes)> {
+pub(crate) fn all() -> Vec<(ImageKind, Bytes)> {
     vec![
         (ImageKind::Png, png()),
         (ImageKind::Jpeg, jpeg()),

@@ -20,12 +20,12 @@ use crate::limits::rate::RateLimit;
 const MIN_COUNTED_BYTES: u64 = 4096;
 
 /// What an image of so many bytes counts as.
-pub(super) fn counted(bytes: usize) -> u64 {
-    (bytes as u64).max(MIN_COUNTED_BYTES)
+pub(crate) fn counted(bytes: u64) -> u64 {
+    bytes.max(MIN_COUNTED_BYTES)
 }
 
 /// What each person has stored in total.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     dir: PathBuf,
     quota: u64,
 }
@@ -52,13 +52,13 @@ impl Usage {
 
 impl Ledger {
     /// At most `quota` bytes for each person; 0 is no limit. Blocks.
-    pub(super) fn open(dir: PathBuf, quota: u64) -> io::Result<Self> {
+    pub(crate) fn open(dir: PathBuf, quota: u64) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir, quota })
     }
 
     /// Counts what is about to be stored, if there is room for it. Blocks.
-    pub(super) fn acquire(&self, owner: UserId, bytes: u64) -> io::Result<bool> {
+    pub(crate) fn acquire(&self, owner: UserId, bytes: u64) -> io::Result<bool> {
         self.change(owner, |usage| {
             let total = usage.bytes.saturating_add(bytes);
             if self.quota > 0 && total > self.quota {
@@ -70,7 +70,7 @@ impl Ledger {
     }
 
     /// Counts something no more. Blocks.
-    pub(super) fn release(&self, owner: UserId, bytes: u64) -> io::Result<()> {
+    pub(crate) fn release(&self, owner: UserId, bytes: u64) -> io::Result<()> {
         self.change(owner, |usage| usage.bytes = usage.bytes.saturating_sub(bytes))
     }
 
@@ -80,6 +80,11 @@ impl Ledger {
             usage.bytes = usage.bytes.saturating_sub(usage.picture);
             usage.picture = bytes;
         })
+    }
+
+    /// What a person has stored in total. Blocks.
+    pub(crate) fn total(&self, owner: UserId) -> io::Result<u64> {
+        self.change(owner, |usage| usage.bytes)
     }
 
     /// Whether the profile picture of a person was stored by this server. Blocks.
@@ -125,7 +130,7 @@ impl Ledger {
 }
 
 /// How many bytes each person stores in an hour: what was used is given back evenly over time.
-pub(super) struct ByteRate {
+pub(crate) struct ByteRate {
     bytes: u64,
     used: Mutex<HashMap<UserId, (u64, Timestamp)>>,
 }
@@ -136,7 +141,7 @@ const HOUR_MILLIS: u128 = 60 * 60 * 1000;
 
 impl ByteRate {
     /// At most so many bytes in an hour; 0 is no limit.
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Self { bytes, used: Mutex::default() }
     }
 
@@ -145,7 +150,7 @@ impl ByteRate {
     ///
     /// # Errors
     /// How it stands, and when there is room.
-    pub(super) fn acquire(&self, owner: UserId, bytes: u64, now: Timestamp) -> Result<(), RateLimit> {
+    pub(crate) fn acquire(&self, owner: UserId, bytes: u64, now: Timestamp) -> Result<(), RateLimit> {
         if self.bytes == 0 {
             return Ok(());
         }
@@ -171,7 +176,7 @@ impl ByteRate {
     }
 
     /// Gives back what was counted a moment ago and was not stored by our own fault.
-    pub(super) fn release(&self, owner: UserId, bytes: u64) {
+    pub(crate) fn release(&self, owner: UserId, bytes: u64) {
         if let Some((used, _)) = self.used.lock().get_mut(&owner) {
             *used = used.saturating_sub(bytes);
         }

@@ -404,20 +404,7 @@ impl Changed {
 
     /// What an event shows now; none when it is what it was when it was read.
     fn of(&self, event: &Event) -> Option<&Now> {
-        match event {
-            Event::MessageSent(view) | Event::MessageRestored(view) => self.messages.get(&view.message.id),
-            // It shows nothing of the message.
-            Event::MessageDeleted(_) => None,
-            Event::RoomCreated { .. }
-            | Event::MemberAdded { .. }
-            | Event::MemberRemoved { .. }
-            | Event::RoleChanged { .. }
-            | Event::MessagesRead { .. }
-            | Event::ProfileUpdated(_)
-            | Event::RelationChanged { .. }
-            | Event::UserRegistered(_)
-            | Event::TypingChanged { .. } => None,
-        }
+        event.message().filter(|_| event.shows_message()).and_then(|view| self.messages.get(&view.message.id))
     }
 }
 

@@ -142,7 +142,9 @@ impl Page {
 
     /// Notes how far this person has read: a message that the page shows, or everything.
     pub(super) fn mark_read(&mut self) {
-        let shown = self.watched.view.lock().unwrap().shown();
+        // Of rooms, those are told later who are in them then, so marks in them are for other tests.
+        let mut shown = self.watched.view.lock().unwrap().shown();
+        shown.retain(|said| said.recipient.is_some());
         if shown.is_empty() {
             return;
         }

@@ -9,7 +9,7 @@ use crate::store::token;
 use crate::view::Told;
 
 /// The events that stand for a change in the log.
-const LOGGED: [&str; 7] = [
+const LOGGED: [&str; 11] = [
     "privateMessage",
     "newMessage",
     "messageSent",
@@ -17,6 +17,10 @@ const LOGGED: [&str; 7] = [
     "messageRestored",
     "userUpdated",
     "messagesRead",
+    "roomCreated",
+    "memberAdded",
+    "memberRemoved",
+    "roleChanged",
 ];
 
 impl Page {

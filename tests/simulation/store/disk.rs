@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Profile,
     /// A read mark moved.
     Read,
+    /// A room was made, or who is in it or their role changed.
+    Room,
     /// Something that no page is told of.
     Silent,
 }
@@ -134,6 +136,10 @@ impl Disk {
                 Event::MessageRestored(view) => (Kind::Restored, Some(view)),
                 Event::ProfileUpdated(_) => (Kind::Profile, None),
                 Event::MessagesRead { .. } => (Kind::Read, None),
+                Event::RoomCreated { .. }
+                | Event::MemberAdded { .. }
+                | Event::MemberRemoved { .. }
+                | Event::RoleChanged { .. } => (Kind::Room, None),
                 _ => (Kind::Silent, None),
             };
             let message = view.map(|view| Said {

@@ -11,7 +11,7 @@ use crate::search::{Found, Tokens};
 use crate::store::{Lookup, Match, StoreError, StoredMessage};
 
 /// So many messages are asked for at once, when their texts tell whether they are meant.
-const READ_AT_ONCE: usize = 100;
+pub(super) const READ_AT_ONCE: usize = 100;
 
 /// What is looked for, by whom, and where.
 pub(super) struct Sought {
@@ -35,7 +35,7 @@ pub(super) struct Words {
 }
 
 /// A message that the index names.
-enum Seen {
+pub(super) enum Seen {
     Shown(MessageView),
     /// It is not for this person.
     Hidden,
@@ -116,7 +116,12 @@ impl Chat {
     }
 
     /// A message that the index names, as it is shown.
-    async fn see(&self, actor: UserId, message: StoredMessage, room: &mut Room) -> Result<Seen, Error> {
+    pub(super) async fn see(
+        &self,
+        actor: UserId,
+        message: StoredMessage,
+        room: &mut Room,
+    ) -> Result<Seen, Error> {
         let conversation = self.directory.conversation(message.conversation).await?;
         if !may_find(actor, &message, &conversation) {
             return Ok(Seen::Hidden);

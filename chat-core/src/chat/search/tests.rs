@@ -1,4 +1,5 @@
 mod filters;
+mod ranking;
 
 use std::sync::Arc;
 

@@ -234,7 +234,8 @@ proptest! {
                 prop_assert!((1..=Query::MAX).contains(&(query.wanted().len())));
                 prop_assert!(query.wanted().len() + query.unwanted().len() <= Query::MAX);
                 prop_assert!(query.wanted().iter().chain(query.unwanted()).all(|wanted| !wanted.term.is_empty()));
-                prop_assert!(!query.patterns().is_empty());
+                prop_assert!((1..=Query::MAX).contains(&query.sought().len()));
+                prop_assert!(query.sought().iter().all(|(_, terms)| !terms.is_empty()));
             }
             Err(error) => prop_assert!(error.to_string().starts_with("query "), "{error}"),
         }

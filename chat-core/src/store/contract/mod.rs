@@ -21,6 +21,7 @@ mod messages;
 mod nodes;
 mod parallel;
 mod people;
+mod reactions;
 mod read_marks;
 mod relations;
 mod rooms;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
-    people::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, tokens::*,
+    people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -195,6 +196,9 @@ macro_rules! __store_clauses {
             rows_of_many_prefixes_are_read_at_once
             messages_know_which_tables_hold_something
             malformed_rows_change_nothing
+            a_person_reacts_once_with_each_emoji
+            only_members_react_to_what_is_there
+            a_message_has_only_so_many_emojis
             a_fresh_store_is_empty
             every_change_gets_the_next_position
             the_log_can_be_read_from_any_position
@@ -223,6 +227,7 @@ macro_rules! __store_clauses {
             a_filter_leaves_messages_out
             everything_needs_no_index
             a_search_is_bounded
+            messages_with_a_term_are_counted
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -241,6 +246,7 @@ macro_rules! __store_clauses {
             a_block_holds_while_everything_is_said
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
+            reactions_at_once_are_all_counted
         }
     };
 }
@@ -335,6 +341,7 @@ mod tests {
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
+            include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
             include_str!("relations.rs"),
             include_str!("rooms.rs"),

@@ -46,6 +46,14 @@ impl Index {
         seqs
     }
 
+    /// How many messages have this.
+    fn count(&self, wanted: &Wanted) -> usize {
+        match wanted.is_prefix {
+            true => self.with(wanted).len(),
+            false => self.seqs.get(&wanted.term).map_or(0, Vec::len),
+        }
+    }
+
     /// The messages that have all that is wanted, and nothing that is not.
     fn find(&self, query: &Query) -> Vec<u32> {
         let mut lists = query.wanted().iter().map(|wanted| self.with(wanted));
@@ -136,5 +144,16 @@ impl SearchIndex for MemoryStore {
             has_more: is_full || is_bounded,
             looked_at_from: last.filter(|_| is_bounded && !is_full),
         })
+    }
+    async fn count_terms(
+        &self,
+        conversations: &[ConversationId],
+        terms: &[Wanted],
+        at_most: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let state = self.open()?;
+        let rooms: Vec<&Room> = conversations.iter().filter_map(|id| state.rooms.get(id)).collect();
+        let count = |term| rooms.iter().map(|room| room.index.count(term) as u64).sum::<u64>().min(at_most);
+        Ok(terms.iter().map(count).collect())
     }
 }

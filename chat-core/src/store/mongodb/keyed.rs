@@ -5,7 +5,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::Database;
-use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use mongodb::bson::{RawArrayBuf, RawDocument, cstr, doc, rawdoc};
 
 use super::collections::ROWS;
 use super::documents::binary;
@@ -64,7 +64,8 @@ pub(super) fn name_of(doc: &RawDocument) -> String {
     }
 }
 
-pub(super) fn document(table: Table, row: &Row) -> RawDocumentBuf {
+#[cfg(feature = "sqlite")]
+pub(super) fn document(table: Table, row: &Row) -> mongodb::bson::RawDocumentBuf {
     let mut doc = rawdoc! { "_id": id_of(table, &row.key) };
     doc.append(cstr!("value"), binary(&row.value));
     doc

@@ -79,6 +79,15 @@ impl SearchIndex for MongoStore {
     ) -> Result<Matches, StoreError> {
         self.read(search(&self.db, conversations, lookup, before, limit)).await
     }
+
+    async fn count_terms(
+        &self,
+        conversations: &[ConversationId],
+        terms: &[Wanted],
+        at_most: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.read(count_terms(&self.db, conversations, terms, at_most)).await
+    }
 }
 
 /// So long before patience is over, what was found so far is answered.
@@ -287,6 +296,25 @@ async fn search(
         }
         step = step_after(step);
     }
+}
+
+async fn count_terms(
+    db: &Database,
+    conversations: &[ConversationId],
+    terms: &[Wanted],
+    at_most: u64,
+) -> Result<Vec<u64>, Fault> {
+    // A limit of 0 is none for MongoDB.
+    if at_most == 0 {
+        return Ok(vec![0; terms.len()]);
+    }
+    let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
+    let mut counts = Vec::with_capacity(terms.len());
+    for term in terms {
+        let filter = doc! { "conversation": { "$in": ids.clone() }, "$and": [condition(term)] };
+        counts.push(raw(db, TERMS).count_documents(filter).limit(number(at_most).unsigned_abs()).await?);
+    }
+    Ok(counts)
 }
 
 /// Waits for a part of an answer; none when time is up and there is something to answer. When there is nothing, whoever

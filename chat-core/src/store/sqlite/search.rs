@@ -56,6 +56,16 @@ impl SearchIndex for SqliteStore {
         let (conversations, lookup) = (conversations.to_vec(), lookup.clone());
         self.read_long(move |db| search(db, &conversations, &lookup, before, limit)).await
     }
+
+    async fn count_terms(
+        &self,
+        conversations: &[ConversationId],
+        terms: &[Wanted],
+        at_most: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (conversations, terms) = (conversations.to_vec(), terms.to_vec());
+        self.read_long(move |db| count_terms(db, &conversations, &terms, at_most)).await
+    }
 }
 
 /// What came of a batch of terms.
@@ -286,6 +296,33 @@ fn search(
     }
     let looked_at_from = floor.map(|floor| Position(floor.unsigned_abs()));
     Ok(Matches { found, has_more: floor.is_some(), looked_at_from })
+}
+
+fn count_terms(
+    db: &Connection,
+    ids: &[ConversationId],
+    terms: &[Wanted],
+    at_most: u64,
+) -> rusqlite::Result<Vec<u64>> {
+    let db = &*db.unchecked_transaction()?;
+    let mut find = db.prepare_cached("SELECT key FROM conversations WHERE id = ?")?;
+    let mut keys: Vec<i64> = Vec::new();
+    for id in ids {
+        keys.extend(find.query_row([id.as_bytes()], |row| row.get::<_, i64>(0)).optional()?);
+    }
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM message_terms WHERE message_terms MATCH ? LIMIT ?)";
+    let mut count = db.prepare_cached(sql)?;
+    let mut counts = vec![0; terms.len()];
+    for (counted, term) in counts.iter_mut().zip(terms) {
+        for key in &keys {
+            let mut expression = String::new();
+            push_terms(&mut expression, *key, std::slice::from_ref(term), "");
+            let left = i64::try_from(at_most - *counted).unwrap_or(i64::MAX);
+            *counted +=
+                count.query_row(params![expression, left], |row| row.get::<_, i64>(0))?.unsigned_abs();
+        }
+    }
+    Ok(counts)
 }
 
 /// Whether a filter lets a message pass, as far as one must look at it for that.

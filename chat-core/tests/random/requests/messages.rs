@@ -1,6 +1,7 @@
 //! Requests about what is said, by those who may and by others.
 
 use chat_core::id::{ConversationId, UserId};
+use chat_core::reactions::{Emoji, React, Reacting};
 use chat_core::store::SetDeleted;
 
 use super::Requests;
@@ -14,6 +15,20 @@ impl Requests {
             None if self.chance(8) => self.person(),
             None => self.asks(conversation),
         }
+    }
+
+    pub(super) fn react(&mut self) -> Request {
+        // Mostly one of a few, so that each gets several.
+        let first = self.below(3) as usize;
+        let first = self.messages.get(first).copied();
+        let message = first.filter(|_| !self.chance(6)).unwrap_or_else(|| self.message());
+        let place = self.said.get(&message).copied().filter(|_| !self.chance(20));
+        let place = place.unwrap_or_else(|| (self.conversation(), self.person()));
+        let by = if self.chance(2) { self.person() } else { place.1 };
+        let emoji = Emoji::parse(["👍", "❤", "🎉", "🇩🇪"][self.below(4) as usize]).unwrap();
+        let how = [Reacting::Add, Reacting::Remove, Reacting::Toggle][self.below(3) as usize];
+        let at = self.moment();
+        Request::React(React { message, conversation: place.0, by, emoji, reacting: how, at })
     }
 
     pub(super) fn set_deleted(&mut self) -> Request {

@@ -38,6 +38,17 @@ impl Requests {
         (table, key)
     }
 
+    /// What is read of the rows.
+    pub(super) fn rows(&mut self) -> Request {
+        if self.chance(3) {
+            let prefixes = (0..self.below(6)).map(|_| self.prefix().1).collect();
+            return Request::RowsOf(self.row_key().0, prefixes, self.limit());
+        }
+        let after = if self.chance(2) { Some(self.row_key().1) } else { None };
+        let (table, prefix) = self.prefix();
+        Request::Rows(table, prefix, after, self.limit())
+    }
+
     pub(super) fn edit_rows(&mut self) -> Request {
         let (table, _) = self.row_key();
         let mut edits = Vec::new();

@@ -36,7 +36,7 @@ fn every_secret_may_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let good = file(&folder, HUSH.as_bytes());
     let secrets = secrets();
-    assert_eq!(secrets.len(), 9, "{secrets:?}");
+    assert_eq!(secrets.len(), 10, "{secrets:?}");
     for (flag, variable) in secrets {
         let of_file = format!("{flag}-file");
         let problem = |arguments: &[&str]| {

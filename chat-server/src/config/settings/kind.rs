@@ -132,6 +132,15 @@ pub(super) fn is_name(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// As S3 names buckets.
+pub(super) fn is_bucket(value: &str) -> Result<(), &'static str> {
+    let is_plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'.');
+    if !(3..=63).contains(&value.len()) || !value.bytes().all(is_plain) {
+        return Err("must be 3 to 63 lower-case letters, digits, - and .");
+    }
+    Ok(())
+}
+
 pub(super) fn is_file_name(value: &str) -> Result<(), &'static str> {
     if value.contains(char::is_control) {
         return Err("must be the name of a file");

@@ -15,6 +15,8 @@ struct Row(&'static str, &'static [&'static str], &'static [&'static str], Besid
 const CLOUD: Beside =
     &[("CLOUDINARY_CLOUD_NAME", "c"), ("CLOUDINARY_API_KEY", "k"), ("CLOUDINARY_API_SECRET", "s")];
 const MAIL: Beside = &[("RESEND_API_KEY", "k"), ("EMAIL_FROM", "a@b.example")];
+const S3: Beside =
+    &[("CHAT_FILES_S3_BUCKET", "my-bucket"), ("CHAT_FILES_S3_KEY_ID", "k"), ("CHAT_FILES_S3_SECRET", "s")];
 const SWITCH: &[&str] = &["on", "off", "true", "false", "yes", "no", "1", "0", "ON", "True", ""];
 const NO_SWITCH: &[&str] = &["2", "enabled", "tru", "nein", "-1", "on off"];
 const NO_NUMBER: &[&str] = &["-1", "1.5", "many", "1e3", "0x10", "99999999999999999999", "10k", "NaN", "1 2"];
@@ -47,6 +49,20 @@ const ROWS: &[Row] = &[
     Row("CHAT_SEARCH_LIMIT", &["0", "120"], NO_LIMIT, &[]),
     Row("CHAT_MEDIA_QUOTA", &["0", "1073741824"], NO_BYTES, &[]),
     Row("CHAT_MEDIA_RATE", &["0", "209715200"], NO_BYTES, &[]),
+    Row("CHAT_FILES_MAX_BYTES", &["1", "104857600"], &["0", "-1", "1G", "18446744073709551615"], &[]),
+    Row("CHAT_FILES_QUOTA", &["0", "1073741824"], NO_BYTES, &[]),
+    Row("CHAT_FILES_RATE", &["0", "1073741824"], NO_BYTES, &[]),
+    Row("CHAT_FILES_TYPES", &["image", "image,pdf,.docx", "PNG"], &["exe", "image,svg", "all", "image,,pdf"], &[]),
+    Row("CHAT_FILES_LINK_MINUTES", &["1", "60", "10080"], &["0", "10081", "1h", "-1"], &[]),
+    Row("CHAT_FILES_S3_BUCKET", &["my-bucket", "my.bucket.1", ""], &["My", "a b", "hush/hush", "x"], S3),
+    Row("CHAT_FILES_S3_ENDPOINT", &["https://minio.example", "http://127.0.0.1:9000"], &["minio.example", "https://", "ftp://x"], S3),
+    Row("CHAT_FILES_S3_REGION", &["eu-central-1", "auto"], &["eu central", "a/b"], S3),
+    Row("CHAT_FILES_S3_KEY_ID", &["AKIA1"], &[], S3),
+    Row("CHAT_FILES_S3_SECRET", &[LONG], &[], S3),
+    Row("CHAT_FILES_S3_PREFIX", &["files", "a/b", ""], &["a\nb"], S3),
+    Row("CHAT_FILES_S3_SECRET_FILE", &["{file}"], NO_FILE, &[("CHAT_FILES_S3_BUCKET", "my-bucket"), ("CHAT_FILES_S3_KEY_ID", "k")]),
+    Row("CHAT_SCAN_COMMAND", &["clamdscan --fdpass", "/usr/bin/scan"], &["a\nb"], &[]),
+    Row("CHAT_SCAN_CLAMD", &["127.0.0.1:3310", "clamd.example:3310", "/run/clamd.sock"], &["3310", "127.0.0.1", ":3310", "host:port"], &[]),
     Row("CHAT_READ_BUDGET", &["0", "60", "1000000"], NO_LIMIT, &[]),
     Row("CHAT_CHANGE_BUDGET", &["0", "1200", "10000000"], NO_LIMIT, &[]),
     Row("CHAT_SEND_BUDGET", &["0", "200"], NO_LIMIT, &[]),

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
 use chat_core::event::Event;
 use chat_core::history::Window;
-use chat_core::model::{Content, Fingerprint, Seq, UserKey};
+use chat_core::model::{Content, ConversationKind, Fingerprint, Seq, UserKey};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -58,6 +58,11 @@ impl Dialect for Camel {
             Event::MessageDeleted(view) | Event::MessageRestored(view) if view.recipient.is_none() => {
                 Native.outbound(event, mark)
             }
+            Event::MessageReacted { conversation, .. }
+                if matches!(conversation.kind, ConversationKind::Room(_)) =>
+            {
+                Native.outbound(event, mark)
+            }
             Event::MessagesRead { .. }
             | Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -65,6 +70,7 @@ impl Dialect for Camel {
             | Event::RoleChanged { .. } => Native.outbound(event, mark),
             Event::MessageDeleted(_)
             | Event::MessageRestored(_)
+            | Event::MessageReacted { .. }
             | Event::ProfileUpdated(_)
             | Event::RelationChanged { .. }
             | Event::UserRegistered(_)

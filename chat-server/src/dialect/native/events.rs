@@ -7,7 +7,9 @@ use chat_core::model::Conversation;
 use serde::Serialize;
 use smallvec::smallvec;
 
-use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, status, user};
+use super::shapes::{
+    MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
+};
 use super::{Native, arguments, batch, messages, people, read, relations, routes, search, sync, table};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -60,6 +62,10 @@ impl Dialect for Native {
             }
             Event::MessageRestored(view) => {
                 to_all("messageRestored", &OfMessage { message: message(&view.message) }, mark)
+            }
+            Event::MessageReacted { message, user, emoji, is_there, reactions, .. } => {
+                let name = if *is_there { "reactionAdded" } else { "reactionRemoved" };
+                to_all(name, &reacted(message, *user, emoji, reactions), mark)
             }
             Event::RoomCreated { room, by } => of_member("roomCreated", room, *by, None),
             Event::MemberAdded { room, user } => of_member("memberAdded", room, *user, None),

@@ -4,6 +4,7 @@
 //! ann > message.send {"userId":"BOB","content":"hello","clientId":"ann-42"} (ack)      {"ok":true,"success":true,"message":{…}}
 //! ann > message.list {"roomId":"…","before":41,"limit":50} (ack)      {"ok":true,"success":true,"messages":[…],"hasMore":true}
 //! ann > message.delete {"messageId":"…"}, message.restore {"messageId":"…"} (ack)      {…,"message":{…}}
+//! bob > reaction.add {"messageId":"…","emoji":"👍"}, reaction.remove {the same} (ack)      {…,"message":{…,"reactions":[…]}}
 //! ann > typing.set {"roomId":"…","typing":true} (ack)      {"ok":true,"success":true}
 //! ```
 //! Messages come the oldest first. The page before them is what comes `before` the `seq` of the first one, the page after
@@ -15,6 +16,7 @@ use chat_core::command::{
 use chat_core::history::Window;
 use chat_core::id::MessageId;
 use chat_core::model::{Content, Seq};
+use chat_core::reactions::{Reacting, SetReaction};
 use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
@@ -76,6 +78,19 @@ pub(super) fn restore(arguments: &Arguments<'_>) -> Result<Command, DecodeError>
 
 fn id(arguments: &Arguments<'_>) -> Result<MessageId, DecodeError> {
     arguments.required_id("messageId", "a message's id")
+}
+
+pub(super) fn react(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    set_reaction(arguments, Reacting::Add)
+}
+
+pub(super) fn take_back(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    set_reaction(arguments, Reacting::Remove)
+}
+
+fn set_reaction(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeError> {
+    let emoji = arguments.required("emoji")?.into_owned();
+    Ok(SetReaction { message: id(arguments)?, emoji, reacting }.into())
 }
 
 pub(super) fn set_typing(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

@@ -41,6 +41,7 @@ mod relations;
 mod rooms;
 mod routes;
 mod search;
+mod search_options;
 mod shapes;
 mod sync;
 mod table;

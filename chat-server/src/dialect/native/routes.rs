@@ -34,6 +34,7 @@ const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = accounts::all();
+    routes.extend(crate::files::routes::all());
     for row in TABLE {
         let handler = move |app, dialect, parameters, uri, headers, request| async move {
             in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)

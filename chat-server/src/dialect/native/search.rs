@@ -8,13 +8,14 @@
 //! The messages are those of [`super::sync`], the newest first. `next` is what to pass as `before` for the next page, null
 //! when there is none. `complete` is false when there was more to look at than one search does: the same search goes on
 //! with it when it is made again. `roomId`, `userId` or `username` say in which conversation, or with whom; without it is
-//! all one's own.
+//! all one's own. What else may be asked for stands in [`super::search_options`].
 
 use chat_core::command::Command;
 use chat_core::search::{Found, Search};
 use serde::Serialize;
 
 use super::arguments::Arguments;
+use super::search_options::{self, Extra};
 use super::shapes::{MessageObject, message};
 use crate::dialect::DecodeError;
 
@@ -23,22 +24,24 @@ const DEFAULT_LIMIT: usize = 20;
 
 /// The search that is asked for.
 pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    let search = Search {
-        text: arguments.required("q")?.into_owned(),
-        within: arguments.place()?,
-        before: arguments.position("before")?,
-        limit: arguments.limit(DEFAULT_LIMIT, Search::MAX)?,
-        ..Search::default()
+    let options = search_options::asked(arguments)?;
+    // Words may be missing where something else is asked for.
+    let text = match arguments.text("q")? {
+        None if !options.has_filter() => return Err(DecodeError::Missing("q")),
+        text => text.unwrap_or_default().into_owned(),
     };
-    Ok(search.into())
+    let within = arguments.place()?;
+    let limit = arguments.limit(DEFAULT_LIMIT, Search::MAX)?;
+    Ok(Search { text, within, limit, ..options }.into())
 }
 
 /// The answer.
 pub(super) fn answer(found: &Found) -> FoundObject<'_> {
     FoundObject {
         messages: found.messages.iter().map(|view| message(&view.message)).collect(),
-        next: found.next.map(|next| next.0.to_string()),
+        next: search_options::next(found),
         complete: found.complete,
+        extra: search_options::extra(found),
     }
 }
 
@@ -47,6 +50,8 @@ pub(super) struct FoundObject<'a> {
     messages: Vec<MessageObject<'a>>,
     next: Option<String>,
     complete: bool,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 #[cfg(test)]

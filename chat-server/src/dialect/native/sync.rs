@@ -21,7 +21,9 @@ use serde::Serialize;
 
 use super::arguments::Arguments;
 use super::relations::{RelatedObject, related};
-use super::shapes::{MessageObject, RoomObject, UserId24, UserObject, message, role, room, user};
+use super::shapes::{
+    MessageObject, ReactedObject, RoomObject, UserId24, UserObject, message, reacted, role, room, user,
+};
 use crate::dialect::DecodeError;
 
 /// Changes in one answer, when nothing else is asked for.
@@ -70,6 +72,8 @@ enum What<'a> {
     MessageSent { message: MessageObject<'a> },
     MessageDeleted { message: MessageObject<'a> },
     MessageRestored { message: MessageObject<'a> },
+    ReactionAdded(ReactedObject<'a>),
+    ReactionRemoved(ReactedObject<'a>),
     RoomCreated { room: RoomObject<'a>, user_id: UserId24 },
     MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
     MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
@@ -89,6 +93,10 @@ fn change<'a>(
         Event::MessageSent(view) => What::MessageSent { message: message(&view.message) },
         Event::MessageDeleted(view) => What::MessageDeleted { message: message(&view.message) },
         Event::MessageRestored(view) => What::MessageRestored { message: message(&view.message) },
+        Event::MessageReacted { message, user, emoji, is_there, reactions, .. } => {
+            let reacted = reacted(message, *user, emoji, reactions);
+            if *is_there { What::ReactionAdded(reacted) } else { What::ReactionRemoved(reacted) }
+        }
         Event::RoomCreated { room: made, by } => {
             What::RoomCreated { room: room(made, inside(made)), user_id: by.to_string() }
         }

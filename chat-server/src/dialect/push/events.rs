@@ -3,6 +3,7 @@
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use chat_core::model::ConversationKind;
 use serde::Serialize;
 use smallvec::smallvec;
 
@@ -24,6 +25,7 @@ const EVENTS: &[&str] = &[
     "messageSeen",
     "message_read",
     "messages:read",
+    "addReaction",
 ];
 
 /// Why a page is refused that has said whose it is and nothing that proves it.
@@ -57,6 +59,10 @@ impl Dialect for Push {
             Err(DecodeError::UnknownEvent) => reading::decode(call),
             decoded => decoded,
         };
+        let decoded = match decoded {
+            Err(DecodeError::UnknownEvent) => routes::reactions::decode(call),
+            decoded => decoded,
+        };
         decoded.map(Inbound::from)
     }
 
@@ -86,6 +92,11 @@ impl Dialect for Push {
                 Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
                 None => Frames::new(),
             },
+            Event::MessageReacted { conversation, message, user, emoji, reactions, .. }
+                if matches!(conversation.kind, ConversationKind::Direct { .. }) =>
+            {
+                routes::reactions::told(message.id, *user, emoji, reactions, mark)
+            }
             Event::ProfileUpdated(user) => {
                 smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
             }
@@ -104,7 +115,8 @@ impl Dialect for Push {
             // The family has no words for it.
             Event::RelationChanged { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
-            Event::RoomCreated { .. }
+            Event::MessageReacted { .. }
+            | Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. } => Native.outbound(event, mark),

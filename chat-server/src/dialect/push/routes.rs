@@ -1,5 +1,6 @@
 //! The family's REST.
 
+pub(super) mod reactions;
 mod seen;
 
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub(super) fn all() -> Vec<Route> {
         Route::put("/api/messages/:id/restore", restore_message),
     ];
     routes.extend(seen::all());
+    routes.extend(reactions::all());
     routes
 }
 

@@ -2,6 +2,7 @@
 
 use chat_core::id::UserId;
 use chat_core::model::MessageView;
+use chat_core::reactions::Reaction;
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -22,15 +23,42 @@ impl Serialize for Id {
     }
 }
 
+/// Reactions as a flat list of who has reacted with what.
+pub(super) struct ReactionList<'a>(pub(super) &'a [Reaction]);
+
+impl Serialize for ReactionList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields<'a> {
+            emoji: &'a str,
+            user_id: Id,
+        }
+        let each = self.0.iter().flat_map(|reaction| {
+            let emoji = reaction.emoji.as_str();
+            reaction.users.iter().map(move |user| Fields { emoji, user_id: Id(*user) })
+        });
+        serializer.collect_seq(each)
+    }
+}
+
 /// A message as this family knows it: between two people.
 pub(super) struct MessageObject<'a> {
     view: &'a MessageView,
     receiver: UserId,
+    /// Whether it says so, too, that nothing stands on it.
+    has_reactions: bool,
 }
 
 impl<'a> MessageObject<'a> {
     pub(super) fn of(view: &'a MessageView) -> Option<Self> {
-        Some(Self { view, receiver: view.recipient.as_ref()?.id })
+        let has_reactions = !view.message.reactions.is_empty();
+        Some(Self { view, receiver: view.recipient.as_ref()?.id, has_reactions })
+    }
+
+    /// The same with its reactions, also if there are none.
+    pub(super) fn with_reactions(self) -> Self {
+        Self { has_reactions: true, ..self }
     }
 }
 
@@ -48,6 +76,8 @@ impl Serialize for MessageObject<'_> {
             deleted: bool,
             created_at: &'a str,
             updated_at: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reactions: Option<ReactionList<'a>>,
         }
         let message = &self.view.message;
         Fields {
@@ -59,6 +89,7 @@ impl Serialize for MessageObject<'_> {
             deleted: message.deleted.is_some(),
             created_at: message.created_at.iso().as_str(),
             updated_at: message.updated_at.iso().as_str(),
+            reactions: self.has_reactions.then_some(ReactionList(&message.reactions)),
         }
         .serialize(serializer)
     }

@@ -129,6 +129,36 @@ async fn by_author_kind_and_date() {
     }
 }
 
+#[tokio::test]
+async fn snippets_are_made_when_they_are_asked_for() {
+    let chat = Chat::in_memory();
+    let [ann, bob] = people(&chat, ["ann", "bob"]).await;
+    for text in ["👍 the Train", "no tram", "train at six"] {
+        say_text(&chat, ann, bob, text).await;
+    }
+    let asked = |text: &str| Search { snippets: true, ..look_for(text) };
+    assert!(search(&chat, bob, look_for("train")).await.snippets.is_empty());
+    for order in [crate::search::Order::Newest, crate::search::Order::Best(None)] {
+        let found = search(&chat, bob, Search { order, ..asked("train") }).await;
+        let mark = |one: &crate::search::Snippet| (one.marks[0].clone(), one.marks.len());
+        let shown: Vec<_> = found.snippets.iter().map(|one| (&*one.text, mark(one))).collect();
+        // A pair of surrogates counts twice.
+        assert_eq!(shown.len(), 2);
+        for expected in [("train at six", (0..5, 1)), ("👍 the Train", (7..12, 1))] {
+            assert!(shown.contains(&expected), "{shown:?}");
+        }
+    }
+    // Without words there is nothing to mark.
+    let by_ann = Search { author: Some(UserKey::Id(ann)), ..asked("") };
+    assert!(
+        search(&chat, bob, by_ann)
+            .await
+            .snippets
+            .iter()
+            .all(|one| one.marks.is_empty() && !one.text.is_empty())
+    );
+}
+
 /// A search that no word bounds looks at so many messages, and the next page goes on.
 #[tokio::test]
 async fn a_filter_looks_at_so_many() {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ProfilePatch, RelationAct, RoomInfo, Visibility};
+use crate::reactions::{Emoji, React, Reacting};
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
@@ -319,8 +320,14 @@ impl Random {
             }
             12 => self.edit_rows().into(),
             13 => {
-                let act = [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
-                Relate { by, with: user, act: act[self.below(4) as usize], at }.into()
+                if self.below(2) == 0 {
+                    let act = [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
+                    return Relate { by, with: user, act: act[self.below(4) as usize], at }.into();
+                }
+                let emoji = Emoji::parse(["👍", "🎉"][self.below(2) as usize]).unwrap();
+                let reacting = [Reacting::Add, Reacting::Remove, Reacting::Toggle][self.below(3) as usize];
+                let message = MessageId::from_bytes(self.id(20));
+                React { message, conversation: room, by, emoji, reacting, at }.into()
             }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
@@ -336,6 +343,7 @@ fn is_refusal(written: &Written) -> bool {
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
         Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
         Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
@@ -384,6 +392,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "RemoveMember",
         "Append",
         "SetDeleted",
+        "React",
         "MarkRead",
         "EditRows",
         "CreateRoom",

@@ -1,0 +1,394 @@
+//! Reactions: what a reaction is, who may react, and what reacting changes. Everything about them stands here, but for the lists
+//! in which every effect has a line.
+//!
+//! A person reacts to a message with any number of emojis, each once. Who has reacted with what are rows of
+//! [`Table::Reactions`]. What is shown of a message are its tallies ([`Table::ReactionTallies`]), one row for each emoji that
+//! stands there: how many have reacted with it, and who was first. So a message that ten thousand people have reacted to is
+//! shown as fast as one with two reactions. Both change in one transaction.
+
+use std::fmt;
+use std::sync::Arc;
+
+use icu_properties::CodePointSetData;
+use icu_properties::props::{
+    Emoji as IsEmoji, EmojiModifier, EmojiModifierBase, EmojiPresentation, RegionalIndicator,
+};
+
+use crate::chat::Chat;
+use crate::clock::Timestamp;
+use crate::command::Outcome;
+use crate::delivery::AtHand;
+use crate::error::Error;
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{MessageView, Position, Role, Tombstone};
+use crate::policy::{self, Refusal};
+use crate::store::tx::{Abort, Reads, Tx};
+use crate::store::write::{Effect, WriteOf as _};
+use crate::store::{Change, Row, Store, StoreError, StoredMessage, Table};
+
+/// Most different emojis that stand on one message. Any number of people may react with those that are there.
+pub const MAX_EMOJIS: usize = 20;
+
+/// So many of those who have reacted with an emoji are named, the first ones first; the others are only counted.
+pub const MAX_NAMED: usize = 50;
+
+/// React to a message, or take a reaction back. What is as wanted already succeeds and changes nothing.
+#[derive(Debug, Clone)]
+pub struct SetReaction {
+    /// To which.
+    pub message: MessageId,
+    /// With what: any one emoji of Unicode, at most [`Emoji::MAX_BYTES`].
+    pub emoji: String,
+    /// What is to be done.
+    pub reacting: Reacting,
+}
+
+/// What is to be done about a reaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reacting {
+    /// It is there afterwards.
+    Add,
+    /// It is not there afterwards.
+    Remove,
+    /// It is there afterwards if it was not before, and the other way round. Asking twice is not the same as asking once.
+    Toggle,
+}
+
+/// How many people have reacted to a message with one emoji.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// With what.
+    pub emoji: Emoji,
+    /// How many.
+    pub count: u32,
+    /// Who, at most [`MAX_NAMED`], in the order in which they have reacted.
+    pub users: Vec<UserId>,
+}
+
+/// One emoji, in the form that Unicode calls fully qualified (UTS 51): with a selector behind each character that would be a
+/// letter or a sign without it, and without one behind the others. So `❤` and `❤️` are one emoji.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Emoji {
+    len: u8,
+    bytes: [u8; Self::MAX_BYTES],
+}
+
+const SELECTOR: char = '\u{fe0f}';
+const JOINER: char = '\u{200d}';
+const KEYCAP: char = '\u{20e3}';
+const BLACK_FLAG: char = '\u{1f3f4}';
+const END_OF_TAGS: char = '\u{e007f}';
+
+impl Emoji {
+    /// Most bytes of an emoji. The longest ones that are in use, of families with skin tones, have 41.
+    pub const MAX_BYTES: usize = 48;
+
+    /// The emoji that is all of a text; none when it is something else, or several.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut emoji = Self { len: 0, bytes: [0; Self::MAX_BYTES] };
+        let mut chars = text.chars().peekable();
+        let first = *chars.peek()?;
+        if is::<RegionalIndicator>(first) {
+            emoji.push(chars.next()?)?;
+            emoji.push(chars.next().filter(|second| is::<RegionalIndicator>(*second))?)?;
+        } else if first.is_ascii() {
+            emoji.push(chars.next().filter(|first| matches!(first, '0'..='9' | '#' | '*'))?)?;
+            chars.next_if_eq(&SELECTOR);
+            emoji.push(SELECTOR)?;
+            emoji.push(chars.next().filter(|sign| *sign == KEYCAP)?)?;
+        } else {
+            emoji.push_pictograph(&mut chars)?;
+            while chars.next_if_eq(&JOINER).is_some() {
+                emoji.push(JOINER)?;
+                emoji.push_pictograph(&mut chars)?;
+            }
+        }
+        chars.next().is_none().then_some(emoji)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+
+    /// What was stored of one. What a newer version took for an emoji is one.
+    pub(crate) fn from_stored(bytes: &[u8]) -> Option<Self> {
+        let mut emoji = Self { len: 0, bytes: [0; Self::MAX_BYTES] };
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())?;
+        text.chars().try_for_each(|c| emoji.push(c))?;
+        Some(emoji)
+    }
+
+    /// A character that is an emoji, with what belongs to it: a skin tone, or a region in tags behind a flag.
+    fn push_pictograph(&mut self, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<()> {
+        let is_pictograph = |c: &char| {
+            is::<IsEmoji>(*c) && !c.is_ascii() && !is::<EmojiModifier>(*c) && !is::<RegionalIndicator>(*c)
+        };
+        let base = chars.next().filter(is_pictograph)?;
+        self.push(base)?;
+        let has_selector = chars.next_if_eq(&SELECTOR).is_some();
+        if is::<EmojiModifierBase>(base)
+            && let Some(tone) = chars.next_if(|c| is::<EmojiModifier>(*c))
+        {
+            return self.push(tone);
+        }
+        if !is::<EmojiPresentation>(base) {
+            self.push(SELECTOR)?;
+        }
+        if base == BLACK_FLAG
+            && !has_selector
+            && chars.next_if(|c| is_tag(*c)).map(|tag| self.push(tag)).is_some()
+        {
+            while let Some(tag) = chars.next_if(|c| is_tag(*c)) {
+                self.push(tag)?;
+            }
+            return self.push(chars.next().filter(|c| *c == END_OF_TAGS)?);
+        }
+        Some(())
+    }
+
+    fn push(&mut self, c: char) -> Option<()> {
+        let len = usize::from(self.len);
+        let place = self.bytes.get_mut(len..len + c.len_utf8())?;
+        c.encode_utf8(place);
+        self.len = u8::try_from(len + c.len_utf8()).ok()?;
+        Some(())
+    }
+}
+
+fn is<P: icu_properties::props::BinaryProperty>(c: char) -> bool {
+    CodePointSetData::new::<P>().contains(c)
+}
+
+/// A letter or digit of a region.
+fn is_tag(c: char) -> bool {
+    matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}')
+}
+
+// It is something that somebody has said.
+impl fmt::Debug for Emoji {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Emoji({} bytes)", self.len)
+    }
+}
+
+/// Who may react to a message, or take a reaction back: the members of its conversation, while it is not deleted. The role is that
+/// at the moment of reacting, none outside.
+///
+/// # Errors
+/// [`Refusal::MessageNotFound`] for those outside the conversation, and [`Refusal::Forbidden`] when it is deleted.
+pub fn may_react(role: Option<Role>, deleted: Option<Tombstone>) -> Result<(), Refusal> {
+    role.ok_or(Refusal::MessageNotFound)?;
+    match deleted {
+        Some(_) => Err(Refusal::Forbidden("You cannot react to a deleted message")),
+        None => Ok(()),
+    }
+}
+
+/// Adds a reaction of somebody to a message, or takes it away, and logs [`Change::MessageReacted`]; without a position when it is
+/// as wanted already. [`may_react`] decides whether it may be done, by what the message is and by the role at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct React {
+    /// To which message.
+    pub message: MessageId,
+    /// Its conversation. Messages never move, so the caller that has looked the message up knows it.
+    pub conversation: ConversationId,
+    /// Who reacts.
+    pub by: UserId,
+    /// With what.
+    pub emoji: Emoji,
+    /// What is to be done.
+    pub reacting: Reacting,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of [`React`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reacted {
+    /// Where the log says so; none when it was so before.
+    pub position: Option<Position>,
+    /// Whether the reaction is there since.
+    pub is_there: bool,
+    /// What stands on the message since.
+    pub reactions: Vec<Reaction>,
+}
+
+impl Effect for React {
+    fn reads(&self, reads: &mut Reads) {
+        reads.messages.insert(self.message);
+        reads.ends.insert(self.conversation);
+        reads.roles.insert((self.conversation, self.by));
+        reads.rows.insert((Table::Reactions, self.key()));
+        reads.rows.insert((Table::ReactionTallies, self.tally_key()));
+        reads.ranges.push((Table::ReactionTallies, self.message.as_bytes().to_vec(), MAX_EMOJIS + 1));
+    }
+
+    fn most_logged(&self) -> u64 {
+        1
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
+        let Self { message: id, conversation, by, emoji, reacting, at } = *self;
+        let message = tx.message(id)?.filter(|message| message.conversation == conversation);
+        let Some(mut message) = message else { return Ok(Err(Refusal::MessageNotFound)) };
+        if let Err(refusal) = may_react(tx.role(conversation, by)?, message.deleted) {
+            return Ok(Err(refusal));
+        }
+        let was_there = tx.row(Table::Reactions, &self.key())?.is_some();
+        let is_there = match reacting {
+            Reacting::Add => true,
+            Reacting::Remove => false,
+            Reacting::Toggle => !was_there,
+        };
+        let mut reactions = from_rows(&tx.rows(Table::ReactionTallies, id.as_bytes(), MAX_EMOJIS + 1)?);
+        if is_there == was_there {
+            return Ok(Ok(Reacted { position: None, is_there, reactions }));
+        }
+        let is_new = reactions.iter().all(|reaction| reaction.emoji != emoji);
+        if is_there && is_new && reactions.len() >= MAX_EMOJIS {
+            return Ok(Err(Refusal::Forbidden("A message has at most 20 different reactions")));
+        }
+        match count(&mut reactions, emoji, by, is_there) {
+            Some(tally) => tx.put_row(Table::ReactionTallies, &self.tally_key(), &tally.to_value())?,
+            None => tx.delete_row(Table::ReactionTallies, &self.tally_key())?,
+        }
+        match is_there {
+            true => tx.put_row(Table::Reactions, &self.key(), &[])?,
+            false => tx.delete_row(Table::Reactions, &self.key())?,
+        }
+        let before = message.facets;
+        for table in [Table::Reactions, Table::ReactionTallies] {
+            message.facets = message.facets.with(table, !reactions.is_empty());
+        }
+        if message.facets != before {
+            tx.set_facets(&message)?;
+        }
+        let change = Change::MessageReacted { message: message.reference(), user: by, emoji, is_there };
+        let position = Some(tx.log(at, change)?);
+        Ok(Ok(Reacted { position, is_there, reactions }))
+    }
+}
+
+impl React {
+    fn key(&self) -> Vec<u8> {
+        let (message, by) = (self.message.as_bytes(), self.by.as_bytes());
+        [&message[..], by, self.emoji.as_str().as_bytes()].concat()
+    }
+
+    fn tally_key(&self) -> Vec<u8> {
+        [self.message.as_bytes(), self.emoji.as_str().as_bytes()].concat()
+    }
+}
+
+/// Counts somebody, or counts them no longer, and answers the tally of the emoji; none when nobody is left.
+fn count(reactions: &mut Vec<Reaction>, emoji: Emoji, by: UserId, is_there: bool) -> Option<&Reaction> {
+    let place = reactions.binary_search_by(|reaction| reaction.emoji.as_str().cmp(emoji.as_str()));
+    let place = match place {
+        Ok(place) => place,
+        Err(place) => {
+            reactions.insert(place, Reaction { emoji, count: 0, users: Vec::new() });
+            place
+        }
+    };
+    let reaction = &mut reactions[place];
+    if is_there {
+        reaction.count = reaction.count.saturating_add(1);
+        if reaction.users.len() < MAX_NAMED {
+            reaction.users.push(by);
+        }
+    } else {
+        reaction.count = reaction.count.saturating_sub(1);
+        reaction.users.retain(|user| *user != by);
+    }
+    if reaction.count == 0 {
+        reactions.remove(place);
+        return None;
+    }
+    reactions.get(place)
+}
+
+impl Reaction {
+    /// The count, and the ids of those who are named.
+    fn to_value(&self) -> Vec<u8> {
+        let users = self.users.iter().flat_map(UserId::as_bytes);
+        self.count.to_be_bytes().iter().chain(users).copied().collect()
+    }
+
+    fn from_row(row: &Row) -> Option<Self> {
+        let emoji = Emoji::from_stored(row.key.get(12..)?)?;
+        let (count, users) = row.value.split_first_chunk()?;
+        let (users, []) = users.as_chunks() else { return None };
+        let users = users.iter().copied().map(UserId::from_bytes).collect();
+        Some(Self { emoji, count: u32::from_be_bytes(*count), users })
+    }
+}
+
+/// What stands on a message, in the order of the emojis.
+fn from_rows(rows: &[Row]) -> Vec<Reaction> {
+    rows.iter().filter_map(Reaction::from_row).collect()
+}
+
+/// Whether something stands on a message that is shown. Nothing is read for others.
+pub(crate) fn has_some(message: &StoredMessage) -> bool {
+    message.deleted.is_none() && message.facets.contains(Table::ReactionTallies)
+}
+
+/// What stands on each of these messages.
+pub(crate) async fn of_all(
+    store: &Arc<dyn Store>,
+    messages: &[MessageId],
+) -> Result<Vec<Vec<Reaction>>, StoreError> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let prefixes: Vec<_> = messages.iter().map(|id| id.as_bytes().to_vec()).collect();
+    let rows = store.rows_of(Table::ReactionTallies, &prefixes, MAX_EMOJIS).await?;
+    Ok(rows.iter().map(|rows| from_rows(rows)).collect())
+}
+
+/// What stands on a message.
+pub(crate) async fn of(store: &Arc<dyn Store>, message: &StoredMessage) -> Result<Vec<Reaction>, StoreError> {
+    if !has_some(message) {
+        return Ok(Vec::new());
+    }
+    Ok(of_all(store, &[message.id]).await?.pop().unwrap_or_default())
+}
+
+impl Chat {
+    pub(crate) async fn set_reaction(
+        &self,
+        actor: UserId,
+        command: SetReaction,
+    ) -> Result<Outcome<MessageView>, Error> {
+        let SetReaction { message: id, emoji, reacting } = command;
+        let emoji = Emoji::parse(&emoji);
+        let emoji = emoji.ok_or(Error::Invalid { field: "emoji", problem: "is not one emoji" })?;
+        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
+        let conversation = self.directory.conversation(stored.conversation).await?;
+        // Before the text is decoded: how long that takes would tell a stranger that there is something.
+        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+        let mut view = self.view(stored, &conversation).await?;
+        let at = self.now();
+        let react = React { message: id, conversation: conversation.id, by: actor, emoji, reacting, at };
+        let done = React::done(self.store.write(react.into()).await?);
+        let Reacted { position, is_there, reactions } = match done {
+            Some(Ok(reacted)) => reacted,
+            Some(Err(refusal)) => {
+                if refusal == Refusal::MessageNotFound {
+                    // They are no member any more: what is remembered of the conversation is out of date.
+                    self.directory.forget_conversation(conversation.id);
+                }
+                return Err(refusal.into());
+            }
+            None => return Err(StoreError::Refused("the driver has answered another write".into()).into()),
+        };
+        view.message.reactions = reactions;
+        let change = Change::MessageReacted { message: view.clone(), user: actor, emoji, is_there };
+        let deliveries = self.committed(position, change, AtHand::default()).await?;
+        Ok(Outcome { reply: view, deliveries })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! What may be asked of a search besides words and a place, and what is answered to that. Who asks for none of it gets
+//! the answer as it was before there were any.
+//!
+//! ```text
+//! GET /api/search?q=station&senderId=…&types=image,file&from=1795276800000&until=1795363200000
+//! GET /api/search?q=station&order=best           {"messages":[{…}],"next":"42.0.…","complete":true}
+//! GET /api/search?q=station&snippets=true        {…,"snippets":[{"text":"the station","marks":[[4,11]],…}]}
+//! ```
+//! `q` may be missing when a sender, a kind or a moment is given. `types` are those that messages have, with `text` for what has
+//! neither image nor file. Moments are milliseconds since 1970; `until` is left out of what is found. Marks are pairs of places
+//! in UTF-16 code units, as `String.prototype.slice` takes them. `bounded` is there, and true, when the search ended at a
+//! bound ([`chat_core::search::Found::bounded`]).
+
+use std::ops::Range;
+
+use chat_core::clock::Timestamp;
+use chat_core::model::UserKey;
+use chat_core::search::{ContentKind, Found, Order, Search, Snippet};
+use serde::Serialize;
+
+use super::arguments::{Arguments, wrong};
+use crate::dialect::DecodeError;
+
+/// The search that asks for these, and for nothing else yet.
+///
+/// # Errors
+/// When one of them is not what it must be.
+pub(super) fn asked(arguments: &Arguments<'_>) -> Result<Search, DecodeError> {
+    let id = arguments.id("senderId", "a user's id")?.map(UserKey::Id);
+    let name = arguments.text("senderUsername")?.map(|name| UserKey::Username(name.into_owned()));
+    if id.is_some() && name.is_some() {
+        return Err(wrong("one of senderId and senderUsername", "given, and not both"));
+    }
+    let kind = |name: &str| match name {
+        "text" => Ok(ContentKind::Text),
+        "image" => Ok(ContentKind::Image),
+        "file" => Ok(ContentKind::File),
+        _ => Err(wrong("types", "a list of text, image and file")),
+    };
+    let moment = |field| {
+        let millis = arguments.count(field)?.map(i64::try_from).transpose();
+        let millis = millis.map_err(|_| wrong(field, "milliseconds since 1970"))?;
+        Ok(millis.map(Timestamp::from_millis))
+    };
+    let (order, before) = match arguments.text("order")?.as_deref() {
+        None | Some("newest") => (Order::Newest, arguments.position("before")?),
+        Some("best") => (Order::Best(arguments.id("before", "what was told as next")?), None),
+        Some(_) => return Err(wrong("order", "newest or best")),
+    };
+    Ok(Search {
+        author: id.or(name),
+        kinds: arguments.texts("types")?.iter().map(|name| kind(name)).collect::<Result<_, _>>()?,
+        from: moment("from")?,
+        until: moment("until")?,
+        order,
+        before,
+        snippets: arguments.flag("snippets")?.unwrap_or_default(),
+        ..Search::default()
+    })
+}
+
+/// What is answered to them.
+#[derive(Serialize)]
+pub(super) struct Extra {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    snippets: Vec<SnippetObject>,
+    /// There and true, or not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounded: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SnippetObject {
+    text: String,
+    marks: Vec<[usize; 2]>,
+    cut_before: bool,
+    cut_behind: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_name_marks: Vec<[usize; 2]>,
+}
+
+/// What is answered besides the messages.
+pub(super) fn extra(found: &Found) -> Extra {
+    let snippets = found.snippets.iter().map(snippet).collect();
+    Extra { snippets, bounded: found.bounded.then_some(true) }
+}
+
+/// What to pass as `before` for the next page.
+pub(super) fn next(found: &Found) -> Option<String> {
+    let newest = found.next.map(|next| next.0.to_string());
+    newest.or_else(|| found.next_ranked.as_ref().map(ToString::to_string))
+}
+
+fn snippet(snippet: &Snippet) -> SnippetObject {
+    let pairs = |marks: &[Range<usize>]| marks.iter().map(|mark| [mark.start, mark.end]).collect();
+    SnippetObject {
+        text: snippet.text.clone(),
+        marks: pairs(&snippet.marks),
+        cut_before: snippet.is_cut_before,
+        cut_behind: snippet.is_cut_behind,
+        file_name_marks: pairs(&snippet.file_name_marks),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::command::Command;
+    use chat_core::model::Position;
+
+    use super::*;
+    use crate::dialect::Call;
+    use crate::dialect::native::table::decode;
+
+    fn asked(fields: &str) -> Result<Search, String> {
+        match decode(&Call::parse(&format!(r#"["search",{{"q":"a",{fields}}}]"#)).unwrap()) {
+            Ok((Command::Search(search), _)) => Ok(search),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn options_are_not_guessed() {
+        let search = asked(
+            r#""senderId":"0123456789abcdef01234567","types":["image","file"],"from":5,"until":9,
+                "order":"best","before":"9.0.1.2.3.4","snippets":true"#,
+        );
+        let search = search.unwrap();
+        assert_eq!(search.author, Some(UserKey::Id("0123456789abcdef01234567".parse().unwrap())));
+        assert_eq!(search.kinds, [ContentKind::Image, ContentKind::File]);
+        let moments = (search.from.unwrap().as_millis(), search.until.unwrap().as_millis());
+        assert_eq!((moments, search.snippets), ((5, 9), true));
+        assert_eq!(search.order, Order::Best(Some("9.0.1.2.3.4".parse().unwrap())));
+        let newest = asked(r#""before":"7","order":"newest""#).unwrap();
+        assert_eq!((newest.before, newest.order), (Some(Position(7)), Order::Newest));
+        for (fields, problem) in [
+            (r#""senderId":"x""#, "senderId must be a user's id"),
+            (r#""senderId":{"$gt":""}"#, "senderId must be a string"),
+            (
+                r#""senderId":"0123456789abcdef01234567","senderUsername":"ann""#,
+                "one of senderId and senderUsername must be given, and not both",
+            ),
+            (r#""types":["video"]"#, "types must be a list of text, image and file"),
+            (r#""types":[""]"#, "types must be a list of text, image and file"),
+            (r#""from":18446744073709551615"#, "from must be milliseconds since 1970"),
+            (r#""until":"now""#, "until must be a whole number"),
+            (r#""order":"oldest""#, "order must be newest or best"),
+            (r#""order":"best","before":"7""#, "before must be what was told as next"),
+        ] {
+            assert_eq!(asked(fields).unwrap_err(), problem, "{fields}");
+        }
+    }
+
+    #[test]
+    fn words_may_be_missing_where_something_else_is_asked_for() {
+        let asked = |fields: &str| decode(&Call::parse(&format!(r#"["search",{{{fields}}}]"#)).unwrap());
+        assert!(
+            matches!(asked(r#""types":["image"]"#), Ok((Command::Search(search), _)) if search.text.is_empty())
+        );
+        assert!(asked(r#""order":"best""#).is_err());
+    }
+
+    #[test]
+    fn who_asks_for_nothing_of_it_is_answered_nothing_of_it() {
+        let shown = |found: &Found| serde_json::to_string(&extra(found)).unwrap();
+        assert_eq!(shown(&Found::default()), "{}");
+        let snippet = Snippet { text: "a b".into(), marks: vec![0..1, 2..3], ..Snippet::default() };
+        let found = Found { bounded: true, snippets: vec![snippet], ..Found::default() };
+        assert_eq!(
+            shown(&found),
+            r#"{"snippets":[{"text":"a b","marks":[[0,1],[2,3]],"cutBefore":false,"cutBehind":false}],"bounded":true}"#
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! Reactions, in the spellings of the family's forks.
+//!
+//! ```text
+//! bob > POST /api/messages/ID/react {"emoji":"👍"}      200 the message, with "reactions"
+//!       POST /api/messages/ID/reactions, POST and PUT /api/messages/react/ID, addReaction {"messageId":"ID","emoji":"👍"}
+//! both < messageReaction, messageReacted {"messageId":"ID","userId":"BOB","emoji":"👍","reactions":[{"emoji":"👍","userId":"BOB"}]}
+//! ```
+//! The same emoji again takes it away. `reactions` are all that stand on the message since, so it makes no difference whether a
+//! page listens to one of the events or to both. Messages on which nothing stands have no `reactions`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use chat_core::command::Command;
+use chat_core::id::{MessageId, UserId};
+use chat_core::reactions::{Emoji, Reacting, Reaction, SetReaction};
+use serde::{Deserialize, Serialize};
+
+use super::{change, message_not_found};
+use crate::app::App;
+use crate::dialect::payload::Text;
+use crate::dialect::push::shapes::{MessageObject, ReactionList};
+use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route, To};
+use crate::http::{Body, HttpError, caller, json};
+use crate::links::Base;
+
+pub(super) fn all() -> Vec<Route> {
+    vec![
+        Route::post("/api/messages/:id/react", react),
+        Route::post("/api/messages/:id/reactions", react),
+        Route::post("/api/messages/react/:id", react),
+        Route::new(Method::PUT, "/api/messages/react/:id", react),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Form<'a> {
+    #[serde(borrow, default)]
+    message_id: Text<'a>,
+    #[serde(borrow, default)]
+    emoji: Text<'a>,
+}
+
+/// What an event asks for, if it is this one.
+pub(in crate::dialect::push) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+    if &*call.event != "addReaction" {
+        return Err(DecodeError::UnknownEvent);
+    }
+    let form: Form<'_> = call.object()?;
+    let id = form.message_id.required("messageId")?;
+    let wrong = |_| DecodeError::WrongType { field: "messageId", expected: "a message's id" };
+    let message = id.parse().map_err(wrong)?;
+    Ok(toggle(message, form.emoji.required("emoji")?.into_owned()).into())
+}
+
+fn toggle(message: MessageId, emoji: String) -> SetReaction {
+    SetReaction { message, emoji, reacting: Reacting::Toggle }
+}
+
+async fn react(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, HttpError> {
+    // Before the body is read.
+    caller(&app, &headers).await?;
+    let body = Body::read_small(request).await?;
+    let form: Form<'_> = body.object()?;
+    let emoji = form.emoji.required("emoji")?.into_owned();
+    let view = change(&app, &headers, &id, |message| toggle(message, emoji)).await?;
+    let view = Base::of(&headers, &app.config).reply(view);
+    let message = MessageObject::of(&view).ok_or_else(message_not_found)?;
+    Ok(json(StatusCode::OK, &message.with_reactions()))
+}
+
+/// What both are told.
+pub(in crate::dialect::push) fn told(
+    message: MessageId,
+    user: UserId,
+    emoji: &Emoji,
+    reactions: &[Reaction],
+    mark: EventPosition,
+) -> Frames {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Reacted<'a> {
+        message_id: &'a str,
+        user_id: &'a str,
+        emoji: &'a str,
+        reactions: ReactionList<'a>,
+    }
+    let (message, user) = (message.hex(), user.hex());
+    let reacted = Reacted {
+        message_id: message.as_str(),
+        user_id: user.as_str(),
+        emoji: emoji.as_str(),
+        reactions: ReactionList(reactions),
+    };
+    let mut frames = Frames::new();
+    // The position comes with the last one. If the connection is cut before it, both come again, and say the same.
+    frames.push((To::All, EventPosition(None).frame("messageReaction", &reacted)));
+    frames.push((To::All, mark.frame("messageReacted", &reacted)));
+    frames
+}
