@@ -2,6 +2,7 @@
 //! what somebody is told when they come back is what they would have been told then. Only the state differs that is shown:
 //! the log shows messages, rooms and people as they are when it is read.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::chat::{Budget, Chat};
@@ -11,7 +12,7 @@ use crate::id::{ConversationId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, User};
 use crate::reactions::{self, Reaction};
-use crate::store::{Change, StoredMessage};
+use crate::store::{Change, LoggedChange, StoredMessage};
 
 /// What a command has at hand of what it has changed, so that it is not looked up again.
 #[derive(Default)]
@@ -65,7 +66,8 @@ impl Delivery {
 
 impl Chat {
     /// What is told of a change that a command has made; nothing when there was nothing to change, and so no position.
-    /// What was remembered is out of date either way: who asked for a change that had been made had not heard of it.
+    /// What was remembered is out of date either way: who asked for a change that had been made had not heard of it. Memberships
+    /// were looked up before ([`refresh_members`](crate::directory::Directory::refresh_members)).
     pub(crate) async fn committed(
         &self,
         position: Option<Position>,
@@ -79,15 +81,22 @@ impl Chat {
         Ok(delivery.into_iter().collect())
     }
 
-    /// Forgets what changes that were read from the log have made out of date. Before any of them is told of, so that what
-    /// is looked up for one need not be looked up again for the next.
-    pub(crate) fn heard_of<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
-        for change in changes {
+    /// Forgets or looks up what changes that were read from the log have made out of date. Before any of them is told of, so
+    /// that what is looked up for one need not be looked up again for the next.
+    pub(crate) async fn heard_of(&self, changes: &[LoggedChange]) {
+        let mut members = HashMap::<_, Vec<UserId>>::new();
+        for LoggedChange { change, .. } in changes {
             let invalidation = change.invalidates();
             self.invalidate(invalidation);
             if let Some(message) = invalidation.newest {
                 self.directory.forget_if_seen_since(message.sender, message.created_at);
             }
+            if let Some((conversation, user)) = invalidation.member {
+                members.entry(conversation).or_default().push(user);
+            }
+        }
+        for (conversation, users) in members {
+            self.directory.refresh_members(conversation, &users).await;
         }
     }
 

@@ -1,13 +1,18 @@
 //! Looks people and conversations up, remembering what was asked for lately.
 //!
 //! What changes is *removed* from memory, never replaced: two changes at once could be remembered in the wrong
-//! order, and a removal also makes a look-up that is under way forget what it found.
+//! order, and a removal also makes a look-up that is under way forget what it found. Only the members of a conversation are
+//! brought up to date in place, see [`Directory::refresh_members`]: a room of ten thousand is not looked up again when one of
+//! them comes or goes.
+
+mod known;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use self::known::Known;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
@@ -26,7 +31,7 @@ pub(crate) struct Directory {
     users: Cache<UserId, Arc<User>>,
     /// Names and addresses never change hands, so what they lead to is never removed.
     ids: Cache<UserKey, UserId>,
-    conversations: Cache<ConversationId, Arc<Conversation>>,
+    conversations: Cache<ConversationId, Arc<Known>>,
     directs: Cache<Pair, Arc<Conversation>>,
     /// See [`Chat::cut_off`](crate::chat::Chat::cut_off).
     cut_off: Cache<UserId, Arc<HashSet<UserId>>>,
@@ -92,11 +97,11 @@ impl Directory {
         id: ConversationId,
     ) -> Result<Option<Arc<Conversation>>, StoreError> {
         match self.conversations.get_value_or_guard_async(&id).await {
-            Ok(conversation) => Ok(Some(conversation)),
+            Ok(known) => Ok(Some(known.conversation())),
             Err(place) => {
                 let conversation = self.store.conversation(id).await?;
                 if let Some(conversation) = &conversation {
-                    let _ = place.insert(conversation.clone());
+                    let _ = place.insert(Arc::new(Known::new(conversation.clone())));
                 }
                 Ok(conversation)
             }
@@ -185,14 +190,33 @@ impl Directory {
         self.users.remove(&id);
     }
 
-    /// Forgets who is in a room: it is not as it was when it was looked up. Direct conversations never change.
-    pub(crate) fn forget_conversation(&self, id: ConversationId) {
-        self.conversations.remove(&id);
+    /// The memberships of these people in a conversation have changed, or may have: looks them up, and nobody else's, if the
+    /// conversation is remembered. To be called after the change was committed.
+    ///
+    /// Changes are heard of in any order: those of this process when their commands are done, others when the log is read. So
+    /// it is not what they say that is remembered but what is so in the store after them, and of one conversation one look-up
+    /// runs at a time: what a later one finds is never older, so no older state takes the place of a newer one. Look-ups that
+    /// wait for their turn are made together.
+    pub(crate) async fn refresh_members(&self, id: ConversationId, users: &[UserId]) {
+        loop {
+            let Some(known) = self.conversations.peek(&id) else {
+                // Whoever is looking the conversation up at this moment may have found it as it was before.
+                self.conversations.remove(&id);
+                return;
+            };
+            let forget = || drop(self.conversations.remove(&id));
+            known.refresh(&*self.store, users, forget).await;
+            if self.conversations.peek(&id).is_some_and(|now| Arc::ptr_eq(&now, &known)) {
+                return;
+            }
+        }
     }
 
     /// Forgets what a change has made out of date. Direct conversations never change.
     pub(crate) fn invalidate(&self, invalidation: Invalidation) {
-        let Invalidation { user, conversation, audience: _, message: _, relation, newest: _ } = invalidation;
+        // `member` is not forgotten but looked up: see `refresh_members`.
+        let Invalidation { user, conversation, member: _, audience: _, message: _, relation, newest: _ } =
+            invalidation;
         if let Some((one, other)) = relation {
             self.cut_off.remove(&one);
             self.cut_off.remove(&other);
@@ -213,3 +237,6 @@ impl Directory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ pub enum Audience {
     Members(Arc<Conversation>),
     /// Every member of a conversation, and one who is no longer in it.
     MembersAnd(Arc<Conversation>, UserId),
+    /// Every member of a conversation but one.
+    MembersBut(Arc<Conversation>, UserId),
     /// These people.
     Users(Vec<UserId>),
     /// Everybody.
@@ -65,6 +67,7 @@ impl Audience {
         match self {
             Self::Members(conversation) => conversation.member(user).is_some(),
             Self::MembersAnd(conversation, other) => *other == user || conversation.member(user).is_some(),
+            Self::MembersBut(conversation, other) => *other != user && conversation.member(user).is_some(),
             Self::Users(users) => users.contains(&user),
             Self::Everyone => true,
         }
@@ -238,8 +241,7 @@ impl Event {
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
             Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
-                let members = conversation.members.iter().map(|member| member.user);
-                Audience::Users(members.filter(|member| *member != user.id).collect())
+                Audience::MembersBut(conversation.clone(), user.id)
             }
         }
     }

@@ -18,8 +18,10 @@ use crate::store::{Change, StoredMessage};
 pub struct Invalidation {
     /// What is known of this person.
     pub user: Option<UserId>,
-    /// What is known of this conversation: its name, its members, their roles.
+    /// What is known of this conversation, other than who is in it.
     pub conversation: Option<ConversationId>,
+    /// Whether this person is a member of this conversation, and their role there.
+    pub member: Option<(ConversationId, UserId)>,
     /// Who may be told what happened in this conversation before: somebody is no longer a member.
     pub audience: Option<ConversationId>,
     /// What is shown of this message: its content, and whether it is deleted.
@@ -82,11 +84,12 @@ where
             Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Invalidation { message: Some(MessageHead::from(message).id), ..nothing }
             }
-            Self::RoomCreated { room, .. }
-            | Self::MemberAdded { room, .. }
-            | Self::RoleChanged { room, .. } => Invalidation { conversation: Some(*room), ..nothing },
-            Self::MemberRemoved { room, .. } => {
-                Invalidation { conversation: Some(*room), audience: Some(*room), ..nothing }
+            Self::RoomCreated { room, .. } => Invalidation { conversation: Some(*room), ..nothing },
+            Self::MemberAdded { room, user } | Self::RoleChanged { room, user, .. } => {
+                Invalidation { member: Some((*room, *user)), ..nothing }
+            }
+            Self::MemberRemoved { room, user } => {
+                Invalidation { member: Some((*room, *user)), audience: Some(*room), ..nothing }
             }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
             Self::RelationChanged { user, with, .. } => {

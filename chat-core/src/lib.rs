@@ -72,6 +72,7 @@ pub mod event;
 pub mod history;
 pub mod id;
 pub mod invalidation;
+mod members;
 pub mod model;
 mod names;
 pub mod policy;

@@ -5,6 +5,8 @@ mod message;
 mod relation;
 mod user;
 
+pub use crate::members::{JoinOrder, Members};
+
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::relation::{Friendship, Relation, RelationAct};

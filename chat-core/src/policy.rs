@@ -9,9 +9,15 @@ use unicode_normalization::UnicodeNormalization;
 pub use self::relations::{may_reach, relate};
 use crate::error::Error;
 use crate::id::UserId;
-use crate::model::{Content, Conversation, ConversationKind, Role, Tombstone, Visibility};
+use crate::model::{Content, Conversation, Role, Tombstone};
 pub use crate::names::name_key;
 use crate::{email, names};
+
+mod members;
+
+pub use self::members::{
+    Standing, Succession, may_add_member, may_give_up, may_remove_member, may_set_roles, succession,
+};
 
 /// Why something may not be done, as it is decided by what is so in the store at that moment. Safe to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,90 +222,6 @@ pub fn may_restore(
         None if sender != actor => Err(Refusal::Forbidden("You can only restore your own messages")),
         _ => Ok(()),
     }
-}
-
-/// Who may bring somebody into a room of at most `max_members`: moderators, and oneself into a public room. Whoever is in
-/// already takes no room.
-///
-/// # Errors
-/// [`Refusal::ConversationNotFound`] for those who may not know of the room, else what is in the way.
-pub fn may_add_member(
-    actor: UserId,
-    user: UserId,
-    room: &Conversation,
-    max_members: usize,
-) -> Result<(), Refusal> {
-    let joins_public = match &room.kind {
-        ConversationKind::Room(info) => info.visibility == Visibility::Public && actor == user,
-        ConversationKind::Direct { .. } => false,
-    };
-    // First of all, so that no stranger learns anything of what they may not know of.
-    if !joins_public && role_of(actor, room)? < Role::Moderator && is_room(room) {
-        return Err(Refusal::Forbidden("Only moderators can add members"));
-    }
-    if !is_room(room) {
-        return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
-    }
-    if room.members.len() >= max_members && room.member(user).is_none() {
-        return Err(Refusal::TooManyMembers { limit: max_members });
-    }
-    Ok(())
-}
-
-/// Who may take somebody out of a room: oneself, moderators a plain member, admins everybody.
-///
-/// # Errors
-/// As [`may_add_member`].
-pub fn may_remove_member(actor: UserId, user: UserId, room: &Conversation) -> Result<(), Refusal> {
-    let role = role_of(actor, room)?;
-    if !is_room(room) {
-        return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
-    }
-    let target = room.member(user).ok_or(Refusal::UserNotFound)?.role;
-    if actor == user || role == Role::Admin || (role == Role::Moderator && target == Role::Member) {
-        return Ok(());
-    }
-    Err(Refusal::Forbidden("Only moderators can remove members"))
-}
-
-/// Who may give a member this role: admins. The last admin can give up the role only where somebody can follow.
-///
-/// # Errors
-/// As [`may_add_member`].
-pub fn may_set_role(actor: UserId, user: UserId, role: Role, room: &Conversation) -> Result<(), Refusal> {
-    let actors = role_of(actor, room)?;
-    if !is_room(room) || actors < Role::Admin {
-        return Err(Refusal::Forbidden("Only admins can change roles"));
-    }
-    room.member(user).ok_or(Refusal::UserNotFound)?;
-    if role < Role::Admin && is_last_admin(user, room) && successor_of(user, room).is_none() {
-        return Err(Refusal::Forbidden("A room needs an admin"));
-    }
-    Ok(())
-}
-
-/// Who becomes an admin when a member goes, or is no admin any more: somebody, if they are the last admin and not alone. The
-/// moderator who came first follows, and without moderators the member who came first.
-pub fn successor_of(user: UserId, room: &Conversation) -> Option<UserId> {
-    if !is_last_admin(user, room) {
-        return None;
-    }
-    let others = || room.members.iter().filter(|member| member.user != user);
-    let first = others().find(|member| member.role == Role::Moderator).or_else(|| others().next());
-    first.map(|member| member.user)
-}
-
-fn is_last_admin(user: UserId, room: &Conversation) -> bool {
-    let mut admins = room.members.iter().filter(|member| member.role == Role::Admin);
-    admins.next().is_some_and(|admin| admin.user == user) && admins.next().is_none()
-}
-
-fn role_of(actor: UserId, room: &Conversation) -> Result<Role, Refusal> {
-    room.member(actor).map(|member| member.role).ok_or(Refusal::ConversationNotFound)
-}
-
-fn is_room(conversation: &Conversation) -> bool {
-    matches!(conversation.kind, ConversationKind::Room(_))
 }
 
 #[cfg(test)]

@@ -377,7 +377,7 @@ impl Chat {
             Some(Err(refusal)) => {
                 if refusal == Refusal::MessageNotFound {
                     // They are no member any more: what is remembered of the conversation is out of date.
-                    self.directory.forget_conversation(conversation.id);
+                    self.directory.refresh_members(conversation.id, &[actor]).await;
                 }
                 return Err(refusal.into());
             }

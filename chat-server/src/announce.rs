@@ -370,6 +370,8 @@ impl Shared {
         if order.next != position {
             return;
         }
+        // It may have said that somebody has come or gone.
+        order.rooms = Rooms::default();
         order.next += 1;
         let next = order.next;
         let Some(delivery) = order.held.remove(&next) else { return };
@@ -403,12 +405,17 @@ impl Shared {
         };
         match &delivery.audience {
             Audience::Members(conversation) => {
-                for member in &conversation.members {
+                for member in conversation.members.iter() {
+                    self.sessions.for_user(member.user, &mut send_to);
+                }
+            }
+            Audience::MembersBut(conversation, other) => {
+                for member in conversation.members.iter().filter(|member| member.user != *other) {
                     self.sessions.for_user(member.user, &mut send_to);
                 }
             }
             Audience::MembersAnd(conversation, other) => {
-                for member in &conversation.members {
+                for member in conversation.members.iter() {
                     self.sessions.for_user(member.user, &mut send_to);
                 }
                 if conversation.member(*other).is_none() {

@@ -5,6 +5,7 @@
 //! over (a guarantee of stores), and the disk carries them out by itself: whoever asked may have stopped waiting.
 
 mod disk;
+mod search;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,13 +20,13 @@ use chat_core::epoch::Epoch;
 use chat_core::event::{Audience, Event};
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, IdSource, MessageId, UserId};
-use chat_core::model::{Conversation, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey};
-use chat_core::search::{Terms, Wanted};
+use chat_core::model::{
+    Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Role, Seq, User, UserKey,
+};
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, Lookup, Matches, MemoryStore, MessageStore,
-    PersonalChanges, ReadMarkStore, RoomStore, Row, SearchIndex, SearchProgress, StoreError, StoredMessage,
-    Table, UnreadCount, UserStore, Write, WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
+    RoomStore, Row, StoreError, StoredMessage, Table, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -124,7 +125,8 @@ impl Driver {
         let everybody = now(self.disk.store.users(usize::MAX)).unwrap_or_default();
         for user in everybody {
             if room.member(user.id).is_none() {
-                room.members.push(Member { user: user.id, ..room.members[0] });
+                let first = *room.members.iter().next().expect("somebody is in");
+                room.members.put(Member { user: user.id, ..first });
             }
         }
         Arc::new(room)
@@ -317,6 +319,24 @@ impl RoomStore for Driver {
         Ok(found.map(|room| self.told(room)))
     }
 
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        let read = self.disk.store.members(id, after, limit);
+        self.read("members", number(id.as_bytes()), read).await
+    }
+
+    async fn members_of(
+        &self,
+        id: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        self.read("members_of", number(id.as_bytes()), self.disk.store.members_of(id, users)).await
+    }
+
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
         self.read("chat_partners", 0, self.disk.store.chat_partners(user, limit)).await
     }
@@ -365,51 +385,6 @@ impl KeyedStore for Driver {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
-    }
-}
-
-#[async_trait]
-impl SearchIndex for Driver {
-    async fn search_progress(
-        &self,
-        conversation: ConversationId,
-    ) -> Result<Option<SearchProgress>, StoreError> {
-        let of = number(conversation.as_bytes());
-        self.read("search_progress", of, self.disk.store.search_progress(conversation)).await
-    }
-
-    async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError> {
-        let of = number(user.as_bytes());
-        self.read("search_progress_of", of, self.disk.store.search_progress_of(user)).await
-    }
-
-    async fn index(
-        &self,
-        conversation: ConversationId,
-        after: Seq,
-        terms: Vec<Terms>,
-    ) -> Result<Option<Seq>, StoreError> {
-        let of = number(conversation.as_bytes());
-        self.carry_out("index", of, move |disk| now(disk.index(conversation, after, terms))).await
-    }
-
-    async fn search(
-        &self,
-        conversations: &[ConversationId],
-        lookup: &Lookup,
-        before: Option<Position>,
-        limit: usize,
-    ) -> Result<Matches, StoreError> {
-        self.read("search", 0, self.disk.store.search(conversations, lookup, before, limit)).await
-    }
-
-    async fn count_terms(
-        &self,
-        conversations: &[ConversationId],
-        terms: &[Wanted],
-        at_most: u64,
-    ) -> Result<Vec<u64>, StoreError> {
-        self.read("count_terms", 0, self.disk.store.count_terms(conversations, terms, at_most)).await
     }
 }
 

@@ -67,7 +67,7 @@ impl Chat {
                 }
                 Appended::Refused(refusal) => {
                     // What is remembered of the conversation is out of date.
-                    self.directory.forget_conversation(conversation.id);
+                    self.directory.refresh_members(conversation.id, &[actor]).await;
                     return Err(refusal.into());
                 }
             };
@@ -129,7 +129,7 @@ impl Chat {
             Err(refusal) => {
                 if refusal == Refusal::MessageNotFound {
                     // They are no member any more: what is remembered of the conversation is out of date.
-                    self.directory.forget_conversation(conversation.id);
+                    self.directory.refresh_members(conversation.id, &[actor]).await;
                 }
                 return Err(refusal.into());
             }

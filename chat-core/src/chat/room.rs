@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Chat;
 use crate::change::Change;
-use crate::command::{AddMember, CreateRoom, Outcome, RemoveMember, SetRole};
+use crate::command::{
+    AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, Outcome, ReadMembers, RemoveMember, SetRole,
+};
 use crate::delivery::AtHand;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
@@ -36,8 +38,10 @@ impl Chat {
         let info = RoomInfo { name, visibility };
         let made = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
         let (position, room) = made?;
-        let created = RoomChange { room, position: Some(position), successor: None };
-        self.changed(Change::RoomCreated { room: id, by: actor }, Ok(created)).await
+        let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };
+        let created = Change::RoomCreated { room: id, by: actor };
+        let deliveries = self.committed(Some(position), created, at_hand).await?;
+        Ok(Outcome { reply: room, deliveries })
     }
 
     pub(crate) async fn add_member(
@@ -51,7 +55,7 @@ impl Chat {
         let (at, max_members) = (self.clock.now(), self.limits.room_members);
         let add = store::AddMember { room: id, by: actor, user, at, max_members };
         let changed = self.store.add_member(add).await?;
-        self.changed(Change::MemberAdded { room: id, user }, changed).await
+        self.changed((id, actor, user), Change::MemberAdded { room: id, user }, changed).await
     }
 
     pub(crate) async fn remove_member(
@@ -63,7 +67,7 @@ impl Chat {
         self.directory.conversation(id).await?;
         let remove = store::RemoveMember { room: id, by: actor, user, at: self.clock.now() };
         let changed = self.store.remove_member(remove).await?;
-        self.changed(Change::MemberRemoved { room: id, user }, changed).await
+        self.changed((id, actor, user), Change::MemberRemoved { room: id, user }, changed).await
     }
 
     pub(crate) async fn set_role(
@@ -75,25 +79,53 @@ impl Chat {
         self.directory.conversation(id).await?;
         let set = store::SetRole { room: id, by: actor, user, role, at: self.clock.now() };
         let changed = self.store.set_role(set).await?;
-        self.changed(Change::RoleChanged { room: id, user, role }, changed).await
+        self.changed((id, actor, user), Change::RoleChanged { room: id, user, role }, changed).await
+    }
+
+    /// Some of the members of a conversation.
+    pub(crate) async fn read_members(
+        &self,
+        actor: UserId,
+        command: ReadMembers,
+    ) -> Result<Outcome<MemberPage>, Error> {
+        let ReadMembers { of, after, limit } = command;
+        let conversation = self.directory.conversation(of).await?;
+        policy::must_be_member(actor, &conversation)?;
+        let limit = limit.min(MAX_MEMBERS_AT_ONCE);
+        let mut members = self.store.members(of, after, limit + 1).await?;
+        let has_more = members.len() > limit;
+        members.truncate(limit);
+        Ok(Outcome::reply_only(MemberPage { members, has_more }))
     }
 
     /// Answers with the room as it is after a change, and tells of it, and of who is an admin since.
     async fn changed(
         &self,
+        (id, by, user): (ConversationId, UserId, UserId),
         change: Change<MessageView>,
         changed: Result<RoomChange, Refusal>,
     ) -> Result<Outcome<Arc<Conversation>>, Error> {
-        let RoomChange { room, position, successor } = match changed {
+        let RoomChange { member, position, successor } = match changed {
             Ok(changed) => changed,
             Err(refusal) => {
-                // It was refused for what the room has become since it was looked up.
-                self.invalidate(change.invalidates());
+                // It may have been refused for what they have become since the room was looked up.
+                self.directory.refresh_members(id, &[by, user]).await;
                 return Err(refusal.into());
             }
         };
+        let users = [Some(user), successor.map(|(_, heir)| heir)];
+        let users: Vec<_> = users.into_iter().flatten().collect();
+        self.directory.refresh_members(id, &users).await;
+        let mut room = self.directory.conversation(id).await?;
+        if room.member(user) != member.as_ref() {
+            // Somebody has changed it again already, of which is told behind this.
+            let members = &mut Arc::make_mut(&mut room).members;
+            match member {
+                Some(member) => members.put(member),
+                None => members.remove(user),
+            }
+        }
         let at_hand = || AtHand { conversation: Some(room.clone()), ..AtHand::default() };
-        let id = room.id;
         let mut deliveries = self.committed(position, change, at_hand()).await?;
         if let Some((position, user)) = successor {
             let change = Change::RoleChanged { room: id, user, role: Role::Admin };

@@ -35,7 +35,7 @@ impl Chat {
         limit: usize,
     ) -> Result<Option<Vec<Delivery>>, Error> {
         let Some(changes) = self.store.changes_after(position, limit).await? else { return Ok(None) };
-        self.heard_of(changes.iter().map(|logged| &logged.change));
+        self.heard_of(&changes).await;
         let mut deliveries = Vec::with_capacity(changes.len());
         let mut budget = Budget::new(self.limits.answer_bytes);
         for LoggedChange { position, change } in changes {
@@ -83,7 +83,7 @@ impl Chat {
     ) -> Result<Option<(Vec<Delivery>, Position)>, Error> {
         let Some(mine) = self.store.changes_for(user, position, limit).await? else { return Ok(None) };
         let PersonalChanges { changes, read_to } = mine;
-        self.heard_of(changes.iter().map(|logged| &logged.change));
+        self.heard_of(&changes).await;
         let (mut deliveries, mut passed) = (Vec::with_capacity(changes.len()), position);
         for LoggedChange { position: at, change } in changes {
             let delivery = self.delivery(at, change, AtHand::default(), budget).await.inspect_err(|error| {

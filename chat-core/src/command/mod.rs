@@ -27,7 +27,9 @@ pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
 pub use self::reading::{ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 pub use self::relation::{ChangeRelation, ListRelations, Related, RelatedPage, RelationKind};
 pub use self::reply::{Answer, Reply, ReplyRef};
-pub use self::room::{AddMember, CreateRoom, RemoveMember, SetRole};
+pub use self::room::{
+    AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
+};
 
 use std::sync::Arc;
 
@@ -249,6 +251,8 @@ commands! {
     RemoveMember: Writes -> Arc<Conversation> = remove_member;
     /// Change what a member may do.
     SetRole: Writes -> Arc<Conversation> = set_role;
+    /// Read who is in a conversation.
+    ReadMembers: Reads -> MemberPage = read_members;
 }
 
 /// What came of a command that was carried out.

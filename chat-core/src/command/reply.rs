@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, History, ReadMark, Related, RelatedPage, Unread};
+use super::{Changes, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
 use crate::model::{Conversation, MessageView, User};
 use crate::search::Found;
 
@@ -83,6 +83,8 @@ replies! {
     RelatedPage(RelatedPage);
     /// The conversation it was about.
     Conversation(Arc<Conversation>);
+    /// Some of the members of a conversation.
+    Members(MemberPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
     /// What is unread.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::chat::Registration;
 use crate::history::Window;
-use crate::model::{Content, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility};
+use crate::model::{
+    Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility,
+};
 use crate::reactions::{Reacting, SetReaction};
 
 struct Scene {
@@ -87,6 +89,7 @@ impl Scene {
             AddMember { room: one, user: dan }.into(),
             RemoveMember { room: another, user: self.bob }.into(),
             SetRole { room: third, user: self.bob, role: Role::Moderator }.into(),
+            ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
+use crate::members::Members;
 
 /// People who talk: two of them (a direct conversation), or a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct Conversation {
     /// Direct or room.
     pub kind: ConversationKind,
     /// Everybody in it, in the order of joining.
-    pub members: Vec<Member>,
+    pub members: Members,
     /// When it was opened.
     pub created_at: Timestamp,
 }
@@ -19,7 +20,7 @@ pub struct Conversation {
 impl Conversation {
     /// The membership of a person, if they are in.
     pub fn member(&self, user: UserId) -> Option<&Member> {
-        self.members.iter().find(|member| member.user == user)
+        self.members.get(user)
     }
 
     /// In a direct conversation, the person `user` talks with (themselves, in notes to oneself).

@@ -52,38 +52,6 @@ fn names_say_what_is_wrong_with_them() {
 }
 
 #[test]
-fn strangers_do_not_learn_of_conversations() {
-    use crate::clock::Timestamp;
-    use crate::id::ConversationId;
-    use crate::model::{Member, Pair, RoomInfo};
-    let at = Timestamp::from_millis(0);
-    let [ann, bob, eve] = [1, 2, 3].map(|n| UserId::from_bytes([n; 12]));
-    let of = |kind| Conversation {
-        id: ConversationId::from_bytes([9; 12]),
-        kind,
-        members: [ann, bob].map(|user| Member { user, role: Role::Admin, joined_at: at }).into(),
-        created_at: at,
-    };
-    let direct = of(ConversationKind::Direct { pair: Pair::new(ann, bob) });
-    let private = of(ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Private }));
-    for conversation in [&direct, &private] {
-        for user in [ann, bob, eve] {
-            for refused in [
-                may_add_member(eve, user, conversation, 2),
-                may_remove_member(eve, user, conversation),
-                may_set_role(eve, user, Role::Member, conversation),
-            ] {
-                assert!(refused == Err(Refusal::ConversationNotFound), "{refused:?}");
-            }
-        }
-    }
-    assert!(matches!(may_add_member(ann, eve, &direct, 2), Err(Refusal::Forbidden(_))));
-    assert_eq!(may_add_member(ann, eve, &private, 2), Err(Refusal::TooManyMembers { limit: 2 }));
-    assert_eq!(may_add_member(ann, bob, &private, 2), Ok(()), "who is in takes no room");
-    assert_eq!(may_add_member(ann, eve, &private, 3), Ok(()));
-}
-
-#[test]
 fn messages_are_deleted_by_who_sent_them_and_by_moderators() {
     use crate::clock::Timestamp;
     use Role::{Admin, Member, Moderator};
@@ -102,44 +70,4 @@ fn messages_are_deleted_by_who_sent_them_and_by_moderators() {
         assert!(matches!(may_restore(bob, Some(role), ann, None), Err(Refusal::Forbidden(_))));
     }
     assert_eq!(may_restore(ann, None, ann, by(ann)), Err(Refusal::MessageNotFound), "who has left");
-}
-
-#[test]
-fn the_last_admin_is_followed_by_who_came_first_with_the_greatest_role() {
-    use crate::clock::Timestamp;
-    use crate::id::ConversationId;
-    use crate::model::{Member, RoomInfo};
-    let user = |n| UserId::from_bytes([n; 12]);
-    let room = |roles: &[Role]| Conversation {
-        id: ConversationId::from_bytes([9; 12]),
-        kind: ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Private }),
-        members: (1..)
-            .zip(roles)
-            // The order of joining counts, not what clocks said.
-            .map(|(n, role)| Member {
-                user: user(n),
-                role: *role,
-                joined_at: Timestamp::from_millis(100 - i64::from(n)),
-            })
-            .collect(),
-        created_at: Timestamp::from_millis(0),
-    };
-    use Role::{Admin, Member as Plain, Moderator};
-    for (roles, goes, follows) in [
-        (&[Admin, Plain, Moderator, Moderator][..], 1, Some(3)),
-        (&[Plain, Plain, Admin], 3, Some(1)),
-        (&[Admin, Plain, Plain], 1, Some(2)),
-        (&[Admin], 1, None),
-        (&[Admin, Plain, Admin], 1, None),
-        (&[Admin, Plain], 2, None),
-        (&[Plain, Moderator], 2, None),
-    ] {
-        let room = room(roles);
-        assert_eq!(successor_of(user(goes), &room), follows.map(user), "{roles:?} without {goes}");
-    }
-    let alone = room(&[Admin]);
-    let refused = may_set_role(user(1), user(1), Plain, &alone);
-    assert_eq!(refused, Err(Refusal::Forbidden("A room needs an admin")));
-    assert_eq!(may_set_role(user(1), user(1), Admin, &alone), Ok(()));
-    assert_eq!(may_remove_member(user(1), user(1), &alone), Ok(()), "a room may be empty");
 }

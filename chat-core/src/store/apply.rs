@@ -19,7 +19,7 @@ use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, Store
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
-use crate::policy::{self, Refusal};
+use crate::policy::{self, Refusal, Standing, Succession};
 
 impl Effect for CreateUser {
     fn reads(&self, reads: &mut Reads) {
@@ -183,7 +183,7 @@ impl Effect for CreateRoom {
         let room = Arc::new(Conversation {
             id: new.id,
             kind: ConversationKind::Room(new.info.clone()),
-            members: new.members.clone(),
+            members: new.members.iter().copied().collect(),
             created_at: new.at,
         });
         tx.insert_conversation(&room)?;
@@ -209,9 +209,11 @@ fn refuse_taken<T: Tx>(tx: &mut T, id: ConversationId) -> Result<(), Abort<T::Er
 
 impl Effect for AddMember {
     fn reads(&self, reads: &mut Reads) {
-        reads.conversations.insert(self.room);
-        reads.users.insert(self.user);
-        reads.rows.insert(relation_key(self.by, self.user));
+        let Self { room, by, user, .. } = *self;
+        reads.rooms.insert(room);
+        reads.members.extend([(room, by), (room, user)]);
+        reads.users.insert(user);
+        reads.rows.insert(relation_key(by, user));
     }
 
     fn most_logged(&self) -> u64 {
@@ -220,12 +222,13 @@ impl Effect for AddMember {
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let Self { room: id, by, user, at, max_members } = *self;
-        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
-        if let Err(refusal) = policy::may_add_member(by, user, &room, max_members) {
+        let Some(asked) = asked(tx, id, by, user)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        let members = tx.member_count(id)?;
+        if let Err(refusal) = policy::may_add_member(&asked.standing(by, user), members, max_members) {
             return Ok(Err(refusal));
         }
-        if room.member(user).is_some() {
-            return Ok(Ok(RoomChange { room, position: None, successor: None }));
+        if asked.target.is_some() {
+            return Ok(Ok(RoomChange { member: asked.target, position: None, successor: None }));
         }
         if tx.user(user)?.is_none() {
             return Ok(Err(Refusal::UserNotFound));
@@ -235,16 +238,15 @@ impl Effect for AddMember {
         }
         let member = Member { user, role: Role::Member, joined_at: at };
         let read = tx.end(id)?.unwrap_or_default();
-        Arc::make_mut(&mut room).members.push(member);
         tx.insert_member(id, &member, read)?;
         let position = tx.log(at, Change::MemberAdded { room: id, user })?;
-        Ok(Ok(RoomChange { room, position: Some(position), successor: None }))
+        Ok(Ok(RoomChange { member: Some(member), position: Some(position), successor: None }))
     }
 }
 
 impl Effect for SetRole {
     fn reads(&self, reads: &mut Reads) {
-        reads.conversations.insert(self.room);
+        reads_of_succession(reads, self.room, self.by, self.user);
     }
 
     fn most_logged(&self) -> u64 {
@@ -253,25 +255,30 @@ impl Effect for SetRole {
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let Self { room: id, by, user, role, at } = *self;
-        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
-        if let Err(refusal) = policy::may_set_role(by, user, role, &room) {
+        let Some(asked) = asked(tx, id, by, user)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        let target = match policy::may_set_roles(&asked.standing(by, user)).map(|()| asked.target) {
+            Ok(Some(target)) => target,
+            Ok(None) => return Ok(Err(Refusal::UserNotFound)),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if target.role == role {
+            return Ok(Ok(RoomChange { member: Some(target), position: None, successor: None }));
+        }
+        let succession = policy::succession(user, |role| tx.first_two(id, role))?;
+        if let Err(refusal) = policy::may_give_up(succession) {
             return Ok(Err(refusal));
         }
-        if room.member(user).is_none_or(|member| member.role == role) {
-            return Ok(Ok(RoomChange { room, position: None, successor: None }));
-        }
-        let heir = policy::successor_of(user, &room);
-        put_role(&mut room, user, role);
         tx.set_role(id, user, role)?;
         let position = tx.log(at, Change::RoleChanged { room: id, user, role })?;
-        let successor = promote(tx, &mut room, heir, at)?;
-        Ok(Ok(RoomChange { room, position: Some(position), successor }))
+        let successor = promote(tx, id, succession, at)?;
+        let member = Some(Member { role, ..target });
+        Ok(Ok(RoomChange { member, position: Some(position), successor }))
     }
 }
 
 impl Effect for RemoveMember {
     fn reads(&self, reads: &mut Reads) {
-        reads.conversations.insert(self.room);
+        reads_of_succession(reads, self.room, self.by, self.user);
     }
 
     fn most_logged(&self) -> u64 {
@@ -280,39 +287,60 @@ impl Effect for RemoveMember {
 
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let Self { room: id, by, user, at } = *self;
-        let Some(mut room) = tx.conversation(id)? else { return Ok(Err(Refusal::ConversationNotFound)) };
-        if let Err(refusal) = policy::may_remove_member(by, user, &room) {
+        let Some(asked) = asked(tx, id, by, user)? else { return Ok(Err(Refusal::ConversationNotFound)) };
+        if let Err(refusal) = policy::may_remove_member(&asked.standing(by, user)) {
             return Ok(Err(refusal));
         }
-        let heir = policy::successor_of(user, &room);
-        Arc::make_mut(&mut room).members.retain(|member| member.user != user);
+        let succession = policy::succession(user, |role| tx.first_two(id, role))?;
         tx.delete_member(id, user)?;
         let position = tx.log(at, Change::MemberRemoved { room: id, user })?;
-        let successor = promote(tx, &mut room, heir, at)?;
-        Ok(Ok(RoomChange { room, position: Some(position), successor }))
+        let successor = promote(tx, id, succession, at)?;
+        Ok(Ok(RoomChange { member: None, position: Some(position), successor }))
     }
 }
 
-/// Makes a member an admin, and logs it.
+/// A room, and those whom a change of its members is about.
+struct Asked {
+    kind: ConversationKind,
+    actor: Option<Member>,
+    target: Option<Member>,
+}
+
+impl Asked {
+    fn standing(&self, by: UserId, user: UserId) -> Standing<'_> {
+        let role = |member: Option<Member>| member.map(|member| member.role);
+        Standing {
+            kind: &self.kind,
+            actor: role(self.actor),
+            target: role(self.target),
+            is_oneself: by == user,
+        }
+    }
+}
+
+fn asked<T: Tx>(tx: &mut T, id: ConversationId, by: UserId, user: UserId) -> Result<Option<Asked>, T::Error> {
+    let Some(kind) = tx.kind(id)? else { return Ok(None) };
+    Ok(Some(Asked { kind, actor: tx.member(id, by)?, target: tx.member(id, user)? }))
+}
+
+fn reads_of_succession(reads: &mut Reads, room: ConversationId, by: UserId, user: UserId) {
+    reads.rooms.insert(room);
+    reads.members.extend([(room, by), (room, user)]);
+    reads.first_members.push(room);
+}
+
+/// Makes the heir an admin, if there is one, and logs it.
 fn promote<T: Tx>(
     tx: &mut T,
-    room: &mut Arc<Conversation>,
-    heir: Option<UserId>,
+    room: ConversationId,
+    succession: Succession,
     at: Timestamp,
 ) -> Result<Option<(Position, UserId)>, T::Error> {
-    let Some(user) = heir else { return Ok(None) };
+    let Succession::Heir(user) = succession else { return Ok(None) };
     let role = Role::Admin;
-    put_role(room, user, role);
-    tx.set_role(room.id, user, role)?;
-    let position = tx.log(at, Change::RoleChanged { room: room.id, user, role })?;
+    tx.set_role(room, user, role)?;
+    let position = tx.log(at, Change::RoleChanged { room, user, role })?;
     Ok(Some((position, user)))
-}
-
-fn put_role(room: &mut Arc<Conversation>, user: UserId, role: Role) {
-    let members = &mut Arc::make_mut(room).members;
-    if let Some(member) = members.iter_mut().find(|member| member.user == user) {
-        member.role = role;
-    }
 }
 
 impl Effect for Append {

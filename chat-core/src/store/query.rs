@@ -16,8 +16,8 @@ use crate::codec::Blob;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Conversation, Fingerprint, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch,
-    RoomInfo, Seq, Tombstone, User, UserKey,
+    ClientId, Conversation, Fingerprint, JoinOrder, Member, NewUser, Pair, PasswordHash, Position,
+    ProfilePatch, RoomInfo, Seq, Tombstone, User, UserKey,
 };
 use crate::policy::Refusal;
 
@@ -129,7 +129,7 @@ pub trait RoomStore: WriteStore {
         make(self, CreateRoom(room)).await
     }
 
-    /// Looks a conversation up.
+    /// Looks a conversation up, with all its members.
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError>;
 
     /// Makes somebody a member with the role [`Role::Member`](crate::model::Role::Member), in the last place, and logs
@@ -141,9 +141,9 @@ pub trait RoomStore: WriteStore {
     }
 
     /// Gives a member another role and logs [`Change::RoleChanged`](super::Change::RoleChanged); nothing when they have it
-    /// already. Nobody becomes a member by this. [`policy::may_set_role`](crate::policy::may_set_role) decides whether it may
+    /// already. Nobody becomes a member by this. [`policy::may_set_roles`](crate::policy::may_set_roles) decides whether it may
     /// be done, by the roles at that moment. When the last admin gives up the role, another member becomes one
-    /// ([`policy::successor_of`](crate::policy::successor_of)), which is logged behind it.
+    /// ([`policy::succession`](crate::policy::succession)), which is logged behind it.
     async fn set_role(&self, set: SetRole) -> Result<Result<RoomChange, Refusal>, StoreError> {
         make(self, set).await
     }
@@ -151,10 +151,28 @@ pub trait RoomStore: WriteStore {
     /// Takes a member out and logs [`Change::MemberRemoved`](super::Change::MemberRemoved).
     /// [`policy::may_remove_member`](crate::policy::may_remove_member) decides whether it may be done, by the roles at that
     /// moment. When the last admin goes, another member becomes one
-    /// ([`policy::successor_of`](crate::policy::successor_of)), which is logged behind it; a room without members has none.
+    /// ([`policy::succession`](crate::policy::succession)), which is logged behind it; a room without members has none.
     async fn remove_member(&self, remove: RemoveMember) -> Result<Result<RoomChange, Refusal>, StoreError> {
         make(self, remove).await
     }
+
+    /// The members of a conversation in the order of joining, each with their place in it: those after a place, at most
+    /// `limit`. Nobody where there is no such conversation. Somebody who comes back after they were out has another place. A
+    /// driver must not pass over the other members.
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError>;
+
+    /// Those of these people who are members of a conversation, each with their place in the order of joining, in any order. A
+    /// driver must not pass over the other members.
+    async fn members_of(
+        &self,
+        id: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError>;
 
     /// The people with whom somebody has a direct conversation with at least one message that is not deleted,
     /// the latest such message first, at most `limit`. Notes to oneself are left out.

@@ -12,7 +12,8 @@ use super::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Conversation, Fingerprint, Member, NewUser, Pair, PasswordHash, Position, Role, Seq, User,
+    ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
+    Role, Seq, User,
 };
 
 /// Why a write was not made.
@@ -64,12 +65,18 @@ pub trait Tx {
 
     /// The place of the last message of a conversation, 0 when there is none; none without such a conversation.
     fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, Self::Error>;
-    /// A conversation with its members.
-    fn conversation(&mut self, id: ConversationId) -> Result<Option<Arc<Conversation>>, Self::Error>;
+    /// What kind of conversation it is; none without such a conversation.
+    fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, Self::Error>;
     /// The direct conversation of a pair.
     fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, Self::Error>;
     /// Makes a conversation whose id is free, with its members, who have read nothing.
     fn insert_conversation(&mut self, new: &Arc<Conversation>) -> Result<(), Self::Error>;
+    /// How many members a conversation has.
+    fn member_count(&mut self, id: ConversationId) -> Result<usize, Self::Error>;
+    /// The membership of a person, if they are in.
+    fn member(&mut self, id: ConversationId, user: UserId) -> Result<Option<Member>, Self::Error>;
+    /// The first two members with a role in the order of joining.
+    fn first_two(&mut self, id: ConversationId, role: Role) -> Result<Vec<Member>, Self::Error>;
     /// Adds a member, in the last place, who has read as far as this.
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), Self::Error>;
     /// Gives a member another role.
@@ -138,8 +145,15 @@ pub struct Reads {
     pub name_keys: HashSet<String>,
     /// Conversations of which only the end is asked for.
     pub ends: HashSet<ConversationId>,
-    /// Conversations with their members and their ends.
-    pub conversations: HashSet<ConversationId>,
+    /// Conversations of which the kind, the number of members and the end are asked for, without the members. To each of them
+    /// members may be added.
+    pub rooms: HashSet<ConversationId>,
+    /// Members of which the membership is asked for, and who are added, changed or taken out. Their conversations must be asked
+    /// for too.
+    pub members: HashSet<(ConversationId, UserId)>,
+    /// Conversations of which the first members with each role are asked for, once for each write that asks: each may take out
+    /// one of them and give another one another role. They must be asked for as rooms too.
+    pub first_members: Vec<ConversationId>,
     /// Pairs of which the conversation is asked for.
     pub pairs: HashSet<Pair>,
     /// Members of which the role is asked for, where not all members are.

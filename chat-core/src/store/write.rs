@@ -13,7 +13,8 @@ use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessag
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Relation, RelationAct, Role, Seq, User,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Relation, RelationAct, Role,
+    Seq, User,
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
@@ -281,8 +282,9 @@ pub struct RemoveMember {
 /// What came of a change of who is in a room and what they may do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomChange {
-    /// The room after it.
-    pub room: Arc<Conversation>,
+    /// The membership after it of whom it was about; none when they are out. Nobody else's has changed, but for that of the
+    /// successor.
+    pub member: Option<Member>,
     /// Where the log says so; none when it was so before.
     pub position: Option<Position>,
     /// The member who has become an admin because the last one has gone or is none any more, and where the log says so.

@@ -9,7 +9,7 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
+    Conversation, JoinOrder, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
 };
 use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
@@ -41,6 +41,9 @@ pub(crate) enum Request {
     Direct(Pair),
     CreateRoom(NewRoom),
     Conversation(ConversationId),
+    /// The members behind the first so many, at most so many.
+    Members(ConversationId, usize, usize),
+    MembersOf(ConversationId, Vec<UserId>),
     AddMember(AddMember),
     SetRole(SetRole),
     RemoveMember(RemoveMember),
@@ -86,6 +89,8 @@ pub(crate) enum Answer {
     Opened(Arc<Conversation>),
     Made(Result<(Position, Arc<Conversation>), Refusal>),
     Conversation(Option<Arc<Conversation>>),
+    /// Their places are each driver's own affair, but not their order.
+    Members(Vec<Member>),
     Changed(Result<RoomChange, Refusal>),
     People(Vec<UserId>),
     Appended(Appended),
@@ -154,6 +159,18 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Direct(pair) => Answer::Conversation(store.direct(pair).await?),
         Request::CreateRoom(room) => Answer::Made(store.create_room(room).await?),
         Request::Conversation(id) => Answer::Conversation(store.conversation(id).await?),
+        Request::Members(id, skipped, limit) => {
+            let before = store.members(id, JoinOrder(0), skipped).await?;
+            let after = before.last().map_or(JoinOrder(0), |(order, _)| *order);
+            let page = store.members(id, after, limit).await?;
+            assert!(page.is_sorted_by(|a, b| a.0 < b.0) && page.iter().all(|(order, _)| *order > after));
+            Answer::Members(page.into_iter().map(|(_, member)| member).collect())
+        }
+        Request::MembersOf(id, users) => {
+            let mut found = store.members_of(id, &users).await?;
+            found.sort_unstable_by_key(|(order, _)| *order);
+            Answer::Members(found.into_iter().map(|(_, member)| member).collect())
+        }
         Request::AddMember(add) => Answer::Changed(store.add_member(add).await?),
         Request::SetRole(set) => Answer::Changed(store.set_role(set).await?),
         Request::RemoveMember(remove) => Answer::Changed(store.remove_member(remove).await?),

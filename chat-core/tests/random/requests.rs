@@ -3,6 +3,7 @@
 mod messages;
 mod relations;
 mod rows;
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use chat_core::model::{
     ClientId, Conversation, Fingerprint, Member, Pair, PasswordHash, Position, ProfilePatch, Role, RoomInfo,
     Seq, User, UserKey, Visibility,
 };
-use chat_core::search::{ContentKind, Filter};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, NewMessage, NewRoom, RemoveMember, RoomChange, SetRole,
 };
@@ -123,7 +123,11 @@ impl Requests {
                 self.rooms.push(room.id);
                 self.cast.insert(room.id, room.clone());
             }
-            (_, Answer::Changed(Ok(change))) => self.learn_cast(change),
+            (Request::AddMember(AddMember { room, user, .. }), Answer::Changed(Ok(change)))
+            | (Request::SetRole(SetRole { room, user, .. }), Answer::Changed(Ok(change)))
+            | (Request::RemoveMember(RemoveMember { room, user, .. }), Answer::Changed(Ok(change))) => {
+                self.learn_cast(*room, *user, change);
+            }
             (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
                 self.messages.push(new.id);
                 self.said.insert(new.id, (new.conversation, new.sender));
@@ -134,18 +138,25 @@ impl Requests {
     }
 
     /// Takes note of who is in a room now.
-    fn learn_cast(&mut self, change: &RoomChange) {
-        let room = &change.room;
-        let admins = |room: &Conversation| room.members.iter().filter(|one| one.role == Role::Admin).count();
-        let before = self.cast.insert(room.id, room.clone()).expect("what has changed was made");
-        if admins(&before) > 0 && !room.members.is_empty() {
-            assert!(admins(room) > 0, "a room that is not empty keeps an admin: {before:?}, {room:?}");
+    fn learn_cast(&mut self, id: ConversationId, user: UserId, change: &RoomChange) {
+        let room = self.cast.get_mut(&id).expect("what has changed was made");
+        let before = room.clone();
+        let members = &mut Arc::make_mut(room).members;
+        match change.member {
+            Some(member) => members.put(member),
+            None => members.remove(user),
         }
-        let successor = change.successor.map(|(position, user)| {
-            let role = room.member(user).map(|member| member.role);
-            assert_eq!(role, Some(Role::Admin), "the successor {user} of {before:?}");
-            position.0 - change.position.expect("somebody has gone before").0
-        });
+        if let Some((_, heir)) = change.successor {
+            let role = members.get(heir).map(|member| member.role);
+            assert!(role.is_some_and(|role| role < Role::Admin), "the successor {heir} of {before:?}");
+            members.set_role(heir, Role::Admin);
+        }
+        if before.members.admins() > 0 && !members.is_empty() {
+            assert!(members.admins() > 0, "a room that is not empty keeps an admin: {before:?}, {room:?}");
+        }
+        let successor = change
+            .successor
+            .map(|(position, _)| position.0 - change.position.expect("somebody has gone before").0);
         assert!(successor.is_none_or(|behind| behind == 1), "it is logged right behind");
     }
 
@@ -221,7 +232,8 @@ impl Requests {
 
     /// Somebody who asks for a change in a room: mostly one of those with the greatest role, so that some are made.
     fn asks(&mut self, room: ConversationId) -> UserId {
-        let members = self.cast.get(&room).map(|room| room.members.clone()).unwrap_or_default();
+        let members: Vec<Member> =
+            self.cast.get(&room).map_or(Vec::new(), |room| room.members.iter().copied().collect());
         let may = members.iter().map(|member| member.role).max();
         let (greatest, others): (Vec<Member>, Vec<Member>) =
             members.into_iter().partition(|member| Some(member.role) == may);
@@ -235,7 +247,8 @@ impl Requests {
 
     /// Somebody in a room, mostly.
     fn is_in(&mut self, room: ConversationId) -> UserId {
-        let members = self.cast.get(&room).map(|room| room.members.clone()).unwrap_or_default();
+        let members: Vec<Member> =
+            self.cast.get(&room).map_or(Vec::new(), |room| room.members.iter().copied().collect());
         let one = self.pick_of(&members).filter(|_| !self.chance(4));
         one.map_or_else(|| self.person(), |member| member.user)
     }
@@ -380,60 +393,6 @@ impl Requests {
         }
     }
 
-    /// A term, mostly one that others have too.
-    fn term(&mut self) -> String {
-        let text = self.text();
-        if text.is_empty() { "a".into() } else { text }
-    }
-
-    fn index(&mut self) -> Request {
-        let after = if self.chance(8) { Some(Seq(self.below(40) as u32)) } else { None };
-        // Often as many as there are, or one more.
-        let count = self.below(5);
-        let terms = (0..count).map(|_| (0..self.below(6)).map(|_| self.term()).collect()).collect();
-        Request::Index(self.conversation(), after, terms)
-    }
-
-    fn wanted(&mut self) -> (String, bool) {
-        let mut term = self.term();
-        let is_prefix = self.chance(2);
-        if is_prefix && self.chance(2) {
-            term.truncate(term.chars().next().map_or(1, char::len_utf8));
-        }
-        (term, is_prefix)
-    }
-
-    fn filter(&mut self) -> Filter {
-        let author = self.maybe(Self::any_user);
-        let kinds = ContentKind::ALL.into_iter().filter(|_| self.chance(3)).collect();
-        let [from, until] = [(); 2].map(|()| self.maybe(Self::moment));
-        Filter { author, kinds, from, until }
-    }
-
-    fn some_conversations(&mut self) -> Vec<ConversationId> {
-        let mut conversations: Vec<_> = (0..self.below(6)).map(|_| self.conversation()).collect();
-        conversations.sort_unstable();
-        conversations.dedup();
-        conversations
-    }
-
-    fn count_terms(&mut self) -> Request {
-        let conversations = self.some_conversations();
-        let terms = (0..self.below(4)).map(|_| self.wanted()).collect();
-        let at_most = if self.chance(2) { self.below(4) } else { u64::MAX };
-        Request::CountTerms(conversations, terms, at_most)
-    }
-
-    fn search(&mut self) -> Request {
-        let conversations = self.some_conversations();
-        let least = u64::from(!self.chance(6));
-        let counts = [least + self.below(3), if self.chance(3) { 1 + self.below(2) } else { 0 }];
-        let terms = counts.map(|count| (0..count).map(|_| self.wanted()).collect());
-        let filter = if self.chance(2) { Filter::default() } else { self.filter() };
-        let before = if self.chance(2) { Some(self.position()) } else { None };
-        Request::Search(conversations, terms, filter, before, self.limit())
-    }
-
     /// The next request.
     pub(crate) fn next(&mut self) -> Request {
         self.now += self.below(3) as i64;
@@ -463,7 +422,12 @@ impl Requests {
             }
             25..27 => Request::Direct(Pair::new(self.person(), self.person())),
             27..29 => Request::CreateRoom(self.new_room()),
-            29..31 => Request::Conversation(self.conversation()),
+            29 => Request::Conversation(self.conversation()),
+            30 if self.chance(2) => {
+                let users = (0..self.below(4)).map(|_| self.person()).collect();
+                Request::MembersOf(self.conversation(), users)
+            }
+            30 => Request::Members(self.conversation(), self.below(4) as usize, self.limit()),
             31..33 => self.add_member(),
             33..36 => self.set_role(),
             36..38 => self.remove_member(),

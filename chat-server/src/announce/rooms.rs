@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::event::{Audience, Delivery, Event};
-use chat_core::id::ConversationId;
-use chat_core::model::Conversation;
+use chat_core::id::{ConversationId, UserId};
+use chat_core::model::{Conversation, Member};
 use tokio::time::Instant;
 
 /// How long a command may be under way that still knows the members from before a change.
@@ -22,18 +22,47 @@ pub(super) struct Rooms(HashMap<ConversationId, (Instant, Arc<Conversation>)>);
 impl Rooms {
     /// The next delivery in the order of positions: takes note of it, and mends its audience.
     pub(super) fn pass(&mut self, delivery: &mut Delivery) {
-        if let Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. } = &delivery.event {
-            let now = Instant::now();
-            self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
-            self.0.insert(room.id, (now, room.clone()));
-            return;
+        match &delivery.event {
+            Event::MemberAdded { room, user } => {
+                let known = self.changed(room, *user, room.member(*user));
+                delivery.audience = Audience::Members(known);
+            }
+            Event::MemberRemoved { room, user } => {
+                let known = self.changed(room, *user, None);
+                delivery.audience = Audience::MembersAnd(known, *user);
+            }
+            // Whatever it is, it is told to those who are there.
+            _ => {
+                if let Audience::Members(conversation) | Audience::MembersBut(conversation, _) =
+                    &mut delivery.audience
+                    && let Some((_, known)) = self.0.get(&conversation.id)
+                {
+                    *conversation = known.clone();
+                }
+            }
         }
-        // Whatever it is, it is told to those who are there.
-        if let Audience::Members(conversation) = &mut delivery.audience
-            && let Some((_, known)) = self.0.get(&conversation.id)
-        {
-            *conversation = known.clone();
+    }
+
+    /// The room, now that somebody has come or gone. Only of them the event is sure to know what is so at its position: of others
+    /// it may not have heard yet, or may have heard already what is told behind it.
+    fn changed(
+        &mut self,
+        room: &Arc<Conversation>,
+        user: UserId,
+        member: Option<&Member>,
+    ) -> Arc<Conversation> {
+        let now = Instant::now();
+        self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
+        let (since, known) = self.0.entry(room.id).or_insert_with(|| (now, room.clone()));
+        *since = now;
+        if known.member(user) != member {
+            let members = &mut Arc::make_mut(known).members;
+            match member {
+                Some(member) => members.put(*member),
+                None => members.remove(user),
+            }
         }
+        known.clone()
     }
 }
 
@@ -43,7 +72,6 @@ mod tests {
     use chat_core::command::{
         Actor, AddMember, CreateRoom, Destination, Outcome, RemoveMember, Request, SendMessage,
     };
-    use chat_core::id::UserId;
     use chat_core::model::{Content, PasswordHash, Visibility};
     use chat_core::prelude::Chat;
 
@@ -84,5 +112,52 @@ mod tests {
         assert!(removed.deliveries[0].audience.includes(bob), "he is told that he is out");
         rooms.pass(&mut with_bob);
         assert!(!with_bob.audience.includes(bob) && with_bob.audience.includes(ann));
+    }
+
+    #[tokio::test]
+    async fn of_two_who_come_at_once_neither_is_lost() {
+        let chat = Chat::in_memory();
+        let mut people = Vec::new();
+        for name in ["ann", "bob", "cid"] {
+            let registration = Registration::named(name, PasswordHash::new("x"));
+            people.push(chat.register(registration).await.unwrap().user.id);
+        }
+        let (ann, bob, cid) = (people[0], people[1], people[2]);
+        let create = CreateRoom { name: "r".into(), visibility: Visibility::Private, members: vec![] };
+        let room = execute(&chat, ann, create).await.reply;
+        let mut bob_came = execute(&chat, ann, AddMember { room: room.id, user: bob }).await;
+        let mut cid_came = execute(&chat, ann, AddMember { room: room.id, user: cid }).await;
+        let mut bob_went = execute(&chat, ann, RemoveMember { room: room.id, user: bob }).await;
+        // As their commands may see it that have not heard of each other.
+        let forget = |outcome: &mut Outcome<Arc<Conversation>>, user| {
+            let (Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. }) =
+                &mut outcome.deliveries[0].event
+            else {
+                panic!("{outcome:?}");
+            };
+            Arc::make_mut(room).members.remove(user);
+        };
+        forget(&mut cid_came, bob);
+        forget(&mut bob_went, cid);
+
+        let mut rooms = Rooms::default();
+        rooms.pass(&mut bob_came.deliveries[0]);
+        rooms.pass(&mut cid_came.deliveries[0]);
+        for user in [ann, bob, cid] {
+            assert!(cid_came.deliveries[0].audience.includes(user), "{user} is told that cid has come");
+        }
+        rooms.pass(&mut bob_went.deliveries[0]);
+        for user in [ann, bob, cid] {
+            assert!(bob_went.deliveries[0].audience.includes(user), "{user} is told that bob has gone");
+        }
+        let say = SendMessage {
+            to: Destination::Conversation(room.id),
+            content: Content::text("x"),
+            client_id: None,
+            fingerprint: None,
+        };
+        let mut said = execute(&chat, ann, say).await.deliveries.remove(0);
+        rooms.pass(&mut said);
+        assert!(!said.audience.includes(bob) && said.audience.includes(cid));
     }
 }

@@ -179,6 +179,7 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Messages(_)
         | ReplyRef::Users(_)
         | ReplyRef::Conversation(_)
+        | ReplyRef::Members(_)
         | ReplyRef::Read(_)
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)

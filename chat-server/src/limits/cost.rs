@@ -63,6 +63,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
+        ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
@@ -86,6 +87,9 @@ fn delivered(delivery: &Delivery) -> u64 {
 pub(crate) fn of_telling(deliveries: &[Delivery]) -> u64 {
     let told = |delivery: &Delivery| match &delivery.audience {
         Audience::Users(users) if delivery.position.is_none() => users.len() / TOLD,
+        Audience::MembersBut(conversation, _) if delivery.position.is_none() => {
+            conversation.members.len() / TOLD
+        }
         _ => 0,
     };
     deliveries.iter().map(told).sum::<usize>() as u64

@@ -116,7 +116,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
     let conversation = Arc::new(Conversation {
         id: message.conversation,
         kind: ConversationKind::Direct { pair: Pair::new(user.id, user.id) },
-        members: Vec::new(),
+        members: chat_core::model::Members::default(),
         created_at: now,
     });
     let view = MessageView { message, conversation, sender: user.clone(), recipient: Some(user.clone()) };

@@ -150,7 +150,8 @@ impl Disk {
                 recipient: view.recipient.map(|user| user.id),
                 token: token(&view.message.content.text).to_owned(),
             });
-            let members = |room: &Conversation| room.members.iter().map(|member| member.user).collect();
+            let members =
+                |room: &Conversation| room.members.iter().map(|member| member.user).collect::<Vec<_>>();
             let audience = match &delivery.audience {
                 Audience::Members(room) => Some(members(room)),
                 Audience::MembersAnd(room, other) => {
@@ -158,13 +159,19 @@ impl Disk {
                     audience.push(*other);
                     Some(audience)
                 }
+                Audience::MembersBut(room, other) => {
+                    let others = members(room).into_iter().filter(|member| member != other);
+                    Some(others.collect())
+                }
                 Audience::Users(users) => Some(users.clone()),
                 Audience::Everyone => None,
             };
             let what = message.as_ref().map_or("", |said| &said.token);
             trace.note(Actor::Store, format!("{position}: {kind:?} {what}"));
             let room = match &delivery.audience {
-                Audience::Members(room) | Audience::MembersAnd(room, _) => Some(room.id),
+                Audience::Members(room) | Audience::MembersAnd(room, _) | Audience::MembersBut(room, _) => {
+                    Some(room.id)
+                }
                 Audience::Users(_) | Audience::Everyone => None,
             };
             log.push(Entry { kind, audience, room, message, profile });

@@ -1,19 +1,20 @@
 //! Clauses of [`RoomStore`](crate::store::RoomStore) about who is in a room and what they may do there.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::support::{
     add, adding, at, conversation_id, direct, everything, give_role, giving, last_position, member, new_room,
     people, remove, removing, room, user_id, whole_log,
 };
 use crate::id::{ConversationId, UserId};
-use crate::model::{Member, Position, Role, Visibility};
+use crate::model::{JoinOrder, Member, Position, Role, Visibility};
 use crate::policy::Refusal;
 use crate::store::{AddMember, Change, LoggedChange, RoomChange, Store};
 
 async fn members(store: &dyn Store, n: u16) -> Vec<Member> {
     let found = store.conversation(conversation_id(n)).await.expect("looking a conversation up must work");
-    found.expect("the conversation must be there").members.clone()
+    found.expect("the conversation must be there").members.iter().copied().collect()
 }
 
 /// The last of the log, and where it is.
@@ -21,8 +22,8 @@ async fn last_change(store: &dyn Store) -> Option<LoggedChange> {
     whole_log(store).await.pop()
 }
 
-fn changed(change: &RoomChange) -> (Option<Position>, &[Member]) {
-    (change.position, &change.room.members)
+fn changed(change: &RoomChange) -> (Option<Position>, Option<Member>) {
+    (change.position, change.member)
 }
 
 /// New members come last in their order of joining, with the least role, and each is logged.
@@ -35,7 +36,8 @@ pub async fn members_are_added_in_order(store: Arc<dyn Store>) {
     for (n, (new, moment)) in (3..).zip([(dan, 50), (bob, 50), (cid, 40)]) {
         expected.push(member(new, Role::Member, moment));
         let change = add(&*store, id, ann, new, moment).await;
-        assert_eq!(changed(&change), (Some(Position(n)), &*expected), "the answer");
+        let added = expected.last().copied();
+        assert_eq!(changed(&change), (Some(Position(n)), added), "the answer");
         assert_eq!(change.successor, None);
         assert_eq!(members(&*store, 1).await, expected, "what is found");
         let change = Change::MemberAdded { room: id, user: new };
@@ -53,7 +55,8 @@ pub async fn adding_a_member_changes_no_role(store: Arc<dyn Store>) {
     let before = everything(&*store).await;
     for (by, user) in [(ann, bob), (bob, ann), (bob, bob), (ann, cid)] {
         let change = add(&*store, id, by, user, 99).await;
-        assert_eq!((changed(&change), change.successor), ((None, &*cast), None), "{user} by {by}");
+        let there = cast.iter().find(|member| member.user == user).copied();
+        assert_eq!((changed(&change), change.successor), ((None, there), None), "{user} by {by}");
         assert_eq!(everything(&*store).await, before, "{user} by {by}");
     }
 }
@@ -72,7 +75,7 @@ pub async fn roles_change_in_place(store: Arc<dyn Store>) {
             expected[1].role = role;
             last += u64::from(!again);
             let position = (!again).then_some(Position(last));
-            assert_eq!(changed(&change), (position, &*expected), "{role:?}, again: {again}");
+            assert_eq!(changed(&change), (position, Some(expected[1])), "{role:?}, again: {again}");
             assert_eq!(change.successor, None);
             assert_eq!(members(&*store, 1).await, expected, "what is found after {role:?}");
             assert_eq!(last_position(&*store).await, Position(last), "{role:?}, again: {again}");
@@ -121,7 +124,7 @@ pub async fn members_are_removed_once(store: Arc<dyn Store>) {
 
     let without_bob = [all[0], all[2]];
     let change = remove(&*store, id, ann, bob, 60).await;
-    assert_eq!(changed(&change), (Some(Position(3)), &without_bob[..]), "the answer");
+    assert_eq!(changed(&change), (Some(Position(3)), None), "the answer");
     assert_eq!(change.successor, None);
     for (by, refusal) in [(ann, Refusal::UserNotFound), (bob, Refusal::ConversationNotFound)] {
         let again = store.remove_member(removing(id, by, bob, 61)).await.unwrap();
@@ -134,7 +137,8 @@ pub async fn members_are_removed_once(store: Arc<dyn Store>) {
 
     let change = add(&*store, id, ann, bob, 5).await;
     let back = [all[0], all[2], member(bob, Role::Member, 5)];
-    assert_eq!(changed(&change), (Some(Position(4)), &back[..]), "back in the last place");
+    assert_eq!(changed(&change), (Some(Position(4)), Some(back[2])), "the answer");
+    assert_eq!(members(&*store, 1).await, back, "back in the last place");
     for user in [cid, bob, ann] {
         remove(&*store, id, user, user, 70).await;
     }
@@ -162,7 +166,7 @@ pub async fn the_last_admin_who_goes_is_followed(store: Arc<dyn Store>) {
         }
         let change = remove(&*store, id, goes, goes, 60).await;
         let successor = follows.map(|user| (Position(last + 2), user));
-        assert_eq!((changed(&change), change.successor), ((Some(Position(last + 1)), &*left), successor));
+        assert_eq!((changed(&change), change.successor), ((Some(Position(last + 1)), None), successor));
         assert_eq!(members(&*store, 1).await, left, "what is found without {goes}");
         let removed = Change::MemberRemoved { room: id, user: goes };
         let role = follows.map(|user| Change::RoleChanged { room: id, user, role: Role::Admin });
@@ -197,7 +201,7 @@ pub async fn the_last_admin_gives_up_the_role_to_somebody(store: Arc<dyn Store>)
     let change = give_role(&*store, id, ann, (ann, Role::Moderator), 40).await;
     let expected =
         [member(ann, Role::Moderator, 10), member(bob, Role::Admin, 30), member(cid, Role::Member, 30)];
-    assert_eq!(changed(&change), (Some(Position(last + 1)), &expected[..]));
+    assert_eq!(changed(&change), (Some(Position(last + 1)), Some(expected[0])));
     assert_eq!(change.successor, Some((Position(last + 2), bob)), "without moderators, who came first");
     assert_eq!(members(&*store, 1).await, expected);
     // Now there is a moderator, though she came before.
@@ -292,4 +296,95 @@ pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
     assert!(matches!(refused, Err(Refusal::Forbidden(_))), "others are brought by moderators: {refused:?}");
     let refused = store.set_role(giving(public, eve, eve, Role::Admin, 41)).await.unwrap();
     assert_eq!(refused, Err(unknown), "joining is all that a stranger can do");
+}
+
+/// The members of a conversation are read in pages, in the order of joining; whoever comes back is behind all others.
+pub async fn members_are_read_in_pages(store: Arc<dyn Store>) {
+    let [ann, bob, cid, dan, eve] = people(&*store, [5, 4, 3, 2, 1]).await;
+    let (id, elsewhere) = (room(&*store, 1, ann).await, conversation_id(2));
+    assert_eq!(store.members(elsewhere, JoinOrder(0), 9).await.unwrap(), [], "there is no such room");
+    room(&*store, 2, eve).await;
+    for user in [bob, cid, dan] {
+        add(&*store, id, ann, user, 20).await;
+        add(&*store, elsewhere, eve, user, 20).await;
+    }
+    remove(&*store, id, ann, bob, 30).await;
+    give_role(&*store, id, ann, (dan, Role::Moderator), 40).await;
+    add(&*store, id, ann, bob, 10).await;
+    let expected = [
+        member(ann, Role::Admin, 10),
+        member(cid, Role::Member, 20),
+        member(dan, Role::Moderator, 20),
+        member(bob, Role::Member, 10),
+    ];
+    let all = store.members(id, JoinOrder(0), 100).await.unwrap();
+    assert_eq!(all.iter().map(|(_, member)| *member).collect::<Vec<_>>(), expected);
+    assert!(all[0].0 > JoinOrder(0) && all.is_sorted_by(|a, b| a.0 < b.0), "{all:?}");
+    for limit in 0..6 {
+        for (n, (order, _)) in all.iter().enumerate() {
+            let page = store.members(id, *order, limit).await.unwrap();
+            let behind = &all[n + 1..];
+            assert_eq!(page, behind[..limit.min(behind.len())], "at most {limit} after {n}");
+        }
+    }
+    assert_eq!(store.members(id, JoinOrder(u64::MAX), 9).await.unwrap(), []);
+
+    let mut found = store.members_of(id, &[eve, bob, user_id(9), ann]).await.unwrap();
+    found.sort_unstable_by_key(|(order, _)| *order);
+    assert_eq!(found, [all[0], all[3]], "those who are in");
+    assert_eq!(store.members_of(id, &[]).await.unwrap(), []);
+    assert_eq!(store.members_of(conversation_id(9), &[ann]).await.unwrap(), []);
+    let opened = store.conversation(id).await.unwrap().expect("the room is there");
+    let orders: Vec<_> = all.iter().map(|(_, member)| opened.members.order_of(member.user)).collect();
+    assert_eq!(orders, all.iter().map(|(order, _)| Some(*order)).collect::<Vec<_>>(), "the same places");
+}
+
+/// Who may come in and who follows is decided in a large room as it is in a small one, also when admins go at once.
+pub async fn a_large_room_keeps_its_rules(store: Arc<dyn Store>) {
+    const PLAIN: u16 = 60;
+    let plain: Vec<UserId> =
+        people(&*store, std::array::from_fn::<u16, { PLAIN as usize }, _>(|n| n as u16)).await.into();
+    let [ann, bob, cid, dan] = people(&*store, [101, 102, 103, 104]).await;
+    let mut cast: Vec<_> = plain.iter().map(|user| member(*user, Role::Member, 10)).collect();
+    cast.insert(50, member(bob, Role::Moderator, 10));
+    cast.push(member(ann, Role::Admin, 10));
+    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().1.id;
+    let count = cast.len();
+    let refused =
+        store.add_member(AddMember { max_members: count, ..adding(id, ann, cid, 20) }).await.unwrap();
+    assert_eq!(refused, Err(Refusal::TooManyMembers { limit: count }));
+    let added =
+        store.add_member(AddMember { max_members: count + 1, ..adding(id, ann, cid, 20) }).await.unwrap();
+    assert_eq!(added.map(|change| change.member), Ok(Some(member(cid, Role::Member, 20))));
+    remove(&*store, id, ann, cid, 30).await;
+    let added =
+        store.add_member(AddMember { max_members: count + 1, ..adding(id, ann, dan, 40) }).await.unwrap();
+    assert!(added.is_ok(), "a place was free");
+
+    let follows = |change: RoomChange| change.successor.map(|(_, heir)| heir);
+    assert_eq!(follows(remove(&*store, id, ann, ann, 50).await), Some(bob), "the only moderator");
+    assert_eq!(follows(remove(&*store, id, bob, bob, 50).await), Some(plain[0]), "who came first");
+    // All at once: they may share a transaction, in which each goes by what those before have left.
+    let leave = |user: &UserId| store.remove_member(removing(id, *user, *user, 60));
+    let mut leaving: Vec<_> = plain[..20].iter().map(leave).collect();
+    let mut heirs = Vec::new();
+    std::future::poll_fn(|cx| {
+        leaving.retain_mut(|one| match one.as_mut().poll(cx) {
+            Poll::Ready(change) => {
+                heirs.push(follows(change.unwrap().expect("everybody may leave")));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if leaving.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    heirs.sort_unstable();
+    let mut expected: Vec<_> = plain[1..=20].iter().map(|user| Some(*user)).collect();
+    expected.sort_unstable();
+    assert_eq!(heirs, expected, "one after the other");
+    let left = members(&*store, 1).await;
+    let admins: Vec<_> =
+        left.iter().filter(|member| member.role == Role::Admin).map(|member| member.user).collect();
+    assert_eq!((admins, left.len()), (vec![plain[20]], usize::from(PLAIN) - 20 + 1));
 }

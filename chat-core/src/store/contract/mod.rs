@@ -156,6 +156,8 @@ macro_rules! __store_clauses {
             the_last_admin_who_goes_is_followed
             the_last_admin_gives_up_the_role_to_somebody
             a_room_has_only_so_many_members
+            members_are_read_in_pages
+            a_large_room_keeps_its_rules
             roles_at_the_moment_decide_who_may
             chat_partners_come_latest_first
             only_direct_conversations_with_others_make_chat_partners

@@ -384,7 +384,7 @@ pub async fn a_room_left_at_once_keeps_an_admin(store: Arc<dyn Store>, spawn: Sp
     let answers = all(spawn, (0..TASKS).map(leave)).await;
     assert_eq!(answers.iter().filter(|(_, removed)| *removed).count(), 1, "removed once: {answers:?}");
     let room = store.conversation(id).await.unwrap().expect("the room is there");
-    assert_eq!(room.members, [member(bob, Role::Admin, 10)]);
+    assert_eq!(room.members, [member(bob, Role::Admin, 10)].into());
     let mut roles: HashMap<UserId, Role> = HashMap::new();
     let mut given = 0;
     for entry in whole_log(&*store).await {

@@ -26,7 +26,7 @@ pub async fn a_pair_has_one_direct_conversation(store: Arc<dyn Store>) {
     let expected = Conversation {
         id: conversation_id(1),
         kind: ConversationKind::Direct { pair },
-        members: vec![member(ann, Role::Member, 100), member(bob, Role::Member, 100)],
+        members: [member(ann, Role::Member, 100), member(bob, Role::Member, 100)].into(),
         created_at: at(100),
     };
     assert_eq!(*opened, expected, "what was opened");
@@ -51,7 +51,7 @@ pub async fn notes_to_oneself_are_a_direct_conversation(store: Arc<dyn Store>) {
     let own = Pair::new(ann, ann);
     let opened = store.open_direct(own, conversation_id(1), at(7)).await.unwrap();
     assert_eq!(opened.kind, ConversationKind::Direct { pair: own });
-    assert_eq!(opened.members, [member(ann, Role::Member, 7)], "one person is one member");
+    assert_eq!(opened.members, [member(ann, Role::Member, 7)].into(), "one person is one member");
     direct(&*store, 2, ann, bob).await;
     assert_eq!(direct(&*store, 3, ann, ann).await, conversation_id(1), "opened once");
     assert_eq!(store.direct(own).await.unwrap(), Some(opened));
@@ -76,7 +76,7 @@ pub async fn a_room_is_made_as_asked(store: Arc<dyn Store>) {
         let expected = Conversation {
             id: new.id,
             kind: ConversationKind::Room(new.info.clone()),
-            members: new.members.clone(),
+            members: new.members.clone().into(),
             created_at: new.at,
         };
         let (position, made) = store.create_room(new).await.unwrap().unwrap();

@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
 
 /// A store in memory, for tests, for trying things out, and for chats that need not outlive the process.
 ///
@@ -112,6 +112,28 @@ impl RoomStore for MemoryStore {
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
         Ok(self.open()?.rooms.get(&id).map(|room| room.conversation.clone()))
+    }
+
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        let state = self.open()?;
+        Ok(state.rooms.get(&id).map_or(Vec::new(), |room| room.conversation.members.page(after, limit)))
+    }
+
+    async fn members_of(
+        &self,
+        id: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        let state = self.open()?;
+        let Some(room) = state.rooms.get(&id) else { return Ok(Vec::new()) };
+        let members = &room.conversation.members;
+        let row = |user: &UserId| Some((members.order_of(*user)?, *members.get(*user)?));
+        Ok(users.iter().filter_map(row).collect())
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {

@@ -9,9 +9,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{
-    ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Role, Seq, User, UserKey,
-};
+use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
 use crate::store::keyed::Rows;
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
@@ -57,8 +55,6 @@ pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
-    /// What each member may do.
-    pub(super) roles: HashMap<UserId, Role>,
     /// How far each member has read.
     pub(super) read: HashMap<UserId, Seq>,
     pub(super) index: Index,

@@ -91,8 +91,8 @@ impl Tx for State {
         Ok(self.rooms.get(&id).map(Room::end))
     }
 
-    fn conversation(&mut self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
-        Ok(self.rooms.get(&id).map(|room| room.conversation.clone()))
+    fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
+        Ok(self.rooms.get(&id).map(|room| room.conversation.kind.clone()))
     }
 
     fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
@@ -111,7 +111,6 @@ impl Tx for State {
         let room = Room {
             conversation: new.clone(),
             messages: Vec::new(),
-            roles: new.members.iter().map(|member| (member.user, member.role)).collect(),
             read: people().map(|user| (user, Seq(0))).collect(),
             index: Index::default(),
         };
@@ -119,27 +118,35 @@ impl Tx for State {
         Ok(())
     }
 
+    fn member_count(&mut self, id: ConversationId) -> Result<usize, StoreError> {
+        Ok(self.rooms.get(&id).map_or(0, |room| room.conversation.members.len()))
+    }
+
+    fn member(&mut self, id: ConversationId, user: UserId) -> Result<Option<Member>, StoreError> {
+        Ok(self.rooms.get(&id).and_then(|room| room.conversation.member(user)).copied())
+    }
+
+    fn first_two(&mut self, id: ConversationId, role: Role) -> Result<Vec<Member>, StoreError> {
+        let room = self.rooms.get(&id);
+        Ok(room.map_or(Vec::new(), |room| room.conversation.members.first_with(role, 2)))
+    }
+
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
-        Arc::make_mut(&mut room.conversation).members.push(*member);
-        room.roles.insert(member.user, member.role);
+        Arc::make_mut(&mut room.conversation).members.put(*member);
         room.read.insert(member.user, read);
         self.conversations_of.entry(member.user).or_default().insert(id);
         Ok(())
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        let room = self.room_mut(id)?;
-        room.roles.entry(user).and_modify(|known| *known = role);
-        let members = &mut Arc::make_mut(&mut room.conversation).members;
-        members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
+        Arc::make_mut(&mut self.room_mut(id)?.conversation).members.set_role(user, role);
         Ok(())
     }
 
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
-        Arc::make_mut(&mut room.conversation).members.retain(|member| member.user != user);
-        room.roles.remove(&user);
+        Arc::make_mut(&mut room.conversation).members.remove(user);
         room.read.remove(&user);
         if let Some(conversations) = self.conversations_of.get_mut(&user) {
             conversations.remove(&id);
@@ -148,7 +155,7 @@ impl Tx for State {
     }
 
     fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
-        Ok(self.rooms.get(&id).and_then(|room| room.roles.get(&user)).copied())
+        Ok(self.member(id, user)?.map(|member| member.role))
     }
 
     fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {

@@ -52,6 +52,7 @@ pub(super) async fn make(db: &Database) -> Result<(), Fault> {
             MEMBERS,
             vec![
                 index("by_conversation", doc! { "_id.conversation": 1, "place": 1 }, doc! {}),
+                index("by_role", doc! { "_id.conversation": 1, "role": 1, "place": 1 }, doc! {}),
                 index("by_user", doc! { "_id.user": 1 }, doc! {}),
             ],
         ),

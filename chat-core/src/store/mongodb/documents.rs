@@ -120,7 +120,7 @@ pub(super) fn any_of_ids<'a>(ids: impl IntoIterator<Item = &'a [u8; 12]>) -> Raw
     rawdoc! { "$in": list }
 }
 
-fn role_word(role: Role) -> &'static str {
+pub(super) fn role_word(role: Role) -> &'static str {
     match role {
         Role::Member => "member",
         Role::Moderator => "moderator",
@@ -211,6 +211,7 @@ pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> R
     }
     append_moment(&mut doc, cstr!("created_at"), conversation.created_at);
     doc.append(cstr!("last_seq"), i64::from(last.0));
+    doc.append(cstr!("member_count"), number(conversation.members.len() as u64));
     doc
 }
 

@@ -32,6 +32,7 @@
 //! | | `pair` | direct conversations: both user ids, the lower one first, as 24 bytes |
 //! | | `name`, `visibility` | rooms; `public` or `private` |
 //! | | `last_seq` | of the last message; 0 when there is none |
+//! | | `member_count` | how many members it has; absent in older documents until one comes or goes |
 //! | | `latest` | position of the last message that is not deleted; missing when there is none |
 //! | `chat_members` | `_id` | `conversation` and `user` |
 //! | | `role` | `member`, `moderator`, `admin` |
@@ -102,6 +103,7 @@ mod name_keys;
 mod nodes;
 mod personal;
 mod reads;
+mod rooms;
 mod search;
 mod transaction;
 mod tx;
@@ -132,7 +134,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
 
 /// How long any call waits for the database before it fails.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
@@ -231,6 +233,23 @@ impl RoomStore for MongoStore {
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
         self.read(reads::conversation(&self.db, id)).await.map(|found| found.map(Arc::new))
+    }
+
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        self.read(reads::members(&self.db, id, after, limit)).await
+    }
+
+    async fn members_of(
+        &self,
+        id: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(JoinOrder, Member)>, StoreError> {
+        self.read(reads::members_of(&self.db, id, users)).await
     }
 
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {

@@ -18,7 +18,7 @@ use super::transaction::pair_of;
 use crate::clock::Timestamp;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, Seq, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
 /// A window that holds more bytes of bodies than this ends early.
@@ -96,15 +96,56 @@ pub(super) async fn conversation(db: &Database, id: ConversationId) -> Result<Op
 async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conversation>, Fault> {
     let Some(doc) = raw(db, CONVERSATIONS).find_one(filter).await? else { return Ok(None) };
     let mut conversation = documents::read_conversation(&doc)?;
-    let of = doc! { "_id.conversation": object_id(conversation.id.as_bytes()) };
-    let mut cursor =
-        raw(db, MEMBERS).find(of).sort(doc! { "_id.conversation": 1, "place": 1 }).batch_size(10_000).await?;
+    for (order, member) in members(db, conversation.id, JoinOrder(0), usize::MAX).await? {
+        conversation.members.put_at(order, member);
+    }
+    Ok(Some(conversation))
+}
+
+pub(super) async fn members(
+    db: &Database,
+    id: ConversationId,
+    after: JoinOrder,
+    most: usize,
+) -> Result<Vec<(JoinOrder, Member)>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let mut of = doc! { "_id.conversation": object_id(id.as_bytes()) };
+    if after.0 > 0 {
+        // Places begin with 0 there.
+        of.insert("place", doc! { "$gte": number(after.0) });
+    }
+    let all = raw(db, MEMBERS);
+    // Without a limit there: damaged ones do not count.
+    let find = all.find(of).sort(doc! { "_id.conversation": 1, "place": 1 });
+    let mut cursor = find.batch_size(batch_size(most)).await?;
+    let mut members = Vec::new();
+    while members.len() < most && cursor.advance().await? {
+        let doc = cursor.current();
+        let member = skip(db, MEMBERS, doc, documents::read_member(doc))?;
+        members.extend(member.map(|(_, member, place)| (documents::join_order(place), member)));
+    }
+    Ok(members)
+}
+
+pub(super) async fn members_of(
+    db: &Database,
+    id: ConversationId,
+    users: &[UserId],
+) -> Result<Vec<(JoinOrder, Member)>, Fault> {
+    let key = |user: &UserId| {
+        doc! { "conversation": object_id(id.as_bytes()), "user": object_id(user.as_bytes()) }
+    };
+    let ids: Vec<_> = users.iter().map(key).collect();
+    let mut cursor = raw(db, MEMBERS).find(doc! { "_id": { "$in": ids } }).await?;
+    let mut members = Vec::new();
     while cursor.advance().await? {
         let doc = cursor.current();
         let member = skip(db, MEMBERS, doc, documents::read_member(doc))?;
-        conversation.members.extend(member.map(|(_, member, _)| member));
+        members.extend(member.map(|(_, member, place)| (documents::join_order(place), member)));
     }
-    Ok(Some(conversation))
+    Ok(members)
 }
 
 pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> Result<Vec<UserId>, Fault> {

@@ -1,7 +1,7 @@
 //! What a transaction says to the database: which documents it reads before the changes are run, and what it writes
 //! afterwards. Few round trips, whatever the number of changes: one command per collection.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
@@ -11,7 +11,7 @@ use super::damage::skip;
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault, write_error};
 use super::fields::Reading;
-use super::writing::{Room, Writes, Writing};
+use super::writing::{Writes, Writing};
 use crate::id::{ConversationId, MessageId};
 use crate::model::{Pair, Seq};
 use crate::store::StoreError;
@@ -61,6 +61,7 @@ impl Transaction<'_> {
     pub(super) async fn load(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         self.load_users(reads, writing).await?;
         self.load_conversations(reads, writing).await?;
+        self.load_members(reads, writing).await?;
         self.load_roles(reads, writing).await?;
         self.load_marks(reads, writing).await?;
         self.load_messages(reads, writing).await?;
@@ -83,55 +84,6 @@ impl Transaction<'_> {
         let command = rawdoc! { "find": USERS, "filter": filter };
         self.find(command, |doc| {
             writing.know_user(documents::read_account(doc)?);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn load_conversations(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
-        let unknown = reads.ends.iter().filter(|id| !writing.ends.contains_key(id));
-        let ids: HashSet<_> = unknown.chain(&reads.conversations).copied().collect();
-        let mut ways = Ways::default();
-        if !ids.is_empty() {
-            ways.add(rawdoc! { "_id": any_of_ids(ids.iter().map(|id| id.as_bytes())) });
-        }
-        if !reads.pairs.is_empty() {
-            let pairs: Vec<_> = reads.pairs.iter().map(|pair| documents::pair_bytes(*pair)).collect();
-            ways.add(rawdoc! { "pair": any_of_bytes(pairs.iter().map(|pair| &pair[..])) });
-        }
-        let Some(filter) = ways.filter() else { return Ok(()) };
-        let command = rawdoc! { "find": CONVERSATIONS, "filter": filter };
-        self.find(command, |doc| {
-            let (id, seq) = documents::read_end(doc)?;
-            writing.ends.insert(id, seq);
-            let conversation = documents::read_conversation(doc)?;
-            let pair = pair_of(&conversation);
-            if reads.conversations.contains(&id) || pair.is_some_and(|pair| reads.pairs.contains(&pair)) {
-                writing.pairs.extend(pair.map(|pair| (pair, id)));
-                writing.rooms.insert(id, Room { conversation, places: Vec::new() });
-            }
-            Ok(())
-        })
-        .await?;
-        self.load_members(writing).await
-    }
-
-    async fn load_members(&mut self, writing: &mut Writing) -> Result<(), Fault> {
-        if writing.rooms.is_empty() {
-            return Ok(());
-        }
-        let of = any_of_ids(writing.rooms.keys().map(ConversationId::as_bytes));
-        let command = rawdoc! {
-            "find": MEMBERS,
-            "filter": { "_id.conversation": of },
-            "sort": { "_id.conversation": 1, "place": 1 },
-        };
-        self.find(command, |doc| {
-            let (id, member, place) = documents::read_member(doc)?;
-            if let Some(room) = writing.rooms.get_mut(&id) {
-                room.conversation.members.push(member);
-                room.places.push(place);
-            }
             Ok(())
         })
         .await
@@ -289,31 +241,6 @@ impl Transaction<'_> {
         Ok(latest)
     }
 
-    async fn store_members(&mut self, writing: &Writing) -> Result<(), Fault> {
-        let changed = &writing.writes.members;
-        let (mut updates, mut there) = (Vec::new(), HashSet::new());
-        for id in changed.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>() {
-            let Some(room) = writing.rooms.get(&id) else { continue };
-            for (member, place) in room.conversation.members.iter().zip(&room.places) {
-                if changed.contains(&(id, member.user)) {
-                    there.insert((id, member.user));
-                    let read = writing.moved_mark(id, member.user);
-                    updates.push(documents::member_update(id, member, *place, read));
-                }
-            }
-        }
-        updates.extend(writing.mark_updates());
-        self.update(MEMBERS, updates).await?;
-        let mut deletes = RawArrayBuf::new();
-        for (id, user) in changed.iter().filter(|key| !there.contains(key)) {
-            deletes.push(rawdoc! { "q": { "_id": documents::member_id(*id, *user) }, "limit": 1 });
-        }
-        if !deletes.is_empty() {
-            self.command(rawdoc! { "delete": MEMBERS, "deletes": deletes }).await?;
-        }
-        Ok(())
-    }
-
     async fn insert(&mut self, collection: &str, documents: &[RawDocumentBuf]) -> Result<(), Fault> {
         if documents.is_empty() {
             return Ok(());
@@ -351,16 +278,16 @@ impl Transaction<'_> {
 
 /// Several conditions of which one has to hold.
 #[derive(Default)]
-struct Ways {
+pub(super) struct Ways {
     list: Vec<RawDocumentBuf>,
 }
 
 impl Ways {
-    fn add(&mut self, condition: RawDocumentBuf) {
+    pub(super) fn add(&mut self, condition: RawDocumentBuf) {
         self.list.push(condition);
     }
 
-    fn filter(mut self) -> Option<RawDocumentBuf> {
+    pub(super) fn filter(mut self) -> Option<RawDocumentBuf> {
         if self.list.len() < 2 {
             return self.list.pop();
         }

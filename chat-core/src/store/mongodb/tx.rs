@@ -89,20 +89,20 @@ impl Tx for Writing {
         Ok(self.ends.get(&id).copied())
     }
 
-    fn conversation(&mut self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
-        Ok(self.rooms.get(&id).map(|room| Arc::new(room.conversation.clone())))
+    fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
+        Ok(self.rooms.get(&id).map(|room| room.conversation.kind.clone()))
     }
 
     fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
-        match self.pairs.get(&pair).copied() {
-            Some(id) => self.conversation(id),
-            None => Ok(None),
-        }
+        let room = self.pairs.get(&pair).and_then(|id| self.rooms.get(id));
+        Ok(room.map(|room| Arc::new(room.conversation.clone())))
     }
 
     fn insert_conversation(&mut self, new: &Arc<Conversation>) -> Result<(), StoreError> {
         self.writes.conversations.push(documents::conversation_document(new, Seq(0)));
-        for member in &new.members {
+        let mut room = Room::of(Conversation::clone(new), Some(new.members.len()));
+        for (place, member) in (0..).zip(new.members.iter()) {
+            room.know_member(*member, place);
             self.writes.members.insert((new.id, member.user));
             self.roles.insert((new.id, member.user), member.role);
             self.move_mark(new.id, member.user, Seq(0));
@@ -111,24 +111,40 @@ impl Tx for Writing {
             self.pairs.insert(pair, new.id);
         }
         self.ends.insert(new.id, Seq(0));
-        let places = (0..).take(new.members.len()).collect();
-        self.rooms.insert(new.id, Room { conversation: Conversation::clone(new), places });
+        self.rooms.insert(new.id, room);
         Ok(())
+    }
+
+    fn member_count(&mut self, id: ConversationId) -> Result<usize, StoreError> {
+        Ok(self.rooms.get(&id).and_then(|room| room.member_count).unwrap_or_default())
+    }
+
+    fn member(&mut self, id: ConversationId, user: UserId) -> Result<Option<Member>, StoreError> {
+        Ok(self.rooms.get(&id).and_then(|room| room.member(user)).map(|(_, member)| *member))
+    }
+
+    fn first_two(&mut self, id: ConversationId, role: Role) -> Result<Vec<Member>, StoreError> {
+        // As many were loaded as are certainly enough, see `Reads::first_members`.
+        let known = self.rooms.get(&id).into_iter().flat_map(|room| room.members.values());
+        Ok(known.filter(|member| member.role == role).take(2).copied().collect())
     }
 
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
-        room.places.push(room.places.last().map_or(0, |place| place + 1));
-        room.conversation.members.push(*member);
+        room.know_member(*member, room.next_place);
+        room.member_count = room.member_count.map(|count| count + 1);
         self.writes.members.insert((id, member.user));
+        self.writes.member_counts.insert(id);
         self.roles.insert((id, member.user), member.role);
         self.move_mark(id, member.user, read);
         Ok(())
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        let members = &mut self.room_mut(id)?.conversation.members;
-        members.iter_mut().filter(|member| member.user == user).for_each(|member| member.role = role);
+        let room = self.room_mut(id)?;
+        if let Some(member) = room.places.get(&user).and_then(|place| room.members.get_mut(place)) {
+            member.role = role;
+        }
         self.writes.members.insert((id, user));
         self.roles.insert((id, user), role);
         Ok(())
@@ -136,12 +152,10 @@ impl Tx for Writing {
 
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
         let room = self.room_mut(id)?;
-        let index = room.conversation.members.iter().position(|member| member.user == user);
-        if let Some(index) = index {
-            room.conversation.members.remove(index);
-            room.places.remove(index);
-        }
+        room.forget_member(user);
+        room.member_count = room.member_count.map(|count| count.saturating_sub(1));
         self.writes.members.insert((id, user));
+        self.writes.member_counts.insert(id);
         self.roles.remove(&(id, user));
         self.marks.remove(&(id, user));
         self.writes.marks.remove(&(id, user));

@@ -7,15 +7,50 @@ use mongodb::bson::RawDocumentBuf;
 
 use super::documents::{self, MessageDocument};
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Fingerprint, NewUser, Pair, PasswordHash, Position, Role, Seq, User};
+use crate::model::{
+    Conversation, Fingerprint, Member, NewUser, Pair, PasswordHash, Position, Role, Seq, User,
+};
 use crate::store::StoredMessage;
 use crate::store::keyed::{Rows, Table};
 
-/// A conversation with its members, and the place of each in the order of joining.
+/// A conversation, and those of its members whom somebody has asked for.
 #[derive(Debug)]
 pub(super) struct Room {
+    /// In a direct conversation with its members, in others without them.
     pub(super) conversation: Conversation,
-    pub(super) places: Vec<i64>,
+    /// How many members it has; none until that was looked up or counted.
+    pub(super) member_count: Option<usize>,
+    /// The place of the next one in the order of joining.
+    pub(super) next_place: i64,
+    /// By their places.
+    pub(super) members: BTreeMap<i64, Member>,
+    /// Where in `members` they are.
+    pub(super) places: HashMap<UserId, i64>,
+}
+
+impl Room {
+    /// A conversation of which nobody is known yet.
+    pub(super) fn of(conversation: Conversation, member_count: Option<usize>) -> Self {
+        let (members, places) = Default::default();
+        Self { conversation, member_count, next_place: 0, members, places }
+    }
+
+    pub(super) fn member(&self, user: UserId) -> Option<(i64, &Member)> {
+        let place = *self.places.get(&user)?;
+        Some((place, self.members.get(&place)?))
+    }
+
+    pub(super) fn know_member(&mut self, member: Member, place: i64) {
+        self.places.insert(member.user, place);
+        self.members.insert(place, member);
+        self.next_place = self.next_place.max(place + 1);
+    }
+
+    pub(super) fn forget_member(&mut self, user: UserId) {
+        if let Some(place) = self.places.remove(&user) {
+            self.members.remove(&place);
+        }
+    }
 }
 
 /// See the module. Whatever was asked for and is not found is known not to be there.
@@ -61,6 +96,8 @@ pub(super) struct Writes {
     /// Conversations whose latest message that is not deleted may be another one now.
     pub(super) latest: BTreeSet<ConversationId>,
     pub(super) members: BTreeSet<(ConversationId, UserId)>,
+    /// Conversations that have another number of members than before.
+    pub(super) member_counts: BTreeSet<ConversationId>,
     /// Members whose mark has moved.
     pub(super) marks: BTreeSet<(ConversationId, UserId)>,
     pub(super) messages: Vec<RawDocumentBuf>,

@@ -241,6 +241,12 @@ impl SqliteInspector {
                     }
                 }
             }
+            let members = "SELECT 1 FROM conversations WHERE key = ?1
+                AND member_count = (SELECT count(*) FROM members WHERE conversation = ?1)";
+            if !self.exists(members, [key])? {
+                let wrong = "the number of its members is not that of those who are in";
+                inspection.damaged("conversation", &id, &place, wrong, COUNTER);
+            }
             let indexed = row.get::<_, u32>(6);
             let Some(indexed) = good(inspection, "conversation", &id, &place, indexed)? else { return Ok(0) };
             if indexed > self.last_seq(key)? {
@@ -259,7 +265,7 @@ impl SqliteInspector {
             let id = format!("{} of conversation {}", name(row, 2), name(row, 1));
             let mut one =
                 self.db.prepare_cached("SELECT user, role, joined_at FROM members WHERE key = ?")?;
-            let member = one.query_row([key], rows::read_member);
+            let member = one.query_row([key], super::members::read);
             let Some(member) = good(inspection, "member", &id, &place, member)? else { return Ok(0) };
             if !self.is_user(member.user.as_bytes())? {
                 inspection.damaged("member", &id, &place, "there is no such user", REFERENCE);

@@ -28,8 +28,10 @@ mod health;
 mod inspect;
 mod keyed;
 mod long_reads;
+mod members;
 mod ops;
 mod personal;
+mod rooms;
 mod rows;
 mod schema;
 mod search;
@@ -59,15 +61,15 @@ use self::space::Reserve;
 use self::worker::Writer;
 use super::tx::Abort;
 use super::{
-    ChangeLog, LoggedChange, MessageStore, Opened, PersonalChanges, ReadMarkStore, RoomStore, StoreError,
-    StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
+    ChangeLog, LoggedChange, MessageStore, Opened, PersonalChanges, ReadMarkStore, StoreError, StoredMessage,
+    UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{PasswordHash, Position, User, UserKey};
 
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]
@@ -306,21 +308,6 @@ impl UserStore for SqliteStore {
 
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(|db| rows::revoked_tokens(db, now))
-    }
-}
-
-#[async_trait]
-impl RoomStore for SqliteStore {
-    async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
-        self.read(|db| rows::direct(db, pair)).map(|found| found.map(Arc::new))
-    }
-
-    async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
-        self.read(|db| rows::conversation(db, id)).map(|found| found.map(Arc::new))
-    }
-
-    async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        self.read_long(move |db| rows::chat_partners(db, user, limit)).await
     }
 }
 

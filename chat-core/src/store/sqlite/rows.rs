@@ -4,15 +4,15 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::damage::{is_of_row, skip};
-use super::fault;
+use super::{fault, members};
 use crate::change::{ChangeKind, Detail, Fields};
 use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, ConversationKind, Member, Pair, PasswordHash, Position, Role, RoomInfo, Seq, Tombstone,
-    User, UserKey, Visibility,
+    Conversation, ConversationKind, JoinOrder, Members, Pair, PasswordHash, Position, Role, RoomInfo, Seq,
+    Tombstone, User, UserKey, Visibility,
 };
 use crate::store::{Change, Facets, LoggedChange, StoreError, StoredMessage};
 
@@ -125,13 +125,23 @@ fn read_conversation(db: &Connection, column: &str, value: &[u8]) -> rusqlite::R
     let mut select = db.prepare_cached(&sql)?;
     let found = select.query_row([value], |row| Ok((row.get(0)?, read_conversation_row(row)?))).optional()?;
     let Some((key, mut conversation)): Option<(i64, Conversation)> = found else { return Ok(None) };
-    let sql = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? ORDER BY key";
-    let mut select = db.prepare_cached(sql)?;
-    let mut rows = select.query([key])?;
-    while let Some(row) = rows.next()? {
-        conversation.members.extend(skip(db, "members", row, 3, read_member(row))?);
+    for (order, member) in members::after(db, key, JoinOrder(0), usize::MAX)? {
+        conversation.members.put_at(order, member);
     }
     Ok(Some(conversation))
+}
+
+/// The key of a conversation, if it is there.
+pub(super) fn conversation_key(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<i64>> {
+    let mut select = db.prepare_cached("SELECT key FROM conversations WHERE id = ?")?;
+    select.query_row([id.as_bytes()], |row| row.get(0)).optional()
+}
+
+/// What kind of conversation it is.
+pub(super) fn kind(db: &Connection, id: ConversationId) -> rusqlite::Result<Option<ConversationKind>> {
+    let mut select = db.prepare_cached(&format!("SELECT {CONVERSATION} FROM conversations WHERE id = ?"))?;
+    let found = select.query_row([id.as_bytes()], read_conversation_row).optional()?;
+    Ok(found.map(|conversation| conversation.kind))
 }
 
 pub(super) const CONVERSATION: &str = "key, id, pair, name, visibility, created_at";
@@ -152,27 +162,9 @@ pub(super) fn read_conversation_row(row: &Row<'_>) -> rusqlite::Result<Conversat
     Ok(Conversation {
         id: ConversationId::from_bytes(row.get(1)?),
         kind,
-        members: Vec::new(),
+        members: Members::default(),
         created_at: Timestamp::from_millis(row.get(5)?),
     })
-}
-
-/// Of user, role and when they came.
-pub(super) fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {
-    Ok(Member {
-        user: UserId::from_bytes(row.get(0)?),
-        role: read_role(row.get(1)?).ok_or_else(|| unreadable(1, "role"))?,
-        joined_at: Timestamp::from_millis(row.get(2)?),
-    })
-}
-
-/// What a member may do; none when they are no member. One whose row is damaged is none, as for those who read.
-pub(super) fn role(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Role>> {
-    let sql = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND user = ?";
-    let mut select = db.prepare_cached(sql)?;
-    let mut rows = select.query(params![conversation, user.as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(skip(db, "members", row, 3, read_member(row))?.map(|member| member.role))
 }
 
 pub(super) fn read_pair(bytes: &[u8; 24]) -> Pair {

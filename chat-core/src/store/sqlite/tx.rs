@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::ops::{End, Entry, Writing};
 use super::rows;
-use super::{fingerprints, keyed};
+use super::{fingerprints, keyed, members};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -28,7 +28,7 @@ impl Writing<'_> {
         Ok(rows::place(self.key_of(id)?, seq.0))
     }
 
-    fn add_member(&self, conversation: i64, member: &Member, read: Seq) -> rusqlite::Result<()> {
+    fn insert_member_row(&self, conversation: i64, member: &Member, read: Seq) -> rusqlite::Result<()> {
         let sql =
             "INSERT INTO members (conversation, user, role, joined_at, read_seq) VALUES (?, ?, ?, ?, ?)";
         let values = params![
@@ -39,6 +39,11 @@ impl Writing<'_> {
             read.0
         ];
         self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn add_to_count(&self, conversation: i64, more: isize) -> rusqlite::Result<()> {
+        let sql = "UPDATE conversations SET member_count = member_count + ? WHERE key = ?";
+        self.db.prepare_cached(sql)?.execute(params![more, conversation]).map(drop)
     }
 }
 
@@ -119,8 +124,8 @@ impl Tx for Writing<'_> {
         Ok(self.end_of(id)?.map(|end| Seq(end.seq)))
     }
 
-    fn conversation(&mut self, id: ConversationId) -> rusqlite::Result<Option<Arc<Conversation>>> {
-        Ok(rows::conversation(self.db, id)?.map(Arc::new))
+    fn kind(&mut self, id: ConversationId) -> rusqlite::Result<Option<ConversationKind>> {
+        rows::kind(self.db, id)
     }
 
     fn direct(&mut self, pair: Pair) -> rusqlite::Result<Option<Arc<Conversation>>> {
@@ -140,16 +145,34 @@ impl Tx for Writing<'_> {
                 self.db.prepare_cached(sql)?.insert(params![id, info.name, visibility, at])?
             }
         };
-        for member in &new.members {
-            self.add_member(key, member, Seq(0))?;
+        self.add_to_count(key, new.members.len().cast_signed())?;
+        for member in new.members.iter() {
+            self.insert_member_row(key, member, Seq(0))?;
         }
         self.state.ends.insert(new.id, End { key, seq: 0 });
         Ok(())
     }
 
+    fn member_count(&mut self, id: ConversationId) -> rusqlite::Result<usize> {
+        let mut select = self.db.prepare_cached("SELECT member_count FROM conversations WHERE id = ?")?;
+        let count: Option<i64> = select.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
+    }
+
+    fn member(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Member>> {
+        let Some(End { key, .. }) = self.end_of(id)? else { return Ok(None) };
+        Ok(members::one(self.db, key, user)?.map(|(_, member)| member))
+    }
+
+    fn first_two(&mut self, id: ConversationId, role: Role) -> rusqlite::Result<Vec<Member>> {
+        let Some(End { key, .. }) = self.end_of(id)? else { return Ok(Vec::new()) };
+        members::first_two(self.db, key, role)
+    }
+
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> rusqlite::Result<()> {
         let key = self.key_of(id)?;
-        self.add_member(key, member, read)
+        self.insert_member_row(key, member, read)?;
+        self.add_to_count(key, 1)
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> rusqlite::Result<()> {
@@ -164,7 +187,8 @@ impl Tx for Writing<'_> {
         let key = self.key_of(id)?;
         self.state.roles.remove(&(key, user));
         let sql = "DELETE FROM members WHERE conversation = ? AND user = ?";
-        self.db.prepare_cached(sql)?.execute(params![key, user.as_bytes()]).map(drop)
+        let deleted = self.db.prepare_cached(sql)?.execute(params![key, user.as_bytes()])?;
+        self.add_to_count(key, -deleted.cast_signed())
     }
 
     fn role(&mut self, id: ConversationId, user: UserId) -> rusqlite::Result<Option<Role>> {
@@ -172,7 +196,7 @@ impl Tx for Writing<'_> {
         if let Some(role) = self.state.roles.get(&(key, user)) {
             return Ok(Some(*role));
         }
-        let role = rows::role(self.db, key, user)?;
+        let role = members::one(self.db, key, user)?.map(|(_, member)| member.role);
         self.state.roles.extend(role.map(|role| ((key, user), role)));
         Ok(role)
     }

@@ -106,7 +106,9 @@ impl Dialect for Camel {
             | Reply::Related(_)
             | Reply::RelatedPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
-            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) => Answer::done(),
+            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
+                Answer::done()
+            }
         }
     }
 

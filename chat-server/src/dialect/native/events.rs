@@ -10,7 +10,7 @@ use smallvec::smallvec;
 use super::shapes::{
     MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
 };
-use super::{Native, arguments, batch, messages, people, read, relations, routes, search, sync, table};
+use super::{Native, arguments, batch, messages, people, read, relations, rooms, routes, search, sync, table};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, To, Whereabouts,
@@ -121,6 +121,7 @@ pub(super) enum Fields<'a> {
     Users(people::Listed<'a>),
     User(OfUser<'a>),
     Room(OfRoom<'a>),
+    Members(rooms::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
@@ -139,6 +140,7 @@ impl<'a> Fields<'a> {
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
+            Reply::Members(page) => Self::Members(rooms::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),

@@ -4,16 +4,24 @@
 //! ann > room.create {"name":"Tea","visibility":"public","members":["BOB"]} (ack)      {"ok":true,"success":true,"room":{…}}
 //! ann > member.add {"roomId":"…","userId":"…"}, member.remove {the same} (ack)      {…,"room":{…}}
 //! ann > member.setRole {"roomId":"…","userId":"…","role":"moderator"} (ack)      {…,"room":{…}}
+//! ann > member.list {"roomId":"…","after":0,"limit":100} (ack)      {…,"members":[{"userId":"…","role":"admin","joinedAt":0}],"next":null}
 //! bob > room.join {"roomId":"…"}, room.leave {"roomId":"…"} (ack)      {…,"room":{…}}
 //! ```
 //! A room is `private` unless something else is said. Who has left learns nothing of the room but its id.
 
-use chat_core::command::{AddMember, Command, CreateRoom, RemoveMember, SetRole};
+use chat_core::command::{
+    AddMember, Command, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
+};
 use chat_core::id::{ConversationId, UserId};
-use chat_core::model::{Role, Visibility};
+use chat_core::model::{JoinOrder, Role, Visibility};
+use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
+use super::shapes::{MemberObject, member};
 use crate::dialect::DecodeError;
+
+/// Members in one answer, when nothing else is asked for.
+const DEFAULT_LIMIT: usize = 100;
 
 pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let name = arguments.required("name")?.into_owned();
@@ -52,6 +60,27 @@ pub(super) fn set_role(arguments: &Arguments<'_>) -> Result<Command, DecodeError
         _ => return Err(wrong("role", "member, moderator or admin")),
     };
     Ok(SetRole { room: room(arguments)?, user: user(arguments)?, role }.into())
+}
+
+pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let limit = arguments.limit(DEFAULT_LIMIT, MAX_MEMBERS_AT_ONCE)?;
+    let after = JoinOrder(arguments.count("after")?.unwrap_or_default());
+    Ok(ReadMembers { of: room(arguments)?, after, limit }.into())
+}
+
+/// Some of the members, and where the next page comes after.
+pub(super) fn listed(page: &MemberPage) -> Listed {
+    let last = page.members.last().map(|(order, _)| order.0);
+    Listed {
+        members: page.members.iter().map(|(_, of)| member(of)).collect(),
+        next: last.filter(|_| page.has_more),
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Listed {
+    members: Vec<MemberObject>,
+    next: Option<u64>,
 }
 
 fn room(arguments: &Arguments<'_>) -> Result<ConversationId, DecodeError> {

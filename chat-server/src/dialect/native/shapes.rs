@@ -3,7 +3,7 @@
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use chat_core::invalidation::MessageHead;
-use chat_core::model::{Conversation, ConversationKind, Message, Role, User, Visibility};
+use chat_core::model::{Conversation, ConversationKind, Member, Message, Role, User, Visibility};
 use chat_core::reactions::{Emoji, Reaction};
 use serde::Serialize;
 
@@ -155,20 +155,20 @@ pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
                 Visibility::Public => "public",
                 Visibility::Private => "private",
             },
-            members: room
-                .members
-                .iter()
-                .map(|member| MemberObject {
-                    user_id: member.user.to_string(),
-                    role: role(member.role),
-                    joined_at: member.joined_at.as_millis(),
-                })
-                .collect(),
+            members: room.members.iter().map(member).collect(),
             created_at: room.created_at.as_millis(),
         }),
         ConversationKind::Room(_) | ConversationKind::Direct { .. } => None,
     };
     RoomObject { room_id: room.id.to_string(), inside }
+}
+
+pub(super) fn member(member: &Member) -> MemberObject {
+    MemberObject {
+        user_id: member.user.to_string(),
+        role: role(member.role),
+        joined_at: member.joined_at.as_millis(),
+    }
 }
 
 pub(super) fn role(role: Role) -> &'static str {

@@ -100,6 +100,13 @@ pub(crate) static TABLE: &[Row] = &[
         .creating(),
     row("room.join", Method::POST, "/api/v1/rooms/:roomId/join", &["roomId"], rooms::join),
     row("room.leave", Method::POST, "/api/v1/rooms/:roomId/leave", &["roomId"], rooms::leave),
+    row(
+        "member.list",
+        Method::GET,
+        "/api/v1/rooms/:roomId/members",
+        &["roomId", "after", "limit"],
+        rooms::list,
+    ),
     row("member.add", Method::POST, "/api/v1/rooms/:roomId/members", &["roomId", "userId"], rooms::add),
     row(
         "member.remove",

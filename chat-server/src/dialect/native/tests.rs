@@ -31,6 +31,7 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::CreateRoom(_) => &["room.create"],
         CommandRef::AddMember(_) => &["member.add", "room.join"],
         CommandRef::RemoveMember(_) => &["member.remove", "room.leave"],
+        CommandRef::ReadMembers(_) => &["member.list"],
         CommandRef::SetRole(_) => &["member.setRole"],
         CommandRef::ChangeRelation(_) => &[
             "user.block",

@@ -138,7 +138,8 @@ impl Dialect for Push {
             | Reply::Messages(_)
             | Reply::Users(_)
             | Reply::User(_)
-            | Reply::Conversation(_) => Answer::done(),
+            | Reply::Conversation(_)
+            | Reply::Members(_) => Answer::done(),
         }
     }
 

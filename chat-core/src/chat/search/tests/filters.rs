@@ -243,7 +243,7 @@ fn only_members_may_find_what_is_not_deleted() {
     let conversation = Conversation {
         id: ConversationId::from_bytes([3; 12]),
         kind: ConversationKind::Direct { pair: Pair::new(ann, ann) },
-        members: vec![member(ann)],
+        members: [member(ann)].into(),
         created_at: moment,
     };
     let message = StoredMessage {

@@ -1,7 +1,7 @@
 //! Every write, watched: that it looks only at what it has named, logs no more than it has said, and has written nothing when it
 //! is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::codec::{Blob, Encoding};
@@ -17,6 +17,8 @@ use crate::store::{NewRoom, Write, Written};
 struct Watched<'a> {
     state: &'a mut State,
     reads: Reads,
+    /// Who was found among the first members of a room.
+    first: HashSet<UserId>,
     logged: u64,
     has_written: bool,
 }
@@ -28,11 +30,18 @@ impl Watched<'_> {
     }
 
     fn looks_at_end(&self, id: ConversationId) {
-        assert!(self.reads.ends.contains(&id) || self.reads.conversations.contains(&id), "end of {id}");
+        assert!(self.reads.ends.contains(&id) || self.reads.rooms.contains(&id), "end of {id}");
     }
 
-    fn looks_at_members(&self, id: ConversationId) {
-        assert!(self.reads.conversations.contains(&id), "members of {id}");
+    fn looks_at_room(&self, id: ConversationId) {
+        assert!(self.reads.rooms.contains(&id), "room {id}");
+    }
+
+    /// One who is named, or was found among the first.
+    fn looks_at_member(&self, id: ConversationId, user: UserId) {
+        self.looks_at_room(id);
+        let is_named = self.reads.members.contains(&(id, user)) || self.first.contains(&user);
+        assert!(is_named, "membership of {user} in {id}");
     }
 
     fn looks_at_user(&self, id: UserId) {
@@ -102,9 +111,27 @@ impl Tx for Watched<'_> {
         self.state.end(id)
     }
 
-    fn conversation(&mut self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError> {
-        self.looks_at_members(id);
-        self.state.conversation(id)
+    fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
+        self.looks_at_room(id);
+        self.state.kind(id)
+    }
+
+    fn member_count(&mut self, id: ConversationId) -> Result<usize, StoreError> {
+        self.looks_at_room(id);
+        self.state.member_count(id)
+    }
+
+    fn member(&mut self, id: ConversationId, user: UserId) -> Result<Option<Member>, StoreError> {
+        self.looks_at_member(id, user);
+        self.state.member(id, user)
+    }
+
+    fn first_two(&mut self, id: ConversationId, role: Role) -> Result<Vec<Member>, StoreError> {
+        self.looks_at_room(id);
+        assert!(self.reads.first_members.contains(&id), "first members of {id}");
+        let found = self.state.first_two(id, role)?;
+        self.first.extend(found.iter().map(|member| member.user));
+        Ok(found)
     }
 
     fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
@@ -118,24 +145,23 @@ impl Tx for Watched<'_> {
     }
 
     fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
-        self.looks_at_members(id);
+        self.looks_at_member(id, member.user);
         self.writing().insert_member(id, member, read)
     }
 
     fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        self.looks_at_members(id);
+        self.looks_at_member(id, user);
         self.writing().set_role(id, user, role)
     }
 
     fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
-        self.looks_at_members(id);
+        self.looks_at_member(id, user);
         self.writing().delete_member(id, user)
     }
 
     fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
         self.looks_at_end(id);
-        let is_named = self.reads.roles.contains(&(id, user)) || self.reads.conversations.contains(&id);
-        assert!(is_named, "role of {user} in {id}");
+        assert!(self.reads.roles.contains(&(id, user)), "role of {user} in {id}");
         self.state.role(id, user)
     }
 
@@ -367,7 +393,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         let write = random.write(Timestamp::from_millis(millis));
         let mut reads = Reads::default();
         write.reads(&mut reads);
-        let mut watched = Watched { state: &mut state, reads, logged: 0, has_written: false };
+        let mut watched =
+            Watched { state: &mut state, first: HashSet::new(), reads, logged: 0, has_written: false };
         let written = write.apply(&mut watched);
         let Watched { logged, has_written, .. } = watched;
         assert!(logged <= write.most_logged(), "{write:?} has logged {logged}");

@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, ConversationKind, Fingerprint, Member, NewUser, PasswordHash, Position, RoomInfo, Seq,
-    Tombstone, User,
+    Conversation, ConversationKind, Fingerprint, JoinOrder, Member, Members, NewUser, PasswordHash, Position,
+    RoomInfo, Seq, Tombstone, User,
 };
 use crate::store::{Facets, StoreError, StoredMessage};
 
@@ -49,7 +49,7 @@ pub(in super::super) fn read_conversation(doc: &RawDocument) -> Result<Conversat
     Ok(Conversation {
         id: ConversationId::from_bytes(fields.id("_id")?),
         kind,
-        members: Vec::new(),
+        members: Members::default(),
         created_at: fields.moment("created_at")?,
     })
 }
@@ -59,6 +59,18 @@ pub(in super::super) fn read_end(doc: &RawDocument) -> Result<(ConversationId, S
     let fields = Reading::new("conversation", doc);
     let seq = u32::try_from(fields.int("last_seq")?).map_err(|_| fields.corrupt("last_seq"))?;
     Ok((ConversationId::from_bytes(fields.id("_id")?), Seq(seq)))
+}
+
+/// How many members a conversation has; none in a document from before that was noted.
+pub(in super::super) fn read_member_count(doc: &RawDocument) -> Result<Option<usize>, StoreError> {
+    let fields = Reading::new("conversation", doc);
+    let count = fields.field("member_count", as_int)?;
+    count.map(|count| usize::try_from(count).map_err(|_| fields.corrupt("member_count"))).transpose()
+}
+
+/// Where a member with this place stands in the order of joining: places begin with 0, which is before everybody there.
+pub(in super::super) fn join_order(place: i64) -> JoinOrder {
+    JoinOrder(place.unsigned_abs().saturating_add(1))
 }
 
 /// A member, of what, and their place in the order of joining.

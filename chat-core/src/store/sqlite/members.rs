@@ -1,0 +1,76 @@
+//! Who is in a conversation: one member, some of them in the order of joining, or the first with a role. Each is found in an
+//! index, however many others there are; see `V10` in `schema.rs`.
+
+use rusqlite::{Connection, Row, params};
+
+use super::damage::skip;
+use super::rows::{read_role, role_code, unreadable};
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::model::{JoinOrder, Member, Role};
+
+/// A member, and their place in the order of joining.
+type Placed = (JoinOrder, Member);
+
+const MEMBER: &str = "user, role, joined_at, key";
+
+/// Of user, role and when they came.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        user: UserId::from_bytes(row.get(0)?),
+        role: read_role(row.get(1)?).ok_or_else(|| unreadable(1, "role"))?,
+        joined_at: Timestamp::from_millis(row.get(2)?),
+    })
+}
+
+/// None when the row is damaged: such a member is none.
+fn placed(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Option<Placed>> {
+    let Some(member) = skip(db, "members", row, 3, read(row))? else { return Ok(None) };
+    Ok(Some((JoinOrder(row.get::<_, i64>(3)?.unsigned_abs()), member)))
+}
+
+/// The membership of a person, if they are in.
+pub(super) fn one(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Placed>> {
+    let sql = format!("SELECT {MEMBER} FROM members WHERE conversation = ? AND user = ?");
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query(params![conversation, user.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    placed(db, row)
+}
+
+/// Those after a place, at most `limit`.
+pub(super) fn after(
+    db: &Connection,
+    conversation: i64,
+    after: JoinOrder,
+    limit: usize,
+) -> rusqlite::Result<Vec<Placed>> {
+    let sql = format!("SELECT {MEMBER} FROM members WHERE conversation = ? AND key > ? ORDER BY key");
+    let mut select = db.prepare_cached(&sql)?;
+    // Without a limit in SQL: damaged ones do not count.
+    let mut rows = select.query(params![conversation, i64::try_from(after.0).unwrap_or(i64::MAX)])?;
+    let mut members = Vec::new();
+    while members.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        members.extend(placed(db, row)?);
+    }
+    Ok(members)
+}
+
+/// The first two with a role.
+pub(super) fn first_two(db: &Connection, conversation: i64, role: Role) -> rusqlite::Result<Vec<Member>> {
+    // Plain members are in no index by their role: they are nearly all, so two of them come soon.
+    let is_leading = if role > Role::Member { "role > 0 AND" } else { "" };
+    let sql =
+        format!("SELECT {MEMBER} FROM members WHERE {is_leading} conversation = ? AND role = ? ORDER BY key");
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query(params![conversation, role_code(role)])?;
+    let mut members = Vec::new();
+    while members.len() < 2
+        && let Some(row) = rows.next()?
+    {
+        members.extend(placed(db, row)?.map(|(_, member)| member));
+    }
+    Ok(members)
+}
