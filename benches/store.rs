@@ -93,7 +93,6 @@ impl Bed {
             id: MessageId::from_bytes(self.ids.next(NOW)),
             conversation,
             sender,
-            peer: None,
             body: self.body.clone(),
             file_name: None,
             image: None,

@@ -28,8 +28,8 @@ pub enum Audience {
     Members(Arc<Conversation>),
     /// Every member of a conversation, and one who is no longer in it.
     MembersAnd(Arc<Conversation>, UserId),
-    /// Every member of a conversation but one.
-    MembersBut(Arc<Conversation>, UserId),
+    /// Every member of a conversation but these few people.
+    MembersBut(Arc<Conversation>, Vec<UserId>),
     /// These people.
     Users(Vec<UserId>),
     /// Everybody.
@@ -40,25 +40,25 @@ impl Audience {
     /// The same without these people.
     pub(crate) fn without(self, people: &HashSet<UserId>) -> Self {
         let is_left = |user: &UserId| !people.contains(user);
-        let members = |conversation: &Conversation, other: Option<UserId>| {
-            let members = conversation.members.iter().map(|member| member.user);
-            members.chain(other).filter(is_left).collect()
+        let members = |conversation: &Conversation| {
+            people.iter().filter(|user| conversation.member(**user).is_some()).copied().collect::<Vec<_>>()
         };
         match self {
             everyone if people.is_empty() => everyone,
-            Self::Members(conversation) => {
-                match people.iter().any(|user| conversation.member(*user).is_some()) {
-                    true => Self::Users(members(&conversation, None)),
-                    false => Self::Members(conversation),
-                }
+            Self::Members(conversation) => match members(&conversation) {
+                nobody if nobody.is_empty() => Self::Members(conversation),
+                others => Self::MembersBut(conversation, others),
+            },
+            Self::MembersBut(conversation, mut others) => {
+                others.extend(members(&conversation));
+                Self::MembersBut(conversation, others)
             }
-            Self::MembersAnd(conversation, other) => Self::Users(members(&conversation, Some(other))),
             Self::Users(mut users) => {
                 users.retain(is_left);
                 Self::Users(users)
             }
-            // Nothing is told to everybody that concerns single people.
-            Self::Everyone => Self::Everyone,
+            // They are told what concerns all members, or everybody, and not what one person does.
+            same @ (Self::MembersAnd(..) | Self::Everyone) => same,
         }
     }
 
@@ -67,7 +67,9 @@ impl Audience {
         match self {
             Self::Members(conversation) => conversation.member(user).is_some(),
             Self::MembersAnd(conversation, other) => *other == user || conversation.member(user).is_some(),
-            Self::MembersBut(conversation, other) => *other != user && conversation.member(user).is_some(),
+            Self::MembersBut(conversation, others) => {
+                !others.contains(&user) && conversation.member(user).is_some()
+            }
             Self::Users(users) => users.contains(&user),
             Self::Everyone => true,
         }
@@ -241,7 +243,7 @@ impl Event {
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
             Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
-                Audience::MembersBut(conversation.clone(), user.id)
+                Audience::MembersBut(conversation.clone(), vec![user.id])
             }
         }
     }

@@ -6,7 +6,7 @@ mod relations;
 
 use unicode_normalization::UnicodeNormalization;
 
-pub use self::relations::{may_reach, relate};
+pub use self::relations::{may_be_heard, may_reach, relate};
 use crate::error::Error;
 use crate::id::UserId;
 use crate::model::{Content, Conversation, Role, Tombstone};

@@ -409,8 +409,8 @@ impl Shared {
                     self.sessions.for_user(member.user, &mut send_to);
                 }
             }
-            Audience::MembersBut(conversation, other) => {
-                for member in conversation.members.iter().filter(|member| member.user != *other) {
+            Audience::MembersBut(conversation, others) => {
+                for member in conversation.members.iter().filter(|member| !others.contains(&member.user)) {
                     self.sessions.for_user(member.user, &mut send_to);
                 }
             }

@@ -41,7 +41,6 @@ impl Chat {
             id,
             conversation: conversation.id,
             sender: actor,
-            peer: conversation.peer_of(actor).filter(|peer| *peer != actor),
             body,
             file_name: content.file_name.clone(),
             image: content.image.clone(),

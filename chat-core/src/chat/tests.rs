@@ -104,7 +104,6 @@ async fn a_strangers_request_looks_at_no_text() {
         id,
         conversation: conversation.id,
         sender: ann,
-        peer: None,
         body: Blob { encoding: Encoding::Huffman, bytes: vec![0xff; 64] },
         file_name: None,
         image: None,

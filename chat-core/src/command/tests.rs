@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::chat::Registration;
 use crate::history::Window;
-use crate::model::{
-    Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility,
-};
+use crate::model::{Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility};
 use crate::reactions::{Reacting, SetReaction};
 
 struct Scene {

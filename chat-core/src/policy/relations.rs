@@ -1,6 +1,7 @@
 //! Rules about what two people have with each other.
 
 use super::Refusal;
+use crate::id::UserId;
 use crate::model::{Friendship, Relation, RelationAct};
 
 /// Whether a person may turn to another one: say something to them directly, bring them into a room, ask for friendship. Who
@@ -16,6 +17,16 @@ pub fn may_reach(relation: Relation) -> Result<(), Refusal> {
         return Err(Refusal::Forbidden("This person cannot be reached"));
     }
     Ok(())
+}
+
+/// Whether a person may say something in a direct conversation, or add to what was said there, where these of the two block the
+/// other one. In rooms nobody does.
+///
+/// # Errors
+/// As [`may_reach`].
+pub fn may_be_heard(by: UserId, blockers: &[UserId]) -> Result<(), Refusal> {
+    let blocked = blockers.iter().any(|blocker| *blocker != by);
+    may_reach(Relation { blocks: blockers.contains(&by), blocked, ..Relation::default() })
 }
 
 /// What becomes of a relation by what the person does; the same when it is so already. What is done twice, or by both at once,

@@ -7,7 +7,7 @@ mod relations;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::relations::{relation, relation_key};
+use self::relations::{note_blockers, relation, relation_key};
 use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
@@ -131,6 +131,8 @@ impl Effect for OpenDirect {
     fn reads(&self, reads: &mut Reads) {
         reads.pairs.insert(self.pair);
         reads.ends.insert(self.id);
+        let (low, high) = self.pair.both();
+        reads.rows.insert(relation_key(low, high));
     }
 
     fn most_logged(&self) -> u64 {
@@ -154,6 +156,8 @@ impl Effect for OpenDirect {
             created_at: at,
         });
         tx.insert_conversation(&opened)?;
+        let relation = relation(tx, low, high)?;
+        note_blockers(tx, id, low, relation, high)?;
         Ok(opened)
     }
 }
@@ -348,7 +352,6 @@ impl Effect for Append {
         let new = &self.0;
         reads.ends.insert(new.conversation);
         reads.roles.insert((new.conversation, new.sender));
-        reads.rows.extend(new.peer.map(|peer| relation_key(new.sender, peer)));
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -370,9 +373,7 @@ impl Effect for Append {
         if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
             return Ok(Appended::Refused(refusal));
         }
-        if let Some(peer) = new.peer
-            && let Err(refusal) = policy::may_reach(relation(tx, new.sender, peer)?)
-        {
+        if let Err(refusal) = policy::may_be_heard(new.sender, &tx.blockers(new.conversation)?) {
             return Ok(Appended::Refused(refusal));
         }
         if let Some(client_id) = &new.client_id

@@ -250,8 +250,6 @@ pub struct NewMessage {
     pub conversation: ConversationId,
     /// Who.
     pub sender: UserId,
-    /// To whom, in a direct conversation with somebody else.
-    pub peer: Option<UserId>,
     /// The encoded text.
     pub body: Blob,
     /// The file's name when the text is a file's.

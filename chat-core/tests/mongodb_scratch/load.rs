@@ -141,7 +141,6 @@ pub(crate) fn message(to: ConversationId, sender: u32, n: u32) -> NewMessage {
         conversation: to,
         // Only two people are in the conversation; each has many devices.
         sender: person(sender % 2),
-        peer: None,
         body: Blob { encoding: Encoding::Stored, bytes: n.to_be_bytes().to_vec() },
         file_name: None,
         image: None,

@@ -345,13 +345,10 @@ impl Requests {
         let encoding = if self.chance(2) { Encoding::Huffman } else { Encoding::Stored };
         let client_id = if self.chance(2) { ClientId::new(self.text()) } else { None };
         let sender = self.speaks(conversation);
-        let pair = self.pairs.get(&conversation).into_iter().flatten();
-        let peer = pair.copied().find(|other| *other != sender);
         NewMessage {
             id: MessageId::from_bytes(bytes(self.below(MESSAGES))),
             conversation,
             sender,
-            peer,
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },

@@ -5,13 +5,14 @@ use super::super::tx::{Abort, Reads, Tx};
 use super::super::write::{Effect, Relate, Related};
 use crate::change::Change;
 use crate::clock::Timestamp;
-use crate::id::UserId;
-use crate::model::Relation;
+use crate::id::{ConversationId, UserId};
+use crate::model::{Pair, Relation};
 use crate::policy::{self, Refusal};
 
 impl Effect for Relate {
     fn reads(&self, reads: &mut Reads) {
         reads.users.insert(self.with);
+        reads.pairs.insert(Pair::new(self.by, self.with));
         reads.rows.extend([relation_key(self.by, self.with), relation_key(self.with, self.by)]);
     }
 
@@ -31,6 +32,12 @@ impl Effect for Relate {
         };
         put_relation(tx, (by, with), (before, now), at)?;
         put_relation(tx, (with, by), (before.mirrored(), now.mirrored()), at)?;
+        if before.is_cut() || now.is_cut() {
+            let direct = tx.direct(Pair::new(by, with))?;
+            if let Some(direct) = direct {
+                note_blockers(tx, direct.id, by, now, with)?;
+            }
+        }
         let mut log = |user, with, before: Relation, now: Relation| {
             let relation = now.shown();
             match before.shown() == relation {
@@ -43,6 +50,23 @@ impl Effect for Relate {
         let theirs = log(with, by, before, after)?.map(|position| (position, after.shown()));
         Ok(Ok(Related { relation: now.shown(), position, theirs }))
     }
+}
+
+/// Notes with the direct conversation of two people who of them blocks the other one, by what one has with the other. Whoever
+/// speaks there is asked by that: see [`policy::may_be_heard`].
+pub(super) fn note_blockers<T: Tx>(
+    tx: &mut T,
+    id: ConversationId,
+    of: UserId,
+    relation: Relation,
+    with: UserId,
+) -> Result<(), T::Error> {
+    let blockers = [relation.blocks.then_some(of), relation.blocked.then_some(with)];
+    let blockers: Vec<_> = blockers.into_iter().flatten().collect();
+    if tx.blockers(id)? == blockers {
+        return Ok(());
+    }
+    tx.set_blockers(id, &blockers)
 }
 
 /// Where it is kept what one person has with another one.

@@ -348,7 +348,7 @@ pub async fn a_large_room_keeps_its_rules(store: Arc<dyn Store>) {
     let mut cast: Vec<_> = plain.iter().map(|user| member(*user, Role::Member, 10)).collect();
     cast.insert(50, member(bob, Role::Moderator, 10));
     cast.push(member(ann, Role::Admin, 10));
-    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().unwrap().1.id;
     let count = cast.len();
     let refused =
         store.add_member(AddMember { max_members: count, ..adding(id, ann, cid, 20) }).await.unwrap();

@@ -193,6 +193,8 @@ macro_rules! __store_clauses {
             requests_for_friendship_are_told_to_both
             relations_are_told_to_nobody_else
             blocked_people_do_not_reach_each_other
+            a_block_holds_in_a_conversation_that_is_opened_later
+            blocked_people_do_not_react_to_each_other
             rows_are_put_replaced_and_deleted
             rows_come_in_the_order_of_their_keys
             rows_of_many_prefixes_are_read_at_once

@@ -9,6 +9,8 @@ use super::support::{
 use crate::id::UserId;
 use crate::model::{Friendship, Relation, RelationAct, Role};
 use crate::policy::Refusal;
+use crate::reactions::{Emoji, React, Reacting};
+use crate::store::write::make;
 use crate::store::{Appended, Change, LoggedChange, NewMessage, Relate, Related, Store, Table};
 
 async fn relate(store: &dyn Store, by: UserId, act: RelationAct, with: UserId) -> Result<Related, Refusal> {
@@ -108,12 +110,12 @@ pub async fn blocked_people_do_not_reach_each_other(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let (here, club) = (direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await);
     let with_eve = direct(&*store, 3, ann, eve).await;
-    let to = |n, from, peer| NewMessage { peer: Some(peer), ..new_message(n, here, from) };
-    let first = NewMessage { client_id: Some(client_id("first")), ..to(1, bob, ann) };
+    let to = |n, from| new_message(n, here, from);
+    let first = NewMessage { client_id: Some(client_id("first")), ..to(1, bob) };
     assert!(matches!(store.append(first.clone()).await, Ok(Appended::New { .. })));
     relate(&*store, ann, RelationAct::Block, bob).await.unwrap();
     let before = everything(&*store).await;
-    for new in [to(2, ann, bob), to(3, bob, ann), first.clone()] {
+    for new in [to(2, ann), to(3, bob), first.clone()] {
         let refused = store.append(new).await.unwrap();
         assert!(matches!(refused, Appended::Refused(Refusal::Forbidden(_))), "{refused:?}");
     }
@@ -126,14 +128,52 @@ pub async fn blocked_people_do_not_reach_each_other(store: Arc<dyn Store>) {
     assert!(matches!(relate(&*store, bob, RelationAct::Ask, ann).await, Err(Refusal::Forbidden(_))));
     assert!(matches!(relate(&*store, ann, RelationAct::Ask, bob).await, Err(Refusal::Forbidden(_))));
     assert_eq!(everything(&*store).await, before, "what was refused has changed nothing");
-    let to_eve = NewMessage { peer: Some(eve), ..new_message(5, with_eve, ann) };
-    assert!(matches!(store.append(to_eve).await, Ok(Appended::New { .. })));
+    assert!(matches!(store.append(new_message(5, with_eve, ann)).await, Ok(Appended::New { .. })));
     say(&*store, 6, club, ann).await;
     relate(&*store, ann, RelationAct::Unblock, bob).await.unwrap();
     assert!(matches!(store.append(first).await, Ok(Appended::Repeated(_))));
-    assert!(matches!(store.append(to(7, bob, ann)).await, Ok(Appended::New { .. })));
+    assert!(matches!(store.append(to(7, bob)).await, Ok(Appended::New { .. })));
     assert!(store.add_member(adding(club, ann, bob, 9)).await.unwrap().is_ok());
     assert!(store.create_room(new_room(4, cast(), bob)).await.unwrap().is_ok());
+}
+
+/// A block that was there before two people had a conversation holds in it, and each of them lifts only their own.
+pub async fn a_block_holds_in_a_conversation_that_is_opened_later(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    relate(&*store, ann, RelationAct::Block, bob).await.unwrap();
+    let here = direct(&*store, 1, ann, bob).await;
+    let is_refused = async |n, by| {
+        let appended = store.append(new_message(n, here, by)).await.unwrap();
+        matches!(appended, Appended::Refused(Refusal::Forbidden(_)))
+    };
+    assert!(is_refused(1, ann).await && is_refused(2, bob).await);
+    relate(&*store, bob, RelationAct::Block, ann).await.unwrap();
+    relate(&*store, ann, RelationAct::Unblock, bob).await.unwrap();
+    assert!(is_refused(3, ann).await && is_refused(4, bob).await, "his stands");
+    relate(&*store, bob, RelationAct::Unblock, ann).await.unwrap();
+    assert!(!is_refused(5, ann).await && !is_refused(6, bob).await);
+}
+
+/// Who is blocked does not react either, and takes back what was there before.
+pub async fn blocked_people_do_not_react_to_each_other(store: Arc<dyn Store>) {
+    let [ann, bob] = people(&*store, [1, 2]).await;
+    let here = direct(&*store, 1, ann, bob).await;
+    let message = say(&*store, 1, here, ann).await;
+    let react = async |by, emoji, reacting| {
+        let emoji = Emoji::parse(emoji).unwrap();
+        let react = React { message, conversation: here, by, emoji, reacting, at: at(50_000) };
+        make(&*store, react).await.unwrap()
+    };
+    assert!(react(bob, "👍", Reacting::Add).await.is_ok());
+    relate(&*store, ann, RelationAct::Block, bob).await.unwrap();
+    for by in [ann, bob] {
+        for reacting in [Reacting::Add, Reacting::Toggle] {
+            let refused = react(by, "🎉", reacting).await;
+            assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
+        }
+    }
+    assert!(react(bob, "👍", Reacting::Add).await.is_ok(), "it is there already");
+    assert_eq!(react(bob, "👍", Reacting::Remove).await.map(|reacted| reacted.reactions), Ok(vec![]));
 }
 
 /// Nothing is said behind a block, however much is said at once.
@@ -147,8 +187,7 @@ pub async fn a_block_holds_while_everything_is_said(store: Arc<dyn Store>, spawn
             if n == EACH / 2 {
                 relate(&*store, ann, RelationAct::Block, bob).await.unwrap();
             }
-            let new = NewMessage { peer: Some(ann), ..new_message(n, here, bob) };
-            matches!(store.append(new).await.unwrap(), Appended::New { .. })
+            matches!(store.append(new_message(n, here, bob)).await.unwrap(), Appended::New { .. })
         }
     };
     let said = all(spawn, (0..EACH).map(step)).await;

@@ -218,7 +218,6 @@ pub(super) fn new_message(n: u16, conversation: ConversationId, sender: UserId) 
         id: message_id(n),
         conversation,
         sender,
-        peer: None,
         body: Blob { encoding: Encoding::Stored, bytes: format!("message {n}").into_bytes() },
         file_name: None,
         image: None,

@@ -58,6 +58,8 @@ pub(super) struct Room {
     /// How far each member has read.
     pub(super) read: HashMap<UserId, Seq>,
     pub(super) index: Index,
+    /// Who of the two in a direct conversation blocks the other one.
+    pub(super) blockers: Vec<UserId>,
 }
 
 #[derive(Clone)]

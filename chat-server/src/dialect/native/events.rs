@@ -10,7 +10,9 @@ use smallvec::smallvec;
 use super::shapes::{
     MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
 };
-use super::{Native, arguments, batch, messages, people, read, relations, rooms, routes, search, sync, table};
+use super::{
+    Native, arguments, batch, messages, people, read, relations, rooms, routes, search, sync, table,
+};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, To, Whereabouts,

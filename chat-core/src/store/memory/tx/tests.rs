@@ -44,6 +44,14 @@ impl Watched<'_> {
         assert!(is_named, "membership of {user} in {id}");
     }
 
+    fn looks_at_blockers(&self, id: ConversationId) {
+        let kind = self.state.rooms.get(&id).map(|room| &room.conversation.kind);
+        match kind {
+            Some(ConversationKind::Direct { pair }) if self.reads.pairs.contains(pair) => {}
+            _ => self.looks_at_end(id),
+        }
+    }
+
     fn looks_at_user(&self, id: UserId) {
         assert!(self.reads.users.contains(&id), "user {id}");
     }
@@ -109,6 +117,16 @@ impl Tx for Watched<'_> {
     fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, StoreError> {
         self.looks_at_end(id);
         self.state.end(id)
+    }
+
+    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, StoreError> {
+        self.looks_at_blockers(id);
+        self.state.blockers(id)
+    }
+
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), StoreError> {
+        self.looks_at_blockers(id);
+        self.writing().set_blockers(id, blockers)
     }
 
     fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
@@ -305,7 +323,6 @@ impl Random {
             id: self.message(),
             conversation: self.room(),
             sender: self.user(),
-            peer: Some(self.user()),
             body: Blob { encoding: Encoding::Stored, bytes: vec![1] },
             file_name: None,
             image: None,
@@ -347,7 +364,8 @@ impl Random {
             12 => self.edit_rows().into(),
             13 => {
                 if self.below(2) == 0 {
-                    let act = [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
+                    let act =
+                        [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
                     return Relate { by, with: user, act: act[self.below(4) as usize], at }.into();
                 }
                 let emoji = Emoji::parse(["👍", "🎉"][self.below(2) as usize]).unwrap();
@@ -410,7 +428,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 15, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 16, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",

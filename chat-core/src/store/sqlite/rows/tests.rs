@@ -14,7 +14,6 @@ fn message(n: u8) -> NewMessage {
         id: MessageId::from_bytes([n; 12]),
         conversation: ROOM,
         sender: ANN,
-        peer: None,
         body: Blob { encoding: Encoding::Stored, bytes: vec![n] },
         file_name: None,
         image: None,

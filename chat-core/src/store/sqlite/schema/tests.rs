@@ -121,7 +121,6 @@ async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() 
             id: MessageId::from_bytes([9; 12]),
             conversation: ROOM,
             sender: ANN,
-            peer: None,
             body: crate::codec::Blob { encoding: crate::codec::Encoding::Stored, bytes: vec![] },
             file_name: None,
             image: None,
