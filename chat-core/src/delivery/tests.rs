@@ -124,7 +124,7 @@ fn plain(mut delivery: Delivery) -> String {
 }
 
 /// Every kind of event that tells of a change; a new one has to be named here, and then made by [`Scene::commands`].
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 fn kind(event: &Event) -> Option<usize> {
     match event {

@@ -70,7 +70,8 @@ tables! {
     Pins = 2, "pins", [Conversation, Message];
     /// What people have with each other: whose it is, and with whom. The value is a byte
     /// ([`Relation::code`](crate::model::Relation::code)) and when it last changed. Each of the two has a row as long as there
-    /// is something.
+    /// is something. A direct conversation also notes who of the two blocks the other one, so rows that are edited and not made by
+    /// [`Relate`](super::Relate) count there only if they are there before it is opened.
     Relations = 3, "relations", [User, User];
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).

@@ -32,11 +32,10 @@ impl Effect for Relate {
         };
         put_relation(tx, (by, with), (before, now), at)?;
         put_relation(tx, (with, by), (before.mirrored(), now.mirrored()), at)?;
-        if before.is_cut() || now.is_cut() {
-            let direct = tx.direct(Pair::new(by, with))?;
-            if let Some(direct) = direct {
-                note_blockers(tx, direct.id, by, now, with)?;
-            }
+        if before.blocks != now.blocks
+            && let Some(direct) = tx.direct(Pair::new(by, with))?
+        {
+            note_blockers(tx, direct.id, by, now, with)?;
         }
         let mut log = |user, with, before: Relation, now: Relation| {
             let relation = now.shown();
