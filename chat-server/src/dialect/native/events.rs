@@ -4,11 +4,12 @@ use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
 use chat_core::model::Conversation;
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{
-    MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
+    OfMessage, OfRoom, OfUser, RoomObject, UserId24, message, reacted, role, room, status, user,
 };
 use super::{
     Native, arguments, batch, messages, people, read, relations, rooms, routes, search, sync, table,
@@ -153,31 +154,19 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct OfMessage<'a> {
-    message: MessageObject<'a>,
-}
-
-#[derive(Serialize)]
-pub(super) struct OfRoom<'a> {
-    room: RoomObject<'a>,
-}
-
-#[derive(Serialize)]
+/// A room, and of whom it is told.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OfMember<'a> {
     room: RoomObject<'a>,
     user_id: UserId24,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
     role: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-pub(super) struct OfUser<'a> {
-    user: UserObject<'a>,
-}
-
-#[derive(Serialize)]
+/// Whether somebody types.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Typing {
     room_id: String,
@@ -185,11 +174,14 @@ struct Typing {
     typing: bool,
 }
 
-#[derive(Serialize)]
+/// Whether somebody is there.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Presence {
     user_id: UserId24,
+    #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,
+    /// Milliseconds since 1970.
     last_seen: i64,
 }
 

@@ -34,6 +34,7 @@ mod accounts;
 mod arguments;
 pub(crate) mod batch;
 mod events;
+mod fields;
 mod messages;
 mod people;
 pub(crate) mod read;

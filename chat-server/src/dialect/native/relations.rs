@@ -14,16 +14,15 @@
 
 use chat_core::command::{ChangeRelation, Command, ListRelations, Related, RelatedPage, RelationKind};
 use chat_core::model::{Friendship, Relation, RelationAct, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::arguments::{Arguments, wrong};
+use super::arguments::Arguments;
 use super::shapes::{UserObject, user};
 use crate::dialect::DecodeError;
 
-/// People in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
 /// Most people in one answer.
-const MAX: usize = 1_000;
+pub(super) const MAX: usize = 1_000;
 
 pub(super) fn block(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     change(arguments, RelationAct::Block)
@@ -54,7 +53,7 @@ pub(super) fn remove(arguments: &Arguments<'_>) -> Result<Command, DecodeError> 
 }
 
 fn change(arguments: &Arguments<'_>, act: RelationAct) -> Result<Command, DecodeError> {
-    Ok(ChangeRelation { with: arguments.required_id("userId", "a user's id")?, act }.into())
+    Ok(ChangeRelation { with: arguments.required_id("userId")?, act }.into())
 }
 
 pub(super) fn list_blocked(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -66,21 +65,23 @@ pub(super) fn list_friends(arguments: &Arguments<'_>) -> Result<Command, DecodeE
         None | Some("friends") => RelationKind::Friends,
         Some("received") => RelationKind::Received,
         Some("sent") => RelationKind::Sent,
-        Some(_) => return Err(wrong("kind", "friends, received or sent")),
+        Some(_) => return Err(arguments.wrong("kind")),
     };
     list(arguments, kind)
 }
 
 fn list(arguments: &Arguments<'_>, kind: RelationKind) -> Result<Command, DecodeError> {
-    let after = arguments.id("cursor", "what was told as next")?;
-    Ok(ListRelations { kind, after, limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
+    let after = arguments.id("cursor")?;
+    Ok(ListRelations { kind, after, limit: arguments.limit()? }.into())
 }
 
 /// Somebody, and what the reader has with them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Related")]
 pub(super) struct RelatedObject<'a> {
     user: UserObject<'a>,
     blocked: bool,
+    #[schemars(extend("enum" = ["none", "sent", "received", "friends"]))]
     friendship: &'static str,
 }
 
@@ -95,7 +96,8 @@ pub(super) fn related(with: &User, relation: Relation) -> RelatedObject<'_> {
 }
 
 /// A page of people.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RelatedPage")]
 pub(super) struct PageObject<'a> {
     people: Vec<RelatedObject<'a>>,
     next: Option<String>,

@@ -17,6 +17,7 @@ use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
 use chat_core::model::{Conversation, Position};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::Arguments;
@@ -26,15 +27,10 @@ use super::shapes::{
 };
 use crate::dialect::DecodeError;
 
-/// Changes in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
-/// Most changes in one answer.
-const MAX: usize = 1_000;
-
 /// The command that reads on.
 pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let since = arguments.log_position("since")?;
-    Ok(ReadChanges { since, limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
+    Ok(ReadChanges { since, limit: arguments.limit()? }.into())
 }
 
 /// The answer, for the person who asked.
@@ -51,7 +47,9 @@ pub(super) fn answer(changes: &Changes, user: UserId) -> SyncObject<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// A part of the log.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Changes")]
 pub(super) struct SyncObject<'a> {
     changes: Vec<ChangeObject<'a>>,
     next: String,
@@ -59,27 +57,57 @@ pub(super) struct SyncObject<'a> {
     reset: bool,
 }
 
-#[derive(Serialize)]
+/// A change.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
 struct ChangeObject<'a> {
     position: String,
     #[serde(flatten)]
     what: What<'a>,
 }
 
-#[derive(Serialize)]
+/// What has changed.
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[schemars(rename = "What")]
 enum What<'a> {
-    MessageSent { message: MessageObject<'a> },
-    MessageDeleted { message: MessageObject<'a> },
-    MessageRestored { message: MessageObject<'a> },
+    MessageSent {
+        message: MessageObject<'a>,
+    },
+    MessageDeleted {
+        message: MessageObject<'a>,
+    },
+    MessageRestored {
+        message: MessageObject<'a>,
+    },
     ReactionAdded(ReactedObject<'a>),
     ReactionRemoved(ReactedObject<'a>),
-    RoomCreated { room: RoomObject<'a>, user_id: UserId24 },
-    MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
-    MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
-    RoleChanged { room: RoomObject<'a>, user_id: UserId24, role: &'static str },
-    MessagesRead { room_id: String, user_id: UserId24, seq: u32 },
-    ProfileUpdated { user: UserObject<'a> },
+    RoomCreated {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    MemberAdded {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    MemberRemoved {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    RoleChanged {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+        #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
+        role: &'static str,
+    },
+    MessagesRead {
+        room_id: String,
+        user_id: UserId24,
+        seq: u32,
+    },
+    ProfileUpdated {
+        user: UserObject<'a>,
+    },
     RelationChanged(RelatedObject<'a>),
 }
 
@@ -142,13 +170,13 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        assert_eq!(decoded(r#"["sync"]"#), Ok((None, DEFAULT_LIMIT)));
-        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, DEFAULT_LIMIT)));
-        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, DEFAULT_LIMIT)));
+        assert_eq!(decoded(r#"["sync"]"#), Ok((None, 100)));
+        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, 100)));
+        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, 100)));
         assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some("0".into()), 5)));
         assert_eq!(
             decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
-            Ok((Some(u64::MAX.to_string()), MAX))
+            Ok((Some(u64::MAX.to_string()), 1_000))
         );
         assert_eq!(
             decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#),
