@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Said>,
     /// Whose profile it is about.
     pub(crate) profile: Option<UserId>,
+    /// Who is out of the conversation since.
+    pub(crate) left: Option<UserId>,
 }
 
 /// A message.
@@ -95,6 +97,16 @@ impl Disk {
         self.log.lock().unwrap().get(index).cloned()
     }
 
+    /// Whether somebody may be told of the change at a position at any time since: those who were told then, and those who have
+    /// come into its conversation later, to whom the log shows what has happened in it before.
+    pub(crate) fn may_be_told(&self, user: UserId, position: u64) -> bool {
+        let log = self.log.lock().unwrap();
+        let index = position.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let Some([entry, later @ ..]) = index.and_then(|index| log.get(index..)) else { return false };
+        let is_there = |later: &Entry| later.room == entry.room && later.concerns(user);
+        entry.concerns(user) || (entry.room.is_some() && later.iter().any(is_there))
+    }
+
     /// How many changes after a position the store counts for somebody: of each profile the last, and of rooms that they
     /// are in now also those of before.
     pub(crate) fn missed(&self, user: UserId, after: u64) -> u64 {
@@ -130,6 +142,10 @@ impl Disk {
                 Event::ProfileUpdated(user) => Some(user.id),
                 _ => None,
             };
+            let left = match &delivery.event {
+                Event::MemberRemoved { user, .. } => Some(*user),
+                _ => None,
+            };
             let (kind, view) = match delivery.event {
                 Event::MessageSent(view) => (Kind::Sent, Some(view)),
                 Event::MessageDeleted(view) => (Kind::Deleted, Some(view)),
@@ -159,9 +175,9 @@ impl Disk {
                     audience.push(*other);
                     Some(audience)
                 }
-                Audience::MembersBut(room, other) => {
-                    let others = members(room).into_iter().filter(|member| member != other);
-                    Some(others.collect())
+                Audience::MembersBut(room, others) => {
+                    let told = members(room).into_iter().filter(|member| !others.contains(member));
+                    Some(told.collect())
                 }
                 Audience::Users(users) => Some(users.clone()),
                 Audience::Everyone => None,
@@ -174,7 +190,7 @@ impl Disk {
                 }
                 Audience::Users(_) | Audience::Everyone => None,
             };
-            log.push(Entry { kind, audience, room, message, profile });
+            log.push(Entry { kind, audience, room, message, profile, left });
         }
     }
 }

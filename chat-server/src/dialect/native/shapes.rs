@@ -81,10 +81,19 @@ pub(super) struct Inside<'a> {
     name: &'a str,
     #[schemars(extend("enum" = ["private", "public"]))]
     visibility: &'static str,
-    members: Vec<MemberObject>,
+    /// All of them, in a room of at most [`MAX_MEMBERS_SHOWN`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<MemberObject>>,
+    /// How many there are, in a larger one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_count: Option<usize>,
     /// Milliseconds since 1970.
     created_at: i64,
 }
+
+/// A room shows so many members. Of a larger one all members would be told of all members whenever one comes or goes; who wants
+/// to know them reads them in pages.
+pub(super) const MAX_MEMBERS_SHOWN: usize = 100;
 
 /// Somebody in a room.
 #[derive(Serialize, JsonSchema)]
@@ -191,6 +200,7 @@ pub(super) fn reacted<'a>(
 
 /// A room, for somebody who is `inside` or not.
 pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
+    let count = room.members.len();
     let inside = match &room.kind {
         ConversationKind::Room(info) if is_inside => Some(Inside {
             name: &info.name,
@@ -198,7 +208,8 @@ pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
                 Visibility::Public => "public",
                 Visibility::Private => "private",
             },
-            members: room.members.iter().map(member).collect(),
+            members: (count <= MAX_MEMBERS_SHOWN).then(|| room.members.iter().map(member).collect()),
+            member_count: (count > MAX_MEMBERS_SHOWN).then_some(count),
             created_at: room.created_at.as_millis(),
         }),
         ConversationKind::Room(_) | ConversationKind::Direct { .. } => None,
