@@ -285,6 +285,13 @@ pub(crate) async fn cut_off(chat: &Chat, user: UserId) -> Arc<HashSet<UserId>> {
     }
 }
 
+/// Has it looked up again who is cut off from the person of a session, if that has changed before the session could be found.
+pub(crate) fn look_again(sessions: &Sessions, chat: &Chat, session: &Session) {
+    if !chat.is_cut_off_known(session.user, &session.cut_off()) {
+        sessions.relation_changed(session.user);
+    }
+}
+
 /// These people, but for some.
 fn without(mut people: Vec<UserId>, cut_off: &HashSet<UserId>) -> Vec<UserId> {
     if !cut_off.is_empty() {

@@ -326,7 +326,6 @@ pub(super) async fn open(
     }
     presence::connected(&app.chat, caller.user.id).await;
     let (user, key) = (caller.user.id, start.key);
-    let cut_off = presence::cut_off(&app.chat, user).await;
     let now = app.chat.now();
     let weak_app = Arc::downgrade(app);
     let given = Surroundings {
@@ -334,7 +333,7 @@ pub(super) async fn open(
         person: app.limits.budgets.of(user, now),
         memory: app.memory.clone(),
         max_pending_bytes: app.config.transport.max_pending_bytes,
-        cut_off,
+        cut_off: presence::cut_off(&app.chat, user).await,
         now,
     };
     let session =
@@ -370,10 +369,7 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
-    if !app.chat.is_cut_off_known(session.user, &session.cut_off()) {
-        // It changed before the session could be found.
-        app.sessions.relation_changed(session.user);
-    }
+    presence::look_again(&app.sessions, &app.chat, session);
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);

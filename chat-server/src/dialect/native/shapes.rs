@@ -81,10 +81,10 @@ pub(super) struct Inside<'a> {
     name: &'a str,
     #[schemars(extend("enum" = ["private", "public"]))]
     visibility: &'static str,
-    /// All of them, in a room of at most [`MAX_MEMBERS_SHOWN`].
+    /// All of them, in a room of at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<MemberObject>>,
-    /// How many there are, in a larger one.
+    /// How many there are, in a larger room; `member.list` tells who they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     member_count: Option<usize>,
     /// Milliseconds since 1970.
