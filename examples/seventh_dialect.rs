@@ -140,6 +140,7 @@ impl Dialect for Corner {
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

@@ -7,7 +7,7 @@
 
 use crate::aspects::{Aspect, MessageChange};
 use crate::id::{ConversationId, UserId};
-use crate::model::{Role, Seq};
+use crate::model::{Relation, Role, Seq};
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -56,9 +56,19 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
+    RelationChanged = 64, "relation_changed";
 }
 
 impl ChangeKind {
+    /// Kinds with this number and greater ones are told to the person of the entry ([`Fields::user`]) and to nobody else. Stores find
+    /// them by that, so a new one changes no driver.
+    pub const FIRST_PERSONAL: u8 = 64;
+
+    /// Whether only the person of the entry is told of such a change.
+    pub fn is_personal(self) -> bool {
+        self.code() >= Self::FIRST_PERSONAL
+    }
+
     /// The kind with this number, if there is one.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::all().find(|kind| kind.code() == code)
@@ -141,6 +151,15 @@ pub enum Change<M = StoredMessage> {
         /// Whose.
         user: UserId,
     },
+    /// What somebody has with another person changed.
+    RelationChanged {
+        /// Who is told of it.
+        user: UserId,
+        /// The other one.
+        with: UserId,
+        /// What it was changed to, without what `user` may not know.
+        relation: Relation,
+    },
 }
 
 /// What an entry of the log holds besides its position, its moment and its kind; which of it, depends on the kind.
@@ -218,6 +237,8 @@ pub enum Subject<M> {
     },
     /// A person. Everybody is told, of the last such change.
     Profile(UserId),
+    /// Something that is only this person's. Nobody else is told.
+    Own(UserId),
 }
 
 impl<M> Change<M> {
@@ -234,6 +255,7 @@ impl<M> Change<M> {
             Self::RoleChanged { .. } => ChangeKind::RoleChanged,
             Self::ReadMarked { .. } => ChangeKind::ReadMarked,
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
+            Self::RelationChanged { .. } => ChangeKind::RelationChanged,
         }
     }
 
@@ -260,6 +282,11 @@ impl<M> Change<M> {
                 Fields { seq: Some(*seq), ..of_member(conversation, user) }
             }
             Self::ProfileUpdated { user } => Fields { user: Some(*user), ..none },
+            Self::RelationChanged { user, with, relation } => {
+                let mut detail = with.as_bytes().to_vec();
+                detail.push(relation.code());
+                Fields { user: Some(*user), detail: Detail::new(&detail), ..none }
+            }
         }
     }
 
@@ -290,6 +317,10 @@ impl<M> Change<M> {
                 Self::ReadMarked { conversation: room?, user: user?, seq: seq.ok_or("seq")? }
             }
             ChangeKind::ProfileUpdated => Self::ProfileUpdated { user: user? },
+            ChangeKind::RelationChanged => {
+                let (with, relation) = detail.as_ref().and_then(relation_in).ok_or("detail")?;
+                Self::RelationChanged { user: user?, with, relation }
+            }
         })
     }
 
@@ -314,6 +345,7 @@ impl<M> Change<M> {
                 Subject::ReadMark { conversation: *conversation, user: *user }
             }
             Self::ProfileUpdated { user } => Subject::Profile(*user),
+            Self::RelationChanged { user, .. } => Subject::Own(*user),
         }
     }
 
@@ -335,8 +367,18 @@ impl<M> Change<M> {
             Self::RoleChanged { room, user, role } => Change::RoleChanged { room, user, role },
             Self::ReadMarked { conversation, user, seq } => Change::ReadMarked { conversation, user, seq },
             Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
+            Self::RelationChanged { user, with, relation } => {
+                Change::RelationChanged { user, with, relation }
+            }
         })
     }
+}
+
+/// The person and the relation that a detail names.
+fn relation_in(detail: &Detail) -> Option<(UserId, Relation)> {
+    let (with, code) = detail.as_bytes().split_first_chunk::<12>()?;
+    let [code] = code else { return None };
+    Some((UserId::from_bytes(*with), Relation::from_code(*code)?))
 }
 
 #[cfg(test)]

@@ -166,17 +166,21 @@ impl Chat {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::MessagesRead { conversation, user, seq, messages })
             }
+            Change::RelationChanged { user, with, relation } => {
+                let with = self.or_user(at_hand.user, with).await?;
+                Some(Event::RelationChanged { user, with: self.shown(with), relation })
+            }
             Change::ProfileUpdated { user } => {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::ProfileUpdated(self.shown(user)))
             }
         };
-        Ok(event.map(|event| Delivery {
-            position: Some(position),
-            audience: event.audience(),
-            invalidates,
-            event,
-        }))
+        let Some(event) = event else { return Ok(None) };
+        let mut audience = event.audience();
+        if let Event::MessagesRead { user, .. } = &event {
+            audience = audience.without(&*self.cut_off(user.id).await?);
+        }
+        Ok(Some(Delivery { position: Some(position), audience, invalidates, event }))
     }
 
     async fn or_conversation(

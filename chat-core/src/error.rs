@@ -37,6 +37,9 @@ pub enum Error {
     /// There is no such message, or none that this person may know of.
     #[error("message not found")]
     MessageNotFound,
+    /// There is no request for friendship that could be answered or taken back.
+    #[error("request not found")]
+    RequestNotFound,
     /// The person may know of it, but not do this to it.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -74,7 +77,10 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::EmptyMessage => ErrorKind::Invalid,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::UserNotFound | Self::ConversationNotFound | Self::MessageNotFound => ErrorKind::NotFound,
+            Self::UserNotFound
+            | Self::ConversationNotFound
+            | Self::MessageNotFound
+            | Self::RequestNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,

@@ -1,11 +1,12 @@
 //! What others are told of a change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
+use crate::model::{Conversation, MessageView, Position, Relation, Role, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -27,8 +28,8 @@ pub enum Audience {
     Members(Arc<Conversation>),
     /// Every member of a conversation, and one who is no longer in it.
     MembersAnd(Arc<Conversation>, UserId),
-    /// Every member of a conversation but one.
-    MembersBut(Arc<Conversation>, UserId),
+    /// Every member of a conversation but these few people.
+    MembersBut(Arc<Conversation>, Vec<UserId>),
     /// These people.
     Users(Vec<UserId>),
     /// Everybody.
@@ -36,12 +37,39 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// The same without these people.
+    pub(crate) fn without(self, people: &HashSet<UserId>) -> Self {
+        let is_left = |user: &UserId| !people.contains(user);
+        let members = |conversation: &Conversation| {
+            people.iter().filter(|user| conversation.member(**user).is_some()).copied().collect::<Vec<_>>()
+        };
+        match self {
+            everyone if people.is_empty() => everyone,
+            Self::Members(conversation) => match members(&conversation) {
+                nobody if nobody.is_empty() => Self::Members(conversation),
+                others => Self::MembersBut(conversation, others),
+            },
+            Self::MembersBut(conversation, mut others) => {
+                others.extend(members(&conversation));
+                Self::MembersBut(conversation, others)
+            }
+            Self::Users(mut users) => {
+                users.retain(is_left);
+                Self::Users(users)
+            }
+            // They are told what concerns all members, or everybody, and not what one person does.
+            same @ (Self::MembersAnd(..) | Self::Everyone) => same,
+        }
+    }
+
     /// Whether this person is told.
     pub fn includes(&self, user: UserId) -> bool {
         match self {
             Self::Members(conversation) => conversation.member(user).is_some(),
             Self::MembersAnd(conversation, other) => *other == user || conversation.member(user).is_some(),
-            Self::MembersBut(conversation, other) => *other != user && conversation.member(user).is_some(),
+            Self::MembersBut(conversation, others) => {
+                !others.contains(&user) && conversation.member(user).is_some()
+            }
             Self::Users(users) => users.contains(&user),
             Self::Everyone => true,
         }
@@ -123,6 +151,15 @@ pub enum Event {
     },
     /// Somebody changed their profile.
     ProfileUpdated(Arc<User>),
+    /// What somebody has with another person is not what it was. Only they are told, on all their devices.
+    RelationChanged {
+        /// Who is told.
+        user: UserId,
+        /// The other one.
+        with: Arc<User>,
+        /// What they have since, as `user` may see it.
+        relation: Relation,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -165,6 +202,7 @@ macro_rules! message_of {
             | Self::RoleChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -178,6 +216,7 @@ macro_rules! user_of {
             Self::ProfileUpdated(user)
             | Self::UserRegistered(user)
             | Self::MessagesRead { user, .. }
+            | Self::RelationChanged { with: user, .. }
             | Self::TypingChanged { user, .. } => Some(user),
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
@@ -206,8 +245,9 @@ impl Event {
             Self::MessageChanged(MessageChanged { conversation, .. })
             | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
+            Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
-                Audience::MembersBut(conversation.clone(), user.id)
+                Audience::MembersBut(conversation.clone(), vec![user.id])
             }
         }
     }
@@ -253,7 +293,8 @@ impl Event {
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
             | Self::MessagesRead { .. }
-            | Self::ProfileUpdated(_) => None,
+            | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. } => None,
         }
     }
 }

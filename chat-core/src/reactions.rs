@@ -22,7 +22,7 @@ use crate::delivery::AtHand;
 use crate::error::Error;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{MessageView, Position, Role, Tombstone};
-use crate::policy::Refusal;
+use crate::policy::{self, Refusal};
 use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::Effect;
 use crate::store::{Row, Table};
@@ -262,6 +262,12 @@ impl Effect for React {
             Reacting::Remove => false,
             Reacting::Toggle => !was_there,
         };
+        if is_there
+            && !was_there
+            && let Err(refusal) = policy::may_be_heard(by, &tx.blockers(conversation)?)
+        {
+            return Ok(Err(refusal));
+        }
         let mut reactions = from_rows(&tx.rows(Table::ReactionTallies, id.as_bytes(), MAX_EMOJIS + 1)?);
         if is_there == was_there {
             return Ok(Ok(Reacted { position: None, is_there, reactions }));

@@ -199,6 +199,10 @@ impl HoldsLinks for Reply {
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),
+            Self::Related(related) => base.set_user(&mut related.user),
+            Self::RelatedPage(page) => {
+                page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
+            }
             Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Read(_) => {}
         }
     }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::last_seen::{connected, settle_at_end};
 use crate::cluster::{Outbox, RemotePresence};
-use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
+use crate::dialect::{Dialects, Frame, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -89,7 +89,7 @@ impl Presence {
         chat: Arc<Chat>,
         outbox: Option<Arc<Outbox>>,
     ) -> Self {
-        let (roster, changed) = (Arc::<Both>::default(), Arc::new(Notify::new()));
+        let (roster, changed) = (Arc::<Both>::default(), sessions.roster_changed());
         let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions, dialects, chat));
         Self {
             roster,
@@ -105,6 +105,12 @@ impl Presence {
     /// Whether somebody is online, on whichever node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
+    }
+
+    /// Whether people are there, and when they were, as it is shown to somebody.
+    pub(crate) async fn seen_by(&self, chat: &Chat, user: UserId) -> impl Fn(&User) -> Seen + Sync {
+        let (seen, cut_off) = (self.seen(), cut_off(chat, user).await);
+        move |user| if cut_off.contains(&user.id) { Seen::NOWHERE } else { seen(user) }
     }
 
     /// Whether people are there, and when they were.
@@ -127,7 +133,8 @@ impl Presence {
         let change = self.roster.here.connect(session.user, session.id);
         if session.dialect.roster() == Shown::Whole {
             let changes = self.roster.changes.load(Ordering::SeqCst);
-            if let Some(list) = session.dialect.online(&self.roster.online()) {
+            let online = without(self.roster.online(), &session.cut_off());
+            if let Some(list) = session.dialect.online(&online) {
                 session.deliver_latest(&list);
             }
             if self.roster.changes.load(Ordering::SeqCst) != changes {
@@ -246,6 +253,7 @@ async fn tell(
         changed.notified().await;
         // Those who come together are told of together.
         tokio::time::sleep(SHORTEST_PAUSE / 10).await;
+        look_up_cut_off(&roster, &sessions, &chat).await;
         let mut changes = Vec::new();
         if tells_changes {
             let online: HashSet<_> = roster.online().into_iter().collect();
@@ -266,6 +274,66 @@ async fn tell(
     }
 }
 
+/// Those of whom a person is told nothing. A store that fails is asked again when it is told who is there.
+pub(crate) async fn cut_off(chat: &Chat, user: UserId) -> Arc<HashSet<UserId>> {
+    match chat.cut_off(user).await {
+        Ok(cut_off) => cut_off,
+        Err(error) => {
+            chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+            Arc::default()
+        }
+    }
+}
+
+/// Has it looked up again who is cut off from the person of a session, if that has changed before the session could be found.
+pub(crate) fn look_again(sessions: &Sessions, chat: &Chat, session: &Session) {
+    if !chat.is_cut_off_known(session.user, &session.cut_off()) {
+        sessions.relation_changed(session.user);
+    }
+}
+
+/// These people, but for some.
+fn without(mut people: Vec<UserId>, cut_off: &HashSet<UserId>) -> Vec<UserId> {
+    if !cut_off.is_empty() {
+        people.retain(|user| !cut_off.contains(user));
+    }
+    people
+}
+
+/// Looks up who is cut off from those of whom that has changed. Those whom they see no longer are offline to them from now on, and
+/// those whom they see again are what they are.
+async fn look_up_cut_off(roster: &Both, sessions: &Sessions, chat: &Chat) {
+    for user in sessions.changed_relations() {
+        let cut_off = match chat.cut_off(user).await {
+            Ok(cut_off) => cut_off,
+            Err(error) => {
+                chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+                sessions.relation_changed(user);
+                continue;
+            }
+        };
+        // When it cannot be read, pages that show only contacts keep what they show.
+        let contacts = chat.store().chat_partners(user, MAX_CONTACTS).await.unwrap_or_default();
+        sessions.for_user(user, &mut |session| {
+            let before = session.set_cut_off(cut_off.clone());
+            let is_shown = |other: &&UserId| match session.dialect.roster() {
+                Shown::Changes => true,
+                Shown::Contacts => contacts.contains(other),
+                Shown::Untold | Shown::Whole => false,
+            };
+            let changed = before.symmetric_difference(&cut_off).filter(|other| roster.is_online(**other));
+            let changed = changed.filter(is_shown);
+            let change = |other: &UserId| PresenceChange {
+                user: *other,
+                online: before.contains(other),
+                at: chat.now(),
+            };
+            let frames = changed.filter_map(|other| session.dialect.presence(&change(other)));
+            session.ephemeral(&frames.map(|frame| (To::All, frame)).collect());
+        });
+    }
+}
+
 /// Who has come and who has gone, in the order of ids.
 fn changes_between(before: &HashSet<UserId>, after: &HashSet<UserId>, at: Timestamp) -> Vec<PresenceChange> {
     let mut changed: Vec<_> = before.symmetric_difference(after).copied().collect();
@@ -278,13 +346,21 @@ fn tell_whole(dialect: &Registered, roster: &Both, sessions: &Sessions) -> usize
     if sessions.count(dialect) == 0 {
         return 0;
     }
-    let Some(frame) = dialect.online(&roster.online()) else { return 0 };
+    let online = roster.online();
+    let Some(frame) = dialect.online(&online) else { return 0 };
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.deliver_latest(&frame);
-            bytes += frame.packet().len();
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        let own = match cut_off.is_empty() {
+            true => None,
+            false => dialect.online(&without(online.clone(), &cut_off)),
+        };
+        let frame = own.as_ref().unwrap_or(&frame);
+        session.deliver_latest(frame);
+        bytes += frame.packet().len();
     });
     bytes
 }
@@ -295,14 +371,24 @@ fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Ses
         return 0;
     }
     let frames = changes.iter().filter_map(|change| Some((change.user, dialect.presence(change)?)));
-    let frames: Frames = frames.map(|(user, frame)| (To::Except(user), frame)).collect();
+    let told: Vec<_> = frames.collect();
+    let to = |(user, frame): &(UserId, Frame)| (To::Except(*user), frame.clone());
+    let frames: Frames = told.iter().map(to).collect();
     let size: usize = frames.iter().map(|(_, frame)| frame.packet().len()).sum();
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.ephemeral(&frames);
-            bytes += size;
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        match cut_off.is_empty() {
+            true => session.ephemeral(&frames),
+            false => {
+                let theirs = told.iter().filter(|(user, _)| !cut_off.contains(user)).map(to);
+                session.ephemeral(&theirs.collect());
+            }
+        }
+        bytes += size;
     });
     bytes
 }
@@ -331,7 +417,7 @@ async fn tell_contacts(
         let frames: Frames = smallvec::smallvec![(To::Except(change.user), frame)];
         for contact in contacts {
             sessions.for_user(contact, &mut |session| {
-                if session.dialect == *dialect {
+                if session.dialect == *dialect && !session.cut_off().contains(&change.user) {
                     session.ephemeral(&frames);
                     bytes += size;
                 }

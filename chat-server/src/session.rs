@@ -23,6 +23,7 @@ mod searches;
 mod sending;
 mod waiting;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -75,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) memory: Arc<Memory>,
     /// See [`TransportConfig::max_pending_bytes`](crate::config::TransportConfig::max_pending_bytes).
     pub(crate) max_pending_bytes: usize,
+    /// Those who are cut off from this person.
+    pub(crate) cut_off: Arc<HashSet<UserId>>,
     /// The time.
     pub(crate) now: Timestamp,
 }
@@ -99,6 +102,8 @@ pub struct Session {
     source: Source,
     /// When that expires, if ever; see [`crate::expiry`].
     pub(crate) expires_at: Option<Timestamp>,
+    /// Those of whom its person is told nothing; see [`Chat::cut_off`](chat_core::chat::Chat::cut_off).
+    cut_off: Mutex<Arc<HashSet<UserId>>>,
     /// What links begin with for this client.
     base: Base,
     socket: SocketRef,
@@ -163,6 +168,7 @@ impl Session {
             receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
+            cut_off: Mutex::new(given.cut_off),
             base,
             recovers: socket.protocol() == ProtocolVersion::V5,
             socket,
@@ -185,6 +191,16 @@ impl Session {
             cut: AtomicBool::new(false),
             activity: Activity::new(given.now),
         }
+    }
+
+    /// Those of whom its person is told nothing.
+    pub(crate) fn cut_off(&self) -> Arc<HashSet<UserId>> {
+        self.cut_off.lock().clone()
+    }
+
+    /// Puts others in the place of those, who are answered.
+    pub(crate) fn set_cut_off(&self, cut_off: Arc<HashSet<UserId>>) -> Arc<HashSet<UserId>> {
+        std::mem::replace(&mut *self.cut_off.lock(), cut_off)
     }
 
     /// What links begin with for this client.

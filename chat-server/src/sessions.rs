@@ -9,8 +9,9 @@ use std::sync::Arc;
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use chat_core::model::Members;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
 use crate::auth::token::Fingerprint;
 use crate::dialect::Registered;
@@ -24,7 +25,14 @@ type ByUser<T = OfOne> = HashMap<UserId, T, BuildHasherDefault<DefaultHasher>>;
 
 /// The registry of connections.
 #[derive(Default)]
-pub struct Sessions(RwLock<ByUser>);
+pub struct Sessions(RwLock<ByUser>, Relations);
+
+/// Of whom it is not known any more who is cut off from them, and who looks that up.
+#[derive(Default)]
+struct Relations {
+    changed: Mutex<HashSet<UserId>>,
+    notify: Arc<Notify>,
+}
 
 impl Sessions {
     pub(crate) fn add(&self, session: Arc<Session>) {
@@ -55,6 +63,24 @@ impl Sessions {
     /// Calls `each` for every connection.
     pub(crate) fn for_all(&self, each: &mut dyn FnMut(&Arc<Session>)) {
         self.0.read().values().flatten().for_each(each);
+    }
+
+    /// What somebody has with others has changed, so that it must be looked up again who is cut off from them.
+    pub(crate) fn relation_changed(&self, user: UserId) {
+        if self.count_of(user) > 0 {
+            self.1.changed.lock().insert(user);
+            self.1.notify.notify_one();
+        }
+    }
+
+    /// Those of whom that has changed since it was asked last.
+    pub(crate) fn changed_relations(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.1.changed.lock())
+    }
+
+    /// What wakes the task that tells who is there, which also looks up [those](Self::changed_relations).
+    pub(crate) fn roster_changed(&self) -> Arc<Notify> {
+        self.1.notify.clone()
     }
 
     /// The number of connections of an account.

@@ -5,6 +5,7 @@ use super::*;
 fn one_of_each() -> Vec<Change<u8>> {
     let detail = |kind| match kind {
         ChangeKind::MessageChanged(aspect) => crate::aspects::tests::detail(aspect),
+        ChangeKind::RelationChanged => Detail::new(&[4; 13]),
         _ => Detail::new(&[7]),
     };
     let all = |kind| Fields {
@@ -31,6 +32,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (8, "profile_updated"),
         (9, "read_marked"),
         (10, "message_reacted"),
+        (64, "relation_changed"),
     ];
     let mut now: Vec<_> = ChangeKind::all().map(|kind| (kind.code(), kind.name())).collect();
     now.sort_unstable();

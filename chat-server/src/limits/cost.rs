@@ -63,10 +63,12 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
+        ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
+        | ReplyRef::Related(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }

@@ -90,7 +90,7 @@ fn only_paths_of_our_own_become_links() {
 fn every_event_with_a_person_or_image_is_rewritten() {
     use chat_core::clock::Timestamp;
     use chat_core::id::{ConversationId, MessageId};
-    use chat_core::model::{Content, Conversation, ConversationKind, Message, Pair, Seq};
+    use chat_core::model::{Content, Conversation, ConversationKind, Message, Pair, Relation, Seq};
 
     let now = Timestamp::from_millis(0);
     let user = Arc::new(User {
@@ -127,6 +127,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         Event::MessageDeleted(view.clone()),
         Event::MessageRestored(view.clone()),
         Event::ProfileUpdated(user.clone()),
+        Event::RelationChanged { user: user.id, with: user.clone(), relation: Relation::default() },
         Event::UserRegistered(user),
     ] {
         assert!(holds_paths(&event));
@@ -137,7 +138,9 @@ fn every_event_with_a_person_or_image_is_rewritten() {
                 assert_eq!(view.message.content.image.as_deref(), Some("http://me/media/i.png"));
                 assert_eq!(view.sender.picture, "http://me/media/p.png");
             }
-            Event::ProfileUpdated(user) | Event::UserRegistered(user) => {
+            Event::ProfileUpdated(user)
+            | Event::RelationChanged { with: user, .. }
+            | Event::UserRegistered(user) => {
                 assert_eq!(user.picture, "http://me/media/p.png");
             }
             other => panic!("{other:?}"),

@@ -203,7 +203,7 @@ impl ReplayCache {
     /// Takes note of what a change makes out of date that is about to be announced.
     pub(crate) fn observe(&self, delivery: &Delivery) {
         // Of people and conversations the log shows later what they have become, in the change that has made them so.
-        let Invalidation { user: _, conversation: _, member: _, audience, message, newest: _ } =
+        let Invalidation { user: _, conversation: _, member: _, audience, message, relation: _, newest: _ } =
             delivery.invalidates;
         if audience.is_none() && message.is_none() {
             return;

@@ -334,6 +334,7 @@ pub(super) async fn open(
         person: app.limits.budgets.of(user, now),
         memory: app.memory.clone(),
         max_pending_bytes: app.config.transport.max_pending_bytes,
+        cut_off: presence::cut_off(&app.chat, user).await,
         now,
     };
     let session =
@@ -369,6 +370,7 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     }
     parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
+    presence::look_again(&app.sessions, &app.chat, session);
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);

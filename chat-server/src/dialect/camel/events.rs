@@ -72,6 +72,7 @@ impl Dialect for Camel {
             | Event::MessageRestored(_)
             | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -99,9 +100,12 @@ impl Dialect for Camel {
                 }
                 Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
             }
-            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-                Native.reply(asked, reply)
-            }
+            Reply::Read(_)
+            | Reply::Unread(_)
+            | Reply::Changes(_)
+            | Reply::Related(_)
+            | Reply::RelatedPage(_)
+            | Reply::Found(_) => Native.reply(asked, reply),
             Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
                 Answer::done()
             }

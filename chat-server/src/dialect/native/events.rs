@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
-use super::{Native, arguments, batch, messages, people, read, rooms, routes, search, sync, table, told};
+use super::{
+    Native, arguments, batch, messages, people, read, relations, rooms, routes, search, sync, table, told,
+};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, Whereabouts,
@@ -76,6 +78,8 @@ pub(super) enum Fields<'a> {
     Members(rooms::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
+    Related(relations::RelatedObject<'a>),
+    RelatedPage(relations::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
 }
@@ -93,6 +97,8 @@ impl<'a> Fields<'a> {
             Reply::Members(page) => Self::Members(rooms::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
+            Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
+            Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
         })

@@ -23,6 +23,7 @@
 //! ann < roomCreated, memberAdded, memberRemoved {"room":{…},"userId":"…"}      roleChanged has "role" too
 //! ann < messagesRead {"roomId":"…","userId":"…","seq":7}
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
+//! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -39,6 +40,7 @@ mod fields;
 mod messages;
 mod people;
 pub(crate) mod read;
+mod relations;
 mod rooms;
 mod routes;
 mod row;

@@ -9,7 +9,7 @@ use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, messages, people, read, rooms, search, sync};
+use super::{changed, messages, people, read, relations, rooms, search, sync};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -225,6 +225,89 @@ static TABLE: &[Row] = &[
         people::update_profile,
     )
     .with(&[Rule::Some(&["fullName", "avatar"])]),
+    row(
+        "user.block",
+        Method::PUT,
+        "/api/v1/blocks/:userId",
+        "Blocks a person, and ends what there is of a friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::block,
+    ),
+    row(
+        "user.unblock",
+        Method::DELETE,
+        "/api/v1/blocks/:userId",
+        "Lifts one's own block.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::unblock,
+    ),
+    row(
+        "block.list",
+        Method::GET,
+        "/api/v1/blocks",
+        "Lists the people whom one blocks.",
+        &[CURSOR, limit(100, relations::MAX)],
+        shown::<relations::PageObject<'_>>,
+        relations::list_blocked,
+    )
+    .optional(),
+    row(
+        "friend.request",
+        Method::PUT,
+        "/api/v1/friends/:userId",
+        "Asks for friendship, or accepts it where the other one has asked.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::request,
+    ),
+    row(
+        "friend.accept",
+        Method::POST,
+        "/api/v1/friends/:userId/accept",
+        "Accepts a request for friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::accept,
+    ),
+    row(
+        "friend.decline",
+        Method::POST,
+        "/api/v1/friends/:userId/decline",
+        "Declines a request for friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::decline,
+    ),
+    row(
+        "friend.withdraw",
+        Method::POST,
+        "/api/v1/friends/:userId/withdraw",
+        "Takes one's own request for friendship back.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::withdraw,
+    ),
+    row(
+        "friend.remove",
+        Method::DELETE,
+        "/api/v1/friends/:userId",
+        "Ends a friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::remove,
+    ),
+    row(
+        "friend.list",
+        Method::GET,
+        "/api/v1/friends",
+        "Lists friends, or requests for friendship.",
+        &[FRIENDS, CURSOR, limit(100, relations::MAX)],
+        shown::<relations::PageObject<'_>>,
+        relations::list_friends,
+    )
+    .optional(),
 ];
 
 /// The row of an event, and the name of it that was used.

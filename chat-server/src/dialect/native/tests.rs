@@ -39,6 +39,16 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::RemoveMember(_) => &["member.remove", "room.leave"],
         CommandRef::ReadMembers(_) => &["member.list"],
         CommandRef::SetRole(_) => &["member.setRole"],
+        CommandRef::ChangeRelation(_) => &[
+            "user.block",
+            "user.unblock",
+            "friend.request",
+            "friend.accept",
+            "friend.decline",
+            "friend.withdraw",
+            "friend.remove",
+        ],
+        CommandRef::ListRelations(_) => &["block.list", "friend.list"],
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
-use super::{changed, read};
+use super::{changed, read, relations};
 use crate::dialect::{EventPosition, Frames, To};
 
 /// What an event is called, and what is told of it to somebody who is inside of a room or not.
@@ -44,6 +44,9 @@ pub(super) fn told<'a>(
             ("messagesRead", Told::Read(read::moved(conversation, user, *seq)))
         }
         Event::ProfileUpdated(changed) => ("profileUpdated", Told::User(OfUser { user: user(changed) })),
+        Event::RelationChanged { with, relation, .. } => {
+            ("relationChanged", Told::Relation(relations::related(with, *relation)))
+        }
         Event::UserRegistered(new) => ("userRegistered", Told::User(OfUser { user: user(new) })),
         Event::TypingChanged { conversation, user, typing } => {
             let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
@@ -81,6 +84,7 @@ pub(super) enum Told<'a> {
     Changed(changed::Changed<'a>),
     Member(OfMember<'a>),
     Read(read::Moved),
+    Relation(relations::RelatedObject<'a>),
     User(OfUser<'a>),
     Typing(Typing),
 }

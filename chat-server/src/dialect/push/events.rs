@@ -111,6 +111,8 @@ impl Dialect for Push {
             Event::MessagesRead { conversation, user, seq, messages } => {
                 reading::told(conversation, user, *seq, messages, mark)
             }
+            // The family has no words for it.
+            Event::RelationChanged { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -122,9 +124,12 @@ impl Dialect for Push {
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
         match reply {
             // Nobody has agreed on what a page is told that has marked something as read.
-            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-                Native.reply(asked, reply)
-            }
+            Reply::Read(_)
+            | Reply::Unread(_)
+            | Reply::Changes(_)
+            | Reply::Related(_)
+            | Reply::RelatedPage(_)
+            | Reply::Found(_) => Native.reply(asked, reply),
             // Everything else that has an answer is asked for over HTTP.
             Reply::Done
             | Reply::Message(_)

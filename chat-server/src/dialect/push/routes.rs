@@ -305,7 +305,9 @@ async fn people(
     let caller = caller(app, headers).await?;
     let users = app.dispatch(caller.user.id, command).await?;
     let users = Base::of(headers, &app.config).reply(users);
-    let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
+    let people: Vec<_> =
+        users.iter().map(|user| UserObject { user, online: Some(seen(user).online) }).collect();
     Ok(json(StatusCode::OK, &people))
 }
 
