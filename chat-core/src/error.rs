@@ -37,6 +37,9 @@ pub enum Error {
     /// The message does not exist, or the caller may not know of it.
     #[error("message not found")]
     MessageNotFound,
+    /// There is no friend request that the caller could answer or withdraw.
+    #[error("request not found")]
+    RequestNotFound,
     /// The caller may know of the object, but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -74,7 +77,10 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::EmptyMessage => ErrorKind::Invalid,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::UserNotFound | Self::ConversationNotFound | Self::MessageNotFound => ErrorKind::NotFound,
+            Self::UserNotFound
+            | Self::ConversationNotFound
+            | Self::MessageNotFound
+            | Self::RequestNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,

@@ -2,8 +2,11 @@
 //! answer with a [`Refusal`] go by who is in a room, so they are asked inside the transaction that changes it
 //! ([`store`](crate::store)).
 
+mod relations;
+
 use unicode_normalization::UnicodeNormalization;
 
+pub use self::relations::{may_be_heard, may_reach, relate};
 use crate::error::Error;
 use crate::id::UserId;
 use crate::model::{Content, Conversation, Role, Tombstone};
@@ -25,6 +28,8 @@ pub enum Refusal {
     MessageNotFound,
     /// There is no such person, or they are no member.
     UserNotFound,
+    /// There is no request for friendship that could be answered or taken back.
+    RequestNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
     /// The room has as many members as it may have.
@@ -40,6 +45,7 @@ impl From<Refusal> for Error {
             Refusal::ConversationNotFound => Self::ConversationNotFound,
             Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
+            Refusal::RequestNotFound => Self::RequestNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },
         }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::last_seen::{connected, settle_at_end};
 use crate::cluster::{Outbox, RemotePresence};
-use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
+use crate::dialect::{Dialects, Frame, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -90,7 +90,7 @@ impl Presence {
         chat: Arc<Chat>,
         outbox: Option<Arc<Outbox>>,
     ) -> Self {
-        let (roster, changed) = (Arc::<Both>::default(), Arc::new(Notify::new()));
+        let (roster, changed) = (Arc::<Both>::default(), sessions.roster_changed());
         let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions, dialects, chat));
         Self {
             roster,
@@ -106,6 +106,12 @@ impl Presence {
     /// Whether a user is online on any node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
+    }
+
+    /// Returns the same function for one viewer: users who are cut off from the viewer appear to be offline.
+    pub(crate) async fn seen_by(&self, chat: &Chat, user: UserId) -> impl Fn(&User) -> Seen + Sync {
+        let (seen, cut_off) = (self.seen(), cut_off(chat, user).await);
+        move |user| if cut_off.contains(&user.id) { Seen::NOWHERE } else { seen(user) }
     }
 
     /// Returns a function that tells whether a user is online, and when they were last seen.
@@ -128,7 +134,8 @@ impl Presence {
         let change = self.roster.here.connect(session.user, session.id);
         if session.dialect.roster() == Shown::Whole {
             let changes = self.roster.changes.load(Ordering::SeqCst);
-            if let Some(list) = session.dialect.online(&self.roster.online()) {
+            let online = without(self.roster.online(), &session.cut_off());
+            if let Some(list) = session.dialect.online(&online) {
                 session.deliver_latest(&list);
             }
             if self.roster.changes.load(Ordering::SeqCst) != changes {
@@ -248,6 +255,7 @@ async fn tell(
         changed.notified().await;
         // A short delay batches simultaneous changes.
         tokio::time::sleep(SHORTEST_PAUSE / 10).await;
+        look_up_cut_off(&roster, &sessions, &chat).await;
         let mut changes = Vec::new();
         if tells_changes {
             let online: HashSet<_> = roster.online().into_iter().collect();
@@ -268,6 +276,68 @@ async fn tell(
     }
 }
 
+/// The users of whom this user receives nothing. If the store fails, the result is empty, and the look-up is repeated
+/// before the next broadcast of the roster.
+pub(crate) async fn cut_off(chat: &Chat, user: UserId) -> Arc<HashSet<UserId>> {
+    match chat.cut_off(user).await {
+        Ok(cut_off) => cut_off,
+        Err(error) => {
+            chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+            Arc::default()
+        }
+    }
+}
+
+/// Triggers another look-up of the users who are cut off from the session's user, if they have changed before the
+/// session was in the registry.
+pub(crate) fn look_again(sessions: &Sessions, chat: &Chat, session: &Session) {
+    if !chat.is_cut_off_known(session.user, &session.cut_off()) {
+        sessions.relation_changed(session.user);
+    }
+}
+
+/// Removes the users who are cut off.
+fn without(mut people: Vec<UserId>, cut_off: &HashSet<UserId>) -> Vec<UserId> {
+    if !cut_off.is_empty() {
+        people.retain(|user| !cut_off.contains(user));
+    }
+    people
+}
+
+/// Updates the cut-off users of every user for whom they have changed. For the user's clients, newly cut-off users become
+/// offline, and the others get their real status again.
+async fn look_up_cut_off(roster: &Both, sessions: &Sessions, chat: &Chat) {
+    for user in sessions.changed_relations() {
+        let cut_off = match chat.cut_off(user).await {
+            Ok(cut_off) => cut_off,
+            Err(error) => {
+                chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+                sessions.relation_changed(user);
+                continue;
+            }
+        };
+        // If the contacts cannot be read, pages that show only contacts are not updated.
+        let contacts = chat.store().chat_partners(user, MAX_CONTACTS).await.unwrap_or_default();
+        sessions.for_user(user, &mut |session| {
+            let before = session.set_cut_off(cut_off.clone());
+            let is_shown = |other: &&UserId| match session.dialect.roster() {
+                Shown::Changes => true,
+                Shown::Contacts => contacts.contains(other),
+                Shown::Untold | Shown::Whole => false,
+            };
+            let changed = before.symmetric_difference(&cut_off).filter(|other| roster.is_online(**other));
+            let changed = changed.filter(is_shown);
+            let change = |other: &UserId| PresenceChange {
+                user: *other,
+                online: before.contains(other),
+                at: chat.now(),
+            };
+            let frames = changed.filter_map(|other| session.dialect.presence(&change(other)));
+            session.ephemeral(&frames.map(|frame| (To::All, frame)).collect());
+        });
+    }
+}
+
 /// The users who came online or went offline, ordered by id.
 fn changes_between(before: &HashSet<UserId>, after: &HashSet<UserId>, at: Timestamp) -> Vec<PresenceChange> {
     let mut changed: Vec<_> = before.symmetric_difference(after).copied().collect();
@@ -280,13 +350,21 @@ fn tell_whole(dialect: &Registered, roster: &Both, sessions: &Sessions) -> usize
     if sessions.count(dialect) == 0 {
         return 0;
     }
-    let Some(frame) = dialect.online(&roster.online()) else { return 0 };
+    let online = roster.online();
+    let Some(frame) = dialect.online(&online) else { return 0 };
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.deliver_latest(&frame);
-            bytes += frame.packet().len();
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        let own = match cut_off.is_empty() {
+            true => None,
+            false => dialect.online(&without(online.clone(), &cut_off)),
+        };
+        let frame = own.as_ref().unwrap_or(&frame);
+        session.deliver_latest(frame);
+        bytes += frame.packet().len();
     });
     bytes
 }
@@ -298,14 +376,24 @@ fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Ses
         return 0;
     }
     let frames = changes.iter().filter_map(|change| Some((change.user, dialect.presence(change)?)));
-    let frames: Frames = frames.map(|(user, frame)| (To::Except(user), frame)).collect();
+    let told: Vec<_> = frames.collect();
+    let to = |(user, frame): &(UserId, Frame)| (To::Except(*user), frame.clone());
+    let frames: Frames = told.iter().map(to).collect();
     let size: usize = frames.iter().map(|(_, frame)| frame.packet().len()).sum();
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.ephemeral(&frames);
-            bytes += size;
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        match cut_off.is_empty() {
+            true => session.ephemeral(&frames),
+            false => {
+                let theirs = told.iter().filter(|(user, _)| !cut_off.contains(user)).map(to);
+                session.ephemeral(&theirs.collect());
+            }
+        }
+        bytes += size;
     });
     bytes
 }
@@ -334,7 +422,7 @@ async fn tell_contacts(
         let frames: Frames = smallvec::smallvec![(To::Except(change.user), frame)];
         for contact in contacts {
             sessions.for_user(contact, &mut |session| {
-                if session.dialect == *dialect {
+                if session.dialect == *dialect && !session.cut_off().contains(&change.user) {
                     session.ephemeral(&frames);
                     bytes += size;
                 }

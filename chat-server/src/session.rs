@@ -24,6 +24,7 @@ mod searches;
 mod sending;
 mod waiting;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -76,6 +77,8 @@ pub(crate) struct Surroundings {
     pub(crate) memory: Arc<Memory>,
     /// See [`TransportConfig::max_pending_bytes`](crate::config::TransportConfig::max_pending_bytes).
     pub(crate) max_pending_bytes: usize,
+    /// The users who are cut off from this user.
+    pub(crate) cut_off: Arc<HashSet<UserId>>,
     /// The current time.
     pub(crate) now: Timestamp,
 }
@@ -100,6 +103,8 @@ pub struct Session {
     source: Source,
     /// When the token expires, if ever; see [`crate::expiry`].
     pub(crate) expires_at: Option<Timestamp>,
+    /// The users of whom its user receives nothing; see [`Chat::cut_off`](chat_core::chat::Chat::cut_off).
+    cut_off: Mutex<Arc<HashSet<UserId>>>,
     /// The base of links for this client.
     base: Base,
     socket: SocketRef,
@@ -164,6 +169,7 @@ impl Session {
             receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
+            cut_off: Mutex::new(given.cut_off),
             base,
             recovers: socket.protocol() == ProtocolVersion::V5,
             socket,
@@ -186,6 +192,16 @@ impl Session {
             cut: AtomicBool::new(false),
             activity: Activity::new(given.now),
         }
+    }
+
+    /// The users of whom its user receives nothing.
+    pub(crate) fn cut_off(&self) -> Arc<HashSet<UserId>> {
+        self.cut_off.lock().clone()
+    }
+
+    /// Replaces these users, and returns the previous ones.
+    pub(crate) fn set_cut_off(&self, cut_off: Arc<HashSet<UserId>>) -> Arc<HashSet<UserId>> {
+        std::mem::replace(&mut *self.cut_off.lock(), cut_off)
     }
 
     /// The base of links for this client.

@@ -2,19 +2,20 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
-use std::collections::BTreeSet;
+mod relations;
+mod rows;
+
 use std::sync::Arc;
 
-use super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
+use self::relations::{note_blockers, relation, relation_key};
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, EditRows, EditedRows, Effect, MarkRead, OpenDirect,
-    RecordLastSeen, RemoveMember, RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole,
-    UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
+    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use super::{Appended, Change, CreatedUser, FINGERPRINT_WINDOW, StoreError, StoredMessage};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, MessageId, UserId};
+use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal, Standing, Succession};
 
@@ -128,6 +129,8 @@ impl Effect for OpenDirect {
     fn reads(&self, reads: &mut Reads) {
         reads.pairs.insert(self.pair);
         reads.ends.insert(self.id);
+        let (low, high) = self.pair.both();
+        reads.rows.insert(relation_key(low, high));
     }
 
     fn most_logged(&self) -> u64 {
@@ -151,6 +154,8 @@ impl Effect for OpenDirect {
             created_at: at,
         });
         tx.insert_conversation(&opened)?;
+        let relation = relation(tx, low, high)?;
+        note_blockers(tx, id, low, relation, high)?;
         Ok(opened)
     }
 }
@@ -158,6 +163,7 @@ impl Effect for OpenDirect {
 impl Effect for CreateRoom {
     fn reads(&self, reads: &mut Reads) {
         reads.ends.insert(self.0.id);
+        reads.rows.extend(self.others().map(|user| relation_key(self.0.by, user)));
     }
 
     fn most_logged(&self) -> u64 {
@@ -171,6 +177,11 @@ impl Effect for CreateRoom {
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let new = &self.0;
         refuse_taken(tx, new.id)?;
+        for user in self.others() {
+            if let Err(refusal) = policy::may_reach(relation(tx, new.by, user)?) {
+                return Ok(Err(refusal));
+            }
+        }
         let room = Arc::new(Conversation {
             id: new.id,
             kind: ConversationKind::Room(new.info.clone()),
@@ -179,7 +190,15 @@ impl Effect for CreateRoom {
         });
         tx.insert_conversation(&room)?;
         let position = tx.log(new.at, Change::RoomCreated { room: new.id, by: new.by })?;
-        Ok((position, room))
+        Ok(Ok((position, room)))
+    }
+}
+
+impl CreateRoom {
+    /// Those whom its maker brings in.
+    fn others(&self) -> impl Iterator<Item = UserId> {
+        let members = self.0.members.iter().map(|member| member.user);
+        members.filter(|user| *user != self.0.by)
     }
 }
 
@@ -196,6 +215,7 @@ impl Effect for AddMember {
         reads.rooms.insert(room);
         reads.members.extend([(room, by), (room, user)]);
         reads.users.insert(user);
+        reads.rows.insert(relation_key(by, user));
     }
 
     fn most_logged(&self) -> u64 {
@@ -214,6 +234,9 @@ impl Effect for AddMember {
         }
         if tx.user(user)?.is_none() {
             return Ok(Err(Refusal::UserNotFound));
+        }
+        if let Err(refusal) = policy::may_reach(relation(tx, by, user)?) {
+            return Ok(Err(refusal));
         }
         let member = Member { user, role: Role::Member, joined_at: at };
         let read = tx.end(id)?.unwrap_or_default();
@@ -348,6 +371,9 @@ impl Effect for Append {
         if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
             return Ok(Appended::Refused(refusal));
         }
+        if let Err(refusal) = policy::may_be_heard(new.sender, &tx.blockers(new.conversation)?) {
+            return Ok(Appended::Refused(refusal));
+        }
         if let Some(client_id) = &new.client_id
             && let Some(first) = tx.sent_as(new.sender, client_id)?
         {
@@ -424,76 +450,4 @@ impl Effect for MarkRead {
         let position = tx.log(at, Change::ReadMarked { conversation, user, seq })?;
         Ok(Some((Some(position), seq)))
     }
-}
-
-impl Effect for EditRows {
-    fn reads(&self, reads: &mut Reads) {
-        reads.rows.extend(self.edits.iter().map(|(key, _)| (self.table, key.clone())));
-        for message in self.messages() {
-            reads.messages.insert(message);
-            reads.ranges.push((self.table, message.as_bytes().to_vec(), 1));
-        }
-        reads.ranges.extend(self.then.clone().map(|(prefix, limit)| (self.table, prefix, limit)));
-    }
-
-    fn most_logged(&self) -> u64 {
-        0
-    }
-
-    fn size(&self) -> usize {
-        let bytes = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        self.edits.iter().map(|(key, value)| 64 + key.len() + bytes(value)).sum()
-    }
-
-    fn apply<T: Tx>(&self, tx: &mut T) -> Result<EditedRows, Abort<T::Error>> {
-        let Self { table, edits, then } = self;
-        for (key, value) in edits {
-            if table.parts(key).is_none() || value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES)
-            {
-                let wrong = format!("a key of {} is none, or its value is too long", table.name());
-                return Err(Abort::Refused(StoreError::Refused(wrong)));
-            }
-        }
-        let mut before = Vec::with_capacity(edits.len());
-        for (key, value) in edits {
-            before.push(tx.row(*table, key)?);
-            match value {
-                Some(value) => tx.put_row(*table, key, value)?,
-                None => tx.delete_row(*table, key)?,
-            }
-        }
-        for message in self.messages() {
-            note_facet(tx, *table, message)?;
-        }
-        let then = match then {
-            Some((prefix, limit)) => tx.rows(*table, prefix, *limit)?,
-            None => Vec::new(),
-        };
-        Ok(EditedRows { before, then })
-    }
-}
-
-impl EditRows {
-    /// The messages to which the rows belong.
-    fn messages(&self) -> BTreeSet<MessageId> {
-        if self.table.layout().first() != Some(&KeyPart::Message) {
-            return BTreeSet::new();
-        }
-        let parts = self.edits.iter().filter_map(|(key, _)| self.table.parts(key));
-        parts
-            .filter_map(|parts| if let Some(Named::Message(id)) = parts.first() { Some(*id) } else { None })
-            .collect()
-    }
-}
-
-/// Has a message know whether a table holds something of it. The message and the first row of its range must be named in what is
-/// read.
-fn note_facet<T: Tx>(tx: &mut T, table: Table, message: MessageId) -> Result<(), T::Error> {
-    let holds = !tx.rows(table, message.as_bytes(), 1)?.is_empty();
-    let Some(mut message) = tx.message(message)? else { return Ok(()) };
-    if message.facets.contains(table) == holds {
-        return Ok(());
-    }
-    message.facets = message.facets.with(table, holds);
-    tx.set_facets(&message)
 }

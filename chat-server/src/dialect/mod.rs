@@ -221,6 +221,11 @@ pub struct Seen {
     pub last_seen: Option<Timestamp>,
 }
 
+impl Seen {
+    /// What is shown of those of whom nothing may be known.
+    pub(crate) const NOWHERE: Self = Self { online: false, last_seen: None };
+}
+
 impl<'a> Whereabouts<'a> {
     /// As this function says.
     pub fn new(seen: &'a (dyn Fn(&User) -> Seen + Sync)) -> Self {

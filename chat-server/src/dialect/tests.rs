@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{PasswordHash, Role, Seq};
+    use chat_core::model::{PasswordHash, Relation, Role, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -39,6 +39,7 @@ async fn events() -> Vec<Event> {
     let view = view.clone();
     let Event::TypingChanged { conversation, .. } = &events[1] else { panic!("somebody types") };
     let (room, message) = (conversation.clone(), view.message.id);
+    let relation = Relation { blocks: true, ..Relation::default() };
     events.extend([
         Event::MessageDeleted(view.clone()),
         Event::MessageRestored(view),
@@ -46,6 +47,7 @@ async fn events() -> Vec<Event> {
         Event::MemberAdded { room: room.clone(), user: bob.id },
         Event::MemberRemoved { room: room.clone(), user: bob.id },
         Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
+        Event::RelationChanged { user: ann.id, with: bob.clone(), relation },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),

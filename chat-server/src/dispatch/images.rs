@@ -185,6 +185,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Members(_)
         | ReplyRef::Read(_)
         | ReplyRef::Unread(_)
+        | ReplyRef::Related(_)
+        | ReplyRef::RelatedPage(_)
         | ReplyRef::Changes(_)
         | ReplyRef::Found(_) => false,
     }

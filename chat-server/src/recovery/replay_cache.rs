@@ -207,7 +207,7 @@ impl ReplayCache {
     pub(crate) fn observe(&self, delivery: &Delivery) {
         // Profiles and conversations need no tracking: the change that modified them comes later in the log and shows
         // their new state.
-        let Invalidation { user: _, conversation: _, member: _, audience, message, newest: _ } =
+        let Invalidation { user: _, conversation: _, member: _, audience, message, relation: _, newest: _ } =
             delivery.invalidates;
         if audience.is_none() && message.is_none() {
             return;

@@ -66,7 +66,9 @@ impl Session {
             Err(error) => return self.refuse_request(ack, &request, &Failure::from(&error)),
         };
         let server = self.server.upgrade();
+        let cut_off = self.cut_off();
         let seen = |user: &User| match &server {
+            _ if cut_off.contains(&user.id) => Seen::NOWHERE,
             Some(server) => server.seen(user),
             None => Seen { online: false, last_seen: user.last_seen },
         };

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
-use chat_core::event::Event;
+use chat_core::event::{Event, MessageChanged};
 use chat_core::history::Window;
 use chat_core::model::{Content, ConversationKind, Fingerprint, Seq, UserKey};
 use serde::Serialize;
@@ -58,7 +58,7 @@ impl Dialect for Camel {
             Event::MessageDeleted(view) | Event::MessageRestored(view) if view.recipient.is_none() => {
                 Native.outbound(event, mark)
             }
-            Event::MessageReacted { conversation, .. }
+            Event::MessageChanged(MessageChanged { conversation, .. })
                 if matches!(conversation.kind, ConversationKind::Room(_)) =>
             {
                 Native.outbound(event, mark)
@@ -70,8 +70,9 @@ impl Dialect for Camel {
             | Event::RoleChanged { .. } => Native.outbound(event, mark),
             Event::MessageDeleted(_)
             | Event::MessageRestored(_)
-            | Event::MessageReacted { .. }
+            | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -99,9 +100,12 @@ impl Dialect for Camel {
                 }
                 Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
             }
-            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-                Native.reply(asked, reply)
-            }
+            Reply::Read(_)
+            | Reply::Unread(_)
+            | Reply::Changes(_)
+            | Reply::Related(_)
+            | Reply::RelatedPage(_)
+            | Reply::Found(_) => Native.reply(asked, reply),
             Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
                 Answer::done()
             }

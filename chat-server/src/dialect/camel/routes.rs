@@ -96,18 +96,14 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
     }
     let caller = caller_by_bearer(&app, &headers).await?;
     let users = app.dispatch(caller.user.id, ListUsers { limit: App::MAX_USERS }).await?;
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
     let people: Vec<_> = users
         .iter()
         .map(|user| Person {
             id: user.id.to_string(),
             username: user.handle(),
-            online: app.presence.is_online(user.id),
-            last_seen: app
-                .presence
-                .left_at(user.id)
-                .max(user.last_seen)
-                .unwrap_or(user.created_at)
-                .to_string(),
+            online: seen(user).online,
+            last_seen: seen(user).last_seen.unwrap_or(user.created_at).to_string(),
         })
         .collect();
     Ok(json(StatusCode::OK, &people))

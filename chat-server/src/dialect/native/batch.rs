@@ -168,7 +168,7 @@ async fn one_result(
     let checked = limits.check(user, command.as_command(), app.chat.now());
     checked.map_err(|error| Failure::from(&error))?;
     let reply = app.dispatch(user, command).await.map_err(|error| Failure::from(&error))?;
-    let seen = app.presence.seen();
+    let seen = app.presence.seen_by(&app.chat, user).await;
     let whereabouts = Whereabouts::new(&seen);
     let asked = Asked { user, request: &request, has_ack: true, whereabouts };
     Ok(Native.reply(&asked, &base.reply(reply)).into_ack())

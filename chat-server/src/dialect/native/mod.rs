@@ -23,6 +23,7 @@
 //! ann < roomCreated, memberAdded, memberRemoved {"room":{…},"userId":"…"}      roleChanged has "role" too
 //! ann < messagesRead {"roomId":"…","userId":"…","seq":7}
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
+//! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -30,15 +31,19 @@
 //! and it is the default, as far as it is named in `CHAT_DIALECTS`. Its routes are served in any case.
 
 mod accounts;
+mod annexes;
 mod arguments;
 pub(crate) mod batch;
+mod changed;
 mod events;
 mod fields;
 mod messages;
 mod people;
 pub(crate) mod read;
+mod relations;
 mod rooms;
 mod routes;
+mod row;
 mod search;
 mod search_options;
 mod shapes;
@@ -46,6 +51,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::LazyLock;
 
@@ -56,6 +62,6 @@ pub struct Native;
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
     static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::TABLE.iter().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
     &EVENTS
 }

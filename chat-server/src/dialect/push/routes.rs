@@ -1,6 +1,5 @@
 //! The family's REST.
 
-pub(super) mod reactions;
 mod seen;
 
 use std::sync::Arc;
@@ -22,8 +21,8 @@ use chat_core::policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::COOKIE;
 use super::shapes::MessageObject;
+use super::{COOKIE, changed};
 use crate::app::{App, LogIn};
 use crate::auth::password_rules::PasswordProblem;
 use crate::dialect::payload::{MAX_IMAGE_BYTES, Text, client_id};
@@ -53,7 +52,7 @@ pub(super) fn all() -> Vec<Route> {
         Route::put("/api/messages/:id/restore", restore_message),
     ];
     routes.extend(seen::all());
-    routes.extend(reactions::all());
+    routes.extend(changed::routes());
     routes
 }
 
@@ -306,7 +305,9 @@ async fn people(
     let caller = caller(app, headers).await?;
     let users = app.dispatch(caller.user.id, command).await?;
     let users = Base::of(headers, &app.config).reply(users);
-    let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
+    let people: Vec<_> =
+        users.iter().map(|user| UserObject { user, online: Some(seen(user).online) }).collect();
     Ok(json(StatusCode::OK, &people))
 }
 
@@ -451,7 +452,7 @@ fn message(view: &MessageView, status: StatusCode) -> Result<Response, HttpError
     Ok(json(status, &message))
 }
 
-fn message_not_found() -> HttpError {
+pub(super) fn message_not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "Message not found")
 }
 
@@ -478,7 +479,7 @@ async fn restore_message(
     message(&Base::of(&headers, &app.config).reply(view), StatusCode::OK)
 }
 
-async fn change<R: command::Request<Reply = MessageView>>(
+pub(super) async fn change<R: command::Request<Reply = MessageView>>(
     app: &Arc<App>,
     headers: &HeaderMap,
     id: &str,
