@@ -1,11 +1,11 @@
-//! Rules about what two people have with each other.
+//! Rules for the relation of two users: blocks and friendship.
 
 use super::Refusal;
 use crate::id::UserId;
 use crate::model::{Friendship, Relation, RelationAct};
 
-/// Whether a person may turn to another one: say something to them directly, bring them into a room, ask for friendship. Who
-/// is blocked is not told so, but no more than that it cannot be done.
+/// Whether a user may contact another one: send a direct message, add them to a room, send a friend request. A blocked
+/// user does not learn of the block, only that the other user cannot be reached.
 ///
 /// # Errors
 /// When one of them blocks the other.
@@ -19,8 +19,8 @@ pub fn may_reach(relation: Relation) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a person may say something in a direct conversation, or add to what was said there, where these of the two block the
-/// other one. In rooms nobody does.
+/// Whether the user `by` may send a message in a direct conversation, or react to one, when `blockers` of its two
+/// members block the other. In rooms blocks have no effect.
 ///
 /// # Errors
 /// As [`may_reach`].
@@ -29,11 +29,11 @@ pub fn may_be_heard(by: UserId, blockers: &[UserId]) -> Result<(), Refusal> {
     may_reach(Relation { blocks: blockers.contains(&by), blocked, ..Relation::default() })
 }
 
-/// What becomes of a relation by what the person does; the same when it is so already. What is done twice, or by both at once,
-/// is done once.
+/// The relation after an act of the user. It is unchanged if the act has no effect. An act that is repeated, or that
+/// both users do at once, has the effect of one act.
 ///
 /// # Errors
-/// When one of them blocks the other, or there is no request to be answered.
+/// When one of them blocks the other, or there is no friend request to answer.
 pub fn relate(act: RelationAct, mine: Relation) -> Result<Relation, Refusal> {
     let with = |friendship| Ok(Relation { friendship, ..mine });
     match (act, mine.friendship) {
