@@ -110,22 +110,22 @@ impl Index {
 }
 
 /// A file as it is answered.
-#[derive(Clone)]
-struct Asset {
+#[derive(Debug, Clone)]
+pub(super) struct Asset {
     kind: &'static str,
     content: Bytes,
     etag: HeaderValue,
 }
 
 impl Asset {
-    fn new(kind: &'static str, content: Bytes) -> Self {
+    pub(super) fn new(kind: &'static str, content: Bytes) -> Self {
         let hash = hex::encode(&Sha256::digest(&content)[..12]);
         // Hexadecimal digits in quotes are a header's value.
         let etag = HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         Self { kind, content, etag }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let etag = self.etag.as_bytes();
         // Proxies that compress make an etag a weak one.
         let is_it =

@@ -159,7 +159,7 @@ struct OfMember<'a> {
 /// Whether somebody types.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Typing {
+pub(super) struct Typing {
     room_id: String,
     user_id: UserId24,
     typing: bool,
@@ -168,7 +168,7 @@ struct Typing {
 /// Whether somebody is there.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Presence {
+pub(super) struct Presence {
     user_id: UserId24,
     #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,

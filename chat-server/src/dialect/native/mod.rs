@@ -32,6 +32,7 @@
 mod accounts;
 mod arguments;
 pub(crate) mod batch;
+mod described;
 mod events;
 mod fields;
 mod messages;
@@ -48,6 +49,9 @@ mod table;
 mod tests;
 
 use std::sync::LazyLock;
+
+pub(crate) use self::described::{BATCH, CHANGES, FAILURE, TOLD, commands};
+pub(crate) use self::read::{Marked as ReadMark, Told as MessagesRead};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -65,7 +65,7 @@ pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessagesRead")]
-struct Told {
+pub(crate) struct Told {
     room_id: String,
     user_id: String,
     seq: u32,
@@ -75,7 +75,7 @@ struct Told {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReadMark")]
-pub(super) struct Marked {
+pub(crate) struct Marked {
     room_id: Option<String>,
     seq: u32,
 }

@@ -69,44 +69,34 @@ struct ChangeObject<'a> {
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[schemars(rename = "What")]
-enum What<'a> {
-    MessageSent {
-        message: MessageObject<'a>,
-    },
-    MessageDeleted {
-        message: MessageObject<'a>,
-    },
-    MessageRestored {
-        message: MessageObject<'a>,
-    },
+pub(super) enum What<'a> {
+    /// Somebody has said something.
+    MessageSent { message: MessageObject<'a> },
+    /// A message was deleted.
+    MessageDeleted { message: MessageObject<'a> },
+    /// A deletion was taken back.
+    MessageRestored { message: MessageObject<'a> },
+    /// Somebody has reacted to a message.
     ReactionAdded(ReactedObject<'a>),
+    /// Somebody has taken a reaction back.
     ReactionRemoved(ReactedObject<'a>),
-    RoomCreated {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
-    MemberAdded {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
-    MemberRemoved {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
+    /// A room was made, with oneself in it.
+    RoomCreated { room: RoomObject<'a>, user_id: UserId24 },
+    /// Somebody has come into a room.
+    MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
+    /// Somebody has left a room, or was taken out of it.
+    MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
+    /// A member of a room may do something else than before.
     RoleChanged {
         room: RoomObject<'a>,
         user_id: UserId24,
         #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
         role: &'static str,
     },
-    MessagesRead {
-        room_id: String,
-        user_id: UserId24,
-        seq: u32,
-    },
-    ProfileUpdated {
-        user: UserObject<'a>,
-    },
+    /// Somebody has read on.
+    MessagesRead { room_id: String, user_id: UserId24, seq: u32 },
+    /// Somebody has changed their name or picture.
+    ProfileUpdated { user: UserObject<'a> },
 }
 
 fn change<'a>(

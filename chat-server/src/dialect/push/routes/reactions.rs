@@ -16,23 +16,27 @@ use axum::response::Response;
 use chat_core::command::Command;
 use chat_core::id::{MessageId, UserId};
 use chat_core::reactions::{Emoji, Reacting, Reaction, SetReaction};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{change, message_not_found};
 use crate::app::App;
 use crate::dialect::payload::Text;
-use crate::dialect::push::shapes::{MessageObject, ReactionList};
+use crate::dialect::push::described;
+use crate::dialect::push::shapes::{MessageObject, ReactionFields, ReactionList};
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route, To};
 use crate::http::{Body, HttpError, caller, json};
 use crate::links::Base;
 
 pub(super) fn all() -> Vec<Route> {
-    vec![
+    [
         Route::post("/api/messages/:id/react", react),
         Route::post("/api/messages/:id/reactions", react),
         Route::post("/api/messages/react/:id", react),
         Route::new(Method::PUT, "/api/messages/react/:id", react),
     ]
+    .map(|route| route.described(described::REACT))
+    .into()
 }
 
 #[derive(Deserialize)]
@@ -77,6 +81,18 @@ async fn react(
     Ok(json(StatusCode::OK, &message.with_reactions()))
 }
 
+/// That somebody has reacted, and what stands on the message since.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushReacted")]
+pub(in crate::dialect::push) struct Reacted<'a> {
+    message_id: &'a str,
+    user_id: &'a str,
+    emoji: &'a str,
+    #[schemars(with = "Vec<ReactionFields<'a>>")]
+    reactions: ReactionList<'a>,
+}
+
 /// What both are told.
 pub(in crate::dialect::push) fn told(
     message: MessageId,
@@ -85,14 +101,6 @@ pub(in crate::dialect::push) fn told(
     reactions: &[Reaction],
     mark: EventPosition,
 ) -> Frames {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Reacted<'a> {
-        message_id: &'a str,
-        user_id: &'a str,
-        emoji: &'a str,
-        reactions: ReactionList<'a>,
-    }
     let (message, user) = (message.hex(), user.hex());
     let reacted = Reacted {
         message_id: message.as_str(),
