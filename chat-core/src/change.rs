@@ -2,11 +2,12 @@
 //!
 //! A kind is a line in [`ChangeKind`] (its number and its word in a database), a variant of [`Change`], what it holds
 //! ([`Change::fields`] and [`Change::from_fields`]) and what it is about ([`Change::subject`]). Stores keep a change as its
-//! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver.
+//! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver. What can change about a message that
+//! is there is another list, that of [`aspects`](crate::aspects), of which each has a kind of its own.
 
+use crate::aspects::{Aspect, MessageChange};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Role, Seq};
-use crate::reactions::Emoji;
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -14,17 +15,31 @@ macro_rules! kinds {
         /// The kinds of [`Change`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ChangeKind {
-            $(#[doc = concat!("[`Change::", stringify!($kind), "`].")] $kind = $code,)*
+            $(#[doc = concat!("[`Change::", stringify!($kind), "`].")] $kind,)*
+            /// [`Change::MessageChanged`].
+            MessageChanged(Aspect),
         }
 
         impl ChangeKind {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$kind),*];
+            pub fn all() -> impl Iterator<Item = Self> {
+                let of_messages = Aspect::ALL.iter().map(|aspect| Self::MessageChanged(*aspect));
+                [$(Self::$kind),*].into_iter().chain(of_messages)
+            }
 
             /// The word that stands for it in a database. Words are never given another meaning.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
+                    Self::MessageChanged(aspect) => aspect.name(),
+                }
+            }
+
+            /// The number that stands for it in a database. Numbers are never reused.
+            pub fn code(self) -> u8 {
+                match self {
+                    $(Self::$kind => $code,)*
+                    Self::MessageChanged(aspect) => aspect.code(),
                 }
             }
         }
@@ -41,30 +56,24 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
-    MessageReacted = 10, "message_reacted";
 }
 
 impl ChangeKind {
-    /// The number that stands for it in a database. Numbers are never reused.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
     /// The kind with this number, if there is one.
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+        Self::all().find(|kind| kind.code() == code)
     }
 
     /// The kind with this word, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+        Self::all().find(|kind| kind.name() == name)
     }
 
     /// Whether a change of this kind is about one message.
     pub fn is_about_message(self) -> bool {
         matches!(
             self,
-            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageReacted
+            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageChanged(_)
         )
     }
 }
@@ -79,16 +88,14 @@ pub enum Change<M = StoredMessage> {
     MessageDeleted(M),
     /// A message was restored.
     MessageRestored(M),
-    /// Somebody has reacted to a message, or has taken a reaction back.
-    MessageReacted {
-        /// To which.
+    /// One aspect of a message has changed.
+    MessageChanged {
+        /// Which message.
         message: M,
-        /// Who.
-        user: UserId,
-        /// With what.
-        emoji: Emoji,
-        /// Whether the reaction was there since then.
-        is_there: bool,
+        /// Who has changed it.
+        by: UserId,
+        /// How.
+        what: MessageChange,
     },
     /// A room was made.
     RoomCreated {
@@ -220,7 +227,7 @@ impl<M> Change<M> {
             Self::MessageSent(_) => ChangeKind::MessageSent,
             Self::MessageDeleted(_) => ChangeKind::MessageDeleted,
             Self::MessageRestored(_) => ChangeKind::MessageRestored,
-            Self::MessageReacted { .. } => ChangeKind::MessageReacted,
+            Self::MessageChanged { what, .. } => ChangeKind::MessageChanged(what.aspect()),
             Self::RoomCreated { .. } => ChangeKind::RoomCreated,
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
@@ -242,12 +249,9 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Fields { message: Some(message), ..none }
             }
-            Self::MessageReacted { message, user, emoji, is_there } => Fields {
-                message: Some(message),
-                user: Some(*user),
-                detail: Detail::new(&[&[u8::from(*is_there)], emoji.as_str().as_bytes()].concat()),
-                ..none
-            },
+            Self::MessageChanged { message, by, what } => {
+                Fields { message: Some(message), user: Some(*by), detail: what.detail(), ..none }
+            }
             Self::RoomCreated { room, by: user }
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
@@ -271,11 +275,10 @@ impl<M> Change<M> {
             ChangeKind::MessageSent => Self::MessageSent(message?),
             ChangeKind::MessageDeleted => Self::MessageDeleted(message?),
             ChangeKind::MessageRestored => Self::MessageRestored(message?),
-            ChangeKind::MessageReacted => {
-                let detail = detail.ok_or("detail")?;
-                let (is_there, emoji) = detail.as_bytes().split_first().ok_or("detail")?;
-                let emoji = Emoji::from_stored(emoji).ok_or("detail")?;
-                Self::MessageReacted { message: message?, user: user?, emoji, is_there: *is_there != 0 }
+            ChangeKind::MessageChanged(aspect) => {
+                let detail = detail.as_ref().map_or(&[][..], Detail::as_bytes);
+                let what = MessageChange::from_detail(aspect, detail).ok_or("detail")?;
+                Self::MessageChanged { message: message?, by: user?, what }
             }
             ChangeKind::RoomCreated => Self::RoomCreated { room: room?, by: user? },
             ChangeKind::MemberAdded => Self::MemberAdded { room: room?, user: user? },
@@ -302,7 +305,7 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Subject::Message(message)
             }
-            Self::MessageReacted { message, .. } => Subject::Message(message),
+            Self::MessageChanged { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => conversation(room),
@@ -323,8 +326,8 @@ impl<M> Change<M> {
             Self::MessageSent(one) => Change::MessageSent(message(one)?),
             Self::MessageDeleted(one) => Change::MessageDeleted(message(one)?),
             Self::MessageRestored(one) => Change::MessageRestored(message(one)?),
-            Self::MessageReacted { message: one, user, emoji, is_there } => {
-                Change::MessageReacted { message: message(one)?, user, emoji, is_there }
+            Self::MessageChanged { message: one, by, what } => {
+                Change::MessageChanged { message: message(one)?, by, what }
             }
             Self::RoomCreated { room, by } => Change::RoomCreated { room, by },
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
-use crate::reactions::{Emoji, Reaction};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -77,21 +77,8 @@ pub enum Event {
     MessageDeleted(MessageView),
     /// A deletion was undone.
     MessageRestored(MessageView),
-    /// Somebody has reacted to a message, or has taken a reaction back.
-    MessageReacted {
-        /// To which.
-        message: MessageHead,
-        /// Where.
-        conversation: Arc<Conversation>,
-        /// Who.
-        user: UserId,
-        /// With what.
-        emoji: Emoji,
-        /// Whether the reaction is there since.
-        is_there: bool,
-        /// All that stands on the message since; nothing when it is deleted.
-        reactions: Vec<Reaction>,
-    },
+    /// One aspect of a message has changed.
+    MessageChanged(MessageChanged),
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -149,13 +136,30 @@ pub enum Event {
     },
 }
 
-/// The one list of events that are about a message, for an event that is read and for one that is changed.
+/// That one aspect of a message has changed.
+#[derive(Debug, Clone)]
+pub struct MessageChanged {
+    /// Which message.
+    pub message: MessageHead,
+    /// Where.
+    pub conversation: Arc<Conversation>,
+    /// Who has changed it.
+    pub by: UserId,
+    /// How.
+    pub what: MessageChange,
+    /// What is shown of it beside its content since; nothing when it is deleted.
+    pub annexes: Annexes,
+    /// The message as it is since, where its content has changed.
+    pub view: Option<Box<MessageView>>,
+}
+
+/// The one list of events that show a message, for an event that is read and for one that is changed.
 macro_rules! message_of {
-    ($event:expr) => {
+    ($event:expr, $inside:ident) => {
         match $event {
             Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::MessageReacted { .. }
-            | Self::RoomCreated { .. }
+            Self::MessageChanged(changed) => changed.view.$inside(),
+            Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
@@ -178,7 +182,7 @@ macro_rules! user_of {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
-            | Self::MessageReacted { .. }
+            | Self::MessageChanged(_)
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
@@ -198,9 +202,9 @@ impl Event {
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
-            Self::MessageReacted { conversation, .. } | Self::MessagesRead { conversation, .. } => {
-                Audience::Members(conversation.clone())
-            }
+            Self::MessageChanged(changed) if changed.what.is_personal() => Audience::Users(vec![changed.by]),
+            Self::MessageChanged(MessageChanged { conversation, .. })
+            | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
             Self::TypingChanged { conversation, user, .. } => {
                 Audience::MembersBut(conversation.clone(), user.id)
@@ -208,14 +212,14 @@ impl Event {
         }
     }
 
-    /// The message that it is about, if it is about one.
+    /// The message that it shows, if it shows one.
     pub fn message(&self) -> Option<&MessageView> {
-        message_of!(self)
+        message_of!(self, as_deref)
     }
 
     /// The same, to be changed.
     pub fn message_mut(&mut self) -> Option<&mut MessageView> {
-        message_of!(self)
+        message_of!(self, as_deref_mut)
     }
 
     /// The person whom it shows, if it is about one and about no message.
@@ -243,7 +247,7 @@ impl Event {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
-            | Self::MessageReacted { .. }
+            | Self::MessageChanged(_)
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }

@@ -90,9 +90,12 @@ where
                 Invalidation { member: Some((*room, *user)), audience: Some(*room), ..nothing }
             }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
-            // What was remembered of a message may show other reactions. Those who are told of it are told of this change, too, which
-            // comes later and says all that stands on it.
-            Self::MessageReacted { .. } | Self::ReadMarked { .. } => nothing,
+            Self::MessageChanged { message, what, .. } if what.is_of_content() => {
+                Invalidation { message: Some(MessageHead::from(message).id), ..nothing }
+            }
+            // What was remembered of a message may show something else beside its content. Those who are told of it are told of this
+            // change, too, which comes later and says all that is shown there.
+            Self::MessageChanged { .. } | Self::ReadMarked { .. } => nothing,
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct Copied {
     pub conversations: u64,
     /// Messages, deleted ones too.
     pub messages: u64,
-    /// Rows of keyed tables: reactions and what else belongs to messages, conversations and people.
+    /// Rows of keyed tables: what belongs to messages, conversations and people.
     pub rows: u64,
     /// Entries of the log other than the sending of messages.
     pub log_entries: u64,

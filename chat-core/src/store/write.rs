@@ -56,7 +56,7 @@ pub trait Effect: WriteOf {
 }
 
 /// Makes one change.
-pub(super) async fn make<S, E>(store: &S, effect: E) -> Result<E::Done, StoreError>
+pub(crate) async fn make<S, E>(store: &S, effect: E) -> Result<E::Done, StoreError>
 where
     S: WriteStore + ?Sized,
     E: WriteOf,

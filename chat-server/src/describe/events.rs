@@ -1,7 +1,7 @@
 //! The events of a dialect, whichever way they go.
 
 use schemars::SchemaGenerator;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields;
 use crate::dialect::described::Events;
@@ -69,8 +69,8 @@ fn of_native(generator: &mut SchemaGenerator) -> Vec<Event> {
     }
     let (name, about, fields, answer) = native::BATCH;
     all.push(to_server(name, about, (fields, &[], answer), false, generator));
-    all.extend(changes(native::CHANGES, generator));
-    all.extend(native::TOLD.iter().map(|told| to_client(told.name, told.about, told.argument, generator)));
+    let told = native::LOGGED.iter().chain(native::TOLD);
+    all.extend(told.map(|told| to_client(told.name, told.about, told.argument, generator)));
     all
 }
 
@@ -93,28 +93,4 @@ fn to_server(
 fn to_client(name: &str, about: &str, argument: Shown, generator: &mut SchemaGenerator) -> Event {
     let argument = argument(generator).to_value();
     Event { name: name.to_owned(), about: about.to_owned(), argument, direction: Direction::ToClient }
-}
-
-/// The events of changes: each kind of change that the log shows is an event with the same fields, but for its `type`.
-fn changes(shown: Shown, generator: &mut SchemaGenerator) -> Vec<Event> {
-    let mut schema = shown(generator).to_value();
-    let kinds = schema.get_mut("oneOf").map(Value::take).unwrap_or_default();
-    let kinds = kinds.as_array().cloned().unwrap_or_default();
-    let events = kinds.into_iter().filter_map(|mut kind| {
-        let name = kind["properties"]["type"]["const"].as_str()?.to_owned();
-        let about = kind["description"].as_str().unwrap_or_default().to_owned();
-        let fields = kind.as_object_mut()?;
-        fields.remove("description");
-        if let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) {
-            required.retain(|field| field != "type");
-        }
-        if let Some(properties) = fields.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.remove("type");
-        }
-        if let Some(whole) = fields.remove("$ref") {
-            kind = json!({ "$ref": whole });
-        }
-        Some(Event { name, about, argument: kind, direction: Direction::ToClient })
-    });
-    events.collect()
 }

@@ -123,6 +123,11 @@ pub(crate) struct Told {
     pub(crate) argument: Shown,
 }
 
+/// An event that clients are told.
+pub(crate) const fn told(name: &'static str, about: &'static str, argument: Shown) -> Told {
+    Told { name, about, argument }
+}
+
 /// The events of a dialect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Events {

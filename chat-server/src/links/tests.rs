@@ -6,6 +6,7 @@ use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chat_core::aspects::Annexes;
 use chat_core::id::UserId;
 use chat_core::prelude::Chat;
 use clap::{CommandFactory, FromArgMatches};
@@ -111,7 +112,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         created_at: now,
         updated_at: now,
         deleted: None,
-        reactions: Vec::new(),
+        annexes: Annexes::default(),
     };
     let conversation = Arc::new(Conversation {
         id: message.conversation,

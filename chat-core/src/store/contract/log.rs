@@ -149,7 +149,7 @@ async fn told(store: &dyn Store, user: UserId) -> Vec<LoggedChange> {
             Change::MessageSent(said) | Change::MessageDeleted(said) | Change::MessageRestored(said) => {
                 (said.conversation, false)
             }
-            Change::MessageReacted { message, .. } => (message.conversation, false),
+            Change::MessageChanged { message, .. } => (message.conversation, false),
             Change::ReadMarked { conversation, .. } => (*conversation, false),
             Change::RoomCreated { room, .. }
             | Change::MemberAdded { room, .. }

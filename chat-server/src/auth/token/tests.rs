@@ -1,7 +1,6 @@
 //! What holds for [`token`](super).
 
 use chat_core::id::UserId;
-use jsonwebtoken::signature::Signer as _;
 
 use super::*;
 

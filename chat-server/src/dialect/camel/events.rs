@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
-use chat_core::event::Event;
+use chat_core::event::{Event, MessageChanged};
 use chat_core::history::Window;
 use chat_core::model::{Content, ConversationKind, Fingerprint, Seq, UserKey};
 use schemars::JsonSchema;
@@ -61,7 +61,7 @@ impl Dialect for Camel {
             Event::MessageDeleted(view) | Event::MessageRestored(view) if view.recipient.is_none() => {
                 Native.outbound(event, mark)
             }
-            Event::MessageReacted { conversation, .. }
+            Event::MessageChanged(MessageChanged { conversation, .. })
                 if matches!(conversation.kind, ConversationKind::Room(_)) =>
             {
                 Native.outbound(event, mark)
@@ -73,7 +73,7 @@ impl Dialect for Camel {
             | Event::RoleChanged { .. } => Native.outbound(event, mark),
             Event::MessageDeleted(_)
             | Event::MessageRestored(_)
-            | Event::MessageReacted { .. }
+            | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),

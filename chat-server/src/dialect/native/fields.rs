@@ -2,7 +2,6 @@
 //! does ([`Field::about`]).
 
 use chat_core::model::ClientId;
-use chat_core::reactions::Emoji;
 
 use crate::dialect::field::{Field, Kind};
 
@@ -48,8 +47,6 @@ pub(super) const CONTENT: Field =
 pub(super) const DELETED: Field =
     field("deleted", Kind::Flag, "Whether deleted messages are wanted too, without their content.")
         .optional();
-pub(super) const EMOJI: Field =
-    text("emoji", 1, Emoji::MAX_BYTES, "One emoji of Unicode, sequences included.");
 pub(super) const FILE_NAME: Field =
     text("fileName", 1, 255, "The name of a text file, which is then the content.").optional();
 pub(super) const FROM: Field = field("from", Kind::Moment, "Only what was sent then or later.").optional();

@@ -30,8 +30,10 @@
 //! and it is the default, as far as it is named in `CHAT_DIALECTS`. Its routes are served in any case.
 
 mod accounts;
+mod annexes;
 mod arguments;
 pub(crate) mod batch;
+mod changed;
 mod described;
 mod events;
 mod fields;
@@ -40,6 +42,7 @@ mod people;
 pub(crate) mod read;
 mod rooms;
 mod routes;
+mod row;
 mod search;
 mod search_options;
 mod shapes;
@@ -47,11 +50,13 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::LazyLock;
 
-pub(crate) use self::described::{BATCH, CHANGES, FAILURE, TOLD, commands};
-pub(crate) use self::read::{Marked as ReadMark, Told as MessagesRead};
+pub(crate) use self::described::{BATCH, FAILURE, TOLD, commands};
+pub(crate) use self::read::{Marked as ReadMark, Moved as MessagesRead};
+pub(crate) use self::told::LOGGED;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +65,6 @@ pub struct Native;
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
     static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::TABLE.iter().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
     &EVENTS
 }

@@ -19,7 +19,8 @@ use super::accounts;
 use super::arguments::Arguments;
 use super::batch;
 use super::events::Fields;
-use super::table::{Row, TABLE};
+use super::row::Row;
+use super::table::rows;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
@@ -37,7 +38,7 @@ const BUSY: Duration = Duration::from_secs(1);
 pub(super) fn all() -> Vec<Route> {
     let mut routes = accounts::all();
     routes.extend(crate::files::routes::all());
-    for row in TABLE {
+    for row in rows() {
         let handler = move |app, dialect, parameters, uri, headers, request| async move {
             in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)
         };

@@ -3,14 +3,14 @@
 use axum::http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::changed::Reacted;
 use super::reading::{Seen, StatusUpdated};
-use super::routes::reactions::Reacted;
 use super::routes::{Deleted, LoggedIn, LoggedOut, Marked};
 use super::shapes::MessageFields;
 use super::typing::UserTyping;
 use crate::auth::password_rules::MAX_BYTES;
-use crate::dialect::described::{Described, Events, Heard, Told};
-use crate::dialect::field::{Field, Kind, Nothing, Rule, Shown, shown};
+use crate::dialect::described::{Described, Events, Heard, told};
+use crate::dialect::field::{Field, Kind, Nothing, Rule, shown};
 use crate::dialect::native::{MessagesRead, ReadMark};
 use crate::dialect::shapes::UserFields;
 
@@ -167,10 +167,6 @@ const fn typing(name: &'static str, about: &'static str) -> Heard {
         rules: &[Rule::Some(&["to", "receiverId", "recipientId", "chatId", "groupId"])],
         answer: shown::<Nothing>,
     }
-}
-
-const fn told(name: &'static str, about: &'static str, argument: Shown) -> Told {
-    Told { name, about, argument }
 }
 
 /// The family's events.

@@ -1,15 +1,16 @@
 //! What the family's pages send, and what they are told.
 
+use std::sync::LazyLock;
+
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::ConversationKind;
 use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{Ids, MessageObject};
-use super::{COOKIE, Push, reading, routes, typing};
+use super::{COOKIE, Push, changed, reading, routes, typing};
 use crate::dialect::native::Native;
 use crate::dialect::shapes::UserObject;
 use crate::dialect::{
@@ -37,7 +38,6 @@ const EVENTS: &[&str] = &[
     "messageSeen",
     "message_read",
     "messages:read",
-    "addReaction",
 ];
 
 /// Why a page is refused that has said whose it is and nothing that proves it.
@@ -63,7 +63,8 @@ impl Dialect for Push {
     }
 
     fn events(&self) -> &[&str] {
-        EVENTS
+        static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| [EVENTS, changed::EVENTS].concat());
+        &ALL
     }
 
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
@@ -72,7 +73,7 @@ impl Dialect for Push {
             decoded => decoded,
         };
         let decoded = match decoded {
-            Err(DecodeError::UnknownEvent) => routes::reactions::decode(call),
+            Err(DecodeError::UnknownEvent) => changed::decode(call),
             decoded => decoded,
         };
         decoded.map(Inbound::from)
@@ -96,10 +97,8 @@ impl Dialect for Push {
                 Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
                 None => Frames::new(),
             },
-            Event::MessageReacted { conversation, message, user, emoji, reactions, .. }
-                if matches!(conversation.kind, ConversationKind::Direct { .. }) =>
-            {
-                routes::reactions::told(message.id, *user, emoji, reactions, mark)
+            Event::MessageChanged(change) => {
+                changed::told(change, mark).unwrap_or_else(|| Native.outbound(event, mark))
             }
             Event::ProfileUpdated(user) => {
                 smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
@@ -117,8 +116,7 @@ impl Dialect for Push {
                 reading::told(conversation, user, *seq, messages, mark)
             }
             // The family has no rooms: whoever is in one has a client that knows native's words.
-            Event::MessageReacted { .. }
-            | Event::RoomCreated { .. }
+            Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. } => Native.outbound(event, mark),

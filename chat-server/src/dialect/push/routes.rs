@@ -1,6 +1,5 @@
 //! The family's REST.
 
-pub(super) mod reactions;
 mod seen;
 
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use serde::Serialize;
 
 pub(super) use self::seen::Marked;
 use super::shapes::{MessageObject, Nested};
-use super::{COOKIE, described};
+use super::{COOKIE, changed, described};
 use crate::app::{App, LogIn};
 use crate::auth::password_rules::PasswordProblem;
 use crate::dialect::payload::{MAX_IMAGE_BYTES, Text, client_id};
@@ -56,7 +55,7 @@ pub(super) fn all() -> Vec<Route> {
         Route::put("/api/messages/:id/restore", restore_message).described(described::RESTORE),
     ];
     routes.extend(seen::all());
-    routes.extend(reactions::all());
+    routes.extend(changed::routes());
     routes
 }
 
@@ -436,7 +435,7 @@ fn message(view: &MessageView, status: StatusCode) -> Result<Response, HttpError
     Ok(json(status, &message))
 }
 
-fn message_not_found() -> HttpError {
+pub(super) fn message_not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "Message not found")
 }
 
@@ -466,7 +465,7 @@ async fn restore_message(
     message(&Base::of(&headers, &app.config).reply(view), StatusCode::OK)
 }
 
-async fn change<R: command::Request<Reply = MessageView>>(
+pub(super) async fn change<R: command::Request<Reply = MessageView>>(
     app: &Arc<App>,
     headers: &HeaderMap,
     id: &str,

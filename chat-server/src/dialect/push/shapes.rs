@@ -2,11 +2,11 @@
 
 use chat_core::id::UserId;
 use chat_core::model::MessageView;
-use chat_core::reactions::Reaction;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::changed::{AnnexesObject, annexes};
 use crate::dialect::shapes::UserObject;
 
 /// People as a bare array of their ids.
@@ -18,7 +18,7 @@ impl Serialize for Ids<'_> {
     }
 }
 
-struct Id(UserId);
+pub(super) struct Id(pub(super) UserId);
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -26,35 +26,12 @@ impl Serialize for Id {
     }
 }
 
-/// Who has reacted with what.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "PushReaction")]
-pub(super) struct ReactionFields<'a> {
-    emoji: &'a str,
-    #[schemars(with = "String")]
-    user_id: Id,
-}
-
-/// Reactions as a flat list of who has reacted with what.
-pub(super) struct ReactionList<'a>(pub(super) &'a [Reaction]);
-
-impl Serialize for ReactionList<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let each = self.0.iter().flat_map(|reaction| {
-            let emoji = reaction.emoji.as_str();
-            reaction.users.iter().map(move |user| ReactionFields { emoji, user_id: Id(*user) })
-        });
-        serializer.collect_seq(each)
-    }
-}
-
 /// A message as this family knows it: between two people.
 pub(super) struct MessageObject<'a> {
     view: &'a MessageView,
     receiver: UserId,
-    /// Whether it says so, too, that nothing stands on it.
-    has_reactions: bool,
+    /// Whether it says so, too, where nothing is to be shown beside its content.
+    in_full: bool,
 }
 
 /// The fields of a message between two people.
@@ -71,20 +48,18 @@ pub(super) struct MessageFields<'a> {
     deleted: bool,
     created_at: &'a str,
     updated_at: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<ReactionFields<'a>>>")]
-    reactions: Option<ReactionList<'a>>,
+    #[serde(flatten)]
+    annexes: AnnexesObject<'a>,
 }
 
 impl<'a> MessageObject<'a> {
     pub(super) fn of(view: &'a MessageView) -> Option<Self> {
-        let has_reactions = !view.message.reactions.is_empty();
-        Some(Self { view, receiver: view.recipient.as_ref()?.id, has_reactions })
+        Some(Self { view, receiver: view.recipient.as_ref()?.id, in_full: false })
     }
 
-    /// The same with its reactions, also if there are none.
-    pub(super) fn with_reactions(self) -> Self {
-        Self { has_reactions: true, ..self }
+    /// The same with all that can be shown beside its content, also if there is nothing.
+    pub(super) fn in_full(self) -> Self {
+        Self { in_full: true, ..self }
     }
 }
 
@@ -100,7 +75,7 @@ impl Serialize for MessageObject<'_> {
             deleted: message.deleted.is_some(),
             created_at: message.created_at.iso().as_str(),
             updated_at: message.updated_at.iso().as_str(),
-            reactions: self.has_reactions.then_some(ReactionList(&message.reactions)),
+            annexes: annexes(&message.annexes, self.in_full),
         }
         .serialize(serializer)
     }
