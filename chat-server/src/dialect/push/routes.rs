@@ -302,11 +302,11 @@ async fn messages(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let nothing: [(); 0] = [];
-    let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
     let query = query.as_deref();
     let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok());
     let before = parameter(query, "before").map(|seq| seq.parse().map(Seq));
     let before = before.transpose().map_err(|_| HttpError::bad_request("before must be a whole number"))?;
+    let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
     let window = Window::before(before, limit.unwrap_or(Window::MAX_LIMIT));
     let of = Destination::Person(UserKey::Id(other));
     let command = ReadHistory { of, window, include_deleted: false };
