@@ -105,6 +105,8 @@ pub struct Config {
     pub dialects: Dialects,
     /// The folder of a built frontend, if there is one.
     pub static_dir: Option<PathBuf>,
+    /// Whether `/docs` shows the descriptions of the API.
+    pub docs: bool,
     /// See [`Options::socket_path`]; begins with a slash and does not end with one.
     pub socket_path: String,
     /// See [`Options::token_in_query`].

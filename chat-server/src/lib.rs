@@ -40,6 +40,7 @@ mod background;
 mod build;
 pub mod cluster;
 pub mod config;
+pub mod describe;
 pub mod dialect;
 mod dispatch;
 mod expiry;

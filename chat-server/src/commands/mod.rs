@@ -7,6 +7,7 @@ mod check;
 mod codec;
 #[cfg(feature = "mongodb")]
 mod copy;
+mod describe;
 mod restore;
 
 use std::process::ExitCode;
@@ -33,6 +34,10 @@ pub(crate) enum Command {
     /// changes on the way, so pages go on where they were. Images stay in the data folder, and so does the secret.
     #[cfg(feature = "mongodb")]
     Copy(copy::Copy),
+    /// Write a description of the API: OpenAPI, AsyncAPI, TypeScript or JSON Schema
+    ///
+    /// Describes the routes and events of all dialects, as the code has them. A server serves the same under /docs.
+    Describe(describe::Describe),
     /// Save everything into a new folder, while the server runs
     ///
     /// Saves the database as it is at one moment, the images, the secret that the server keeps itself, and the files of
@@ -55,6 +60,7 @@ impl Command {
             Self::Codec(command) => command.run(options)?,
             #[cfg(feature = "mongodb")]
             Self::Copy(copy) => copy.run(options)?,
+            Self::Describe(describe) => describe.run()?,
             Self::Backup(backup) => backup.run(options)?,
             Self::Restore(restore) => restore.run(options)?,
         }

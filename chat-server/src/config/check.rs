@@ -102,6 +102,8 @@ impl Config {
             data_dir: options.data_dir.clone(),
             dialects,
             static_dir: options.static_dir.clone(),
+            // A frontend may have a page of its own there.
+            docs: options.docs.unwrap_or(options.static_dir.is_none()),
             socket_path: socket_path::check(&options.socket_path)?,
             token_in_query: options.token_in_query,
             transport: TransportConfig {

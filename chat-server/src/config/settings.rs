@@ -147,6 +147,7 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_DIALECTS", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_DEFAULT_DIALECT", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_STATIC_DIR", Kind::Path, "", |_| Vec::new();
+    "CHAT_DOCS", Kind::Switch, "", |o| perhaps(&o.docs);
     "CHAT_SOCKET_PATH", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(&o.token_in_query);
 

@@ -128,6 +128,35 @@ async fn an_event_has_the_arguments_of_the_old_backend() {
     }
 }
 
+/// Whatever is told is described: each dialect's own words, and those of `native` for what it has none for.
+#[tokio::test]
+async fn every_event_that_is_told_is_described() {
+    let dialects = Dialects::built_in();
+    let described: Json = serde_json::from_str(&crate::describe::Document::AsyncApi.text(&dialects)).unwrap();
+    let names = |dialect: &str| -> Vec<String> {
+        let messages = described["channels"][dialect]["messages"].as_object().unwrap().values();
+        let told = messages.filter(|message| message.get("x-acknowledgement").is_none());
+        told.map(|message| message["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let change = PresenceChange {
+        user: UserId::from_bytes([1; 12]),
+        online: true,
+        at: chat_core::clock::Timestamp::from_millis(1),
+    };
+    for dialect in dialects.known() {
+        let known = [names(dialect.name()), names("native")].concat();
+        let mut frames: Vec<Frame> =
+            dialect.online(&[]).into_iter().chain(dialect.presence(&change)).collect();
+        for event in &events().await {
+            frames.extend(dialect.outbound(event, EventPosition(None)).into_iter().map(|(_, frame)| frame));
+        }
+        assert!(frames.len() > 3, "{}", dialect.name());
+        for frame in frames {
+            assert!(known.iter().any(|name| name == frame.event), "{} {}", dialect.name(), frame.event);
+        }
+    }
+}
+
 /// A client takes a text at the end of any event for the position it has reached.
 #[test]
 fn it_is_known_what_is_taken_for_a_position() {

@@ -15,6 +15,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCA
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat_core::id::UserId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::Source;
@@ -29,6 +30,8 @@ use super::record::FileRecord;
 use super::staging::Incoming;
 use crate::app::App;
 use crate::dialect::Route;
+use crate::dialect::described::{Body as DescribedBody, Described, Gives};
+use crate::dialect::field::{Field, Kind, shown};
 use crate::http::{BUSY, HttpError, bearer, caller, json, parameter};
 use crate::links::Base;
 use crate::memory::Owner;
@@ -38,20 +41,70 @@ pub(super) const MEMORY: usize = 256 << 10;
 
 pub(crate) fn all() -> Vec<Route> {
     let mut routes = vec![
-        Route::post(FILES, upload),
-        Route::get("/api/v1/files/:id", read),
-        Route::delete("/api/v1/files/:id", remove),
-        Route::get("/api/v1/files/:id/info", info),
-        Route::get("/api/v1/files/:id/link", link),
+        Route::post(FILES, upload).described(UPLOAD),
+        Route::get("/api/v1/files/:id", read).described(READ),
+        Route::delete("/api/v1/files/:id", remove).described(Described::silent(
+            "Removes a file of one's own.",
+            &[FILE],
+            StatusCode::NO_CONTENT,
+        )),
+        Route::get("/api/v1/files/:id/info", info).described(Described::new(
+            "Tells what is known of a file.",
+            &[FILE],
+            shown::<FileObject<'_>>,
+        )),
+        Route::get("/api/v1/files/:id/link", link).described(Described::new(
+            "Makes a link that needs no log-in, for `<img>`.",
+            &[FILE],
+            shown::<LinkObject>,
+        )),
     ];
     routes.extend(super::tus::all());
     routes
 }
 
-/// A file in API responses.
-#[derive(Serialize)]
+const FILE: Field = Field::new("id", Kind::Id("a file's id"), "The file.");
+const UPLOAD: Described = Described {
+    query: &[
+        Field::new("name", Kind::Text { least: 1, most: 0 }, "Its name.").optional(),
+        Field::new("keepExif", Kind::Flag, "Whether the notes of cameras stay in it.").optional(),
+    ],
+    body: DescribedBody::Bytes(&[
+        "application/octet-stream",
+        "image/png",
+        "text/plain",
+        "multipart/form-data",
+    ]),
+    ..Described::new("Stores a file: as the body, or as `file` in a form.", &[], shown::<FileObject<'_>>)
+        .status(StatusCode::CREATED)
+};
+const READ: Described = Described {
+    answer: (StatusCode::OK, Gives::Bytes),
+    also: &[
+        (StatusCode::PARTIAL_CONTENT, Gives::Bytes),
+        (StatusCode::NOT_MODIFIED, Gives::Nothing),
+        (StatusCode::RANGE_NOT_SATISFIABLE, Gives::Nothing),
+    ],
+    ..Described::new(
+        "Reads a file.",
+        &[
+            FILE,
+            Field::new("download", Kind::Text { least: 0, most: 0 }, "Anything but `false`: to be saved.")
+                .optional(),
+            Field::new("w", Kind::Count, "An image of about so many pixels of width is enough.").optional(),
+            Field::new("exp", Kind::Told("what a link has"), "Until when a link is good.").optional(),
+            Field::new("sig", Kind::Told("what a link has"), "The signature of a link.").optional(),
+        ],
+        shown::<FileObject<'_>>,
+    )
+};
+
+/// A file, as its readers are told of it.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "File")]
 pub(super) struct FileObject<'a> {
+    #[schemars(with = "String")]
     id: FileId,
     url: String,
     name: &'a str,
@@ -91,8 +144,10 @@ fn address(id: FileId, base: &Base) -> String {
     format!("{}{FILES}/{id}", base.as_str().unwrap_or_default())
 }
 
-#[derive(Serialize)]
+/// A link that needs no log-in.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Link")]
 struct LinkObject {
     url: String,
     expires_at: String,

@@ -36,6 +36,8 @@ use super::staging::{Staged, blocking};
 use super::uploads::{self, Checksum, Note, PartError, Upload};
 use crate::app::App;
 use crate::dialect::Route;
+use crate::dialect::described::{Body, Described};
+use crate::dialect::field::{Field, Kind};
 use crate::http::{HttpError, caller};
 use crate::links::Base;
 use crate::memory::Owner;
@@ -61,13 +63,39 @@ const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-le
 
 pub(super) fn all() -> Vec<Route> {
     vec![
-        Route::new(Method::OPTIONS, UPLOADS, options),
-        Route::post(UPLOADS, create),
-        Route::get("/api/v1/uploads/:id", progress),
-        Route::patch("/api/v1/uploads/:id", receive),
-        Route::delete("/api/v1/uploads/:id", terminate),
+        Route::new(Method::OPTIONS, UPLOADS, options).described(
+            Described::silent("Tells what of tus 1.0 is spoken.", &[], StatusCode::NO_CONTENT)
+                .for_everybody(),
+        ),
+        Route::post(UPLOADS, create).described(Described {
+            headers: &[RESUMABLE, LENGTH, METADATA],
+            ..Described::silent("Begins a resumable upload (tus 1.0).", &[], StatusCode::CREATED)
+                .without_body()
+        }),
+        Route::new(Method::HEAD, "/api/v1/uploads/:id", progress).described(Described {
+            headers: &[RESUMABLE],
+            ..Described::silent("Tells how far an upload has come.", &[ID], StatusCode::OK)
+        }),
+        Route::patch("/api/v1/uploads/:id", receive).described(Described {
+            headers: &[RESUMABLE, OFFSET],
+            body: Body::Bytes(&[PART]),
+            ..Described::silent("Takes a part of an upload.", &[ID], StatusCode::NO_CONTENT)
+        }),
+        Route::delete("/api/v1/uploads/:id", terminate).described(Described {
+            headers: &[RESUMABLE],
+            ..Described::silent("Gives an upload up.", &[ID], StatusCode::NO_CONTENT)
+        }),
     ]
 }
+
+const ID: Field = Field::new("id", Kind::Id("a file's id"), "The upload.");
+const RESUMABLE: Field =
+    Field::new("Tus-Resumable", Kind::Choice(&["1.0.0"], "1.0.0"), "The version of the protocol.");
+const LENGTH: Field = Field::new("Upload-Length", Kind::Count, "How long the file is, in bytes.");
+const METADATA: Field =
+    Field::new("Upload-Metadata", Kind::Told("pairs of a name and base64"), "The name and type of the file.")
+        .optional();
+const OFFSET: Field = Field::new("Upload-Offset", Kind::Count, "Where the part begins.");
 
 /// Adds the protocol version to a response.
 fn tus(mut answer: Result<Response, HttpError>) -> Response {
@@ -144,17 +172,7 @@ async fn begin(app: &Arc<App>, headers: &HeaderMap) -> Result<Response, HttpErro
     Ok(response)
 }
 
-async fn progress(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    if method != Method::HEAD {
-        let refusal =
-            HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Ask with HEAD how far an upload has come");
-        return tus(Err(refusal));
-    }
+async fn progress(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Err(refusal) = check_version(&headers) {
         return *refusal;
     }

@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat_core::error::{Error, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::auth::error::AuthError;
@@ -45,6 +46,16 @@ enum Body {
 struct Message {
     text: Box<str>,
     unauthenticated: Option<Unauthenticated>,
+}
+
+/// All of a refusal: what a callback gets in `native`, and the `message`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HttpRefusal")]
+pub(crate) struct Full<'a> {
+    #[serde(flatten)]
+    refused: Refused<'a>,
+    /// For people.
+    message: &'a str,
 }
 
 impl HttpError {
@@ -97,12 +108,6 @@ impl HttpError {
     /// `refusal` translates the failure into the messages of that dialect. An error that has a complete body stays
     /// unchanged.
     pub(crate) fn in_full(self, refusal: impl FnOnce(Failure) -> Failure) -> Self {
-        #[derive(Serialize)]
-        struct Full<'a> {
-            #[serde(flatten)]
-            refused: Refused<'a>,
-            message: &'a str,
-        }
         let Body::Message(message) = &self.body else { return self };
         let code = match (&self.core, message.unauthenticated) {
             (_, Some(_)) => "unauthenticated",

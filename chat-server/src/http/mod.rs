@@ -7,6 +7,7 @@ pub(crate) mod caller;
 mod client_files;
 pub(crate) mod common;
 pub mod cookie;
+mod docs;
 mod edge;
 pub(crate) mod error;
 pub(crate) mod foreign;

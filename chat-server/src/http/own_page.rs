@@ -110,22 +110,22 @@ impl Index {
 }
 
 /// A file with its response headers.
-#[derive(Clone)]
-struct Asset {
+#[derive(Debug, Clone)]
+pub(super) struct Asset {
     kind: &'static str,
     content: Bytes,
     etag: HeaderValue,
 }
 
 impl Asset {
-    fn new(kind: &'static str, content: Bytes) -> Self {
+    pub(super) fn new(kind: &'static str, content: Bytes) -> Self {
         let hash = hex::encode(&Sha256::digest(&content)[..12]);
         // Quoted hexadecimal digits are always a valid header value.
         let etag = HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         Self { kind, content, etag }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let etag = self.etag.as_bytes();
         // Proxies that compress turn an `ETag` into a weak one.
         let is_it =

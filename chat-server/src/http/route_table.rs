@@ -56,7 +56,8 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
             "/favicon.ico",
             "/index.html",
         ];
-        own.iter().any(|own| super::edge::is_below(path, own))
+        let docs = config.docs.then_some("/docs");
+        own.iter().copied().chain(docs).any(|own| super::edge::is_below(path, own))
     };
     for dialect in config.dialects.routed() {
         if let Some(route) = dialect.routes().iter().find(|route| is_own(route.path())) {

@@ -13,7 +13,7 @@ use serde_json::json as object;
 use super::common::json;
 use super::error::HttpError;
 use super::served::Served;
-use super::{client_files, edge, own_page, page, route_table};
+use super::{client_files, docs, edge, own_page, page, route_table};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
@@ -31,6 +31,9 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
         .merge(route_table::router(app));
+    if app.config.docs {
+        routes = routes.merge(docs::routes());
+    }
     routes = match &app.config.static_dir {
         Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths), path.clone())),
         None => routes.merge(own_page::routes(&app.config)),

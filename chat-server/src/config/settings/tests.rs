@@ -82,6 +82,7 @@ const ROWS: &[Row] = &[
     Row("CHAT_DIALECTS", &["camel", "push", "push,camel"], &["camel,pusch", "all", "camel,,push"], &[]),
     Row("CHAT_DEFAULT_DIALECT", &["camel", "push"], &["kamel", "both"], &[]),
     Row("CHAT_STATIC_DIR", &["{here}"], &["/hush/nowhere", "{file}"], &[]),
+    Row("CHAT_DOCS", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_SOCKET_PATH", &["/socket.io", "/socket.io/", "chat"], &["/api", "http://x", "/a b"], &[]),
     Row("CHAT_TOKEN_IN_QUERY", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_RECOVERY_LIMIT", &["0", "100000", "10000000"], &["10000001", "-1", "all"], &[]),

@@ -3,6 +3,8 @@
 
 mod reactions;
 
+pub(super) use self::reactions::Reacted;
+
 use chat_core::aspects::MessageChange;
 use chat_core::event::MessageChanged;
 use schemars::JsonSchema;

@@ -108,7 +108,7 @@ impl<'a> Fields<'a> {
 /// Whether somebody is there.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Presence {
+pub(super) struct Presence {
     user_id: UserId24,
     #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,

@@ -35,6 +35,7 @@ mod annexes;
 mod arguments;
 pub(crate) mod batch;
 mod changed;
+mod described;
 mod events;
 mod fields;
 mod messages;
@@ -54,6 +55,10 @@ mod tests;
 mod told;
 
 use std::sync::LazyLock;
+
+pub(crate) use self::described::{BATCH, FAILURE, TOLD, commands};
+pub(crate) use self::read::{Marked as ReadMark, Moved as MessagesRead};
+pub(crate) use self::told::LOGGED;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

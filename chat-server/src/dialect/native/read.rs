@@ -69,7 +69,7 @@ pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessagesRead")]
-pub(super) struct Moved {
+pub(crate) struct Moved {
     room_id: String,
     user_id: String,
     seq: u32,
@@ -79,7 +79,7 @@ pub(super) struct Moved {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReadMark")]
-pub(super) struct Marked {
+pub(crate) struct Marked {
     room_id: Option<String>,
     seq: u32,
 }

@@ -42,16 +42,17 @@ pub(super) fn all() -> Vec<Route> {
         let handler = move |app, dialect, parameters, uri, headers, request| async move {
             in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)
         };
-        routes.push(Route::new(row.method.clone(), row.path, handler));
+        routes.push(Route::new(row.method.clone(), row.path, handler).described(row.described()));
         let Some(old) = &row.old else { continue };
         let handler = move |app, dialect, parameters, uri, headers, request| {
             answer(row, Form::Plain, app, dialect, parameters, uri, headers, request)
         };
-        routes.push(Route::new(row.method.clone(), old.path, handler));
+        routes.push(Route::new(row.method.clone(), old.path, handler).described(row.described_as_before()));
     }
-    routes.push(Route::post(batch::PATH, async |app, dialect, headers, request| {
+    let batch = Route::post(batch::PATH, async |app, dialect, headers, request| {
         in_full(answer_batch(app, dialect, headers, request).await)
-    }));
+    });
+    routes.push(batch.described(batch::DESCRIBED));
     routes
 }
 

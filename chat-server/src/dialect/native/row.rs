@@ -5,6 +5,7 @@ use chat_core::command::Command;
 
 use super::arguments::Arguments;
 use crate::dialect::DecodeError;
+use crate::dialect::described::{Body, Described, Gives};
 use crate::dialect::field::{Field, Rule, Shown};
 
 /// A command as clients know it. What it takes and answers is described here for those who read it, and for the descriptions of
@@ -106,6 +107,24 @@ impl Row {
     /// Whether an event of it may come without an object.
     pub(crate) fn is_optional(&self) -> bool {
         self.is_optional
+    }
+
+    /// Its route, for the descriptions of the API.
+    pub(super) fn described(&self) -> Described {
+        Described {
+            event: self.event,
+            rules: self.rules,
+            body: if self.may_have_no_body() { Body::FieldsOrNothing } else { Body::Fields },
+            answer: (self.status(), Gives::Accepted(self.answer)),
+            refuses_in_full: true,
+            ..Described::new(self.about, self.fields, self.answer)
+        }
+    }
+
+    /// Its route as it was before there was a table.
+    pub(super) fn described_as_before(&self) -> Described {
+        let event = self.old.as_ref().map_or("", |old| old.event);
+        Described { event, rules: self.rules, ..Described::new(self.about, self.fields, self.answer) }
     }
 
     /// The fields that stand in its path over HTTP.

@@ -13,15 +13,18 @@
 //! last is there. Only what the caller is told is looked at, so the way is short for who was away for long. The same in
 //! every dialect.
 
+use std::borrow::Cow;
+
 use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::Delivery;
 use chat_core::id::UserId;
 use chat_core::model::Position;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
+use serde_json::json;
 
 use super::arguments::Arguments;
-use super::told::{Told, told};
+use super::told::{LOGGED, Told, told};
 use crate::dialect::DecodeError;
 
 /// The command that reads on.
@@ -55,8 +58,7 @@ pub(super) struct SyncObject<'a> {
 }
 
 /// A change.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Change")]
+#[derive(Serialize)]
 struct ChangeObject<'a> {
     position: String,
     /// The name of the event that tells of it.
@@ -64,6 +66,30 @@ struct ChangeObject<'a> {
     kind: &'static str,
     #[serde(flatten)]
     what: Told<'a>,
+}
+
+/// One of the kinds that there are, each with the fields that its event has.
+impl JsonSchema for ChangeObject<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Change".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = LOGGED.iter().map(|told| {
+            let mut kind = (told.argument)(generator).to_value();
+            kind["properties"] = json!({ "type": { "const": told.name } });
+            kind["required"] = json!(["type"]);
+            kind
+        });
+        let kinds: Vec<_> = kinds.collect();
+        json_schema!({
+            "type": "object",
+            "description": "A change.",
+            "required": ["position"],
+            "properties": { "position": { "type": "string" } },
+            "oneOf": kinds,
+        })
+    }
 }
 
 /// Nothing of what is in no log.

@@ -9,7 +9,8 @@ use smallvec::smallvec;
 
 use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
 use super::{changed, read, relations};
-use crate::dialect::{EventPosition, Frames, To};
+use crate::dialect::field::shown;
+use crate::dialect::{EventPosition, Frames, To, described};
 
 /// What an event is called, and what is told of it to somebody who is inside of a room or not.
 pub(super) fn told<'a>(
@@ -74,6 +75,34 @@ pub(super) fn frames(event: &Event, mark: EventPosition) -> Frames {
         _ => smallvec![(To::All, frame(true))],
     }
 }
+
+/// What each of the events is that tell of something in the log, for the descriptions of the API.
+pub(crate) static LOGGED: &[described::Told] = &[
+    described::told("messageSent", "Somebody has said something.", shown::<OfMessage<'_>>),
+    described::told("messageDeleted", "A message was deleted.", shown::<OfMessage<'_>>),
+    described::told("messageRestored", "A deletion was taken back.", shown::<OfMessage<'_>>),
+    described::told("reactionAdded", "Somebody has reacted to a message.", shown::<changed::Reacted<'_>>),
+    described::told("reactionRemoved", "Somebody has taken a reaction back.", shown::<changed::Reacted<'_>>),
+    described::told("roomCreated", "A room was made, with oneself in it.", shown::<OfMember<'_>>),
+    described::told("memberAdded", "Somebody has come into a room.", shown::<OfMember<'_>>),
+    described::told(
+        "memberRemoved",
+        "Somebody has left a room, or was taken out of it.",
+        shown::<OfMember<'_>>,
+    ),
+    described::told(
+        "roleChanged",
+        "A member of a room may do something else than before.",
+        shown::<OfMember<'_>>,
+    ),
+    described::told("messagesRead", "Somebody has read on.", shown::<read::Moved>),
+    described::told(
+        "relationChanged",
+        "A block or friendship of one's own has changed.",
+        shown::<relations::RelatedObject<'_>>,
+    ),
+    described::told("profileUpdated", "Somebody has changed their name or picture.", shown::<OfUser<'_>>),
+];
 
 /// What is told of an event.
 #[derive(Serialize, JsonSchema)]

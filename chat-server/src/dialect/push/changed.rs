@@ -3,10 +3,13 @@
 
 mod reactions;
 
+pub(super) use self::reactions::Reacted;
+
 use chat_core::aspects::{Annexes, MessageChange};
 use chat_core::command::Command;
 use chat_core::event::MessageChanged;
 use chat_core::model::ConversationKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route};
@@ -35,10 +38,12 @@ pub(super) fn told(changed: &MessageChanged, mark: EventPosition) -> Option<Fram
 }
 
 /// What is shown of a message beside its content.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushAnnexes")]
 pub(super) struct AnnexesObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<reactions::ReactionFields<'a>>>")]
     reactions: Option<reactions::ReactionList<'a>>,
 }
 

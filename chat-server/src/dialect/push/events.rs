@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
@@ -16,6 +17,17 @@ use crate::dialect::{
     Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, Limits, Refusals,
     Roster, Route, To,
 };
+
+/// A message that was deleted.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushDeletedMessage")]
+pub(super) struct Deleted<'a> {
+    message_id: &'a str,
+    #[serde(rename = "_id")]
+    id: &'a str,
+    deleted: bool,
+}
 
 const EVENTS: &[&str] = &[
     "typing",
@@ -77,14 +89,6 @@ impl Dialect for Push {
                 smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
             }
             Event::MessageDeleted(view) => {
-                #[derive(Serialize)]
-                #[serde(rename_all = "camelCase")]
-                struct Deleted<'a> {
-                    message_id: &'a str,
-                    #[serde(rename = "_id")]
-                    id: &'a str,
-                    deleted: bool,
-                }
                 let id = view.message.id.hex();
                 let deleted = Deleted { message_id: id.as_str(), id: id.as_str(), deleted: true };
                 smallvec![(To::All, mark.frame("messageDeleted", &deleted))]

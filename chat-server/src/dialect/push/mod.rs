@@ -13,11 +13,14 @@
 //! types and what was seen, each in spellings of its own: see the modules `typing` and `reading`.
 
 mod changed;
+mod described;
 mod events;
 mod reading;
 mod routes;
 mod shapes;
 mod typing;
+
+pub(crate) use self::described::EVENTS;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -17,11 +17,13 @@ use chat_core::command::Command;
 use chat_core::event::MessageChanged;
 use chat_core::id::MessageId;
 use chat_core::reactions::{Reacting, Reaction, ReactionChange, SetReaction};
+use schemars::JsonSchema;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::dialect::payload::Text;
+use crate::dialect::push::described;
 use crate::dialect::push::routes::{change, message_not_found};
 use crate::dialect::push::shapes::{Id, MessageObject};
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route, To};
@@ -29,12 +31,14 @@ use crate::http::{Body, HttpError, caller, json};
 use crate::links::Base;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
+    [
         Route::post("/api/messages/:id/react", react),
         Route::post("/api/messages/:id/reactions", react),
         Route::post("/api/messages/react/:id", react),
         Route::new(Method::PUT, "/api/messages/react/:id", react),
     ]
+    .map(|route| route.described(described::REACT))
+    .into()
 }
 
 #[derive(Deserialize)]
@@ -79,23 +83,39 @@ async fn react(
     Ok(json(StatusCode::OK, &message.in_full()))
 }
 
+/// Who has reacted with what.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushReaction")]
+pub(super) struct ReactionFields<'a> {
+    emoji: &'a str,
+    #[schemars(with = "String")]
+    user_id: Id,
+}
+
 /// Reactions as a flat list of who has reacted with what.
 pub(super) struct ReactionList<'a>(pub(super) &'a [Reaction]);
 
 impl Serialize for ReactionList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Fields<'a> {
-            emoji: &'a str,
-            user_id: Id,
-        }
         let each = self.0.iter().flat_map(|reaction| {
             let emoji = reaction.emoji.as_str();
-            reaction.users.iter().map(move |user| Fields { emoji, user_id: Id(*user) })
+            reaction.users.iter().map(move |user| ReactionFields { emoji, user_id: Id(*user) })
         });
         serializer.collect_seq(each)
     }
+}
+
+/// That somebody has reacted, and what stands on the message since.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushReacted")]
+pub(in crate::dialect::push) struct Reacted<'a> {
+    message_id: &'a str,
+    user_id: &'a str,
+    emoji: &'a str,
+    #[schemars(with = "Vec<ReactionFields<'a>>")]
+    reactions: ReactionList<'a>,
 }
 
 /// What both are told.
