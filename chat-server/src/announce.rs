@@ -5,11 +5,11 @@
 //! delivery back until all earlier log positions have been sent. The task that brings the missing position also sends
 //! the deliveries that waited for it.
 //!
-//! A position may never be passed in, because another node made the change. The announcer then reads it from the log:
-//! shortly after a later position was passed in, or at once when another node has reported the change. The log is the
-//! source of truth; passing deliveries in only saves the read. Only one task reads the log at a time, so that changes
-//! which arrive during a read are read together. After a write has failed, the announcer checks whether the change is
-//! in the log anyway: when only the store's answer was lost, no task passes the change in.
+//! Some positions are never passed in, because another node made the change. The announcer then reads them from the
+//! log: shortly after a later position was passed in, or at once when another node has reported the change. The log is
+//! the source of truth; passing deliveries in only saves the read. Only one task reads the log at a time, so that
+//! changes which arrive during a read are read together. After a write has failed, the announcer checks whether the
+//! change is in the log anyway: when only the store's answer was lost, no task passes the change in.
 
 pub(crate) mod frames;
 pub(crate) mod other_log;
