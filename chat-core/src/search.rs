@@ -5,22 +5,25 @@
 //! has no terms.
 //!
 //! # From a text to its terms
-//! 1. Letters are brought into one form: compatibility decomposition (NFKD, Unicode's annex UAX #15: `ﬁ` is `fi`, `Ａ` is
-//!    `A`), then accents are left out (marks with a combining class of 10 or more, which are the accents and the points of
-//!    Hebrew and Arabic; the signs that make another letter of Indic and Japanese ones stay), and what remains is composed
-//!    again, so that a syllable of Hangul is one character. `Ł`, `Ø`, `Đ`, `Ħ`, `Æ` and `Œ`, which Unicode does not take
-//!    apart, are `l`, `o`, `d`, `h`, `ae` and `oe`.
-//! 2. Case is folded by Unicode's full mappings, in lower, upper and again lower case: `ß` and `SS` are `ss`, the three
-//!    sigmas are one, with and without a dot is the same `i`.
-//! 3. Words are runs of letters, digits and the marks on them. That is what the word boundaries of UAX #29 come to when a
-//!    word is also divided at what they allow in its middle (`.`, `'`, `_`, …): `l'été` is found by `été`, `example.com` by
-//!    `com`. Signs, punctuation and emoji are no words. A term has at most [`Terms::MAX_BYTES`] bytes; what is longer is cut.
-//! 4. Han, kana, Hangul, Thai, Lao, Burmese and Khmer are written without spaces between words, or with endings that grow
-//!    together with them: of a run of these every two neighbours are a term, and the last character alone, so that every
-//!    character begins one. What is found so has all pairs of what was looked for, nearly always side by side.
+//! 1. Letters are normalised. First comes compatibility decomposition (NFKD, Unicode's annex UAX #15: `ﬁ` is `fi`,
+//!    `Ａ` is `A`). Then accents are removed: marks with a combining class of 10 or more, which are the accents and
+//!    the points of Hebrew and Arabic. The signs that make a different letter in Indic scripts and in Japanese stay.
+//!    The rest is composed again, so that a syllable of Hangul is one character. Unicode does not decompose `Ł`, `Ø`,
+//!    `Đ`, `Ħ`, `Æ` and `Œ`; they become `l`, `o`, `d`, `h`, `ae` and `oe`.
+//! 2. Case is folded by Unicode's full mappings, to lower, upper and again lower case: `ß` and `SS` are `ss`, the
+//!    three sigmas are one, and an `i` with or without a dot is the same.
+//! 3. Words are runs of letters, digits and the marks on them. This gives the word boundaries of UAX #29, except that
+//!    a word is also divided at the characters that UAX #29 allows in its middle (`.`, `'`, `_`, …): `été` finds
+//!    `l'été`, `com` finds `example.com`. Signs, punctuation and emoji are not part of words. A term has at most
+//!    [`Terms::MAX_BYTES`] bytes; longer words are cut.
+//! 4. Han, kana, Hangul, Thai, Lao, Burmese and Khmer are written without spaces between words, or with endings that
+//!    are joined to the words. In a run of these, every pair of neighbouring characters is a term, and so is the last
+//!    character alone, so that every character begins a term. A match has all pairs of the query, nearly always side
+//!    by side.
 //!
-//! Of one message the first [`Terms::MAX`] different terms count, out of the first [`Terms::MAX_TEXT`] bytes of its text,
-//! and of these no more than [`Terms::MAX_CHARS`] characters after decomposition: `ﷺ` alone becomes 18.
+//! Only the first [`Terms::MAX`] different terms of a message are indexed. Of its text only the first
+//! [`Terms::MAX_TEXT`] bytes count, and of these at most [`Terms::MAX_CHARS`] characters after decomposition: `ﷺ`
+//! alone becomes 18.
 //!
 //! # When messages are indexed
 //! Sending a message does not index it, because most conversations are never searched. A search first brings the

@@ -18,7 +18,7 @@ pub trait ChangeLog: Send + Sync {
     /// The position of the last change, 0 when there is none.
     async fn last_position(&self) -> Result<Position, StoreError>;
 
-    /// The position after which the log is complete: 0 until something is forgotten.
+    /// The position after which the log is complete: 0 until changes are removed from the log.
     async fn log_begin(&self) -> Result<Position, StoreError>;
 
     /// The changes after a position in the order of positions, at most `limit`; none when some of them have been

@@ -24,7 +24,7 @@ pub const UNREAD_LOOKED_AT: u32 = 2_000;
 /// busy for seconds.
 pub const UNREAD_LOOKED_AT_IN_ALL: u32 = 50_000;
 
-/// Read marks.
+/// The store of read marks.
 ///
 /// # Guarantees
 /// - A member's mark only moves forward, and never beyond the last message.
