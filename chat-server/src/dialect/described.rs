@@ -38,7 +38,7 @@ pub(crate) struct Described {
 pub(crate) enum Body {
     /// A JSON object.
     Fields,
-    /// The same, or nothing.
+    /// A JSON object, or no body.
     FieldsOrNothing,
     /// Bytes of these types.
     Bytes(&'static [&'static str]),

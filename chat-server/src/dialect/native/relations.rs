@@ -1,4 +1,4 @@
-//! Blocks, friends, and requests for friendship.
+//! Blocks, friends, and friend requests.
 //!
 //! ```text
 //! ann > user.block {"userId":"BOB"}, user.unblock {the same} (ack)
