@@ -23,6 +23,7 @@ use super::declared::{Declared, switch};
 use super::download::{self, Access, Given};
 use super::error::FileError;
 use super::id::FileId;
+use super::image::wanted_width;
 use super::kind;
 use super::multipart;
 use super::paths::FILES;
@@ -333,6 +334,7 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let (record, access) = readable(&app, &id, query.as_deref(), &headers).await?;
+    wanted_width(parameter(query.as_deref(), "w").as_deref())?;
     #[cfg(feature = "images")]
     if let Some(answer) = read_smaller(&app, &method, &headers, query.as_deref(), &record, access).await? {
         return Ok(answer);

@@ -21,6 +21,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::error::FileError;
 use super::id::FileId;
+use super::image::{MAX_WIDTH, wanted_width};
 use super::record::FileRecord;
 use super::staging::{Staged, Staging, blocking};
 use super::store::FileStore;
@@ -30,8 +31,6 @@ use crate::memory::{Memory, Owner};
 
 /// The possible widths.
 const WIDTHS: [u32; 6] = [64, 128, 256, 512, 1024, 2048];
-/// The maximum width of a request.
-const MAX_WIDTH: u32 = 4096;
 /// Larger images are not decoded, because each pixel needs 4 to 8 bytes.
 const MAX_DECODED_PIXELS: u64 = 50_000_000;
 const JPEG_QUALITY: u8 = 82;
@@ -62,10 +61,7 @@ pub(super) struct Variant {
 impl Wanted {
     /// Parses the query and the `Accept` header.
     pub(super) fn read(width: Option<&str>, accept: Option<&str>) -> Result<Option<Self>, FileError> {
-        let Some(width) = width else { return Ok(None) };
-        let number = width.parse().ok().filter(|width| (1..=MAX_WIDTH).contains(width));
-        let problem = || FileError::invalid("w", format!("it must be a whole number from 1 to {MAX_WIDTH}"));
-        let number = number.ok_or_else(problem)?;
+        let Some(number) = wanted_width(width)? else { return Ok(None) };
         let width = WIDTHS.into_iter().find(|width| *width >= number).unwrap_or(MAX_WIDTH);
         Ok(Some(Self { width, takes_webp: accept.is_some_and(|accept| accept.contains("image/webp")) }))
     }
