@@ -49,7 +49,7 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
 }
 
 /// Number of reads of one large frame before the task yields.
-const READS_AT_ONCE: usize = 4;
+const READS_AT_ONCE: usize = 1;
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
     pub(super) fn new(
