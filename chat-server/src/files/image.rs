@@ -159,6 +159,15 @@ mod tests {
     use super::*;
     use crate::media::samples;
 
+    #[test]
+    fn a_wrong_width_is_refused_with_or_without_smaller_copies() {
+        for wrong in ["0", "-1", "4097", "x", "", "null"] {
+            assert!(wanted_width(Some(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(wanted_width(Some("4096")).unwrap(), Some(4096));
+        assert_eq!(wanted_width(None).unwrap(), None);
+    }
+
     fn facts(file: &[u8], kind: ImageKind) -> Result<Option<Facts>, FileError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
