@@ -141,6 +141,7 @@ impl Dialect for Corner {
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
             | Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

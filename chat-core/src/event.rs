@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{Conversation, MessageView, Position, Relation, Role, Seq, User};
+use crate::model::{ChatSettings, Conversation, MessageView, Position, Relation, Role, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -160,6 +160,15 @@ pub enum Event {
         /// What they have since, as `user` may see it.
         relation: Relation,
     },
+    /// The settings of a user for a conversation changed. Only the user's devices receive the event.
+    ChatSettingsChanged {
+        /// The user.
+        user: UserId,
+        /// The conversation.
+        conversation: ConversationId,
+        /// The settings now.
+        settings: ChatSettings,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -203,6 +212,7 @@ macro_rules! message_of {
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }
+            | Self::ChatSettingsChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -225,7 +235,8 @@ macro_rules! user_of {
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
-            | Self::RoleChanged { .. } => None,
+            | Self::RoleChanged { .. }
+            | Self::ChatSettingsChanged { .. } => None,
         }
     };
 }
@@ -245,7 +256,9 @@ impl Event {
             Self::MessageChanged(MessageChanged { conversation, .. })
             | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
-            Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
+            Self::RelationChanged { user, .. } | Self::ChatSettingsChanged { user, .. } => {
+                Audience::Users(vec![*user])
+            }
             Self::TypingChanged { conversation, user, .. } => {
                 Audience::MembersBut(conversation.clone(), vec![user.id])
             }
@@ -294,7 +307,8 @@ impl Event {
             | Self::RoleChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
-            | Self::RelationChanged { .. } => None,
+            | Self::RelationChanged { .. }
+            | Self::ChatSettingsChanged { .. } => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod conversation;
 mod message;
 mod relation;
+mod settings;
 mod user;
 
 pub use crate::members::{JoinOrder, Members};
@@ -10,6 +11,7 @@ pub use crate::members::{JoinOrder, Members};
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::relation::{Friendship, Relation, RelationAct};
+pub use self::settings::{ChatSettings, ChatSettingsPatch};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 
 /// Where a change stands in the one log of all changes: strictly increasing in the order of commit, starting

@@ -76,6 +76,9 @@ tables! {
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
+    /// The settings of members for conversations: the member, then the conversation. The value is
+    /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
+    ChatSettings = 64, "chat_settings", [User, Conversation];
 }
 
 impl Table {

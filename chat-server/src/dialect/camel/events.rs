@@ -76,6 +76,7 @@ impl Dialect for Camel {
             | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
             | Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -95,6 +96,8 @@ impl Dialect for Camel {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::ChatSet(_)
+            | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
             Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
                 Answer::done()
