@@ -1,6 +1,7 @@
 //! Who may change who is in a room, and what they may do there.
 
 use super::Refusal;
+use super::room::{Act, may, may_to};
 use crate::id::UserId;
 use crate::model::{ConversationKind, Member, Role, Visibility};
 
@@ -31,8 +32,8 @@ impl Standing<'_> {
     }
 }
 
-/// Who may bring somebody into a room that has so many members, of at most `max_members`: moderators, and oneself into a public
-/// room. Whoever is in already takes no room.
+/// Who may bring somebody into a room that has so many members, of at most `max_members`: those whom [`MATRIX`](super::room::MATRIX)
+/// lets do so, and oneself into a public room. Whoever is in already takes no room.
 ///
 /// # Errors
 /// [`Refusal::ConversationNotFound`] for those who may not know of the room, else what is in the way.
@@ -41,12 +42,15 @@ pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) 
         ConversationKind::Room(info) => info.visibility == Visibility::Public && asked.is_oneself,
         ConversationKind::Direct { .. } => false,
     };
-    // First of all, so that no stranger learns anything of what they may not know of.
-    if !joins_public && asked.actor()? < Role::Moderator && asked.is_room() {
-        return Err(Refusal::Forbidden("Only moderators can add members"));
+    if !joins_public {
+        // First of all, so that no stranger learns anything of what they may not know of.
+        asked.actor()?;
     }
     if !asked.is_room() {
         return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
+    }
+    if !joins_public {
+        may(Act::Add, asked.actor)?;
     }
     if members >= max_members && asked.target.is_none() {
         return Err(Refusal::TooManyMembers { limit: max_members });
@@ -54,31 +58,32 @@ pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) 
     Ok(())
 }
 
-/// Who may take somebody out of a room: oneself, moderators a plain member, admins everybody.
+/// Who may take somebody out of a room: oneself, and those whom [`MATRIX`](super::room::MATRIX) lets do so.
 ///
 /// # Errors
 /// As [`may_add_member`].
 pub fn may_remove_member(asked: &Standing<'_>) -> Result<(), Refusal> {
-    let role = asked.actor()?;
+    asked.actor()?;
     if !asked.is_room() {
         return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
     }
-    let target = asked.target()?;
-    if asked.is_oneself || role == Role::Admin || (role == Role::Moderator && target == Role::Member) {
-        return Ok(());
+    asked.target()?;
+    match asked.is_oneself {
+        true => Ok(()),
+        false => may_to(Act::Kick, asked.actor, asked.target),
     }
-    Err(Refusal::Forbidden("Only moderators can remove members"))
 }
 
-/// Who may give members other roles: admins.
+/// Who may give members other roles: those whom [`MATRIX`](super::room::MATRIX) lets do so.
 ///
 /// # Errors
 /// As [`may_add_member`].
 pub fn may_set_roles(asked: &Standing<'_>) -> Result<(), Refusal> {
-    let actor = asked.actor()?;
-    if !asked.is_room() || actor < Role::Admin {
-        return Err(Refusal::Forbidden("Only admins can change roles"));
+    asked.actor()?;
+    if !asked.is_room() {
+        return Err(Act::SetRoles.rule().refusal());
     }
+    may(Act::SetRoles, asked.actor)?;
     asked.target().map(drop)
 }
 
