@@ -140,6 +140,7 @@ impl Dialect for Corner {
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
+            | Event::RoomChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

@@ -5,7 +5,7 @@
 //! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver.
 
 use crate::id::{ConversationId, UserId};
-use crate::model::{Role, Seq};
+use crate::model::{Role, RoomAspect, Seq};
 use crate::reactions::Emoji;
 use crate::store::StoredMessage;
 
@@ -42,6 +42,7 @@ kinds! {
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
     MessageReacted = 10, "message_reacted";
+    RoomChanged = 32, "room_changed";
 }
 
 impl ChangeKind {
@@ -119,6 +120,15 @@ pub enum Change<M = StoredMessage> {
         user: UserId,
         /// To what.
         role: Role,
+    },
+    /// Something else about a room changed.
+    RoomChanged {
+        /// Where.
+        room: ConversationId,
+        /// Who has changed it.
+        by: UserId,
+        /// What.
+        aspect: RoomAspect,
     },
     /// Somebody's read mark moved forward.
     ReadMarked {
@@ -225,6 +235,7 @@ impl<M> Change<M> {
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
             Self::RoleChanged { .. } => ChangeKind::RoleChanged,
+            Self::RoomChanged { .. } => ChangeKind::RoomChanged,
             Self::ReadMarked { .. } => ChangeKind::ReadMarked,
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
         }
@@ -252,6 +263,9 @@ impl<M> Change<M> {
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
             Self::RoleChanged { room, user, role } => Fields { role: Some(*role), ..of_member(room, user) },
+            Self::RoomChanged { room, by, aspect } => {
+                Fields { detail: aspect.to_detail(), ..of_member(room, by) }
+            }
             Self::ReadMarked { conversation, user, seq } => {
                 Fields { seq: Some(*seq), ..of_member(conversation, user) }
             }
@@ -283,6 +297,10 @@ impl<M> Change<M> {
             ChangeKind::RoleChanged => {
                 Self::RoleChanged { room: room?, user: user?, role: role.ok_or("role")? }
             }
+            ChangeKind::RoomChanged => {
+                let aspect = detail.as_ref().and_then(RoomAspect::from_detail).ok_or("detail")?;
+                Self::RoomChanged { room: room?, by: user?, aspect }
+            }
             ChangeKind::ReadMarked => {
                 Self::ReadMarked { conversation: room?, user: user?, seq: seq.ok_or("seq")? }
             }
@@ -305,7 +323,8 @@ impl<M> Change<M> {
             Self::MessageReacted { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
-            | Self::RoleChanged { room, .. } => conversation(room),
+            | Self::RoleChanged { room, .. }
+            | Self::RoomChanged { room, .. } => conversation(room),
             Self::MemberRemoved { room, user } => Subject::Conversation { id: *room, removed: Some(*user) },
             Self::ReadMarked { conversation, user, .. } => {
                 Subject::ReadMark { conversation: *conversation, user: *user }
@@ -330,6 +349,7 @@ impl<M> Change<M> {
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
             Self::MemberRemoved { room, user } => Change::MemberRemoved { room, user },
             Self::RoleChanged { room, user, role } => Change::RoleChanged { room, user, role },
+            Self::RoomChanged { room, by, aspect } => Change::RoomChanged { room, by, aspect },
             Self::ReadMarked { conversation, user, seq } => Change::ReadMarked { conversation, user, seq },
             Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{Conversation, MessageView, Position, Role, Seq, User};
+use crate::model::{Conversation, MessageView, Position, Role, RoomAspect, Seq, User};
 use crate::reactions::{Emoji, Reaction};
 
 /// An event and who is to be told of it.
@@ -122,6 +122,15 @@ pub enum Event {
         /// To what.
         role: Role,
     },
+    /// Something else about a room changed.
+    RoomChanged {
+        /// The room as it is now.
+        room: Arc<Conversation>,
+        /// Who has changed it.
+        by: UserId,
+        /// What.
+        aspect: RoomAspect,
+    },
     /// Somebody has read a conversation up to here. Their other devices are told too.
     MessagesRead {
         /// Where.
@@ -159,6 +168,7 @@ macro_rules! message_of {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::UserRegistered(_)
@@ -182,7 +192,8 @@ macro_rules! user_of {
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
-            | Self::RoleChanged { .. } => None,
+            | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. } => None,
         }
     };
 }
@@ -196,7 +207,8 @@ impl Event {
             }
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
-            | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
+            | Self::RoleChanged { room, .. }
+            | Self::RoomChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
             Self::MessageReacted { conversation, .. } | Self::MessagesRead { conversation, .. } => {
                 Audience::Members(conversation.clone())
@@ -248,6 +260,7 @@ impl Event {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_) => None,
         }

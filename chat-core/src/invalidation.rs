@@ -10,7 +10,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{MessageView, Seq};
+use crate::model::{MessageView, RoomAspect, Seq};
 use crate::store::{Change, StoredMessage};
 
 /// What a change makes out of date, wherever it is remembered.
@@ -89,10 +89,13 @@ where
             Self::MemberRemoved { room, user } => {
                 Invalidation { member: Some((*room, *user)), audience: Some(*room), ..nothing }
             }
+            Self::RoomChanged { room, aspect: RoomAspect::Updated, .. } => {
+                Invalidation { conversation: Some(*room), ..nothing }
+            }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
             // What was remembered of a message may show other reactions. Those who are told of it are told of this change, too, which
             // comes later and says all that stands on it.
-            Self::MessageReacted { .. } | Self::ReadMarked { .. } => nothing,
+            Self::MessageReacted { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
         }
     }
 }

@@ -78,6 +78,7 @@ mod names;
 pub mod policy;
 pub mod presence;
 pub mod reactions;
+pub mod rooms;
 pub mod search;
 pub mod store;
 pub mod throttle;

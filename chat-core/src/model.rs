@@ -2,12 +2,14 @@
 
 mod conversation;
 mod message;
+mod room;
 mod user;
 
 pub use crate::members::{JoinOrder, Members};
 
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
+pub use self::room::{RoomAspect, RoomDetails};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 
 /// Where a change stands in the one log of all changes: strictly increasing in the order of commit, starting

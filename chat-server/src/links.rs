@@ -199,7 +199,7 @@ impl HoldsLinks for Reply {
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),
-            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Read(_) => {}
+            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
         }
     }
 }

@@ -255,6 +255,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::AddMember(_)
         | Write::SetRole(_)
         | Write::RemoveMember(_)
+        | Write::ChangeRoom(_)
         | Write::React(_)
         | Write::EditRows(_) => 0,
     };

@@ -9,7 +9,7 @@ fn one_of_each() -> Vec<Change<u8>> {
         user: Some(UserId::from_bytes([2; 12])),
         role: Some(Role::Moderator),
         seq: Some(Seq(3)),
-        detail: Detail::new("\u{1}👍".as_bytes()),
+        detail: Detail::new("\u{1}👍👍👍".as_bytes()),
     };
     ChangeKind::ALL.iter().map(|kind| Change::from_fields(*kind, all).unwrap()).collect()
 }
@@ -27,6 +27,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (8, "profile_updated"),
         (9, "read_marked"),
         (10, "message_reacted"),
+        (32, "room_changed"),
     ];
     let now: Vec<_> = ChangeKind::ALL.iter().map(|kind| (kind.code(), kind.name())).collect();
     assert_eq!(now[..known.len()], known);

@@ -35,7 +35,7 @@ impl Chat {
             }
         }
         let id = ConversationId::from_bytes(self.ids.next(at));
-        let info = RoomInfo { name, visibility };
+        let info = RoomInfo::new(name, visibility);
         let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
         let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };
         let created = Change::RoomCreated { room: id, by: actor };

@@ -7,6 +7,7 @@ use crate::chat::Registration;
 use crate::history::Window;
 use crate::model::{Content, JoinOrder, PasswordHash, Position, ProfilePatch, Role, Visibility};
 use crate::reactions::{Reacting, SetReaction};
+use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
 struct Scene {
     chat: Chat,
@@ -81,6 +82,10 @@ impl Scene {
             AddMember { room: one, user: cid }.into(),
             RemoveMember { room: another, user: self.bob }.into(),
             SetRole { room: third, user: self.bob, role: Role::Moderator }.into(),
+            UpdateRoom { room: one, slow_mode: Some(30) }.into(),
+            SetBan { room: another, user: cid, is_banned: true }.into(),
+            ListBans { room: another, after: None, limit: 9 }.into(),
+            SetMute { room: third, user: self.bob, muting: Muting::ForEver }.into(),
             ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
         ]
     }

@@ -14,6 +14,7 @@ use crate::history::Window;
 use crate::id::MessageId;
 use crate::model::{Content, PasswordHash, ProfilePatch, Role, UserKey, Visibility};
 use crate::reactions::{Reacting, SetReaction};
+use crate::rooms::{Muting, SetBan, SetMute, UpdateRoom};
 use crate::store::MemoryStore;
 
 /// Two processes over one store, and people who use the first one.
@@ -73,10 +74,13 @@ impl Scene {
             AddMember { room, user: self.cid }.into(),
             send(in_room()).into(),
             SetRole { room, user: self.bob, role: Role::Moderator }.into(),
+            SetMute { room, user: self.cid, muting: Muting::ForEver }.into(),
+            UpdateRoom { room, slow_mode: Some(30) }.into(),
             MarkRead { of: in_room(), up_to: ReadUpTo::TheLast }.into(),
             UpdateProfile { patch }.into(),
             send(in_room()).into(),
             RemoveMember { room, user: self.cid }.into(),
+            SetBan { room, user: self.cid, is_banned: true }.into(),
             send(in_room()).into(),
         ];
         (room, commands)
@@ -114,13 +118,14 @@ fn plain(mut delivery: Delivery) -> String {
         | Event::RoomCreated { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. } => {}
+        | Event::RoleChanged { .. }
+        | Event::RoomChanged { .. } => {}
     }
     format!("{delivery:#?}")
 }
 
 /// Every kind of event that tells of a change; a new one has to be named here, and then made by [`Scene::commands`].
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 fn kind(event: &Event) -> Option<usize> {
     match event {
@@ -134,6 +139,7 @@ fn kind(event: &Event) -> Option<usize> {
         Event::MessagesRead { .. } => Some(7),
         Event::ProfileUpdated(_) => Some(8),
         Event::MessageReacted { .. } => Some(9),
+        Event::RoomChanged { .. } => Some(10),
         Event::UserRegistered(_) | Event::TypingChanged { .. } => None,
     }
 }

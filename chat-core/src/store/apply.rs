@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal, Standing, Succession};
+use crate::rooms::{Rules, name_reads_of_speaker, of_member};
 
 impl Effect for CreateUser {
     fn reads(&self, reads: &mut Reads) {
@@ -196,6 +197,7 @@ impl Effect for AddMember {
         reads.rooms.insert(room);
         reads.members.extend([(room, by), (room, user)]);
         reads.users.insert(user);
+        reads.rows.insert((Table::Bans, of_member(room, user)));
     }
 
     fn most_logged(&self) -> u64 {
@@ -214,6 +216,9 @@ impl Effect for AddMember {
         }
         if tx.user(user)?.is_none() {
             return Ok(Err(Refusal::UserNotFound));
+        }
+        if tx.row(Table::Bans, &of_member(id, user))?.is_some() {
+            return Ok(Err(policy::room::banned(by == user)));
         }
         let member = Member { user, role: Role::Member, joined_at: at };
         let read = tx.end(id)?.unwrap_or_default();
@@ -327,6 +332,7 @@ impl Effect for Append {
         let new = &self.0;
         reads.ends.insert(new.conversation);
         reads.roles.insert((new.conversation, new.sender));
+        name_reads_of_speaker(reads, new.conversation, new.sender);
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -345,7 +351,14 @@ impl Effect for Append {
         let Some(Seq(end)) = tx.end(new.conversation)? else {
             return Err(refused(format!("there is no conversation {}", new.conversation)));
         };
-        if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
+        let role = tx.role(new.conversation, new.sender)?;
+        if let Err(refusal) = policy::may_speak(role) {
+            return Ok(Appended::Refused(refusal));
+        }
+        let rules = Rules::of(tx, new.conversation)?;
+        if let Some(rules) = rules
+            && let Err(refusal) = rules.may_speak(tx, new)?
+        {
             return Ok(Appended::Refused(refusal));
         }
         if let Some(client_id) = &new.client_id
@@ -362,6 +375,12 @@ impl Effect for Append {
         }
         let seq = end.checked_add(1).map(Seq);
         let seq = seq.ok_or_else(|| refused(format!("conversation {} is full", new.conversation)))?;
+        if let Some(rules) = rules {
+            if let Err(refusal) = rules.may_speak_again(tx, new, role)? {
+                return Ok(Appended::Refused(refusal));
+            }
+            rules.note_spoken(tx, new, role)?;
+        }
         let position = tx.insert_message(new, seq)?;
         Ok(Appended::New { position, seq })
     }

@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{PasswordHash, Role, Seq};
+    use chat_core::model::{PasswordHash, Role, RoomAspect, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -46,6 +46,8 @@ async fn events() -> Vec<Event> {
         Event::MemberAdded { room: room.clone(), user: bob.id },
         Event::MemberRemoved { room: room.clone(), user: bob.id },
         Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
+        Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Updated },
+        Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Banned(bob.id) },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),

@@ -63,6 +63,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
+        ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)

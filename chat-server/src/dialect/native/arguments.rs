@@ -19,6 +19,7 @@ use crate::dialect::{DecodeError, Failure};
 /// Every field of every command. What is not in this list is not kept of what a client sends.
 pub(super) const FIELDS: &[&str] = &[
     "after",
+    "afterId",
     "avatar",
     "before",
     "clientId",
@@ -40,6 +41,7 @@ pub(super) const FIELDS: &[&str] = &[
     "senderId",
     "senderUsername",
     "seq",
+    "slowMode",
     "since",
     "snippets",
     "types",

@@ -10,7 +10,9 @@ use smallvec::smallvec;
 use super::shapes::{
     MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
 };
-use super::{Native, arguments, batch, messages, people, read, rooms, routes, search, sync, table};
+use super::{
+    Native, arguments, batch, messages, moderation, people, read, rooms, routes, search, sync, table,
+};
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
     PresenceChange, Roster, Route, To, Whereabouts,
@@ -73,6 +75,10 @@ impl Dialect for Native {
             Event::RoleChanged { room, user, role: new } => {
                 of_member("roleChanged", room, *user, Some(role(*new)))
             }
+            Event::RoomChanged { room, by, aspect } => {
+                let (name, told) = moderation::changed(room, *by, *aspect, true);
+                to_all(name, &told, mark)
+            }
             Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
             Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
             Event::UserRegistered(new) => to_all("userRegistered", &OfUser { user: user(new) }, mark),
@@ -119,6 +125,7 @@ pub(super) enum Fields<'a> {
     User(OfUser<'a>),
     Room(OfRoom<'a>),
     Members(rooms::Listed),
+    Bans(moderation::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
     Changes(sync::SyncObject<'a>),
@@ -136,6 +143,7 @@ impl<'a> Fields<'a> {
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
             Reply::Members(page) => Self::Members(rooms::listed(page)),
+            Reply::Bans(page) => Self::Bans(moderation::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),

@@ -34,6 +34,7 @@ mod arguments;
 pub(crate) mod batch;
 mod events;
 mod messages;
+mod moderation;
 mod people;
 pub(crate) mod read;
 mod rooms;

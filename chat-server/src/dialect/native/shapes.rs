@@ -69,8 +69,11 @@ pub(super) struct RoomObject<'a> {
 pub(super) struct Inside<'a> {
     name: &'a str,
     visibility: &'static str,
-    members: Vec<MemberObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<MemberObject>>,
     created_at: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    slow_mode: u32,
 }
 
 #[derive(Serialize)]
@@ -148,6 +151,15 @@ pub(super) fn reacted<'a>(
 
 /// A room, for somebody who is `inside` or not.
 pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
+    described(room, is_inside, true)
+}
+
+/// The same without its members.
+pub(super) fn room_alone(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
+    described(room, is_inside, false)
+}
+
+fn described(room: &Conversation, is_inside: bool, with_members: bool) -> RoomObject<'_> {
     let inside = match &room.kind {
         ConversationKind::Room(info) if is_inside => Some(Inside {
             name: &info.name,
@@ -155,12 +167,18 @@ pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
                 Visibility::Public => "public",
                 Visibility::Private => "private",
             },
-            members: room.members.iter().map(member).collect(),
+            members: with_members.then(|| room.members.iter().map(member).collect()),
             created_at: room.created_at.as_millis(),
+            slow_mode: info.details.slow_mode,
         }),
         ConversationKind::Room(_) | ConversationKind::Direct { .. } => None,
     };
     RoomObject { room_id: room.id.to_string(), inside }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 pub(super) fn member(member: &Member) -> MemberObject {

@@ -20,6 +20,7 @@ use chat_core::model::{Conversation, Position};
 use serde::Serialize;
 
 use super::arguments::Arguments;
+use super::moderation::{Changed, changed};
 use super::shapes::{
     MessageObject, ReactedObject, RoomObject, UserId24, UserObject, message, reacted, role, room, user,
 };
@@ -65,20 +66,55 @@ struct ChangeObject<'a> {
     what: What<'a>,
 }
 
+/// What is called as its event is.
+#[derive(Serialize)]
+struct Named<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    told: Changed<'a>,
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum What<'a> {
-    MessageSent { message: MessageObject<'a> },
-    MessageDeleted { message: MessageObject<'a> },
-    MessageRestored { message: MessageObject<'a> },
+    MessageSent {
+        message: MessageObject<'a>,
+    },
+    MessageDeleted {
+        message: MessageObject<'a>,
+    },
+    MessageRestored {
+        message: MessageObject<'a>,
+    },
     ReactionAdded(ReactedObject<'a>),
     ReactionRemoved(ReactedObject<'a>),
-    RoomCreated { room: RoomObject<'a>, user_id: UserId24 },
-    MemberAdded { room: RoomObject<'a>, user_id: UserId24 },
-    MemberRemoved { room: RoomObject<'a>, user_id: UserId24 },
-    RoleChanged { room: RoomObject<'a>, user_id: UserId24, role: &'static str },
-    MessagesRead { room_id: String, user_id: UserId24, seq: u32 },
-    ProfileUpdated { user: UserObject<'a> },
+    RoomCreated {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    MemberAdded {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    MemberRemoved {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+    },
+    RoleChanged {
+        room: RoomObject<'a>,
+        user_id: UserId24,
+        role: &'static str,
+    },
+    MessagesRead {
+        room_id: String,
+        user_id: UserId24,
+        seq: u32,
+    },
+    ProfileUpdated {
+        user: UserObject<'a>,
+    },
+    #[serde(untagged)]
+    RoomChanged(Named<'a>),
 }
 
 fn change<'a>(
@@ -109,6 +145,10 @@ fn change<'a>(
             user_id: user.to_string(),
             role: role(*new),
         },
+        Event::RoomChanged { room, by, aspect } => {
+            let (r#type, told) = changed(room, *by, *aspect, inside(room));
+            What::RoomChanged(Named { r#type, told })
+        }
         Event::MessagesRead { conversation, user, seq, .. } => What::MessagesRead {
             room_id: conversation.id.to_string(),
             user_id: user.id.to_string(),

@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use chat_core::command::Command;
 
 use super::arguments::{Arguments, Fields};
-use super::{messages, people, read, rooms, search, sync};
+use super::{messages, moderation, people, read, rooms, search, sync};
 use crate::dialect::{Call, DecodeError, Request};
 
 /// A command as clients know it.
@@ -98,6 +98,7 @@ pub(crate) static TABLE: &[Row] = &[
     .formerly("search", "/api/search"),
     row("room.create", Method::POST, "/api/v1/rooms", &["name", "visibility", "members"], rooms::create)
         .creating(),
+    row("room.update", Method::PATCH, "/api/v1/rooms/:roomId", &["roomId", "slowMode"], moderation::update),
     row("room.join", Method::POST, "/api/v1/rooms/:roomId/join", &["roomId"], rooms::join),
     row("room.leave", Method::POST, "/api/v1/rooms/:roomId/leave", &["roomId"], rooms::leave),
     row(
@@ -121,6 +122,35 @@ pub(crate) static TABLE: &[Row] = &[
         "/api/v1/rooms/:roomId/members/:userId",
         &["roomId", "userId", "role"],
         rooms::set_role,
+    ),
+    row("ban.add", Method::POST, "/api/v1/rooms/:roomId/bans", &["roomId", "userId"], moderation::ban),
+    row(
+        "ban.remove",
+        Method::DELETE,
+        "/api/v1/rooms/:roomId/bans/:userId",
+        &["roomId", "userId"],
+        moderation::lift_ban,
+    ),
+    row(
+        "ban.list",
+        Method::GET,
+        "/api/v1/rooms/:roomId/bans",
+        &["roomId", "afterId", "limit"],
+        moderation::list_bans,
+    ),
+    row(
+        "mute.add",
+        Method::POST,
+        "/api/v1/rooms/:roomId/mutes",
+        &["roomId", "userId", "until"],
+        moderation::mute,
+    ),
+    row(
+        "mute.remove",
+        Method::DELETE,
+        "/api/v1/rooms/:roomId/mutes/:userId",
+        &["roomId", "userId"],
+        moderation::lift_mute,
     ),
     row(
         "read.mark",

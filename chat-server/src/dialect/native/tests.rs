@@ -33,15 +33,19 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::RemoveMember(_) => &["member.remove", "room.leave"],
         CommandRef::ReadMembers(_) => &["member.list"],
         CommandRef::SetRole(_) => &["member.setRole"],
+        CommandRef::UpdateRoom(_) => &["room.update"],
+        CommandRef::SetBan(_) => &["ban.add", "ban.remove"],
+        CommandRef::ListBans(_) => &["ban.list"],
+        CommandRef::SetMute(_) => &["mute.add", "mute.remove"],
     }
 }
 
 /// A value of a field that is good.
 fn good(field: &str) -> Value {
     match field {
-        "userId" | "roomId" | "messageId" | "senderId" => json!(ID),
+        "userId" | "roomId" | "messageId" | "senderId" | "afterId" => json!(ID),
         "members" => json!([ID]),
-        "limit" | "seq" | "after" | "from" | "until" => json!(3),
+        "limit" | "seq" | "after" | "from" | "until" | "slowMode" => json!(3),
         "deleted" | "typing" | "snippets" => json!(true),
         "visibility" => json!("public"),
         "role" => json!("moderator"),
