@@ -18,6 +18,7 @@ mod activity;
 mod answering;
 mod batch;
 pub(crate) mod inbox;
+pub(crate) mod large_events;
 mod searches;
 mod sending;
 mod waiting;

@@ -6,6 +6,8 @@
 // `HOSTILE_SECONDS=6 CHAT_SERVER_BIN=../../target/release/chat-server node --test --test-reporter=spec hostile.test.mjs`
 
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import events from 'node:events';
 import http from 'node:http';
 import os from 'node:os';
 import { after, before, describe, test } from 'node:test';
@@ -100,6 +102,36 @@ const rawSocket = async (version) => {
   connections.push(connection);
   return connection;
 };
+
+// What the attackers take from the hundred merely by being computed on the same machine: the same work for another server.
+describe('beside the server', { skip: ATTACK_MS === 0 && 'only a benchmark needs to know' }, () => {
+  let other;
+  before(async () => {
+    other = fork(new URL('support/neighbour.mjs', import.meta.url), { execArgv: [] });
+    const [port] = await events.once(other, 'message');
+    other.port = port;
+  });
+  after(() => other?.kill());
+
+  attack('a neighbour who computes', async () => {
+    const until = performance.now() + 50;
+    while (performance.now() < until) Math.sqrt(until);
+    await new Promise(setImmediate);
+  });
+
+  attack('1,000 connections to a neighbour', async () => {
+    const kept = Array.from({ length: 1_000 }, () => new RawConnection(other).say('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    connections.push(...kept);
+    await Promise.all(kept.map((connection) => connection.connected));
+  });
+
+  attack('large frames to a neighbour', async () => {
+    const sockets = Array.from({ length: 4 }, () => new RawConnection(other));
+    connections.push(...sockets);
+    for (const socket of sockets) for (let i = 0; i < 4; i++) socket.say(Buffer.alloc(2 * MIB, '0,'));
+    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.socket.end(resolve))));
+  });
+});
 
 describe('before anybody is known', () => {
   attack('a payload of Engine.IO 3 with many packets is not decoded in quadratic time', async () => {

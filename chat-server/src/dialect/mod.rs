@@ -22,6 +22,7 @@ pub mod args;
 pub mod auth;
 mod built_in;
 pub mod camel;
+pub(crate) mod field;
 mod frame;
 pub mod handler;
 pub mod native;

@@ -24,6 +24,7 @@ use socketioxide_core::Value;
 
 use super::Session;
 use super::answering::{Ack, Asker};
+use super::large_events::LargeEvents;
 use super::searches::Asked;
 use super::waiting::{Inbound, MAX_WAITING, MAX_WAITING_BYTES, text_of};
 use crate::app::App;
@@ -43,11 +44,16 @@ const LONG_PACKET: usize = LONG_BYTES;
 pub(crate) struct Inlet {
     pub(crate) session: Weak<Session>,
     pub(crate) app: Weak<App>,
+    /// The events of its connection that are kept from the engine.
+    pub(crate) large: Option<Arc<LargeEvents>>,
 }
 
 impl MessageHandler<LocalAdapter, Inlet> for Inlet {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
         let (Some(session), Some(app)) = (self.session.upgrade(), self.app.upgrade()) else { return };
+        if let Some(large) = &self.large {
+            packet = large.put_back(packet);
+        }
         let sender = AckSender::from_message_parts(&socket, &mut packet, &ack_id);
         let ack = ack_id.zip(sender.ok()).map(|(id, sender)| Ack { id, sender });
         session.push(&app, Inbound { packet, ack, held: None });

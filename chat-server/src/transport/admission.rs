@@ -21,6 +21,7 @@ use super::unauthenticated::{Leave, Permit};
 use super::upgrade::Upgrades;
 use super::wire::Wire;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
+use crate::session::large_events::LargeEvents;
 
 /// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -69,6 +70,8 @@ pub(crate) struct Admission {
     pub(super) late: LateCredentials,
     /// How it is asked to make room. It is busy while it is looked up who it is.
     pub(super) leave: Arc<Leave>,
+    /// What is kept from the engine.
+    pub(super) large: Arc<LargeEvents>,
     state: Mutex<State>,
 }
 
@@ -104,6 +107,7 @@ impl Admission {
     pub(super) fn new(
         (permit, leave): (Permit, Arc<Leave>),
         (memory, owner): (Arc<Memory>, Owner),
+        max_message: usize,
         wire: Weak<Wire>,
         connection: Weak<Connection>,
     ) -> Arc<Self> {
@@ -118,14 +122,15 @@ impl Admission {
         };
         let state = Mutex::new(state);
         let (sid, upgrades, late) = (OnceLock::new(), Upgrades::default(), LateCredentials::default());
-        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, leave, state })
+        let large = Arc::new(LargeEvents::new(max_message));
+        Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, leave, large, state })
     }
 
     /// One of somebody at an unknown address, with memory enough.
     #[cfg(test)]
     pub(super) fn for_tests(permit: Permit, wire: Weak<Wire>) -> Arc<Self> {
         let owner = Owner::Address([127, 0, 0, 1].into());
-        Self::new((permit, Arc::default()), (Memory::new(1 << 30), owner), wire, Weak::new())
+        Self::new((permit, Arc::default()), (Memory::new(1 << 30), owner), 16 << 20, wire, Weak::new())
     }
 
     /// The id by which long polling knows it.

@@ -299,9 +299,16 @@ async fn settle(
     let start = start.map_err(|error| ConnectError::our_fault(app, &Error::from(error)))?;
     parts.polling.tell_pid(&socket, &parts.wires, &start.pid);
     let session = open(app, id, &socket, (&caller, dialect, start), parts, Some(arriving)).await;
-    socket.on_fallback(Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(app) });
+    socket.on_fallback(inlet(app, &session, &socket));
     arriving.add(&socket, Arrived::Session(session));
     Ok(())
+}
+
+/// What takes in the events of a session's connection.
+pub(super) fn inlet(app: &Arc<App>, session: &Arc<Session>, socket: &SocketRef) -> Inlet {
+    let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
+    let large = admission.map(|admission| admission.large.clone());
+    Inlet { session: Arc::downgrade(session), app: Arc::downgrade(app), large }
 }
 
 /// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin). One

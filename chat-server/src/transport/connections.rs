@@ -163,6 +163,11 @@ impl Connection {
         }
     }
 
+    /// Whether it is known whose it is.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(*self.state.lock(), State::Known(_))
+    }
+
     /// Whether it is served one request only, since there is no room for more.
     pub(super) fn is_reserve(&self) -> bool {
         self.is_reserve

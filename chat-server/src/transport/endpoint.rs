@@ -120,7 +120,8 @@ impl SocketIoEndpoint {
         let connection =
             connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
-        let admission = Admission::new((permit, leave), account, wire, connection);
+        let admission =
+            Admission::new((permit, leave), account, self.app.config.transport.max_packet, wire, connection);
         self.gate.admissions.watch(&admission);
         Ok(admission)
     }

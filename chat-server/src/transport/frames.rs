@@ -58,8 +58,95 @@ struct Message {
     known: usize,
 }
 
+/// The head of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHead {
+    /// It ends its message.
+    pub(super) is_last: bool,
+    reserved: u8,
+    opcode: u8,
+    /// How its payload is masked, as a client's is.
+    pub(super) mask: Option<[u8; 4]>,
+    /// Bytes of its payload.
+    pub(super) length: u64,
+}
+
+impl FrameHead {
+    /// Reads exactly the bytes of a head.
+    ///
+    /// # Errors
+    /// How many bytes there must be more.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, usize> {
+        let mut head = [0; MAX_HEAD];
+        let known = bytes.len().min(MAX_HEAD);
+        head[..known].copy_from_slice(&bytes[..known]);
+        let (behind_length, length) = if known < 2 { (2, 0) } else { length_of(&head) };
+        let whole = behind_length + if known < 2 { 0 } else { mask_length(&head) };
+        if known < whole {
+            return Err(whole - known);
+        }
+        let mask = (mask_length(&head) == 4).then(|| [0, 1, 2, 3].map(|at| head[behind_length + at]));
+        let (is_last, reserved, opcode) = (head[0] & 0x80 != 0, head[0] & 0x70, head[0] & 0x0f);
+        Ok(Self { is_last, reserved, opcode, mask, length })
+    }
+
+    pub(super) fn is_control(&self) -> bool {
+        self.opcode & 0x08 != 0
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.opcode == 1
+    }
+
+    pub(super) fn is_continuation(&self) -> bool {
+        self.opcode == 0
+    }
+
+    /// Masked, and without the bits of extensions, of which none is agreed on.
+    pub(super) fn is_plain(&self) -> bool {
+        self.mask.is_some() && self.reserved == 0
+    }
+}
+
+/// A whole message as a client may write it, masked with zeros.
+pub(super) fn client_frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(MAX_HEAD + text.len());
+    frame.push(0x81);
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(length @ 0..126), _) => frame.push(0x80 | length),
+        (_, Ok(length)) => {
+            frame.push(0x80 | 126);
+            frame.extend(length.to_be_bytes());
+        }
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend((text.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(text);
+    frame
+}
+
 /// Two bytes, a length of eight, a mask of four, and two bytes of the payload.
 const MAX_HEAD: usize = 16;
+
+/// Where the length ends, and what it is.
+fn length_of(head: &[u8; MAX_HEAD]) -> (usize, u64) {
+    match head[1] & 0x7f {
+        126 => (4, u64::from(u16::from_be_bytes([head[2], head[3]]))),
+        127 => {
+            let mut length = [0; 8];
+            length.copy_from_slice(&head[2..10]);
+            (10, u64::from_be_bytes(length))
+        }
+        short => (2, u64::from(short)),
+    }
+}
+
+fn mask_length(head: &[u8; MAX_HEAD]) -> usize {
+    if head[1] & 0x80 != 0 { 4 } else { 0 }
+}
 
 impl FrameScanner {
     /// Takes what was read, and calls for every frame: when its length is known, and when its payload has begun.
@@ -143,19 +230,11 @@ impl FrameScanner {
     }
 
     fn length(&self) -> (usize, u64) {
-        match self.head[1] & 0x7f {
-            126 => (4, u64::from(u16::from_be_bytes([self.head[2], self.head[3]]))),
-            127 => {
-                let mut length = [0; 8];
-                length.copy_from_slice(&self.head[2..10]);
-                (10, u64::from_be_bytes(length))
-            }
-            short => (2, u64::from(short)),
-        }
+        length_of(&self.head)
     }
 
     fn mask_length(&self) -> usize {
-        if self.head[1] & 0x80 != 0 { 4 } else { 0 }
+        mask_length(&self.head)
     }
 
     /// How many bytes there must be to go on.
@@ -191,4 +270,4 @@ impl FrameFuzz {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::admission::{Admission, OverBudget};
 use super::frames::{FrameScanner, Kind, Seen};
+use super::large_frames::LargeFrames;
 use super::upgrade::Attempt;
 use super::wire::Wire;
 use crate::memory::Reservation;
@@ -41,9 +42,14 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
     /// What the client may send.
     admission: Arc<Admission>,
     scanner: FrameScanner,
+    /// What is kept from the engine.
+    large: LargeFrames,
     /// Memory for the large frame that is being received.
     frame: Option<Box<Reservation>>,
 }
+
+/// How often is read from one large frame before others have their turn.
+const READS_AT_ONCE: usize = 4;
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
     pub(super) fn new(
@@ -54,8 +60,8 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         admission: Arc<Admission>,
     ) -> Self {
         let (scanner, replayed) = (FrameScanner::default(), bytes::Bytes::new());
-        let (stalled, takeover, frame) = (None, None, None);
-        Self { stream, early, wire, patience, stalled, replayed, takeover, admission, scanner, frame }
+        let (stalled, takeover, frame, large) = (None, None, None, LargeFrames::default());
+        Self { stream, early, wire, patience, stalled, replayed, takeover, admission, scanner, large, frame }
     }
 
     /// From now on it takes over from long polling. What is `replayed` is read first; all that was read before is forgotten.
@@ -113,6 +119,16 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         })
     }
 
+    /// Takes out of what was read what is kept from the engine. Answers what the engine is to read, unless that is the same.
+    fn cut(&mut self, read: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let admission = &self.admission;
+        let reserve = |bytes| admission.reserve(bytes).ok().flatten();
+        self.large.cut(read, &admission.large, reserve).map_err(|violation| {
+            self.wire.kill();
+            violation.into()
+        })
+    }
+
     /// Looks at the clock while something waits.
     fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let patience = self.patience;
@@ -123,6 +139,24 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         }
         self.wire.kill();
         Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
+    /// Reads on of a frame that is kept from the engine; what follows on it waits to be read. False at the end of the stream.
+    fn poll_collect(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<bool>> {
+        let mut large = std::mem::take(&mut self.large);
+        let polled = large.collect(|room| {
+            let polled = Pin::new(&mut self.stream).poll_read(cx, room);
+            self.screen(room.filled())?;
+            polled
+        });
+        self.large = large;
+        let Poll::Ready(new) = polled? else { return Ok(Poll::Pending) };
+        let admission = &self.admission;
+        let reserve = |bytes| admission.reserve(bytes).ok().flatten();
+        self.replayed = self.large.whole(&admission.large, reserve).into();
+        Ok(Poll::Ready(new > 0))
     }
 }
 
@@ -141,26 +175,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         if matches!(drained, Ok(false)) {
             this.watch(cx)?;
         }
-        if !this.replayed.is_empty() {
-            let some = this.replayed.len().min(buf.remaining());
-            buf.put_slice(&this.replayed.split_to(some));
-            if this.replayed.is_empty() {
-                this.replayed = bytes::Bytes::new();
+        let mut reads = 0;
+        loop {
+            if !this.replayed.is_empty() {
+                let some = this.replayed.len().min(buf.remaining());
+                buf.put_slice(&this.replayed.split_to(some));
+                if this.replayed.is_empty() {
+                    this.replayed = bytes::Bytes::new();
+                }
+                return Poll::Ready(Ok(()));
             }
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        if !this.early.is_empty() {
-            let some = this.early.len().min(buf.remaining());
-            buf.put_slice(&this.early.split_to(some));
-            if this.early.is_empty() {
-                this.early = bytes::Bytes::new();
+            let pending = || {
+                drained.as_ref().map_or_else(|error| Poll::Ready(Err(error.kind().into())), |_| Poll::Pending)
+            };
+            if this.large.is_collecting() && this.early.is_empty() {
+                if reads >= READS_AT_ONCE {
+                    cx.waker().wake_by_ref();
+                    return pending();
+                }
+                reads += 1;
+                match this.poll_collect(cx)? {
+                    Poll::Ready(false) => return Poll::Ready(Ok(())),
+                    Poll::Ready(true) => continue,
+                    Poll::Pending => return pending(),
+                }
             }
-        } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-            return drained.map_or_else(|error| Poll::Ready(Err(error)), |_| Poll::Pending);
+            let before = buf.filled().len();
+            if !this.early.is_empty() {
+                let some = this.early.len().min(buf.remaining());
+                buf.put_slice(&this.early.split_to(some));
+                if this.early.is_empty() {
+                    this.early = bytes::Bytes::new();
+                }
+            } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
+                return pending();
+            }
+            let read = &buf.filled()[before..];
+            let screened = this.screen(read).and_then(|()| this.cut(read));
+            let has_ended = read.is_empty();
+            let Some(instead) = screened.transpose() else { return Poll::Ready(Ok(())) };
+            // An empty answer would be the end of the stream, so it is read on when nothing is left of it for now.
+            buf.set_filled(before);
+            this.replayed = instead?.into();
+            if has_ended {
+                return Poll::Ready(Ok(()));
+            }
         }
-        this.screen(&buf.filled()[before..])?;
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -145,7 +145,7 @@ impl Guest {
     /// Its connection has ended, and whoever let it in was told instead of its session.
     fn left(&self) {
         let state = std::mem::replace(&mut *self.state.lock(), State::Over);
-        if let State::Known(Inlet { session, app }) = state
+        if let State::Known(Inlet { session, app, .. }) = state
             && let (Some(session), Some(app)) = (session.upgrade(), app.upgrade())
         {
             connect::end(&app, &session);
@@ -235,7 +235,7 @@ impl Guest {
         connect::begin(&app, &socket_ref, &session, &self.parts);
         session.deliver(welcome);
         acknowledge(&socket, packet, ack_id, &Answer::done().into_ack());
-        let inlet = Inlet { session: Arc::downgrade(&session), app: Arc::downgrade(&app) };
+        let inlet = connect::inlet(&app, &session, &socket_ref);
         // What comes now waits until all that has waited is in the session's inbox.
         let mut state = self.state.lock();
         if let State::Greeting(waiting) = std::mem::replace(&mut *state, State::Over) {

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 /// Parts the packets of an Engine.IO 4 payload.
-pub(super) const SEPARATOR: u8 = 0x1e;
+pub(crate) const SEPARATOR: u8 = 0x1e;
 
 /// Most digits of a packet's length in Engine.IO 3.
 const MAX_LENGTH_DIGITS: usize = 9;

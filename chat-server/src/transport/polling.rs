@@ -157,6 +157,7 @@ impl SocketIoEndpoint {
                 return refused.into_response();
             }
         };
+        let payload = admission.large.keep_all(payload, |bytes| admission.reserve(bytes).ok().flatten());
         let mut small = small(parts, Body::from(payload));
         *small.uri_mut() = as_v4_uri(small.uri());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;

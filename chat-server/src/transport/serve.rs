@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use super::arrivals::{LOOK_EVERY, WaitingRoom};
 use super::connections::{AcceptError, Connections, default_max_connections};
 use super::http_stream::HttpStream;
+use super::newcomers::Turns;
 use crate::config::Config;
 use crate::listeners::{Listeners, Stream};
 
@@ -67,6 +68,11 @@ async fn accept_and_serve(
     let mut refused = Refused::default();
     let mut in_a_row = 0;
     let mut waiting = WaitingRoom::default();
+    let turns = Arc::new(Turns::default());
+    // Those who are left at the end have their turns, too.
+    let all_left = CancellationToken::new();
+    tokio::spawn(turns.clone().begin_next(all_left.clone()));
+    let _all_left = all_left.drop_guard();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -86,8 +92,9 @@ async fn accept_and_serve(
             .accept(peer.ip())
         {
             Ok(connection) => {
-                let stream = HttpStream::accepted(stream, connection, stall_timeout);
-                connections.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
+                let stream = HttpStream::accepted(stream, connection.clone(), stall_timeout);
+                let serving = serve_connection(stream, peer, router.clone(), stop.clone());
+                connections.spawn(turns.clone().serve(serving, move || !connection.is_known()));
             }
             Err(AcceptError::TooFast)
                 if counted.has_room_for(waiting.len() + 1) && waiting.enter(stream, peer) => {}

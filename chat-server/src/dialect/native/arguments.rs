@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use chat_core::command::Destination;
@@ -10,51 +11,18 @@ use chat_core::epoch::LogPosition;
 use chat_core::id::UserId;
 use chat_core::model::{Position, UserKey};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::dialect::field::{Field, Kind};
 use crate::dialect::payload::{Count, Flag, Text, Texts};
 use crate::dialect::{DecodeError, Failure};
-
-/// Every field of every command. What is not in this list is not kept of what a client sends.
-pub(super) const FIELDS: &[&str] = &[
-    "after",
-    "afterId",
-    "avatar",
-    "before",
-    "clientId",
-    "content",
-    "deleted",
-    "emoji",
-    "fileName",
-    "from",
-    "fullName",
-    "image",
-    "limit",
-    "members",
-    "messageId",
-    "name",
-    "order",
-    "q",
-    "role",
-    "roomId",
-    "senderId",
-    "senderUsername",
-    "seq",
-    "slowMode",
-    "since",
-    "snippets",
-    "types",
-    "typing",
-    "until",
-    "userId",
-    "username",
-    "visibility",
-];
 
 /// The arguments of one command.
 #[derive(Debug, Default)]
 pub(super) struct Arguments<'a> {
+    /// The fields that the command has. Others are passed over, so they need no memory.
+    fields: &'static [Field],
     /// Who asks; none where that is not known.
     asker: Option<UserId>,
     /// Whether images may come with it: those are stored before the command is carried out, which only HTTP does.
@@ -70,46 +38,48 @@ enum Value<'a> {
     Plain(Cow<'a, str>),
 }
 
-/// The fields of an object of which a command may have use. Others are passed over, so they need no memory.
-pub(super) struct Fields<'a>(Vec<(&'static str, &'a RawValue)>);
+/// Reads an object, and keeps the fields that a command has.
+struct Object<'a>(&'static [Field], PhantomData<&'a ()>);
 
-fn field(name: &str) -> Option<&'static str> {
-    FIELDS.iter().copied().find(|field| *field == name)
-}
+impl<'de: 'a, 'a> DeserializeSeed<'de> for Object<'a> {
+    type Value = Vec<(&'static str, Value<'a>)>;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Object<'a> {
-            type Value = Fields<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-                let mut fields: Vec<(&'static str, &'a RawValue)> = Vec::new();
-                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
-                    let Some(name) = field(&name) else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    if fields.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom("a field is there twice"));
-                    }
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object(std::marker::PhantomData))
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
+impl<'de: 'a, 'a> Visitor<'de> for Object<'a> {
+    type Value = Vec<(&'static str, Value<'a>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut given = Self::Value::new();
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            let Some(field) = find(self.0, &name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if given.iter().any(|(known, _)| *known == field.name) {
+                return Err(A::Error::custom("a field is there twice"));
+            }
+            given.push((field.name, Value::Json(map.next_value()?)));
+        }
+        Ok(given)
+    }
+}
+
+fn find(fields: &'static [Field], name: &str) -> Option<&'static Field> {
+    fields.iter().find(|field| field.name == name)
+}
+
 impl<'a> Arguments<'a> {
-    /// Of a person; nothing is given yet.
-    pub(super) fn of(asker: Option<UserId>) -> Self {
-        Self { asker, ..Self::default() }
+    /// Of a command with these fields, and of a person; nothing is given yet.
+    pub(super) fn of(fields: &'static [Field], asker: Option<UserId>) -> Self {
+        Self { fields, asker, ..Self::default() }
     }
 
     /// The one who asks, for commands about themselves.
@@ -117,21 +87,35 @@ impl<'a> Arguments<'a> {
         self.asker.ok_or(DecodeError::Missing("who asks"))
     }
 
-    /// The same and these fields.
-    pub(super) fn with_fields(mut self, fields: Fields<'a>) -> Self {
-        self.given.extend(fields.0.into_iter().map(|(field, json)| (field, Value::Json(json))));
-        self
+    /// The same and the fields of this object. What was given first counts.
+    ///
+    /// # Errors
+    /// When it is no object, or malformed.
+    pub(super) fn with_object(mut self, json: &'a str) -> Result<Self, DecodeError> {
+        if !json.trim_start().starts_with('{') {
+            return Err(DecodeError::NoObject);
+        }
+        let object = Object(self.fields, PhantomData);
+        let given = object.deserialize(&mut serde_json::Deserializer::from_str(json));
+        self.given.extend(given.map_err(|_| DecodeError::Malformed)?);
+        Ok(self)
     }
 
     /// The same and this part of a path, or parameter of a query. What was given first counts.
     pub(super) fn with_plain(mut self, name: &str, value: Cow<'a, str>) -> Self {
-        self.given.extend(field(name).map(|field| (field, Value::Plain(value))));
+        let field = find(self.fields, name);
+        self.given.extend(field.map(|field| (field.name, Value::Plain(value))));
         self
     }
 
     fn get(&self, field: &'static str) -> Option<&Value<'a>> {
-        debug_assert!(FIELDS.contains(&field), "{field} is read, and no row of the table has it");
+        debug_assert!(find(self.fields, field).is_some(), "{field} is read, and the row has no such field");
         self.given.iter().find(|(given, _)| *given == field).map(|(_, value)| value)
+    }
+
+    /// That a field is not what it must be.
+    pub(super) fn wrong(&self, field: &'static str) -> DecodeError {
+        wrong(field, find(self.fields, field).map_or("left out", Field::expected))
     }
 
     /// A text.
@@ -185,42 +169,44 @@ impl<'a> Arguments<'a> {
     }
 
     /// An id.
-    pub(super) fn id<T: FromStr>(
-        &self,
-        field: &'static str,
-        expected: &'static str,
-    ) -> Result<Option<T>, DecodeError> {
-        self.text(field)?.map(|id| id.parse().map_err(|_| wrong(field, expected))).transpose()
+    pub(super) fn id<T: FromStr>(&self, field: &'static str) -> Result<Option<T>, DecodeError> {
+        self.text(field)?.map(|id| id.parse().map_err(|_| self.wrong(field))).transpose()
     }
 
     /// An id that must be there.
-    pub(super) fn required_id<T: FromStr>(
-        &self,
-        field: &'static str,
-        expected: &'static str,
-    ) -> Result<T, DecodeError> {
-        self.id(field, expected)?.ok_or(DecodeError::Missing(field))
+    pub(super) fn required_id<T: FromStr>(&self, field: &'static str) -> Result<T, DecodeError> {
+        self.id(field)?.ok_or(DecodeError::Missing(field))
     }
 
-    /// How much is asked for: `usually` when nothing is said, and never more than `most`.
-    pub(super) fn limit(&self, usually: usize, most: usize) -> Result<usize, DecodeError> {
-        const EXPECTED: &str = "a whole number from 1";
+    /// An image as a data URL, where one can be taken.
+    pub(super) fn image(&self, field: &'static str) -> Result<Option<String>, DecodeError> {
+        match self.text(field)? {
+            Some(_) if !self.may_hold_images => Err(self.wrong(field)),
+            image => Ok(image.map(Into::into)),
+        }
+    }
+
+    /// How much is asked for, as the command's field says.
+    pub(super) fn limit(&self) -> Result<usize, DecodeError> {
+        let Some(Field { kind: Kind::Limit { usually, most }, .. }) = find(self.fields, "limit") else {
+            return Ok(usize::MAX);
+        };
         if let Some(Value::Plain(text)) = self.get("limit")
             && text.parse::<u64>().is_err()
         {
-            return Err(wrong("limit", EXPECTED));
+            return Err(self.wrong("limit"));
         }
         match self.count("limit")? {
-            Some(0) => Err(wrong("limit", EXPECTED)),
-            Some(limit) => Ok(usize::try_from(limit).unwrap_or(most).min(most)),
-            None => Ok(usually),
+            Some(0) => Err(self.wrong("limit")),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(*most).min(*most)),
+            None => Ok(*usually),
         }
     }
 
     /// The conversation that is meant, by its id or by the person one talks with; none when none is named.
     pub(super) fn place(&self) -> Result<Option<Destination>, DecodeError> {
-        let room = self.id("roomId", "a room's id")?.map(Destination::Conversation);
-        let person = self.id("userId", "a user's id")?.map(UserKey::Id);
+        let room = self.id("roomId")?.map(Destination::Conversation);
+        let person = self.id("userId")?.map(UserKey::Id);
         let named = self.text("username")?.map(|name| UserKey::Username(name.into_owned()));
         let people = [person, named].into_iter().flatten().map(Destination::Person);
         let mut places = room.into_iter().chain(people);
@@ -246,7 +232,7 @@ impl<'a> Arguments<'a> {
 
     /// A position with the epoch it is of, as clients were told it.
     pub(super) fn log_position(&self, field: &'static str) -> Result<Option<LogPosition>, DecodeError> {
-        self.id(field, "a position as it was told")
+        self.id(field)
     }
 }
 

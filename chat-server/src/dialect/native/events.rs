@@ -3,12 +3,14 @@
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::Conversation;
+use chat_core::model::{Conversation, RoomAspect};
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
+use super::moderation::{restricted, updated};
 use super::shapes::{
-    MessageObject, RoomObject, UserId24, UserObject, message, reacted, role, room, status, user,
+    OfMessage, OfRoom, OfUser, RoomObject, UserId24, message, reacted, role, room, status, user,
 };
 use super::{
     Native, arguments, batch, messages, moderation, people, read, rooms, routes, search, sync, table,
@@ -76,8 +78,14 @@ impl Dialect for Native {
                 of_member("roleChanged", room, *user, Some(role(*new)))
             }
             Event::RoomChanged { room, by, aspect } => {
-                let (name, told) = moderation::changed(room, *by, *aspect, true);
-                to_all(name, &told, mark)
+                let of_member = |name, user| to_all(name, &restricted(room, user, *by, *aspect), mark);
+                match *aspect {
+                    RoomAspect::Banned(user) => of_member("memberBanned", user),
+                    RoomAspect::Unbanned(user) => of_member("memberUnbanned", user),
+                    RoomAspect::Muted { user, .. } => of_member("memberMuted", user),
+                    RoomAspect::Unmuted(user) => of_member("memberUnmuted", user),
+                    RoomAspect::Updated => to_all("roomUpdated", &updated(room, *by, true), mark),
+                }
             }
             Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
             Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
@@ -152,31 +160,19 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct OfMessage<'a> {
-    message: MessageObject<'a>,
-}
-
-#[derive(Serialize)]
-pub(super) struct OfRoom<'a> {
-    room: RoomObject<'a>,
-}
-
-#[derive(Serialize)]
+/// A room, and of whom it is told.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OfMember<'a> {
     room: RoomObject<'a>,
     user_id: UserId24,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
     role: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-pub(super) struct OfUser<'a> {
-    user: UserObject<'a>,
-}
-
-#[derive(Serialize)]
+/// Whether somebody types.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Typing {
     room_id: String,
@@ -184,11 +180,14 @@ struct Typing {
     typing: bool,
 }
 
-#[derive(Serialize)]
+/// Whether somebody is there.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Presence {
     user_id: UserId24,
+    #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,
+    /// Milliseconds since 1970.
     last_seen: i64,
 }
 

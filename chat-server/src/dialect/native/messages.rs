@@ -17,6 +17,7 @@ use chat_core::history::Window;
 use chat_core::id::MessageId;
 use chat_core::model::{Content, Seq};
 use chat_core::reactions::{Reacting, SetReaction};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
@@ -24,14 +25,9 @@ use super::shapes::{MessageObject, message};
 use crate::dialect::DecodeError;
 use crate::dialect::payload::{Text, client_id};
 
-/// Messages in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 50;
-/// Most messages in one answer.
-const MAX: usize = 1_000;
-
 pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let to = arguments.required_place()?;
-    let image = image(arguments, "image", "sent over HTTP, by POST /api/v1/messages")?;
+    let image = arguments.image("image")?;
     let text = match image {
         Some(_) => arguments.text("content")?.unwrap_or_default(),
         None => arguments.required("content")?,
@@ -43,20 +39,8 @@ pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(SendMessage { to, content, client_id, fingerprint: None }.into())
 }
 
-/// An image as a data URL, where one can be taken.
-pub(super) fn image(
-    arguments: &Arguments<'_>,
-    field: &'static str,
-    expected: &'static str,
-) -> Result<Option<String>, DecodeError> {
-    match arguments.text(field)? {
-        Some(_) if !arguments.may_hold_images => Err(wrong(field, expected)),
-        image => Ok(image.map(Into::into)),
-    }
-}
-
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    let limit = arguments.limit(DEFAULT_LIMIT, MAX)?;
+    let limit = arguments.limit()?;
     let seq = |count: u64| Seq(u32::try_from(count).unwrap_or(u32::MAX));
     let (before, after) = (arguments.count("before")?.map(seq), arguments.count("after")?.map(seq));
     let window = match (before, after) {
@@ -77,7 +61,7 @@ pub(super) fn restore(arguments: &Arguments<'_>) -> Result<Command, DecodeError>
 }
 
 fn id(arguments: &Arguments<'_>) -> Result<MessageId, DecodeError> {
-    arguments.required_id("messageId", "a message's id")
+    arguments.required_id("messageId")
 }
 
 pub(super) fn react(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -106,8 +90,10 @@ pub(super) fn listed(history: &History) -> Listed<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// A part of a history.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessageList")]
 pub(super) struct Listed<'a> {
     messages: Vec<MessageObject<'a>>,
     has_more: bool,

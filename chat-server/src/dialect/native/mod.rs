@@ -33,6 +33,7 @@ mod accounts;
 mod arguments;
 pub(crate) mod batch;
 mod events;
+mod fields;
 mod messages;
 mod moderation;
 mod people;

@@ -14,18 +14,14 @@ use chat_core::clock::Timestamp;
 use chat_core::command::Command;
 use chat_core::id::UserId;
 use chat_core::model::{Conversation, RoomAspect};
-use chat_core::rooms::{
-    Ban, BanPage, ListBans, MAX_BANS_AT_ONCE, MAX_SLOW_MODE, Muting, SetBan, SetMute, UpdateRoom,
-};
+use chat_core::rooms::{Ban, BanPage, ListBans, MAX_SLOW_MODE, Muting, SetBan, SetMute, UpdateRoom};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
 use super::rooms::{room, user};
 use super::shapes::{RoomObject, UserId24, room_alone};
 use crate::dialect::DecodeError;
-
-/// Bans in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
 
 pub(super) fn update(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let slow_mode = arguments.count("slowMode")?.map(u32::try_from).transpose();
@@ -43,14 +39,13 @@ pub(super) fn lift_ban(arguments: &Arguments<'_>) -> Result<Command, DecodeError
 }
 
 pub(super) fn list_bans(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    let limit = arguments.limit(DEFAULT_LIMIT, MAX_BANS_AT_ONCE)?;
-    let after = arguments.id("afterId", "a user's id")?;
-    Ok(ListBans { room: room(arguments)?, after, limit }.into())
+    let after = arguments.id("afterId")?;
+    Ok(ListBans { room: room(arguments)?, after, limit: arguments.limit()? }.into())
 }
 
 pub(super) fn mute(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let until = arguments.count("until")?.map(i64::try_from).transpose();
-    let until = until.map_err(|_| wrong("until", "a moment in milliseconds since 1970"))?;
+    let until = until.map_err(|_| arguments.wrong("until"))?;
     let muting = until.map_or(Muting::ForEver, |until| Muting::Until(Timestamp::from_millis(until)));
     Ok(SetMute { room: room(arguments)?, user: user(arguments)?, muting }.into())
 }
@@ -70,61 +65,59 @@ pub(super) fn listed(page: &BanPage) -> Listed {
     Listed { bans: page.bans.iter().map(ban).collect(), next: last.filter(|_| page.has_more) }
 }
 
-#[derive(Serialize)]
+/// Some of those who may not come into a room.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BanPage")]
 pub(super) struct Listed {
     bans: Vec<BanObject>,
+    /// The `afterId` of the next page; none behind the last one.
     next: Option<UserId24>,
 }
 
-#[derive(Serialize)]
+/// That somebody may not come into a room.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Ban")]
 struct BanObject {
     user_id: UserId24,
+    /// Who has decided so.
     by: UserId24,
+    /// Milliseconds since 1970.
     timestamp: i64,
 }
 
-/// That something about a room has changed.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Changed<'a> {
-    Room {
-        room: RoomObject<'a>,
-        by: UserId24,
-    },
-    #[serde(rename_all = "camelCase")]
-    Member {
-        room_id: String,
-        user_id: UserId24,
-        by: UserId24,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        until: Option<i64>,
-    },
+/// That somebody may not come in or speak any more, or may again.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Restricted")]
+pub(super) struct Restricted {
+    room_id: String,
+    user_id: UserId24,
+    /// Who has decided so.
+    by: UserId24,
+    /// Milliseconds since 1970; missing when there is no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
-/// What the event is called, and what it says to somebody who is inside or not.
-pub(super) fn changed(
-    room: &Conversation,
-    by: UserId,
-    aspect: RoomAspect,
-    is_inside: bool,
-) -> (&'static str, Changed<'_>) {
-    let by = by.to_string();
+/// That something else is said of a room.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomUpdate")]
+pub(super) struct Updated<'a> {
+    /// Without its members.
+    room: RoomObject<'a>,
+    /// Who has changed it.
+    by: UserId24,
+}
+
+pub(super) fn restricted(room: &Conversation, user: UserId, by: UserId, aspect: RoomAspect) -> Restricted {
     let until = match aspect {
-        RoomAspect::Muted { until, .. } => Some(until),
+        RoomAspect::Muted { until, .. } if until != RoomAspect::FOR_EVER => Some(until.as_millis()),
         _ => None,
     };
-    let until = until.filter(|until| *until != RoomAspect::FOR_EVER).map(Timestamp::as_millis);
-    let told = match aspect.user() {
-        Some(user) => Changed::Member { room_id: room.id.to_string(), user_id: user.to_string(), by, until },
-        None => Changed::Room { room: room_alone(room, is_inside), by },
-    };
-    let name = match aspect {
-        RoomAspect::Banned(_) => "memberBanned",
-        RoomAspect::Unbanned(_) => "memberUnbanned",
-        RoomAspect::Muted { .. } => "memberMuted",
-        RoomAspect::Unmuted(_) => "memberUnmuted",
-        RoomAspect::Updated => "roomUpdated",
-    };
-    (name, told)
+    Restricted { room_id: room.id.to_string(), user_id: user.to_string(), by: by.to_string(), until }
+}
+
+pub(super) fn updated(room: &Conversation, by: UserId, is_inside: bool) -> Updated<'_> {
+    Updated { room: room_alone(room, is_inside), by: by.to_string() }
 }

@@ -11,28 +11,24 @@ use std::sync::Arc;
 
 use chat_core::command::{Command, ListChatPartners, ListUsers, UpdateProfile};
 use chat_core::model::{ProfilePatch, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::Arguments;
-use super::messages::image;
 use super::shapes::{PersonObject, person};
-use crate::app::App;
 use crate::dialect::{DecodeError, Whereabouts};
 
-/// People in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 1_000;
-
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(ListUsers { limit: arguments.limit(DEFAULT_LIMIT, App::MAX_USERS)? }.into())
+    Ok(ListUsers { limit: arguments.limit()? }.into())
 }
 
 pub(super) fn chats(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(ListChatPartners { limit: arguments.limit(DEFAULT_LIMIT, App::MAX_USERS)? }.into())
+    Ok(ListChatPartners { limit: arguments.limit()? }.into())
 }
 
 pub(super) fn update_profile(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let full_name = arguments.text("fullName")?.map(Into::into);
-    let picture = image(arguments, "avatar", "sent over HTTP, by PATCH /api/v1/profile")?;
+    let picture = arguments.image("avatar")?;
     if full_name.is_none() && picture.is_none() {
         return Err(DecodeError::Missing("fullName or avatar"));
     }
@@ -44,7 +40,9 @@ pub(super) fn listed<'a>(users: &'a [Arc<User>], whereabouts: Whereabouts<'_>) -
     Listed { users: users.iter().map(|user| person(user, whereabouts.of(user))).collect() }
 }
 
-#[derive(Serialize)]
+/// People, and whether they are there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PersonList")]
 pub(super) struct Listed<'a> {
     users: Vec<PersonObject<'a>>,
 }

@@ -16,6 +16,7 @@
 
 use chat_core::command::{Command, ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 use chat_core::model::{Conversation, ConversationKind, Seq, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
@@ -24,15 +25,10 @@ use crate::dialect::{DecodeError, EventPosition, Frames, To};
 
 /// The event that answers a mark which was moved by an event of another dialect.
 pub(super) const READ: &str = "read";
-/// Conversations in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
-/// Most conversations in one answer.
-const MAX: usize = 1_000;
-
 /// The command that moves a mark.
 pub(super) fn mark(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let of = arguments.required_place()?;
-    let up_to = match (arguments.id("messageId", "a message's id")?, arguments.count("seq")?) {
+    let up_to = match (arguments.id("messageId")?, arguments.count("seq")?) {
         (Some(_), Some(_)) => return Err(wrong("seq", "left out where messageId is given")),
         (Some(message), None) => ReadUpTo::Message(message),
         (None, Some(seq)) => ReadUpTo::Seq(Seq(u32::try_from(seq).unwrap_or(u32::MAX))),
@@ -43,7 +39,7 @@ pub(super) fn mark(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
 
 /// The command that asks for what is unread.
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(ListUnread { limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
+    Ok(ListUnread { limit: arguments.limit()? }.into())
 }
 
 /// What all members are told of a mark.
@@ -65,28 +61,35 @@ pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
     UnreadList { unread: unread.iter().map(object).collect() }
 }
 
-#[derive(Serialize)]
+/// How far somebody has read.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessagesRead")]
 struct Told {
     room_id: String,
     user_id: String,
     seq: u32,
 }
 
-#[derive(Serialize)]
+/// Where the mark is.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReadMark")]
 pub(super) struct Marked {
     room_id: Option<String>,
     seq: u32,
 }
 
-#[derive(Serialize)]
+/// What is unread.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct UnreadList<'a> {
     unread: Vec<UnreadObject<'a>>,
 }
 
-#[derive(Serialize)]
+/// A conversation in which something is unread.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Unread")]
 struct UnreadObject<'a> {
     room_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn limits_are_not_guessed() {
         for (argument, expected) in
-            [("null", DEFAULT_LIMIT), ("{}", DEFAULT_LIMIT), ("{\"limit\":5}", 5), ("{\"limit\":5000}", MAX)]
+            [("null", 100), ("{}", 100), ("{\"limit\":5}", 5), ("{\"limit\":5000}", 1_000)]
         {
             let Ok(Command::ListUnread(ListUnread { limit })) = decoded(UNREAD, argument) else {
                 panic!("{argument}")

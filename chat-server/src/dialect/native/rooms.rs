@@ -9,30 +9,26 @@
 //! ```
 //! A room is `private` unless something else is said. Who has left learns nothing of the room but its id.
 
-use chat_core::command::{
-    AddMember, Command, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
-};
+use chat_core::command::{AddMember, Command, CreateRoom, MemberPage, ReadMembers, RemoveMember, SetRole};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{JoinOrder, Role, Visibility};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::arguments::{Arguments, wrong};
+use super::arguments::Arguments;
 use super::shapes::{MemberObject, member};
 use crate::dialect::DecodeError;
-
-/// Members in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
 
 pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let name = arguments.required("name")?.into_owned();
     let visibility = match arguments.text("visibility")?.as_deref() {
         None | Some("private") => Visibility::Private,
         Some("public") => Visibility::Public,
-        Some(_) => return Err(wrong("visibility", "public or private")),
+        Some(_) => return Err(arguments.wrong("visibility")),
     };
     let members = arguments.texts("members")?;
     let members = members.iter().map(|id| id.parse()).collect::<Result<Vec<UserId>, _>>();
-    let members = members.map_err(|_| wrong("members", "a list of users' ids"))?;
+    let members = members.map_err(|_| arguments.wrong("members"))?;
     Ok(CreateRoom { name, visibility, members }.into())
 }
 
@@ -57,15 +53,14 @@ pub(super) fn set_role(arguments: &Arguments<'_>) -> Result<Command, DecodeError
         "member" => Role::Member,
         "moderator" => Role::Moderator,
         "admin" => Role::Admin,
-        _ => return Err(wrong("role", "member, moderator or admin")),
+        _ => return Err(arguments.wrong("role")),
     };
     Ok(SetRole { room: room(arguments)?, user: user(arguments)?, role }.into())
 }
 
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    let limit = arguments.limit(DEFAULT_LIMIT, MAX_MEMBERS_AT_ONCE)?;
     let after = JoinOrder(arguments.count("after")?.unwrap_or_default());
-    Ok(ReadMembers { of: room(arguments)?, after, limit }.into())
+    Ok(ReadMembers { of: room(arguments)?, after, limit: arguments.limit()? }.into())
 }
 
 /// Some of the members, and where the next page comes after.
@@ -77,16 +72,19 @@ pub(super) fn listed(page: &MemberPage) -> Listed {
     }
 }
 
-#[derive(Serialize)]
+/// Some of the members of a conversation.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MemberPage")]
 pub(super) struct Listed {
     members: Vec<MemberObject>,
+    /// The `after` of the next page; none behind the last one.
     next: Option<u64>,
 }
 
 pub(super) fn room(arguments: &Arguments<'_>) -> Result<ConversationId, DecodeError> {
-    arguments.required_id("roomId", "a room's id")
+    arguments.required_id("roomId")
 }
 
 pub(super) fn user(arguments: &Arguments<'_>) -> Result<UserId, DecodeError> {
-    arguments.required_id("userId", "a user's id")
+    arguments.required_id("userId")
 }

@@ -12,16 +12,18 @@ use chat_core::id::UserId;
 use chat_core::model::{Content, ProfilePatch};
 use chat_core::policy;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::Native;
 use super::accounts;
-use super::arguments::{Arguments, Fields as Given};
+use super::arguments::Arguments;
 use super::batch;
 use super::events::Fields;
 use super::table::{Row, TABLE};
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
+use crate::dialect::field::Nothing;
 use crate::dialect::payload::MAX_IMAGE_BYTES;
 use crate::dialect::{Call, Dialect, Registered, Route, Whereabouts};
 use crate::http::{Body, HttpError, caller, json, parameters, with_rate};
@@ -73,10 +75,9 @@ async fn answer(
     request: Request,
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
-    let mut arguments = Arguments::of(Some(caller.user.id));
+    let mut arguments = Arguments::of(row.fields, Some(caller.user.id));
     arguments.may_hold_images = true;
-    let names = row.path.split('/').filter_map(|part| part.strip_prefix(':'));
-    for (name, (_, value)) in names.zip(&in_path) {
+    for (name, (_, value)) in row.in_path().zip(&in_path) {
         arguments = arguments.with_plain(name, Cow::Borrowed(value));
     }
     let body;
@@ -90,7 +91,7 @@ async fn answer(
             false => Body::read_small(request).await?,
         };
         if !body.is_empty() || !may_have_no_body(row, form) {
-            arguments = arguments.with_fields(body.object::<Given<'_>>()?);
+            arguments = arguments.with_object(body.object::<&RawValue>()?.get())?;
         }
     }
     let command = row.command(&arguments)?;
@@ -102,7 +103,7 @@ async fn answer(
 
 /// Whether a request may come without a body: where an event may come without an object, and where its path says what is meant.
 fn may_have_no_body(row: &Row, form: Form) -> bool {
-    form == Form::Full && (row.is_optional() || row.path.contains(':'))
+    form == Form::Full && row.may_have_no_body()
 }
 
 /// The dialect of the one who asks: its limits hold here too, whichever way they take.
@@ -163,8 +164,6 @@ async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Res
 }
 
 fn show(app: &App, base: &Base, user: UserId, reply: Reply, (status, form): (StatusCode, Form)) -> Response {
-    #[derive(Serialize)]
-    struct Nothing {}
     let reply = base.reply(reply);
     let seen = app.presence.seen();
     let fields = Fields::of(&reply, user, Whereabouts::new(&seen));

@@ -12,15 +12,13 @@
 
 use chat_core::command::Command;
 use chat_core::search::{Found, Search};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::Arguments;
 use super::search_options::{self, Extra};
 use super::shapes::{MessageObject, message};
 use crate::dialect::DecodeError;
-
-/// Messages in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 20;
 
 /// The search that is asked for.
 pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -31,7 +29,7 @@ pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError>
         text => text.unwrap_or_default().into_owned(),
     };
     let within = arguments.place()?;
-    let limit = arguments.limit(DEFAULT_LIMIT, Search::MAX)?;
+    let limit = arguments.limit()?;
     Ok(Search { text, within, limit, ..options }.into())
 }
 
@@ -45,7 +43,9 @@ pub(super) fn answer(found: &Found) -> FoundObject<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// What was found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Found")]
 pub(super) struct FoundObject<'a> {
     messages: Vec<MessageObject<'a>>,
     next: Option<String>,
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        let plain = Search { text: "a b ".into(), limit: DEFAULT_LIMIT, ..Search::default() };
+        let plain = Search { text: "a b ".into(), limit: 20, ..Search::default() };
         assert_eq!(decoded(r#"["search",{"q":"a b "}]"#), Ok(plain.clone()));
         assert_eq!(
             decoded(r#"["search",{"q":"a b ","before":"7","limit":5000}]"#),

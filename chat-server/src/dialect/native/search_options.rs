@@ -16,6 +16,7 @@ use std::ops::Range;
 use chat_core::clock::Timestamp;
 use chat_core::model::UserKey;
 use chat_core::search::{ContentKind, Found, Order, Search, Snippet};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
@@ -26,7 +27,7 @@ use crate::dialect::DecodeError;
 /// # Errors
 /// When one of them is not what it must be.
 pub(super) fn asked(arguments: &Arguments<'_>) -> Result<Search, DecodeError> {
-    let id = arguments.id("senderId", "a user's id")?.map(UserKey::Id);
+    let id = arguments.id("senderId")?.map(UserKey::Id);
     let name = arguments.text("senderUsername")?.map(|name| UserKey::Username(name.into_owned()));
     if id.is_some() && name.is_some() {
         return Err(wrong("one of senderId and senderUsername", "given, and not both"));
@@ -35,17 +36,17 @@ pub(super) fn asked(arguments: &Arguments<'_>) -> Result<Search, DecodeError> {
         "text" => Ok(ContentKind::Text),
         "image" => Ok(ContentKind::Image),
         "file" => Ok(ContentKind::File),
-        _ => Err(wrong("types", "a list of text, image and file")),
+        _ => Err(arguments.wrong("types")),
     };
     let moment = |field| {
         let millis = arguments.count(field)?.map(i64::try_from).transpose();
-        let millis = millis.map_err(|_| wrong(field, "milliseconds since 1970"))?;
+        let millis = millis.map_err(|_| arguments.wrong(field))?;
         Ok(millis.map(Timestamp::from_millis))
     };
     let (order, before) = match arguments.text("order")?.as_deref() {
         None | Some("newest") => (Order::Newest, arguments.position("before")?),
-        Some("best") => (Order::Best(arguments.id("before", "what was told as next")?), None),
-        Some(_) => return Err(wrong("order", "newest or best")),
+        Some("best") => (Order::Best(arguments.id("before")?), None),
+        Some(_) => return Err(arguments.wrong("order")),
     };
     Ok(Search {
         author: id.or(name),
@@ -60,17 +61,20 @@ pub(super) fn asked(arguments: &Arguments<'_>) -> Result<Search, DecodeError> {
 }
 
 /// What is answered to them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FoundExtra")]
 pub(super) struct Extra {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     snippets: Vec<SnippetObject>,
-    /// There and true, or not there.
+    /// There, and true, when the search ended before it had looked at everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     bounded: Option<bool>,
 }
 
-#[derive(Serialize)]
+/// Where in a text is what was found; marks are pairs of places in UTF-16 code units.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Snippet")]
 struct SnippetObject {
     text: String,
     marks: Vec<[usize; 2]>,

@@ -5,6 +5,7 @@ use chat_core::id::UserId;
 use chat_core::invalidation::MessageHead;
 use chat_core::model::{Conversation, ConversationKind, Member, Message, Role, User, Visibility};
 use chat_core::reactions::{Emoji, Reaction};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dialect::Seen;
@@ -12,21 +13,26 @@ use crate::dialect::Seen;
 /// An id as 24 hexadecimal digits.
 pub(super) type UserId24 = String;
 
-#[derive(Serialize)]
+/// A message. Times are milliseconds since 1970.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Message")]
 pub(super) struct MessageObject<'a> {
     message_id: String,
     room_id: String,
     sender_id: UserId24,
+    /// Its place in the conversation, without gaps from 1 on.
     seq: u32,
+    /// Empty when it is deleted.
     content: &'a str,
+    /// A message with a file or an image is `media`.
     #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["text", "media"]))]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a str>,
-    /// Milliseconds since 1970, as all times.
     timestamp: i64,
     updated_at: i64,
     deleted: bool,
@@ -35,8 +41,9 @@ pub(super) struct MessageObject<'a> {
 }
 
 /// How many have reacted to a message with one emoji, and who was first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reaction")]
 pub(super) struct ReactionObject<'a> {
     emoji: &'a str,
     count: u32,
@@ -44,8 +51,9 @@ pub(super) struct ReactionObject<'a> {
 }
 
 /// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reacted")]
 pub(super) struct ReactedObject<'a> {
     room_id: String,
     message_id: String,
@@ -55,8 +63,10 @@ pub(super) struct ReactedObject<'a> {
     reactions: Vec<ReactionObject<'a>>,
 }
 
-#[derive(Serialize)]
+/// A room. Who is no member is shown its id only.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Room")]
 pub(super) struct RoomObject<'a> {
     room_id: String,
     #[serde(flatten)]
@@ -64,28 +74,38 @@ pub(super) struct RoomObject<'a> {
 }
 
 /// What only members are told.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RoomInside")]
 pub(super) struct Inside<'a> {
     name: &'a str,
+    #[schemars(extend("enum" = ["private", "public"]))]
     visibility: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<MemberObject>>,
+    /// Milliseconds since 1970.
     created_at: i64,
+    /// Seconds that plain members wait between two messages; missing when they need not.
     #[serde(skip_serializing_if = "is_zero")]
     slow_mode: u32,
 }
 
-#[derive(Serialize)]
+/// Somebody in a room.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Member")]
 pub(super) struct MemberObject {
     user_id: UserId24,
+    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
     role: &'static str,
+    /// Milliseconds since 1970.
     joined_at: i64,
 }
 
-#[derive(Serialize)]
+/// A person.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "User")]
 pub(super) struct UserObject<'a> {
     user_id: UserId24,
     username: String,
@@ -94,13 +114,37 @@ pub(super) struct UserObject<'a> {
 }
 
 /// A person, and whether they are there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Person")]
 pub(super) struct PersonObject<'a> {
     #[serde(flatten)]
     user: UserObject<'a>,
+    #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,
+    /// Milliseconds since 1970; null for a person who was never there.
     last_seen: Option<i64>,
+}
+
+/// What a command is answered with, or an event tells, about one message.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OfMessage")]
+pub(super) struct OfMessage<'a> {
+    pub(super) message: MessageObject<'a>,
+}
+
+/// The same of a room.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OfRoom")]
+pub(super) struct OfRoom<'a> {
+    pub(super) room: RoomObject<'a>,
+}
+
+/// The same of a person.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OfUser")]
+pub(super) struct OfUser<'a> {
+    pub(super) user: UserObject<'a>,
 }
 
 pub(super) fn message(message: &Message) -> MessageObject<'_> {

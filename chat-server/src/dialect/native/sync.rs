@@ -16,25 +16,21 @@
 use chat_core::command::{Changes, Command, ReadChanges};
 use chat_core::event::{Delivery, Event};
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, Position};
+use chat_core::model::{Conversation, Position, RoomAspect};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::Arguments;
-use super::moderation::{Changed, changed};
+use super::moderation::{Restricted, Updated, restricted, updated};
 use super::shapes::{
     MessageObject, ReactedObject, RoomObject, UserId24, UserObject, message, reacted, role, room, user,
 };
 use crate::dialect::DecodeError;
 
-/// Changes in one answer, when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
-/// Most changes in one answer.
-const MAX: usize = 1_000;
-
 /// The command that reads on.
 pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let since = arguments.log_position("since")?;
-    Ok(ReadChanges { since, limit: arguments.limit(DEFAULT_LIMIT, MAX)? }.into())
+    Ok(ReadChanges { since, limit: arguments.limit()? }.into())
 }
 
 /// The answer, for the person who asked.
@@ -51,7 +47,9 @@ pub(super) fn answer(changes: &Changes, user: UserId) -> SyncObject<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// A part of the log.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Changes")]
 pub(super) struct SyncObject<'a> {
     changes: Vec<ChangeObject<'a>>,
     next: String,
@@ -59,23 +57,19 @@ pub(super) struct SyncObject<'a> {
     reset: bool,
 }
 
-#[derive(Serialize)]
+/// A change.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
 struct ChangeObject<'a> {
     position: String,
     #[serde(flatten)]
     what: What<'a>,
 }
 
-/// What is called as its event is.
-#[derive(Serialize)]
-struct Named<'a> {
-    r#type: &'static str,
-    #[serde(flatten)]
-    told: Changed<'a>,
-}
-
-#[derive(Serialize)]
+/// What has changed.
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[schemars(rename = "What")]
 enum What<'a> {
     MessageSent {
         message: MessageObject<'a>,
@@ -103,8 +97,14 @@ enum What<'a> {
     RoleChanged {
         room: RoomObject<'a>,
         user_id: UserId24,
+        #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
         role: &'static str,
     },
+    MemberBanned(Restricted),
+    MemberUnbanned(Restricted),
+    MemberMuted(Restricted),
+    MemberUnmuted(Restricted),
+    RoomUpdated(Updated<'a>),
     MessagesRead {
         room_id: String,
         user_id: UserId24,
@@ -113,8 +113,6 @@ enum What<'a> {
     ProfileUpdated {
         user: UserObject<'a>,
     },
-    #[serde(untagged)]
-    RoomChanged(Named<'a>),
 }
 
 fn change<'a>(
@@ -146,8 +144,14 @@ fn change<'a>(
             role: role(*new),
         },
         Event::RoomChanged { room, by, aspect } => {
-            let (r#type, told) = changed(room, *by, *aspect, inside(room));
-            What::RoomChanged(Named { r#type, told })
+            let of_member = |user| restricted(room, user, *by, *aspect);
+            match *aspect {
+                RoomAspect::Banned(user) => What::MemberBanned(of_member(user)),
+                RoomAspect::Unbanned(user) => What::MemberUnbanned(of_member(user)),
+                RoomAspect::Muted { user, .. } => What::MemberMuted(of_member(user)),
+                RoomAspect::Unmuted(user) => What::MemberUnmuted(of_member(user)),
+                RoomAspect::Updated => What::RoomUpdated(updated(room, *by, inside(room))),
+            }
         }
         Event::MessagesRead { conversation, user, seq, .. } => What::MessagesRead {
             room_id: conversation.id.to_string(),
@@ -179,13 +183,13 @@ mod tests {
 
     #[test]
     fn parameters_are_not_guessed() {
-        assert_eq!(decoded(r#"["sync"]"#), Ok((None, DEFAULT_LIMIT)));
-        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, DEFAULT_LIMIT)));
-        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, DEFAULT_LIMIT)));
+        assert_eq!(decoded(r#"["sync"]"#), Ok((None, 100)));
+        assert_eq!(decoded(r#"["sync",null]"#), Ok((None, 100)));
+        assert_eq!(decoded(r#"["sync",{}]"#), Ok((None, 100)));
         assert_eq!(decoded(r#"["sync",{"since":"0","limit":5}]"#), Ok((Some("0".into()), 5)));
         assert_eq!(
             decoded(r#"["sync",{"since":"18446744073709551615","limit":5000}]"#),
-            Ok((Some(u64::MAX.to_string()), MAX))
+            Ok((Some(u64::MAX.to_string()), 1_000))
         );
         assert_eq!(
             decoded(r#"["sync",{"since":"5f3a90c1-17","limit":5}]"#),

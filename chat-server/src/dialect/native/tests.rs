@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chat_core::command::{Command, CommandRef, Request as _};
 use serde_json::{Value, json};
 
-use super::arguments::FIELDS;
 use super::table::{Row, TABLE, decode};
 use super::*;
+use crate::dialect::field::{Field, Kind, Rule};
 use crate::dialect::{Call, DecodeError, Dialect, Inbound};
 
 const ID: &str = "65a1b2c3d4e5f60718293a4b";
@@ -41,30 +41,48 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
 }
 
 /// A value of a field that is good.
-fn good(field: &str) -> Value {
-    match field {
-        "userId" | "roomId" | "messageId" | "senderId" | "afterId" => json!(ID),
-        "members" => json!([ID]),
-        "limit" | "seq" | "after" | "from" | "until" | "slowMode" => json!(3),
-        "deleted" | "typing" | "snippets" => json!(true),
-        "visibility" => json!("public"),
-        "role" => json!("moderator"),
-        "types" => json!(["image"]),
-        "order" => json!("newest"),
-        "since" => json!("7"),
-        "emoji" => json!("👍"),
-        _ => json!("text"),
+fn good(field: &Field) -> Value {
+    match field.kind {
+        Kind::Id(_) => json!(ID),
+        Kind::Ids(_) => json!([ID]),
+        Kind::Limit { .. } | Kind::Count | Kind::Moment => json!(3),
+        Kind::Flag => json!(true),
+        Kind::Choice(choices, _) => json!(choices[0]),
+        Kind::Choices(choices, _) => json!(choices),
+        Kind::Told(_) => json!("7"),
+        Kind::Text { .. } | Kind::Image(_) => json!("text"),
+        Kind::Commands { .. } => json!([]),
     }
 }
 
-/// The fields of a good packet of a row: one of those that stand for each other, and none that excludes another.
-fn example(row: &Row) -> Vec<&'static str> {
-    let fields = row.fields.iter().copied();
-    let is_place = row.fields.contains(&"username");
+/// The other fields of the rules in which a field is, which may exclude it.
+fn excluded_by<'a>(row: &'a Row, field: &'a str) -> impl Iterator<Item = &'static str> + 'a {
+    let fields = row.rules.iter().filter_map(|rule| match rule {
+        Rule::One(fields) | Rule::AtMostOne(fields) => Some(*fields),
+        Rule::Some(_) => None,
+    });
     fields
-        .filter(|field| !(is_place && matches!(*field, "userId" | "username")))
-        .filter(|field| !matches!(*field, "image" | "avatar" | "seq" | "before" | "senderUsername"))
-        .collect()
+        .filter(move |fields| fields.contains(&field))
+        .flatten()
+        .copied()
+        .filter(move |other| *other != field)
+}
+
+/// The fields of a good packet of a row: one of those that exclude each other, and no image.
+fn example(row: &Row) -> Vec<&'static Field> {
+    let mut fields: Vec<&Field> = Vec::new();
+    for field in row.fields {
+        let is_excluded =
+            excluded_by(row, field.name).any(|other| fields.iter().any(|field| field.name == other));
+        if !is_excluded && !matches!(field.kind, Kind::Image(_)) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+fn with_good_values(fields: &[&'static Field]) -> Vec<(&'static str, Value)> {
+    fields.iter().map(|field| (field.name, good(field))).collect()
 }
 
 fn packet(event: &str, fields: &[(&str, Value)]) -> String {
@@ -82,7 +100,7 @@ fn decoded(packet: &str) -> Result<Command, String> {
 fn every_command_is_an_event_and_a_route() {
     let (mut events, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for row in TABLE {
-        let fields: Vec<_> = example(row).into_iter().map(|field| (field, good(field))).collect();
+        let fields = with_good_values(&example(row));
         for event in row.events() {
             let command = decoded(&packet(event, &fields)).unwrap_or_else(|error| panic!("{event}: {error}"));
             assert!(event_of(command.as_command()).contains(&row.event), "{event}: {command:?}");
@@ -96,13 +114,12 @@ fn every_command_is_an_event_and_a_route() {
         );
         assert!(row.path.starts_with("/api/v1/"), "{}", row.path);
         assert!(routes.insert(format!("{} {}", row.method, row.path)), "{} is there twice", row.path);
-        for part in row.path.split('/').filter_map(|part| part.strip_prefix(':')) {
-            assert!(row.fields.contains(&part), "{}: {part}", row.path);
+        for part in row.in_path() {
+            let field = row.fields.iter().find(|field| field.name == part);
+            assert!(field.is_some_and(|field| field.is_required), "{}: {part}", row.path);
         }
     }
     assert!(events.len() > TABLE.len() && !TABLE.is_empty());
-    let fields: BTreeSet<_> = TABLE.iter().flat_map(|row| row.fields.iter().copied()).collect();
-    assert_eq!(fields, FIELDS.iter().copied().collect(), "the list has every field and no other");
     let said: BTreeSet<_> = Native.events().iter().copied().collect();
     events.insert(batch::EVENT);
     assert_eq!(said, events);
@@ -119,16 +136,11 @@ fn a_field_of_another_type_is_named() {
     for row in TABLE {
         for field in row.fields {
             for strange in &strange {
-                let mut fields: Vec<_> = example(row).into_iter().map(|field| (field, good(field))).collect();
+                let mut fields = with_good_values(&example(row));
                 fields.retain(|(name, _)| {
-                    name != field
-                        && !(row.fields.contains(&"username") && *name == "roomId")
-                        && !(*field == "senderUsername" && *name == "senderId")
+                    *name != field.name && excluded_by(row, field.name).all(|other| other != *name)
                 });
-                let is_place = matches!(*field, "roomId" | "userId" | "username");
-                if row.fields.contains(&"username") && !is_place {
-                    fields.push(("username", json!("bob")));
-                }
+                let field = field.name;
                 fields.push((field, strange.clone()));
                 match decoded(&packet(row.event, &fields)) {
                     // It is of the right type, though it makes no sense: the core has a say in that.
@@ -152,12 +164,57 @@ fn a_field_of_another_type_is_named() {
     assert!(refused > 300, "{refused}");
 }
 
+/// A field is what its row says: what must be there is missed by its name, and nothing else is.
+#[test]
+fn rows_say_what_must_be_there() {
+    let is_refused = |row: &Row, fields: &[(&str, Value)]| decoded(&packet(row.event, fields)).err();
+    for row in TABLE {
+        assert!(row.about.ends_with('.') && row.about.len() > 10, "{}", row.event);
+        let whole = with_good_values(&example(row));
+        for field in row.fields {
+            assert!(field.about.ends_with('.'), "{} {}", row.event, field.name);
+            if let Kind::Choice(choices, said) | Kind::Choices(choices, said) = field.kind {
+                assert!(choices.iter().all(|choice| said.contains(choice)), "{} {said}", row.event);
+                let mut fields = whole.clone();
+                let other = fields.iter_mut().find(|(name, _)| *name == field.name);
+                other.expect("it is in the example").1 =
+                    if matches!(field.kind, Kind::Choice(..)) { json!("other") } else { json!(["other"]) };
+                let expected = format!("{} must be {said}", field.name);
+                assert_eq!(is_refused(row, &fields), Some(expected), "{}", row.event);
+            }
+            let without: Vec<_> = whole.iter().filter(|(name, _)| *name != field.name).cloned().collect();
+            let is_ruled = row.rules.iter().any(|rule| match rule {
+                Rule::One(fields) | Rule::Some(fields) => fields.contains(&field.name),
+                Rule::AtMostOne(_) => false,
+            });
+            let missing = is_refused(row, &without);
+            match field.is_required {
+                true => assert_eq!(missing, Some(format!("{} is missing", field.name)), "{}", row.event),
+                false if !is_ruled => assert_eq!(missing, None, "{} {}", row.event, field.name),
+                false => {}
+            }
+        }
+        for rule in row.rules {
+            let (Rule::One(ruled) | Rule::AtMostOne(ruled) | Rule::Some(ruled)) = *rule;
+            let none: Vec<_> = whole.iter().filter(|(name, _)| !ruled.contains(name)).cloned().collect();
+            let is_missed = is_refused(row, &none).is_some_and(|error| error.ends_with(" is missing"));
+            assert_eq!(is_missed, !matches!(rule, Rule::AtMostOne(_)), "{} {rule:?}", row.event);
+            if !matches!(rule, Rule::Some(_)) {
+                let all = row.fields.iter().filter(|field| ruled.contains(&field.name));
+                let two: Vec<_> =
+                    none.into_iter().chain(all.map(|field| (field.name, good(field)))).collect();
+                assert!(is_refused(row, &two).is_some(), "{} {rule:?}", row.event);
+            }
+        }
+    }
+}
+
 /// What is there twice, deep or absent.
 #[test]
 fn what_cannot_be_read_is_refused() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     for row in TABLE {
-        let field = row.fields[0];
+        let field = row.fields[0].name;
         let twice = format!("[\"{}\",{{\"{field}\":null,\"{field}\":null}}]", row.event);
         assert_eq!(decoded(&twice).unwrap_err(), "the payload is malformed", "{}", row.event);
         assert!(decoded(&format!("[\"{}\",{{\"{field}\":{deep}}}]", row.event)).is_err(), "{}", row.event);

@@ -34,7 +34,7 @@ fn crowd(all: usize, count: usize) -> Vec<Arc<Admission>> {
         let leave = Arc::new(Leave::default());
         let permit = unauthenticated.acquire(Some([10, 0, 0, 1].into()), Some(leave.clone())).unwrap();
         let account = (Memory::new(1 << 30), Owner::Address([10, 0, 0, 1].into()));
-        Admission::new((permit, leave), account, Weak::new(), Weak::new())
+        Admission::new((permit, leave), account, 16 << 20, Weak::new(), Weak::new())
     };
     (0..count).map(admission).collect()
 }

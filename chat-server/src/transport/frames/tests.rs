@@ -2,7 +2,8 @@
 
 use super::*;
 
-fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+/// A frame as a client writes it.
+pub(in super::super) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
         short @ 0..126 => frame.push(0x80 | short as u8),

@@ -91,3 +91,23 @@ async fn what_is_sent_on_the_lane_leaves_by_itself() {
     drop(theirs);
     assert!(reader.await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn a_large_event_is_kept_and_what_follows_on_it_is_read() {
+    use super::super::frames::client_frame;
+    let (mut ours, mut theirs, _) = guarded(1_000);
+    ours.early.clear();
+    let admission = ours.admission.clone();
+    admission.set_known(chat_core::id::UserId::from_bytes([1; 12]));
+    let event = format!(r#"["x","{}"]"#, "a".repeat(200_000));
+    let (large, small) = (client_frame(format!("42{event}").as_bytes()), client_frame(b"42[\"small\"]"));
+    let sending = async {
+        theirs.write_all(&[&*large, &*small].concat()).await.unwrap();
+        drop(theirs);
+    };
+    let mut read = Vec::new();
+    let (_, end) = tokio::join!(sending, ours.read_to_end(&mut read));
+    end.unwrap();
+    assert_eq!(read, [client_frame(br#"42["chat-server:large",0]"#), small].concat());
+    assert_eq!(admission.large.text_of(0).unwrap(), event);
+}
