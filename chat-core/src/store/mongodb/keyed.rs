@@ -15,6 +15,7 @@ use super::reads::{batch_size, limit, raw};
 use super::transaction::Transaction;
 use super::writing::Writing;
 use crate::damage;
+use crate::id::ConversationId;
 use crate::store::StoreError;
 use crate::store::keyed::{Row, Table, start_of};
 use crate::store::tx::Reads;
@@ -118,9 +119,11 @@ impl Transaction<'_> {
         let unknown = reads.rows.iter().filter(|key| !writing.known_rows.contains(key));
         let unknown: Vec<_> = unknown.map(|(table, key)| id_of(*table, key)).collect();
         self.load_named(unknown, writing).await?;
+        // Of a room that is changed in this transaction it is not known what will hold there.
         let ruled = reads.ruled_rows.iter().filter(|(_, key)| {
-            let room = key.get(..12).unwrap_or_default().to_vec();
-            writing.rows.contains_key(&(Table::RoomRules, room))
+            let Some(room) = key.first_chunk::<12>() else { return false };
+            let has_rules = writing.rows.contains_key(&(Table::RoomRules, room.to_vec()));
+            has_rules || writing.rooms.contains_key(&ConversationId::from_bytes(*room))
         });
         let ruled: Vec<_> = ruled.map(|(table, key)| id_of(*table, key)).collect();
         self.load_named(ruled, writing).await?;
