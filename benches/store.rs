@@ -1,4 +1,5 @@
-//! What the stores cost: appending messages, one at a time and many in flight, and reading a page of 50.
+//! What the stores cost: appending messages, one at a time and many in flight, reading a page of 50, and changing who is in a
+//! room.
 //!
 //! ```text
 //! cargo bench --bench store             # TMPDIR says which disk is measured
@@ -8,6 +9,9 @@
 //! `append/DRIVER/N` is N messages of 100 bytes over 100 conversations with always N in flight: *time* is that of all N,
 //! *thrpt* is messages a second. `sqlite_full` waits for the disk at every commit, so one at a time is the disk's own
 //! latency, and many in flight show what group commit makes of it.
+
+#[path = "store/members.rs"]
+mod members;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -49,6 +53,21 @@ impl Driver {
             Self::SqliteFull => "sqlite_full",
         }
     }
+
+    /// An empty store, and the folder that it is in.
+    fn open(self) -> (Arc<dyn Store>, TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sqlite = |synchronous| {
+            let options = SqliteOptions { synchronous, ..SqliteOptions::default() };
+            SqliteStore::open(&folder.path().join("chat.db"), options).expect("a new file")
+        };
+        let store: Arc<dyn Store> = match self {
+            Self::Memory => Arc::new(MemoryStore::new()),
+            Self::SqliteNormal => Arc::new(sqlite(Synchronous::Normal)),
+            Self::SqliteFull => Arc::new(sqlite(Synchronous::Full)),
+        };
+        (store, folder)
+    }
 }
 
 /// A store with people and conversations, and where each message of the run goes.
@@ -62,16 +81,7 @@ struct Bed {
 
 impl Bed {
     async fn open(driver: Driver) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let sqlite = |synchronous| {
-            let options = SqliteOptions { synchronous, ..SqliteOptions::default() };
-            SqliteStore::open(&folder.path().join("chat.db"), options).expect("a new file")
-        };
-        let store: Arc<dyn Store> = match driver {
-            Driver::Memory => Arc::new(MemoryStore::new()),
-            Driver::SqliteNormal => Arc::new(sqlite(Synchronous::Normal)),
-            Driver::SqliteFull => Arc::new(sqlite(Synchronous::Full)),
-        };
+        let (store, folder) = driver.open();
         let ids = CountingIds::default();
         let people: Vec<_> = (0..2 * CONVERSATIONS).map(|_| UserId::from_bytes(ids.next(NOW))).collect();
         for created in join_all(people.iter().map(|id| store.create_user(person(*id)))).await {
@@ -197,5 +207,5 @@ fn page(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, page);
+criterion_group!(benches, append, page, members::members);
 criterion_main!(benches);

@@ -85,7 +85,8 @@ impl Members {
             Kept::Tree(tree) => (None, Some(tree)),
         };
         let listed = list.into_iter().flatten().map(|(_, member)| member);
-        listed.chain(tree.into_iter().flat_map(|tree| tree.by_place.values()))
+        // With a limit, so that it is known how many can come.
+        listed.chain(tree.into_iter().flat_map(|tree| tree.by_place.values())).take(self.len())
     }
 
     /// Those who came after a place, each with their own, at most `limit`.

@@ -401,19 +401,18 @@ impl Shared {
         };
         match &delivery.audience {
             Audience::Members(conversation) => {
-                for member in conversation.members.iter() {
-                    self.sessions.for_user(member.user, &mut send_to);
-                }
+                self.sessions.for_members(&conversation.members, &mut send_to);
             }
             Audience::MembersBut(conversation, other) => {
-                for member in conversation.members.iter().filter(|member| member.user != *other) {
-                    self.sessions.for_user(member.user, &mut send_to);
-                }
+                let mut send_to_others = |session: &Arc<Session>| {
+                    if session.user != *other {
+                        send_to(session);
+                    }
+                };
+                self.sessions.for_members(&conversation.members, &mut send_to_others);
             }
             Audience::MembersAnd(conversation, other) => {
-                for member in conversation.members.iter() {
-                    self.sessions.for_user(member.user, &mut send_to);
-                }
+                self.sessions.for_members(&conversation.members, &mut send_to);
                 if conversation.member(*other).is_none() {
                     self.sessions.for_user(*other, &mut send_to);
                 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chat_core::command::Destination;
 use chat_core::error::Error;
 use chat_core::id::{ConversationId, UserId};
-use chat_core::model::UserKey;
+use chat_core::model::{Conversation, UserKey};
 use serde_json::value::RawValue;
 use smallvec::smallvec;
 
@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::cluster::relayed::Relayed;
 use crate::dialect::{Frame, Frames, Registered, Relay, To};
 use crate::limits::Cost;
-use crate::sessions::Sessions;
+use crate::session::Session;
 
 /// Most bytes of what is passed on; the description of a call takes some 10 KB.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
@@ -44,14 +44,25 @@ pub(crate) async fn pass_on(
         tokio::time::sleep(wait).await;
     }
     let to = recipients(app, sender, to).await?;
-    person.has_told((to.len() / TOLD) as u64, app.chat.now());
-    tell(&app.sessions, dialect, event, &payload, &to);
+    person.has_told((to.count() / TOLD) as u64, app.chat.now());
+    let mut tell = teller(dialect, event, &payload);
+    match &to {
+        Recipients::One(user) => app.sessions.for_user(*user, &mut tell),
+        Recipients::Others(conversation) => {
+            let mut tell_others = |session: &Arc<Session>| {
+                if session.user != sender {
+                    tell(session);
+                }
+            };
+            app.sessions.for_members(&conversation.members, &mut tell_others);
+        }
+    }
     app.outbox(|outbox| {
         outbox.relayed(Relayed {
             dialect: dialect.name().to_owned(),
             event: event.to_owned(),
             payload: payload.get().to_owned(),
-            to,
+            to: to.list(sender),
         });
     });
     Ok(())
@@ -63,30 +74,58 @@ pub(crate) fn hear(app: &App, relayed: &Relayed) {
     let Some(dialect) = app.config.dialects.find(&relayed.dialect) else { return };
     let Some(event) = dialect.relays().iter().find(|event| **event == relayed.event) else { return };
     let Ok(payload) = RawValue::from_string(relayed.payload.clone()) else { return };
-    tell(&app.sessions, dialect, event, &payload, &relayed.to);
+    let mut tell = teller(dialect, event, &payload);
+    for user in &relayed.to {
+        app.sessions.for_user(*user, &mut tell);
+    }
 }
 
-fn tell(sessions: &Sessions, dialect: &Registered, event: &'static str, payload: &RawValue, to: &[UserId]) {
+/// Tells a connection, if it speaks the same dialect.
+fn teller(dialect: &Registered, event: &'static str, payload: &RawValue) -> impl FnMut(&Arc<Session>) {
     let frames: Frames = smallvec![(To::All, Frame::new(event, &payload))];
-    for user in to {
-        sessions.for_user(*user, &mut |session| {
-            if session.dialect == *dialect {
-                session.ephemeral(&frames);
+    move |session| {
+        if session.dialect == *dialect {
+            session.ephemeral(&frames);
+        }
+    }
+}
+
+/// Whom it is for.
+enum Recipients {
+    One(UserId),
+    /// The members of a conversation but for the sender, who is one.
+    Others(Arc<Conversation>),
+}
+
+impl Recipients {
+    fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Others(conversation) => conversation.members.len() - 1,
+        }
+    }
+
+    fn list(&self, sender: UserId) -> Vec<UserId> {
+        match self {
+            Self::One(user) => vec![*user],
+            Self::Others(conversation) => {
+                let members = conversation.members.iter().map(|member| member.user);
+                members.filter(|user| *user != sender).collect()
             }
-        });
+        }
     }
 }
 
 /// The person who is meant, or the other members of the conversation.
-async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Vec<UserId>, Error> {
+async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Recipients, Error> {
     let conversation = match to {
         Destination::Person(key) => {
             let person = app.chat.find_user(&key).await?.ok_or(Error::UserNotFound)?;
-            return Ok(vec![person.id]);
+            return Ok(Recipients::One(person.id));
         }
         Destination::Chat(id) => {
             if let Some(person) = app.chat.find_user(&UserKey::Id(UserId::from_bytes(id))).await? {
-                return Ok(vec![person.id]);
+                return Ok(Recipients::One(person.id));
             }
             ConversationId::from_bytes(id)
         }
@@ -95,9 +134,5 @@ async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Vec<Us
             app.chat.store().message(id).await?.ok_or(Error::MessageNotFound)?.conversation
         }
     };
-    let conversation = app.chat.store().conversation(conversation).await?;
-    // To those who are not in it there is no such conversation.
-    let conversation = conversation.filter(|conversation| conversation.member(sender).is_some());
-    let conversation = conversation.ok_or(Error::ConversationNotFound)?;
-    Ok(conversation.members.iter().map(|member| member.user).filter(|user| *user != sender).collect())
+    app.chat.conversation(sender, conversation).await.map(Recipients::Others)
 }

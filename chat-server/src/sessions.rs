@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
+use chat_core::model::Members;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
@@ -19,7 +20,7 @@ type OfOne = SmallVec<[Arc<Session>; 1]>;
 
 /// Hashed without a random key, so that everybody is told in the same order in every run of the simulation. The ids are
 /// made by the server: nobody can choose them so that they collide.
-type ByUser = HashMap<UserId, OfOne, BuildHasherDefault<DefaultHasher>>;
+type ByUser<T = OfOne> = HashMap<UserId, T, BuildHasherDefault<DefaultHasher>>;
 
 /// The registry of connections.
 #[derive(Default)]
@@ -44,6 +45,11 @@ impl Sessions {
         if let Some(of_one) = self.0.read().get(&user) {
             of_one.iter().for_each(each);
         }
+    }
+
+    /// Calls for each connection of these members, and of nobody else.
+    pub(crate) fn for_members(&self, members: &Members, each: &mut dyn FnMut(&Arc<Session>)) {
+        among(&self.0.read(), members).flatten().for_each(each);
     }
 
     /// Calls for every connection.
@@ -103,6 +109,46 @@ impl Sessions {
         });
         for session in opened_with {
             session.disconnect();
+        }
+    }
+}
+
+/// What is known of those people who are members. Of the two sides the smaller one is walked over: a message in a room of ten
+/// thousand, of whom ten are here, costs as much as one in a room of ten.
+fn among<'a, T>(people: &'a ByUser<T>, members: &'a Members) -> Box<dyn Iterator<Item = &'a T> + 'a> {
+    if people.len() < members.len() {
+        let theirs = people.iter().filter(|(user, _)| members.get(**user).is_some());
+        return Box::new(theirs.map(|(_, known)| known));
+    }
+    Box::new(members.iter().filter_map(|member| people.get(&member.user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::model::{Member, Role};
+
+    use super::*;
+
+    #[test]
+    fn the_smaller_side_is_walked_over() {
+        let user = |n: u32| {
+            let mut id = [0; 12];
+            id[8..].copy_from_slice(&n.to_be_bytes());
+            UserId::from_bytes(id)
+        };
+        let member = |n| Member { user: user(n), role: Role::Member, joined_at: Timestamp::from_millis(1) };
+        // Every third person is connected, and the first ones are members.
+        for (connected, count, looked_at) in
+            [(10, 10_000, 10), (10_000, 10, 10), (7, 7, 7), (0, 5, 0), (5, 0, 0)]
+        {
+            let people: ByUser<u32> = (0..connected).map(|n| (user(3 * n), 3 * n)).collect();
+            let members: Members = (0..count).map(member).collect();
+            let found = among(&people, &members);
+            assert_eq!(found.size_hint().1, Some(looked_at), "{connected} are here, {count} are members");
+            let mut found: Vec<_> = found.copied().collect();
+            found.sort_unstable();
+            let expected: Vec<_> = (0..connected).map(|n| 3 * n).filter(|n| *n < count).collect();
+            assert_eq!(found, expected, "{connected} are here, {count} are members");
         }
     }
 }

@@ -59,8 +59,7 @@ impl View {
         if position <= self.last {
             return Err(format!("was told of {position} ({event}) after {}", self.last));
         }
-        // The log tells members of a room also what has happened in it before they came.
-        if !entry.concerns(me) && entry.kind != Kind::Room {
+        if !disk.may_be_told(me, position) {
             return Err(format!("was told of {position} ({event}), which is none of its business"));
         }
         let mine = entry.message.as_ref().is_some_and(|said| said.sender == me);
@@ -68,7 +67,7 @@ impl View {
         let fits = match event {
             "privateMessage" => entry.kind == Kind::Sent,
             "newMessage" => entry.kind == Kind::Sent && !mine,
-            // Messages in rooms are native's in both families.
+            // Messages in rooms are told in native's words.
             "messageSent" => entry.kind == Kind::Sent && (mine || in_room),
             "messageDeleted" => entry.kind == Kind::Deleted,
             "messageRestored" => entry.kind == Kind::Restored,
@@ -140,6 +139,10 @@ impl View {
             if !entry.concerns(me) || !entry.is_shown_in(family) {
                 continue;
             }
+            // Who is not in the room when the log is read is not told of it.
+            if log[position as usize - 1..].iter().any(|later| later.is_left_by(me, entry)) {
+                continue;
+            }
             if position <= self.floor || self.told.contains(&position) {
                 continue;
             }
@@ -168,9 +171,12 @@ impl View {
         if let Some(token) = expected.keys().find(|token| !self.shown.contains_key(**token)) {
             return Err(format!("does not show {token}"));
         }
+        // What is said in rooms is told and not looked at again.
+        let is_too_much =
+            |(token, said): &(&String, &Said)| said.recipient.is_some() && !expected.contains_key(token);
         // Pages of `camel` are never told of deletions.
         if family == Family::Push
-            && let Some(token) = self.shown.keys().find(|token| !expected.contains_key(token))
+            && let Some((token, _)) = self.shown.iter().find(is_too_much)
         {
             return Err(format!("still shows {token}"));
         }
@@ -189,21 +195,27 @@ impl Entry {
         self.profile.is_some() && self.profile == earlier.profile
     }
 
+    /// Whether somebody has left the conversation of an earlier change by it.
+    fn is_left_by(&self, user: UserId, earlier: &Entry) -> bool {
+        self.left == Some(user) && self.room == earlier.room
+    }
+
     fn id(&self) -> Option<chat_core::id::MessageId> {
         self.message.as_ref().map(|said| said.id)
     }
 
-    /// Whether pages of a family have an event for it. They know of messages between two people only.
+    /// Whether pages of a family have an event for it. What happens in rooms is told in native's words, but
+    /// `push` has none for messages there.
     fn is_shown_in(&self, family: Family) -> bool {
         let direct = self.message.as_ref().is_some_and(|said| said.recipient.is_some());
         match self.kind {
-            Kind::Sent => direct,
+            Kind::Sent => direct || family == Family::Camel,
+            Kind::Room => true,
             Kind::Restored => direct && family == Family::Push,
             // Deletions are told in rooms too.
             Kind::Deleted | Kind::Profile => family == Family::Push,
             Kind::Read => true,
-            // Who was away is told of those rooms only that they are in when they come back.
-            Kind::Room | Kind::Silent => false,
+            Kind::Silent => false,
         }
     }
 }

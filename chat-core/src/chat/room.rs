@@ -1,5 +1,6 @@
 //! Commands about rooms and who is in them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Chat;
@@ -28,9 +29,10 @@ impl Chat {
         }
         let at = self.clock.now();
         let mut members = vec![Member { user: actor, role: Role::Admin, joined_at: at }];
+        let mut known = HashSet::from([actor]);
         for user in others {
             self.directory.user(user).await?;
-            if members.iter().all(|member| member.user != user) {
+            if known.insert(user) {
                 members.push(Member { user, role: Role::Member, joined_at: at });
             }
         }
@@ -81,6 +83,16 @@ impl Chat {
         self.changed((id, actor, user), Change::RoleChanged { room: id, user, role }, changed).await
     }
 
+    /// A conversation for somebody who is in it.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`] for everybody else; when the store fails.
+    pub async fn conversation(&self, member: UserId, id: ConversationId) -> Result<Arc<Conversation>, Error> {
+        let conversation = self.directory.conversation(id).await?;
+        policy::must_be_member(member, &conversation)?;
+        Ok(conversation)
+    }
+
     /// Some of the members of a conversation.
     pub(crate) async fn read_members(
         &self,
@@ -88,8 +100,7 @@ impl Chat {
         command: ReadMembers,
     ) -> Result<Outcome<MemberPage>, Error> {
         let ReadMembers { of, after, limit } = command;
-        let conversation = self.directory.conversation(of).await?;
-        policy::must_be_member(actor, &conversation)?;
+        self.conversation(actor, of).await?;
         let limit = limit.min(MAX_MEMBERS_AT_ONCE);
         let mut members = self.store.members(of, after, limit + 1).await?;
         let has_more = members.len() > limit;

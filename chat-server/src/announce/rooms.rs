@@ -17,7 +17,11 @@ const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// The rooms in which somebody came or went lately, as they are now.
 #[derive(Default)]
-pub(super) struct Rooms(HashMap<ConversationId, (Instant, Arc<Conversation>)>);
+pub(super) struct Rooms {
+    known: HashMap<ConversationId, (Instant, Arc<Conversation>)>,
+    /// When those were taken out last that have not changed for long: not at every change, for which there are too many.
+    swept_at: Option<Instant>,
+}
 
 impl Rooms {
     /// The next delivery in the order of positions: takes note of it, and mends its audience.
@@ -35,7 +39,7 @@ impl Rooms {
             _ => {
                 if let Audience::Members(conversation) | Audience::MembersBut(conversation, _) =
                     &mut delivery.audience
-                    && let Some((_, known)) = self.0.get(&conversation.id)
+                    && let Some((_, known)) = self.known.get(&conversation.id)
                 {
                     *conversation = known.clone();
                 }
@@ -52,8 +56,11 @@ impl Rooms {
         member: Option<&Member>,
     ) -> Arc<Conversation> {
         let now = Instant::now();
-        self.0.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
-        let (since, known) = self.0.entry(room.id).or_insert_with(|| (now, room.clone()));
+        if self.swept_at.is_none_or(|swept_at| now.duration_since(swept_at) >= UNDER_WAY) {
+            self.known.retain(|_, (since, _)| now.duration_since(*since) < UNDER_WAY);
+            self.swept_at = Some(now);
+        }
+        let (since, known) = self.known.entry(room.id).or_insert_with(|| (now, room.clone()));
         *since = now;
         if known.member(user) != member {
             let members = &mut Arc::make_mut(known).members;

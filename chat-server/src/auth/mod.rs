@@ -3,6 +3,7 @@
 mod claims;
 pub(crate) mod error;
 mod fair_queue;
+mod hmac_sha256;
 pub mod limit;
 pub mod password;
 pub mod password_rules;

@@ -20,6 +20,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use super::claims::{self, Claims};
+use super::hmac_sha256;
 use crate::dialect::{Dialects, Registered};
 use crate::secret::Secret;
 
@@ -95,6 +96,7 @@ struct Issued<'a> {
 impl Tokens {
     /// Tokens signed with this secret that are good for so long.
     pub fn new(secret: &Secret, life: Duration) -> Self {
+        hmac_sha256::install();
         let mut validation = Validation::new(Algorithm::HS256);
         // Time is checked below against the injected clock; old tokens may have no expiry and no audience.
         validation.required_spec_claims.clear();

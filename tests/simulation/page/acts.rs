@@ -142,16 +142,15 @@ impl Page {
 
     /// Notes how far this person has read: a message that the page shows, or everything.
     pub(super) fn mark_read(&mut self) {
-        // Of rooms, those are told later who are in them then, so marks in them are for other tests.
-        let mut shown = self.watched.view.lock().unwrap().shown();
-        shown.retain(|said| said.recipient.is_some());
+        let shown = self.watched.view.lock().unwrap().shown();
         if shown.is_empty() {
             return;
         }
         let said = self.dice.pick(&shown);
         let me = self.world.people[self.plan.person].user.id;
+        let in_room = said.recipient.is_none();
         let other = if said.sender == me { said.recipient.unwrap_or(me) } else { said.sender };
-        let other = self.world.people.iter().find(|person| person.user.id == other);
+        let other = self.world.people.iter().find(|person| person.user.id == other && !in_room);
         let mut body = match (other, self.dice.number(0, 2)) {
             (Some(other), 0) => json!({ "userId": other.user.id.to_string() }),
             (Some(other), 1) => json!({ "username": other.name() }),
@@ -190,6 +189,8 @@ impl Page {
                         return world.ledger.change_ends();
                     }
                     Ok((500.., _)) | Err(_) => {}
+                    // They have left it meanwhile.
+                    Ok((404, _)) if in_room => return world.ledger.change_ends(),
                     Ok((status, _)) => return broken(format!("{body} is answered {status}")),
                 }
                 world.agenda.sleep(dice.number(100, 900), page_owner(nr) + 3).await;

@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Said>,
     /// Whose profile it is about.
     pub(crate) profile: Option<UserId>,
+    /// Who is out of the conversation since.
+    pub(crate) left: Option<UserId>,
 }
 
 /// A message.
@@ -95,6 +97,16 @@ impl Disk {
         self.log.lock().unwrap().get(index).cloned()
     }
 
+    /// Whether somebody may be told of the change at a position at any time since: those who were told then, and those who have
+    /// come into its conversation later, to whom the log shows what has happened in it before.
+    pub(crate) fn may_be_told(&self, user: UserId, position: u64) -> bool {
+        let log = self.log.lock().unwrap();
+        let index = position.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let Some([entry, later @ ..]) = index.and_then(|index| log.get(index..)) else { return false };
+        let is_there = |later: &Entry| later.room == entry.room && later.concerns(user);
+        entry.concerns(user) || (entry.room.is_some() && later.iter().any(is_there))
+    }
+
     /// How many changes after a position the store counts for somebody: of each profile the last, and of rooms that they
     /// are in now also those of before.
     pub(crate) fn missed(&self, user: UserId, after: u64) -> u64 {
@@ -128,6 +140,10 @@ impl Disk {
             }
             let profile = match &delivery.event {
                 Event::ProfileUpdated(user) => Some(user.id),
+                _ => None,
+            };
+            let left = match &delivery.event {
+                Event::MemberRemoved { user, .. } => Some(*user),
                 _ => None,
             };
             let (kind, view) = match delivery.event {
@@ -174,7 +190,7 @@ impl Disk {
                 }
                 Audience::Users(_) | Audience::Everyone => None,
             };
-            log.push(Entry { kind, audience, room, message, profile });
+            log.push(Entry { kind, audience, room, message, profile, left });
         }
     }
 }

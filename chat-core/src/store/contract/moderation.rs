@@ -162,9 +162,9 @@ pub async fn the_roles_decide_who_moderates(store: Arc<dyn Store>) {
         let mute = RoomAct::Mute(user, RoomAspect::FOR_EVER);
         [RoomAct::Ban(user), RoomAct::LiftBan(user), mute, RoomAct::LiftMute(user)]
     };
-    let before = everything(&*store).await;
     let no_room = super::support::conversation_id(9);
     let between = direct(&*store, 2, ann, bob).await;
+    let before = everything(&*store).await;
     for act in acts(dan).into_iter().chain([RoomAct::Update { slow_mode: Some(1) }]) {
         for (room, by) in [(club, eve), (no_room, ann), (between, eve)] {
             let refused = change(&*store, room, by, act.clone()).await;

@@ -85,6 +85,10 @@
 //! The first node that knows of it looks the log through once and notes it beside each person (`profile_position`,
 //! `profiles_noted`); the number of the layout stays the same. Older nodes must be stopped before: what they do not note, those
 //! who come back are not told.
+//!
+//! # Databases from before members were counted
+//! The first change of who is in a room counts its members once (`member_count`); the number of the layout stays the same. Older
+//! nodes must be stopped before: those whom they let in or take out are not counted.
 
 mod changes;
 mod collections;

@@ -12,7 +12,22 @@ use crate::model::{JoinOrder, Member, Role};
 /// A member, and their place in the order of joining.
 type Placed = (JoinOrder, Member);
 
-const MEMBER: &str = "user, role, joined_at, key";
+const ONE: &str = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND user = ?";
+
+const AFTER: &str =
+    "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND key > ? ORDER BY key";
+
+/// The index is used only where its own condition is repeated, and by the role only where that condition is no range.
+const FIRST_LEADING: &str = "SELECT user, role, joined_at, key FROM members
+    WHERE conversation = ? AND role = ? AND role <> 0 ORDER BY key";
+
+/// Plain members are in no index by their role: they are nearly all, so two of them come soon.
+const FIRST_PLAIN: &str =
+    "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND role = ? ORDER BY key";
+
+/// All of the above, for a test of how they are carried out.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 4] = [ONE, AFTER, FIRST_LEADING, FIRST_PLAIN];
 
 /// Of user, role and when they came.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {
@@ -31,8 +46,7 @@ fn placed(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Option<Placed>> {
 
 /// The membership of a person, if they are in.
 pub(super) fn one(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Placed>> {
-    let sql = format!("SELECT {MEMBER} FROM members WHERE conversation = ? AND user = ?");
-    let mut select = db.prepare_cached(&sql)?;
+    let mut select = db.prepare_cached(ONE)?;
     let mut rows = select.query(params![conversation, user.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     placed(db, row)
@@ -45,8 +59,7 @@ pub(super) fn after(
     after: JoinOrder,
     limit: usize,
 ) -> rusqlite::Result<Vec<Placed>> {
-    let sql = format!("SELECT {MEMBER} FROM members WHERE conversation = ? AND key > ? ORDER BY key");
-    let mut select = db.prepare_cached(&sql)?;
+    let mut select = db.prepare_cached(AFTER)?;
     // Without a limit in SQL: damaged ones do not count.
     let mut rows = select.query(params![conversation, i64::try_from(after.0).unwrap_or(i64::MAX)])?;
     let mut members = Vec::new();
@@ -60,11 +73,8 @@ pub(super) fn after(
 
 /// The first two with a role.
 pub(super) fn first_two(db: &Connection, conversation: i64, role: Role) -> rusqlite::Result<Vec<Member>> {
-    // Plain members are in no index by their role: they are nearly all, so two of them come soon.
-    let is_leading = if role > Role::Member { "role > 0 AND" } else { "" };
-    let sql =
-        format!("SELECT {MEMBER} FROM members WHERE {is_leading} conversation = ? AND role = ? ORDER BY key");
-    let mut select = db.prepare_cached(&sql)?;
+    let sql = if role > Role::Member { FIRST_LEADING } else { FIRST_PLAIN };
+    let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query(params![conversation, role_code(role)])?;
     let mut members = Vec::new();
     while members.len() < 2

@@ -167,7 +167,7 @@ ALTER TABLE log ADD COLUMN detail BLOB;
 const V10: &str = "
 ALTER TABLE conversations ADD COLUMN member_count INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX members_by_place ON members (conversation); -- and the key, which is the order of joining
-CREATE INDEX members_leading ON members (conversation, role) WHERE role > 0;
+CREATE INDEX members_leading ON members (conversation, role) WHERE role <> 0;
 UPDATE conversations SET member_count = (SELECT count(*) FROM members WHERE conversation = conversations.key);
 ";
 
@@ -179,6 +179,10 @@ pub(super) const WITH_EPOCH: u32 = 7;
 
 /// The version that knows keys of names.
 const WITH_NAME_KEYS: usize = 6;
+
+/// The version that knows how many members a conversation has.
+#[cfg(test)]
+const WITH_MEMBER_COUNTS: usize = 10;
 
 /// Gives everybody the key of their name. Of those whose names look the same the first gets it, and the others stay as
 /// they are, without one.

@@ -28,7 +28,6 @@ pub(super) const WITH_NAMED: Field =
     text("username", 0, 0, "The conversation, by the name of the person one talks with.").optional();
 
 pub(super) const AFTER: Field = field("after", Kind::Count, "Only what comes behind this `seq`.").optional();
-pub(super) const AFTER_MEMBER: Field = AFTER.about("The `next` of the page before.");
 pub(super) const AFTER_USER: Field =
     field("afterId", Kind::Id("a user's id"), "The `next` of the page before.").optional();
 pub(super) const AVATAR: Field =

@@ -8,7 +8,7 @@
 //! ann < memberBanned, memberUnbanned, memberUnmuted {"roomId":"…","userId":"…","by":"…"}      memberMuted has "until" too
 //! ann < roomUpdated {"room":{…},"by":"…"}
 //! ```
-//! Without `until` a member is mute until that is taken back. The room of `roomUpdated` comes without its members.
+//! Without `until` a member is mute until that is taken back.
 
 use chat_core::clock::Timestamp;
 use chat_core::command::Command;
@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
 use super::rooms::{room, user};
-use super::shapes::{RoomObject, UserId24, room_alone};
+use super::shapes::{self, RoomObject, UserId24};
 use crate::dialect::DecodeError;
 
 pub(super) fn update(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -104,7 +104,6 @@ pub(super) struct Restricted {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RoomUpdate")]
 pub(super) struct Updated<'a> {
-    /// Without its members.
     room: RoomObject<'a>,
     /// Who has changed it.
     by: UserId24,
@@ -119,5 +118,5 @@ pub(super) fn restricted(room: &Conversation, user: UserId, by: UserId, aspect: 
 }
 
 pub(super) fn updated(room: &Conversation, by: UserId, is_inside: bool) -> Updated<'_> {
-    Updated { room: room_alone(room, is_inside), by: by.to_string() }
+    Updated { room: shapes::room(room, is_inside), by: by.to_string() }
 }

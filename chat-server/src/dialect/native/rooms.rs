@@ -72,12 +72,11 @@ pub(super) fn listed(page: &MemberPage) -> Listed {
     }
 }
 
-/// Some of the members of a conversation.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "MemberPage")]
+#[schemars(rename = "MemberList")]
 pub(super) struct Listed {
     members: Vec<MemberObject>,
-    /// The `after` of the next page; none behind the last one.
+    /// The next page is behind this; none when there are no more.
     next: Option<u64>,
 }
 

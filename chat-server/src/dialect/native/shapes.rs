@@ -81,14 +81,22 @@ pub(super) struct Inside<'a> {
     name: &'a str,
     #[schemars(extend("enum" = ["private", "public"]))]
     visibility: &'static str,
+    /// All of them, in a room of at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<MemberObject>>,
+    /// How many there are, in a larger room; `member.list` tells who they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_count: Option<usize>,
     /// Milliseconds since 1970.
     created_at: i64,
     /// Seconds that plain members wait between two messages; missing when they need not.
     #[serde(skip_serializing_if = "is_zero")]
     slow_mode: u32,
 }
+
+/// A room shows so many members. Of a larger one all members would be told of all members whenever one comes or goes; who wants
+/// to know them reads them in pages.
+pub(super) const MAX_MEMBERS_SHOWN: usize = 100;
 
 /// Somebody in a room.
 #[derive(Serialize, JsonSchema)]
@@ -195,15 +203,7 @@ pub(super) fn reacted<'a>(
 
 /// A room, for somebody who is `inside` or not.
 pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
-    described(room, is_inside, true)
-}
-
-/// The same without its members.
-pub(super) fn room_alone(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
-    described(room, is_inside, false)
-}
-
-fn described(room: &Conversation, is_inside: bool, with_members: bool) -> RoomObject<'_> {
+    let count = room.members.len();
     let inside = match &room.kind {
         ConversationKind::Room(info) if is_inside => Some(Inside {
             name: &info.name,
@@ -211,7 +211,8 @@ fn described(room: &Conversation, is_inside: bool, with_members: bool) -> RoomOb
                 Visibility::Public => "public",
                 Visibility::Private => "private",
             },
-            members: with_members.then(|| room.members.iter().map(member).collect()),
+            members: (count <= MAX_MEMBERS_SHOWN).then(|| room.members.iter().map(member).collect()),
+            member_count: (count > MAX_MEMBERS_SHOWN).then_some(count),
             created_at: room.created_at.as_millis(),
             slow_mode: info.details.slow_mode,
         }),

@@ -1,14 +1,19 @@
 //! The table: every command is there, and says what is wrong with what is sent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use chat_core::clock::Timestamp;
 use chat_core::command::{Command, CommandRef, Request as _};
+use chat_core::event::Event;
+use chat_core::id::UserId;
+use chat_core::model::{Conversation, ConversationKind, Member, Role, RoomInfo, Visibility};
 use serde_json::{Value, json};
 
 use super::table::{Row, TABLE, decode};
 use super::*;
 use crate::dialect::field::{Field, Kind, Rule};
-use crate::dialect::{Call, DecodeError, Dialect, Inbound};
+use crate::dialect::{Call, DecodeError, Dialect, EventPosition, Inbound, To};
 
 const ID: &str = "65a1b2c3d4e5f60718293a4b";
 
@@ -291,4 +296,38 @@ fn a_batch_is_read_command_by_command() {
     ] {
         assert_eq!(read(&argument).unwrap_err(), error, "{}", &argument[..argument.len().min(60)]);
     }
+}
+
+/// What all members of a large room are told when one comes does not name all the others.
+#[test]
+fn what_is_told_of_a_room_does_not_grow_with_it() {
+    let user = |n: u32| {
+        let mut id = [0; 12];
+        id[8..].copy_from_slice(&n.to_be_bytes());
+        UserId::from_bytes(id)
+    };
+    let at = Timestamp::from_millis(1);
+    let told = |count: u32| {
+        let member = |n| Member { user: user(n), role: Role::Member, joined_at: at };
+        let room = Arc::new(Conversation {
+            id: ID.parse().unwrap(),
+            kind: ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Public }),
+            members: (0..count).map(member).collect(),
+            created_at: at,
+        });
+        let frames = Native.outbound(&Event::MemberAdded { room, user: user(0) }, EventPosition(None));
+        let [(To::All, frame)] = &frames[..] else { panic!("all are told the same") };
+        // Before it stands what WebSockets want.
+        let packet = String::from_utf8_lossy(&frame.event_packet()).into_owned();
+        let (_, event) = packet.split_at(packet.find("[\"memberAdded").unwrap());
+        serde_json::from_str::<Value>(event).unwrap()[1]["room"].take()
+    };
+    for (count, is_shown) in [(1, true), (100, true), (101, false), (10_000, false)] {
+        let room = told(count);
+        let shown = room["members"].as_array().map(Vec::len);
+        assert_eq!(shown, is_shown.then_some(count as usize), "of {count}");
+        assert_eq!(room["memberCount"].as_u64(), (!is_shown).then_some(count.into()), "of {count}");
+    }
+    let [small, large] = [101, 10_000].map(|count| told(count).to_string().len());
+    assert_eq!(large, small + 2, "by the digits of the count alone");
 }

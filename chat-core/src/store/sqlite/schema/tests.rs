@@ -45,6 +45,14 @@ fn file_of_version(path: &Path, version: usize) {
     }
 }
 
+/// How a statement is carried out.
+fn plan(db: &Connection, sql: &str) -> Vec<String> {
+    let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let unbound: Vec<_> = (0..explain.parameter_count()).map(|_| None::<i64>).collect();
+    let rows = explain.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
 #[tokio::test]
 async fn a_new_file_is_made_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
@@ -79,6 +87,12 @@ async fn a_file_of_every_layout_so_far_is_opened_with_what_is_in_it() {
         let log = store.changes_after(Position(0), 9).await.unwrap().unwrap();
         assert_eq!(log.len(), 5, "layout {version}");
         assert_eq!(store.epoch().await.unwrap().renewals, 0);
+        if version < WITH_MEMBER_COUNTS {
+            let counts = "SELECT count(*) FROM conversations WHERE member_count = 2";
+            let db = Connection::open(&path).unwrap();
+            let counted: i64 = db.query_row(counts, [], |row| row.get(0)).unwrap();
+            assert_eq!(counted, 2, "layout {version}");
+        }
         // What is newer than the file works on what is in it.
         let message = MessageId::from_bytes([3; 12]);
         assert_eq!(store.message(message).await.unwrap().unwrap().facets, Facets::default());
@@ -149,6 +163,25 @@ fn a_file_of_a_newer_version_is_refused() {
     assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
 }
 
+/// Members are found in an index, in the order in which they are wanted, so whoever stops reading has passed over nobody.
+#[test]
+fn members_are_found_without_looking_at_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.db");
+    file_of_version(&path, STEPS.len());
+    let db = Connection::open(&path).unwrap();
+    let indexes = [
+        "(conversation=? AND user=?)",
+        "members_by_place (conversation=? AND rowid>?)",
+        "members_leading (conversation=? AND role=?)",
+        "members_by_place (conversation=?)",
+    ];
+    for (sql, index) in crate::store::sqlite::members::STATEMENTS.into_iter().zip(indexes) {
+        let plan = plan(&db, sql);
+        assert!(matches!(&plan[..], [step] if step.contains(index)), "{sql}: {plan:#?}");
+    }
+}
+
 /// Whether a message is unread or may be found is seen without its body, and without looking at what was read.
 #[test]
 fn counting_and_searching_read_no_bodies_and_no_history() {
@@ -156,12 +189,6 @@ fn counting_and_searching_read_no_bodies_and_no_history() {
     let path = folder.path().join("chat.db");
     file_of_version(&path, STEPS.len());
     let db = Connection::open(&path).unwrap();
-    let plan = |sql: &str| -> Vec<String> {
-        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let unbound: Vec<_> = (0..explain.parameter_count()).map(|_| None::<i64>).collect();
-        let rows = explain.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    };
     let (counting, searching) =
         (crate::store::sqlite::unread::STATEMENTS, crate::store::sqlite::search::STATEMENTS);
     let personal = crate::store::sqlite::personal::STATEMENTS;
@@ -173,7 +200,7 @@ fn counting_and_searching_read_no_bodies_and_no_history() {
             sql.matches("INDEXED BY messages_deleted").count(),
             "{sql}"
         );
-        let plan = plan(sql);
+        let plan = plan(&db, sql);
         let scans = plan.iter().filter(|step| step.starts_with("SCAN") && *step != "SCAN CONSTANT ROW");
         assert_eq!(scans.collect::<Vec<_>>(), Vec::<&String>::new(), "{sql}: {plan:#?}");
         let deleted = sql.matches("INDEXED BY messages_deleted").count();
