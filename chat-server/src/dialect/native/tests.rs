@@ -311,7 +311,7 @@ fn what_is_told_of_a_room_does_not_grow_with_it() {
         let member = |n| Member { user: user(n), role: Role::Member, joined_at: at };
         let room = Arc::new(Conversation {
             id: ID.parse().unwrap(),
-            kind: ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Public }),
+            kind: ConversationKind::Room(RoomInfo::new("r", Visibility::Public)),
             members: (0..count).map(member).collect(),
             created_at: at,
         });
