@@ -132,7 +132,7 @@ impl Dialect for Corner {
             Event::MessageSent(view) | Event::MessageRestored(view) => to_all("heard", heard(view)),
             Event::MessageDeleted(view) => to_all("unheard", object!({ "id": view.message.id.to_string() })),
             // A family that has a word for something says so here. What it has none for may be native's, or nothing.
-            Event::MessageReacted { .. }
+            Event::MessageChanged(_)
             | Event::MessagesRead { .. }
             | Event::ProfileUpdated(_)
             | Event::TypingChanged { .. } => Native.outbound(event, mark),
@@ -141,6 +141,7 @@ impl Dialect for Corner {
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
             | Event::RoomChanged { .. }
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

@@ -119,7 +119,7 @@ async fn an_event_is_passed_on_as_it_is() {
     let server = corner().await;
     let (ann, ann_id) = entered(server.address, "ann").await;
     let (bob, bob_id) = entered(server.address, "bob").await;
-    let (cid, _) = entered(server.address, "cid").await;
+    let (cid, cid_id) = entered(server.address, "cid").await;
     let mut to_ann = connected(server.address, &ann).await;
     let mut devices = [connected(server.address, &bob).await, connected(server.address, &bob).await];
     let mut to_cid = connected(server.address, &cid).await;
@@ -133,10 +133,13 @@ async fn an_event_is_passed_on_as_it_is() {
         assert_eq!(device.event("ringing").await, ringing, "on every device");
     }
 
+    let asked = to_cid.ask("user.block", &[json!({ "userId": ann_id })]);
+    assert_eq!(to_cid.answer(asked).await["ok"], true);
     let nobody = "0123456789abcdef01234567";
     let long = json!({ "tune": "x".repeat(70_000) });
     for (to, tune, code, message) in [
         (nobody, json!({}), "not_found", "user not found"),
+        (&*cid_id, json!({}), "forbidden", "This person cannot be reached"),
         ("nobody", json!({}), "invalid", "who must be a person's id"),
         (&*bob_id, json!(7), "invalid", "the payload must be an object"),
         (&*bob_id, long, "too_large", "ringing is larger than 65536 bytes"),

@@ -52,7 +52,7 @@ impl Scene {
             at: NOW,
         };
         let id = room.id;
-        store.create_room(room).await.expect("a new room");
+        store.create_room(room).await.expect("a new room").expect("nobody is blocked");
         let limits = Limits { room_members: 2 * size, ..Limits::default() };
         let chat = Chat::new(Arc::clone(&store)).with_limits(limits);
         Self { chat, room: id, admin: members[0], guest: *guest, _folder: folder }

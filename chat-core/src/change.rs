@@ -2,11 +2,12 @@
 //!
 //! A kind is a line in [`ChangeKind`] (its number and its word in a database), a variant of [`Change`], what it holds
 //! ([`Change::fields`] and [`Change::from_fields`]) and what it is about ([`Change::subject`]). Stores keep a change as its
-//! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver.
+//! kind and its [`Fields`], so a new kind whose data fit into these fields changes no driver. What can change about a message that
+//! is there is another list, that of [`aspects`](crate::aspects), of which each has a kind of its own.
 
+use crate::aspects::{Aspect, MessageChange};
 use crate::id::{ConversationId, UserId};
-use crate::model::{Role, RoomAspect, Seq};
-use crate::reactions::Emoji;
+use crate::model::{Relation, Role, RoomAspect, Seq};
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -14,17 +15,31 @@ macro_rules! kinds {
         /// The kinds of [`Change`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ChangeKind {
-            $(#[doc = concat!("[`Change::", stringify!($kind), "`].")] $kind = $code,)*
+            $(#[doc = concat!("[`Change::", stringify!($kind), "`].")] $kind,)*
+            /// [`Change::MessageChanged`].
+            MessageChanged(Aspect),
         }
 
         impl ChangeKind {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$kind),*];
+            pub fn all() -> impl Iterator<Item = Self> {
+                let of_messages = Aspect::ALL.iter().map(|aspect| Self::MessageChanged(*aspect));
+                [$(Self::$kind),*].into_iter().chain(of_messages)
+            }
 
             /// The word that stands for it in a database. Words are never given another meaning.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
+                    Self::MessageChanged(aspect) => aspect.name(),
+                }
+            }
+
+            /// The number that stands for it in a database. Numbers are never reused.
+            pub fn code(self) -> u8 {
+                match self {
+                    $(Self::$kind => $code,)*
+                    Self::MessageChanged(aspect) => aspect.code(),
                 }
             }
         }
@@ -41,31 +56,35 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
-    MessageReacted = 10, "message_reacted";
     RoomChanged = 32, "room_changed";
+    RelationChanged = 64, "relation_changed";
 }
 
 impl ChangeKind {
-    /// The number that stands for it in a database. Numbers are never reused.
-    pub fn code(self) -> u8 {
-        self as u8
+    /// Kinds with this number and greater ones are told to the person of the entry ([`Fields::user`]) and to nobody else. Stores find
+    /// them by that, so a new one changes no driver.
+    pub const FIRST_PERSONAL: u8 = 64;
+
+    /// Whether only the person of the entry is told of such a change.
+    pub fn is_personal(self) -> bool {
+        self.code() >= Self::FIRST_PERSONAL
     }
 
     /// The kind with this number, if there is one.
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+        Self::all().find(|kind| kind.code() == code)
     }
 
     /// The kind with this word, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+        Self::all().find(|kind| kind.name() == name)
     }
 
     /// Whether a change of this kind is about one message.
     pub fn is_about_message(self) -> bool {
         matches!(
             self,
-            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageReacted
+            Self::MessageSent | Self::MessageDeleted | Self::MessageRestored | Self::MessageChanged(_)
         )
     }
 }
@@ -80,16 +99,14 @@ pub enum Change<M = StoredMessage> {
     MessageDeleted(M),
     /// A message was restored.
     MessageRestored(M),
-    /// Somebody has reacted to a message, or has taken a reaction back.
-    MessageReacted {
-        /// To which.
+    /// One aspect of a message has changed.
+    MessageChanged {
+        /// Which message.
         message: M,
-        /// Who.
-        user: UserId,
-        /// With what.
-        emoji: Emoji,
-        /// Whether the reaction was there since then.
-        is_there: bool,
+        /// Who has changed it.
+        by: UserId,
+        /// How.
+        what: MessageChange,
     },
     /// A room was made.
     RoomCreated {
@@ -143,6 +160,15 @@ pub enum Change<M = StoredMessage> {
     ProfileUpdated {
         /// Whose.
         user: UserId,
+    },
+    /// What somebody has with another person changed.
+    RelationChanged {
+        /// Who is told of it.
+        user: UserId,
+        /// The other one.
+        with: UserId,
+        /// What it was changed to, without what `user` may not know.
+        relation: Relation,
     },
 }
 
@@ -221,6 +247,8 @@ pub enum Subject<M> {
     },
     /// A person. Everybody is told, of the last such change.
     Profile(UserId),
+    /// Something that is only this person's. Nobody else is told.
+    Own(UserId),
 }
 
 impl<M> Change<M> {
@@ -230,7 +258,7 @@ impl<M> Change<M> {
             Self::MessageSent(_) => ChangeKind::MessageSent,
             Self::MessageDeleted(_) => ChangeKind::MessageDeleted,
             Self::MessageRestored(_) => ChangeKind::MessageRestored,
-            Self::MessageReacted { .. } => ChangeKind::MessageReacted,
+            Self::MessageChanged { what, .. } => ChangeKind::MessageChanged(what.aspect()),
             Self::RoomCreated { .. } => ChangeKind::RoomCreated,
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
@@ -238,6 +266,7 @@ impl<M> Change<M> {
             Self::RoomChanged { .. } => ChangeKind::RoomChanged,
             Self::ReadMarked { .. } => ChangeKind::ReadMarked,
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
+            Self::RelationChanged { .. } => ChangeKind::RelationChanged,
         }
     }
 
@@ -253,12 +282,9 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Fields { message: Some(message), ..none }
             }
-            Self::MessageReacted { message, user, emoji, is_there } => Fields {
-                message: Some(message),
-                user: Some(*user),
-                detail: Detail::new(&[&[u8::from(*is_there)], emoji.as_str().as_bytes()].concat()),
-                ..none
-            },
+            Self::MessageChanged { message, by, what } => {
+                Fields { message: Some(message), user: Some(*by), detail: what.detail(), ..none }
+            }
             Self::RoomCreated { room, by: user }
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
@@ -270,6 +296,11 @@ impl<M> Change<M> {
                 Fields { seq: Some(*seq), ..of_member(conversation, user) }
             }
             Self::ProfileUpdated { user } => Fields { user: Some(*user), ..none },
+            Self::RelationChanged { user, with, relation } => {
+                let mut detail = with.as_bytes().to_vec();
+                detail.push(relation.code());
+                Fields { user: Some(*user), detail: Detail::new(&detail), ..none }
+            }
         }
     }
 
@@ -285,11 +316,10 @@ impl<M> Change<M> {
             ChangeKind::MessageSent => Self::MessageSent(message?),
             ChangeKind::MessageDeleted => Self::MessageDeleted(message?),
             ChangeKind::MessageRestored => Self::MessageRestored(message?),
-            ChangeKind::MessageReacted => {
-                let detail = detail.ok_or("detail")?;
-                let (is_there, emoji) = detail.as_bytes().split_first().ok_or("detail")?;
-                let emoji = Emoji::from_stored(emoji).ok_or("detail")?;
-                Self::MessageReacted { message: message?, user: user?, emoji, is_there: *is_there != 0 }
+            ChangeKind::MessageChanged(aspect) => {
+                let detail = detail.as_ref().map_or(&[][..], Detail::as_bytes);
+                let what = MessageChange::from_detail(aspect, detail).ok_or("detail")?;
+                Self::MessageChanged { message: message?, by: user?, what }
             }
             ChangeKind::RoomCreated => Self::RoomCreated { room: room?, by: user? },
             ChangeKind::MemberAdded => Self::MemberAdded { room: room?, user: user? },
@@ -305,6 +335,10 @@ impl<M> Change<M> {
                 Self::ReadMarked { conversation: room?, user: user?, seq: seq.ok_or("seq")? }
             }
             ChangeKind::ProfileUpdated => Self::ProfileUpdated { user: user? },
+            ChangeKind::RelationChanged => {
+                let (with, relation) = detail.as_ref().and_then(relation_in).ok_or("detail")?;
+                Self::RelationChanged { user: user?, with, relation }
+            }
         })
     }
 
@@ -320,7 +354,7 @@ impl<M> Change<M> {
             Self::MessageSent(message) | Self::MessageDeleted(message) | Self::MessageRestored(message) => {
                 Subject::Message(message)
             }
-            Self::MessageReacted { message, .. } => Subject::Message(message),
+            Self::MessageChanged { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
             | Self::RoleChanged { room, .. }
@@ -330,6 +364,7 @@ impl<M> Change<M> {
                 Subject::ReadMark { conversation: *conversation, user: *user }
             }
             Self::ProfileUpdated { user } => Subject::Profile(*user),
+            Self::RelationChanged { user, .. } => Subject::Own(*user),
         }
     }
 
@@ -342,8 +377,8 @@ impl<M> Change<M> {
             Self::MessageSent(one) => Change::MessageSent(message(one)?),
             Self::MessageDeleted(one) => Change::MessageDeleted(message(one)?),
             Self::MessageRestored(one) => Change::MessageRestored(message(one)?),
-            Self::MessageReacted { message: one, user, emoji, is_there } => {
-                Change::MessageReacted { message: message(one)?, user, emoji, is_there }
+            Self::MessageChanged { message: one, by, what } => {
+                Change::MessageChanged { message: message(one)?, by, what }
             }
             Self::RoomCreated { room, by } => Change::RoomCreated { room, by },
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
@@ -352,8 +387,18 @@ impl<M> Change<M> {
             Self::RoomChanged { room, by, aspect } => Change::RoomChanged { room, by, aspect },
             Self::ReadMarked { conversation, user, seq } => Change::ReadMarked { conversation, user, seq },
             Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
+            Self::RelationChanged { user, with, relation } => {
+                Change::RelationChanged { user, with, relation }
+            }
         })
     }
+}
+
+/// The person and the relation that a detail names.
+fn relation_in(detail: &Detail) -> Option<(UserId, Relation)> {
+    let (with, code) = detail.as_bytes().split_first_chunk::<12>()?;
+    let [code] = code else { return None };
+    Some((UserId::from_bytes(*with), Relation::from_code(*code)?))
 }
 
 #[cfg(test)]

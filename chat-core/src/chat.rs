@@ -8,6 +8,7 @@ mod message;
 mod newest;
 mod people;
 mod reading;
+mod relations;
 mod room;
 mod search;
 mod sync;
@@ -207,6 +208,13 @@ impl Chat {
                     let now = self.clock.now();
                     (ConversationId::from_bytes(self.ids.next(now)), now)
                 };
+                if let Some(found) = self.directory.find_direct(pair).await? {
+                    return Ok(found);
+                }
+                // Nothing is opened for those who do not reach each other.
+                if let Some(peer) = pair.other(actor).filter(|peer| *peer != actor) {
+                    policy::may_reach(self.relation(actor, peer).await?)?;
+                }
                 Ok(self.directory.open_direct(pair, fresh).await?)
             }
             Place::There(conversation) => Ok(conversation),

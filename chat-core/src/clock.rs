@@ -1,4 +1,4 @@
-//! Time is a parameter: the domain asks a [`Clock`], and tests turn its hands.
+//! Time is a parameter: the domain asks a [`Clock`], which tests can set.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,13 +24,13 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// The moment so much earlier.
+    /// This moment moved by a duration into the past.
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// The text JavaScript's `Date.prototype.toISOString` gives: `2026-11-21T03:04:05.678Z`
-    /// (ECMA-262, section 21.4.1.32), on the stack.
+    /// The text in the format of JavaScript's `Date.prototype.toISOString`: `2026-11-21T03:04:05.678Z` (ECMA-262,
+    /// section 21.4.1.32), without allocation.
     pub fn iso(self) -> IsoTime {
         IsoTime::new(self.0)
     }
@@ -48,7 +48,7 @@ pub struct IsoTime([u8; 24]);
 
 impl IsoTime {
     fn new(millis: i64) -> Self {
-        // Years outside 0..=9999 do not fit the form; the edge of what fits is the nearest truth.
+        // The format has no years outside 0..=9999, so such times become the nearest time that fits.
         let millis = millis.clamp(-62_167_219_200_000, 253_402_300_799_999);
         let (days, in_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
         let (year, month, day) = civil_from_days(days);
@@ -71,12 +71,13 @@ impl IsoTime {
 
     /// The characters.
     pub fn as_str(&self) -> &str {
-        // Only ASCII was written, so this never takes the empty branch.
+        // The bytes are ASCII, so this cannot fail.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Days since the epoch to year, month and day (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Converts days since the epoch to year, month and day (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms").
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
@@ -89,9 +90,9 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// What time it is.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -107,17 +108,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise, for tests.
+/// A clock that changes only when it is set, for tests.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows this moment.
+    /// A clock that starts at this moment.
     pub fn at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.0))
     }
 
-    /// Moves the hands forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::aspects::Annexes;
 use crate::chat::{Budget, Chat};
 use crate::error::Error;
-use crate::event::{Delivery, Event};
+use crate::event::{Delivery, Event, MessageChanged};
 use crate::id::{ConversationId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, User};
-use crate::reactions::{self, Reaction};
 use crate::store::{Change, LoggedChange, StoredMessage};
 
 /// What a command has at hand of what it has changed, so that it is not looked up again.
@@ -32,8 +32,8 @@ pub(crate) trait ToView: Send {
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Option<MessageView>, Error>> + Send;
 
-    /// What stands on it.
-    fn reactions(self, chat: &Chat) -> impl Future<Output = Result<Vec<Reaction>, Error>> + Send;
+    /// What is shown of it beside its content.
+    fn annexes(self, chat: &Chat) -> impl Future<Output = Result<Annexes, Error>> + Send;
 }
 
 impl ToView for StoredMessage {
@@ -42,8 +42,8 @@ impl ToView for StoredMessage {
         chat.view_within(self, &conversation, budget).await
     }
 
-    async fn reactions(self, chat: &Chat) -> Result<Vec<Reaction>, Error> {
-        Ok(reactions::of(&chat.store, &self).await?)
+    async fn annexes(self, chat: &Chat) -> Result<Annexes, Error> {
+        chat.annexes_of(&self).await
     }
 }
 
@@ -52,8 +52,8 @@ impl ToView for MessageView {
         Ok(Some(self))
     }
 
-    async fn reactions(self, _: &Chat) -> Result<Vec<Reaction>, Error> {
-        Ok(self.message.reactions)
+    async fn annexes(self, _: &Chat) -> Result<Annexes, Error> {
+        Ok(self.message.annexes)
     }
 }
 
@@ -129,12 +129,20 @@ impl Chat {
             Change::MessageRestored(message) => {
                 message.to_view(self, budget).await?.map(Event::MessageRestored)
             }
-            // It shows nothing of the text, which is not decoded for it.
-            Change::MessageReacted { message: on, user, emoji, is_there } => {
-                let message = MessageHead::from(&on);
+            Change::MessageChanged { message: changed, by, what } => {
+                let message = MessageHead::from(&changed);
                 let conversation = self.or_conversation(at_hand.conversation, message.conversation).await?;
-                let reactions = on.reactions(self).await?;
-                Some(Event::MessageReacted { message, conversation, user, emoji, is_there, reactions })
+                let told = |annexes, view| {
+                    Event::MessageChanged(MessageChanged { message, conversation, by, what, annexes, view })
+                };
+                match what.is_of_content() {
+                    true => changed
+                        .to_view(self, budget)
+                        .await?
+                        .map(|view| told(view.message.annexes.clone(), Some(Box::new(view)))),
+                    // Nothing of the text is shown, which is not decoded for it.
+                    false => Some(told(changed.annexes(self).await?, None)),
+                }
             }
             Change::RoomCreated { room, by } => {
                 Some(Event::RoomCreated { room: self.or_conversation(at_hand.conversation, room).await?, by })
@@ -163,17 +171,21 @@ impl Chat {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::MessagesRead { conversation, user, seq, messages })
             }
+            Change::RelationChanged { user, with, relation } => {
+                let with = self.or_user(at_hand.user, with).await?;
+                Some(Event::RelationChanged { user, with: self.shown(with), relation })
+            }
             Change::ProfileUpdated { user } => {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::ProfileUpdated(self.shown(user)))
             }
         };
-        Ok(event.map(|event| Delivery {
-            position: Some(position),
-            audience: event.audience(),
-            invalidates,
-            event,
-        }))
+        let Some(event) = event else { return Ok(None) };
+        let mut audience = event.audience();
+        if let Event::MessagesRead { user, .. } = &event {
+            audience = audience.without(&*self.cut_off(user.id).await?);
+        }
+        Ok(Some(Delivery { position: Some(position), audience, invalidates, event }))
     }
 
     async fn or_conversation(

@@ -7,6 +7,7 @@
 
 mod known;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -18,10 +19,13 @@ use crate::id::{ConversationId, UserId};
 use crate::invalidation::Invalidation;
 use crate::model::{Conversation, ConversationKind, Pair, RoomDetails, User, UserKey};
 use crate::rooms;
-use crate::store::{Store, StoreError, Table};
+use crate::store::{Row, Store, StoreError, Table};
 
 /// How many of each kind are remembered: some 30 MB when all are in use.
 const CAPACITY: usize = 50_000;
+
+/// So many rows of what a person has with others are read at once.
+const RELATIONS_AT_ONCE: usize = 500;
 
 pub(crate) struct Directory {
     store: Arc<dyn Store>,
@@ -30,6 +34,8 @@ pub(crate) struct Directory {
     ids: Cache<UserKey, UserId>,
     conversations: Cache<ConversationId, Arc<Known>>,
     directs: Cache<Pair, Arc<Conversation>>,
+    /// See [`Chat::cut_off`](crate::chat::Chat::cut_off).
+    cut_off: Cache<UserId, Arc<HashSet<UserId>>>,
 }
 
 impl Directory {
@@ -40,6 +46,7 @@ impl Directory {
             ids: Cache::new(CAPACITY),
             conversations: Cache::new(CAPACITY),
             directs: Cache::new(CAPACITY),
+            cut_off: Cache::new(CAPACITY),
         }
     }
 
@@ -164,11 +171,38 @@ impl Directory {
         }
     }
 
+    pub(crate) async fn cut_off(&self, user: UserId) -> Result<Arc<HashSet<UserId>>, StoreError> {
+        let place = match self.cut_off.get_value_or_guard_async(&user).await {
+            Ok(known) => return Ok(known),
+            Err(place) => place,
+        };
+        let (mut found, mut after) = (HashSet::new(), None);
+        loop {
+            let prefix = user.as_bytes();
+            let rows = self.store.rows(Table::Relations, prefix, after.as_deref(), RELATIONS_AT_ONCE).await?;
+            let cut = rows.iter().filter_map(Row::relation).filter(|(_, relation)| relation.is_cut());
+            found.extend(cut.map(|(with, _)| with));
+            let is_last = rows.len() < RELATIONS_AT_ONCE;
+            after = rows.into_iter().last().map(|row| row.key);
+            if is_last {
+                break;
+            }
+        }
+        let found = Arc::new(found);
+        let _ = place.insert(found.clone());
+        Ok(found)
+    }
+
+    pub(crate) fn is_cut_off_known(&self, user: UserId, cut_off: &Arc<HashSet<UserId>>) -> bool {
+        self.cut_off.peek(&user).is_some_and(|known| Arc::ptr_eq(&known, cut_off))
+    }
+
     pub(crate) fn forget_all(&self) {
         self.users.clear();
         self.ids.clear();
         self.conversations.clear();
         self.directs.clear();
+        self.cut_off.clear();
     }
 
     pub(crate) fn forget_user(&self, id: UserId) {
@@ -200,7 +234,12 @@ impl Directory {
     /// Forgets what a change has made out of date. Direct conversations never change.
     pub(crate) fn invalidate(&self, invalidation: Invalidation) {
         // `member` is not forgotten but looked up: see `refresh_members`.
-        let Invalidation { user, conversation, member: _, audience: _, message: _, newest: _ } = invalidation;
+        let Invalidation { user, conversation, member: _, audience: _, message: _, relation, newest: _ } =
+            invalidation;
+        if let Some((one, other)) = relation {
+            self.cut_off.remove(&one);
+            self.cut_off.remove(&other);
+        }
         if let Some(user) = user {
             self.users.remove(&user);
         }

@@ -1,4 +1,4 @@
-//! E-mail addresses: which may be signed up with, and the one form in which they are kept.
+//! E-mail addresses: validation, and the canonical form in which they are stored.
 
 use email_address::{EmailAddress, Options};
 use idna::AsciiDenyList;
@@ -7,12 +7,11 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::names;
 
-/// Most bytes of an address (RFC 5321, section 4.5.3.1.3, without the angle brackets).
+/// The maximum length of an address in bytes (RFC 5321, section 4.5.3.1.3, without the angle brackets).
 const MAX_BYTES: usize = 254;
 
-/// An address in the form in which it is kept; none when it is none that mail can be sent to, or one that only ever
-/// serves to harm: with a quoted local part, with a literal IP address for a domain, or with characters of markup or that
-/// cannot be seen.
+/// The canonical form of an address. `None` when mail cannot be sent to it, or when it is of a form that is used only
+/// for attacks: with a quoted local part, with a literal IP address as domain, or with markup or invisible characters.
 pub(crate) fn checked(email: &str) -> Option<String> {
     let email = email.trim();
     if email.len() > MAX_BYTES {
@@ -33,7 +32,7 @@ pub(crate) fn checked(email: &str) -> Option<String> {
     );
     let ascii = ascii.ok()?;
     let (_, top) = ascii.rsplit_once('.')?;
-    // Addresses of hosts are written with digits at the end, names of domains never.
+    // IP addresses end in digits, and domain names never do.
     if top.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
@@ -41,8 +40,8 @@ pub(crate) fn checked(email: &str) -> Option<String> {
     (canonical.len() <= MAX_BYTES).then_some(canonical)
 }
 
-/// The form in which an address is kept: in lower case, composed, with the domain as people write it. None when the
-/// domain is none.
+/// The canonical form of an address: in lower case, in Unicode composition (NFC), with a Unicode domain. `None` when
+/// the domain is invalid.
 pub(crate) fn canonical(email: &str) -> Option<String> {
     let (local, domain) = email.trim().rsplit_once('@')?;
     let (domain, known) =

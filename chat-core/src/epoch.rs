@@ -1,20 +1,20 @@
-//! Which log a position belongs to.
+//! Epochs: they say which log a position belongs to.
 //!
-//! Whoever puts a backup back in the place of what was there goes back in time: positions that clients have been told are given
-//! again, to other changes. So a log has an [`Epoch`], which is renewed then, and what a client brings of another epoch is
-//! known to mean nothing any more.
+//! Restoring a backup goes back in time: positions that clients have already received are assigned again, to other
+//! changes. So a log has an [`Epoch`], which is renewed at a restore. A position that a client sends from another epoch
+//! is recognized as invalid.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::model::Position;
 
-/// The life of a log: from its beginning, or from the last time a backup was put in its place.
+/// The lifetime of a log: since its creation, or since the last restore of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch {
-    /// By chance, so that no two logs have the same.
+    /// A random id, so that no two logs have the same one.
     pub id: u64,
-    /// How often the log was given a new id; 0 in its first epoch.
+    /// How often the epoch was renewed; 0 for the first epoch.
     pub renewals: u32,
 }
 
@@ -24,30 +24,30 @@ impl Epoch {
         Self { id: rand::random(), renewals: 0 }
     }
 
-    /// The epoch that begins when this one ends.
+    /// The epoch that follows this one.
     #[must_use]
     pub fn renewed(self) -> Self {
         Self { id: rand::random(), renewals: self.renewals.saturating_add(1) }
     }
 
-    /// A position of this epoch, as clients are told it.
+    /// A position of this epoch, in the form for clients.
     pub fn at(self, position: Position) -> LogPosition {
         LogPosition { tag: self.tag(), position }
     }
 
-    /// The position, if it is one of this epoch.
+    /// The position, if it belongs to this epoch.
     pub fn own(self, at: LogPosition) -> Option<Position> {
         (at.tag == self.tag()).then_some(at.position)
     }
 
-    /// 0 in the first epoch, whose positions are plain numbers.
+    /// The tag is 0 in the first epoch, whose positions are plain numbers.
     fn tag(self) -> u32 {
         if self.renewals == 0 { 0 } else { (self.id as u32).max(1) }
     }
 }
 
-/// A position and the epoch it is of, in the form in which clients keep it: `17` in the first epoch, as ever, and later with
-/// the epoch before it, `5f3a90c1-17`.
+/// A position with its epoch, in the form in which clients store it: `17` in the first epoch, as before epochs existed,
+/// and `5f3a90c1-17` in later ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct LogPosition {
     tag: u32,
@@ -55,7 +55,7 @@ pub struct LogPosition {
 }
 
 impl From<Position> for LogPosition {
-    /// Of the first epoch.
+    /// A position of the first epoch.
     fn from(position: Position) -> Self {
         Self { tag: 0, position }
     }
@@ -70,7 +70,7 @@ impl fmt::Display for LogPosition {
     }
 }
 
-/// The text is no position.
+/// The text is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a position")]
 pub struct NotAPosition;
@@ -78,7 +78,7 @@ pub struct NotAPosition;
 impl FromStr for LogPosition {
     type Err = NotAPosition;
 
-    /// There is one way to write each of them, but for zeros before a number.
+    /// Each position has only one text, except for leading zeros.
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
         let (tag, digits) = match text.split_once('-') {
             Some((tag, digits)) => (read_tag(tag).ok_or(NotAPosition)?, digits),

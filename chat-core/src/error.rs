@@ -1,18 +1,18 @@
-//! What can go wrong, by who must act.
+//! The errors of commands, by who can fix them.
 
 use std::time::Duration;
 
 use crate::store::StoreError;
 
-/// A command was not carried out. All but [`Error::Store`] are the caller's to mend and safe to show.
+/// Why a command was not carried out. The caller can fix all errors except [`Error::Store`], and they are safe to show.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A field does not have the form it must have.
+    /// A field is malformed.
     #[error("{field} {problem}")]
     Invalid {
-        /// The field, in the domain's words.
+        /// The name of the field in the domain.
         field: &'static str,
-        /// What is wrong with it, continuing a sentence that begins with the field.
+        /// The problem, as the continuation of a sentence that begins with the field.
         problem: &'static str,
     },
     /// A field is larger than its limit.
@@ -22,46 +22,49 @@ pub enum Error {
         field: &'static str,
         /// The limit.
         limit: usize,
-        /// What the limit counts: bytes, characters, members.
+        /// The unit of the limit: bytes, characters, members.
         unit: &'static str,
     },
     /// A message had neither text nor image.
     #[error("a message needs a text or an image")]
     EmptyMessage,
-    /// There is no such person.
+    /// The user does not exist.
     #[error("user not found")]
     UserNotFound,
-    /// There is no such conversation, or none that this person may know of.
+    /// The conversation does not exist, or the caller may not know of it.
     #[error("conversation not found")]
     ConversationNotFound,
-    /// There is no such message, or none that this person may know of.
+    /// The message does not exist, or the caller may not know of it.
     #[error("message not found")]
     MessageNotFound,
-    /// The person may know of it, but not do this to it.
+    /// There is no friend request that the caller could answer or withdraw.
+    #[error("request not found")]
+    RequestNotFound,
+    /// The caller may know of the object, but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The person has done this too often lately.
+    /// The caller has exceeded a rate limit.
     #[error("Rate limit exceeded. Please try again later.")]
     RateLimited,
-    /// The person has done so much lately that they have to wait.
+    /// The caller has used up a budget and must wait.
     #[error("Rate limit exceeded. Please try again later.")]
     OverBudget {
-        /// For so long.
+        /// How long to wait.
         retry_after: Duration,
     },
-    /// The user name belongs to somebody.
+    /// Another account has this user name.
     #[error("this user name is taken")]
     UsernameTaken,
-    /// The e-mail address belongs to somebody.
+    /// Another account has this e-mail address.
     #[error("this e-mail address is taken")]
     EmailTaken,
-    /// The store failed: ours to mend. Never shown to a client; say "internal error".
+    /// The store failed, which the caller cannot fix. Clients must not see the message; show "internal error" instead.
     #[error("store: {0}")]
     Store(#[from] StoreError),
 }
 
 impl Error {
-    /// How long to wait before trying again, where that is known.
+    /// How long to wait before a retry, if this is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::OverBudget { retry_after } => Some(*retry_after),
@@ -69,12 +72,15 @@ impl Error {
         }
     }
 
-    /// What kind of failure it is, for edges that answer by kind.
+    /// The kind of the error, for transports that answer by kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid { .. } | Self::EmptyMessage => ErrorKind::Invalid,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::UserNotFound | Self::ConversationNotFound | Self::MessageNotFound => ErrorKind::NotFound,
+            Self::UserNotFound
+            | Self::ConversationNotFound
+            | Self::MessageNotFound
+            | Self::RequestNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,
@@ -91,22 +97,22 @@ pub enum ErrorKind {
     Invalid,
     /// The request is too large.
     TooLarge,
-    /// What it speaks of does not exist.
+    /// The object does not exist.
     NotFound,
-    /// The person may not do this.
+    /// The caller may not do this.
     Forbidden,
-    /// The person has done this too often lately.
+    /// The caller has exceeded a rate limit or budget.
     RateLimited,
-    /// It contradicts something that exists.
+    /// The request conflicts with existing data.
     Conflict,
-    /// The store is out of reach for the moment, or has no room; trying again later helps.
+    /// The store is unavailable or full at the moment; a later retry may succeed.
     Unavailable,
-    /// A fault of ours.
+    /// A fault of the server.
     Internal,
 }
 
 impl ErrorKind {
-    /// A stable word for programs.
+    /// A stable error code for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",

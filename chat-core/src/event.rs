@@ -1,11 +1,12 @@
 //! What others are told of a change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{Conversation, MessageView, Position, Role, RoomAspect, Seq, User};
-use crate::reactions::{Emoji, Reaction};
+use crate::model::{Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -27,8 +28,8 @@ pub enum Audience {
     Members(Arc<Conversation>),
     /// Every member of a conversation, and one who is no longer in it.
     MembersAnd(Arc<Conversation>, UserId),
-    /// Every member of a conversation but one.
-    MembersBut(Arc<Conversation>, UserId),
+    /// Every member of a conversation but these few people.
+    MembersBut(Arc<Conversation>, Vec<UserId>),
     /// These people.
     Users(Vec<UserId>),
     /// Everybody.
@@ -36,12 +37,39 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// The same without these people.
+    pub(crate) fn without(self, people: &HashSet<UserId>) -> Self {
+        let is_left = |user: &UserId| !people.contains(user);
+        let members = |conversation: &Conversation| {
+            people.iter().filter(|user| conversation.member(**user).is_some()).copied().collect::<Vec<_>>()
+        };
+        match self {
+            everyone if people.is_empty() => everyone,
+            Self::Members(conversation) => match members(&conversation) {
+                nobody if nobody.is_empty() => Self::Members(conversation),
+                others => Self::MembersBut(conversation, others),
+            },
+            Self::MembersBut(conversation, mut others) => {
+                others.extend(members(&conversation));
+                Self::MembersBut(conversation, others)
+            }
+            Self::Users(mut users) => {
+                users.retain(is_left);
+                Self::Users(users)
+            }
+            // They are told what concerns all members, or everybody, and not what one person does.
+            same @ (Self::MembersAnd(..) | Self::Everyone) => same,
+        }
+    }
+
     /// Whether this person is told.
     pub fn includes(&self, user: UserId) -> bool {
         match self {
             Self::Members(conversation) => conversation.member(user).is_some(),
             Self::MembersAnd(conversation, other) => *other == user || conversation.member(user).is_some(),
-            Self::MembersBut(conversation, other) => *other != user && conversation.member(user).is_some(),
+            Self::MembersBut(conversation, others) => {
+                !others.contains(&user) && conversation.member(user).is_some()
+            }
             Self::Users(users) => users.contains(&user),
             Self::Everyone => true,
         }
@@ -77,21 +105,8 @@ pub enum Event {
     MessageDeleted(MessageView),
     /// A deletion was undone.
     MessageRestored(MessageView),
-    /// Somebody has reacted to a message, or has taken a reaction back.
-    MessageReacted {
-        /// To which.
-        message: MessageHead,
-        /// Where.
-        conversation: Arc<Conversation>,
-        /// Who.
-        user: UserId,
-        /// With what.
-        emoji: Emoji,
-        /// Whether the reaction is there since.
-        is_there: bool,
-        /// All that stands on the message since; nothing when it is deleted.
-        reactions: Vec<Reaction>,
-    },
+    /// One aspect of a message has changed.
+    MessageChanged(MessageChanged),
     /// A room was made.
     RoomCreated {
         /// The room.
@@ -145,6 +160,15 @@ pub enum Event {
     },
     /// Somebody changed their profile.
     ProfileUpdated(Arc<User>),
+    /// What somebody has with another person is not what it was. Only they are told, on all their devices.
+    RelationChanged {
+        /// Who is told.
+        user: UserId,
+        /// The other one.
+        with: Arc<User>,
+        /// What they have since, as `user` may see it.
+        relation: Relation,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -158,19 +182,37 @@ pub enum Event {
     },
 }
 
-/// The one list of events that are about a message, for an event that is read and for one that is changed.
+/// That one aspect of a message has changed.
+#[derive(Debug, Clone)]
+pub struct MessageChanged {
+    /// Which message.
+    pub message: MessageHead,
+    /// Where.
+    pub conversation: Arc<Conversation>,
+    /// Who has changed it.
+    pub by: UserId,
+    /// How.
+    pub what: MessageChange,
+    /// What is shown of it beside its content since; nothing when it is deleted.
+    pub annexes: Annexes,
+    /// The message as it is since, where its content has changed.
+    pub view: Option<Box<MessageView>>,
+}
+
+/// The one list of events that show a message, for an event that is read and for one that is changed.
 macro_rules! message_of {
-    ($event:expr) => {
+    ($event:expr, $inside:ident) => {
         match $event {
             Self::MessageSent(view) | Self::MessageDeleted(view) | Self::MessageRestored(view) => Some(view),
-            Self::MessageReacted { .. }
-            | Self::RoomCreated { .. }
+            Self::MessageChanged(changed) => changed.view.$inside(),
+            Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
             | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -184,11 +226,12 @@ macro_rules! user_of {
             Self::ProfileUpdated(user)
             | Self::UserRegistered(user)
             | Self::MessagesRead { user, .. }
+            | Self::RelationChanged { with: user, .. }
             | Self::TypingChanged { user, .. } => Some(user),
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
-            | Self::MessageReacted { .. }
+            | Self::MessageChanged(_)
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
@@ -210,24 +253,25 @@ impl Event {
             | Self::RoleChanged { room, .. }
             | Self::RoomChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
-            Self::MessageReacted { conversation, .. } | Self::MessagesRead { conversation, .. } => {
-                Audience::Members(conversation.clone())
-            }
+            Self::MessageChanged(changed) if changed.what.is_personal() => Audience::Users(vec![changed.by]),
+            Self::MessageChanged(MessageChanged { conversation, .. })
+            | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
+            Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
-                Audience::MembersBut(conversation.clone(), user.id)
+                Audience::MembersBut(conversation.clone(), vec![user.id])
             }
         }
     }
 
-    /// The message that it is about, if it is about one.
+    /// The message that it shows, if it shows one.
     pub fn message(&self) -> Option<&MessageView> {
-        message_of!(self)
+        message_of!(self, as_deref)
     }
 
     /// The same, to be changed.
     pub fn message_mut(&mut self) -> Option<&mut MessageView> {
-        message_of!(self)
+        message_of!(self, as_deref_mut)
     }
 
     /// The person whom it shows, if it is about one and about no message.
@@ -255,14 +299,15 @@ impl Event {
             Self::MessageSent(_)
             | Self::MessageDeleted(_)
             | Self::MessageRestored(_)
-            | Self::MessageReacted { .. }
+            | Self::MessageChanged(_)
             | Self::RoomCreated { .. }
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
             | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
-            | Self::ProfileUpdated(_) => None,
+            | Self::ProfileUpdated(_)
+            | Self::RelationChanged { .. } => None,
         }
     }
 }

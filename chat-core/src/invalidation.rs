@@ -26,6 +26,8 @@ pub struct Invalidation {
     pub audience: Option<ConversationId>,
     /// What is shown of this message: its content, and whether it is deleted.
     pub message: Option<MessageId>,
+    /// What these two have with each other.
+    pub relation: Option<(UserId, UserId)>,
     /// Which messages of its conversation are the newest, and when its sender was last seen: this message is new.
     pub newest: Option<MessageHead>,
 }
@@ -93,9 +95,15 @@ where
                 Invalidation { conversation: Some(*room), ..nothing }
             }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
-            // What was remembered of a message may show other reactions. Those who are told of it are told of this change, too, which
-            // comes later and says all that stands on it.
-            Self::MessageReacted { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
+            Self::RelationChanged { user, with, .. } => {
+                Invalidation { relation: Some((*user, *with)), ..nothing }
+            }
+            Self::MessageChanged { message, what, .. } if what.is_of_content() => {
+                Invalidation { message: Some(MessageHead::from(message).id), ..nothing }
+            }
+            // What was remembered of a message may show something else beside its content. Those who are told of it are told of this
+            // change, too, which comes later and says all that is shown there.
+            Self::MessageChanged { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
         }
     }
 }

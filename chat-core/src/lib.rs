@@ -57,6 +57,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod aspects;
 pub mod change;
 pub mod chat;
 pub mod clock;

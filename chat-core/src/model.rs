@@ -2,6 +2,7 @@
 
 mod conversation;
 mod message;
+mod relation;
 mod room;
 mod user;
 
@@ -9,6 +10,7 @@ pub use crate::members::{JoinOrder, Members};
 
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
+pub use self::relation::{Friendship, Relation, RelationAct};
 pub use self::room::{RoomAspect, RoomDetails};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 

@@ -1,13 +1,13 @@
-//! Names by Unicode's rules: what may stand in one, and which look the same.
+//! Names by the rules of Unicode: which characters they may contain, and which names look the same.
 //!
-//! - What cannot be seen, or turns the direction of what follows, is in no name, except where writing needs it: joiners
-//!   in Persian and Indic words (RFC 5892, appendix A) and in emoji, and selectors behind the characters they select a
-//!   form of.
-//! - A user name mixes no scripts that are not written together (UTS 39, section 5.2, "Highly Restrictive"): Latin
-//!   goes with Japanese, Korean and Chinese, and with nothing else.
-//! - Two user names with the same [key](name_key) look the same. The key is the skeleton of UTS 39, section 4, of what is
-//!   beyond ASCII. ASCII stays as it is: by the rules alone `modem` would be `modern` and `user1` would be `userl`, and
-//!   people with such names could not get accounts beside each other.
+//! - Invisible characters and changes of the text direction are not allowed, except where a script needs them: joiners
+//!   in Persian and Indic words (RFC 5892, appendix A) and in emoji, and variation selectors after the characters that
+//!   they modify.
+//! - A user name must not mix scripts that are not written together (UTS 39, section 5.2, "Highly Restrictive"): Latin
+//!   may be combined with Japanese, Korean and Chinese only.
+//! - Two user names with the same [key](name_key) look the same. The key is the skeleton of UTS 39, section 4, for
+//!   non-ASCII characters. ASCII stays unchanged: by the rules `modem` would equal `modern` and `user1` would equal
+//!   `userl`, so the owners of such names could not both have accounts.
 
 use icu_properties::props::{
     CanonicalCombiningClass, Emoji, ExtendedPictographic, GeneralCategory, JoiningType, Script,
@@ -19,13 +19,13 @@ use unicode_security::mixed_script::AugmentedScriptSet;
 
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
-/// The flag before whose region's letters stand that cannot be seen (UTS 51, emoji tag sequences).
+/// The flag that the invisible letters of a region follow (UTS 51, emoji tag sequences).
 const BLACK_FLAG: char = '\u{1f3f4}';
 const END_OF_TAGS: char = '\u{e007f}';
 
-/// What two names have in common that look the same; none when nothing of the name can be seen.
+/// The key of a name: names with the same key look the same. `None` when no character of the name is visible.
 ///
-/// Case, width, composition, runs of white space and what cannot be seen make no difference.
+/// Case, width, composition, runs of whitespace and invisible characters make no difference.
 pub fn name_key(name: &str) -> Option<String> {
     let mut key = String::with_capacity(name.len());
     for c in fold(&fold(name)).chars() {
@@ -43,17 +43,17 @@ pub fn name_key(name: &str) -> Option<String> {
     (!key.is_empty()).then_some(key)
 }
 
-/// Full case folding and compatibility composition. Folding by way of the upper case joins what has one upper case, as
-/// `ς` and `σ`, `ß` and `ss`.
+/// Full case folding and compatibility composition. Folding through upper case joins characters with the same upper
+/// case, such as `ς` and `σ`, or `ß` and `ss`.
 fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
-/// Appends what UTS 39 takes a character for that is not ASCII. What it takes for nothing cannot be seen.
+/// Appends the UTS 39 prototype of a non-ASCII character. Characters without a prototype are invisible.
 fn push_prototype(key: &mut String, c: char) {
     let text = c.to_string();
     let prototype: String = unicode_security::skeleton(&text).flat_map(char::to_lowercase).collect();
-    // The prototype of m; here it is only what stands for one.
+    // `rn` is the prototype of `m`. Here it can only come from characters that look like `m`.
     key.push_str(if prototype == "rn" { "m" } else { &prototype });
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn mixes_scripts(name: &str) -> bool {
     !(rest.jpan || rest.kore || rest.hanb)
 }
 
-/// What is wrong with the characters of a user name, if something is.
+/// The problem with the characters of a user name, if any.
 pub(crate) fn problem_in_user_name(name: &str) -> Option<&'static str> {
     let selected = |chars: &[char], at: usize| is_selector_in_place(chars, at);
     problem(name, selected).or_else(|| {
@@ -79,7 +79,7 @@ pub(crate) fn problem_in_user_name(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with the characters of a name to show, if something is.
+/// The problem with the characters of a display name, if any.
 pub(crate) fn problem_in_display_name(name: &str) -> Option<&'static str> {
     problem(name, |chars, at| {
         is_selector_in_place(chars, at) || is_joiner_in_place(chars, at) || is_flag_in_place(chars, at)
@@ -103,15 +103,15 @@ fn problem(name: &str, may_stand: impl Fn(&[char], usize) -> bool) -> Option<&'s
     None
 }
 
-/// Whether nothing is seen of a character, or nothing but what it does to others.
+/// Whether a character is invisible, or only affects other characters.
 fn is_invisible(c: char, category: GeneralCategory) -> bool {
-    // Signs that show nothing by their form: the empty Braille cell, the null note head.
+    // Characters with an empty glyph: the empty Braille cell, the null note head.
     category == GeneralCategory::Format
         || matches!(c, '\u{2800}' | '\u{1d159}')
         || (!c.is_ascii() && unicode_security::skeleton(&c.to_string()).next().is_none())
 }
 
-/// A variation selector behind something of which it may select a form.
+/// Whether this is a variation selector after a character that has variants.
 fn is_selector_in_place(chars: &[char], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|before| chars[before]) else { return false };
     let is_of = |script| ScriptWithExtensions::new().has_script(before, script);
@@ -123,7 +123,7 @@ fn is_selector_in_place(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// A joiner, or the opposite, where its language or an emoji needs it.
+/// Whether this is a joiner or non-joiner that its script or an emoji needs.
 fn is_joiner_in_place(chars: &[char], at: usize) -> bool {
     let (before, after) = (&chars[..at], &chars[at + 1..]);
     let follows_virama = before.last().is_some_and(|&c| {
@@ -136,7 +136,7 @@ fn is_joiner_in_place(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// RFC 5892, appendix A.1: where letters would join that must not.
+/// RFC 5892, appendix A.1: between letters that would join but must not.
 fn is_between_joining(before: &[char], after: &[char]) -> bool {
     let types = CodePointMapData::<JoiningType>::new();
     let joining = |c: Option<&char>| c.map(|c| types.get(*c));
@@ -147,7 +147,7 @@ fn is_between_joining(before: &[char], after: &[char]) -> bool {
         && matches!(after, Some(JoiningType::RightJoining | JoiningType::DualJoining))
 }
 
-/// UTS 51, emoji ZWJ sequences.
+/// Whether this is within an emoji ZWJ sequence (UTS 51).
 fn is_within_emoji(before: &[char], after: &[char]) -> bool {
     let pictographs = CodePointSetData::new::<ExtendedPictographic>();
     let is_form = |c: &&char| matches!(**c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
@@ -155,7 +155,7 @@ fn is_within_emoji(before: &[char], after: &[char]) -> bool {
     [before, after.first()].into_iter().all(|c| c.is_some_and(|c| pictographs.contains(*c)))
 }
 
-/// The tags behind a flag that say of which region it is.
+/// Whether this is one of the tags after a flag that name its region.
 fn is_flag_in_place(chars: &[char], at: usize) -> bool {
     let is_tag = |c: &char| ('\u{e0020}'..='\u{e007e}').contains(c);
     if !is_tag(&chars[at]) && chars[at] != END_OF_TAGS {

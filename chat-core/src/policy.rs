@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
+mod relations;
+
 use unicode_normalization::UnicodeNormalization;
 
+pub use self::relations::{may_be_heard, may_reach, relate};
 use crate::error::Error;
 use crate::id::UserId;
 use crate::model::{Content, Conversation, Role, Tombstone};
@@ -29,6 +32,8 @@ pub enum Refusal {
     MessageNotFound,
     /// There is no such person, or they are no member.
     UserNotFound,
+    /// There is no request for friendship that could be answered or taken back.
+    RequestNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
     /// The person has done it a moment ago.
@@ -49,6 +54,7 @@ impl From<Refusal> for Error {
             Refusal::ConversationNotFound => Self::ConversationNotFound,
             Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
+            Refusal::RequestNotFound => Self::RequestNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },

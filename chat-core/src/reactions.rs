@@ -7,13 +7,14 @@
 //! shown as fast as one with two reactions. Both change in one transaction.
 
 use std::fmt;
-use std::sync::Arc;
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{
     Emoji as IsEmoji, EmojiModifier, EmojiModifierBase, EmojiPresentation, RegionalIndicator,
 };
 
+use crate::aspects::OfMessage;
+use crate::change::{Change, Detail};
 use crate::chat::Chat;
 use crate::clock::Timestamp;
 use crate::command::Outcome;
@@ -23,8 +24,8 @@ use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{MessageView, Position, Role, Tombstone};
 use crate::policy::{self, Refusal};
 use crate::store::tx::{Abort, Reads, Tx};
-use crate::store::write::{Effect, WriteOf as _};
-use crate::store::{Change, Row, Store, StoreError, StoredMessage, Table};
+use crate::store::write::Effect;
+use crate::store::{Row, Table};
 
 /// Most different emojis that stand on one message. Any number of people may react with those that are there.
 pub const MAX_EMOJIS: usize = 20;
@@ -41,6 +42,26 @@ pub struct SetReaction {
     pub emoji: String,
     /// What is to be done.
     pub reacting: Reacting,
+}
+
+/// That somebody has reacted to a message, or has taken a reaction back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReactionChange {
+    /// With what.
+    pub emoji: Emoji,
+    /// Whether the reaction is there since.
+    pub is_there: bool,
+}
+
+impl OfMessage for ReactionChange {
+    fn detail(&self) -> Option<Detail> {
+        Detail::new(&[&[u8::from(self.is_there)], self.emoji.as_str().as_bytes()].concat())
+    }
+
+    fn from_detail(detail: &[u8]) -> Option<Self> {
+        let (is_there, emoji) = detail.split_first()?;
+        Some(Self { emoji: Emoji::from_stored(emoji)?, is_there: *is_there != 0 })
+    }
 }
 
 /// What is to be done about a reaction.
@@ -185,7 +206,7 @@ pub fn may_react(role: Option<Role>, deleted: Option<Tombstone>) -> Result<(), R
     }
 }
 
-/// Adds a reaction of somebody to a message, or takes it away, and logs [`Change::MessageReacted`]; without a position when it is
+/// Adds a reaction of somebody to a message, or takes it away, and logs [`ReactionChange`]; without a position when it is
 /// as wanted already. [`may_react`] decides whether it may be done, by what the message is and by the role at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct React {
@@ -241,6 +262,12 @@ impl Effect for React {
             Reacting::Remove => false,
             Reacting::Toggle => !was_there,
         };
+        if is_there
+            && !was_there
+            && let Err(refusal) = policy::may_be_heard(by, &tx.blockers(conversation)?)
+        {
+            return Ok(Err(refusal));
+        }
         let mut reactions = from_rows(&tx.rows(Table::ReactionTallies, id.as_bytes(), MAX_EMOJIS + 1)?);
         if is_there == was_there {
             return Ok(Ok(Reacted { position: None, is_there, reactions }));
@@ -264,7 +291,8 @@ impl Effect for React {
         if message.facets != before {
             tx.set_facets(&message)?;
         }
-        let change = Change::MessageReacted { message: message.reference(), user: by, emoji, is_there };
+        let what = ReactionChange { emoji, is_there }.into();
+        let change = Change::MessageChanged { message: message.reference(), by, what };
         let position = Some(tx.log(at, change)?);
         Ok(Ok(Reacted { position, is_there, reactions }))
     }
@@ -329,30 +357,11 @@ fn from_rows(rows: &[Row]) -> Vec<Reaction> {
     rows.iter().filter_map(Reaction::from_row).collect()
 }
 
-/// Whether something stands on a message that is shown. Nothing is read for others.
-pub(crate) fn has_some(message: &StoredMessage) -> bool {
-    message.deleted.is_none() && message.facets.contains(Table::ReactionTallies)
-}
-
 /// What stands on each of these messages.
-pub(crate) async fn of_all(
-    store: &Arc<dyn Store>,
-    messages: &[MessageId],
-) -> Result<Vec<Vec<Reaction>>, StoreError> {
-    if messages.is_empty() {
-        return Ok(Vec::new());
-    }
+pub(crate) async fn of_all(chat: &Chat, messages: &[MessageId]) -> Result<Vec<Vec<Reaction>>, Error> {
     let prefixes: Vec<_> = messages.iter().map(|id| id.as_bytes().to_vec()).collect();
-    let rows = store.rows_of(Table::ReactionTallies, &prefixes, MAX_EMOJIS).await?;
+    let rows = chat.store.rows_of(Table::ReactionTallies, &prefixes, MAX_EMOJIS).await?;
     Ok(rows.iter().map(|rows| from_rows(rows)).collect())
-}
-
-/// What stands on a message.
-pub(crate) async fn of(store: &Arc<dyn Store>, message: &StoredMessage) -> Result<Vec<Reaction>, StoreError> {
-    if !has_some(message) {
-        return Ok(Vec::new());
-    }
-    Ok(of_all(store, &[message.id]).await?.pop().unwrap_or_default())
 }
 
 impl Chat {
@@ -364,27 +373,15 @@ impl Chat {
         let SetReaction { message: id, emoji, reacting } = command;
         let emoji = Emoji::parse(&emoji);
         let emoji = emoji.ok_or(Error::Invalid { field: "emoji", problem: "is not one emoji" })?;
-        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
-        let conversation = self.directory.conversation(stored.conversation).await?;
-        // Before the text is decoded: how long that takes would tell a stranger that there is something.
-        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+        let (stored, conversation) = self.message_for(actor, id).await?;
         let mut view = self.view(stored, &conversation).await?;
         let at = self.now();
         let react = React { message: id, conversation: conversation.id, by: actor, emoji, reacting, at };
-        let done = React::done(self.store.write(react.into()).await?);
-        let Reacted { position, is_there, reactions } = match done {
-            Some(Ok(reacted)) => reacted,
-            Some(Err(refusal)) => {
-                if refusal == Refusal::MessageNotFound {
-                    // They are no member any more: what is remembered of the conversation is out of date.
-                    self.directory.refresh_members(conversation.id, &[actor]).await;
-                }
-                return Err(refusal.into());
-            }
-            None => return Err(StoreError::Refused("the driver has answered another write".into()).into()),
-        };
-        view.message.reactions = reactions;
-        let change = Change::MessageReacted { message: view.clone(), user: actor, emoji, is_there };
+        let Reacted { position, is_there, reactions } =
+            self.change_message(actor, conversation.id, react).await?;
+        view.message.annexes.reactions = reactions;
+        let what = ReactionChange { emoji, is_there }.into();
+        let change = Change::MessageChanged { message: view.clone(), by: actor, what };
         let deliveries = self.committed(position, change, AtHand::default()).await?;
         Ok(Outcome { reply: view, deliveries })
     }

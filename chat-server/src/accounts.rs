@@ -1,4 +1,4 @@
-//! Signing up, logging in and out, with the limits of these.
+//! Sign-up, login and logout, with their rate limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::limits::shared::SharedAttempt;
 use crate::mail;
 use crate::security_log::SecurityEvent;
 
-/// The time in which log-ins and sign-ups are counted.
+/// The time window of the limits for logins and sign-ups.
 pub(crate) const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 impl App {
-    /// Makes an account and welcomes its owner. The hash in `registration` is replaced by that of the password.
+    /// Creates an account and sends the welcome mail. The hash of `password` replaces the one in `registration`.
     ///
     /// # Errors
-    /// When the form is wrong, the name is taken, or there were too many sign-ups from this address.
+    /// When the form is invalid, the name is taken, or there were too many sign-ups from this address.
     pub async fn register(
         self: &Arc<Self>,
         address: Address,
@@ -52,7 +52,8 @@ impl App {
         let mut shared = SharedAttempt::new(self.cluster.clone());
         let limit = (self.config.auth.signup_limit, WINDOW);
         shared.count_as("sign-ups", address.0.to_string(), limit).await.map_err(met)?;
-        // Before it is asked whether the name is free, so that the answer takes as long either way.
+        // The password is hashed before the name is checked, so that the response time does not reveal whether the name
+        // is taken.
         let password_hash = self.passwords.hash(turn, password).await?;
         let registered = self.chat.register(Registration { password_hash, ..registration }).await;
         let registered = registered.map_err(HttpError::from);
@@ -71,7 +72,7 @@ impl App {
         Ok(user)
     }
 
-    /// Welcomes somebody by mail, unless that address or its domain was sent enough lately.
+    /// Sends the welcome mail, unless the recipient or its domain has reached its mail limit.
     async fn welcome(self: &Arc<Self>, email: &str) {
         let now = self.chat.now();
         if !self.welcomes.may_send(email, now) {
@@ -86,32 +87,32 @@ impl App {
         self.mail.post(mail::welcome(email, self.config.client_url.as_deref()));
     }
 
-    /// Verifies a password. A wrong one takes as long as an unknown name. Only what the caller has done wrong counts as a
-    /// failure.
+    /// Verifies a password. A wrong password and an unknown name take the same time. Only errors of the client count as
+    /// failed attempts.
     ///
     /// # Errors
-    /// When there were too many failures, for this account from this address or from this address alone.
+    /// When there were too many failed attempts, for this account from this address, or from this address in total.
     pub async fn log_in(
         self: &Arc<Self>,
         address: Address,
         key: UserKey,
         password: String,
     ) -> Result<LogIn, HttpError> {
-        // No account has a longer name, and what is counted is kept.
+        // No account has a longer name, and the counted names stay in memory.
         let known_form = match &key {
             UserKey::Id(_) => true,
             UserKey::Username(name) | UserKey::Email(name) => name.len() <= Self::MAX_NAME_BYTES,
         };
         let key = if known_form { key } else { UserKey::Username(String::new()) };
-        // However it is typed, it is one account.
+        // All spellings of a name count as one account.
         let account = (address, key.canonical().unwrap_or_else(|| key.folded()));
-        // Who is locked out does not wait for a turn to hear it.
+        // A client that is locked out gets its response without waiting for its turn.
         let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
         self.log_ins.check(&account, now).map_err(met)?;
         self.log_ins_of_address.check(&address, now).map_err(met)?;
         let turn = self.password_turn(address).await?;
         let app = self.clone();
-        // To its end also when the caller hangs up: it was a try.
+        // The attempt runs to completion even if the client disconnects, so that it is counted.
         let verifying = async move { app.log_in_in_turn(turn, account, key, password).await };
         run_to_completion(verifying).await.ok_or_else(HttpError::internal)?
     }
@@ -123,7 +124,7 @@ impl App {
         key: UserKey,
         password: String,
     ) -> Result<LogIn, HttpError> {
-        // Counted before the answer is known, so that guesses at the same time count too.
+        // The attempt is counted before the result is known, so that concurrent guesses count too.
         let (now, met) = (self.chat.now(), |wait| self.locked_out(wait));
         let of_address = account.0.0.to_string();
         let of_account = format!("{of_address} {:?}", account.1);
@@ -156,7 +157,7 @@ impl App {
         }
         self.note(SecurityEvent::LogIn, Some(user.id));
         if let (Some(old), Some(new)) = (hash, verified.renewed) {
-            // The old one is as good, so this may fail.
+            // The old hash stays valid, so a failure here is not an error.
             if let Err(error) = self.chat.renew_password_hash(user.id, &old, new).await {
                 chat_core::log_throttled!(
                     warn, user.id = %user.id, %error, "a password's hash could not be renewed"
@@ -166,7 +167,7 @@ impl App {
         Ok(LogIn::Welcome(user))
     }
 
-    /// A turn to hash a password.
+    /// Waits for a turn to hash a password.
     async fn password_turn(&self, address: Address) -> Result<PasswordPermit, HttpError> {
         self.passwords.turn(address).await.map_err(|busy| {
             self.note(SecurityEvent::LimitMet("log-ins at once"), None);
@@ -184,7 +185,7 @@ impl App {
         HttpError::too_many(wait)
     }
 
-    /// Revokes a token and closes the connections opened with it.
+    /// Revokes a token and closes the connections that were opened with it.
     ///
     /// # Errors
     /// When the store fails.
@@ -202,7 +203,7 @@ impl App {
         Ok(revoking.await.ok_or_else(HttpError::internal)??)
     }
 
-    /// Log-ins of an account from an address, or of that address if that limit refuses first.
+    /// The login limit of an account from an address, or of that address in total if that one is tighter.
     pub fn log_in_rate(&self, address: Address, key: &UserKey) -> Option<RateLimit> {
         let now = self.chat.now();
         let of_account = self.log_ins.rate(&(address, key.folded()), now);
@@ -213,7 +214,7 @@ impl App {
         }
     }
 
-    /// Sign-ups of an address.
+    /// The sign-up limit of an address.
     pub fn sign_up_rate(&self, address: Address) -> Option<RateLimit> {
         self.sign_ups.rate(&address, self.chat.now())
     }

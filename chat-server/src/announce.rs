@@ -379,6 +379,10 @@ impl Shared {
     }
 
     fn send(&self, delivery: &Delivery) {
+        if let Some((one, other)) = delivery.invalidates.relation {
+            self.sessions.relation_changed(one);
+            self.sessions.relation_changed(other);
+        }
         // Encoded once per dialect, and only for dialects that somebody in the audience speaks; where it holds links, once
         // for each base.
         let mut encoded: SmallVec<[Option<Frames>; 8]> =
@@ -403,9 +407,9 @@ impl Shared {
             Audience::Members(conversation) => {
                 self.sessions.for_members(&conversation.members, &mut send_to);
             }
-            Audience::MembersBut(conversation, other) => {
+            Audience::MembersBut(conversation, others) => {
                 let mut send_to_others = |session: &Arc<Session>| {
-                    if session.user != *other {
+                    if !others.contains(&session.user) {
                         send_to(session);
                     }
                 };

@@ -1,4 +1,4 @@
-//! What every request and every socket shares, and the one funnel through which all commands go.
+//! The state that all requests and sockets share, and the function through which all commands go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,91 +39,91 @@ use crate::sessions::Sessions;
 use crate::typing::Typists;
 use crate::unknown::Unknown;
 
-/// The server's parts.
+/// The parts of the server.
 pub struct App {
     /// The configuration in force.
     pub config: Config,
-    /// The domain.
+    /// The chat itself.
     pub chat: Arc<Chat>,
-    /// What writes and reads the bodies in the store, and counts them.
+    /// Encodes and decodes message bodies in the store, and counts them.
     pub codec: Arc<Metered<Arc<dyn Codec>>>,
-    /// Who somebody is.
+    /// Authenticates clients.
     pub auth: Authenticator,
-    /// Who is online, and who must be told.
+    /// Which users are online, and who must be notified of it.
     pub presence: Presence,
     /// Every connection.
     pub sessions: Arc<Sessions>,
-    /// When they end because their tokens expire.
+    /// When connections end because their tokens expire.
     pub(crate) expiries: Arc<Expiries>,
-    /// What is held for others.
+    /// The memory budget for data that is held for clients.
     pub memory: Arc<Memory>,
-    /// Where images go.
+    /// Stores images.
     pub images: Arc<Images>,
     /// Files of all kinds.
     pub(crate) files: Arc<Files>,
-    /// The folder of images that is served from here, if they are kept here.
+    /// The folder of images that this server serves, if images are stored on its disk.
     pub disk: Option<Arc<DiskMedia>>,
     pub(crate) mail: MailQueue,
     pub(crate) announcer: Announcer,
     pub(crate) pids: Pids,
-    /// Sessions that nobody goes on with.
+    /// Sessions that cannot be resumed.
     pub(crate) ended: EndedSessions,
-    /// How far the clients of sessions of the past were told.
+    /// The last position that the clients of past sessions have received.
     pub(crate) receipts: Receipts,
-    /// What those have missed who come back.
+    /// The changes that reconnecting clients have missed.
     pub(crate) replay_cache: Arc<ReplayCache>,
-    /// What was asked for and is not served.
+    /// Requests and events that are not supported.
     pub(crate) unknown: Arc<Unknown>,
-    /// Whose sockets were refused for want of a log-in.
+    /// Pages whose sockets were refused because they were not logged in.
     pub(crate) refused_pages: RefusedPages,
-    /// What was said of proxies.
+    /// Warnings about proxies that were logged.
     pub(crate) proxies: ProxyWarnings,
-    /// Who types.
+    /// The users who are typing.
     pub(crate) typists: Arc<Typists>,
-    /// What everybody may still do.
+    /// The limits of all accounts.
     pub(crate) limits: Limits,
-    /// The log is complete after this position, as far as is known here.
+    /// The log is complete after this position, as far as this node knows.
     pub(crate) log_begin: AtomicU64,
     pub(crate) passwords: Passwords,
     pub(crate) log_ins: Arc<Limiter<(Address, UserKey)>>,
     pub(crate) log_ins_of_address: Arc<Limiter<Address>>,
     pub(crate) sign_ups: Arc<Limiter<Address>>,
-    /// Who was welcomed lately.
+    /// Recent welcome mails.
     pub(crate) welcomes: Recipients,
     /// The security log.
     pub security: SecurityLog,
-    /// The other nodes, if there may be any.
+    /// The other nodes, if the server runs in a cluster.
     pub(crate) cluster: Option<Arc<Cluster>>,
-    /// What this node tells the others of itself, if there may be any.
+    /// The description of this node for the others, in a cluster.
     pub(crate) note: Option<NodeNote>,
-    /// What was found when the configured store was opened.
+    /// The state of the configured store when it was opened.
     pub(crate) opened: Option<Opened>,
     pub(crate) draining: AtomicBool,
     pub(crate) readiness: Readiness,
-    /// What this server depends on and is away.
+    /// Dependencies of this server that are unavailable.
     pub outages: Arc<Outages>,
-    /// What runs for as long as this lives.
+    /// Tasks that run as long as this lives.
     pub(crate) tasks: Mutex<JoinSet<()>>,
 }
 
-/// What came of a log-in.
+/// The result of a login.
 pub enum LogIn {
-    /// They are who they say.
+    /// The password is correct.
     Welcome(Arc<User>),
-    /// The person exists, the password is another one.
+    /// The account exists, but the password is wrong.
     WrongPassword,
-    /// Nobody is called so.
+    /// There is no such account.
     Unknown,
 }
 
-/// How long it may take to tell the others in the store that this node ends.
+/// Maximum time to remove this node from the list of nodes in the store.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 impl App {
-    /// Most people in one list.
+    /// Maximum number of users in one list.
     pub const MAX_USERS: usize = 10_000;
 
-    /// Most bytes of a name or address that anybody can be called.
+    /// Maximum length of a user's name or address in bytes.
     pub(crate) const MAX_NAME_BYTES: usize = 256;
 
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
@@ -134,7 +134,7 @@ impl App {
         self.announcer.announce(deliveries);
     }
 
-    /// Whether the store works, which is noted as an outage when it does not.
+    /// Checks whether the store works, and records an outage if it does not.
     pub(crate) async fn check_store(&self) -> Result<(), StoreError> {
         let answer = self.readiness.check(&self.chat).await;
         match &answer {
@@ -144,39 +144,39 @@ impl App {
         answer
     }
 
-    /// Notes something in the security log.
+    /// Writes an event to the security log.
     pub(crate) fn note(&self, event: SecurityEvent, user: Option<UserId>) {
         self.security.note(event, user, self.chat.now());
     }
 
-    /// The other nodes, if there may be any.
+    /// The other nodes, if the server runs in a cluster.
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_deref()
     }
 
-    /// How many connections end when their tokens expire.
+    /// The number of connections that will end when their tokens expire.
     pub fn expiring(&self) -> usize {
         self.expiries.len()
     }
 
-    /// Runs something for as long as this lives.
+    /// Runs a task as long as this lives.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().spawn(task);
     }
 
-    /// Has other nodes told something, if there may be any.
+    /// Queues something for the other nodes, if the server runs in a cluster.
     pub(crate) fn outbox(&self, tell: impl FnOnce(&Outbox)) {
         if let Some(cluster) = &self.cluster {
             tell(cluster.outbox());
         }
     }
 
-    /// Whether other nodes can be heard at the moment; none when there are none.
+    /// Whether the connection to other nodes works; `None` without a cluster.
     pub fn hears_others(&self) -> Option<bool> {
         self.cluster().map(Cluster::is_up)
     }
 
-    /// Learns which tokens were revoked elsewhere, and closes the connections opened with them.
+    /// Reads which tokens other nodes have revoked, and closes the connections that were opened with them.
     pub(crate) async fn reload_revoked(&self) {
         match self.auth.reload_revoked().await {
             Ok(new) => self.sessions.close_opened_with_any(&new.into_iter().collect()),
@@ -188,7 +188,7 @@ impl App {
         }
     }
 
-    /// Looks where the log begins, after it turned out to be later than was known here.
+    /// Reads the begin of the log again, because it is later than this node knew.
     pub(crate) async fn log_was_shortened(&self) {
         match self.chat.store().log_begin().await {
             Ok(begin) => self.log_begin.store(begin.0, Ordering::Relaxed),
@@ -196,10 +196,10 @@ impl App {
         }
     }
 
-    /// The store has another log from now on, which goes up to `last`: all that is known of the one before is discarded. Everybody
-    /// who is connected comes back and begins afresh.
+    /// The store has a different log from now on, which ends at `last`. All knowledge of the previous log is discarded.
+    /// All connected clients reconnect and start from scratch.
     pub(crate) fn begin_log(&self, epoch: Epoch, begin: Position, last: Position) {
-        // Who connects while this goes on must be cut, or know all of it.
+        // A client that connects meanwhile must either be cut, or see the complete new state. So sessions are cut last.
         self.pids.begin_epoch(epoch);
         self.chat.begin_epoch(epoch);
         self.replay_cache.forget_all();
@@ -208,7 +208,7 @@ impl App {
         self.sessions.for_all(&mut |session| session.cut("the log is another one"));
     }
 
-    /// Whether the server is about to stop.
+    /// Whether the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -217,13 +217,13 @@ impl App {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Finishes what is under way: mails, and all that is to be on disk.
+    /// Finishes all work in progress: mails, and data that must be written to disk.
     pub(crate) async fn close(&self, within: Duration) {
         if let Some(cluster) = &self.cluster {
             cluster.leave(self.chat.now()).await;
         }
         if let Some(note) = &self.note {
-            // Otherwise it is found out that this node is not there any more.
+            // If this fails, the other nodes notice later that this node is gone.
             let _ = tokio::time::timeout(LAST_WORD, self.chat.store().leave_nodes(&note.id)).await;
         }
         self.security.close();

@@ -1,8 +1,7 @@
-//! What is done by the clock for as long as the server runs, by a node that is alone and by each of several; what several do
-//! besides is in [`cluster`](crate::cluster).
+//! Periodic work of every node, alone or in a cluster. Additional work in a cluster is in [`cluster`](crate::cluster).
 //!
-//! The parts know nothing of this: each says what has to be done, and here it is done again and again. Every task holds the
-//! server weakly and ends with it.
+//! The parts of the server do not schedule themselves: each offers a function, and this module calls it periodically.
+//! Every task holds the server weakly and ends with it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -20,22 +19,22 @@ use crate::expiry::Expiries;
 use crate::outages::Part;
 use crate::typing::Typists;
 
-/// How often the log is shortened.
+/// How often the log is truncated.
 const SHORTEN_LOG_EVERY: Duration = Duration::from_secs(60 * 60);
-/// While the store is away it is looked that often whether it is back, also if nobody asks.
+/// How often an unavailable store is checked, even without requests.
 const LOOK_FOR_STORE_EVERY: Duration = Duration::from_secs(2);
-/// How often it is looked for images that a crash or a lost answer has left behind.
+/// How often images are looked for that a crash or a lost answer has left behind.
 const SWEEP_IMAGES_EVERY: Duration = Duration::from_secs(10 * 60);
-/// How often it is looked for files that nothing refers to.
+/// How often unreferenced files are looked for.
 const SWEEP_FILES_EVERY: Duration = Duration::from_mins(30);
-/// How often it is looked for what the security log has to sum up.
+/// How often the security log writes the counts of repeated events.
 const FLUSH_SECURITY_LOG_EVERY: Duration = Duration::from_secs(15);
-/// How often those are looked for who have done nothing for a while.
+/// How often inactive accounts are looked for.
 const SETTLE_LAST_SEEN_EVERY: Duration = Duration::from_secs(30);
-/// How often it is looked whether the log is another one, by a node that is alone.
+/// How often a single node checks whether the log was replaced.
 const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Starts everything.
+/// Starts all tasks.
 pub(crate) fn start(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     let weak = || Arc::downgrade(app);
     tasks.spawn(shorten_log(weak()));
@@ -48,12 +47,12 @@ pub(crate) fn start(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     tasks.spawn(end_expired(weak(), app.expiries.clone()));
     match app.cluster() {
         Some(cluster) => cluster::start::start(cluster, app, tasks),
-        // Otherwise whoever watches what other nodes do sees this, too.
+        // In a cluster, the task that reads the changes of other nodes detects a replaced log, too.
         None => drop(tasks.spawn(watch_log(weak()))),
     }
 }
 
-/// Keeps the log as short as is configured.
+/// Truncates the log to the configured age.
 async fn shorten_log(app: Weak<App>) {
     loop {
         {
@@ -69,7 +68,7 @@ async fn shorten_log(app: Weak<App>) {
     }
 }
 
-/// Notes when a store that was away is back.
+/// Detects that an unavailable store is available again.
 async fn look_for_store(app: Weak<App>) {
     loop {
         tokio::time::sleep(LOOK_FOR_STORE_EVERY).await;
@@ -80,7 +79,7 @@ async fn look_for_store(app: Weak<App>) {
     }
 }
 
-/// Looks after undecided images.
+/// Resolves images whose upload was left undecided.
 async fn sweep_images(app: Weak<App>) {
     loop {
         {
@@ -93,7 +92,7 @@ async fn sweep_images(app: Weak<App>) {
     }
 }
 
-/// Removes files that nothing refers to.
+/// Removes unreferenced files.
 async fn sweep_files(app: Weak<App>) {
     loop {
         {
@@ -106,7 +105,7 @@ async fn sweep_files(app: Weak<App>) {
     }
 }
 
-/// Sums up what has happened again and again.
+/// Writes the counts of repeated events.
 async fn flush_security_log(app: Weak<App>) {
     loop {
         tokio::time::sleep(FLUSH_SECURITY_LOG_EVERY).await;
@@ -115,7 +114,7 @@ async fn flush_security_log(app: Weak<App>) {
     }
 }
 
-/// Stores when those were last seen who are not connected and have done nothing for a while.
+/// Stores when inactive, unconnected accounts were last seen.
 async fn settle_last_seen(app: Weak<App>) {
     loop {
         tokio::time::sleep(SETTLE_LAST_SEEN_EVERY).await;
@@ -128,7 +127,7 @@ async fn settle_last_seen(app: Weak<App>) {
     }
 }
 
-/// Tells of typing that ends by itself.
+/// Broadcasts the end of typing that has timed out.
 async fn tell_of_typing_that_ends(app: Weak<App>, typists: Arc<Typists>) {
     loop {
         let (ended, next) = typists.ended(Instant::now());
@@ -146,7 +145,7 @@ async fn tell_of_typing_that_ends(app: Weak<App>, typists: Arc<Typists>) {
     }
 }
 
-/// Ends connections as their tokens expire.
+/// Ends connections when their tokens expire.
 async fn end_expired(app: Weak<App>, expiries: Arc<Expiries>) {
     loop {
         let pause = {
@@ -161,13 +160,13 @@ async fn end_expired(app: Weak<App>, expiries: Arc<Expiries>) {
     }
 }
 
-/// Looks whether the log is another one.
+/// Checks whether the log was replaced.
 async fn watch_log(app: Weak<App>) {
     let mut watch = LogWatch::default();
     loop {
         tokio::time::sleep(LOOK_AT_LOG_EVERY).await;
         let Some(app) = app.upgrade() else { return };
-        // A store that is away is noticed by those who want something of it.
+        // An unavailable store is reported by the requests that need it.
         let _: Result<_, StoreError> = watch.look(&app).await;
     }
 }

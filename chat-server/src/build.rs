@@ -1,5 +1,5 @@
-//! The composition root: from a configuration to a running server. Here alone it is known what consists of what; the parts do
-//! not know each other's makers, and none of them knows [`App`].
+//! The composition root: it builds a running server from a configuration. Only this module knows how the parts fit
+//! together. The parts do not know how other parts are created, and none of them knows [`App`].
 
 mod parts;
 
@@ -39,32 +39,32 @@ use crate::unknown::Unknown;
 use crate::{background, opening};
 
 impl App {
-    /// Opens the configured store and prepares everything; nothing is served yet. Needs a tokio runtime.
+    /// Opens the configured store and prepares all parts, but serves nothing yet. It needs a tokio runtime.
     ///
     /// # Errors
-    /// When something configured cannot be used.
+    /// When a configured part is unusable.
     pub async fn open(config: Config) -> Result<Arc<Self>, ConfigError> {
         let (store, opened) = opening::open(&config).await?;
         let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
         Self::assemble(config, Chat::new(store), bus, opened).await
     }
 
-    /// Prepares everything over a chat that the caller has made: with a store, a clock, ids or limits of their own.
-    /// [`Config::store`] is not looked at, and other nodes are only thought of when [`Config::cluster`] says so; the
-    /// chat's codec gives way to [`Config::codec`], which is metered. Needs a tokio runtime.
+    /// Prepares all parts over a chat from the caller, which can have its own store, clock, ids or limits.
+    /// [`Config::store`] is ignored. A bus is used only if [`Config::cluster`] names one. The chat's codec is replaced
+    /// by [`Config::codec`], with metrics. It needs a tokio runtime.
     ///
     /// # Errors
-    /// When something configured cannot be used.
+    /// When a configured part is unusable.
     pub async fn from_chat(config: Config, chat: Chat) -> Result<Arc<Self>, ConfigError> {
         let bus = config.cluster.bus_if_named(&config.auth)?;
         Self::with_bus(config, chat, bus).await
     }
 
-    /// The same among other nodes over the same store, which are heard by `bus`; see [`crate::cluster`]. Without one
-    /// there must be no other node.
+    /// The same for a node of a cluster over one store, whose nodes communicate through `bus`; see [`crate::cluster`].
+    /// Without a bus there must be no other node.
     ///
     /// # Errors
-    /// When something configured cannot be used.
+    /// When a configured part is unusable.
     pub async fn with_bus(
         config: Config,
         chat: Chat,
@@ -176,8 +176,8 @@ impl App {
     }
 }
 
-/// Ends the connections of somebody for whom too much is held. Not here and now: whoever has asked for more may hold the
-/// registry of connections.
+/// Cuts the connections of a user who holds too much memory. This runs in another task, because the caller may hold the
+/// lock of the session registry.
 fn cut_sessions(sessions: &Weak<Sessions>, owner: Owner) {
     let (Owner::User(user), Some(sessions)) = (owner, sessions.upgrade()) else { return };
     tokio::spawn(async move {

@@ -1,7 +1,8 @@
-//! Configuration: from flags, the environment and a `.env` file, in this order of precedence.
+//! The configuration, from flags, the environment and a `.env` file, in this order of precedence.
 //!
-//! The variables of the old backends keep their meaning, so that an old `.env` starts this server; those of our own
-//! begin with `CHAT_`. `chat-server --help` lists them all. A wrong value stops the start and names the variable.
+//! The variables of the old backends keep their meaning, so an old `.env` can start this server. Our own variables
+//! begin with `CHAT_`. `chat-server --help` lists all of them. An invalid value stops the start with an error that
+//! names the variable.
 
 mod check;
 mod cluster;
@@ -43,22 +44,22 @@ use crate::http::cookie::SameSite;
 use crate::media::MediaLimits;
 use crate::secret::Secret;
 
-/// The configuration, checked.
+/// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Whether this is production: stricter about secrets and origins.
+    /// Whether this is production, which is stricter about secrets and origins.
     pub production: bool,
-    /// Where the secret that signs comes from.
+    /// The origin of the signing secret.
     pub secret_origin: SecretOrigin,
     /// See [`Options::new_database`].
     pub new_database: bool,
-    /// The variables of limits that are switched off.
+    /// The variables of limits that are disabled.
     pub limits_off: Vec<&'static str>,
-    /// Whose cross-origin requests are answered.
+    /// The origins whose cross-origin requests are answered.
     pub origins: Origins,
-    /// See [`Options::public_url`], without a slash at the end.
+    /// See [`Options::public_url`]; without a trailing slash.
     pub public_url: Option<String>,
-    /// The frontend's address for mails, if it is known.
+    /// The URL of the frontend for mails, if it is known.
     pub client_url: Option<String>,
     /// See [`Options::trust_proxy`].
     pub trust_proxy: usize,
@@ -80,17 +81,17 @@ pub struct Config {
     pub send_budget: u32,
     /// See [`Options::media_quota`] and [`Options::media_rate`].
     pub media_limits: MediaLimits,
-    /// Files that people upload.
+    /// Uploaded files.
     pub files: FilesConfig,
-    /// Where everything is kept.
+    /// The store.
     pub store: StoreConfig,
-    /// What nodes hear each other by.
+    /// How nodes communicate.
     pub cluster: ClusterConfig,
     /// See [`Options::node`].
     pub node: Option<String>,
-    /// How new texts are stored.
+    /// How new texts are encoded in the store.
     pub codec: CodecConfig,
-    /// Tables to write and read texts with, besides the shipped ones.
+    /// The operator's tables for encoding and decoding texts, in addition to the built-in ones.
     pub codec_tables: Arc<OwnTables>,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
@@ -98,36 +99,38 @@ pub struct Config {
     pub recovery_limit: u64,
     /// See [`Options::position`].
     pub positions: PositionStyle,
-    /// How long the log of changes is kept; none: for ever.
+    /// How long the log of changes is kept; `None` means forever.
     pub log_kept: Option<Duration>,
-    /// The dialects that there are, those that are served, and what is spoken when nothing tells.
+    /// The known dialects, those that are enabled, and the default.
     pub dialects: Dialects,
-    /// A built frontend, if there is one.
+    /// The folder of a built frontend, if there is one.
     pub static_dir: Option<PathBuf>,
-    /// See [`Options::socket_path`]; begins with a slash and ends with none.
+    /// Whether `/docs` shows the descriptions of the API.
+    pub docs: bool,
+    /// See [`Options::socket_path`]; begins with a slash and does not end with one.
     pub socket_path: String,
     /// See [`Options::token_in_query`].
     pub token_in_query: bool,
-    /// Most bytes that are held for clients.
+    /// Maximum number of bytes that are held for clients.
     pub memory_limit: usize,
-    /// Files and folders that are never served, also where they are reached from [`Self::static_dir`].
+    /// Files and folders that are never served, even if they can be reached from [`Self::static_dir`].
     pub private_paths: Vec<PathBuf>,
     /// Connections.
     pub transport: TransportConfig,
-    /// Cloudinary, if it is to be used.
+    /// Cloudinary, if it is used.
     pub cloudinary: Option<crate::media::CloudinaryConfig>,
-    /// Resend, if it is to be used.
+    /// Resend, if it is used.
     pub resend: Option<crate::mail::ResendConfig>,
 }
 
 /// Tokens and passwords.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
-    /// Signs tokens.
+    /// The secret that signs tokens.
     pub secret: Secret,
     /// See [`Options::old_jwt_secret`].
     pub old_secrets: Vec<Secret>,
-    /// How long an issued token is good.
+    /// How long an issued token is valid.
     pub token_life: Duration,
     /// See [`Options::bcrypt_cost`].
     pub bcrypt_cost: u32,
@@ -137,7 +140,7 @@ pub struct AuthConfig {
     pub login_address_limit: u32,
     /// See [`Options::signup_limit`].
     pub signup_limit: u32,
-    /// Which passwords may be chosen.
+    /// The rules for new passwords.
     pub passwords: PasswordRules,
 }
 
@@ -150,22 +153,23 @@ pub struct TransportConfig {
     pub ping_timeout: Duration,
     /// See [`Options::stall_timeout`].
     pub stall_timeout: Duration,
-    /// Most bytes of one packet, on every transport.
+    /// Maximum size of a packet in bytes, on every transport.
     pub max_packet: usize,
-    /// Most packets that wait for one connection.
+    /// Maximum number of packets that wait for one connection.
     pub max_queue: usize,
     /// See [`Options::max_connections`].
     pub max_connections: Option<usize>,
-    /// Most Socket.IO sessions of which it is not known yet whose they are.
+    /// Maximum number of unauthenticated Socket.IO sessions.
     pub max_unauthenticated: usize,
     /// See [`Options::address_limit`].
     pub max_per_address: Option<usize>,
-    /// Most bytes that wait for a client before changes are held back; one change always has room.
+    /// Maximum number of bytes that wait for a client before further changes are held back. A single change always has
+    /// room.
     pub max_pending_bytes: usize,
 }
 
 impl Config {
-    /// Keeps a secret that was made just now, for the next start. With a store in memory nothing is kept.
+    /// Stores a newly generated secret for the next start. With a store in memory nothing is stored.
     pub(crate) fn keep_secret(&self) -> Result<(), ConfigError> {
         if self.secret_origin != SecretOrigin::Made || matches!(self.store, StoreConfig::Memory) {
             return Ok(());

@@ -1,7 +1,8 @@
-//! The one entrance for commands: what sockets and HTTP ask for is carried out here, by the same limits, and announced.
+//! The single entry point for commands: commands from sockets and HTTP are carried out here, under the same limits, and
+//! announced.
 //!
-//! [`acquire`](crate::limits::Limits::acquire) asks the limits, [`Chat::start`](chat_core::chat::Chat::start) carries out, and
-//! [`App::finish`] announces what that has led to.
+//! [`acquire`](crate::limits::Limits::acquire) checks the limits, [`Chat::start`](chat_core::chat::Chat::start) carries
+//! out the command, and [`App::finish`] announces the result.
 
 pub(crate) mod images;
 
@@ -19,23 +20,23 @@ use crate::limits::{Person, RateLimit, cost};
 use crate::outages::Part;
 use crate::security_log::{SecurityEvent, Source};
 
-/// A command on its way.
+/// The state of a command.
 pub(crate) enum Dispatched<'a, T = Reply> {
-    /// It is over.
+    /// It is finished.
     Done(Result<T, Error>),
-    /// It is carried out, and nobody was told of it yet; then it is to be [finished](App::finish).
+    /// It is carried out but not announced yet. The caller must [finish](App::finish) it.
     CarriedOut(Outcome<T>),
-    /// It is about to be stored; then it is to be [finished](App::finish).
+    /// It is about to be stored. The caller must then [finish](App::finish) it.
     Storing(Storing<'a, T>),
 }
 
 impl App {
-    /// Carries out a command of a person who has been authenticated, and tells everybody whom it concerns. Socket
-    /// events and HTTP requests all end here, and failures are logged here and nowhere else.
+    /// Carries out a command of an authenticated user, and delivers its changes. Socket events and HTTP requests all
+    /// end here, and failures are logged only here.
     ///
     /// # Errors
-    /// When it was refused or could not be stored. A search is [`Error::RateLimited`] while this person has another one
-    /// made.
+    /// When the command was refused or could not be stored. A search is [`Error::RateLimited`] while another search of
+    /// this user is running.
     pub async fn dispatch<R: Request>(self: &Arc<Self>, user: UserId, request: R) -> Result<R::Reply, Error> {
         if matches!(request.as_command(), CommandRef::Search(_)) {
             let searched = self.search_unless_busy(user, request).await;
@@ -53,7 +54,7 @@ impl App {
         run_to_completion(work).await.unwrap_or_else(not_carried_out)
     }
 
-    /// A search; none while another one is made for this person, or waits.
+    /// Runs a search. Returns `None` while another search of this user runs or waits.
     pub(crate) async fn search_unless_busy<R: Request>(
         self: &Arc<Self>,
         user: UserId,
@@ -65,7 +66,7 @@ impl App {
         Some(self.search(user, person, permit, request).await)
     }
 
-    /// A search, once no other is made for this person.
+    /// Runs a search after the other searches of this user.
     pub(crate) async fn search_in_turn<R: Request>(
         self: &Arc<Self>,
         user: UserId,
@@ -76,7 +77,7 @@ impl App {
         self.search(user, person, permit, request).await
     }
 
-    /// A request that hangs up waits no more; a search that was begun is made to its end.
+    /// If the client disconnects, a waiting search is dropped. A search that has begun runs to completion.
     async fn search<R: Request>(
         self: &Arc<Self>,
         user: UserId,
@@ -96,8 +97,8 @@ impl App {
         run_to_completion(searching).await.unwrap_or_else(not_carried_out)
     }
 
-    /// Carries out a command as far as [`Chat::start`](chat_core::chat::Chat::start) goes, for connections that have several
-    /// messages under way at once.
+    /// Carries out a command as far as [`Chat::start`](chat_core::chat::Chat::start) does, for connections that have
+    /// several messages in progress.
     pub(crate) async fn start<R: Request>(
         &self,
         user: UserId,
@@ -136,7 +137,7 @@ impl App {
         }
     }
 
-    /// Announces what a command has led to, once `before` has been done, if the command was carried out.
+    /// Announces the result of a command. If the command was carried out, `before` is called first.
     pub(crate) fn finish<T>(
         &self,
         user: UserId,
@@ -156,18 +157,18 @@ impl App {
         }
     }
 
-    /// How the limit of messages of a person stands, by the numbers of this node.
+    /// The message limit of a user, according to this node.
     pub fn send_rate(&self, user: UserId) -> Option<RateLimit> {
         self.limits.message_rate(user)
     }
 
-    /// How the limit of searches of a person stands, by the numbers of this node.
+    /// The search limit of a user, according to this node.
     pub fn search_rate(&self, user: UserId) -> Option<RateLimit> {
         self.limits.search_rate(user)
     }
 
-    /// Logs by which limit a command was refused. Nothing was changed, and the store is well: nothing to look for, and no
-    /// fault.
+    /// Logs which limit refused a command. Nothing was changed and the store works, so there is neither a change to
+    /// announce nor a failure.
     fn not_permitted(&self, user: UserId, refused: Refused, class: Class) -> Error {
         let error = match refused {
             Refused::TooMany => return self.refused(user, Error::RateLimited, class),
@@ -181,13 +182,13 @@ impl App {
         error
     }
 
-    /// The same as [`Self::refused`] of an event that was not passed on: nothing was to be stored.
+    /// The same as [`Self::refused`] for a client event that was not relayed. Such an event is never stored.
     pub(crate) fn not_passed_on(&self, user: UserId, error: Error) -> Error {
         self.refused(user, error, Class::Ephemeral)
     }
 
-    /// Logs why a command was not carried out. Where it may have changed something all the same, others must be told of
-    /// it, so it is looked for.
+    /// Logs why a command was not carried out. If it may have changed something nevertheless, the announcer looks for
+    /// the change in the log, because it must be announced.
     fn refused(&self, user: UserId, error: Error, class: Class) -> Error {
         match error.kind() {
             ErrorKind::Internal | ErrorKind::Unavailable => {
@@ -214,8 +215,8 @@ impl App {
     }
 }
 
-/// Carries something out to its end, even when whoever asked for it has gone: what is stored must be announced, and a
-/// request whose client hangs up is dropped wherever it stands. None when it panicked.
+/// Runs `work` to completion, even if its client disconnects. What is stored must be announced, but the future of a
+/// request is dropped at any point when its client disconnects. Returns `None` when `work` panicked.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {

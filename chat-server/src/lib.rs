@@ -8,14 +8,14 @@
 //! ```
 //!
 //! # In reading order
-//! [`serve`] (this file), [`config`], `build` (how all parts are made), [`mod@app`] (the parts, for those above), `dispatch` (the
-//! funnel of all commands) with `limits`, `accounts`, `background` (what is done by the clock), [`transport`] (how connections come
-//! in), [`session`] (one connection; its inbox), [`dialect`] (what the families of frontends say and expect), the announcer (who is
-//! told of what, in order), recovery (how a session goes on after a cut), [`presence`], [`cluster`] (several nodes), [`http`],
-//! [`auth`], [`security_log`], [`media`], [`mail`].
+//! [`serve`] (this file), [`config`], `build` (creates all parts), [`mod@app`] (the parts, for the layers above),
+//! `dispatch` (all commands go through it) with `limits`, `accounts`, `background` (periodic work), [`transport`]
+//! (accepts connections), [`session`] (one connection; its inbox), [`dialect`] (what the families of frontends send and
+//! expect), the announcer (delivers events in order), recovery (resumes a session after a lost connection),
+//! [`presence`], [`cluster`] (several nodes), [`http`], [`auth`], [`security_log`], [`media`], [`mail`].
 //!
-//! Parts do not import what composes them: `session/inbox`, [`transport`], [`http`] and the routes of dialects know [`App`], and
-//! nothing else does.
+//! Parts do not import the code that composes them: only `session/inbox`, [`transport`], [`http`] and the routes of
+//! dialects know [`App`].
 //!
 //! # Mounting it in an axum app of your own
 //! ```no_run
@@ -40,6 +40,7 @@ mod background;
 mod build;
 pub mod cluster;
 pub mod config;
+pub mod describe;
 pub mod dialect;
 mod dispatch;
 mod expiry;
@@ -86,11 +87,12 @@ use crate::config::{Config, ConfigError};
 use crate::listeners::Listeners;
 use crate::transport::SocketIoEndpoint;
 
-/// How long each step of a shutdown may take: together they end within 10 seconds.
+/// Maximum duration of each shutdown step. All steps together end within 10 seconds.
 const STEP: Duration = Duration::from_millis(2_500);
 
-/// Serves until `shutdown` is ready, also while it is still starting, then ends in order: no new connections, what is under way is finished, clients are
-/// let go so that they come back by themselves, and everything is on disk. Takes at most 10 seconds.
+/// Serves until `shutdown` is ready, which also works during the start. Then it shuts down in order: no new connections
+/// are accepted, running requests finish, clients are disconnected so that they reconnect automatically, and all data
+/// is written to disk. The shutdown takes at most 10 seconds.
 ///
 /// # Errors
 /// When something configured cannot be used.
@@ -119,15 +121,15 @@ pub async fn serve(
     serve_and_tell(listeners.into(), config, shutdown, |_| {}).await
 }
 
-/// What a server that is being served comes to; for who supervises it.
+/// The stages of a running server, for its supervisor.
 pub enum Stage<'a> {
-    /// It is open and serves from now on.
+    /// The server is open and serves from now on.
     Serving(&'a Arc<App>),
-    /// It ends.
+    /// The server is shutting down.
     Stopping,
 }
 
-/// The same, and tells `tell` what it comes to. That must not take long.
+/// The same as [`serve`], but reports each stage to `tell`, which must not block.
 ///
 /// # Errors
 /// When something configured cannot be used.
@@ -167,7 +169,7 @@ pub async fn serve_and_tell(
     chat.app.start_draining();
     stop.cancel();
     chat.close_connections().await;
-    // Requests that are under way still need the store.
+    // Running requests still need the store.
     let mut serving = serving;
     if tokio::time::timeout(STEP / 2, &mut serving).await.is_err() {
         tracing::warn!("some requests were still under way");
@@ -178,7 +180,7 @@ pub async fn serve_and_tell(
     Ok(())
 }
 
-/// Whoever reaches this server by another way than its proxy can claim to have any address.
+/// A client that reaches this server without its proxy can claim any address.
 fn warn_of_ways_past_the_proxy(listeners: &Listeners) {
     if let Some(address) =
         listeners.tcp_addresses().find(|address| address.ip().to_canonical().is_unspecified())
@@ -191,7 +193,7 @@ fn warn_of_ways_past_the_proxy(listeners: &Listeners) {
     }
 }
 
-/// Opens everything for mounting in an axum app. Call [`Mounted::close`] at the end.
+/// Opens the server for mounting in an axum app. Call [`Mounted::close`] at the end.
 ///
 /// # Errors
 /// When something configured cannot be used.
@@ -218,7 +220,7 @@ pub async fn app(config: Config) -> Result<Mounted, ConfigError> {
     Ok(Mounted::new(App::open(config).await?))
 }
 
-/// The same over a chat that the caller has made: with a store, a clock, ids or limits of their own. See [`App::from_chat`].
+/// The same over the caller's own chat: with its own store, clock, ids or limits. See [`App::from_chat`].
 ///
 /// # Errors
 /// When something configured cannot be used.
@@ -226,7 +228,7 @@ pub async fn app_over(config: Config, chat: Chat) -> Result<Mounted, ConfigError
     Ok(Mounted::new(App::from_chat(config, chat).await?))
 }
 
-/// The same among other nodes over the same store, which are heard by `bus`; see [`cluster`].
+/// The same as one of several nodes over the same store, which communicate over `bus`; see [`cluster`].
 ///
 /// # Errors
 /// When something configured cannot be used.
@@ -247,13 +249,13 @@ impl Mounted {
         Self { app, sockets }
     }
 
-    /// All its routes. Serve them with `into_make_service_with_connect_info::<SocketAddr>()`, or limits per address
-    /// count everybody together.
+    /// All routes. Serve them with `into_make_service_with_connect_info::<SocketAddr>()`; otherwise the limits per
+    /// address count all clients together.
     pub fn router(&self) -> axum::Router {
         http::router(&self.app, self.sockets.clone())
     }
 
-    /// Ends in order; see [`serve`].
+    /// Shuts down in order; see [`serve`].
     pub async fn close(&self) {
         self.close_connections().await;
         self.app.close(STEP / 2).await;
@@ -262,14 +264,14 @@ impl Mounted {
     async fn close_connections(&self) {
         self.app.start_draining();
         let _ = tokio::time::timeout(STEP, self.work_off()).await;
-        // A client that has stopped reading would hold this up for ever.
+        // A client that has stopped reading would block this forever.
         if tokio::time::timeout(STEP / 2, self.sockets.close()).await.is_err() {
             tracing::warn!("some connections did not take their goodbye");
         }
         transport::end_all(&self.app).await;
     }
 
-    /// Waits until every inbox is empty. What clients send meanwhile is still taken.
+    /// Waits until every inbox is empty. Events that clients send meanwhile are still accepted.
     async fn work_off(&self) {
         loop {
             let mut busy = false;

@@ -1,14 +1,14 @@
-//! Links to stored images, as each reader can load them.
+//! Links to stored images, in a form that each reader can load.
 //!
-//! Stores hold **paths** (`/media/…`), never a host: what a request says of itself is the word of whoever sent it, and
-//! a stored `Host` would send everybody else to that host. A path becomes a link when it is answered, for the one who
-//! reads it: it begins with [`Config::public_url`], or else with the host that the *reader's own* request was addressed
-//! to (for a socket, the request that opened it). So a page of the same origin and one of another origin (a development
-//! server beside this one) find the image alike, and a forged header shows its sender a wrong link and nobody else.
-//! Links that are absolute already, at Cloudinary or in rows of older versions, stay as they are.
+//! The store contains **paths** (`/media/…`), never a host: a request's `Host` is under the control of its sender, and
+//! if it were stored, all other readers would load images from that host. A path becomes a link when it is sent to a
+//! reader. It then begins with [`Config::public_url`], or else with the host of the *reader's own* request (for a
+//! socket, the request that opened it). So images work for pages of the same origin as well as of another one (a
+//! development server, for instance). A client that forges the header gets wrong links, but no other client does. Links
+//! that are already absolute, at Cloudinary or in rows of older versions, are left unchanged.
 //!
-//! An event is encoded once per dialect and base. Only events that hold a path differ by base at all, and nearly
-//! everybody comes by the same one.
+//! An event is encoded once per dialect and base. Only events that contain a path depend on the base, and nearly all
+//! clients have the same base.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use chat_core::search::Found;
 
 use crate::config::Config;
 
-/// What links to this server begin with for one reader: scheme, host and port without a slash at the end, or nothing
-/// when the reader did not say how the server is called.
+/// The begin of links to this server for one reader: scheme, host and port without a trailing slash. Empty if the host
+/// is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Base(Option<Arc<str>>);
 
 impl Base {
-    /// The configured one, or where this request was addressed to.
+    /// The configured base, or else the host of this request.
     pub fn of(headers: &HeaderMap, config: &Config) -> Self {
         if let Some(configured) = &config.public_url {
             return Self::new(configured);
@@ -36,7 +36,7 @@ impl Base {
         let host = forwarded(headers, "x-forwarded-host", config.trust_proxy);
         let own = || headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(own).unwrap_or_default();
-        // Nothing but a host and a port may get into a link.
+        // Only a host and a port may get into a link.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         if host.is_empty() || host.len() > MAX_HOST_BYTES || !host.chars().all(plain) {
             return Self::default();
@@ -45,23 +45,23 @@ impl Base {
         Self::new(&format!("{scheme}://{host}"))
     }
 
-    /// This one, without a slash at the end.
+    /// Creates a base from a URL without a trailing slash.
     pub fn new(base: &str) -> Self {
         Self(Some(base.into()))
     }
 
-    /// Scheme, host and port, and what the operator has put behind them, if it is known how this server is called.
+    /// Scheme, host and port, and the path that the operator has added, if the base is known.
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
-    /// What is stored, as this reader can load it.
+    /// A stored path as a link that this reader can load. `None` if it needs no change.
     fn link(&self, stored: &str) -> Option<String> {
         let base = self.0.as_deref().filter(|_| is_path(stored))?;
         Some(format!("{base}{stored}"))
     }
 
-    /// A person with a link to their picture.
+    /// A user with a link to the picture.
     pub fn user<'a>(&self, user: &'a Arc<User>) -> Cow<'a, Arc<User>> {
         match self.link(&user.picture) {
             Some(picture) => Cow::Owned(Arc::new(User { picture, ..User::clone(user) })),
@@ -85,7 +85,7 @@ impl Base {
         }
     }
 
-    /// Messages mostly have the same few people, each of whom is made anew once.
+    /// Most messages have the same few users, so each of these is copied only once.
     fn set_views(&self, views: &mut [MessageView]) {
         let mut made: Vec<(Arc<User>, Arc<User>)> = Vec::new();
         let mut set = |user: &mut Arc<User>| {
@@ -139,9 +139,9 @@ impl Base {
     }
 }
 
-/// An answer in which there may be links.
+/// An answer that may contain links.
 pub trait HoldsLinks {
-    /// Has them begin with this base.
+    /// Makes the links begin with this base.
     fn set_links(&mut self, base: &Base);
 }
 
@@ -199,15 +199,19 @@ impl HoldsLinks for Reply {
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),
+            Self::Related(related) => base.set_user(&mut related.user),
+            Self::RelatedPage(page) => {
+                page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
+            }
             Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
         }
     }
 }
 
-/// Most bytes of a host: a name of 253 (RFC 1035), and a port.
+/// Maximum length of a host in bytes: a name of 253 (RFC 1035), and a port.
 const MAX_HOST_BYTES: usize = 260;
 
-/// Whether an event reads otherwise to readers who call this server otherwise.
+/// Whether the encoding of an event depends on the reader's base.
 pub fn holds_paths(event: &Event) -> bool {
     let in_message = event.message().is_some_and(|view| {
         view.message.content.image.as_deref().is_some_and(is_path)
@@ -217,22 +221,22 @@ pub fn holds_paths(event: &Event) -> bool {
     in_message || event.user().is_some_and(|user| is_path(&user.picture))
 }
 
-/// `//host/…` would be somebody's host.
+/// `//host/…` would be a foreign host.
 fn is_path(stored: &str) -> bool {
     stored.starts_with('/') && !stored.starts_with("//")
 }
 
-/// Whether the client's side of the connection is encrypted, as far as trusted proxies tell.
+/// Whether the client's side of the connection is encrypted, according to trusted proxies.
 pub fn is_https(headers: &HeaderMap, trust_proxy: usize) -> bool {
     forwarded(headers, "x-forwarded-proto", trust_proxy)
         .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
 }
 
-/// What the outermost trusted proxy says. Each may append to the header or put its own in place of it, so where there
-/// are fewer entries than proxies the first one is from there; what stands before it is hearsay.
+/// The value from the outermost trusted proxy. A proxy may append to the header or replace it. So if there are fewer
+/// entries than proxies, the first entry is from that proxy. Entries before it are not trustworthy.
 pub(crate) fn forwarded<'a>(headers: &'a HeaderMap, name: &str, trust_proxy: usize) -> Option<&'a str> {
     let nth = trust_proxy.checked_sub(1)?;
-    // As bytes: what a client has made up must not hide what the proxies have appended to it.
+    // Parsed as bytes, so that invalid text from a client cannot hide the entries that proxies have appended.
     let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
     let entries: Vec<_> = values
         .flat_map(|value| value.split(|byte| *byte == b','))

@@ -1,9 +1,9 @@
-//! A budget for what this process holds for others: bodies that are being received, answers and events that were not taken
-//! yet, events that wait to be worked off.
+//! A memory budget for the data that this process holds for clients: request bodies that are being received, answers
+//! and events that were not sent yet, and events that wait to be processed.
 //!
-//! Every part of the server has bounds of its own, but their sum over all clients has none. So whatever is large is
-//! accounted for here, by owner: an account, or an address while nobody is known. When the sum passes the limit, the owner
-//! who holds the most is cut, with all that is held for them, and others go on. What is small is not accounted for; the
+//! Every part of the server has limits of its own, but their sum over all clients has none. So all large data is
+//! charged here to an owner: an account, or an address before authentication. When the sum exceeds the limit, the owner
+//! that holds the most is cut, together with all its data, and the others continue. Small data is not charged; the
 //! default limit leaves room for it.
 
 use std::collections::HashMap;
@@ -14,12 +14,12 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// For whom something is held.
+/// Who is charged for data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
     /// An account.
     User(UserId),
-    /// Somebody at this address.
+    /// Unauthenticated clients at this address.
     Address(IpAddr),
 }
 
@@ -30,13 +30,13 @@ pub struct Memory {
     on_cut: OnceLock<OnCut>,
 }
 
-/// Called when an owner is cut, without a lock, by whoever has asked for more. It must not wait.
+/// Called without a lock when an owner is cut, by the task that has asked for more memory. It must not block.
 type OnCut = Box<dyn Fn(Owner) + Send + Sync>;
 
 #[derive(Default)]
 struct Held {
     bytes: usize,
-    /// What of it is held for owners who were cut, and is about to be let go.
+    /// The part that belongs to owners that were cut and will soon be released.
     leaving: usize,
     owners: HashMap<Owner, Holding>,
 }
@@ -44,17 +44,17 @@ struct Held {
 struct Holding {
     bytes: usize,
     reservations: usize,
-    /// Shared with the reservations it is made of.
+    /// Shared with the reservations of this owner.
     cut: CancellationToken,
 }
 
-/// What is about to be let go is not waited for, up to this part of the limit.
+/// Memory that will soon be released counts as free, up to the limit divided by this.
 const LEAVING_SHARE: usize = 4;
 
-/// Less than so many bytes at one place is not worth accounting for.
+/// Amounts below this many bytes at one place are not charged.
 pub(crate) const MIN_ACCOUNTED: usize = 64 << 10;
 
-/// There is no room: the owner holds more than anybody else, or was cut.
+/// No memory is left: the owner holds more than every other owner, or was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server has no memory left for this")]
 pub struct OutOfMemory;
@@ -69,22 +69,22 @@ pub struct Reservation {
 }
 
 impl Memory {
-    /// A budget of so many bytes.
+    /// Creates a budget of this many bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, held: Mutex::default(), on_cut: OnceLock::new() })
     }
 
-    /// How much may be held.
+    /// The limit in bytes.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How much is held.
+    /// The number of bytes that are held.
     pub fn held(&self) -> usize {
         self.held.lock().bytes
     }
 
-    /// Has `on_cut` called with everybody who is cut. Only the first call counts.
+    /// Sets the callback for owners that are cut. Only the first call has an effect.
     pub(crate) fn on_cut(&self, on_cut: impl Fn(Owner) + Send + Sync + 'static) {
         let _ = self.on_cut.set(Box::new(on_cut));
     }
@@ -95,7 +95,7 @@ impl Memory {
         }
     }
 
-    /// A reservation of no bytes yet.
+    /// Creates an empty reservation.
     pub fn begin(self: &Arc<Self>, owner: Owner) -> Reservation {
         let mut held = self.held.lock();
         let holding = held.owners.entry(owner).or_insert_with(|| Holding {
@@ -107,10 +107,10 @@ impl Memory {
         Reservation { memory: self.clone(), owner, bytes: 0, cut: holding.cut.clone() }
     }
 
-    /// A reservation of so many bytes.
+    /// Creates a reservation of this many bytes.
     ///
     /// # Errors
-    /// When there is no room.
+    /// When no memory is left.
     pub fn reserve(self: &Arc<Self>, owner: Owner, bytes: usize) -> Result<Reservation, OutOfMemory> {
         let mut reservation = self.begin(owner);
         reservation.set(bytes)?;
@@ -119,8 +119,8 @@ impl Memory {
 }
 
 impl Held {
-    /// Cuts whoever holds the most, unless that is `asking`, who would hold `wanted`. Answers who was cut. What they ask
-    /// for from now on is counted afresh.
+    /// Cuts the owner that holds the most, except `asking`, and only if it holds at least `wanted`, which `asking`
+    /// would hold. Returns the owner that was cut. Its later reservations are counted from zero.
     fn cut_greediest(&mut self, asking: Owner, wanted: usize) -> Option<Owner> {
         let others = self.owners.iter().filter(|(owner, _)| **owner != asking);
         let (owner, bytes) =
@@ -139,7 +139,7 @@ impl Held {
         Some(owner)
     }
 
-    /// Holds `after` bytes for a reservation in the place of `before`.
+    /// Replaces `before` bytes of a reservation by `after`.
     fn change(&mut self, owner: Owner, is_cut: bool, before: usize, after: usize) {
         self.bytes = self.bytes + after - before;
         if is_cut {
@@ -151,11 +151,11 @@ impl Held {
 }
 
 impl Reservation {
-    /// Changes how many bytes are held. Less is always possible.
+    /// Changes the number of bytes that are held. Shrinking always succeeds.
     ///
     /// # Errors
-    /// When the limit is passed, and nobody else holds more than this owner; or the owner was cut. What was held until then
-    /// stays held.
+    /// When the limit would be exceeded and no other owner holds more than this one, or when this owner was cut. The
+    /// bytes held before stay held.
     pub fn set(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         let mut cut = Vec::new();
         let set = self.set_by_cutting(bytes, &mut cut);
@@ -172,7 +172,7 @@ impl Reservation {
                 return Err(OutOfMemory);
             }
             let wanted = held.owners.get(&self.owner).map_or(0, |own| own.bytes) + more;
-            // What is about to be let go is not waited for, as far as the default limit leaves room for it.
+            // Memory that will soon be released counts as free, as far as the default limit leaves room for it.
             let limit = self.memory.limit;
             while held.bytes - held.leaving.min(limit / LEAVING_SHARE) + more > limit {
                 if held.leaving > limit / LEAVING_SHARE {
@@ -187,12 +187,12 @@ impl Reservation {
         Ok(())
     }
 
-    /// How many bytes are held.
+    /// The number of bytes that are held.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the owner was cut: everything that is held for them is to be let go.
+    /// Whether the owner was cut. All its data must be released then.
     pub fn is_cut(&self) -> bool {
         self.cut.is_cancelled()
     }
@@ -226,18 +226,18 @@ impl Drop for Reservation {
     }
 }
 
-/// The limit where none is configured: half of what this process may use, by its control group, its own limits or the
-/// machine.
+/// The limit if none is configured: half of the memory that this process may use, by its control group, its own limits
+/// or the size of the machine.
 pub fn default_limit() -> usize {
     let usable = [control_group(), process_limit(), machine()].into_iter().flatten().min();
     (usable.unwrap_or(1 << 30) / 2).max(MIN_LIMIT)
 }
 
-/// With less not even one large message could be received.
+/// With less, not even one large message could be received.
 pub const MIN_LIMIT: usize = 64 << 20;
 
-/// The least limit of the process's control group and those above it (cgroup v2), or of the one that is seen from inside a
-/// container (v2 or v1).
+/// The lowest limit of the process's control group and its ancestors (cgroup v2), or of the one that is visible inside
+/// a container (v2 or v1).
 fn control_group() -> Option<usize> {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
@@ -246,7 +246,7 @@ fn control_group() -> Option<usize> {
         format!("/sys/fs/cgroup{}/memory.max", group.display().to_string().trim_end_matches('/'))
     });
     let version_1 = "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned();
-    // "max" is no number, and version 1 says so with one that is larger than any memory.
+    // "max" is not a number; version 1 uses a number larger than any memory instead.
     let limits =
         files.chain([version_1]).filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok());
     limits.min()

@@ -1,11 +1,11 @@
-//! Who is online, and the roster that pages show of it.
+//! Who is online, and how the server sends that list (the roster) to clients.
 //!
-//! The original backends send the whole list to everybody at every connect: n² in the number of people. Here the
-//! newcomer is sent it at once and everybody else at most every 100 ms, and less often when so many are online that the
-//! lists would fill the network; after the last change everybody always gets the final list. A list takes the place of
-//! one that has not been sent yet, so slow connections do not pile them up.
+//! The original backends send the whole list to every client at every connect, which is O(n²) in the number of users.
+//! This server sends it to a new connection at once, and to all others at most every 100 ms, or less often when the
+//! lists would exceed the bandwidth budget. After the last change every client receives the final list. A newer list
+//! replaces one that was not sent yet, so lists do not pile up on slow connections.
 //!
-//! Among several nodes somebody is online while they are connected to any of them; see `cluster`.
+//! In a deployment with several nodes a user is online while they are connected to any node; see `cluster`.
 
 mod last_seen;
 pub(crate) mod leaving;
@@ -26,40 +26,41 @@ use tokio::time::Instant;
 
 pub(crate) use self::last_seen::{connected, settle_at_end};
 use crate::cluster::{Outbox, RemotePresence};
-use crate::dialect::{Dialects, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
+use crate::dialect::{Dialects, Frame, Frames, PresenceChange, Registered, Roster as Shown, Seen, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
-/// Shortest time between two lists to everybody.
+/// The minimum time between two broadcasts of the list.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// Lists to everybody take at most so many bytes a second.
+/// The bandwidth budget of these broadcasts, in bytes per second.
 const BYTES_PER_SECOND: usize = 50 << 20;
-/// Most people who are told of somebody's coming and going, where not everybody is: those they have talked with last.
+/// The maximum number of contacts that are notified of a user's presence, where the dialect notifies contacts only:
+/// those with the most recent direct messages.
 const MAX_CONTACTS: usize = 1_000;
-/// How long it takes at most until another node has stored when somebody was last seen.
+/// The maximum time until another node has stored when a user was last seen.
 const STORED_ELSEWHERE: Duration = Duration::from_secs(5);
 
-/// The roster, and the task that tells of it.
+/// The roster, and the task that broadcasts it.
 pub struct Presence {
     roster: Arc<Both>,
     changed: Arc<Notify>,
     teller: tokio::task::JoinHandle<()>,
-    /// Who went offline when, until that is stored.
+    /// Users who went offline, and when, until that time is stored.
     leaving: Mutex<HashMap<UserId, Timestamp>>,
-    /// Who has left this node while they were connected to another one: perhaps both nodes believed the other one to
-    /// be the last.
+    /// Users who disconnected from this node while they were connected to another one. Each of the two nodes may have
+    /// taken the other for the last one.
     elsewhere: Mutex<HashSet<UserId>>,
-    /// Who has left another node when, and from when on that can be found in the store.
+    /// Users who disconnected from another node, when, and from when on the store has that time.
     told_of: Mutex<VecDeque<(Instant, UserId, Timestamp)>>,
     outbox: Option<Arc<Outbox>>,
 }
 
-/// Who is connected here and elsewhere.
+/// The users who are connected to this node, and those on other nodes.
 #[derive(Default)]
 struct Both {
     here: Roster,
     others: RemotePresence,
-    /// How many changes have been told to the task that tells everybody.
+    /// How many changes were reported to the broadcasting task.
     changes: AtomicU64,
 }
 
@@ -68,7 +69,7 @@ impl Both {
         self.here.is_online(user) || self.others.is_online(user)
     }
 
-    /// Everybody, in the order of ids.
+    /// All users who are online, ordered by id.
     fn online(&self) -> Vec<UserId> {
         let mut online = self.here.online();
         let others = self.others.online();
@@ -82,14 +83,14 @@ impl Both {
 }
 
 impl Presence {
-    /// Starts the task. Other nodes are told by `outbox`.
+    /// Starts the broadcasting task. Changes are published to other nodes through `outbox`.
     pub(crate) fn start(
         sessions: Arc<Sessions>,
         dialects: Dialects,
         chat: Arc<Chat>,
         outbox: Option<Arc<Outbox>>,
     ) -> Self {
-        let (roster, changed) = (Arc::<Both>::default(), Arc::new(Notify::new()));
+        let (roster, changed) = (Arc::<Both>::default(), sessions.roster_changed());
         let teller = tokio::spawn(tell(roster.clone(), changed.clone(), sessions, dialects, chat));
         Self {
             roster,
@@ -102,36 +103,44 @@ impl Presence {
         }
     }
 
-    /// Whether somebody is online, on whichever node.
+    /// Whether a user is online on any node.
     pub fn is_online(&self, user: UserId) -> bool {
         self.roster.is_online(user)
     }
 
-    /// Whether people are there, and when they were.
+    /// Returns the same function for one viewer: users who are cut off from the viewer appear to be offline.
+    pub(crate) async fn seen_by(&self, chat: &Chat, user: UserId) -> impl Fn(&User) -> Seen + Sync {
+        let (seen, cut_off) = (self.seen(), cut_off(chat, user).await);
+        move |user| if cut_off.contains(&user.id) { Seen::NOWHERE } else { seen(user) }
+    }
+
+    /// Returns a function that tells whether a user is online, and when they were last seen.
     pub(crate) fn seen(&self) -> impl Fn(&User) -> Seen + Sync {
         |user| Seen { online: self.is_online(user.id), last_seen: self.left_at(user.id).max(user.last_seen) }
     }
 
-    /// Whether somebody is connected to this node.
+    /// Whether a user is connected to this node.
     pub(crate) fn is_here(&self, user: UserId) -> bool {
         self.roster.here.is_online(user)
     }
 
-    /// Those who are connected to other nodes.
+    /// The users who are connected to other nodes.
     pub(crate) fn others(&self) -> &RemotePresence {
         &self.roster.others
     }
 
-    /// A connection has begun.
+    /// Records a new connection.
     pub(crate) fn connect(&self, session: &Session) {
         let change = self.roster.here.connect(session.user, session.id);
         if session.dialect.roster() == Shown::Whole {
             let changes = self.roster.changes.load(Ordering::SeqCst);
-            if let Some(list) = session.dialect.online(&self.roster.online()) {
+            let online = without(self.roster.online(), &session.cut_off());
+            if let Some(list) = session.dialect.online(&online) {
                 session.deliver_latest(&list);
             }
             if self.roster.changes.load(Ordering::SeqCst) != changes {
-                // The task may have sent this session a newer list before, which must not stay behind an older one.
+                // The task may have sent a newer list to this session before this older one. Another broadcast corrects
+                // that.
                 self.changed.notify_one();
             }
         }
@@ -141,13 +150,13 @@ impl Presence {
         self.note(session.user, change);
     }
 
-    /// When somebody who is offline was last online, as far as it is not stored yet.
+    /// When an offline user was last online, if that is not stored yet.
     pub fn left_at(&self, user: UserId) -> Option<Timestamp> {
         self.leaving.lock().get(&user).copied()
     }
 
-    /// A connection has ended. If it was the person's last one, returns true, and [`Self::left_at`] answers until
-    /// [`Self::stored`].
+    /// Records the end of a connection. Returns true if it was the user's last connection; then [`Self::left_at`] has a
+    /// value until [`Self::stored`] is called.
     pub(crate) fn disconnect(&self, user: UserId, session: SessionId, now: Timestamp) -> bool {
         let mut leaving = self.leaving.lock();
         let change = self.roster.here.disconnect(user, session);
@@ -164,14 +173,14 @@ impl Presence {
         went
     }
 
-    /// Somebody came online on another node.
+    /// Called when a user came online on another node.
     pub(crate) fn others_came(&self) {
         self.has_changed();
     }
 
-    /// These people are connected to none of the other nodes any more. The node they were connected to notes when they
-    /// were last seen, unless it has died; then `is_mine` says whether it is this one's business. Answers for whom this node
-    /// has to store that, and that it was at this moment.
+    /// Called when these users are no longer connected to any other node. The node they were connected to stores when
+    /// they were last seen. If that node has died, `is_mine` says whether this node must do it. Returns the users for
+    /// whom this node must store `now` as the time.
     #[must_use]
     pub(crate) fn others_went(&self, went: &[UserId], is_mine: bool, now: Timestamp) -> Vec<UserId> {
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
@@ -191,7 +200,7 @@ impl Presence {
         mine
     }
 
-    /// Looks up again, when it is needed, those of whom another node must have stored by now when they were last seen.
+    /// Evicts the cached profiles of users for whom another node must have stored the last-seen time by now.
     pub(crate) fn settle(&self, chat: &Chat) {
         let mut told_of = self.told_of.lock();
         while told_of.front().is_some_and(|(stored_at, ..)| *stored_at <= Instant::now()) {
@@ -201,7 +210,7 @@ impl Presence {
         }
     }
 
-    /// What [`Self::left_at`] says is stored now.
+    /// Called when the time that [`Self::left_at`] returns is stored.
     pub(crate) fn stored(&self, user: UserId, at: Timestamp) {
         let mut leaving = self.leaving.lock();
         if leaving.get(&user) == Some(&at) {
@@ -238,14 +247,15 @@ async fn tell(
     dialects: Dialects,
     chat: Arc<Chat>,
 ) {
-    // Who was online when that was told last, for families that are told single changes.
+    // The users who were online at the last broadcast, for dialects that receive single changes.
     let mut told = HashSet::new();
     let tells_changes =
         dialects.served().any(|dialect| matches!(dialect.roster(), Shown::Changes | Shown::Contacts));
     loop {
         changed.notified().await;
-        // Those who come together are told of together.
+        // A short delay batches simultaneous changes.
         tokio::time::sleep(SHORTEST_PAUSE / 10).await;
+        look_up_cut_off(&roster, &sessions, &chat).await;
         let mut changes = Vec::new();
         if tells_changes {
             let online: HashSet<_> = roster.online().into_iter().collect();
@@ -266,7 +276,69 @@ async fn tell(
     }
 }
 
-/// Who has come and who has gone, in the order of ids.
+/// The users of whom this user receives nothing. If the store fails, the result is empty, and the look-up is repeated
+/// before the next broadcast of the roster.
+pub(crate) async fn cut_off(chat: &Chat, user: UserId) -> Arc<HashSet<UserId>> {
+    match chat.cut_off(user).await {
+        Ok(cut_off) => cut_off,
+        Err(error) => {
+            chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+            Arc::default()
+        }
+    }
+}
+
+/// Triggers another look-up of the users who are cut off from the session's user, if they have changed before the
+/// session was in the registry.
+pub(crate) fn look_again(sessions: &Sessions, chat: &Chat, session: &Session) {
+    if !chat.is_cut_off_known(session.user, &session.cut_off()) {
+        sessions.relation_changed(session.user);
+    }
+}
+
+/// Removes the users who are cut off.
+fn without(mut people: Vec<UserId>, cut_off: &HashSet<UserId>) -> Vec<UserId> {
+    if !cut_off.is_empty() {
+        people.retain(|user| !cut_off.contains(user));
+    }
+    people
+}
+
+/// Updates the cut-off users of every user for whom they have changed. For the user's clients, newly cut-off users become
+/// offline, and the others get their real status again.
+async fn look_up_cut_off(roster: &Both, sessions: &Sessions, chat: &Chat) {
+    for user in sessions.changed_relations() {
+        let cut_off = match chat.cut_off(user).await {
+            Ok(cut_off) => cut_off,
+            Err(error) => {
+                chat_core::log_throttled!(warn, %error, "it could not be read who blocks whom");
+                sessions.relation_changed(user);
+                continue;
+            }
+        };
+        // If the contacts cannot be read, pages that show only contacts are not updated.
+        let contacts = chat.store().chat_partners(user, MAX_CONTACTS).await.unwrap_or_default();
+        sessions.for_user(user, &mut |session| {
+            let before = session.set_cut_off(cut_off.clone());
+            let is_shown = |other: &&UserId| match session.dialect.roster() {
+                Shown::Changes => true,
+                Shown::Contacts => contacts.contains(other),
+                Shown::Untold | Shown::Whole => false,
+            };
+            let changed = before.symmetric_difference(&cut_off).filter(|other| roster.is_online(**other));
+            let changed = changed.filter(is_shown);
+            let change = |other: &UserId| PresenceChange {
+                user: *other,
+                online: before.contains(other),
+                at: chat.now(),
+            };
+            let frames = changed.filter_map(|other| session.dialect.presence(&change(other)));
+            session.ephemeral(&frames.map(|frame| (To::All, frame)).collect());
+        });
+    }
+}
+
+/// The users who came online or went offline, ordered by id.
 fn changes_between(before: &HashSet<UserId>, after: &HashSet<UserId>, at: Timestamp) -> Vec<PresenceChange> {
     let mut changed: Vec<_> = before.symmetric_difference(after).copied().collect();
     changed.sort_unstable();
@@ -278,36 +350,55 @@ fn tell_whole(dialect: &Registered, roster: &Both, sessions: &Sessions) -> usize
     if sessions.count(dialect) == 0 {
         return 0;
     }
-    let Some(frame) = dialect.online(&roster.online()) else { return 0 };
+    let online = roster.online();
+    let Some(frame) = dialect.online(&online) else { return 0 };
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.deliver_latest(&frame);
-            bytes += frame.packet().len();
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        let own = match cut_off.is_empty() {
+            true => None,
+            false => dialect.online(&without(online.clone(), &cut_off)),
+        };
+        let frame = own.as_ref().unwrap_or(&frame);
+        session.deliver_latest(frame);
+        bytes += frame.packet().len();
     });
     bytes
 }
 
-/// Tells each change to everybody but the one it is about. Like all that is in no log, who lags does not learn it.
+/// Sends each change to every client except those of the user it is about. Like all ephemeral events, it is not in the
+/// log, so a client that lags misses it.
 fn tell_changes(dialect: &Registered, changes: &[PresenceChange], sessions: &Sessions) -> usize {
     if changes.is_empty() || sessions.count(dialect) == 0 {
         return 0;
     }
     let frames = changes.iter().filter_map(|change| Some((change.user, dialect.presence(change)?)));
-    let frames: Frames = frames.map(|(user, frame)| (To::Except(user), frame)).collect();
+    let told: Vec<_> = frames.collect();
+    let to = |(user, frame): &(UserId, Frame)| (To::Except(*user), frame.clone());
+    let frames: Frames = told.iter().map(to).collect();
     let size: usize = frames.iter().map(|(_, frame)| frame.packet().len()).sum();
     let mut bytes = 0;
     sessions.for_all(&mut |session| {
-        if session.dialect == *dialect {
-            session.ephemeral(&frames);
-            bytes += size;
+        if session.dialect != *dialect {
+            return;
         }
+        let cut_off = session.cut_off();
+        match cut_off.is_empty() {
+            true => session.ephemeral(&frames),
+            false => {
+                let theirs = told.iter().filter(|(user, _)| !cut_off.contains(user)).map(to);
+                session.ephemeral(&theirs.collect());
+            }
+        }
+        bytes += size;
     });
     bytes
 }
 
-/// Tells each change to those with whom the person has talked directly.
+/// Sends each change to the users who have a direct conversation with this user.
 async fn tell_contacts(
     dialect: &Registered,
     changes: &[PresenceChange],
@@ -331,7 +422,7 @@ async fn tell_contacts(
         let frames: Frames = smallvec::smallvec![(To::Except(change.user), frame)];
         for contact in contacts {
             sessions.for_user(contact, &mut |session| {
-                if session.dialect == *dialect {
+                if session.dialect == *dialect && !session.cut_off().contains(&change.user) {
                     session.ephemeral(&frames);
                     bytes += size;
                 }

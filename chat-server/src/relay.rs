@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is stored or logged. It reaches the connections that are there at the moment and speak the same dialect, on
 //! every node; a client that lags does not get it. Only the person who is meant gets it, or the members of a conversation that
-//! its sender is in. It is as dear as a change, and more so the more people it is for.
+//! its sender is in, and nobody whom the sender blocks or who blocks them. It is as dear as a change, and more so the more people it is for.
 
 use std::sync::Arc;
 
@@ -44,13 +44,17 @@ pub(crate) async fn pass_on(
         tokio::time::sleep(wait).await;
     }
     let to = recipients(app, sender, to).await?;
+    let cut_off = app.chat.cut_off(sender).await?;
     person.has_told((to.count() / TOLD) as u64, app.chat.now());
     let mut tell = teller(dialect, event, &payload);
     match &to {
+        Recipients::One(user) if cut_off.contains(user) => {
+            return Err(Error::Forbidden("This person cannot be reached"));
+        }
         Recipients::One(user) => app.sessions.for_user(*user, &mut tell),
         Recipients::Others(conversation) => {
             let mut tell_others = |session: &Arc<Session>| {
-                if session.user != sender {
+                if session.user != sender && !cut_off.contains(&session.user) {
                     tell(session);
                 }
             };
@@ -58,11 +62,13 @@ pub(crate) async fn pass_on(
         }
     }
     app.outbox(|outbox| {
+        let mut elsewhere = to.list(sender);
+        elsewhere.retain(|user| !cut_off.contains(user));
         outbox.relayed(Relayed {
             dialect: dialect.name().to_owned(),
             event: event.to_owned(),
             payload: payload.get().to_owned(),
-            to: to.list(sender),
+            to: elsewhere,
         });
     });
     Ok(())

@@ -1,16 +1,16 @@
-//! The security log: who came in, who did not, and which limits were met.
+//! The security log: logins, refusals, and limits that were reached.
 //!
-//! Every line has the target `security`, so `CHAT_LOG=warn,security=info` keeps these and leaves the rest out, and with
-//! `CHAT_LOG_FORMAT=json` each is one object. A line says what happened (`event`, and `what` where there are kinds of
-//! it), the account's id (`user.id`) where it is known, the address that asked and the id of the request, which the
-//! answer carries as `X-Request-Id`. Names, mail addresses, passwords and tokens are in none.
+//! Every line has the target `security`, so `CHAT_LOG=warn,security=info` logs these lines and hides the rest. With
+//! `CHAT_LOG_FORMAT=json` each line is one object. A line contains the event (`event`, and `what` for its kind), the id
+//! of the account (`user.id`) if it is known, the address of the client, and the id of the request, which the answer
+//! has in `X-Request-Id`. No line contains names, mail addresses, passwords or tokens.
 //!
-//! **It cannot be flooded.** What happens again within a minute, to the same account from the same address, is counted
-//! and becomes one more line at the end of that minute (`repeated`). In all there are at most [`MAX_LINES`] such kinds in
-//! a minute; of what is left out, the number is logged.
+//! **It cannot be flooded.** If an event repeats within a minute, for the same account and the same address, it is only
+//! counted. The count becomes one more line at the end of that minute (`repeated`). There are at most [`MAX_LINES`]
+//! different events in a minute; beyond that, only the number of omitted events is logged.
 //!
-//! Whatever is done for a request is done [within](Source::scope) what is known of where it came from, so nothing has to
-//! be handed from function to function.
+//! All work for a request runs [within](Source::scope) its source, so the source need not be passed from function to
+//! function.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,30 +22,30 @@ use parking_lot::Mutex;
 
 use crate::address::Address;
 
-/// Most different things that are logged in a minute.
+/// Maximum number of different events that are logged in a minute.
 pub const MAX_LINES: usize = 1_000;
 
-/// For how long what happens again is only counted.
+/// How long repeated events are only counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Something that whoever guards the server wants to know.
+/// An event that matters for the security of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecurityEvent {
-    /// Somebody has logged in.
+    /// A successful login.
     LogIn,
-    /// Somebody has tried to, with a wrong password or an unknown name.
+    /// A failed login, with a wrong password or an unknown name.
     LogInFailed,
-    /// Somebody has tried to who has failed too often.
+    /// A login attempt after too many failures.
     LockedOut,
-    /// A connection was refused, and why.
+    /// A refused connection, and the reason.
     Refused(&'static str),
-    /// Somebody has logged out: a token is revoked.
+    /// A logout: a token is revoked.
     LogOut,
-    /// An account was made.
+    /// A new account.
     SignUp,
-    /// A limit was met, and which.
+    /// A limit was reached, and which one.
     LimitMet(&'static str),
-    /// A password was changed.
+    /// A changed password.
     PasswordChanged,
 }
 
@@ -76,12 +76,12 @@ impl SecurityEvent {
     }
 }
 
-/// Where something that is being done came from, as far as is known.
+/// The origin of the current work, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The address that asked.
+    /// The address of the client.
     pub address: Option<Address>,
-    /// The id of the request, or of the one that a connection began with.
+    /// The id of the request, or of the request that opened the connection.
     pub request_id: Option<Arc<str>>,
 }
 
@@ -90,18 +90,18 @@ tokio::task_local! {
 }
 
 impl Source {
-    /// Where what is being done now came from.
+    /// The source of the current task.
     pub fn current() -> Self {
         SOURCE.try_with(Clone::clone).unwrap_or_default()
     }
 
-    /// Does something as coming from here.
+    /// Runs `work` with this source.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         SOURCE.scope(self, work).await
     }
 }
 
-/// Writes the log and counts what happens again.
+/// Writes the log and counts repeated events.
 #[derive(Default)]
 pub struct SecurityLog {
     recent: Mutex<Recent>,
@@ -110,9 +110,9 @@ pub struct SecurityLog {
 #[derive(Default)]
 struct Recent {
     seen: HashMap<Key, Seen>,
-    /// How many of these are about no account: anybody can bring them about.
+    /// How many of these belong to no account. Any client can cause them.
     about_nobody: usize,
-    /// How much was left out since that was logged.
+    /// The number of omitted events since it was last logged.
     left_out: u64,
 }
 
@@ -128,11 +128,12 @@ struct Seen {
     repeated: u64,
 }
 
-/// Most different lines in a minute that are about no account, so that strangers cannot push out what is about accounts.
+/// Maximum number of different events per minute without an account. Unauthenticated clients cannot push out events of
+/// accounts in this way.
 const MAX_LINES_ABOUT_NOBODY: usize = MAX_LINES / 2;
 
 impl SecurityLog {
-    /// Notes that something has happened, to this account if one is known.
+    /// Logs an event, for this account if one is known.
     pub fn note(&self, event: SecurityEvent, user: Option<UserId>, now: Timestamp) {
         let source = Source::current();
         let key = Key { event, address: source.address, user };
@@ -153,16 +154,16 @@ impl SecurityLog {
             recent.about_nobody += usize::from(user.is_none());
             recent.seen.insert(key.clone(), Seen { since: now, repeated: 0 });
         }
-        // Under the lock, so that lines are in order.
+        // Written under the lock, so that lines are in order.
         write(&key, source.request_id.as_deref(), None);
     }
 
-    /// Sums up what has happened again, where its minute is over, and forgets it.
+    /// Logs the counts of repeated events whose minute is over, and forgets these events.
     pub(crate) fn flush(&self, now: Timestamp) {
         let mut recent = self.recent.lock();
         let Recent { seen, about_nobody, .. } = &mut *recent;
         seen.retain(|key, seen| {
-            // A clock that was set back must not silence it.
+            // After the clock was set back, the window must not last longer than a minute.
             let is_over = seen.since.after(WINDOW) <= now || seen.since > now;
             if is_over {
                 sum_up(key, seen);
@@ -176,7 +177,7 @@ impl SecurityLog {
         }
     }
 
-    /// Sums up everything; for the end.
+    /// Logs all counts at shutdown.
     pub(crate) fn close(&self) {
         self.flush(Timestamp::from_millis(i64::MAX));
     }

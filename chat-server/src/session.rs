@@ -1,18 +1,19 @@
-//! One connection of one person: what comes in waits in one bounded inbox and is worked off in order; what goes out is
+//! One connection of a user. Incoming events wait in one bounded inbox and are processed in order. Outgoing events are
 //! never lost silently.
 //!
-//! **Order.** socketioxide starts a task per event, and such tasks overtake each other. Our handler is synchronous and
-//! only pushes into the inbox; a task works it off, one command after the other. The task lives only while there is
-//! something in the inbox, so an idle connection costs no task of its own. Only searches, which may take long, are made beside
-//! what follows them, one after the other; while one is made only the latest waits.
+//! **Order.** socketioxide starts a task per event, and such tasks can overtake each other. So the handler here is
+//! synchronous and only pushes into the inbox. A task processes the inbox, one command after the other. The task lives
+//! only while the inbox has entries, so an idle connection costs no task. Searches are the exception: they may take
+//! long, so they run concurrently with later commands, one search at a time. While one runs, only the latest search
+//! waits.
 //!
-//! **Catching up.** A connection begins held: changes that are announced pass it by until it has been told what came
+//! **Catching up.** A connection begins held: it does not receive announced changes until it has received the changes
 //! before them; see `recovery`.
 //!
-//! **Lag.** What waits for a client is bounded. A change that finds no room is not lost: the connection is held from there
-//! on, announced changes pass it by, and as soon as its client has taken what waits it is told them from the log (see
-//! `recovery`). A client that takes nothing at all for as long as the stall timeout is cut, and so is one for which an
-//! answer finds no room, since answers are in no log: it reconnects by itself and is told what it missed.
+//! **Lag.** The queue for a client is bounded. A change for which it has no room is not lost: the connection becomes
+//! held, and receives this and later changes from the log as soon as its client has read the queue (see `recovery`). A
+//! client that reads nothing for as long as the stall timeout is cut. So is a client whose queue has no room for an
+//! answer, because answers are not in the log. Such a client reconnects by itself and receives what it missed.
 
 mod activity;
 mod answering;
@@ -23,6 +24,7 @@ mod searches;
 mod sending;
 mod waiting;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -50,89 +52,93 @@ use crate::security_log::Source;
 use crate::transport::guard::Wires;
 use crate::transport::wire::Wire;
 
-/// What a session has done for it by the server that it is of.
+/// What a session needs from its server.
 pub(crate) trait Server: Send + Sync {
-    /// The time.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// Whether somebody is there, and when they were.
+    /// Whether a user is online, and when they were last seen.
     fn seen(&self, user: &User) -> Seen;
 
-    /// Tells it from the log what it could not be told when that was announced.
+    /// Replays from the log what the session could not receive when it was announced.
     fn resume(self: Arc<Self>, session: &Arc<Session>);
 
-    /// It has ended.
+    /// Called when the session has ended.
     fn ended(self: Arc<Self>, session: &Arc<Session>);
 }
 
-/// What a session is given of its server.
+/// What the server passes to a new session.
 pub(crate) struct Surroundings {
-    /// The server itself.
+    /// The server.
     pub(crate) server: Weak<dyn Server>,
-    /// What all connections of this person have in common.
+    /// The state that all connections of this user share.
     pub(crate) person: Arc<Person>,
-    /// The memory of the process.
+    /// The memory budget of the process.
     pub(crate) memory: Arc<Memory>,
     /// See [`TransportConfig::max_pending_bytes`](crate::config::TransportConfig::max_pending_bytes).
     pub(crate) max_pending_bytes: usize,
-    /// The time.
+    /// The users who are cut off from this user.
+    pub(crate) cut_off: Arc<HashSet<UserId>>,
+    /// The current time.
     pub(crate) now: Timestamp,
 }
 
 /// A connection.
 pub struct Session {
-    /// Its public name; never the transport's session id, which is a credential.
+    /// The public id of the connection. It is not the transport's session id, which is a credential.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user of the connection.
     pub user: UserId,
-    /// What is spoken on it.
+    /// The dialect of the connection.
     pub dialect: Registered,
-    /// The token it was opened with.
+    /// The token with which it was opened.
     pub token: Fingerprint,
-    /// What it is remembered by; see [`recovery`].
+    /// The fingerprint of its pid; see [`recovery`].
     pub(crate) key: Fingerprint,
-    /// Which log its positions are of.
+    /// The log to which its positions belong.
     pub(crate) log_number: u64,
-    /// What its client has certainly been told.
+    /// What its client has certainly received.
     pub(crate) receipt: Arc<Receipt>,
-    /// Where it was opened from.
+    /// The address and request from which it was opened.
     source: Source,
-    /// When that expires, if ever; see [`crate::expiry`].
+    /// When the token expires, if ever; see [`crate::expiry`].
     pub(crate) expires_at: Option<Timestamp>,
-    /// What links begin with for this client.
+    /// The users of whom its user receives nothing; see [`Chat::cut_off`](chat_core::chat::Chat::cut_off).
+    cut_off: Mutex<Arc<HashSet<UserId>>>,
+    /// The base of links for this client.
     base: Base,
     socket: SocketRef,
-    /// Its client may go on after a cut. Those of Engine.IO 3 never do.
+    /// Whether its client can resume after a cut. Clients of Engine.IO 3 cannot.
     recovers: bool,
     outgoing: Mutex<Outgoing>,
     wires: Wires,
     server: Weak<dyn Server>,
     inbox: Mutex<Inbox>,
     searches: Mutex<Searches<Search, Asker>>,
-    /// What all connections of this person have in common.
+    /// The state that all connections of this user share.
     person: Arc<Person>,
     memory: Arc<Memory>,
     /// See [`TransportConfig::max_pending_bytes`](crate::config::TransportConfig::max_pending_bytes).
     max_pending_bytes: usize,
-    /// It is cut; nothing more is sent.
+    /// The connection was cut; nothing more is sent.
     cut: AtomicBool,
     activity: Activity,
 }
 
-/// Where what goes out goes, and how far the connection has been told.
+/// Where outgoing events go, and how far the session has been told.
 struct Outgoing {
-    /// The websocket, once events take its lane.
+    /// The WebSocket, once events are sent through its lane.
     wire: Option<Arc<Wire>>,
-    /// A websocket that has taken over from long polling, until there is room for the marker behind which events take
-    /// its lane.
+    /// A WebSocket to which a polling client has upgraded, until its marker is queued. After the marker events are sent
+    /// through its lane.
     awaited: Option<Arc<Wire>>,
-    /// Bytes in socketioxide's queue since the client fetched it last. It counts packets only.
+    /// Bytes in socketioxide's queue since the client's last poll. socketioxide itself counts only packets.
     polled: usize,
-    /// The server's memory for them, while they are many.
+    /// The reservation in the server's memory budget for these bytes, while they are many.
     reservation: Option<Box<Reservation>>,
-    /// An event of which only the latest counts is in socketioxide's queue and has not been fetched.
+    /// A latest-only event is in socketioxide's queue, and the client has not fetched it.
     latest_is_queued: bool,
-    /// What is queued in its turn then.
+    /// The event to queue after that one was fetched.
     latest: Option<Box<Frame>>,
     cursor: Cursor,
 }
@@ -163,6 +169,7 @@ impl Session {
             receipt,
             source: Source::current(),
             expires_at: caller.identity.expires_at,
+            cut_off: Mutex::new(given.cut_off),
             base,
             recovers: socket.protocol() == ProtocolVersion::V5,
             socket,
@@ -187,7 +194,17 @@ impl Session {
         }
     }
 
-    /// What links begin with for this client.
+    /// The users of whom its user receives nothing.
+    pub(crate) fn cut_off(&self) -> Arc<HashSet<UserId>> {
+        self.cut_off.lock().clone()
+    }
+
+    /// Replaces these users, and returns the previous ones.
+    pub(crate) fn set_cut_off(&self, cut_off: Arc<HashSet<UserId>>) -> Arc<HashSet<UserId>> {
+        std::mem::replace(&mut *self.cut_off.lock(), cut_off)
+    }
+
+    /// The base of links for this client.
     pub(crate) fn base(&self) -> &Base {
         &self.base
     }
@@ -203,17 +220,17 @@ impl Session {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection still stands.
+    /// Whether the connection is still open.
     pub fn is_connected(&self) -> bool {
         self.socket.connected()
     }
 
-    /// Whether nothing of it is waiting or being worked off.
+    /// Whether no event of it is waiting or being processed.
     pub(crate) fn is_idle(&self) -> bool {
         !self.inbox.lock().busy && self.searches.lock().is_idle()
     }
 
-    /// Whether it is known that it has ended, or will: nothing more is taken from its client.
+    /// Whether it has ended or is about to end. Then no more events are accepted from its client.
     pub(crate) fn has_ended(&self) -> bool {
         self.inbox.lock().closed
     }

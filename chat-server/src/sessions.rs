@@ -1,6 +1,6 @@
-//! Every connection of this node, by person. Deliveries are made from here, connection by connection, and not through
-//! socketioxide's rooms: a broadcast to a room does not tell *whose* queue was full, and a change that is lost for one
-//! connection must be noticed (see `Session::announce`).
+//! The registry of all connections of this node, by account. Events are delivered from here to each connection, and not
+//! through socketioxide's rooms: a broadcast to a room does not report *whose* queue was full, but a change that is
+//! lost for one connection must be noticed (see `Session::announce`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
 use chat_core::model::Members;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
 use crate::auth::token::Fingerprint;
 use crate::dialect::Registered;
@@ -18,13 +19,20 @@ use crate::session::Session;
 
 type OfOne = SmallVec<[Arc<Session>; 1]>;
 
-/// Hashed without a random key, so that everybody is told in the same order in every run of the simulation. The ids are
-/// made by the server: nobody can choose them so that they collide.
+/// Hashed without a random key, so that the order of deliveries is the same in every run of the simulation. The server
+/// generates the ids, so no client can choose ids that collide.
 type ByUser<T = OfOne> = HashMap<UserId, T, BuildHasherDefault<DefaultHasher>>;
 
 /// The registry of connections.
 #[derive(Default)]
-pub struct Sessions(RwLock<ByUser>);
+pub struct Sessions(RwLock<ByUser>, Relations);
+
+/// Of whom it is not known any more who is cut off from them, and who looks that up.
+#[derive(Default)]
+struct Relations {
+    changed: Mutex<HashSet<UserId>>,
+    notify: Arc<Notify>,
+}
 
 impl Sessions {
     pub(crate) fn add(&self, session: Arc<Session>) {
@@ -40,53 +48,71 @@ impl Sessions {
         }
     }
 
-    /// Calls for each connection of a person.
+    /// Calls `each` for every connection of an account.
     pub(crate) fn for_user(&self, user: UserId, each: &mut dyn FnMut(&Arc<Session>)) {
         if let Some(of_one) = self.0.read().get(&user) {
             of_one.iter().for_each(each);
         }
     }
 
-    /// Calls for each connection of these members, and of nobody else.
+    /// Calls `each` for every connection of these members only.
     pub(crate) fn for_members(&self, members: &Members, each: &mut dyn FnMut(&Arc<Session>)) {
         among(&self.0.read(), members).flatten().for_each(each);
     }
 
-    /// Calls for every connection.
+    /// Calls `each` for every connection.
     pub(crate) fn for_all(&self, each: &mut dyn FnMut(&Arc<Session>)) {
         self.0.read().values().flatten().for_each(each);
     }
 
-    /// How many connections a person has.
+    /// Records that the relations of a user have changed. The users who are cut off from them must be looked up again.
+    pub(crate) fn relation_changed(&self, user: UserId) {
+        if self.count_of(user) > 0 {
+            self.1.changed.lock().insert(user);
+            self.1.notify.notify_one();
+        }
+    }
+
+    /// Those of whom that has changed since it was asked last.
+    pub(crate) fn changed_relations(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.1.changed.lock())
+    }
+
+    /// What wakes the task that tells who is there, which also looks up [those](Self::changed_relations).
+    pub(crate) fn roster_changed(&self) -> Arc<Notify> {
+        self.1.notify.clone()
+    }
+
+    /// The number of connections of an account.
     pub(crate) fn count_of(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, SmallVec::len)
     }
 
-    /// The connection of a person that they need least, but for this one.
+    /// The least needed connection of the session's account, except the session itself.
     pub(crate) fn least_needed(&self, session: &Session, now: Timestamp) -> Option<Arc<Session>> {
         let sessions = self.0.read();
         let others = sessions.get(&session.user)?.iter().filter(|other| other.id != session.id);
         others.min_by_key(|other| (other.need(now), other.id)).cloned()
     }
 
-    /// About how many bytes wait for a person, over all their connections.
+    /// Approximate number of bytes that wait for an account, over all its connections.
     pub fn unsent_to(&self, user: UserId) -> usize {
         self.0.read().get(&user).map_or(0, |of_one| of_one.iter().map(|session| session.unsent()).sum())
     }
 
-    /// How many connections speak this dialect.
+    /// The number of connections with this dialect.
     pub(crate) fn count(&self, dialect: &Registered) -> usize {
         let mut count = 0;
         self.for_all(&mut |session| count += usize::from(session.dialect == *dialect));
         count
     }
 
-    /// All connections there are.
+    /// The number of all connections.
     pub fn len(&self) -> usize {
         self.0.read().values().map(SmallVec::len).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there is no connection.
     pub fn is_empty(&self) -> bool {
         self.0.read().is_empty()
     }
@@ -113,8 +139,8 @@ impl Sessions {
     }
 }
 
-/// What is known of those people who are members. Of the two sides the smaller one is walked over: a message in a room of ten
-/// thousand, of whom ten are here, costs as much as one in a room of ten.
+/// The values of those users who are members. Iterates over the smaller of the two sides: a message in a room of ten
+/// thousand members, ten of whom are connected, costs as much as one in a room of ten.
 fn among<'a, T>(people: &'a ByUser<T>, members: &'a Members) -> Box<dyn Iterator<Item = &'a T> + 'a> {
     if people.len() < members.len() {
         let theirs = people.iter().filter(|(user, _)| members.get(**user).is_some());
@@ -137,7 +163,7 @@ mod tests {
             UserId::from_bytes(id)
         };
         let member = |n| Member { user: user(n), role: Role::Member, joined_at: Timestamp::from_millis(1) };
-        // Every third person is connected, and the first ones are members.
+        // Every third user is connected, and the first ones are members.
         for (connected, count, looked_at) in
             [(10, 10_000, 10), (10_000, 10, 10), (7, 7, 7), (0, 5, 0), (5, 0, 0)]
         {

@@ -1,5 +1,5 @@
-//! What is answered while a start takes long: an index is built, a layout is brought up to date, a database is waited for.
-//! A supervisor then sees that the process lives, and a load balancer that it must wait.
+//! Answers requests while a start takes long: an index is built, a layout is migrated, or the server waits for a
+//! database. A supervisor then sees that the process is alive, and a load balancer that it must wait.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use tokio::sync::Semaphore;
 
 use crate::listeners::Listeners;
 
-/// Starts are quick as a rule. Then those who knock wait for a moment, which is better for them than to be sent away.
+/// A start is usually quick. In that case clients wait this long, which is better for them than a refusal.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long one connection may take.
+/// Maximum duration of one connection.
 const CONNECTION: Duration = Duration::from_secs(5);
 
-/// Most connections at once.
+/// Maximum number of concurrent connections.
 const MAX_CONNECTIONS: usize = 256;
 
-/// Answers whoever comes, until it is dropped. What was begun then is still finished.
+/// Answers all requests until it is dropped. Connections that are open then are still served.
 pub(crate) async fn answer(listeners: &Listeners) {
     tokio::time::sleep(RETRY_PAUSE).await;
     tracing::info!("the start takes a while; /readyz says \"starting\" until it is done");
@@ -41,7 +41,7 @@ pub(crate) async fn answer(listeners: &Listeners) {
                 hyper::service::service_fn(async |request| Ok::<_, Infallible>(answer_one(&request)));
             let serving =
                 http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-            // It may fail as it likes: everything is said.
+            // Errors and timeouts need no handling here.
             let _ = tokio::time::timeout(CONNECTION, serving).await;
             drop(permit);
         });

@@ -1,8 +1,9 @@
-//! What the service manager that has started this process is told: that it is ready, that it lives, what it is doing (see
-//! sd_notify(3)). Without `NOTIFY_SOCKET` nobody is told anything.
+//! Notifies the service manager that has started this process: that it is ready, that it is alive, and its status (see
+//! sd_notify(3)). Without `NOTIFY_SOCKET` nothing is sent.
 //!
-//! It is told by a thread of its own, since a manager that does not listen would hold up whoever speaks to it. That this
-//! process lives (`WatchdogSec=`) is said by the runtime that serves connections: when that hangs, nothing is said.
+//! A thread of its own sends the notifications, because a manager that does not read would block the sender. The
+//! keep-alive (`WatchdogSec=`) is triggered by the runtime that serves connections, so it stops when that runtime
+//! hangs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,42 +15,42 @@ use chat_server::app::App;
 use sd_notify::NotifyState;
 use tokio::task::AbortHandle;
 
-/// A start may take this much longer, each time it is said.
+/// Each notification during a start extends the manager's timeout by this time.
 const MORE_TIME: Duration = Duration::from_secs(60);
-/// How often it is said, and how often it is looked whether there is something new to say of a server that serves.
+/// How often a start is reported, and how often the status of a running server is checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How much waits to be said. What comes then is not said.
+/// Maximum number of queued notifications. Further ones are dropped.
 const MAX_WAITING: usize = 64;
-/// How long the end of the process waits until all is said.
+/// How long the end of the process waits until all notifications are sent.
 const LAST_WORD: Duration = Duration::from_millis(500);
-/// The longest status that is shown.
+/// Maximum length of the status in characters.
 const MAX_STATUS: usize = 300;
 
-/// Something that is said to the manager.
+/// A notification to the manager.
 #[derive(Debug)]
 enum Word {
     Starting,
-    /// With what it is doing, if that has changed.
+    /// Includes the status, if it has changed.
     Ready(Option<String>),
     Status(String),
     Reloading,
     Stopping,
     Lives,
-    /// Not for the manager: everything that was to be said before was said.
+    /// Not sent to the manager: confirms that all earlier notifications were sent.
     Said(SyncSender<()>),
 }
 
 /// The service manager.
 #[derive(Clone)]
 pub(crate) struct Supervisor {
-    /// None when nobody wants to hear.
+    /// `None` if there is no service manager.
     words: Option<SyncSender<Word>>,
-    /// It was said that the server is ready.
+    /// The manager was told that the server is ready.
     is_ready: Arc<AtomicBool>,
 }
 
 impl Supervisor {
-    /// The one that the environment names.
+    /// The service manager that the environment names.
     pub(crate) fn find() -> Self {
         let is_there = std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty());
         let words = is_there.then(|| {
@@ -64,8 +65,8 @@ impl Supervisor {
         Self { words, is_ready: Arc::default() }
     }
 
-    /// Says that it is starting, for as long as that takes, and from now on that it lives, if that is wanted. Needs a tokio
-    /// runtime.
+    /// Reports that the server is starting, until the start is complete. Also starts the keep-alive, if the manager
+    /// wants it. Needs a tokio runtime.
     pub(crate) fn begin(&self) -> Starting {
         if self.words.is_none() {
             return Starting { supervisor: self.clone(), saying: None };
@@ -73,7 +74,7 @@ impl Supervisor {
         let watchdog = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
         if let Some(within) = watchdog {
             let supervisor = self.clone();
-            // Half of it, so that one that comes late is in time.
+            // Half of the interval, so that a late keep-alive is still in time.
             let mut beats = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
             tokio::spawn(async move {
                 loop {
@@ -93,9 +94,9 @@ impl Supervisor {
         Starting { supervisor: self.clone(), saying: Some(saying.abort_handle()) }
     }
 
-    /// What is configured is read again, and then it is ready again.
+    /// Reports a reload, runs `read`, and reports that the server is ready again.
     pub(crate) fn reload<T>(&self, read: impl FnOnce() -> T) -> T {
-        // Before it is ready it must not seem to be.
+        // A server that is still starting must not be reported as ready.
         let is_ready = self.is_ready.load(Ordering::Relaxed);
         if is_ready {
             self.say(Word::Reloading);
@@ -107,7 +108,7 @@ impl Supervisor {
         read
     }
 
-    /// Waits for a moment until everything is said, before the process ends.
+    /// Before the process ends: waits for a moment until all notifications are sent.
     pub(crate) fn finish(&self) {
         let (said, is_said) = sync_channel(1);
         if self.words.is_some() {
@@ -118,20 +119,20 @@ impl Supervisor {
 
     fn say(&self, word: Word) {
         if let Some(words) = &self.words {
-            // One that does not listen is told less.
+            // If the manager does not read, notifications are dropped.
             let _ = words.try_send(word);
         }
     }
 }
 
-/// A start that is under way.
+/// A start in progress.
 pub(crate) struct Starting {
     supervisor: Supervisor,
     saying: Option<AbortHandle>,
 }
 
 impl Starting {
-    /// Hands on what the server comes to.
+    /// Reports that the server has reached this stage.
     pub(crate) fn tell(&self, stage: &Stage<'_>) {
         if let Some(saying) = &self.saying {
             saying.abort();
@@ -153,7 +154,7 @@ impl Starting {
     }
 }
 
-/// Shows what the server is doing, whenever that has changed.
+/// Reports the status of the server whenever it has changed.
 async fn show_status(supervisor: Supervisor, app: Weak<App>) {
     let mut shown = String::new();
     loop {
@@ -181,7 +182,7 @@ fn status(app: &App) -> String {
     status
 }
 
-/// Says everything, one after the other, until nobody has anything to say.
+/// Sends all notifications in order, until no sender is left.
 fn speak(to_say: &Receiver<Word>) {
     while let Ok(word) = to_say.recv() {
         if let Err(error) = said(&word) {
@@ -203,7 +204,7 @@ fn said(word: &Word) -> std::io::Result<()> {
         Word::Status(status) => sd_notify::notify(&[NotifyState::Status(&one_line(status))]),
         Word::Reloading => sd_notify::notify(&[
             NotifyState::Reloading,
-            // Since systemd 253 a reload is told from one that was asked for earlier by it.
+            // Since systemd 253 this time lets the manager distinguish the reload from an earlier one.
             NotifyState::monotonic_usec_now()?,
         ]),
         Word::Stopping => sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]),
@@ -215,7 +216,8 @@ fn said(word: &Word) -> std::io::Result<()> {
     }
 }
 
-/// Each line is a word of its own to the manager, so what others have written must not bring one along.
+/// The manager parses each line as a notification of its own, so foreign text in the status must not contain a line
+/// break.
 fn one_line(status: &str) -> String {
     let plain = status.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(MAX_STATUS).collect()

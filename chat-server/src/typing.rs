@@ -1,7 +1,8 @@
-//! When typing ends by itself: with the connection it came from, with the message that was typed, and when nothing more is
-//! heard of it for a while. Pages rely on being told so: a tab that is closed says nothing.
+//! Ends typing automatically: with the connection that reported it, with the message that was typed, and after a
+//! timeout. Pages rely on such an event, because a tab that is closed sends nothing.
 //!
-//! Kept is who types where by a connection of this node. One task tells the others of an end that nobody has told of.
+//! The state contains who types in which conversation, by connections of this node. One task broadcasts the ends that
+//! no client has reported.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,25 +15,25 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long somebody is believed to type after they were last heard to.
+/// How long a user counts as typing after the last report.
 const TYPING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most conversations in which a person types at once. With one more the first of them ends.
+/// Maximum number of conversations in which a user types at once. One more ends the oldest.
 const MAX_PER_PERSON: usize = 8;
 
 tokio::task_local! {
     static CONNECTION: SessionId;
 }
 
-/// Does something for a connection: what is typed meanwhile ends with it.
+/// Runs `work` for a connection. Typing that is reported meanwhile ends with that connection.
 pub(crate) async fn on_connection<F: Future>(connection: SessionId, work: F) -> F::Output {
     CONNECTION.scope(connection, work).await
 }
 
-/// Who types; see the module.
+/// The typing users; see the module.
 #[derive(Default)]
 pub(crate) struct Typists {
     state: Mutex<State>,
-    /// Something has ended, or there is one to wait for before those that are waited for.
+    /// Notified when typing has ended, or when the next end may be earlier than before.
     changed: Notify,
 }
 
@@ -40,7 +41,7 @@ pub(crate) struct Typists {
 struct State {
     people: HashMap<UserId, SmallVec<[Typing; 1]>>,
     due: BTreeSet<(Instant, UserId, ConversationId)>,
-    /// Those of whose end the others must be told.
+    /// The ends that must still be broadcast.
     ended: Vec<(UserId, ConversationId)>,
 }
 
@@ -52,7 +53,7 @@ struct Typing {
 }
 
 impl Typists {
-    /// Takes note of what others are told.
+    /// Records a typing event that is being broadcast.
     pub(crate) fn observe(&self, delivery: &Delivery) {
         let Event::TypingChanged { conversation, user, typing } = &delivery.event else { return };
         let mut state = self.state.lock();
@@ -73,7 +74,7 @@ impl Typists {
         self.changed.notify_one();
     }
 
-    /// Somebody has said something here: what they typed is said.
+    /// The user has sent a message to this conversation, so its typing has ended.
     pub(crate) fn said(&self, user: UserId, conversation: ConversationId) {
         self.end(user, |known| known.conversation == conversation);
     }
@@ -85,7 +86,7 @@ impl Typists {
 
     fn end(&self, user: UserId, which: impl Fn(&Typing) -> bool) {
         let mut state = self.state.lock();
-        // Nearly nobody types.
+        // A quick exit, because nearly always no user of this node is typing.
         if state.people.is_empty() || !state.end(user, which) {
             return;
         }
@@ -93,7 +94,7 @@ impl Typists {
         self.changed.notify_one();
     }
 
-    /// Waits until `next`, when something ends, or until something ends sooner.
+    /// Waits until `next`, when typing times out, or until it ends earlier.
     pub(crate) async fn next_end(&self, next: Option<Instant>) {
         match next {
             Some(next) => drop(tokio::time::timeout_at(next, self.changed.notified()).await),
@@ -101,7 +102,7 @@ impl Typists {
         }
     }
 
-    /// Takes out what has ended, and answers when the next one does.
+    /// Takes the ends that must be broadcast, and returns when the next one is due.
     pub(crate) fn ended(&self, now: Instant) -> (Vec<(UserId, ConversationId)>, Option<Instant>) {
         let mut state = self.state.lock();
         while let Some((until, user, conversation)) =
@@ -116,7 +117,7 @@ impl Typists {
 }
 
 impl State {
-    /// Takes somebody's typing out where it is meant; answers where that was.
+    /// Removes the matching entries of a user, and returns their conversations.
     fn take_out(&mut self, user: UserId, which: impl Fn(&Typing) -> bool) -> SmallVec<[ConversationId; 1]> {
         let mut taken = SmallVec::new();
         let Some(theirs) = self.people.get_mut(&user) else { return taken };
@@ -134,7 +135,7 @@ impl State {
         taken
     }
 
-    /// The same, and has the others told of it; answers whether there was any.
+    /// The same, and queues the ends for broadcast. Returns whether there were any.
     fn end(&mut self, user: UserId, which: impl Fn(&Typing) -> bool) -> bool {
         let ended = self.take_out(user, which);
         self.ended.extend(ended.iter().map(|conversation| (user, *conversation)));

@@ -256,6 +256,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::SetRole(_)
         | Write::RemoveMember(_)
         | Write::ChangeRoom(_)
+        | Write::Relate(_)
         | Write::React(_)
         | Write::EditRows(_) => 0,
     };

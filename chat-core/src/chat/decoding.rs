@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::Chat;
+use crate::aspects::Annexes;
 use crate::codec::{Blob, DecodeError, Encoding, Kind};
 use crate::damage::WITHOUT_TABLES;
 use crate::model::{Content, Message};
@@ -69,7 +70,7 @@ impl Budget {
 }
 
 impl Chat {
-    /// Decodes a message, without its reactions. None when the budget has no room for it; then no more than what was left has been decoded.
+    /// Decodes a message, without its annexes. None when the budget has no room for it; then no more than what was left has been decoded.
     pub(super) async fn decode_within(
         &self,
         stored: StoredMessage,
@@ -105,7 +106,7 @@ impl Chat {
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             deleted: stored.deleted,
-            reactions: Vec::new(),
+            annexes: Annexes::default(),
         }))
     }
 

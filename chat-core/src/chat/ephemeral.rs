@@ -28,17 +28,23 @@ impl Chat {
                     return Ok(None);
                 }
                 let user = self.directory.find_user(&UserKey::Id(user)).await?;
-                let event = |user| Event::TypingChanged { conversation, user, typing };
-                Ok(user.map(|user| Delivery::ephemeral(event(user))))
+                let Some(user) = user else { return Ok(None) };
+                let id = user.id;
+                let event = Event::TypingChanged { conversation, user, typing };
+                Ok(Some(self.told_of_person(event, id).await?))
             }
         }
     }
 
     pub(crate) async fn set_typing(&self, actor: UserId, command: SetTyping) -> Result<Outcome<()>, Error> {
-        let conversation = self.open(actor, &command.to).await?;
+        let conversation = match self.open(actor, &command.to).await {
+            // It is told to nobody, as in a conversation that is there.
+            Err(Error::Forbidden(_)) => return Ok(Outcome::reply_only(())),
+            opened => opened?,
+        };
         policy::must_be_member(actor, &conversation)?;
         let user = self.directory.user(actor).await?;
         let event = Event::TypingChanged { conversation, user, typing: command.typing };
-        Ok(Outcome { reply: (), deliveries: vec![Delivery::ephemeral(event)] })
+        Ok(Outcome { reply: (), deliveries: vec![self.told_of_person(event, actor).await?] })
     }
 }

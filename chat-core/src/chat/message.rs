@@ -6,16 +6,17 @@ use std::task::Poll;
 
 use super::decoding::{Budget, take_turns};
 use super::{Chat, Started};
+use crate::aspects::{Annexed, Annexes};
 use crate::codec::Kind;
 use crate::command::{DeleteMessage, History, Outcome, ReadHistory, RestoreMessage, SendMessage};
 use crate::damage;
 use crate::delivery::AtHand;
 use crate::error::Error;
 use crate::history::Window;
-use crate::id::{MessageId, UserId};
+use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, Message, MessageView, User};
 use crate::policy::{self, Refusal};
-use crate::reactions;
+use crate::store::write::{WriteOf, make};
 use crate::store::{Appended, Change, NewMessage, SetDeleted, StoredMessage};
 
 impl Chat {
@@ -79,7 +80,7 @@ impl Chat {
                 created_at: now,
                 updated_at: now,
                 deleted: None,
-                reactions: Vec::new(),
+                annexes: Annexes::default(),
             };
             let view = MessageView { message, conversation, sender, recipient };
             let change = Change::MessageSent(view.clone());
@@ -115,32 +116,51 @@ impl Chat {
         id: MessageId,
         delete: bool,
     ) -> Result<Outcome<MessageView>, Error> {
-        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
-        let conversation = self.directory.conversation(stored.conversation).await?;
-        // Before the text is decoded: how long that takes would tell a stranger that there is something.
-        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
-        // With what stands on it when it is not deleted.
+        let (stored, conversation) = self.message_for(actor, id).await?;
+        // With what is shown of it when it is not deleted.
         let view = self.view(StoredMessage { deleted: None, ..stored }, &conversation).await?;
         let at = self.clock.now();
         let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
-        let (position, stored) = match self.store.set_deleted(set).await? {
-            Ok(changed) => changed,
-            Err(refusal) => {
-                if refusal == Refusal::MessageNotFound {
-                    // They are no member any more: what is remembered of the conversation is out of date.
-                    self.directory.refresh_members(conversation.id, &[actor]).await;
-                }
-                return Err(refusal.into());
-            }
-        };
+        let (position, stored) = self.change_message(actor, conversation.id, set).await?;
         let mut message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
         if message.deleted.is_some() {
-            message.reactions.clear();
+            message.annexes = Annexes::default();
         }
         let view = MessageView { message, ..view };
         let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
         let deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
         Ok(Outcome { reply: view, deliveries })
+    }
+
+    /// A message of which somebody wants something, and its conversation. To those outside it does not exist.
+    pub(crate) async fn message_for(
+        &self,
+        actor: UserId,
+        id: MessageId,
+    ) -> Result<(StoredMessage, Arc<Conversation>), Error> {
+        let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
+        let conversation = self.directory.conversation(stored.conversation).await?;
+        // Before a text is decoded: how long that takes would tell a stranger that there is something.
+        policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
+        Ok((stored, conversation))
+    }
+
+    /// Makes a change of a message of this conversation that may be refused.
+    pub(crate) async fn change_message<W, T>(
+        &self,
+        actor: UserId,
+        conversation: ConversationId,
+        write: W,
+    ) -> Result<T, Error>
+    where
+        W: WriteOf<Done = Result<T, Refusal>>,
+    {
+        let done = make(&*self.store, write).await?;
+        if done.as_ref().is_err_and(|refusal| *refusal == Refusal::MessageNotFound) {
+            // They are no member any more: what is remembered of the conversation is out of date.
+            self.directory.refresh_members(conversation, &[actor]).await;
+        }
+        Ok(done?)
     }
 
     pub(crate) async fn history(
@@ -160,7 +180,7 @@ impl Chat {
         // A page has few speakers, so each is looked up once. Of some there is no account any more.
         let mut people: Vec<(UserId, Option<Speaker>)> = Vec::new();
         let mut messages = Vec::new();
-        let mut with_reactions = Vec::new();
+        let (mut places, mut annexed) = (Vec::new(), Vec::new());
         let mut budget = Budget::new(self.limits.answer_bytes);
         let mut next = window;
         let has_more = 'pages: loop {
@@ -188,12 +208,15 @@ impl Chat {
                     self.unreadable.note(conversation.id, seq, id);
                     continue;
                 };
-                let has_reactions = reactions::has_some(&stored);
+                let with_annexes = Annexed::of(&stored);
                 let decoded = self.decode_within(stored, &mut budget).await.map_err(Error::from);
                 match damage::sound(&*self.store, decoded, "messages", &id)? {
                     Some(Some(message)) => {
                         let conversation = conversation.clone();
-                        with_reactions.extend(has_reactions.then_some((messages.len(), id)));
+                        if let Some(with_annexes) = with_annexes {
+                            places.push(messages.len());
+                            annexed.push(with_annexes);
+                        }
                         messages.push(MessageView { message, conversation, sender, recipient });
                     }
                     Some(None) => break 'pages true,
@@ -212,9 +235,8 @@ impl Chat {
             };
             take_turns().await;
         };
-        let (places, ids): (Vec<_>, Vec<_>) = with_reactions.into_iter().unzip();
-        for (place, reactions) in places.into_iter().zip(reactions::of_all(&self.store, &ids).await?) {
-            messages[place].message.reactions = reactions;
+        for (place, annexes) in places.into_iter().zip(self.annexes_of_all(&annexed).await?) {
+            messages[place].message.annexes = annexes;
         }
         if newest_first {
             messages.reverse();
@@ -235,8 +257,8 @@ impl Chat {
     ) -> Result<MessageView, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        let reactions = reactions::of(&self.store, &stored).await?;
-        let message = Message { reactions, ..self.decode(stored).await? };
+        let annexes = self.annexes_of(&stored).await?;
+        let message = Message { annexes, ..self.decode(stored).await? };
         Ok(MessageView { message, conversation: conversation.clone(), sender, recipient })
     }
 
@@ -249,10 +271,10 @@ impl Chat {
     ) -> Result<Option<MessageView>, Error> {
         let sender = self.directory.user(stored.sender).await?;
         let recipient = self.directory.recipient(conversation, stored.sender).await?;
-        let reactions = reactions::of(&self.store, &stored).await?;
+        let annexes = self.annexes_of(&stored).await?;
         let conversation = conversation.clone();
         Ok(self.decode_within(stored, budget).await?.map(|message| {
-            let message = Message { reactions, ..message };
+            let message = Message { annexes, ..message };
             MessageView { message, conversation, sender, recipient }
         }))
     }

@@ -60,8 +60,15 @@ impl Newest {
 
     /// Takes note of what a change has made out of date. What is deleted keeps its place.
     pub(crate) fn invalidate(&self, invalidation: Invalidation) {
-        let Invalidation { user: _, conversation: _, member: _, audience: _, message: _, newest } =
-            invalidation;
+        let Invalidation {
+            user: _,
+            conversation: _,
+            member: _,
+            audience: _,
+            message: _,
+            relation: _,
+            newest,
+        } = invalidation;
         if let Some(message) = newest {
             self.said(message);
         }

@@ -38,7 +38,8 @@ impl Chat {
         }
         let id = ConversationId::from_bytes(self.ids.next(at));
         let info = RoomInfo::new(name, visibility);
-        let (position, room) = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let made = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
+        let (position, room) = made?;
         let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };
         let created = Change::RoomCreated { room: id, by: actor };
         let deliveries = self.committed(Some(position), created, at_hand).await?;

@@ -1,8 +1,8 @@
-//! An encoded body and what it is made of.
+//! An encoded body and its format.
 
 use std::{fmt, iter};
 
-/// What is being stored: lets a codec choose its model.
+/// The kind of a body. A codec can choose its model by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     /// A chat message: short text in a natural language.
@@ -45,7 +45,7 @@ impl TryFrom<u8> for Encoding {
     }
 }
 
-/// A stored number that is no [`Encoding`] of this release.
+/// A stored number that this release does not know as an [`Encoding`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("encoding {0} is unknown")]
 pub struct UnknownEncoding(
@@ -53,31 +53,31 @@ pub struct UnknownEncoding(
     pub u8,
 );
 
-/// How exactly a blob is written, for counters and reports.
+/// The exact format of a blob, for counters and reports.
 ///
-/// [`Encoding`] says who can read a blob, this says what came of it: whether its body was too small
-/// to try, and otherwise which way of writing was the cheapest.
+/// [`Encoding`] says which decoder a blob needs. This says which format was chosen for the body: none if it was too
+/// small for compression, otherwise the smallest one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum BlobFormat {
-    /// The body alone, without any header.
+    /// The plain body, without a header.
     Plain,
-    /// A frame with this format in its first byte, 0 to 31; 0 is the body kept as it is.
+    /// A frame with this format in its first byte, 0 to 31. 0 is an uncompressed body.
     Frame(u8),
-    /// A frame that has not even its first byte. No codec writes it.
+    /// A frame without its first byte. No codec writes it.
     Missing,
 }
 
 impl BlobFormat {
-    /// How many there are.
+    /// The number of formats.
     pub(super) const COUNT: usize = 34;
 
-    /// All, in the order of their indexes.
+    /// All formats, ordered by index.
     pub(super) fn all() -> impl Iterator<Item = BlobFormat> {
         iter::once(BlobFormat::Plain).chain((0..32).map(BlobFormat::Frame)).chain([BlobFormat::Missing])
     }
 
-    /// The place in an array with one item for each, below [`Self::COUNT`].
+    /// The index in an array with one item for each format, below [`Self::COUNT`].
     pub(super) fn index(self) -> usize {
         match self {
             BlobFormat::Plain => 0,
@@ -100,18 +100,18 @@ impl fmt::Display for BlobFormat {
 
 /// An encoded body.
 ///
-/// `Debug` shows the encoding and the length, never content, so that a blob in a log line or in a
-/// failed assertion tells nobody what was said.
+/// `Debug` prints the encoding and the length, never the content, so that neither a log line nor a failed assertion
+/// reveals a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// How to read `bytes`.
+    /// The encoding of `bytes`.
     pub encoding: Encoding,
-    /// The body in that encoding.
+    /// The encoded body.
     pub bytes: Vec<u8>,
 }
 
 impl Blob {
-    /// How exactly this is written.
+    /// The exact format.
     pub fn format(&self) -> BlobFormat {
         BlobRef::from(self).format()
     }
@@ -123,19 +123,19 @@ impl fmt::Debug for Blob {
     }
 }
 
-/// A [`Blob`] whose bytes belong to someone else, such as a row being read.
+/// A [`Blob`] with borrowed bytes, such as those of a row that is being read.
 ///
-/// `Debug` shows the encoding and the length, never content.
+/// `Debug` prints the encoding and the length, never the content.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BlobRef<'a> {
-    /// How to read `bytes`.
+    /// The encoding of `bytes`.
     pub encoding: Encoding,
-    /// The body in that encoding.
+    /// The encoded body.
     pub bytes: &'a [u8],
 }
 
 impl BlobRef<'_> {
-    /// How exactly this is written.
+    /// The exact format.
     pub fn format(&self) -> BlobFormat {
         match (self.encoding, self.bytes.first()) {
             (Encoding::Stored, _) => BlobFormat::Plain,

@@ -1,13 +1,12 @@
-//! The smallest frame for an attachment.
+//! Chooses the smallest frame for an attachment.
 //!
-//! Zstandard is tried first, for it nearly always wins, and no probe of ours could tell noise much
-//! sooner: at level 3 it gives up noise at some 4 GB/s. What it takes its time for, it makes
-//! smaller: screenshots in PNG by a tenth to a quarter, although they are compressed already.
-//! Blocks win where bytes are uneven but nothing repeats, as in raw sound; their size is known
-//! from counting alone, so they are written only then, and not even counted when a sample says
-//! that they are far off.
+//! Zstandard is tried first, because it is nearly always the smallest, and a separate test could not detect noise much
+//! sooner: at level 3 it gives up on noise at about 4 GB/s. Where it takes longer, it makes the body smaller: PNG
+//! screenshots by a tenth to a quarter, although they are compressed already. Blocks are smaller where bytes are uneven
+//! but nothing repeats, as in raw audio. Their size is known from counting alone, so they are written only in that
+//! case, and not even counted when a sample says that they are far larger.
 //!
-//! Measured with files of 1 MiB (the last row: of 0.3 to 1 MB), sizes in percent of the body:
+//! Measured with files of 1 MiB (the last row: of 0.3 to 1 MB). Sizes are percentages of the body:
 //!
 //! | file | Zstandard | blocks | chosen | MB/s |
 //! |---|---|---|---|---|
@@ -22,11 +21,11 @@
 use super::frame::{self, Format};
 use super::{blocks, foreign};
 
-/// Level of Zstandard: its own default.
+/// The level of Zstandard: its own default.
 pub(super) const LEVEL: i32 = 3;
 
-/// Encodes `body` as the smallest of three frames, each behind its header byte: Zstandard, blocks,
-/// or the body as it is.
+/// Encodes `body` as the smallest of three frames, each after its header byte: Zstandard, blocks, or the unencoded
+/// body.
 ///
 /// The frame is at most one byte longer than the body.
 pub(super) fn encode(body: &[u8]) -> Vec<u8> {
@@ -35,7 +34,7 @@ pub(super) fn encode(body: &[u8]) -> Vec<u8> {
     let compressed = foreign::append_zstd(body, LEVEL, &mut frame);
     let smallest = if compressed { frame.len() - 1 } else { body.len() };
 
-    // Repetition usually wins by far, and then a sample is enough to know.
+    // If the body has repetitions, Zstandard is usually far smaller, and then a sample is enough to know.
     let close = smallest > blocks::sampled_size(body) / 10 * 9;
     if close && blocks::size(body) < smallest {
         let mut frame = vec![Format::Blocks.header(0)];

@@ -1,6 +1,6 @@
-//! Bodies in the formats of others.
+//! Bodies in formats of other projects.
 //!
-//! The first byte of the payload names the format, and what follows is exactly one frame of it:
+//! The first byte of the payload is the format, and exactly one frame of that format follows:
 //!
 //! | first byte | format |
 //! |---|---|
@@ -15,21 +15,20 @@ use zstd::{
 
 use crate::codec::DecodeError;
 
-/// The first byte of a payload that holds a Zstandard frame.
+/// The first byte of a payload with a Zstandard frame.
 const ZSTD: u8 = 1;
 
-/// Encodes `body` with Zstandard at `level`, or answers `None` when that would not make it
-/// smaller.
+/// Encodes `body` with Zstandard at `level`, or returns `None` when that would not make it smaller.
 #[cfg(test)]
 pub(super) fn encode_zstd(body: &[u8], level: i32) -> Option<Vec<u8>> {
     let mut payload = Vec::new();
     append_zstd(body, level, &mut payload).then_some(payload)
 }
 
-/// Appends the encoded `body` to `out`; answers `false` and leaves `out` as it was when that would
-/// not be smaller than the body.
+/// Appends the encoded `body` to `out`. Returns `false` and leaves `out` unchanged when the result would not be smaller
+/// than the body.
 ///
-/// Noise is recognised by Zstandard itself and given up at several GB/s.
+/// Zstandard itself detects noise and gives up at several GB/s.
 pub(super) fn append_zstd(body: &[u8], level: i32, out: &mut Vec<u8>) -> bool {
     let start = out.len();
     out.reserve(body.len());
@@ -41,10 +40,10 @@ pub(super) fn append_zstd(body: &[u8], level: i32, out: &mut Vec<u8>) -> bool {
     smaller
 }
 
-/// Appends a frame to `out` unless that has no room for it.
+/// Appends a frame to `out` unless it has no room for it.
 ///
-/// Contexts are not kept: making one takes 8 µs, or 30 µs for a body of a mebibyte that then takes
-/// some 4 ms, and one that has seen such a body holds on to more than a megabyte.
+/// Contexts are not reused: creating one takes 8 µs, or 30 µs for a body of a mebibyte whose compression takes about 4
+/// ms, and a context that has compressed such a body keeps more than a megabyte.
 fn compress(body: &[u8], level: i32, out: &mut Vec<u8>) -> std::io::Result<()> {
     let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -56,9 +55,9 @@ fn compress(body: &[u8], level: i32, out: &mut Vec<u8>) -> std::io::Result<()> {
 
 /// Decodes a payload into at most `limit` bytes.
 ///
-/// The memory taken for the body never exceeds `limit` bytes, the size that the frame states, nor
-/// 128 KiB for each of its blocks; on top of it come 94 KiB for Zstandard itself. The
-/// frame's window needs no memory of its own, for a body is decoded as a whole.
+/// The memory for the body never exceeds `limit` bytes, the size that the frame states, or 128 KiB for each of its
+/// blocks; in addition Zstandard itself takes 94 KiB. The window of the frame needs no memory of its own, because a
+/// body is decoded as a whole.
 ///
 /// # Errors
 ///
@@ -85,16 +84,15 @@ pub(super) fn decode(payload: &[u8], limit: usize) -> Result<Vec<u8>, DecodeErro
     Ok(body)
 }
 
-/// What a Zstandard frame begins with.
+/// The beginning of a Zstandard frame.
 const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 
-/// Most bytes that a block of a Zstandard frame decodes to.
+/// The maximum number of bytes to which a block of a Zstandard frame decodes.
 const MAX_BLOCK: usize = 128 << 10;
 
-/// Reads the header of a Zstandard frame and answers with the size of its content and what follows
-/// the header.
+/// Reads the header of a Zstandard frame. Returns the size of its content and the bytes after the header.
 ///
-/// Accepts only headers like ours, with a size, a checksum and no dictionary.
+/// It accepts only headers like those of this module, with a size, a checksum and no dictionary.
 fn read_header(frame: &[u8]) -> Result<(u64, &[u8]), DecodeError> {
     let (&magic, rest) = frame.split_first_chunk().ok_or(DecodeError::Truncated)?;
     let (&descriptor, rest) = rest.split_first().ok_or(DecodeError::Truncated)?;
@@ -112,13 +110,13 @@ fn read_header(frame: &[u8]) -> Result<(u64, &[u8]), DecodeError> {
     };
     let size = rest.get(window_len..window_len + size_len).ok_or(DecodeError::Truncated)?;
     let size = size.iter().rev().fold(0, |size, &byte| size << 8 | u64::from(byte));
-    // Sizes of two bytes count from where those of one byte end.
+    // Two-byte sizes start after the largest one-byte size.
     let size = if size_len == 2 { size + 0x100 } else { size };
     Ok((size, &rest[window_len + size_len..]))
 }
 
-/// Walks over the blocks of a Zstandard frame, which must end with them and a checksum, and
-/// answers with how many bytes they can decode to at most.
+/// Checks the blocks of a Zstandard frame, which must end with them and a checksum. Returns the maximum number of bytes
+/// to which they can decode.
 fn check_blocks(blocks: &[u8]) -> Result<usize, DecodeError> {
     let mut rest = blocks;
     let mut bound = 0_usize;

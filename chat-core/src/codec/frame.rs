@@ -1,4 +1,4 @@
-//! The frame: how an encoded body says what it is.
+//! The frame: the self-describing format of an encoded body.
 //!
 //! The first byte is `id << 3 | pad`; `id` says what follows:
 //!
@@ -14,32 +14,32 @@
 //! | 30 | another's format, which the next byte names (see `foreign`) |
 //! | 31 | reserved, for when the ids run out |
 //!
-//! Codes are written from the high bit of each byte to the low one. `pad` is the number of bits
-//! left over in the last byte, which are zero: with it the frame's own size tells where the body
-//! ends, and neither a length nor an end symbol is needed. For 0, 28 and 30 it is 0.
+//! Codes are written from the high bit of each byte to the low one. `pad` is the number of unused bits in the last
+//! byte, which are zero. With it the size of the frame says where the body ends, so neither a length nor an end symbol
+//! is needed. For 0, 28 and 30 it is 0.
 //!
-//! An id is never given another meaning.
+//! The meaning of an id never changes.
 
 use super::huffman::bytes::{self, StaticTable, lengths};
 use super::huffman::phrases::{OwnTables, shipped};
 use super::{DecodeError, blocks, copy_within, foreign};
 
-/// What follows the header.
+/// The content after the header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
-    /// The body as it is.
+    /// The unencoded body.
     Stored,
     /// Codes of the shipped set of phrases with this index.
     Phrases(u8),
-    /// The fingerprint of a set of the operator's, then its codes.
+    /// The fingerprint of an operator's set, then its codes.
     Own,
-    /// Codes of a table over bytes that is known to every release.
+    /// Codes of a table over bytes that every release knows.
     Static(StaticTable),
     /// Blocks of codes over bytes, each with a table (see `blocks`).
     Blocks,
     /// A table over bytes, then its codes.
     Dynamic,
-    /// Another's format (see `foreign`).
+    /// A format of another project (see `foreign`).
     Foreign,
 }
 
@@ -83,7 +83,7 @@ impl Format {
     }
 }
 
-/// A frame that holds the body as it is.
+/// A frame with the unencoded body.
 pub(super) fn stored(body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(1 + body.len());
     frame.push(Format::Stored.header(0));

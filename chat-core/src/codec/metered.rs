@@ -1,4 +1,4 @@
-//! Counts what a codec does.
+//! Metrics for codecs.
 
 #[cfg(test)]
 mod tests;
@@ -11,11 +11,11 @@ use std::{
 
 use super::{Blob, BlobFormat, BlobRef, Codec, DecodeError, Kind};
 
-/// A codec whose work is counted: how much there was of it, how much it saved, how long it took.
+/// A codec with metrics: how much it encodes and decodes, how much it saves, and how long it takes.
 ///
-/// Counting locks nothing. It costs two looks at the clock and a few additions for each body, some
-/// 40 nanoseconds, nearly all of them for the clock. With the level `debug`, every body that was large enough to compress gives a line of log, with its
-/// sizes and without its content.
+/// The counters take no locks. They cost two reads of the clock and a few additions for each body, about 40
+/// nanoseconds, most of it for the clock. With the level `debug`, every body that was large enough for compression
+/// causes a log line with its sizes and without its content.
 #[derive(Debug)]
 pub struct Metered<C> {
     codec: C,
@@ -25,57 +25,57 @@ pub struct Metered<C> {
     decoded: [DecodedCell; BlobFormat::COUNT],
 }
 
-/// What a [`Metered`] codec has done since it was made.
+/// The counters of a [`Metered`] codec since its creation.
 ///
-/// The numbers are read one by one while others go on counting: those of a body that is under way
-/// may be there in part.
+/// The counters are read one by one while other threads update them, so the numbers of a body in progress may be
+/// incomplete.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct CodecCounts {
     /// What was encoded: a row for each kind and format that occurred, messages first.
     pub encoded: Vec<Encoded>,
-    /// What was decoded: a row for each format that occurred. A blob does not tell its kind.
+    /// What was decoded: a row for each format that occurred. A blob does not contain its kind.
     pub decoded: Vec<Decoded>,
 }
 
-/// Bodies of one kind that were written in one format.
+/// Bodies of one kind that were encoded in one format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Encoded {
-    /// What the bodies are.
+    /// The kind of the bodies.
     pub kind: Kind,
-    /// How they were written.
+    /// The format of the blobs.
     pub format: BlobFormat,
-    /// How many there were.
+    /// The number of bodies.
     pub blobs: u64,
-    /// Their size in bytes before.
+    /// Their size before encoding, in bytes.
     pub bytes_in: u64,
-    /// Their size in bytes after, headers included.
+    /// Their size after encoding, in bytes, including headers.
     pub bytes_out: u64,
-    /// How long encoding them took, in nanoseconds of wall-clock time.
+    /// The time for encoding, in nanoseconds of wall-clock time.
     pub nanoseconds: u64,
 }
 
-/// Blobs of one format that were read.
+/// Blobs of one format that were decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decoded {
-    /// How they are written.
+    /// The format of the blobs.
     pub format: BlobFormat,
-    /// How many were decoded.
+    /// The number of decoded blobs.
     pub blobs: u64,
-    /// The size in bytes of the bodies that came out.
+    /// The size of the decoded bodies in bytes.
     pub bytes: u64,
-    /// How long that took, in nanoseconds of wall-clock time, failures included.
+    /// The time for decoding, in nanoseconds of wall-clock time, including failures.
     pub nanoseconds: u64,
-    /// How many more could not be decoded: damaged, of an unknown format, or over the limit.
+    /// The number of further blobs that could not be decoded: damaged, of an unknown format, or over the limit.
     pub errors: u64,
 }
 
 impl<C: Codec> Metered<C> {
-    /// Counts what `codec` does from now on.
+    /// Counts the work of `codec` from now on.
     pub fn new(codec: C) -> Metered<C> {
         Metered::with_time(codec, Instant::now)
     }
 
-    /// The same with another way to tell how long things take.
+    /// The same with another time source.
     pub fn with_time(codec: C, now: fn() -> Instant) -> Metered<C> {
         Metered {
             codec,
@@ -86,7 +86,7 @@ impl<C: Codec> Metered<C> {
         }
     }
 
-    /// What was counted until now.
+    /// The current counters.
     pub fn snapshot(&self) -> CodecCounts {
         let messages = self.messages.iter().map(|cell| (Kind::Message, cell));
         let files = self.files.iter().map(|cell| (Kind::File, cell));
@@ -129,7 +129,7 @@ impl<C: Codec> Codec for Metered<C> {
     }
 }
 
-/// The counters behind an [`Encoded`].
+/// The counters for an [`Encoded`].
 #[derive(Default, Debug)]
 struct EncodedCell {
     blobs: AtomicU64,
@@ -158,7 +158,7 @@ impl EncodedCell {
     }
 }
 
-/// The counters behind a [`Decoded`].
+/// The counters for a [`Decoded`].
 #[derive(Default, Debug)]
 struct DecodedCell {
     blobs: AtomicU64,
@@ -192,7 +192,7 @@ impl DecodedCell {
     }
 }
 
-/// A duration as a counter holds it. No call takes 584 years.
+/// Converts a duration to nanoseconds. No call takes 584 years.
 fn nanoseconds(took: Duration) -> u64 {
     u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }

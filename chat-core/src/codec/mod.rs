@@ -1,14 +1,12 @@
-//! How message and file bodies are stored.
+//! The stored form of message and file bodies.
 //!
-//! A [`Codec`] turns a body into a [`Blob`]; [`decode`] turns any blob of any codec back. Writing
-//! is a choice that may change from release to release, reading is a promise: a blob says by its
-//! [`Encoding`] how to read it, so old ones stay readable whatever codec is in use now. What a
-//! codec does all day is counted by wrapping it in [`Metered`].
+//! A [`Codec`] encodes a body as a [`Blob`], and [`decode`] decodes any blob of any codec. How bodies are written may
+//! change from release to release, but all blobs stay readable: the [`Encoding`] of a blob says how to read it,
+//! whichever codec is in use now. [`Metered`] wraps a codec and counts its work.
 //!
-//! Only the formats for files carry a checksum: in a message it would take back a part of what is saved.
-//! Damage that still is a well-formed frame decodes to other bytes then, so integrity at rest is the
-//! store's concern; what is promised here is that no input whatever panics or takes more memory than
-//! the caller allows.
+//! Only the formats for files have a checksum, because in a message it would cost a part of the savings. Damage to a
+//! message that leaves a well-formed frame decodes to other bytes, so integrity at rest is the task of the store. The
+//! guarantee here is that no input panics or uses more memory than the caller allows.
 
 mod blob;
 mod blocks;
@@ -34,27 +32,26 @@ pub use self::{
     zstd::ZstdCodec,
 };
 
-/// Largest message in bytes that is stored as it is.
+/// The largest message that is stored unencoded, in bytes.
 pub const MAX_PLAIN_MESSAGE: usize = 50;
 
-/// Largest file in bytes that is stored as it is.
+/// The largest file that is stored unencoded, in bytes.
 pub const MAX_PLAIN_FILE: usize = 1024;
 
 /// Encodes bodies for storage, and decodes what any codec has stored.
 ///
 /// # Guarantees
 ///
-/// - [`Codec::decode`] with a limit of at least `body.len()` gives back exactly `body`.
+/// - [`Codec::decode`] with a limit of at least `body.len()` returns exactly `body`.
 /// - The blob is at most one byte longer than the body, for every body.
 /// - Equal arguments give equal blobs.
 pub trait Codec: Send + Sync {
-    /// Encodes `body`, which may be any bytes of any length; `kind` says what they are.
+    /// Encodes `body`, which may be any bytes of any length.
     fn encode(&self, kind: Kind, body: &[u8]) -> Blob;
 
     /// Decodes a blob of this or any built-in codec into at most `limit` bytes.
     ///
-    /// This is [`decode`](decode()), unless the codec has tables of its own that only it can read
-    /// by.
+    /// This is [`decode`](decode()), unless the codec has custom tables.
     ///
     /// # Errors
     ///
@@ -74,7 +71,7 @@ impl<C: Codec + ?Sized> Codec for Arc<C> {
     }
 }
 
-/// Keeps every body as it is.
+/// Stores every body unencoded.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct StoredCodec;
 
@@ -87,8 +84,8 @@ impl Codec for StoredCodec {
 /// Whether a body of `len` bytes is large enough for compression: a message over
 /// [`MAX_PLAIN_MESSAGE`], a file over [`MAX_PLAIN_FILE`].
 ///
-/// This is what clients are shown as "compressed". It depends on the size alone, not on whether
-/// the body turned out to be compressible, so that it is the same with every codec.
+/// Clients see this as "compressed". It depends only on the size, not on whether the body was compressible, so that it
+/// is the same with every codec.
 pub fn is_compressible_size(kind: Kind, len: usize) -> bool {
     match kind {
         Kind::Message => len > MAX_PLAIN_MESSAGE,
@@ -98,24 +95,24 @@ pub fn is_compressible_size(kind: Kind, len: usize) -> bool {
 
 /// Decodes a [`Blob`] or [`BlobRef`] of any encoding into at most `limit` bytes.
 ///
-/// The memory taken for the body never exceeds `limit` bytes, whatever the blob claims; on top of
-/// it come at most 100 KB of working tables, and those of the shipped sets, which stay for good:
-/// 0.3 to 0.6 MB for each that was ever used, and 3 MB while one is unpacked.
+/// The memory for the body never exceeds `limit` bytes, whatever the blob claims. In addition there are at most 100 KB
+/// of working tables, and the shipped sets, which stay in memory: 0.3 to 0.6 MB for each set that was ever used, and 3
+/// MB while one is unpacked.
 ///
 /// # Errors
 ///
-/// Every variant of [`DecodeError`]; a blob made by a [`Codec`] and kept unchanged gives only
-/// [`DecodeError::TooLarge`], if its body is longer than `limit`.
+/// Every variant of [`DecodeError`]. An unchanged blob from a [`Codec`] causes only [`DecodeError::TooLarge`], if its
+/// body is longer than `limit`.
 pub fn decode<'a>(blob: impl Into<BlobRef<'a>>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     static NONE: LazyLock<OwnTables> = LazyLock::new(OwnTables::default);
     decode_with(blob, &NONE, limit)
 }
 
-/// As [`decode`], for blobs that may have been written with an operator's tables.
+/// As [`decode`], for blobs that may need an operator's tables.
 ///
 /// # Errors
 ///
-/// As [`decode`]; [`DecodeError::UnknownTables`] is for blobs of tables that are not among `own`.
+/// As [`decode`]; [`DecodeError::UnknownTables`] for blobs of tables that are not in `own`.
 pub fn decode_with<'a>(
     blob: impl Into<BlobRef<'a>>,
     own: &OwnTables,
@@ -128,15 +125,15 @@ pub fn decode_with<'a>(
     }
 }
 
-/// Why a blob could not be decoded. Never contains content.
+/// Why a blob could not be decoded. It never contains content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The blob ends before its header, its table or its last symbol does.
+    /// The blob ends within its header, its table or its codes.
     #[error("the blob is cut short")]
     Truncated,
-    /// The blob contradicts itself: an impossible table, a bit pattern without meaning, padding
-    /// that is not zero or not there.
+    /// The blob is inconsistent: an impossible table, a bit pattern without meaning, or padding that is missing or not
+    /// zero.
     #[error("the blob is corrupt")]
     Corrupt,
     /// The body is longer than the caller allows.
@@ -145,21 +142,21 @@ pub enum DecodeError {
         /// The caller's limit in bytes.
         limit: usize,
     },
-    /// The body was written with tables of an operator's that are not loaded.
+    /// The body was written with an operator's tables that are not loaded.
     #[error("the tables with the fingerprint {fingerprint:#06x} are not loaded")]
     UnknownTables {
-        /// Tells which tables they are.
+        /// The fingerprint of the tables.
         fingerprint: u16,
     },
-    /// The frame names a format this release does not know, most likely a later one.
+    /// The format of the frame is unknown to this release, and is most likely from a later one.
     #[error("frame format {id} is unknown")]
     UnknownFrame {
-        /// The frame's format, 0 to 31.
+        /// The format of the frame, 0 to 31.
         id: u8,
     },
 }
 
-/// The body of a blob that holds it as it is.
+/// The body of an unencoded blob.
 fn copy_within(bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge { limit });

@@ -1,4 +1,4 @@
-//! Reading by an operator's tables, whatever writes.
+//! Decodes with an operator's tables, whichever codec encodes.
 
 #[cfg(test)]
 mod tests;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::{Blob, BlobRef, Codec, DecodeError, Kind, OwnTables, decode_with};
 
-/// A codec that also reads what was written with an operator's tables.
+/// A codec that also decodes blobs of an operator's tables.
 ///
-/// Bodies are written by the codec within, and read by [`decode_with`]: by its own
-/// [`decode`](Codec::decode) they are not. So an operator may turn to another codec without losing
-/// what [`HuffmanCodec::with_tables`](super::HuffmanCodec::with_tables) has written.
+/// The inner codec encodes bodies. [`decode_with`] decodes them, not the inner codec's [`decode`](Codec::decode). So an
+/// operator can change to another codec and still read what
+/// [`HuffmanCodec::with_tables`](super::HuffmanCodec::with_tables) has written.
 #[derive(Clone, Debug)]
 pub struct Reading<C> {
     codec: C,
@@ -19,7 +19,7 @@ pub struct Reading<C> {
 }
 
 impl<C: Codec> Reading<C> {
-    /// Writes by `codec` and reads by the shipped tables and by `own`.
+    /// Encodes with `codec`, and decodes with the shipped tables and with `own`.
     pub fn new(codec: C, own: Arc<OwnTables>) -> Reading<C> {
         Reading { codec, own }
     }

@@ -1,4 +1,4 @@
-//! What every codec promises, and the small types around it.
+//! Tests of the guarantees of every codec, and of the small types around it.
 
 use proptest::prelude::*;
 
@@ -6,8 +6,7 @@ use super::*;
 
 const KINDS: [Kind; 2] = [Kind::Message, Kind::File];
 
-/// Encodes and decodes `body` with every codec, as both kinds, and holds the result against the
-/// guarantees of [`Codec`].
+/// Encodes and decodes `body` with every codec, as both kinds, and checks the guarantees of [`Codec`].
 fn check(body: &[u8]) {
     let metered = Metered::new(HuffmanCodec::new());
     let codecs: [&dyn Codec; 4] = [&StoredCodec, &HuffmanCodec::new(), &ZstdCodec, &metered];

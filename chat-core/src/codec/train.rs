@@ -1,20 +1,20 @@
-//! Training of table sets for [`HuffmanCodec`](super::HuffmanCodec) on messages of one's own.
+//! Trains table sets for [`HuffmanCodec`](super::HuffmanCodec) on custom messages.
 //!
-//! [`train`] makes a file, [`OwnTables`](super::OwnTables) reads it. [`SHIPPED`] says how the sets
-//! that come with the program were made; since frames depend on them they are not made again, but a
-//! later set is made the same way.
+//! [`train`] creates a file, and [`OwnTables`](super::OwnTables) reads it. [`SHIPPED`] records how the sets that come
+//! with the program were made. They are never made again, because frames depend on them, but a later set is made in the
+//! same way.
 
 #[cfg(test)]
 pub(super) mod tests;
 
 pub use super::huffman::train::{CONTEXTS, MIN_BYTES, PHRASES, Plan, TrainError, train};
 
-/// A message to learn from.
+/// A training message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample<'a> {
-    /// What kind of text it is, usually its language.
+    /// The kind of text, usually its language.
     pub group: &'a str,
-    /// Where it is from.
+    /// The source of the message.
     pub source: &'a str,
     /// The message.
     pub text: &'a str,
@@ -23,20 +23,20 @@ pub struct Sample<'a> {
 /// How a shipped set is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recipe {
-    /// Its name, also that of its file.
+    /// The name of the set and of its file.
     pub name: &'static str,
     /// See [`Plan::phrases`].
     pub phrases: usize,
     /// See [`Plan::contexts`].
     pub contexts: usize,
-    /// What it learns from: a group, or a group and the last word of the source after a colon.
+    /// The training texts: a group, or a group and the last word of the source after a colon.
     learns: &'static [&'static str],
 }
 
 /// The sets that come with the program, in the order of their frame ids.
 ///
-/// They are as many and as large as fits in 256 KB together. Languages that share words share a
-/// set; each language of its own set gained 5 to 10 % where there was enough text.
+/// Their number and size are the largest that fit into 256 KB together. Languages that share words share a set. A
+/// separate set gained 5 to 10 % for each language with enough text.
 pub const SHIPPED: [Recipe; 16] = [
     Recipe::new("english", 4095, 64, &["en", "en-irc"]),
     Recipe::new("french", 3584, 32, &["fr"]),
@@ -100,8 +100,7 @@ impl Recipe {
         Recipe { name, phrases, contexts, learns }
     }
 
-    /// Trains the set on those of `samples` that are for it, and a few others, so that it can cope with
-    /// foreign words.
+    /// Trains the set on its own `samples`, and on a few others, so that it can handle foreign words.
     ///
     /// # Errors
     ///
@@ -135,8 +134,8 @@ impl Recipe {
     }
 }
 
-/// Makes some messages more like those that are chatted: public texts hold hardly any emoji, addresses, times and
-/// numbers, no shouting, and straight quotes, where telephones set curly ones. `at` is the message's number.
+/// Makes some messages more similar to chat: public texts contain hardly any emoji, addresses, times, numbers or
+/// capital letters, and they use straight quotes where phones insert curly ones. `at` is the number of the message.
 fn liven(at: usize, text: &mut String) {
     if at % CURLY_EVERY == 1 {
         *text = curly(text);
@@ -155,7 +154,7 @@ fn liven(at: usize, text: &mut String) {
     }
 }
 
-/// The text with curly quotes: an opening one behind a space or at the beginning, closing ones elsewhere.
+/// Replaces quotes with curly ones: opening quotes after a space or at the beginning, closing quotes elsewhere.
 fn curly(text: &str) -> String {
     let mut before = ' ';
     let change = |char: char| {
@@ -172,9 +171,9 @@ fn curly(text: &str) -> String {
     text.chars().map(change).collect()
 }
 
-/// Something that messages in every language hold: a time, a date, a price, a number, an address, a name.
+/// Something that occurs in messages of every language: a time, a date, a price, a number, an address, a name.
 fn tail(which: usize) -> String {
-    // A linear congruential generator (D. E. Knuth, MMIX); its high bits are good enough to be any digits.
+    // A linear congruential generator (D. E. Knuth, MMIX). Its high bits are random enough for arbitrary digits.
     let mut state = (which as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut any = |most: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -196,23 +195,23 @@ fn tail(which: usize) -> String {
     }
 }
 
-/// One message in so many gets one of these at its end.
+/// One message in this many gets such an ending.
 const TAIL_EVERY: usize = 20;
 
-/// One message in so many gets curly quotes.
+/// One message in this many gets curly quotes.
 const CURLY_EVERY: usize = 6;
 
-/// One message in so many is in capital letters.
+/// One message in this many is converted to capital letters.
 const SHOUT_EVERY: usize = 60;
 
-/// One message in so many gets an emoji at its end.
+/// One message in this many gets an emoji at its end.
 const EMOJI_EVERY: usize = 60;
 
-/// One foreign message is added for so many of the set's own.
+/// One foreign message is added for this many of the set's own messages.
 const FOREIGN_OF: usize = 100;
 
-/// Emoji by how often they are used, roughly after the Unicode Consortium's list "Emoji frequency".
-/// Repeating the first ones makes them more frequent.
+/// Emoji by frequency, based on the Unicode Consortium's list "Emoji frequency". The first ones are repeated to make
+/// them more frequent.
 const EMOJI: &[&str] = &[
     "😂", "😂", "❤️", "❤️", "🤣", "👍", "😭", "🙏", "😘", "🥰", "😍", "😊", "🎉", "😁", "💕", "🥺", "😅",
     "🔥", "☺️", "🤦", "♥️", "🤷", "🙄", "😆", "🤗", "😉", "🎂", "🤔", "👏", "🙂", "😳", "🥳", "😎", "👌",

@@ -1,13 +1,13 @@
-//! Zstandard for everything: for those who would rather have a format that others read too.
+//! Zstandard for all bodies: for operators who prefer a format that other programs can read.
 
 use super::frame::{self, Format};
 use super::{Blob, Codec, Encoding, Kind, files, foreign, is_compressible_size};
 
 /// Compresses bodies with Zstandard (RFC 8878) at its level 3.
 ///
-/// Bodies too small for [`is_compressible_size`] are stored as they are. The others become a frame,
-/// which is never more than one byte longer than the body. It does well with files; of messages of
-/// some 100 bytes it saves next to nothing, because each stands for itself.
+/// Bodies too small for [`is_compressible_size`] are stored unencoded. The others become a frame, which is at most one
+/// byte longer than the body. Zstandard works well for files. For messages of about 100 bytes it saves almost nothing,
+/// because each message is compressed separately.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ZstdCodec;
 

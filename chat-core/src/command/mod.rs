@@ -14,6 +14,7 @@ mod log;
 mod message;
 mod people;
 mod reading;
+mod relation;
 mod reply;
 mod room;
 
@@ -24,6 +25,7 @@ pub use self::log::{Changes, ReadChanges};
 pub use self::message::{DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping};
 pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
 pub use self::reading::{ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
+pub use self::relation::{ChangeRelation, ListRelations, Related, RelatedPage, RelationKind};
 pub use self::reply::{Answer, Reply, ReplyRef};
 pub use self::room::{
     AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
@@ -236,6 +238,10 @@ commands! {
     Search: Reads -> Found = search;
     /// Change the own profile.
     UpdateProfile: Writes -> Arc<User> = update_profile;
+    /// Block somebody, or change how far one is friends with them.
+    ChangeRelation: Writes -> Related = change_relation;
+    /// The people one blocks, friends, and requests for friendship.
+    ListRelations: Reads -> RelatedPage = list_relations;
     /// Tell the others that one is typing, or has stopped.
     SetTyping: Ephemeral -> () = set_typing;
     /// Make a room.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, History, MemberPage, ReadMark, Unread};
+use super::{Changes, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
 use crate::model::{Conversation, MessageView, User};
 use crate::rooms::BanPage;
 use crate::search::Found;
@@ -78,6 +78,10 @@ replies! {
     Users(Vec<Arc<User>>);
     /// One person.
     User(Arc<User>);
+    /// What one has with somebody.
+    Related(Related);
+    /// People one has something with.
+    RelatedPage(RelatedPage);
     /// The conversation it was about.
     Conversation(Arc<Conversation>);
     /// Some of the members of a conversation.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::chat::Registration;
 use crate::history::Window;
-use crate::model::{Content, JoinOrder, PasswordHash, Position, ProfilePatch, Role, Visibility};
+use crate::model::{Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility};
 use crate::reactions::{Reacting, SetReaction};
 use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
@@ -19,7 +19,7 @@ impl Scene {
     async fn new() -> Self {
         let chat = Chat::in_memory();
         let mut people = Vec::new();
-        for name in ["ann", "bob", "cid"] {
+        for name in ["ann", "bob", "cid", "dan"] {
             let registration = Registration::named(name, PasswordHash::new("x"));
             people.push(chat.register(registration).await.unwrap().user.id);
         }
@@ -48,7 +48,11 @@ impl Scene {
         self.chat.execute(&self.ann, DeleteMessage { message: deleted }).await.unwrap();
         self.message(Actor { user: self.bob }, self.ann.user).await;
         let (one, another, third) = (self.room().await, self.room().await, self.room().await);
-        let cid = self.chat.find_user(&UserKey::Username("cid".into())).await.unwrap().unwrap().id;
+        let named = async |name: &str| {
+            let key = UserKey::Username(name.into());
+            self.chat.find_user(&key).await.unwrap().unwrap().id
+        };
+        let (cid, dan) = (named("cid").await, named("dan").await);
         vec![
             SendMessage {
                 to: self.with_bob(),
@@ -77,9 +81,11 @@ impl Scene {
                 patch: ProfilePatch { full_name: Some("Ann".into()), ..ProfilePatch::default() },
             }
             .into(),
+            ChangeRelation { with: cid, act: RelationAct::Block }.into(),
+            ListRelations { kind: RelationKind::Blocked, after: None, limit: 9 }.into(),
             SetTyping { to: self.with_bob(), typing: true }.into(),
             CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![] }.into(),
-            AddMember { room: one, user: cid }.into(),
+            AddMember { room: one, user: dan }.into(),
             RemoveMember { room: another, user: self.bob }.into(),
             SetRole { room: third, user: self.bob, role: Role::Moderator }.into(),
             UpdateRoom { room: one, slow_mode: Some(30) }.into(),

@@ -1,4 +1,4 @@
-//! What holds for [`email`](super).
+//! Tests of [`email`](super).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds for [`epoch`](super).
+//! Tests of [`epoch`](super).
 
 use super::*;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Seq;
 use super::conversation::Conversation;
 use super::user::User;
+use crate::aspects::Annexes;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::reactions::Reaction;
 
 /// A message as its readers get it: the text decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Message {
     pub updated_at: Timestamp,
     /// Set while it is deleted.
     pub deleted: Option<Tombstone>,
-    /// What stands on it: each emoji that somebody has reacted with. Nothing while it is deleted.
-    pub reactions: Vec<Reaction>,
+    /// What is shown of it beside its content. Nothing while it is deleted.
+    pub annexes: Annexes,
 }
 
 /// What a message consists of.

@@ -1,4 +1,4 @@
-//! What holds for [`names`](super).
+//! Tests of [`names`](super).
 
 use super::*;
 
@@ -6,17 +6,17 @@ use super::*;
 fn names_that_look_the_same_have_one_key() {
     for (one, other) in [
         ("Ann", "aNN"),
-        // Another width, other letters for the same, another composition.
+        // Other widths, other letters for the same character, and other compositions.
         ("ann", "ａｎｎ"),
         ("ann", "𝐚𝐧𝐧"),
         ("zoé", "zoe\u{301}"),
         ("straße", "STRASSE"),
         ("ｶﾞ", "ガ"),
-        // Another script throughout: Cyrillic, Greek.
+        // Entirely in another script: Cyrillic, Greek.
         ("coco", "сосо"),
         ("apple", "аррӏе"),
         ("Oo.oO", "Οο.οΟ"),
-        // Invisible.
+        // Invisible characters.
         ("ann", "a\u{200b}nn\u{2060}"),
         ("ann", "\u{202e}ann\u{202c}"),
         ("ann", "an\u{ad}n"),

@@ -1,20 +1,20 @@
-//! Who may change who is in a room, and what they may do there.
+//! Who may change the members of a room and their roles.
 
 use super::Refusal;
 use super::room::{Act, may, may_to};
 use crate::id::UserId;
 use crate::model::{ConversationKind, Member, Role, Visibility};
 
-/// What is known of a conversation where its members are to be changed: who asks, and who it is about.
+/// The facts for a change of members: the conversation, the caller (`actor`) and the member to change (`target`).
 #[derive(Debug, Clone, Copy)]
 pub struct Standing<'a> {
-    /// What kind of conversation it is.
+    /// The kind of the conversation.
     pub kind: &'a ConversationKind,
-    /// The role of the one who asks; none outside.
+    /// The role of the caller, or `None` if the caller is not a member.
     pub actor: Option<Role>,
-    /// The role of the one whom it is about; none outside.
+    /// The role of the target, or `None` if the target is not a member.
     pub target: Option<Role>,
-    /// Whether both are the same person.
+    /// Whether caller and target are the same user.
     pub is_oneself: bool,
 }
 
@@ -32,18 +32,18 @@ impl Standing<'_> {
     }
 }
 
-/// Who may bring somebody into a room that has so many members, of at most `max_members`: those whom [`MATRIX`](super::room::MATRIX)
-/// lets do so, and oneself into a public room. Whoever is in already takes no room.
+/// Who may add a member to a room that has `members` members of at most `max_members`: the roles that
+/// [`MATRIX`](super::room::MATRIX) allows, and in a public room any user for themselves. Adding an existing member needs no room.
 ///
 /// # Errors
-/// [`Refusal::ConversationNotFound`] for those who may not know of the room, else what is in the way.
+/// [`Refusal::ConversationNotFound`] for callers who may not know of the room, otherwise the reason.
 pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) -> Result<(), Refusal> {
     let joins_public = match asked.kind {
         ConversationKind::Room(info) => info.visibility == Visibility::Public && asked.is_oneself,
         ConversationKind::Direct { .. } => false,
     };
     if !joins_public {
-        // First of all, so that no stranger learns anything of what they may not know of.
+        // This check comes first, so that users who may not know of the room learn nothing about it.
         asked.actor()?;
     }
     if !asked.is_room() {
@@ -58,7 +58,8 @@ pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) 
     Ok(())
 }
 
-/// Who may take somebody out of a room: oneself, and those whom [`MATRIX`](super::room::MATRIX) lets do so.
+/// Who may remove a member from a room: members may remove themselves, and the roles that [`MATRIX`](super::room::MATRIX)
+/// allows may remove others.
 ///
 /// # Errors
 /// As [`may_add_member`].
@@ -74,7 +75,7 @@ pub fn may_remove_member(asked: &Standing<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Who may give members other roles: those whom [`MATRIX`](super::room::MATRIX) lets do so.
+/// Who may change the roles of members: the roles that [`MATRIX`](super::room::MATRIX) allows.
 ///
 /// # Errors
 /// As [`may_add_member`].
@@ -87,10 +88,10 @@ pub fn may_set_roles(asked: &Standing<'_>) -> Result<(), Refusal> {
     asked.target().map(drop)
 }
 
-/// The last admin can give up the role only where somebody can follow.
+/// The last admin may give up the role only if another member can succeed.
 ///
 /// # Errors
-/// [`Refusal::Forbidden`] where nobody can.
+/// [`Refusal::Forbidden`] if there is no other member.
 pub fn may_give_up(succession: Succession) -> Result<(), Refusal> {
     match succession {
         Succession::Nobody => Err(Refusal::Forbidden("A room needs an admin")),
@@ -98,23 +99,23 @@ pub fn may_give_up(succession: Succession) -> Result<(), Refusal> {
     }
 }
 
-/// What becomes of a room when a member goes, or is no admin any more.
+/// The consequence when a member leaves or loses the admin role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Succession {
-    /// They are not its last admin.
+    /// The member is not the last admin.
     NotNeeded,
-    /// They are the last admin, and this member follows.
+    /// The member is the last admin, and this member succeeds.
     Heir(UserId),
-    /// They are the last admin, and alone.
+    /// The member is the last admin, and the only member.
     Nobody,
 }
 
-/// Who becomes an admin when a member goes, or is no admin any more: somebody, if they are the last admin and not alone. The
-/// moderator who came first follows, and without moderators the member who came first. `first_two` gives the first two
-/// members with a role in the order of joining.
+/// Who becomes an admin when a member leaves or loses the admin role. A successor is needed if the member is the last
+/// admin and not alone. The successor is the moderator who joined first, or without moderators the member who joined
+/// first. `first_two` returns the first two members with a role, in the order of joining.
 ///
 /// # Errors
-/// Those of `first_two`.
+/// The errors of `first_two`.
 pub fn succession<E>(
     user: UserId,
     mut first_two: impl FnMut(Role) -> Result<Vec<Member>, E>,

@@ -1,4 +1,4 @@
-//! What holds for [`policy`](super).
+//! Tests of [`policy`](super).
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn user_names_count_characters() {
     for bad in ["ab", "", "a\u{7}bc", &"x".repeat(65), &"e\u{301}".repeat(65), &"x".repeat(1_000_000)] {
         assert!(check_username(bad).is_err(), "{}", bad.len());
     }
-    // Composed they are 64.
+    // In composed form they have 64 characters.
     assert_eq!(check_username(&"e\u{301}".repeat(64)).unwrap(), "é".repeat(64));
 }
 
@@ -47,7 +47,7 @@ fn names_say_what_is_wrong_with_them() {
     assert_eq!(of_user("adm\nin"), "username must not contain control characters");
     let refused = check_display_name("fullName", "\u{202e}nnA").unwrap_err().to_string();
     assert_eq!(refused, "fullName must not contain invisible characters");
-    // Whoever shows a name to others may write it as they like.
+    // Display names allow other characters and spaces.
     assert_eq!(check_display_name("fullName", " Анна Smith ").unwrap(), "Анна Smith");
 }
 

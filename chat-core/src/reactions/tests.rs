@@ -119,7 +119,7 @@ impl World {
     async fn shown(&self, user: UserId, other: UserId) -> Vec<Reaction> {
         let of = Destination::Person(UserKey::Id(other));
         let read = ReadHistory { of, window: Window::Latest { limit: 9 }, include_deleted: true };
-        self.run(user, read).await.reply.messages.remove(0).message.reactions
+        self.run(user, read).await.reply.messages.remove(0).message.annexes.reactions
     }
 }
 
@@ -130,17 +130,18 @@ async fn everybody_is_told_what_stands_on_a_message() {
     let mut told = Vec::new();
     for (user, emoji) in [(world.bob, "👍"), (world.ann, "👍"), (world.bob, "❤")] {
         let outcome = world.run(user, world.reacting(emoji, Reacting::Toggle)).await;
-        assert_eq!(outcome.reply.message.reactions, world.shown(world.ann, world.bob).await);
+        assert_eq!(outcome.reply.message.annexes.reactions, world.shown(world.ann, world.bob).await);
         told.extend(outcome.deliveries);
     }
     let again = world.run(world.bob, world.reacting("❤️", Reacting::Add)).await;
     assert!(again.deliveries.is_empty(), "nobody is told of what was so before");
-    let Event::MessageReacted { reactions, user, emoji, is_there, message, .. } = &told[2].event else {
-        panic!("{:?}", told[2].event)
-    };
-    assert_eq!((*user, emoji.as_str(), *is_there, message.id), (world.bob, "❤️", true, world.message));
+    let Event::MessageChanged(changed) = &told[2].event else { panic!("{:?}", told[2].event) };
+    let heart = Emoji::parse("❤").unwrap();
+    assert_eq!((changed.by, changed.message.id), (world.bob, world.message));
+    assert_eq!(changed.what, ReactionChange { emoji: heart, is_there: true }.into());
+    let reactions = &changed.annexes.reactions;
     assert_eq!(*reactions, world.shown(world.bob, world.ann).await);
-    let heart = Reaction { emoji: Emoji::parse("❤").unwrap(), count: 1, users: vec![world.bob] };
+    let heart = Reaction { emoji: heart, count: 1, users: vec![world.bob] };
     let thumbs =
         Reaction { emoji: Emoji::parse("👍").unwrap(), count: 2, users: vec![world.bob, world.ann] };
     assert_eq!(*reactions, [heart, thumbs]);
@@ -150,8 +151,8 @@ async fn everybody_is_told_what_stands_on_a_message() {
     assert_eq!(log.len(), 3);
     for (later, live) in log.iter().zip(&told) {
         assert_eq!(later.position, live.position);
-        let Event::MessageReacted { reactions: now, .. } = &later.event else { panic!() };
-        assert_eq!(now, reactions, "the log shows what stands there now");
+        let Event::MessageChanged(now) = &later.event else { panic!() };
+        assert_eq!(&now.annexes.reactions, reactions, "the log shows what stands there now");
     }
 }
 
@@ -160,14 +161,14 @@ async fn a_deleted_message_shows_none_until_it_is_restored() {
     let world = World::new().await;
     world.run(world.bob, world.reacting("👍", Reacting::Add)).await;
     let deleted = world.run(world.ann, DeleteMessage { message: world.message }).await;
-    assert_eq!(deleted.reply.message.reactions, []);
+    assert_eq!(deleted.reply.message.annexes.reactions, []);
     assert_eq!(world.shown(world.bob, world.ann).await, []);
     let react = world.reacting("👍", Reacting::Toggle);
     let refused = world.chat.execute(&Actor { user: world.bob }, react).await.unwrap_err();
     assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
     let restored = world.run(world.ann, RestoreMessage { message: world.message }).await;
-    assert_eq!(restored.reply.message.reactions.len(), 1);
-    assert_eq!(world.shown(world.bob, world.ann).await, restored.reply.message.reactions);
+    assert_eq!(restored.reply.message.annexes.reactions.len(), 1);
+    assert_eq!(world.shown(world.bob, world.ann).await, restored.reply.message.annexes.reactions);
 }
 
 #[tokio::test]

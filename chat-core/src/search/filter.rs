@@ -1,23 +1,23 @@
-//! What of a message matters for a search besides its words.
+//! Search filters: properties of a message other than its words.
 
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::model::Content;
 use crate::store::StoredMessage;
 
-/// What a message is, by what it has.
+/// The kind of a message, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentKind {
-    /// A text and nothing else.
+    /// Only a text.
     Text,
-    /// An image, with a text or without.
+    /// An image, with or without a text.
     Image,
-    /// A file, whose text is that of the message.
+    /// A file, whose content is the text of the message.
     File,
 }
 
 impl ContentKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Text, Self::Image, Self::File];
 
     /// The kind of a message that has a file name or an image.
@@ -29,32 +29,32 @@ impl ContentKind {
         }
     }
 
-    /// The kind of this.
+    /// The kind of this content.
     pub fn of(content: &Content) -> Self {
         Self::new(content.file_name.is_some(), content.image.is_some())
     }
 }
 
-/// Which messages count, by what is known of them without their texts. The default is all of them.
+/// Selects messages by properties other than their text. The default selects all messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only what this person wrote.
+    /// Only messages of this user.
     pub author: Option<UserId>,
-    /// Only these kinds; all when it is empty.
+    /// Only these kinds; all kinds if it is empty.
     pub kinds: Vec<ContentKind>,
-    /// Only what was sent at this moment or later.
+    /// Only messages that were sent at or after this time.
     pub from: Option<Timestamp>,
-    /// Only what was sent before this moment.
+    /// Only messages that were sent before this time.
     pub until: Option<Timestamp>,
 }
 
 impl Filter {
-    /// Whether every message counts.
+    /// Whether it selects every message.
     pub fn is_all(&self) -> bool {
         self.author.is_none() && self.kinds.is_empty() && self.from.is_none() && self.until.is_none()
     }
 
-    /// Whether a message of this author, of this kind and of this moment counts.
+    /// Whether it selects a message with this author, kind and time.
     pub fn admits(&self, author: UserId, kind: ContentKind, sent_at: Timestamp) -> bool {
         self.author.is_none_or(|only| author == only)
             && (self.kinds.is_empty() || self.kinds.contains(&kind))
@@ -62,7 +62,7 @@ impl Filter {
             && self.until.is_none_or(|until| sent_at < until)
     }
 
-    /// Whether this one does.
+    /// Whether it selects this message.
     pub fn admits_message(&self, message: &StoredMessage) -> bool {
         let kind = ContentKind::new(message.file_name.is_some(), message.image.is_some());
         self.admits(message.sender, kind, message.created_at)

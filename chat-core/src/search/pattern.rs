@@ -1,4 +1,4 @@
-//! What stands side by side in a text: the index knows which words a message has, and not where.
+//! Adjacent words in a text. The index contains the words of a message, but not their positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,24 +6,24 @@ use std::ops::Range;
 use super::words::{Run, each_run};
 use super::{cut, head};
 
-/// The words of a text, in their order. Where there are no spaces between words, every character is one.
+/// The words of a text in order. In scripts without spaces every character is a word.
 #[derive(Default, PartialEq, Eq)]
 pub(crate) struct Tokens {
-    /// All of them, one behind the other.
+    /// The letters of all words, concatenated.
     letters: String,
     tokens: Vec<Token>,
 }
 
 #[derive(PartialEq, Eq)]
 struct Token {
-    /// Where its letters end; they begin where those of the token before it end.
+    /// The end of its letters. They begin at the end of the previous word.
     end: usize,
-    /// Whether it is a character that stands directly behind the one before it.
+    /// Whether it is a character that directly follows the previous one.
     is_joined: bool,
 }
 
 impl Tokens {
-    /// The words of as much of a text as is in the index.
+    /// The words of the indexed part of a text.
     pub(crate) fn of(text: &str) -> Self {
         let mut tokens = Self::default();
         each_run(head(text), |run, _| {
@@ -36,7 +36,7 @@ impl Tokens {
         tokens
     }
 
-    /// Adds a word, or a character.
+    /// Adds a word or a character.
     pub(super) fn push(&mut self, letters: &str, is_joined: bool) {
         self.letters.push_str(letters);
         self.tokens.push(Token { end: self.letters.len(), is_joined });
@@ -48,7 +48,7 @@ impl Tokens {
         }
     }
 
-    /// How many.
+    /// The number of words.
     pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -59,26 +59,26 @@ impl Tokens {
     }
 }
 
-/// Words that stand side by side; one alone, too.
+/// One word, or several adjacent words.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pattern(Vec<Part>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Part {
     letters: String,
-    /// Whether a word that begins so will do.
+    /// Whether words that begin with the letters match.
     is_prefix: bool,
-    /// Whether it is a character that must stand directly behind the one before it.
+    /// Whether it is a character that must directly follow the previous one.
     is_joined: bool,
 }
 
 impl Pattern {
-    /// A word.
+    /// A single word.
     pub(super) fn word(word: &str, is_prefix: bool) -> Self {
         Self(vec![Part { letters: word.to_owned(), is_prefix, is_joined: false }])
     }
 
-    /// Every two neighbours of a run without spaces, or its only character.
+    /// All pairs of adjacent characters in a run without spaces, or its only character.
     pub(super) fn pairs(run: &str) -> impl Iterator<Item = Self> {
         let mut whole = Self::default();
         whole.push_unspaced(run);
@@ -101,12 +101,12 @@ impl Pattern {
         self.0.extend(parts.map(part));
     }
 
-    /// How many words it has.
+    /// The number of words.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it is one term of the index, which knows then where it is.
+    /// Whether it is a single term of the index. Then the index alone can answer.
     pub(super) fn is_one_term(&self) -> bool {
         match &*self.0 {
             [_] => true,
@@ -115,12 +115,12 @@ impl Pattern {
         }
     }
 
-    /// Whether a text has it.
+    /// Whether a text contains it.
     pub(crate) fn is_in(&self, tokens: &Tokens) -> bool {
         self.places(tokens).next().is_some()
     }
 
-    /// Where a text has it. What overlaps an earlier place counts, too.
+    /// Where a text contains it. Overlapping matches count too.
     pub(crate) fn places<'a>(&'a self, tokens: &'a Tokens) -> impl Iterator<Item = Range<usize>> + 'a {
         let last = (tokens.len() + 1).saturating_sub(self.len().max(1));
         (0..last).filter(|at| self.is_at(*at, tokens)).map(|at| at..at + self.len())
@@ -138,7 +138,7 @@ impl Pattern {
     }
 }
 
-// What people look for never reaches a log.
+// Search terms must never be logged.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pattern({})", self.len())

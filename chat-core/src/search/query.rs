@@ -1,8 +1,8 @@
-//! What people type into a search box, read once.
+//! Parses the text of a search box.
 //!
 //! # The language
-//! In ABNF (RFC 5234), where `space` is any white space of Unicode and `quote` any of `"`, `“`, `”`, `„`, `«`, `»` and `＂`,
-//! since keyboards make others of the first:
+//! In ABNF (RFC 5234), where `space` is any whitespace of Unicode and `quote` is any of `"`, `“`, `”`, `„`, `«`, `»`
+//! and `＂`, because keyboards replace `"` by the others:
 //!
 //! ```text
 //! query    = *space [ item *( 1*space item ) *space ]
@@ -11,22 +11,23 @@
 //! phrase   = quote *( any but quote ) ( quote / end of the query )
 //! bare     = ( any but space, and no quote at its beginning ) *( any but space )
 //! ```
-//! What follows the quote that ends a phrase is the next item, also without a space. A quote or a minus anywhere else is a
-//! boundary of words like any other sign: `5"`, `e-mail` and `a - b` are what they look like. Every text is a query of
-//! this language; what none of its rules gives a meaning to is passed over.
+//! After the quote that ends a phrase the next item begins, even without a space. A quote or minus anywhere else
+//! separates words like any other punctuation: `5"`, `e-mail` and `a - b` have no special meaning. Every text is a
+//! valid query; parts without a meaning are ignored.
 //!
 //! # What it means
-//! - A message must have all words of all items without a minus, in any order. The words of an item are those of
-//!   [the module above](super), and no sign in it has a meaning: `AND`, `*` and `$gt` are words or nothing.
-//! - The last word of the query, when nothing follows it that belongs to no word, may also be the beginning of a word; so
-//!   one can search while one types. That holds in a phrase which is not ended yet, too, and not behind a minus.
-//! - The words of a *phrase* must stand side by side, in this order, in the text or in the file name. What separates
-//!   them makes no difference. Where there are no spaces between words, its characters must stand side by side.
-//! - A message must not have what stands behind a minus: the word, or all its words side by side when there are several
+//! - A message must contain all words of all items without a minus, in any order. The words of an item are those of
+//!   [the module above](super). No other character is an operator: `AND`, `*` and `$gt` are words or nothing.
+//! - The last word of the query may also be the beginning of a word, unless a separator follows it. So users can search
+//!   while they type. This also applies in a phrase that has not ended, but not after a minus.
+//! - The words of a *phrase* must be adjacent, in this order, in the text or in the file name. What separates them
+//!   makes no difference. In scripts without spaces the characters must be adjacent.
+//! - A message must not contain what follows a minus: the word, or, if there are several words, all of them adjacent
 //!   (`-"at six"`, `-e-mail`).
-//! - One character of a script without spaces is looked for anywhere; several of them by pairs, as they are indexed.
+//! - A single character of a script without spaces is searched anywhere; several characters are searched as pairs, as
+//!   they are indexed.
 //!
-//! There is no "or", and there are no parentheses: an item is simple enough to be typed by mistake without harm.
+//! There is no "or" and there are no parentheses: the language is simple enough that a typing mistake does no harm.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,17 +39,17 @@ use crate::error::Error;
 
 const FIELD: &str = "query";
 
-/// One of the terms that a message must have, or must not have.
+/// A term that a message must contain, or must not contain.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     /// The term; never empty.
     pub term: String,
-    /// Whether a term that begins so will do.
+    /// Whether terms that begin with it match.
     pub is_prefix: bool,
 }
 
 impl Wanted {
-    /// Whether a message with these terms has it.
+    /// Whether a message with these terms contains it.
     pub fn is_among(&self, terms: &Terms) -> bool {
         let at = terms.0.partition_point(|term| *term < self.term);
         terms.0.get(at).is_some_and(|term| {
@@ -63,33 +64,34 @@ impl fmt::Debug for Wanted {
     }
 }
 
-/// What a message must have and must not have to be found.
+/// The condition that a message must meet to be found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Terms of which the message must have all.
+    /// Terms that the message must contain, all of them.
     wanted: Vec<Wanted>,
-    /// Terms of which it must have none.
+    /// Terms that the message must not contain.
     unwanted: Vec<Wanted>,
-    /// What is looked for, as it stands in texts, and its terms: to mark it, and to count how often it is there.
+    /// The searched patterns with their terms, for marking and counting matches.
     sought: Vec<(Pattern, Vec<Wanted>)>,
-    /// Those of them of which the index does not know whether they are there.
+    /// Those patterns that the index alone cannot decide.
     phrases: Vec<Pattern>,
-    /// What must not be in a text, where the index does not know it.
+    /// Patterns that a text must not contain and that the index alone cannot decide.
     unwanted_phrases: Vec<Pattern>,
 }
 
 impl Query {
-    /// Most bytes of what is typed.
+    /// The maximum length of a query in bytes.
     pub const MAX_BYTES: usize = 256;
-    /// Most different terms of it, wanted and unwanted; without spaces every two characters are one.
+    /// The maximum number of different terms, wanted and unwanted. In scripts without spaces each pair of characters is
+    /// a term.
     pub const MAX: usize = 32;
-    /// Most words of a phrase; without spaces every character is one.
+    /// The maximum number of words of a phrase. In scripts without spaces each character is a word.
     pub const MAX_PHRASE: usize = 32;
 
-    /// Reads what was typed.
+    /// Parses a query.
     ///
     /// # Errors
-    /// When nothing in it is looked for, or when it is too long.
+    /// When it searches for nothing, or is too long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > Self::MAX_BYTES {
             return Err(Error::TooLarge { field: FIELD, limit: Self::MAX_BYTES, unit: "bytes" });
@@ -107,69 +109,69 @@ impl Query {
         parts.finish()
     }
 
-    /// A query of terms that were made otherwise, to test stores. There must be one, and none may be empty.
+    /// A query of given terms, for tests of stores. There must be at least one term, and none may be empty.
     pub fn of(wanted: impl IntoIterator<Item = Wanted>) -> Option<Self> {
         let wanted: BTreeSet<Wanted> = wanted.into_iter().collect();
         let is_good = !wanted.is_empty() && wanted.iter().all(|wanted| !wanted.term.is_empty());
         is_good.then(|| Self { wanted: wanted.into_iter().collect(), ..Self::default() })
     }
 
-    /// The same without messages that have any of these, to test stores. None may be empty.
+    /// The same query without messages that contain any of these terms, for tests of stores. None may be empty.
     pub fn without(self, unwanted: impl IntoIterator<Item = Wanted>) -> Option<Self> {
         let unwanted: Vec<Wanted> = unwanted.into_iter().collect();
         let is_good = unwanted.iter().all(|unwanted| !unwanted.term.is_empty());
         is_good.then_some(Self { unwanted, ..self })
     }
 
-    /// The query that every message meets, whether it is in the index or not.
+    /// The query that matches every message, indexed or not.
     pub fn everything() -> Self {
         Self::default()
     }
 
-    /// Whether every message meets it.
+    /// Whether it matches every message.
     pub fn is_everything(&self) -> bool {
         self.wanted.is_empty()
     }
 
-    /// The terms that a message must have; none only in [`Self::everything`].
+    /// The terms that a message must contain. They are empty only in [`Self::everything`].
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
     }
 
-    /// The terms that a message must not have; none in [`Self::everything`].
+    /// The terms that a message must not contain. They are empty in [`Self::everything`].
     pub fn unwanted(&self) -> &[Wanted] {
         &self.unwanted
     }
 
-    /// Whether a message with these terms meets it, as far as terms tell: phrases are looked for in texts.
+    /// Whether a message with these terms matches, as far as terms can decide. Phrases are checked in the texts.
     pub fn finds(&self, terms: &Terms) -> bool {
         self.wanted.iter().all(|wanted| wanted.is_among(terms))
             && !self.unwanted.iter().any(|unwanted| unwanted.is_among(terms))
     }
 
-    /// Whether the terms of a message do not tell whether it meets the query.
+    /// Whether the terms of a message are not enough to decide.
     pub(crate) fn needs_text(&self) -> bool {
         !self.phrases.is_empty() || !self.unwanted_phrases.is_empty()
     }
 
-    /// Whether a message whose terms meet it does so altogether, given the words of its text and of its file name.
+    /// Whether a message whose terms match also matches by the words of its text and of its file name.
     pub(crate) fn is_met_by(&self, parts: &[&Tokens]) -> bool {
         let has = |pattern: &Pattern| parts.iter().any(|tokens| pattern.is_in(tokens));
         self.phrases.iter().all(has) && !self.unwanted_phrases.iter().any(has)
     }
 
-    /// What is looked for, as it stands in texts.
+    /// The searched patterns.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.sought.iter().map(|(pattern, _)| pattern)
     }
 
-    /// The same with the terms of each.
+    /// The searched patterns with the terms of each.
     pub(crate) fn sought(&self) -> &[(Pattern, Vec<Wanted>)] {
         &self.sought
     }
 }
 
-/// A part of what was typed.
+/// An item of a query.
 struct Item<'a> {
     text: &'a str,
     is_unwanted: bool,
@@ -178,7 +180,7 @@ struct Item<'a> {
     is_open: bool,
 }
 
-/// What is left to be read, an item at a time.
+/// Iterates over the items of the rest of a query.
 struct Items<'a>(&'a str);
 
 impl<'a> Iterator for Items<'a> {
@@ -190,7 +192,7 @@ impl<'a> Iterator for Items<'a> {
             return None;
         }
         let after_minus = rest.strip_prefix(is_minus);
-        // A minus that stands alone says nothing.
+        // A minus that stands alone has no meaning.
         let after_minus =
             after_minus.filter(|rest| !rest.is_empty() && !rest.starts_with(char::is_whitespace));
         let (rest, is_unwanted) = (after_minus.unwrap_or(rest), after_minus.is_some());
@@ -217,7 +219,7 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '“' | '”' | '„' | '«' | '»' | '＂')
 }
 
-/// What was read so far.
+/// The items that were parsed so far.
 #[derive(Default)]
 struct Parts {
     wanted: BTreeSet<Wanted>,
@@ -290,8 +292,8 @@ impl Parts {
     }
 }
 
-/// What the words of a text are when they stand side by side, and the terms that a message has then. The last word may be
-/// the beginning of one if the phrase is open. None when there are no words.
+/// The pattern of the adjacent words of a text, and the terms that a message with them has. In an open phrase the last
+/// word may be the beginning of a word. `None` when there are no words.
 fn phrase(text: &str, is_open: bool) -> Result<Option<(Pattern, Vec<Wanted>)>, Error> {
     let (mut phrase, mut terms) = (Pattern::default(), Vec::new());
     each_run(text, |run, is_last| {
@@ -314,9 +316,9 @@ fn phrase(text: &str, is_open: bool) -> Result<Option<(Pattern, Vec<Wanted>)>, E
     Ok((phrase.len() > 0).then_some((phrase, terms)))
 }
 
-/// The terms of what is looked for where there are no spaces between words.
+/// The terms of a search in a script without spaces.
 fn unspaced_terms(run: &str) -> impl Iterator<Item = Wanted> {
-    // Every character begins a term.
+    // Every character begins a term, so a single character is a prefix.
     let alone = run.chars().nth(1).is_none().then(|| Wanted { term: run.to_owned(), is_prefix: true });
     alone.into_iter().chain(pairs(run).map(|term| Wanted { term: term.to_owned(), is_prefix: false }))
 }

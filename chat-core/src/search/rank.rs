@@ -1,92 +1,95 @@
-//! Which of the messages that are found come first: BM25.
+//! Ranks the messages that were found: BM25.
 //!
-//! The function is that of S. Robertson and H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations
-//! and Trends in Information Retrieval 3 (2009), section 3, with the usual `k1` = 1.2 and `b` = 0.75. A word weighs by how
-//! rare it is as in Apache Lucene's `BM25Similarity`, `ln(1 + (N - n + 0.5) / (n + 0.5))`, which is never negative; a phrase
-//! weighs what its words weigh together. As all messages that are found have all words, it matters how often they have
-//! them, which of them, and how long the message is. Of equal ones the newest comes first.
+//! The function is that of S. Robertson and H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond",
+//! Foundations and Trends in Information Retrieval 3 (2009), section 3, with the usual `k1` = 1.2 and `b` = 0.75. The
+//! weight of a word is its rarity as in Apache Lucene's `BM25Similarity`, `ln(1 + (N - n + 0.5) / (n + 0.5))`, which is
+//! never negative. The weight of a phrase is the sum of the weights of its words. Every message that was found contains
+//! all words, so the score depends on how often it contains which of them, and on its length. Among equal scores the
+//! newest message comes first.
 //!
 //! # Pages
-//! How rare words are and how long messages are changes with every message that is sent, and then the order of the others
-//! could change between two pages. So the first page notes what it has gone by in its [`RankedCursor`], which says also among
-//! which messages the order was made, and the next pages go by that.
+//! The rarity of words and the average length change with every new message, so the order of the others could change
+//! between two pages. Therefore the first page stores its statistics in its [`RankedCursor`], together with the range
+//! of messages that were ranked, and the next pages use them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::model::Position;
 
-/// How soon it matters little that a word is there once more.
+/// Controls how fast further occurrences of a word lose importance.
 const K1: f64 = 1.2;
-/// How much it matters that a message is long.
+/// Controls how much the length of a message matters.
 const B: f64 = 0.75;
-/// Weights are whole numbers of so many parts, since they are told to clients: enough for a word that nearly every message has.
+/// Weights are integers in this fraction, because clients receive them. It is precise enough for a word that almost
+/// every message contains.
 const WEIGHT_PARTS: f64 = 1e6;
-/// Scores are whole numbers of so many parts of these, so that one that a client was told is the same as the one computed.
+/// Scores are integers in this fraction of a weight's unit, so that a score from a client equals the computed one.
 const SCORE_PARTS: f64 = 1e3;
 
-/// In which order messages are found.
+/// The order of search results.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Order {
     /// The newest first.
     #[default]
     Newest,
-    /// The most relevant first, of the newest [`Found::MAX_READ`](super::Found::MAX_READ) that are found. It goes on behind a
-    /// place, for the next page: [`Found::next_ranked`](super::Found::next_ranked).
+    /// The most relevant first, among the newest [`Found::MAX_READ`](super::Found::MAX_READ) results. With a cursor it
+    /// continues after a page: [`Found::next_ranked`](super::Found::next_ranked).
     Best(Option<RankedCursor>),
 }
 
-/// A message's place in the order: a greater one comes first.
+/// The rank of a message: higher ranks come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// In parts of parts of a weight.
+    /// In fractions of the unit of weights (see `SCORE_PARTS`).
     pub(crate) score: u64,
-    /// Where the message was sent.
+    /// The position of the message.
     pub(crate) position: Position,
 }
 
-/// What the order goes by.
+/// The statistics for the ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Weights {
-    /// Of each thing that is looked for, in parts.
+    /// The weight of each searched pattern, as an integer fraction.
     weights: Vec<u32>,
-    /// Words of a message, in the mean; 1 at least.
+    /// The average number of words in a message; at least 1.
     average_words: u32,
 }
 
-/// Where a page of the most relevant messages ended: a text of digits and signs that are safe in a URL. It belongs to the
-/// search it was made by.
+/// The end of a page of the most relevant messages: a text of digits and URL-safe characters. It is valid only for the
+/// search that created it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RankedCursor {
-    /// The order is made among the messages before this place in the log,
+    /// Only messages before this log position are ranked,
     pub(crate) before: Position,
-    /// and from this one on.
+    /// and only messages from this position on.
     pub(crate) from: Position,
-    /// What was answered last.
+    /// The rank of the last result.
     pub(crate) last: Rank,
     pub(crate) weights: Weights,
 }
 
 impl Weights {
-    /// Those of things of which `counts` of `messages` messages have each of the words.
+    /// The weights of patterns. For each pattern `counts` has, for each of its words, how many of `messages` messages
+    /// contain the word.
     pub(crate) fn new(messages: u64, counts: &[Vec<u64>], average_words: u32) -> Self {
         let of_word = |count: &u64| {
-            // A sample may be older than the count.
+            // The total may be from an older sample than the count.
             let (all, with) = (messages.max(*count) as f64, *count as f64);
             (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
         };
-        // Of finite numbers that are not negative; greater ones than there are become the greatest.
+        // The sum is finite and not negative. Too large values saturate in the conversion.
         let weight =
             |words: &Vec<u64>| (words.iter().map(of_word).sum::<f64>() * WEIGHT_PARTS).round() as u32;
         Self { weights: counts.iter().map(weight).collect(), average_words: average_words.max(1) }
     }
 
-    /// Of how many things it has the weights.
+    /// The number of patterns.
     pub(crate) fn len(&self) -> usize {
         self.weights.len()
     }
 
-    /// The score of a message of so many words that has each thing so many times.
+    /// The score of a message with this number of words and these counts of each pattern.
     pub(crate) fn score(&self, counts: &[u32], words: usize) -> u64 {
         let length = 1.0 - B + B * words as f64 / f64::from(self.average_words);
         let scores = self.weights.iter().zip(counts).map(|(weight, count)| {
@@ -105,7 +108,7 @@ impl fmt::Display for RankedCursor {
     }
 }
 
-/// It is no cursor that somebody was told.
+/// The text is not a valid cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no cursor of a ranked search")]
 pub struct NoCursor;

@@ -1,8 +1,8 @@
-//! The part of a message that is shown with what was found in it, and what to mark there.
+//! The part of a message that is shown with a search result, and the marks in it.
 //!
-//! Marks are ranges and not tags: a page puts them into elements of its own, and nothing that somebody wrote becomes
-//! markup. They count UTF-16 code units, as JavaScript's `String.prototype.slice` does (ECMA-262, section 6.1.4), and never
-//! divide one of a pair of surrogates from the other.
+//! Marks are ranges, not tags: a page creates its own elements for them, so text of users never becomes markup. They
+//! count UTF-16 code units, as JavaScript's `String.prototype.slice` does (ECMA-262, section 6.1.4), and never split a
+//! surrogate pair.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,23 +14,23 @@ use super::words::{Piece, pieces};
 use super::{Query, Tokens, cut, head};
 use crate::model::Content;
 
-/// A part of a text with what to mark in it.
+/// A part of a text with its marks.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Snippet {
-    /// As it stands in the message's text; at most [`Self::MAX_UNITS`] long, in UTF-16 code units.
+    /// An unchanged part of the message's text, at most [`Self::MAX_UNITS`] UTF-16 code units long.
     pub text: String,
-    /// Where the text has what was looked for, in UTF-16 code units of [`Self::text`]: in their order, none empty, none
-    /// touching another one. There may be none when it was found in the file's name.
+    /// The matches, in UTF-16 code units of [`Self::text`]: in order, not empty, and not adjacent. There may be none
+    /// when only the file name matches.
     pub marks: Vec<Range<usize>>,
-    /// Whether the message's text has something before it.
+    /// Whether the message has more text before it.
     pub is_cut_before: bool,
-    /// Whether the message's text has something behind it.
+    /// Whether the message has more text after it.
     pub is_cut_behind: bool,
-    /// The same marks in the file's name, of which all is shown.
+    /// The matches in the file name, which is shown completely.
     pub file_name_marks: Vec<Range<usize>>,
 }
 
-// It is a part of what somebody wrote.
+// The text is confidential, so it must not be logged.
 impl fmt::Debug for Snippet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snippet")
@@ -42,14 +42,14 @@ impl fmt::Debug for Snippet {
 }
 
 impl Snippet {
-    /// The longest one, in UTF-16 code units.
+    /// The maximum length, in UTF-16 code units.
     pub const MAX_UNITS: usize = 160;
-    /// So much stands before the first mark, if there is so much.
+    /// The text before the first mark, in UTF-16 code units, if there is enough.
     const UNITS_BEFORE: usize = 40;
-    /// So many places of a text are looked at to choose the best part of it.
+    /// The maximum number of matches that are compared to choose the best part of a text.
     const MAX_PLACES: usize = 1_000;
 
-    /// The part of a message with most of what was looked for; the beginning where there is nothing of it.
+    /// The part of a message with the most matches, or its beginning if it has none.
     pub(crate) fn of(content: &Content, query: &Query) -> Self {
         let places = Self::places(head(&content.text), query);
         let (start, end) = part(&content.text, &places);
@@ -68,7 +68,7 @@ impl Snippet {
         }
     }
 
-    /// Where a text has something that is looked for, in bytes, and what it is; in their order.
+    /// The matches in a text, as byte ranges with the index of the pattern, in order.
     fn places(text: &str, query: &Query) -> Vec<(Range<usize>, usize)> {
         let located = Located::of(text);
         let mut places = Vec::new();
@@ -81,14 +81,14 @@ impl Snippet {
     }
 }
 
-/// The part of a text that is shown: the one with the most different things, and of these the first. In bytes.
+/// The part of a text to show, in bytes: the first one with the most different patterns.
 fn part(text: &str, places: &[(Range<usize>, usize)]) -> (usize, usize) {
     let mut best = (0, 0);
     for (first, (place, _)) in places.iter().enumerate() {
         let end = forward(text, place.start, Snippet::MAX_UNITS - Snippet::UNITS_BEFORE);
         let mut things: Vec<usize> = Vec::new();
         for (nth, (other, which)) in places[first..].iter().enumerate() {
-            // The first one counts, however long it is.
+            // The first match counts, even if it is longer than the part.
             if nth > 0 && other.end > end {
                 break;
             }
@@ -102,7 +102,7 @@ fn part(text: &str, places: &[(Range<usize>, usize)]) -> (usize, usize) {
     }
     let at = best.1;
     let earliest = backward(text, at, Snippet::UNITS_BEFORE);
-    // At the beginning of a word, if one begins there.
+    // The part begins at the beginning of a word, if one is near.
     let start = match earliest {
         0 => 0,
         earliest => text[earliest..at].find(char::is_whitespace).map_or(earliest, |space| {
@@ -114,7 +114,7 @@ fn part(text: &str, places: &[(Range<usize>, usize)]) -> (usize, usize) {
     if latest == text.len() {
         return (start, latest);
     }
-    // At the end of a word, if one ends there, and behind what is marked.
+    // The part ends at the end of a word, if one is near, and after the last mark.
     let marked = places.iter().filter(|(place, _)| place.start >= start && place.end <= latest);
     let least = marked.map(|(place, _)| place.end).max().unwrap_or(start);
     let space = text[least..latest].rfind(char::is_whitespace).map(|space| least + space);
@@ -123,7 +123,7 @@ fn part(text: &str, places: &[(Range<usize>, usize)]) -> (usize, usize) {
     (start, start + text[start..end].trim_end().len().max(least - start))
 }
 
-/// So many UTF-16 code units behind a place at most, where a character begins that stands for itself.
+/// The last boundary of a character cluster at most this many UTF-16 code units after `from`.
 fn forward(text: &str, from: usize, units: usize) -> usize {
     let (mut left, mut end, mut is_joined) = (units, from, false);
     for (at, c) in text[from..].char_indices() {
@@ -132,7 +132,7 @@ fn forward(text: &str, from: usize, units: usize) -> usize {
         }
         is_joined = c == JOINER;
         let Some(rest) = left.checked_sub(c.len_utf16()) else {
-            // What is attached to too much belongs to nothing that is shown whole.
+            // The cluster is longer than the limit, so it cannot be shown completely.
             return if end > from { end } else { from + at };
         };
         left = rest;
@@ -140,7 +140,7 @@ fn forward(text: &str, from: usize, units: usize) -> usize {
     text.len()
 }
 
-/// So many UTF-16 code units before a place at most, where a character begins that stands for itself.
+/// The first boundary of a character cluster at most this many UTF-16 code units before `from`.
 fn backward(text: &str, from: usize, units: usize) -> usize {
     let mut left = units;
     let mut start = from;
@@ -154,16 +154,16 @@ fn backward(text: &str, from: usize, units: usize) -> usize {
     0
 }
 
-/// What makes one picture of two.
+/// The joiner of emoji sequences.
 const JOINER: char = '\u{200d}';
 
-/// Whether a character belongs to the one before it.
+/// Whether a character belongs to the previous one.
 fn is_attached(c: char) -> bool {
     is_combining_mark(c)
         || matches!(c, '\u{200c}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// Without those that overlap or touch each other.
+/// Merges ranges that overlap or touch.
 fn merged(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     places.sort_unstable_by_key(|place| (place.start, place.end));
     let mut merged: Vec<Range<usize>> = Vec::new();
@@ -176,7 +176,7 @@ fn merged(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-/// The same places in UTF-16 code units.
+/// Converts byte ranges to UTF-16 code units.
 fn units(text: &str, places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let (mut at, mut count) = (0, 0);
     let mut to = |end: usize| {
@@ -187,15 +187,15 @@ fn units(text: &str, places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     places.into_iter().map(|place| to(place.start)..to(place.end)).collect()
 }
 
-/// The words of a text, and where each stands in it.
+/// The words of a text with their ranges.
 struct Located {
     tokens: Tokens,
     places: Vec<Range<usize>>,
 }
 
 impl Located {
-    /// The same words as those of [`Tokens::of`]. What is folded together stays together: the text is divided into
-    /// characters with what is attached to them, and each of these is folded alone.
+    /// The same words as [`Tokens::of`]. The text is split into clusters, that is characters with the marks attached to
+    /// them, and each cluster is folded separately. So characters that fold together stay together.
     fn of(text: &str) -> Self {
         let mut located = Self { tokens: Tokens::default(), places: Vec::new() };
         let mut run = Growing::default();
@@ -240,13 +240,13 @@ impl Located {
         run.has_chars = false;
     }
 
-    /// Where these words stand.
+    /// The byte range of these words.
     fn bytes(&self, tokens: Range<usize>) -> Range<usize> {
         self.places[tokens.start].start..self.places[tokens.end - 1].end
     }
 }
 
-/// A run that is not at its end yet.
+/// A run that has not ended yet.
 #[derive(Default)]
 struct Growing {
     word: String,
@@ -261,7 +261,7 @@ impl Growing {
     }
 }
 
-/// Characters, each with what composes with it or is attached to it.
+/// Splits a text into characters, each with the marks that compose with it or are attached to it.
 fn clusters(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut rest = text.char_indices().peekable();
     std::iter::from_fn(move || {
@@ -272,8 +272,8 @@ fn clusters(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     })
 }
 
-/// Whether a character may compose with the one before it: marks, signs of voice, and the second and third letters of a
-/// syllable of Hangul.
+/// Whether a character may compose with the previous one: marks, voicing signs, and the second and third letters of a
+/// Hangul syllable.
 fn composes(c: char) -> bool {
     if c.is_ascii() {
         return false;
@@ -294,7 +294,7 @@ mod tests {
         Snippet::of(&Content::text(text), &Query::parse(query).unwrap())
     }
 
-    /// The text with signs where marks are, as a page would cut it.
+    /// The text with brackets at the marks, cut as a page would do it.
     fn shown(text: &str, marks: &[Range<usize>]) -> String {
         let units: Vec<u16> = text.encode_utf16().collect();
         let (mut shown, mut at) = (String::new(), 0);
@@ -354,13 +354,13 @@ mod tests {
         assert!(filling.contains(found.text.split(" the one").next().unwrap()), "whole words");
         let first = snippet("here ", &text);
         assert!(shown(&first.text, &first.marks).contains("one [here] filling"));
-        // Where nothing of it is in the text, its beginning.
+        // If only the file name matches, the beginning of the text is shown.
         let named = Content { file_name: Some("Über-Uns.txt".into()), ..Content::text(&*filling) };
         let named = Snippet::of(&named, &Query::parse("uns").unwrap());
         assert_eq!((named.marks.len(), named.is_cut_before, named.is_cut_behind), (0, false, true));
         assert!(filling.starts_with(&named.text));
         assert_eq!(shown("Über-Uns.txt", &named.file_name_marks), "Über-[Uns].txt");
-        // A word that is longer than what is shown.
+        // A word that is longer than the snippet.
         let long = snippet("x", &"x".repeat(1_000));
         assert_eq!(long.text.len(), Snippet::MAX_UNITS);
         assert!(long.marks.len() == 1 && long.marks[0] == (0..Snippet::MAX_UNITS));

@@ -95,10 +95,10 @@ fn sizes_are_bounded() {
     assert_eq!(terms(&unspaced).len(), Terms::MAX);
     let late = " ".repeat(Terms::MAX_TEXT) + "late";
     assert!(terms(&late).is_empty());
-    // A short text that becomes a long one.
+    // A short text that becomes long by normalization.
     let grows = |count: usize| terms(&("\u{fdfa}".repeat(count) + " late")).contains(&"late".to_owned());
     assert!(grows(Terms::MAX_CHARS / 18 - 1) && !grows(Terms::MAX_CHARS / 18 + 1));
-    // Also when nothing of it is left.
+    // The limit also applies if nothing remains.
     assert!(terms(&("\u{344}".repeat(Terms::MAX_CHARS / 2) + " late")).is_empty());
 
     let refused = |text: &str| Query::parse(text).unwrap_err().to_string();
@@ -124,7 +124,7 @@ fn nothing_of_it_shows_in_a_log() {
     assert!(!shown.contains("secret"), "{shown}");
 }
 
-/// Strings of letters of many scripts with spaces and signs between them.
+/// Letters of many scripts with spaces and punctuation between them.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), r"[\p{L}\p{M}\p{N}\p{P}\p{Zs}]{0,40}", "[a-zA-ZäöüßÄÖÜ0-9 .,'-]{0,80}"]
 }
@@ -134,7 +134,7 @@ proptest! {
     fn any_text_has_terms_that_are_their_own_terms(text in any_text()) {
         for term in terms(&text) {
             prop_assert!(!term.is_empty() && term.len() <= Terms::MAX_BYTES);
-            // A mark is a character without spaces too, but says nothing alone.
+            // A term of a script without spaces can be a mark, which has no meaning alone.
             if term.starts_with(char::is_alphanumeric) {
                 prop_assert!(terms(&term).contains(&term), "{term:?} of {text:?}");
             }
@@ -166,7 +166,7 @@ proptest! {
     #[test]
     fn case_makes_no_difference(text in any_text()) {
         use unicode_normalization::UnicodeNormalization;
-        // The iota below a letter is an accent, but its capital stands beside it.
+        // The iota below a letter is an accent, but its capital is a separate letter.
         prop_assume!(text.nfd().all(|c| c != '\u{345}'));
         prop_assert_eq!(terms(&text), terms(&text.to_uppercase()));
     }

@@ -1,24 +1,24 @@
-//! From a text to runs of letters in the form in which they are compared; see the module above.
+//! Splits a text into runs of letters in the form in which they are compared; see the module above.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 use super::Terms;
 
-/// A part of a text between which and the next one there is a boundary.
+/// A part of a text that is separated from the next one.
 pub(super) enum Run<'a> {
     /// A word.
     Word(&'a str),
-    /// Characters of scripts that do not set words apart.
+    /// Characters of scripts without spaces between words.
     Unspaced(&'a str),
 }
 
-/// Calls `found` with every run of the text, and whether the text ends with it, as long as it answers that it wants
-/// more.
+/// Calls `found` for every run of the text until it returns false. The second argument says whether the text ends with
+/// the run.
 pub(super) fn each_run(text: &str, mut found: impl FnMut(Run<'_>, bool) -> bool) {
     let mut run = Current { text: String::new(), is_unspaced: false };
     if text.is_ascii() {
-        // Nothing to fold but case.
+        // ASCII needs only case folding.
         for c in text.chars() {
             if c.is_ascii_alphanumeric() {
                 run.text.push(c.to_ascii_lowercase());
@@ -32,7 +32,7 @@ pub(super) fn each_run(text: &str, mut found: impl FnMut(Run<'_>, bool) -> bool)
     for c in folded(text) {
         let goes_on = match Class::of(c) {
             Class::Ignored => true,
-            // A mark belongs to what it stands on; one that stands on nothing says nothing.
+            // A mark belongs to the preceding character. Without one it has no meaning.
             Class::Mark if run.text.is_empty() => true,
             Class::Mark => run.push(c),
             Class::Letter { is_unspaced } if run.is_unspaced == is_unspaced => run.push(c),
@@ -50,17 +50,17 @@ pub(super) fn each_run(text: &str, mut found: impl FnMut(Run<'_>, bool) -> bool)
     run.end(&mut found, true);
 }
 
-/// What a character of the folded text is.
+/// A character of the folded text.
 pub(super) enum Piece {
     /// A letter or a digit.
     Letter { c: char, is_unspaced: bool },
-    /// It belongs to what it stands on; where nothing stands, it says nothing.
+    /// A mark, which belongs to the preceding character. Without one it has no meaning.
     Mark(char),
-    /// A run ends.
+    /// A separator: the run ends.
     Boundary,
 }
 
-/// The characters of which [`each_run`] makes runs, for who must know where they come from.
+/// The characters from which [`each_run`] builds runs, for callers that need their origin in the text.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece> {
     folded(text).filter_map(|c| match Class::of(c) {
         Class::Ignored => None,
@@ -102,7 +102,7 @@ enum Class {
 impl Class {
     fn of(c: char) -> Self {
         match c {
-            // The soft hyphen, joiners, marks of direction, and selectors of variants: none of them is seen.
+            // Invisible characters: the soft hyphen, joiners, direction marks, and variation selectors.
             '\u{ad}'
             | '\u{200c}'..='\u{200f}'
             | '\u{2060}'
@@ -116,7 +116,7 @@ impl Class {
     }
 }
 
-/// Blocks of the Unicode standard whose letters stand side by side without spaces between words.
+/// Blocks of the Unicode standard with letters that are written without spaces between words.
 fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{e00}'..='\u{eff}'        // Thai, Lao
@@ -137,8 +137,8 @@ fn is_unspaced(c: char) -> bool {
     )
 }
 
-/// The text in the form in which letters are compared. Its length is bounded before marks are left out: a text may be
-/// nothing but marks.
+/// The text in the form in which letters are compared. The length limit applies before marks are removed, because a
+/// text may consist of marks only.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.nfkd()
         .take(Terms::MAX_CHARS)
@@ -147,12 +147,13 @@ fn folded(text: &str) -> impl Iterator<Item = char> {
         .flat_map(|c| Folded::of(c).0.into_iter().flatten())
 }
 
-/// Classes below 10 are those of signs that make another letter (nukta, the voicing of kana, virama); 0 are vowels.
+/// Classes below 10 are signs that make another letter (nukta, the voicing of kana, virama), and class 0 contains vowel
+/// signs.
 fn is_accent(c: char) -> bool {
     canonical_combining_class(c) >= 10
 }
 
-/// What a character becomes: three at most.
+/// The folded form of a character: at most three characters.
 struct Folded([Option<char>; 3]);
 
 impl Folded {
@@ -161,7 +162,7 @@ impl Folded {
             return Self([Some(c.to_ascii_lowercase()), None, None]);
         }
         let mut folded = [None; 3];
-        // Lower case alone would leave ß as it is, and upper case alone the capital of it.
+        // Lower case alone would not change ß, and upper case alone would yield its capital letter.
         let cases = c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
         for (place, c) in folded.iter_mut().zip(cases) {
             *place = Some(c);

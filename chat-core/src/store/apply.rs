@@ -2,10 +2,12 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+mod relations;
 mod rows;
 
 use std::sync::Arc;
 
+use self::relations::{note_blockers, relation, relation_key};
 use super::keyed::Table;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
@@ -129,6 +131,8 @@ impl Effect for OpenDirect {
     fn reads(&self, reads: &mut Reads) {
         reads.pairs.insert(self.pair);
         reads.ends.insert(self.id);
+        let (low, high) = self.pair.both();
+        reads.rows.insert(relation_key(low, high));
     }
 
     fn most_logged(&self) -> u64 {
@@ -152,6 +156,8 @@ impl Effect for OpenDirect {
             created_at: at,
         });
         tx.insert_conversation(&opened)?;
+        let relation = relation(tx, low, high)?;
+        note_blockers(tx, id, low, relation, high)?;
         Ok(opened)
     }
 }
@@ -159,6 +165,7 @@ impl Effect for OpenDirect {
 impl Effect for CreateRoom {
     fn reads(&self, reads: &mut Reads) {
         reads.ends.insert(self.0.id);
+        reads.rows.extend(self.others().map(|user| relation_key(self.0.by, user)));
     }
 
     fn most_logged(&self) -> u64 {
@@ -172,6 +179,11 @@ impl Effect for CreateRoom {
     fn apply<T: Tx>(&self, tx: &mut T) -> Result<Self::Done, Abort<T::Error>> {
         let new = &self.0;
         refuse_taken(tx, new.id)?;
+        for user in self.others() {
+            if let Err(refusal) = policy::may_reach(relation(tx, new.by, user)?) {
+                return Ok(Err(refusal));
+            }
+        }
         let room = Arc::new(Conversation {
             id: new.id,
             kind: ConversationKind::Room(new.info.clone()),
@@ -180,7 +192,15 @@ impl Effect for CreateRoom {
         });
         tx.insert_conversation(&room)?;
         let position = tx.log(new.at, Change::RoomCreated { room: new.id, by: new.by })?;
-        Ok((position, room))
+        Ok(Ok((position, room)))
+    }
+}
+
+impl CreateRoom {
+    /// Those whom its maker brings in.
+    fn others(&self) -> impl Iterator<Item = UserId> {
+        let members = self.0.members.iter().map(|member| member.user);
+        members.filter(|user| *user != self.0.by)
     }
 }
 
@@ -197,7 +217,7 @@ impl Effect for AddMember {
         reads.rooms.insert(room);
         reads.members.extend([(room, by), (room, user)]);
         reads.users.insert(user);
-        reads.rows.insert((Table::Bans, of_member(room, user)));
+        reads.rows.extend([relation_key(by, user), (Table::Bans, of_member(room, user))]);
     }
 
     fn most_logged(&self) -> u64 {
@@ -219,6 +239,9 @@ impl Effect for AddMember {
         }
         if tx.row(Table::Bans, &of_member(id, user))?.is_some() {
             return Ok(Err(policy::room::banned(by == user)));
+        }
+        if let Err(refusal) = policy::may_reach(relation(tx, by, user)?) {
+            return Ok(Err(refusal));
         }
         let member = Member { user, role: Role::Member, joined_at: at };
         let read = tx.end(id)?.unwrap_or_default();
@@ -359,6 +382,9 @@ impl Effect for Append {
         if let Some(rules) = rules
             && let Err(refusal) = rules.may_speak(tx, new)?
         {
+            return Ok(Appended::Refused(refusal));
+        }
+        if let Err(refusal) = policy::may_be_heard(new.sender, &tx.blockers(new.conversation)?) {
             return Ok(Appended::Refused(refusal));
         }
         if let Some(client_id) = &new.client_id

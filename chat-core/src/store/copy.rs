@@ -10,6 +10,7 @@ use super::mongodb::MongoImport;
 use super::sqlite::SqliteExport;
 use super::{Change, MessageRef, MongoStore, StoreError, StoredMessage};
 use crate::clock::Timestamp;
+use crate::id::UserId;
 use crate::model::{ClientId, Conversation, Fingerprint, NewUser, Position, Seq};
 
 /// Something that a store holds, with all that is known of it.
@@ -32,6 +33,8 @@ pub(super) struct CopiedConversation {
     pub(super) conversation: Conversation,
     /// How far each member has read, in the same order.
     pub(super) read: Vec<Seq>,
+    /// Who of the two in a direct conversation blocks the other one.
+    pub(super) blockers: Vec<UserId>,
     /// Of the last message; 0 when there is none.
     pub(super) last_seq: Seq,
     /// Where the last message that is not deleted stands in the log.
@@ -62,7 +65,7 @@ pub struct Copied {
     pub conversations: u64,
     /// Messages, deleted ones too.
     pub messages: u64,
-    /// Rows of keyed tables: reactions and what else belongs to messages, conversations and people.
+    /// Rows of keyed tables: what belongs to messages, conversations and people.
     pub rows: u64,
     /// Entries of the log other than the sending of messages.
     pub log_entries: u64,

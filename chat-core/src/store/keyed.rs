@@ -11,7 +11,9 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::write::{EditRows, EditedRows, WriteStore, make};
+use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::Relation;
 
 /// Most bytes of the key of a row.
 pub const MAX_KEY_BYTES: usize = 256;
@@ -66,8 +68,11 @@ tables! {
     Reactions = 1, "reactions", [Message, User, Text];
     /// Pinned messages: the conversation and the message. The value says who has pinned it and when.
     Pins = 2, "pins", [Conversation, Message];
-    /// Blocked people: who blocks, and whom. The value says when.
-    Blocks = 3, "blocks", [User, User];
+    /// What people have with each other: whose it is, and with whom. The value is a byte
+    /// ([`Relation::code`](crate::model::Relation::code)) and when it last changed. Each of the two has a row as long as there
+    /// is something. A direct conversation also notes who of the two blocks the other one, so rows that are edited and not made by
+    /// [`Relate`](super::Relate) count there only if they are there before it is opened.
+    Relations = 3, "relations", [User, User];
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
@@ -176,6 +181,26 @@ pub struct Row {
     pub key: Vec<u8>,
     /// What it holds.
     pub value: Vec<u8>,
+}
+
+impl Row {
+    /// The row of [`Table::Relations`] of what `of` has with `with` since then.
+    pub(crate) fn of_relation(of: UserId, with: UserId, relation: Relation, since: Timestamp) -> Self {
+        let mut value = vec![relation.code()];
+        value.extend(since.as_millis().to_be_bytes());
+        Self { key: Relation::key(of, with), value }
+    }
+
+    /// With whom a row of [`Table::Relations`] is, and what it says; none when it is not what was written.
+    pub(crate) fn relation(&self) -> Option<(UserId, Relation)> {
+        let with = self.key.get(12..)?.try_into().ok()?;
+        Some((UserId::from_bytes(with), relation_in(&self.value)?))
+    }
+}
+
+/// What the value of a row of [`Table::Relations`] says.
+pub(crate) fn relation_in(value: &[u8]) -> Option<Relation> {
+    Relation::from_code(*value.first()?)
 }
 
 /// Rows of keyed tables.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::keyed::Facets;
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, RemoveMember, RevokeToken,
-    RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile, WriteStore, make,
+    AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, Relate, Related, RemoveMember,
+    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile, WriteStore, make,
 };
 use crate::clock::Timestamp;
 use crate::codec::Blob;
@@ -68,6 +68,14 @@ pub trait UserStore: WriteStore {
         make(self, RecordLastSeen { user, at }).await
     }
 
+    /// Changes what two people have with each other and logs [`Change::RelationChanged`](super::Change::RelationChanged) for the one
+    /// who does it and behind it for the other one, each only if they see a difference. It is kept in
+    /// [`Table::Relations`](super::Table::Relations). [`policy::relate`](crate::policy::relate) decides whether it may be done, by what
+    /// they have at that moment.
+    async fn relate(&self, relate: Relate) -> Result<Result<Related, Refusal>, StoreError> {
+        make(self, relate).await
+    }
+
     /// Notes that the token with this fingerprint is revoked; the note may be dropped once `until` has passed.
     async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
         make(self, RevokeToken { fingerprint, until }).await
@@ -113,7 +121,11 @@ pub trait RoomStore: WriteStore {
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError>;
 
     /// Makes a room with these members and logs [`Change::RoomCreated`](super::Change::RoomCreated).
-    async fn create_room(&self, room: NewRoom) -> Result<(Position, Arc<Conversation>), StoreError> {
+    /// [`policy::may_reach`](crate::policy::may_reach) decides whether its maker may bring each of the others in.
+    async fn create_room(
+        &self,
+        room: NewRoom,
+    ) -> Result<Result<(Position, Arc<Conversation>), Refusal>, StoreError> {
         make(self, CreateRoom(room)).await
     }
 
@@ -196,8 +208,9 @@ pub trait MessageStore: WriteStore {
     /// sender has used in this conversation less than [`FINGERPRINT_WINDOW`] before, by the times of the messages; a
     /// driver may forget it when there were [`FINGERPRINTS_KEPT`] changes since, or when the log was forgotten
     /// ([`ChangeLog::forget_before`](super::ChangeLog::forget_before)). The conversation exists.
-    /// [`policy::may_speak`](crate::policy::may_speak) decides whether it may be said at all, by who is in the conversation at that
-    /// moment, also for what was sent before.
+    /// [`policy::may_speak`](crate::policy::may_speak) and, where it is for one person, [`policy::may_reach`](crate::policy::may_reach)
+    /// decide whether it may be said at all, by who is in the conversation and who blocks whom at that moment, also for what
+    /// was sent before.
     async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
         make(self, Append(new)).await
     }

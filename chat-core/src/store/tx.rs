@@ -65,6 +65,11 @@ pub trait Tx {
 
     /// The place of the last message of a conversation, 0 when there is none; none without such a conversation.
     fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, Self::Error>;
+    /// Who of the two in a direct conversation blocks the other one, as [`Self::set_blockers`] has noted it. It is known wherever the
+    /// end is known, so asking costs nothing.
+    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, Self::Error>;
+    /// Notes with a direct conversation that is there who of the two blocks the other one.
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), Self::Error>;
     /// What kind of conversation it is; none without such a conversation.
     fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, Self::Error>;
     /// The direct conversation of a pair.
@@ -143,7 +148,7 @@ pub struct Reads {
     pub names: HashSet<String>,
     /// See [`NewUser::name_key`].
     pub name_keys: HashSet<String>,
-    /// Conversations of which only the end is asked for.
+    /// Conversations of which only the end is asked for, or who blocks whom.
     pub ends: HashSet<ConversationId>,
     /// Conversations of which the kind, the number of members and the end are asked for, without the members. To each of them
     /// members may be added.

@@ -13,7 +13,8 @@ use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessag
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Seq, User,
+    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Relation, RelationAct, Role,
+    Seq, User,
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
@@ -57,7 +58,7 @@ pub trait Effect: WriteOf {
 }
 
 /// Makes one change.
-pub(super) async fn make<S, E>(store: &S, effect: E) -> Result<E::Done, StoreError>
+pub(crate) async fn make<S, E>(store: &S, effect: E) -> Result<E::Done, StoreError>
 where
     S: WriteStore + ?Sized,
     E: WriteOf,
@@ -158,7 +159,7 @@ writes! {
     /// Opens the direct conversation of a pair, if there is none.
     OpenDirect -> Arc<Conversation>;
     /// Makes a room.
-    CreateRoom -> (Position, Arc<Conversation>);
+    CreateRoom -> Result<(Position, Arc<Conversation>), Refusal>;
     /// Brings somebody into a room.
     AddMember -> Result<RoomChange, Refusal>;
     /// Gives a member another role.
@@ -175,6 +176,8 @@ writes! {
     React -> Result<Reacted, Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Changes what two people have with each other.
+    Relate -> Result<Related, Refusal>;
     /// Puts and deletes rows of a keyed table.
     EditRows -> EditedRows;
 }
@@ -320,6 +323,30 @@ pub struct MarkRead {
     pub up_to: Option<Seq>,
     /// When.
     pub at: Timestamp,
+}
+
+/// See [`UserStore::relate`](super::UserStore::relate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relate {
+    /// Who does it.
+    pub by: UserId,
+    /// With whom; another person.
+    pub with: UserId,
+    /// What.
+    pub act: RelationAct,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of [`Relate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Related {
+    /// What the one who did it has with the other one now, as they may see it.
+    pub relation: Relation,
+    /// Where the log tells them; none when it was so before.
+    pub position: Option<Position>,
+    /// Where the log tells the other one of it, and what they have now, as they may see it; none when they see no difference.
+    pub theirs: Option<(Position, Relation)>,
 }
 
 /// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).

@@ -18,8 +18,8 @@ use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole, Store, StoreError,
-    StoredMessage, Table, UnreadCount,
+    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole,
+    Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -68,6 +68,7 @@ pub(crate) enum Request {
     Index(ConversationId, Option<Seq>, Vec<Vec<String>>),
     /// What is wanted and unwanted; everything when nothing is wanted.
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
+    Relate(Relate),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -88,7 +89,7 @@ pub(crate) enum Answer {
     Replaced(bool),
     Tokens(Vec<([u8; 32], Timestamp)>),
     Opened(Arc<Conversation>),
-    Made(Position, Arc<Conversation>),
+    Made(Result<(Position, Arc<Conversation>), Refusal>),
     Conversation(Option<Arc<Conversation>>),
     /// Their places are each driver's own affair, but not their order.
     Members(Vec<Member>),
@@ -109,6 +110,7 @@ pub(crate) enum Answer {
     Indexed(Option<Seq>),
     Found(Vec<Match>, bool),
     Edited(EditedRows),
+    Related(Result<Related, Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
@@ -158,10 +160,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::OpenDirect(pair, id, at) => Answer::Opened(store.open_direct(pair, id, at).await?),
         Request::Direct(pair) => Answer::Conversation(store.direct(pair).await?),
-        Request::CreateRoom(room) => {
-            let (position, room) = store.create_room(room).await?;
-            Answer::Made(position, room)
-        }
+        Request::CreateRoom(room) => Answer::Made(store.create_room(room).await?),
         Request::Conversation(id) => Answer::Conversation(store.conversation(id).await?),
         Request::Members(id, skipped, limit) => {
             let before = store.members(id, JoinOrder(0), skipped).await?;
@@ -229,6 +228,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             assert_eq!(matches.looked_at_from, None, "nothing bounds it");
             Answer::Found(matches.found, matches.has_more)
         }
+        Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])

@@ -1,6 +1,7 @@
 //! Where the random requests come from.
 
 mod messages;
+mod relations;
 mod rooms;
 mod rows;
 mod search;
@@ -118,7 +119,7 @@ impl Requests {
                     self.pairs.insert(opened.id, [*one, *other]);
                 }
             }
-            (_, Answer::Made(_, room)) => {
+            (_, Answer::Made(Ok((_, room)))) => {
                 self.conversations.push(room.id);
                 self.rooms.push(room.id);
                 self.cast.insert(room.id, room.clone());
@@ -345,10 +346,11 @@ impl Requests {
         let bytes_of_body = (0..len).map(|_| self.random() as u8).collect();
         let encoding = if self.chance(2) { Encoding::Huffman } else { Encoding::Stored };
         let client_id = if self.chance(2) { ClientId::new(self.text()) } else { None };
+        let sender = self.speaks(conversation);
         NewMessage {
             id: MessageId::from_bytes(bytes(self.below(MESSAGES))),
             conversation,
-            sender: self.speaks(conversation),
+            sender,
             body: Blob { encoding, bytes: bytes_of_body },
             file_name: if self.chance(5) { Some(self.text()) } else { None },
             image: if self.chance(5) { Some(self.text()) } else { None },
@@ -451,9 +453,10 @@ impl Requests {
             95 if self.forgets && self.chance(4) => {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
+            95 if self.chance(3) => self.relate(),
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
-            99 => Request::Check,
+            99 => self.relate(),
             100..105 => self.edit_rows(),
             105..108 => self.rows(),
             108..112 => self.react(),

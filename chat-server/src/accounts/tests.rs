@@ -1,4 +1,4 @@
-//! What counts as an attempt to log in or to sign up, and what is noted of it.
+//! Which requests count as attempts to log in or to sign up, and what is logged about them.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ async fn sign_up(app: &Arc<App>, name: &str) -> Result<Arc<User>, StatusCode> {
     registered.map_err(|error| error.into_response().status())
 }
 
-/// Whether somebody is let in, or which status refuses them.
+/// Whether a login succeeds, or the status of its refusal.
 async fn log_in(app: &Arc<App>, key: UserKey, password: &str) -> Result<bool, StatusCode> {
     match app.log_in(HERE, key, password.into()).await {
         Ok(LogIn::Welcome(_)) => Ok(true),
@@ -63,13 +63,13 @@ async fn failures_of_the_caller_count() {
     let (app, _folder) = app(|_| {}, None).await;
     sign_up(&app, "ann").await.unwrap();
     assert_eq!(log_in(&app, ann(), "wrong").await, Ok(false));
-    // A good one forgets the failures of the account.
+    // A successful login resets the failures of the account.
     assert_eq!(log_in(&app, ann(), PASSWORD).await, Ok(true));
     assert_eq!(log_in(&app, ann(), "wrong\0").await, Ok(false));
     assert_eq!(log_in(&app, ann(), "").await, Ok(false));
     assert_eq!(log_in(&app, ann(), PASSWORD).await, Err(TOO_MANY), "and now it is locked");
     assert_eq!(log_in(&app, UserKey::Username("nobody".into()), "x").await, Err(TOO_MANY), "the address too");
-    // An account that could not be made was tried for.
+    // A sign-up that fails counts as an attempt.
     assert_eq!(sign_up(&app, "ANN").await, Err(StatusCode::BAD_REQUEST));
     assert_eq!(sign_up(&app, "bob").await, Err(TOO_MANY));
 }
@@ -92,7 +92,7 @@ async fn what_is_our_fault_counts_for_nobody() {
     sign_up(&app, "ann").await.unwrap();
     let now = app.chat.now();
 
-    // Too many wait for their turn.
+    // The queue of password turns is full.
     let mut held = vec![app.passwords.turn(HERE).await.unwrap()];
     while let Some(Ok(turn)) = futures_util::FutureExt::now_or_never(app.passwords.turn(HERE)) {
         held.push(turn);
@@ -109,7 +109,7 @@ async fn what_is_our_fault_counts_for_nobody() {
     drop((waiting, held));
     assert_eq!(log_in(&app, ann(), PASSWORD).await, Ok(true));
 
-    // The store is away.
+    // The store is unavailable.
     app.chat.store().close().await.unwrap();
     for _ in 0..9 {
         assert_eq!(log_in(&app, ann(), PASSWORD).await, Err(AWAY));
@@ -121,7 +121,7 @@ async fn what_is_our_fault_counts_for_nobody() {
         assert!(app.log_ins_of_address.acquire(HERE, now).map(|permit| permit.count()).is_ok());
     }
     assert!(app.sign_ups.check(&HERE, now).is_ok(), "one account was made");
-    // On all nodes together too, once what was taken back has arrived there.
+    // The limit counts on all nodes together, once the removed attempt has arrived there.
     bus.settled(1).await;
 }
 
@@ -141,8 +141,8 @@ async fn whoever_gives_up_while_waiting_has_not_tried() {
     assert_eq!(log_in(&app, ann(), PASSWORD).await, Ok(true));
 }
 
-/// Whether a name is free, and whether there is somebody of this name, is asked only after the same work was waited for and
-/// done.
+/// The server does the same password work before it checks whether a name is free or an account exists, so the response
+/// time reveals neither.
 #[tokio::test]
 async fn who_exists_makes_nothing_faster() {
     let (app, _folder) = app(|options| options.login_limit = 0, None).await;
@@ -179,7 +179,7 @@ async fn an_account_is_one_however_its_name_is_typed() {
 #[tokio::test]
 async fn a_cheap_hash_is_renewed_when_its_owner_logs_in() {
     let (app, _folder) = app(|options| options.bcrypt_cost = 6, None).await;
-    // As an old backend has made it.
+    // The hash of an old backend.
     let old = PasswordHash::new(bcrypt::hash(PASSWORD, 4).unwrap());
     let id = app.chat.register(Registration::named("ann", old.clone())).await.unwrap().user.id;
     let kept = async || app.chat.credentials(&UserKey::Id(id)).await.unwrap().unwrap().1;
@@ -249,7 +249,7 @@ async fn the_security_log_tells_who_came_and_who_did_not() {
     assert!(summed.iter().all(|line| line["repeated"] == 1), "{summed:#?}");
 }
 
-/// A bus that does nothing but count.
+/// A bus that only counts.
 #[derive(Default)]
 struct CountingBus {
     counted: Mutex<HashMap<String, Vec<Vec<u8>>>>,
@@ -257,7 +257,7 @@ struct CountingBus {
 }
 
 impl CountingBus {
-    /// Waits until no more than so many attempts are counted.
+    /// Waits until at most `most` attempts are counted.
     async fn settled(&self, most: usize) {
         loop {
             let changed = self.changed.notified();

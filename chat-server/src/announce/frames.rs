@@ -1,6 +1,6 @@
 //! What clients receive of a change.
 
-use chat_core::event::{Delivery, Event};
+use chat_core::event::Delivery;
 
 use crate::dialect::{Dialect, EventPosition, Frames, PositionStyle};
 use crate::links::Base;
@@ -15,7 +15,7 @@ pub(crate) fn frames(
     base: &Base,
     style: PositionStyle,
 ) -> Frames {
-    if let Event::MessageSent(view) | Event::MessageRestored(view) = &delivery.event
+    if let Some(view) = delivery.event.message().filter(|_| delivery.event.shows_message())
         && view.message.deleted.is_some()
     {
         return Frames::new();

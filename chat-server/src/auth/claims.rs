@@ -1,20 +1,21 @@
-//! Which of the tokens that others have signed with our secret log somebody in.
+//! Decides which tokens that others have signed with our secret are valid for a login.
 //!
-//! An old backend signs more than log-ins with its one secret: refresh tokens, confirmations of mail addresses, resets
-//! of passwords. Such a token travels by mail or waits in another place than a log-in, so it must not be as good as
-//! one. What we issue says so in its header (`typ: at+jwt`, RFC 9068). Of all other tokens those are taken that look
-//! like the log-in tokens of the families and their forks: they name the user, and beyond that they say nothing but
-//! what such tokens say. A claim that nobody knows could mean anything, so it means no.
+//! An old backend signs more than logins with its only secret: refresh tokens, confirmations of mail addresses,
+//! password resets. Such a token is sent by mail or stored elsewhere, so it must not be accepted as a login. Tokens
+//! that we issue have a type of their own in the header (`typ: at+jwt`, RFC 9068). Other tokens are accepted only if
+//! they look like the login tokens of the known families and their forks: they name the user and contain no other
+//! claims than such tokens do. An unknown claim could mean anything, so a token with one is refused.
 //!
-//! A token for something else that carries exactly the claims of a log-in token cannot be told from one. An owner whose
-//! old backend made such tokens takes a new secret, and waits with the old one until they have expired.
+//! A token for another purpose that carries exactly the claims of a login token cannot be distinguished from one. If
+//! the old backend has issued such tokens, the operator must choose a new secret, and add the old one only after they
+//! have expired.
 
 use serde_json::{Map, Value};
 
 /// The payload of a token.
 pub(super) type Claims = Map<String, Value>;
 
-/// Claims that say what a token is for, without case, `_` and `-`.
+/// Claims that state the purpose of a token, in lower case and without `_` and `-`.
 const PURPOSES: &[&str] = &[
     "action",
     "aud",
@@ -32,17 +33,17 @@ const PURPOSES: &[&str] = &[
     "use",
 ];
 
-/// What they say in a token that logs in, written in the same way.
+/// The values of these claims in a login token, normalized in the same way.
 const LOG_IN: &[&str] =
     &["access", "accesstoken", "auth", "authentication", "bearer", "login", "session", "signin"];
 
-/// What a token that logs in may carry besides.
+/// Other claims that a login token may carry.
 const HARMLESS: &[&str] = &[
-    // Who it is.
+    // The user.
     "id",
     "sub",
     "userid",
-    "username", // and how they are shown.
+    "username", // The profile.
     "avatar",
     "displayname",
     "firstname",
@@ -52,22 +53,23 @@ const HARMLESS: &[&str] = &[
     "pic",
     "picture",
     "profilepic",
-    // What they may do at the old backend; nothing here.
+    // Permissions at the old backend, which have no effect here.
     "admin",
     "isadmin",
     "role",
-    "roles", // Who has issued it, and when.
+    "roles", // The issuer and the times.
     "exp",
     "iat",
     "iss",
     "nbf",
 ];
 
-/// What refresh tokens carry, and tokens for the mail; a token that says that it logs in may carry it too.
+/// Claims of refresh tokens and of tokens sent by mail. They are allowed only if another claim says that the token is a
+/// login.
 const DOUBTFUL: &[&str] = &["deviceid", "jti", "permissions", "sessionid", "sid", "tokenversion", "version"];
 
-/// Whether a token that we have not issued, of this type (`typ`) and with these claims, logs somebody in. `dialects` are the
-/// names of those there are.
+/// Whether a foreign token with this type (`typ`) and these claims is a login token. `dialects` are the names of all
+/// known dialects.
 pub(super) fn is_log_in(typ: Option<&str>, claims: &Claims, dialects: &[String]) -> bool {
     let typ = typ.map(str::to_ascii_lowercase);
     if !matches!(typ.as_deref(), None | Some("jwt" | "at+jwt" | "application/at+jwt")) {
@@ -84,7 +86,7 @@ pub(super) fn is_log_in(typ: Option<&str>, claims: &Claims, dialects: &[String])
             }
             says_so = true;
         } else if name == "dialect" {
-            // As we have issued tokens before they had a type of their own.
+            // Our own tokens looked like this before they had a type.
             if !value.as_str().is_some_and(|name| dialects.iter().any(|known| known == name)) {
                 return false;
             }
@@ -92,7 +94,8 @@ pub(super) fn is_log_in(typ: Option<&str>, claims: &Claims, dialects: &[String])
         } else if DOUBTFUL.contains(&name) {
             doubtful = true;
         } else if name == "email" {
-            // Beside an id it belongs to the profile. What goes by names knows no addresses: there it is the mail's.
+            // Together with an id it is a part of the profile. Login tokens that use names contain no address, so
+            // without an id this is a token sent by mail.
             if !names_an_id(claims) {
                 return false;
             }
@@ -103,7 +106,7 @@ pub(super) fn is_log_in(typ: Option<&str>, claims: &Claims, dialects: &[String])
     says_so || !doubtful
 }
 
-/// Whether every word of a purpose means logging in.
+/// Whether every word of a purpose means a login.
 fn is_for_log_in(value: &Value) -> bool {
     let words_are = |text: &str| {
         !text.trim().is_empty() && text.split_whitespace().all(|word| LOG_IN.contains(&plain(word).as_str()))
@@ -119,7 +122,7 @@ fn names_an_id(claims: &Claims) -> bool {
     ["userId", "id", "_id"].into_iter().any(|name| claims.get(name).is_some_and(Value::is_string))
 }
 
-/// A name without case, `_` and `-`, in which backends differ.
+/// A name in lower case and without `_` and `-`, because backends differ in these.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }

@@ -1,9 +1,9 @@
-//! Turns for work that is dear, shared fairly among those who ask for it.
+//! Fair turns for expensive work.
 //!
-//! Whoever has the fewest turns under way is next, and among those with equally many the one who has waited for longest
-//! since their last turn. So one address that always has fifty requests in flight holds somebody else up for one turn,
-//! not for fifty. What waits is bounded for each and in all; when all places are taken, the one with the most requests
-//! waiting loses its latest to somebody with fewer.
+//! The key with the fewest running turns is next; among equals, the key that has waited longest since its last turn. So
+//! an address that always has fifty requests in flight delays another address by one turn, not by fifty. The number of
+//! waiting requests is limited per key and in total. When the queue is full, the key with the most waiting requests
+//! loses its latest one to a key with fewer.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -12,24 +12,24 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How much may be under way, and how much may wait.
+/// Maximum numbers of running and waiting requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// Turns at once; at least 1.
+    /// Concurrent turns; at least 1.
     pub(crate) turns: usize,
-    /// Requests of one key that wait.
+    /// Waiting requests of one key.
     pub(crate) waiting_of_one: usize,
-    /// Requests that wait in all.
+    /// Waiting requests in total.
     pub(crate) waiting: usize,
 }
 
-/// Why somebody gets no turn.
+/// Why a request gets no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Busy {
-    /// Too many requests of the same key wait.
+    /// Too many requests of the same key are waiting.
     #[error("too many of these requests at once")]
     TooManyOfOne,
-    /// Too many requests wait in all.
+    /// Too many requests are waiting in total.
     #[error("too many requests at once")]
     TooMany,
 }
@@ -41,15 +41,15 @@ pub(crate) struct FairQueue<K: Eq + Hash + Clone> {
 }
 
 struct State<K: Eq + Hash + Clone> {
-    /// Turns that nobody has. If there is one, nobody waits.
+    /// Free turns. If there is one, no request is waiting.
     free: usize,
-    /// Turns under way of those who have some.
+    /// The number of running turns of each key that has any.
     under_way: HashMap<K, usize>,
-    /// Of those who have some, the oldest first.
+    /// The waiting requests of each key that has any, oldest first.
     waiting: HashMap<K, VecDeque<Waiting<K>>>,
-    /// The keys of `waiting`, whoever has waited for longest since their last turn first.
+    /// The keys of `waiting`; the one that has waited longest since its last turn comes first.
     order: VecDeque<K>,
-    /// How many requests wait in all.
+    /// The number of waiting requests in total.
     count: usize,
     next_id: u64,
 }
@@ -78,20 +78,20 @@ impl<K: Eq + Hash + Clone> FairQueue<K> {
         Self { state: Arc::new(Mutex::new(state)), limits }
     }
 
-    /// A turn, when it has come. Whoever stops waiting leaves the queue.
+    /// Waits for a turn. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// At once when too many wait, and later when somebody with fewer waiting needs the place.
+    /// Immediately when too many requests are waiting, or later when a key with fewer waiting requests needs the place.
     pub(crate) async fn turn(&self, key: K) -> Result<Permit<K>, Busy> {
         let mut place = match self.place(key)? {
             Ok(turn) => return Ok(turn),
             Err(place) => place,
         };
-        // The other end is dropped only for somebody who needs the place.
+        // The sender is dropped only if another key takes the place.
         (&mut place.turn).await.map_err(|_| Busy::TooManyOfOne)
     }
 
-    /// A turn, or a place in the queue.
+    /// Returns a turn, or a place in the queue.
     fn place(&self, key: K) -> Result<Result<Permit<K>, Place<K>>, Busy> {
         let mut state = self.state.lock();
         if state.free > 0 {
@@ -132,10 +132,10 @@ impl<K: Eq + Hash + Clone> State<K> {
         }
     }
 
-    /// Takes out whose turn it is.
+    /// Removes the request whose turn is next.
     fn next(&mut self) -> Option<(K, Waiting<K>)> {
         let turns = |key: &K| self.under_way.get(key).copied().unwrap_or_default();
-        // The first of those that are equal.
+        // The first of several equal keys is taken.
         let (at, _) = self.order.iter().enumerate().min_by_key(|(_, key)| turns(key))?;
         let key = self.order.remove(at)?;
         let waiting = self.waiting.get_mut(&key)?;
@@ -149,21 +149,21 @@ impl<K: Eq + Hash + Clone> State<K> {
         Some((key, next))
     }
 
-    /// Takes the place from the latest request of the one who has the most waiting, if that is more than somebody with
-    /// `mine` and one more would have.
+    /// Removes the latest request of the key with the most waiting requests, if that key has more than `mine` plus the
+    /// new one.
     fn displace(&mut self, mine: usize) -> bool {
         let most = self.order.iter().max_by_key(|key| self.waiting.get(key).map_or(0, VecDeque::len));
         let Some(waiting) = most.cloned().and_then(|key| self.waiting.get_mut(&key)) else { return false };
         if waiting.len() <= mine + 1 {
             return false;
         }
-        // Somebody who has one more than another one has at least two, so the key stays.
+        // This key has at least two waiting requests, so it still has one and stays in `order`.
         waiting.pop_back();
         self.count -= 1;
         true
     }
 
-    /// Somebody waits no more.
+    /// Removes a request that stops waiting.
     fn leave(&mut self, key: &K, id: u64) {
         let Some(waiting) = self.waiting.get_mut(key) else { return };
         let Some(at) = waiting.iter().position(|waiting| waiting.id == id) else { return };
@@ -189,7 +189,8 @@ impl<K: Eq + Hash + Clone> Drop for Permit<K> {
             next
         };
         if let Some((key, waiting)) = next {
-            // One who has just stopped waiting drops the turn, which passes it on. Not under the lock, for that reason.
+            // If the receiver has just been dropped, this drops the turn again, which passes it on. So it must be
+            // outside the lock.
             drop(waiting.turn.send(Permit { state: self.state.clone(), key }));
         }
     }

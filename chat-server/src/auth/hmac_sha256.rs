@@ -1,6 +1,6 @@
-//! HMAC-SHA-256 for [`jsonwebtoken`], the only algorithm that tokens are signed with here.
+//! HMAC-SHA-256 for [`jsonwebtoken`], the only algorithm that signs tokens here.
 //!
-//! The library's own set of algorithms brings RSA and elliptic curves along, half a megabyte of the binary that nothing calls.
+//! The algorithms that the library brings include RSA and elliptic curves, which add half a megabyte of unused code.
 
 use std::sync::Once;
 
@@ -11,11 +11,11 @@ use jsonwebtoken::signature::{Error, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use sha2::Sha256;
 
-/// Has the library sign and verify with what is here, in this process, unless it was given something else before.
+/// Makes the library sign and verify with this module in this process, unless a provider is already installed.
 pub(super) fn install() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
-        // An embedder's choice stands; every one of the library's own knows HMAC-SHA-256.
+        // An embedder's provider takes precedence. All providers of the library support HMAC-SHA-256.
         let _ = PROVIDER.install_default();
     });
 }
@@ -47,7 +47,7 @@ impl Signer<Vec<u8>> for HmacSha256 {
 
 impl Verifier<Vec<u8>> for HmacSha256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
-        // In constant time.
+        // Compares in constant time.
         self.0.clone().chain_update(message).verify_slice(signature).map_err(Error::from_source)
     }
 }

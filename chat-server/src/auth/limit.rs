@@ -1,8 +1,8 @@
-//! How often one may try: a sliding window per key, in the memory of this node.
+//! Rate limits: a sliding window per key, in the memory of this node.
 //!
-//! Not by the crate `governor`, for messages and searches either: its leaky bucket lets nearly twice as many through in the first
-//! minute as the configuration says there may be in any, it cannot take back what did not count, nor count what other nodes
-//! have let through beyond the limit.
+//! The crate `governor` does not fit, neither here nor for messages and searches. Its leaky bucket allows nearly twice
+//! the configured number in the first minute. It also cannot refund attempts, or count attempts beyond the limit that
+//! other nodes have allowed.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,29 +14,29 @@ use parking_lot::Mutex;
 
 use crate::limits::rate::RateLimit;
 
-/// Counts what happened lately under each key.
+/// Counts recent events of each key.
 pub struct Limiter<K> {
     most: u32,
     within: Duration,
     seen: Mutex<Seen<K>>,
 }
 
-/// When something happened under each key.
+/// The times of the events of each key.
 struct Seen<K> {
     times: HashMap<K, Vec<Timestamp>>,
     sweep_at: usize,
 }
 
-/// An attempt that was counted. Dropped, it is taken back: what failed by our own fault, or was broken off, was no attempt.
+/// A counted attempt. Dropping it refunds the attempt, because a server error or a cancelled request is not an attempt.
 pub struct Permit<K: Eq + Hash> {
-    /// None once it counts for good.
+    /// `None` once the attempt counts permanently.
     limiter: Option<Arc<Limiter<K>>>,
     key: K,
     at: Timestamp,
 }
 
 impl<K: Eq + Hash> Permit<K> {
-    /// Makes the attempt count.
+    /// Makes the attempt count permanently.
     pub fn count(mut self) {
         self.limiter = None;
     }
@@ -50,19 +50,19 @@ impl<K: Eq + Hash> Drop for Permit<K> {
     }
 }
 
-/// When so many keys are kept, those that have gone quiet are dropped.
+/// From this number of keys on, inactive ones are removed.
 const SWEEP_AT: usize = 10_000;
 
 impl<K: Eq + Hash> Limiter<K> {
-    /// At most so many within such a time; 0 is no limit.
+    /// Allows `most` events within this time; 0 means no limit.
     pub fn new(most: u32, within: Duration) -> Self {
         Self { most, within, seen: Mutex::new(Seen { times: HashMap::new(), sweep_at: SWEEP_AT }) }
     }
 
-    /// Whether one more is allowed now; if not, how long to wait.
+    /// Checks whether one more event is allowed now.
     ///
     /// # Errors
-    /// The time until one more is allowed.
+    /// Returns the time until one more is allowed.
     pub fn check(&self, key: &K, now: Timestamp) -> Result<(), Duration> {
         self.check_in(&mut self.seen.lock(), key, now)
     }
@@ -81,8 +81,8 @@ impl<K: Eq + Hash> Limiter<K> {
         Err(Duration::from_millis(wait.max(1).unsigned_abs()))
     }
 
-    /// How the limit stands for a key; none where there is no limit. More are free when the oldest of those that count is
-    /// counted no more.
+    /// The state of the limit for a key; `None` if there is no limit. `reset` is the time until the oldest counted
+    /// event leaves the window.
     pub fn rate(&self, key: &K, now: Timestamp) -> Option<RateLimit> {
         if self.most == 0 {
             return None;
@@ -101,10 +101,10 @@ impl<K: Eq + Hash> Limiter<K> {
         Some(RateLimit { limit, remaining: limit.saturating_sub(count), reset })
     }
 
-    /// Counts an attempt, in one step with finding that it is allowed.
+    /// Checks the limit and counts an attempt in one step.
     ///
     /// # Errors
-    /// The time until one more is allowed.
+    /// Returns the time until one more is allowed.
     pub fn acquire(self: &Arc<Self>, key: K, now: Timestamp) -> Result<Permit<K>, Duration>
     where
         K: Clone,
@@ -116,7 +116,7 @@ impl<K: Eq + Hash> Limiter<K> {
         Ok(Permit { limiter: Some(self.clone()), key, at: now })
     }
 
-    /// Counts one.
+    /// Counts an event.
     pub fn count(&self, key: K, now: Timestamp) {
         self.count_in(&mut self.seen.lock(), key, now);
     }
@@ -130,21 +130,21 @@ impl<K: Eq + Hash> Limiter<K> {
                 self.keep_recent(times, now);
                 !times.is_empty()
             });
-            // Not at each of those that follow, however many are in use.
+            // The threshold doubles, so that the sweep does not run at every call while many keys are in use.
             seen.sweep_at = (2 * seen.times.len()).max(SWEEP_AT);
         }
         let times = seen.times.entry(key).or_default();
-        // More than the limit tells nothing more.
+        // Events beyond the limit need not be stored.
         if times.len() >= self.most as usize {
             times.remove(0);
         }
         times.push(now);
     }
 
-    /// Takes back one that was counted at this moment.
+    /// Refunds an event that was counted at this time.
     pub fn uncount(&self, key: &K, at: Timestamp) {
         if let Some(times) = self.seen.lock().times.get_mut(key) {
-            // It is noted as earlier when the clock was set back.
+            // If the clock was set back, the event was stored with an earlier time.
             match times.iter().rposition(|time| *time == at) {
                 Some(last) => drop(times.remove(last)),
                 None => drop(times.pop_if(|time| *time < at)),
@@ -153,12 +153,12 @@ impl<K: Eq + Hash> Limiter<K> {
     }
 
     fn keep_recent(&self, times: &mut Vec<Timestamp>, now: Timestamp) {
-        // What seems to come has happened by now: the clock was set back.
+        // A time in the future means that the clock was set back.
         times.iter_mut().for_each(|time| *time = (*time).min(now));
         times.retain(|time| time.after(self.within) > now);
     }
 
-    /// Forgets what was counted under a key.
+    /// Removes all events of a key.
     pub fn forget(&self, key: &K) {
         self.seen.lock().times.remove(key);
     }

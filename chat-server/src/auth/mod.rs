@@ -1,4 +1,4 @@
-//! Who somebody is: tokens, passwords, and how often one may guess.
+//! Authentication: tokens, passwords, and rate limits for guessing.
 
 mod claims;
 pub(crate) mod error;
@@ -23,36 +23,36 @@ pub use self::error::AuthError;
 use self::token::{Fingerprint, Identity, Tokens};
 use crate::dialect::Registered;
 
-/// Somebody whose token was checked.
+/// An account whose token was verified.
 #[derive(Debug, Clone)]
 pub struct Authenticated {
-    /// The person.
+    /// The account.
     pub user: Arc<User>,
-    /// What the token says beyond that.
+    /// The content of the token.
     pub identity: Identity,
 }
 
-/// Checks tokens against the secret, the revocations and the users.
+/// Verifies tokens against the secret, the revocations and the accounts.
 pub struct Authenticator {
     chat: Arc<Chat>,
     tokens: Tokens,
     revoked: RwLock<Revoked>,
 }
 
-/// Void tokens, and when each would have expired.
+/// Revoked tokens, and when each would have expired.
 #[derive(Default)]
 struct Revoked {
-    /// Those that are in the store, or are being put there by this node.
+    /// Tokens that are in the store, or are being written there by this node.
     stored: HashMap<Fingerprint, Timestamp>,
-    /// Those that other nodes have spoken of and that were not read from the store yet.
+    /// Tokens that other nodes have announced, and that were not read from the store yet.
     heard: HashMap<Fingerprint, Timestamp>,
 }
 
-/// The most tokens that are known to be revoked by hearsay alone.
+/// Maximum number of revoked tokens that are known only from announcements of other nodes.
 const MAX_HEARD: usize = 10_000;
 
 impl Authenticator {
-    /// Loads what was revoked.
+    /// Loads the revoked tokens from the store.
     ///
     /// # Errors
     /// When the store fails.
@@ -61,20 +61,20 @@ impl Authenticator {
         Ok(Self { chat, tokens, revoked: RwLock::new(Revoked { stored, ..Revoked::default() }) })
     }
 
-    /// A token for somebody who has just logged in with this dialect.
+    /// Issues a token for an account that has just logged in with this dialect.
     pub fn issue(&self, user: &User, dialect: &Registered) -> String {
         self.tokens.issue(user, dialect, self.chat.now())
     }
 
-    /// How long an issued token is good.
+    /// How long an issued token is valid.
     pub fn token_life(&self) -> Duration {
         self.tokens.life()
     }
 
-    /// Who a token speaks of.
+    /// Authenticates the account of a token.
     ///
     /// # Errors
-    /// When it is no good or the store fails.
+    /// When the token is invalid, its account does not exist, or the store fails.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthError> {
         let identity = self.tokens.verify(token, self.chat.now()).ok_or(AuthError::Invalid)?;
         if self.is_revoked(&identity.fingerprint) {
@@ -82,42 +82,43 @@ impl Authenticator {
         }
         let user = self.chat.find_user(&identity.user).await?.ok_or(AuthError::UserNotFound)?;
         if let (UserKey::Username(_), Some(issued_at)) = (&identity.user, identity.issued_at) {
-            // A token that gives nothing but a name speaks of whoever had the name then. Tokens tell whole seconds.
+            // A token with only a username belongs to the account that had the name when the token was issued. The
+            // times in tokens are whole seconds.
             if issued_at.after(Duration::from_secs(1)) <= user.created_at {
                 return Err(AuthError::Invalid);
             }
         }
-        // A request's connection counts as somebody's from now on; see `transport::Connection`.
+        // The TCP connection of the request counts as authenticated from now on; see `transport::Connection`.
         crate::transport::connections::Connection::set_current_known(user.id);
         crate::http::accounted::Caller::is(user.id);
         Ok(Authenticated { user, identity })
     }
 
-    /// What a token says, if it is good; whether the person exists is not looked up.
+    /// The content of a token, if it is valid. Does not check that the account exists.
     pub(crate) fn read(&self, token: &str) -> Option<Identity> {
         let identity = self.tokens.verify(token, self.chat.now())?;
         (!self.is_revoked(&identity.fingerprint)).then_some(identity)
     }
 
-    /// Whether a token has been revoked.
+    /// Whether a token was revoked.
     pub fn is_revoked(&self, fingerprint: &Fingerprint) -> bool {
         let revoked = self.revoked.read();
         revoked.stored.contains_key(fingerprint) || revoked.heard.contains_key(fingerprint)
     }
 
-    /// How many are known to be revoked.
+    /// The number of tokens that are known to be revoked.
     pub(crate) fn revoked_known(&self) -> usize {
         let revoked = self.revoked.read();
         revoked.stored.len() + revoked.heard.len()
     }
 
-    /// A session was ended on purpose at this node, which stores that: it counts as revoked; see [`crate::recovery`].
+    /// Marks a session as revoked because this node has ended it for good, and stores that; see [`crate::recovery`].
     pub(crate) fn note_ended(&self, session: Fingerprint, until: Timestamp) {
         self.revoked.write().stored.insert(session, until);
     }
 
-    /// A token was revoked elsewhere. Answers false when there is no place left to remember it: then the store has to be
-    /// asked, by [`Self::reload_revoked`].
+    /// Notes that another node has revoked a token. Returns false when there is no room to remember it; the caller must
+    /// then read the store with [`Self::reload_revoked`].
     #[must_use]
     pub(crate) fn note_revoked(&self, fingerprint: Fingerprint, until: Timestamp) -> bool {
         let now = self.chat.now();
@@ -135,7 +136,7 @@ impl Authenticator {
         true
     }
 
-    /// Looks what was revoked elsewhere, and answers what was not known of it.
+    /// Reads from the store which tokens were revoked, and returns those that were not known yet.
     ///
     /// # Errors
     /// When the store fails.
@@ -156,8 +157,7 @@ impl Authenticator {
         Ok(new)
     }
 
-    /// Revokes a token, for ever. Returns its fingerprint and when it would have expired, or none when it was no good
-    /// anyway.
+    /// Revokes a token permanently. Returns its fingerprint and its expiry, or `None` if the token was invalid anyway.
     ///
     /// # Errors
     /// When the store fails.
@@ -168,7 +168,7 @@ impl Authenticator {
         let until = identity.expires_at.unwrap_or(never);
         let fingerprint = identity.fingerprint;
         {
-            // From this moment on, whatever becomes of this request.
+            // The revocation takes effect now, even if this request is cancelled later.
             let mut revoked = self.revoked.write();
             revoked.stored.retain(|_, until| *until > now);
             revoked.stored.insert(fingerprint, until);

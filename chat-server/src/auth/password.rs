@@ -1,11 +1,12 @@
-//! Passwords: bcrypt (Provos and Mazières 1999), as the old backends keep them, so their hashes are good here.
+//! Passwords: bcrypt (Provos and Mazières 1999), as in the old backends, so that their hashes remain valid.
 //!
-//! Like theirs, a hash takes the first 72 bytes of a password and ignores the rest. Hashing takes a large part of a
-//! second of a core on purpose, so it never runs on the threads that serve connections. One core is left free of it, and
-//! the turns are shared fairly among the addresses that ask: see `auth/fair_queue.rs`.
+//! As in these backends, a hash uses only the first 72 bytes of a password. Hashing takes a large part of a second of
+//! one core on purpose, so it never runs on the threads that serve connections. One core is kept free of it, and the
+//! turns are shared fairly among client addresses: see `auth/fair_queue.rs`.
 //!
-//! **Time tells nothing.** Verifying takes as long as the dearest of the hashes that are in use, whether the person
-//! exists, whatever their hash had cost, and also when it is broken: what a cheaper one saves is spent as well.
+//! **Constant time.** Verifying always takes as long as the most expensive hash in use, whether the account exists or
+//! not, whatever its hash costs, and even if the hash is corrupt. The time that a cheaper hash saves is spent on
+//! purpose.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,46 +20,46 @@ use super::password_rules::NewPassword;
 use crate::address::Address;
 use crate::limits::lower_priority;
 
-/// Most log-ins and sign-ups of one address that wait for their turn; more are told to come back. A school behind one address
-/// logs in within minutes, and the others take turns with it however many wait.
+/// Maximum number of logins and sign-ups of one address that wait for a turn; further ones must retry. A school behind
+/// one address can log in within minutes, and its turns alternate with those of other addresses.
 pub const MAX_WAITING_OF_ADDRESS: usize = 300;
 
-/// Most log-ins and sign-ups that wait for their turn in all; more are told to come back.
+/// Maximum number of logins and sign-ups that wait in total; further ones must retry.
 pub const MAX_WAITING: usize = 1_000;
 
-/// Hashes that cost more than new ones do by more steps than this are not waited for when there is nobody: they would
-/// make every log-in as dear as they are.
+/// Limits how expensive old hashes can make other logins. A hash whose cost exceeds that of new ones by more steps
+/// counts only up to this number when time is spent for other logins.
 const MAX_DEARER: u32 = 3;
 
-/// What bcrypt takes of a password.
+/// The number of bytes of a password that bcrypt uses.
 const BYTES_TAKEN: usize = 72;
 
 /// Hashes and verifies passwords.
 pub struct Passwords {
     cost: u32,
-    /// The greatest cost of a hash that is in use, as far as is known.
+    /// The greatest known cost of a hash in use.
     usual: Arc<AtomicU32>,
     queue: FairQueue<IpAddr>,
 }
 
-/// The right to one hashing.
+/// The right to hash once.
 pub struct PasswordPermit(Permit<IpAddr>);
 
-/// What came of verifying.
+/// The result of verifying.
 pub struct Verified {
-    /// Whether it is the password.
+    /// Whether the password is correct.
     pub is_good: bool,
-    /// The password hashed anew, if it is good and its hash has cost less than new ones do.
+    /// A new hash of the password, if it is correct and its old hash costs less than new ones.
     pub renewed: Option<PasswordHash>,
 }
 
-/// It could not be hashed: a fault of ours.
+/// The password could not be hashed because of a server error.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("a password could not be hashed")]
 pub struct NotHashed;
 
 impl Passwords {
-    /// New hashes get this cost. Of so many cores one is left free, if there is more than one.
+    /// Creates new hashes with this cost. One of the `cores` is kept free, if there is more than one.
     pub fn new(cost: u32, cores: usize) -> Self {
         let limits = QueueLimits {
             turns: cores.saturating_sub(1).max(1),
@@ -68,10 +69,10 @@ impl Passwords {
         Self { cost, usual: Arc::new(AtomicU32::new(cost)), queue: FairQueue::new(limits) }
     }
 
-    /// A turn for somebody at this address, when it has come.
+    /// Waits for a turn for this address.
     ///
     /// # Errors
-    /// When too many wait.
+    /// When too many requests are waiting.
     pub async fn turn(&self, address: Address) -> Result<PasswordPermit, Busy> {
         self.queue.turn(network(address.0)).await.map(PasswordPermit)
     }
@@ -79,17 +80,17 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// When that is not possible, for no fault of the caller's.
+    /// When hashing fails because of a server error.
     pub async fn hash(&self, turn: PasswordPermit, password: NewPassword) -> Result<PasswordHash, NotHashed> {
         let cost = self.cost;
         run(turn, move || hash(password.expose(), cost)).await?
     }
 
-    /// Whether a password is the one that was hashed. Without a hash (there is no such user) it is not, after the
+    /// Checks a password against a hash. Without a hash (the account does not exist) the result is negative, after the
     /// same time.
     ///
     /// # Errors
-    /// When that is not possible, for no fault of the caller's.
+    /// When hashing fails because of a server error.
     pub async fn verify(
         &self,
         turn: PasswordPermit,
@@ -105,7 +106,7 @@ async fn run<T: Send + 'static>(
     turn: PasswordPermit,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NotHashed> {
-    // The turn ends with the work, not with the request: a caller that gives up frees no core.
+    // The turn ends with the work, not with the request: a cancelled request does not free a core.
     let work = tokio::task::spawn_blocking(move || {
         lower_priority();
         let done = work();
@@ -115,7 +116,7 @@ async fn run<T: Send + 'static>(
     work.await.map_err(|_| NotHashed)
 }
 
-/// Who shares their turns. Those who have a /48 of IPv6 have 65,536 addresses in the sense of the other limits.
+/// The network that shares its turns. The owner of an IPv6 /48 has 65,536 addresses in the sense of the other limits.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
@@ -124,7 +125,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 fn verify(password: &str, hash: Option<&PasswordHash>, cost: u32, usual: &AtomicU32) -> Verified {
-    // Neither is anybody's; bcryptjs stops reading at a NUL, so that one would be good with anything behind it.
+    // Both are invalid: bcryptjs stops reading at a NUL, so a password with anything behind the NUL would match.
     let is_possible = !password.is_empty() && !password.contains('\0');
     let bytes = if is_possible { taken(password) } else { b"-" };
     let stored = hash.and_then(|hash| Some((hash.expose(), cost_of(hash.expose())?)));
@@ -132,7 +133,7 @@ fn verify(password: &str, hash: Option<&PasswordHash>, cost: u32, usual: &Atomic
     let is_good = is_possible && matched == Some(true);
     let spent = match (stored, matched) {
         (Some((_, spent)), Some(_)) => Some(spent),
-        // There is nobody, or nothing that could be compared with.
+        // There is no account, or its hash is corrupt.
         _ => None,
     };
     if let Some(spent) = spent {
@@ -147,7 +148,7 @@ fn verify(password: &str, hash: Option<&PasswordHash>, cost: u32, usual: &Atomic
     Verified { is_good, renewed: None }
 }
 
-/// What is missing to this cost. Each step is twice as dear as the one before: `2^n + (2^n + … + 2^(m-1)) = 2^m`.
+/// The costs that must still be spent to reach `cost`. Each step doubles the time: `2^n + (2^n + … + 2^(m-1)) = 2^m`.
 fn missing(spent: Option<u32>, cost: u32) -> std::ops::Range<u32> {
     match spent {
         Some(spent) => spent..cost,
@@ -161,7 +162,7 @@ fn spend(spent: Option<u32>, cost: u32) {
     }
 }
 
-/// The cost of a hash, `$2b$12$…`, if it is one.
+/// The cost of a bcrypt hash, `$2b$12$…`; `None` for other texts.
 fn cost_of(hash: &str) -> Option<u32> {
     let mut parts = hash.split('$');
     let is_known = parts.next() == Some("") && matches!(parts.next(), Some("2" | "2a" | "2b" | "2x" | "2y"));

@@ -1,29 +1,28 @@
-//! Which passwords may be chosen. What was chosen before goes on being good.
+//! Rules for new passwords. Existing passwords remain valid.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Most bytes of a new password. bcrypt looks at the first 72.
+/// Maximum size of a new password in bytes. bcrypt uses the first 72.
 pub const MAX_BYTES: usize = 1_024;
 
-/// Fewest characters of a new password where a family of frontends has no number of its own.
+/// Minimum number of characters of a new password for a family of frontends without a minimum of its own.
 pub const DEFAULT_MIN: usize = 8;
 
-/// Passwords that everybody tries first, in lower case: the top of what published lists of the commonest ones agree on,
-/// written down for this program.
+/// Very common passwords, in lower case: the top entries that published lists agree on, written down for this program.
 static COMMON: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// What the operator asks of new passwords.
+/// The operator's rules for new passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordRules {
-    /// Fewest characters, where that is more than what the family's pages know of.
+    /// Minimum number of characters, if it is greater than the family's.
     pub min: Option<usize>,
-    /// Whether the commonest ones are refused.
+    /// Whether very common passwords are refused.
     pub check_common: bool,
 }
 
-/// A password that may be chosen. It shows itself to nobody.
+/// A password that passed the rules. Its debug output hides it.
 pub struct NewPassword(String);
 
 impl NewPassword {
@@ -38,34 +37,34 @@ impl std::fmt::Debug for NewPassword {
     }
 }
 
-/// Why a password may not be chosen, continuing a sentence that begins with the field.
+/// Why a password is refused, as the rest of a sentence that begins with the name of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordProblem {
-    /// It has fewer characters than this.
+    /// The password has fewer characters than this.
     #[error("must have at least {0} characters")]
     TooShort(usize),
-    /// It has more than [`MAX_BYTES`].
+    /// The password is longer than [`MAX_BYTES`].
     #[error("must have at most 1,024 characters")]
     TooLong,
-    /// bcrypt stops reading there.
+    /// bcrypt stops reading at a NUL.
     #[error("must not contain the character NUL")]
     Nul,
-    /// It is one of the commonest.
+    /// The password is very common.
     #[error("is one of the commonest passwords; choose another one")]
     Common,
 }
 
 impl PasswordRules {
-    /// Fewest characters of a new password; `of_family` is how many the family's page asks for.
+    /// Minimum number of characters of a new password; `of_family` is the minimum of the family's page.
     pub fn min(&self, of_family: usize) -> usize {
-        // Not even where there is no least number may it be empty.
+        // A password must not be empty, even without a minimum.
         self.min.unwrap_or(0).max(of_family).max(1)
     }
 
-    /// A password that somebody has chosen, if they may; `of_family` is how many characters their page asks for.
+    /// Checks a new password; `of_family` is the minimum of the family's page.
     ///
     /// # Errors
-    /// Why they may not.
+    /// Returns the first rule that the password violates.
     pub fn check(&self, password: String, of_family: usize) -> Result<NewPassword, PasswordProblem> {
         let min = self.min(of_family);
         if password.len() > MAX_BYTES {

@@ -1,4 +1,4 @@
-//! What holds for [`auth`](super).
+//! Tests for [`auth`](super).
 
 use chat_core::chat::Registration;
 use chat_core::clock::ManualClock;
@@ -40,7 +40,7 @@ async fn a_revoked_token_stays_revoked() {
     let (first, second) = (auth.issue(&ann, camel), auth.issue(&ann, camel));
     assert!(auth.revoke(&first).await.unwrap().is_some());
     assert!(auth.revoke("nonsense").await.unwrap().is_none());
-    // After a restart too.
+    // After a restart, too.
     for auth in [auth, Authenticator::load(chat, tokens()).await.unwrap()] {
         assert!(matches!(auth.authenticate(&first).await, Err(AuthError::Invalid)));
         assert!(auth.authenticate(&second).await.is_ok());

@@ -1,12 +1,13 @@
-//! Tokens: JWT (RFC 7519) signed with HMAC-SHA-256, and no other algorithm is accepted.
+//! Tokens: JWT (RFC 7519) signed with HMAC-SHA-256. No other algorithm is accepted.
 //!
-//! The ones we issue carry every claim a family of frontends reads, and the name of the dialect, so that a socket is
-//! given the right dialect without the frontend saying anything. The ones an old backend has signed with the same
-//! secret are good too, whichever of the claims names the user, with or without an expiry, as far as they were made to
-//! log in; see `auth/claims.rs`.
+//! A token that we issue carries every claim that some family of frontends reads. It also names the dialect, so that a
+//! socket uses the right dialect without a hint from the frontend. Tokens that an old backend has signed with the same
+//! secret are valid, too, if they were made to log in. It does not matter which claim names the user, or whether they
+//! expire; see `auth/claims.rs`.
 //!
-//! **Keys.** One secret signs, any number of old ones verify. Our tokens name their key (`kid`) by a keyed hash of a
-//! fixed text, which says no more of the secret than the signature does; others are tried with every key.
+//! **Keys.** One secret signs, and any number of old secrets verify. Our tokens name their key (`kid`) by a keyed hash
+//! of a fixed text, which reveals no more about the secret than the signature does. Other tokens are tried with every
+//! key.
 
 use std::time::Duration;
 
@@ -24,44 +25,44 @@ use super::hmac_sha256;
 use crate::dialect::{Dialects, Registered};
 use crate::secret::Secret;
 
-/// The most bytes of a token that is looked at. Cookies have no room for more than half of it.
+/// Maximum size of a token in bytes. Cookies have room for only half of it.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// The type of the tokens that we issue (RFC 9068, section 2.1).
 const TYPE: &str = "at+jwt";
 
-/// What tells one token from all others: its signature, decoded, so that no second spelling of it exists.
+/// Identifies a token: its decoded signature. The decoded form is unique, while its encoding may not be.
 pub type Fingerprint = [u8; 32];
 
-/// What a good token says.
+/// The content of a valid token.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Who.
+    /// The account.
     pub user: UserKey,
-    /// The name of what their frontend speaks, if the token tells.
+    /// The name of the frontend's dialect, if the token names one.
     pub dialect: Option<String>,
-    /// It names the person by their user name and by nothing else.
+    /// The token names the account only by its username.
     pub is_named_alone: bool,
-    /// When it was issued, if it tells.
+    /// When the token was issued, if it says so.
     pub issued_at: Option<Timestamp>,
-    /// When it expires, if ever.
+    /// When the token expires, if ever.
     pub expires_at: Option<Timestamp>,
-    /// Which token it is.
+    /// Identifies the token.
     pub fingerprint: Fingerprint,
 }
 
-/// Signs and verifies tokens. The keys are prepared once.
+/// Signs and verifies tokens. The keys are prepared only once.
 pub struct Tokens {
     signing: EncodingKey,
-    /// What verifies; the first belongs to the key that signs.
+    /// The keys that verify. The first one belongs to the signing key.
     keys: Vec<Key>,
     validation: Validation,
     life: Duration,
-    /// The names of the dialects that a token may tell.
+    /// The names of the dialects that a token may name.
     dialects: Vec<String>,
 }
 
-/// A key that verifies, and its name.
+/// A verifying key and its name.
 struct Key {
     id: String,
     verifying: DecodingKey,
@@ -94,11 +95,11 @@ struct Issued<'a> {
 }
 
 impl Tokens {
-    /// Tokens signed with this secret that are good for so long.
+    /// Creates tokens that are signed with this secret and valid for `life`.
     pub fn new(secret: &Secret, life: Duration) -> Self {
         hmac_sha256::install();
         let mut validation = Validation::new(Algorithm::HS256);
-        // Time is checked below against the injected clock; old tokens may have no expiry and no audience.
+        // Times are checked below against the injected clock. Old tokens may have no expiry and no audience.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
@@ -108,26 +109,26 @@ impl Tokens {
         Self { signing, keys, validation, life, dialects: Vec::new() }.with_dialects(&Dialects::built_in())
     }
 
-    /// Takes tokens that tell one of these dialects. Without this it is those that this crate brings along.
+    /// Accepts tokens that name one of these dialects. The default is the built-in dialects.
     #[must_use]
     pub fn with_dialects(self, dialects: &Dialects) -> Self {
         let dialects = dialects.known().iter().map(|dialect| dialect.name().to_owned()).collect();
         Self { dialects, ..self }
     }
 
-    /// Takes tokens that were signed with these secrets, too.
+    /// Also accepts tokens that were signed with these secrets.
     #[must_use]
     pub fn with_old(mut self, secrets: &[Secret]) -> Self {
         self.keys.extend(secrets.iter().map(Key::new));
         self
     }
 
-    /// How long an issued token is good.
+    /// How long an issued token is valid.
     pub fn life(&self) -> Duration {
         self.life
     }
 
-    /// A new token.
+    /// Issues a new token.
     pub fn issue(&self, user: &User, dialect: &Registered, now: Timestamp) -> String {
         let id = user.id.to_string();
         let claims = Issued {
@@ -144,18 +145,18 @@ impl Tokens {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
         header.kid = self.keys.first().map(|key| key.id.clone());
-        // Plain strings and numbers with an HMAC key: there is nothing in it that can fail.
+        // Encoding strings and numbers with an HMAC key cannot fail.
         jsonwebtoken::encode(&header, &claims, &self.signing).unwrap_or_default()
     }
 
-    /// What a token says, if it is good now and was made to log in.
+    /// The content of a token, if it is valid now and was made to log in.
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<Identity> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let header = jsonwebtoken::decode_header(token).ok()?;
         if header.crit.is_some() {
-            // It asks for something that must be understood (RFC 7515, section 4.1.11).
+            // The token requires an extension that we do not understand (RFC 7515, section 4.1.11).
             return None;
         }
         let named = self.keys.iter().find(|key| header.kid.as_ref() == Some(&key.id));
@@ -187,7 +188,7 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
     for name in ["userId", "id", "_id", "sub"] {
         let Some(named) = text(claims, name)?.and_then(|named| named.parse().ok()) else { continue };
         if *id.get_or_insert(named) != named {
-            // One of them is the id of something else, and nobody knows which.
+            // The ids differ, and it is unknown which of them is the account's.
             return None;
         }
     }
@@ -196,7 +197,7 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
     let is_named_alone = id.is_none() && username.is_some();
     let user = match id {
         Some(id) => UserKey::Id(id),
-        // An address as the subject is the mail's.
+        // A subject with an `@` is a mail address, not a username.
         None => {
             UserKey::Username(username.or(text(claims, "sub")?.filter(|sub| !sub.contains('@')))?.to_owned())
         }
@@ -206,7 +207,7 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
     Some(Identity { user, dialect, is_named_alone, issued_at, expires_at, fingerprint })
 }
 
-/// A claim that is a text, if it is there; none at all when it is something else.
+/// A text claim: `Some(None)` if it is absent, `None` if it has another type.
 fn text<'a>(claims: &'a Claims, name: &str) -> Option<Option<&'a str>> {
     match claims.get(name) {
         None | Some(serde_json::Value::Null) => Some(None),
@@ -214,7 +215,7 @@ fn text<'a>(claims: &'a Claims, name: &str) -> Option<Option<&'a str>> {
     }
 }
 
-/// The same of a number.
+/// The same for a number.
 fn number(claims: &Claims, name: &str) -> Option<Option<f64>> {
     match claims.get(name) {
         None | Some(serde_json::Value::Null) => Some(None),

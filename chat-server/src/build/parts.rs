@@ -1,4 +1,4 @@
-//! The parts that keep images and send mails, as they are configured.
+//! Builds the parts that store images and files and send mail, from the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::mail::{LogMailer, Mailer, ResendMailer};
 use crate::media::{CloudinaryMedia, DiskMedia, Images};
 use crate::memory::Memory;
 
-/// Where images go, and the folder they are served from if it is one of ours.
+/// The image service, and the folder to serve images from if they are stored on disk.
 pub(super) type MediaParts = (Arc<Images>, Option<Arc<DiskMedia>>);
 
 pub(super) fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, ConfigError> {
@@ -32,7 +32,7 @@ pub(super) fn media(config: &Config, chat: &Arc<Chat>) -> Result<MediaParts, Con
     let disk = DiskMedia::new(&dir, "/media", Arc::new(rand::random));
     let disk = Arc::new(disk.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
     let images = Images::open(disk.clone(), &dir, config.media_limits);
-    // A thread that nothing waits for: there may be very many.
+    // This runs in a thread of its own that nothing waits for, because there may be very many files.
     let mending = std::thread::Builder::new().spawn(move || private::mend_images(&dir));
     drop(mending.map_err(|error| variable("CHAT_DATA_DIR", &error))?);
     Ok((Arc::new(images.map_err(|error| variable("CHAT_DATA_DIR", &error))?), Some(disk)))
@@ -51,7 +51,7 @@ pub(super) fn files(
         .map_err(|error| variable("CHAT_DATA_DIR", &error))
 }
 
-/// The bucket in which files are kept, if there is one.
+/// The bucket for files, if one is configured.
 #[cfg(feature = "s3")]
 fn bucket(config: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
     use crate::files::{S3Config, S3Files};
@@ -59,7 +59,7 @@ fn bucket(config: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
     let Some(bucket) = &config.files.bucket else { return Ok(None) };
     let bucket: &S3Config = bucket;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // A piece may be slow, and a whole file may take long.
+    // Each read has a timeout, but a whole file has none, because it may take long.
     let client = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(Duration::from_secs(30))
@@ -72,7 +72,7 @@ fn bucket(config: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
     Ok(Some(Arc::new(store)))
 }
 
-/// Without the feature, what is configured of buckets stops the start.
+/// Without the feature `s3`, the configuration has already refused to start with a bucket.
 #[cfg(not(feature = "s3"))]
 fn bucket(_: &Config) -> Result<Option<Arc<dyn FileStore>>, ConfigError> {
     Ok(None)
@@ -89,7 +89,7 @@ pub(super) fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, ConfigError> {
 }
 
 fn http_client() -> Result<reqwest::Client, ConfigError> {
-    // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+    // This fails when the embedding application has installed a provider already, which works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().build().map_err(|error| variable("CHAT_CLOUDINARY_URL", &error))
 }

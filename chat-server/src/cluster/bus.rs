@@ -1,4 +1,4 @@
-//! What nodes hear each other by.
+//! The message bus between the nodes of one deployment.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// What came over a bus.
+/// An event that a bus driver reports to the node.
 #[derive(Debug, Clone)]
 pub enum Heard {
-    /// From now on the others are heard. Whatever was published before may have been missed.
+    /// The node is subscribed from now on. Notices that were published before may be lost.
     Up,
-    /// From now on they are not.
+    /// The node receives no notices from now on.
     Down,
-    /// Somebody has published this, perhaps this node itself.
+    /// A published notice. The publisher may be this node itself.
     Notice(Bytes),
 }
 
-/// The bus is away.
+/// The bus is unavailable.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the bus is away: {0}")]
 pub struct BusError(pub String);
@@ -25,33 +25,33 @@ pub struct BusError(pub String);
 /// Carries small notices between the nodes of one deployment.
 ///
 /// # Guarantees
-/// Next to none: a notice may be lost, come twice, late, or in another order. A driver connects again by itself, and
-/// says [`Heard::Up`] each time. Notices are sealed: what others put on the bus does nothing, so a driver need not tell
-/// whom they come from. Only it must not let what it holds grow without bound.
+/// Very few: a notice may be lost, duplicated, delayed or reordered. A driver reconnects by itself and sends
+/// [`Heard::Up`] after each reconnect. Notices are sealed and the receiver verifies the seal, so a driver need not
+/// authenticate publishers. A driver must bound the memory that it uses for notices.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Begins to hear; called once, in a tokio runtime. When `heard` has no room for a notice it is dropped. Everything
-    /// the driver has started ends when the driver is dropped or nobody listens any more.
+    /// Subscribes to the bus. It is called once, within a tokio runtime. When `heard` is full, the notice is dropped.
+    /// Every task that the driver has started ends when the driver is dropped or the receiver of `heard` is closed.
     fn listen(&self, heard: mpsc::Sender<Heard>);
 
-    /// Publishes a notice. Answers within 2 seconds.
+    /// Publishes a notice. Returns within 2 seconds.
     ///
     /// # Errors
-    /// When nobody can be reached at the moment.
+    /// When the bus is unreachable at the moment.
     async fn publish(&self, notice: Bytes) -> Result<(), BusError>;
 
-    /// What is counted together, if the bus can count.
+    /// The counters that all nodes share, if the bus supports them.
     fn counters(&self) -> Option<&dyn SharedCounters>;
 }
 
 /// Counters that all nodes share: sliding windows by key.
 #[async_trait]
 pub trait SharedCounters: Send + Sync {
-    /// Counts `attempt` under a key in one step with finding that there were less than `most` within that time;
-    /// otherwise counts nothing and answers how long to wait.
+    /// Counts `attempt` under `key` if there were fewer than `most` attempts in the last `within`. The check and the
+    /// count are one atomic step. If the limit is reached, nothing is counted and the result is the time to wait.
     ///
     /// # Errors
-    /// When that cannot be known at the moment; perhaps it was counted.
+    /// When the counters are unavailable at the moment. The attempt may have been counted nevertheless.
     async fn count(
         &self,
         key: &str,
@@ -60,20 +60,20 @@ pub trait SharedCounters: Send + Sync {
         within: Duration,
     ) -> Result<Option<Duration>, BusError>;
 
-    /// Takes an attempt back.
+    /// Removes an attempt that was counted.
     ///
     /// # Errors
-    /// When that is not possible at the moment.
+    /// When the counters are unavailable at the moment.
     async fn uncount(&self, key: &str, attempt: &[u8]) -> Result<(), BusError>;
 
-    /// Forgets what was counted under a key.
+    /// Removes all attempts under a key.
     ///
     /// # Errors
-    /// When that is not possible at the moment.
+    /// When the counters are unavailable at the moment.
     async fn forget(&self, key: &str) -> Result<(), BusError>;
 }
 
-/// Nodes that have nothing but their store in common.
+/// The bus of a deployment without a bus: the nodes share only the store.
 #[derive(Debug, Default)]
 pub struct NoBus;
 

@@ -1,4 +1,4 @@
-//! The certificates of the connection to Redis, which may be renewed while the server runs.
+//! TLS certificates for the connection to Redis. They can be renewed while the server runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,29 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::error::ConfigError;
 
-/// Most bytes of one of the files: all authorities of a system take a fifth of that.
+/// The maximum size of one file, in bytes. The complete list of a system's certificate authorities is a fifth of that.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 const CA: &str = "CHAT_REDIS_CA";
 const CERT: &str = "CHAT_REDIS_CERT";
 const KEY: &str = "CHAT_REDIS_KEY";
 
-/// Where the certificates are, in PEM.
+/// Paths of the certificate files, in PEM format.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// Of those who vouch for Redis, in the place of the system's.
+    /// Certificate authorities that verify Redis, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// Who this server is, and the key to it.
+    /// The certificate of this server, and its private key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// What is in the files, as it was when they could be read last.
+/// The content of the files when they were last read successfully.
 pub struct Certificates {
     files: CertificateFiles,
     read: Mutex<TlsCertificates>,
 }
 
-// One of them is secret.
+// The private key must not be logged.
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificates").field("files", &self.files).finish_non_exhaustive()
@@ -44,30 +44,30 @@ impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// Names the one that cannot be read, holds something else, or does not fit the others.
+    /// Names the file that cannot be read, has the wrong content, or does not match the others.
     pub fn read(files: CertificateFiles) -> Result<Self, ConfigError> {
         let read = Mutex::new(read_all(&files)?);
         Ok(Self { files, read })
     }
 
-    /// Reads the files again, for connections that are made from now on.
+    /// Reads the files again. The new content applies to connections that are opened from now on.
     ///
     /// # Errors
-    /// As [`Self::read`]; then all of them stay as they were.
+    /// As [`Self::read`]. In this case none of the certificates changes.
     pub fn read_again(&self) -> Result<(), ConfigError> {
         let read = read_all(&self.files)?;
         *self.read.lock() = read;
         Ok(())
     }
 
-    /// What a connection is made with now.
+    /// The certificates for a new connection.
     pub(super) fn current(&self) -> TlsCertificates {
         self.read.lock().clone()
     }
 }
 
 fn read_all(files: &CertificateFiles) -> Result<TlsCertificates, ConfigError> {
-    // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+    // This fails when the embedding application has installed a provider already, which works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let root_cert = files.ca.as_deref().map(|path| read(CA, path)).transpose()?;
     if let Some(pem) = &root_cert {

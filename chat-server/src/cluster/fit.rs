@@ -1,12 +1,13 @@
-//! Whether the nodes over one store fit together.
+//! Checks that the nodes that share one store have compatible settings.
 //!
-//! Each notes in the store what it is and how it is set, and compares itself with the others when it starts. With another
-//! `JWT_SECRET`, people whom a load balancer sends from one node to the other would be logged out; with the same
-//! `CHAT_NODE`, it would send them to the wrong one. Both are refused. What only makes a difference to what people may do
-//! is warned of. Secrets are compared by fingerprints: by what a key that is made of one gives.
+//! At startup each node writes a note with its version and settings to the store, and compares itself with the notes of
+//! the others. With a different `JWT_SECRET`, clients that a load balancer moves from one node to another would be
+//! logged out. With the same `CHAT_NODE`, the load balancer would route clients to the wrong node. The node refuses to
+//! start in both cases. Settings that only change the limits or features for users cause a warning. Secrets are
+//! compared by fingerprint: an HMAC with a key derived from the secret.
 //!
-//! A node that was killed has left its note behind. Nobody is refused for one who is not there: a note counts only when
-//! it is renewed before our eyes.
+//! A killed node leaves its note in the store. Such a note must not prevent a start, so a note counts only when it is
+//! renewed while this node waits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -19,9 +20,9 @@ use super::derived;
 use crate::config::{Config, ConfigError};
 use crate::secret::Secret;
 
-/// A node that does not do so in this time is not there.
+/// A node that does not renew its note within this time is not running.
 const SILENT_AFTER: Duration = Duration::from_secs(7);
-/// How often it is looked.
+/// How often the notes are read.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 const NODE: &str = "node";
@@ -30,22 +31,22 @@ const BOOT: &str = "boot";
 const PROCESS: &str = "process";
 const SECRET: &str = "secret";
 const OLD_SECRETS: &str = "old_secrets";
-/// They are compared with a warning.
+/// The versions are compared, and a difference causes a warning.
 const VERSION: &str = "version";
 
 type Facts = BTreeMap<String, String>;
 
-/// Notes this node in the store, once it fits those that are there.
+/// Writes the note of this node to the store, after it has checked that the node is compatible with the running nodes.
 ///
 /// # Errors
-/// When it does not fit, or the store cannot be used.
+/// When the settings are incompatible, or the store is unavailable.
 pub(crate) async fn join(store: &dyn Store, config: &Config) -> Result<NodeNote, ConfigError> {
     let id = hex::encode(rand::random::<[u8; 12]>());
     let mut note = NodeNote { id, facts: facts(config), ..NodeNote::default() };
     let (begin, mut first_noted) = (Instant::now(), HashMap::new());
     let others = loop {
         let others = store.meet_nodes(&note).await?;
-        // Of two that start at once only one has to go.
+        // When two incompatible nodes start at the same time, only one of them must stop.
         let is_first = |other: &&NodeNote| other.is_settled || other.id < note.id;
         let against = others.iter().filter(is_first).filter(|other| !is_gone(&note.facts, &other.facts));
         let mut waits = false;
@@ -124,7 +125,7 @@ fn fact<'a>(facts: &'a Facts, name: &str) -> &'a str {
     facts.get(name).map(String::as_str).unwrap_or_default()
 }
 
-/// How a node is called in messages.
+/// The name of a node in messages.
 fn called(facts: &Facts) -> String {
     let (node, host, process) = (fact(facts, NODE), fact(facts, HOST), fact(facts, PROCESS));
     match node {
@@ -133,11 +134,11 @@ fn called(facts: &Facts) -> String {
     }
 }
 
-/// Whether a process of this machine is surely over.
+/// Whether the other node was a process on this machine that has certainly ended.
 fn is_gone(mine: &Facts, theirs: &Facts) -> bool {
     let is_same = |name: &str| fact(mine, name) == fact(theirs, name) && !fact(mine, name).is_empty();
     let process = fact(theirs, PROCESS).parse().ok().and_then(rustix::process::Pid::from_raw);
-    // The same number may be another container's.
+    // In another container the same process number can belong to another process.
     if !(is_same(HOST) && is_same(BOOT)) || is_same(PROCESS) {
         return false;
     }
@@ -145,7 +146,7 @@ fn is_gone(mine: &Facts, theirs: &Facts) -> bool {
     matches!(asked, Some(Err(error)) if error == rustix::io::Errno::SRCH)
 }
 
-/// Why two nodes cannot be, if so.
+/// Why the two nodes cannot run together, or `None` if they can.
 fn problem(mine: &Facts, theirs: &Facts) -> Option<String> {
     let (me, other) = (called(mine), called(theirs));
     if !fact(mine, NODE).is_empty() && fact(mine, NODE) == fact(theirs, NODE) {
@@ -163,13 +164,13 @@ fn problem(mine: &Facts, theirs: &Facts) -> Option<String> {
     None
 }
 
-/// Whether one node takes the tokens that the other signs.
+/// Whether `one` accepts the tokens that `other` signs.
 fn knows(one: &Facts, other: &Facts) -> bool {
     let signs = fact(other, SECRET);
     fact(one, SECRET) == signs || fact(one, OLD_SECRETS).split(',').any(|old| old == signs)
 }
 
-/// What is not the same and had better be.
+/// Settings that differ but should be the same.
 fn differences(mine: &Facts, theirs: &Facts) -> Vec<String> {
     let (me, other) = (called(mine), called(theirs));
     let mut differences = Vec::new();
@@ -182,7 +183,7 @@ fn differences(mine: &Facts, theirs: &Facts) -> Vec<String> {
     let compared = |name: &&String| name.starts_with("CHAT_") || *name == VERSION;
     for name in mine.keys().filter(compared) {
         let (here, there) = (fact(mine, name), fact(theirs, name));
-        // A newer version may tell of more.
+        // A newer version may list more settings.
         if here != there && theirs.contains_key(name) {
             let shown = |fact: &str| if fact.is_empty() { "unset".to_owned() } else { fact.to_owned() };
             differences.push(format!(

@@ -1,4 +1,4 @@
-//! Does what the other nodes say.
+//! Handles the notices of the other nodes.
 
 use std::sync::{Arc, Weak};
 
@@ -18,14 +18,14 @@ use crate::app::App;
 use crate::presence::leaving;
 use crate::relay;
 
-/// Most notices that wait to be heard, and most ephemerals that wait to be looked up; more are lost.
+/// The maximum number of received notices that wait, and of ephemeral events that wait for a look-up. More are dropped.
 const MAX_WAITING: usize = 4_096;
 
-/// What this node hears by.
+/// What the receiving task needs.
 pub(super) struct Ears {
     pub(super) node: NodeId,
     pub(super) seals: Arc<Seals>,
-    /// Has the store asked which tokens are revoked.
+    /// Triggers a reload of the revoked tokens from the store.
     pub(super) recheck_revoked: Arc<Notify>,
 }
 
@@ -52,19 +52,20 @@ pub(super) async fn hear(app: Weak<App>, ears: Ears, bus: Arc<dyn Bus>) {
                 }
             }
         }
-        // Nobody speaks on this bus.
+        // This bus never reports anything.
         std::future::pending::<()>().await;
     };
     tokio::join!(look_up, hear);
 }
 
-/// Those whom ephemeral events are about are looked up one after the other, so that who has stopped typing has stopped.
+/// Looks up the recipients of ephemeral events one after the other, so that "started typing" and "stopped typing" keep
+/// their order.
 async fn tell_ephemerals(app: Weak<App>, mut ephemerals: mpsc::Receiver<Ephemeral>) {
     while let Some(ephemeral) = ephemerals.recv().await {
         let Some(app) = app.upgrade() else { return };
         match app.chat.ephemeral(ephemeral).await {
             Ok(delivery) => app.announcer.announce(delivery.into_iter().collect()),
-            // It is of no use later.
+            // An ephemeral event is useless later, so there is no retry.
             Err(error) => {
                 tracing::debug!(%error, "an ephemeral event of another node could not be looked up");
             }
@@ -92,13 +93,13 @@ fn handle_notice(
         }
         Notice::Revoked { token, until } => {
             if !app.auth.note_revoked(token.0, Timestamp::from_millis(until)) {
-                // Its node has stored it before it said so.
+                // The sender stores a revocation before it publishes it, so the store already has it.
                 ears.recheck_revoked.notify_one();
             }
             app.sessions.close_opened_with(&token.0);
         }
         Notice::Ended { session, until } => {
-            // It is read from the store when there is no place left, before long.
+            // If the memory for revocations is full, the node soon reads the entry from the store instead.
             let _ = app.auth.note_revoked(session.0, Timestamp::from_millis(until));
         }
         Notice::Alive { number } => {

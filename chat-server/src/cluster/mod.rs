@@ -1,35 +1,37 @@
-//! Several nodes over one store.
+//! Runs several nodes over one store.
 //!
-//! What must not be lost is in the store's log, in one order for all nodes, and every node announces it from there (see
-//! the announcer). So nothing that counts travels between nodes, and what they need of each other is little:
+//! Changes that must not be lost are in the store's log, in one order for all nodes. Every node announces them from
+//! there (see the announcer). So no essential data travels between nodes. They exchange only:
 //!
-//! - a **doorbell**: "the log goes up to here". Whoever hears it reads on at once. It may be lost, doubled or late: every
-//!   node also looks at the log by itself, every second, and ten times a second while it hears nobody.
-//! - **what is in no log**: somebody types, somebody has made an account, a token was revoked, who is connected where.
-//!   Best effort, except that revocations are also read from the store every 30 seconds.
-//! - **limits** that count on all nodes together.
+//! - a **doorbell**: "the log goes up to this position". A node that receives it reads the log at once. It may be lost,
+//!   duplicated or late, because every node also polls the log: every second, and ten times a second while it cannot
+//!   receive notices.
+//! - **what is not in the log**: a user types, an account was created, a token was revoked, which users are connected
+//!   to which node. Delivery is best effort. Revocations are also read from the store every 30 seconds.
+//! - **rate limits** that count on all nodes together.
 //!
-//! All of it goes over a [`Bus`], best effort, in notices (`notice.rs`) that name things by their ids and are sealed (`seal.rs`)
-//! with a key that only the nodes have. [`RedisBus`] is the
-//! one to use. [`NoBus`] is none: members of a conversation still get every change wherever they are connected, 100 ms
-//! later at most, but are not told who types and who is online elsewhere, limits count per node, and a revoked token
-//! is good on other nodes for up to 30 seconds.
+//! All of this travels over a [`Bus`], best effort, in notices (`notice.rs`). Notices refer to things by id and are
+//! sealed (`seal.rs`) with a key that only the nodes have. Use [`RedisBus`] in production. [`NoBus`] is a deployment
+//! without a bus: members of a conversation still receive every change, wherever they are connected, at most 100 ms
+//! later. But they do not see who types or who is online on other nodes, rate limits count per node, and a revoked
+//! token stays valid on other nodes for up to 30 seconds.
 //!
-//! **Not `socketioxide-redis`, nor `socketioxide-mongodb`.** They carry broadcasts to rooms between nodes, at most once
-//! and in no common order: what is published while Redis is away is lost, and two nodes may see two messages in two
-//! orders. Here deliveries are made connection by connection in the order of positions in the log, which both lack, and
-//! a change that finds no room at one connection is noticed; there is nothing left for an adapter to carry.
+//! **Why not `socketioxide-redis` or `socketioxide-mongodb`.** They carry broadcasts to rooms between nodes, at most
+//! once and without a common order: what is published while Redis is unavailable is lost, and two nodes may see two
+//! messages in different order. This server delivers to each connection in the order of log positions, and detects when
+//! the queue of a connection has no room for a change. The adapters offer neither, and nothing is left for them to
+//! carry.
 //!
-//! **Out of date for a moment.** Nodes remember rooms, members and profiles. A change made elsewhere reaches those
-//! memories with the change itself: within milliseconds of the bell, or at the next look at the log (100 ms without a
-//! bus, a second when a bell was lost). Until then a command is decided by what was so before, as if it had come first.
-//! Whatever is announced after the change goes by the change.
+//! **Stale caches.** Nodes cache rooms, members and profiles. A change that another node made updates these caches when
+//! the change itself arrives: within milliseconds after the doorbell, or at the next poll of the log (100 ms without a
+//! bus, a second when a doorbell was lost). Until then commands are decided by the old state, as if they had come
+//! first. Everything that is announced after the change uses the new state.
 //!
-//! **Who is online.** Each node tells the others who came and who went, numbered, and every 5 seconds that it lives. A
-//! node that finds a number missing asks for the whole list. What a node has told is a lease: nobody is believed for
-//! longer than 20 seconds after the last sign of their node, so those of a node that was killed are offline 20 to 25
-//! seconds later. Leases are held by those who listen, by their own clocks: nothing has to be cleaned up in Redis, no
-//! two clocks are compared for it, and a Redis that comes back empty lacks nothing. While the bus is away leases stand still.
+//! **Who is online.** Each node publishes which users connected and disconnected, with a sequence number, and a
+//! heartbeat every 5 seconds. A node that finds a gap in the numbers asks for the whole list. The published presence is
+//! a lease: it expires 20 seconds after the last sign of life, so the users of a killed node are offline 20 to 25
+//! seconds later. Each receiver holds the leases by its own clock: nothing must be cleaned up in Redis, no clocks are
+//! compared, and no data is missing when Redis restarts empty. While the bus is unavailable, leases do not expire.
 
 mod bus;
 mod certificates;
@@ -64,10 +66,10 @@ pub use self::redis::{RedisBus, RedisConfig};
 use self::seal::Seals;
 use crate::secret::Secret;
 
-/// How long a log-in waits for what the other nodes have counted.
+/// How long a login waits for the shared counters.
 const COUNTERS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// This node among the others.
+/// This node's connection to the other nodes.
 pub(crate) struct Cluster {
     node: NodeId,
     seals: Arc<Seals>,
@@ -91,17 +93,17 @@ impl Cluster {
         }
     }
 
-    /// What the others are to be told.
+    /// The notices that wait to be sent to the other nodes.
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// Whether the others can be heard at the moment.
+    /// Whether this node receives notices at the moment.
     pub(crate) fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
     }
 
-    /// Tells the others of what was announced here.
+    /// Publishes to the other nodes what was announced here.
     pub(crate) fn announced(&self, deliveries: &[Delivery]) {
         if let Some(last) = deliveries.iter().filter_map(|delivery| delivery.position).max() {
             self.outbox.ring(last);
@@ -113,14 +115,14 @@ impl Cluster {
         }
     }
 
-    /// The others can be heard from now on, or cannot.
+    /// Records whether this node receives notices from now on.
     fn set_up(&self, is_up: bool) {
         self.is_up.store(is_up, Ordering::Relaxed);
     }
 
-    /// Counts an attempt under a name on all nodes together, unless there were `most` within that time; then answers
-    /// how long to wait. None when it is allowed, and also when that cannot be known at the moment: what is counted
-    /// here stays in force.
+    /// Counts an attempt under a name on all nodes together, unless there were `most` attempts within that time.
+    /// Returns how long to wait if the limit is reached. Returns `None` when the attempt is allowed, and also when the
+    /// counters are unavailable: the limits of this node still apply.
     pub(crate) async fn count(
         &self,
         kind: &str,
@@ -136,23 +138,23 @@ impl Cluster {
         let counting = counters.count(&key, &attempt.0, most, within);
         match tokio::time::timeout(COUNTERS_TIMEOUT, counting).await {
             Ok(Ok(wait)) => wait,
-            // The bus says so itself when it comes and goes.
+            // The bus itself reports when it becomes unavailable or available.
             Ok(Err(_)) | Err(_) => None,
         }
     }
 
-    /// Takes an attempt back.
+    /// Removes an attempt that was counted.
     pub(crate) fn uncount(&self, kind: &str, name: &str, attempt: Attempt) {
         let (bus, key) = (self.bus.clone(), self.hidden(kind, name));
         tokio::spawn(async move {
             if let Some(counters) = bus.counters() {
-                // Counted once too often for a time is all that can come of a failure.
+                // If this fails, the only effect is that one attempt is counted too many until it expires.
                 let _ = counters.uncount(&key, &attempt.0).await;
             }
         });
     }
 
-    /// Forgets all attempts under a name.
+    /// Removes all attempts under a name.
     pub(crate) fn forget(&self, kind: &str, name: &str) {
         let (bus, key) = (self.bus.clone(), self.hidden(kind, name));
         tokio::spawn(async move {
@@ -162,14 +164,14 @@ impl Cluster {
         });
     }
 
-    /// Tells the others that this node ends.
+    /// Tells the other nodes that this node stops.
     pub(crate) async fn leave(&self, now: Timestamp) {
         let farewell = self.seals.seal(&[notice::Notice::Bye], now);
-        // Otherwise they find out by themselves.
+        // If this fails, the leases of this node expire on the other nodes.
         let _ = tokio::time::timeout(Duration::from_millis(500), self.bus.publish(farewell)).await;
     }
 
-    /// Names and addresses do not leave this process as they are.
+    /// The key of a counter. It is an HMAC, because names and addresses must not leave this process in plain text.
     fn hidden(&self, kind: &str, name: &str) -> String {
         let mut mac = self.key.clone();
         mac.update(kind.as_bytes());
@@ -179,7 +181,7 @@ impl Cluster {
     }
 }
 
-/// Names one attempt, to take it back.
+/// Identifies one attempt, so that it can be removed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt([u8; 8]);
 
@@ -189,8 +191,8 @@ impl Attempt {
     }
 }
 
-/// What the nodes of one deployment have in common and others have not: where several use one Redis, each hears only its
-/// own.
+/// A name that all nodes of one deployment share and other deployments do not have. Where several deployments use one
+/// Redis, each receives only its own notices.
 fn common_name(secret: &Secret) -> String {
     let mut mac = key(secret);
     mac.update(b"name");
@@ -201,9 +203,9 @@ fn key(secret: &Secret) -> Hmac<Sha256> {
     derived(secret, b"chat-server cluster")
 }
 
-/// A key for one purpose, made of the secret that all nodes share.
+/// Derives a key for one purpose from the secret that all nodes share.
 fn derived(secret: &Secret, purpose: &[u8]) -> Hmac<Sha256> {
-    // Keys of any length will do.
+    // HMAC accepts keys of any length.
     let mac = |key: &[u8]| {
         Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
     };

@@ -1,10 +1,11 @@
-//! What nodes say to each other, and how it is written.
+//! The notices between nodes, and their encoding.
 //!
 //! ```text
 //! {"from":"5f0c…","number":17,"at":1700000000000,"notices":[{"bell":4711},{"typing":{"conversation":"66…","user":"66…","typing":true}}]}
 //! ```
-//! JSON, since it is little, and since nodes of different versions run side by side while they are updated: a notice
-//! that is not known is passed over. No texts, no names, no tokens, but for what pages say in events that are passed on. It travels [sealed](super::seal).
+//! Notices are JSON, because they are small, and because nodes of different versions run side by side during an update:
+//! a node skips notices that it does not know. They contain no message texts, names or tokens, except the payload of
+//! relayed client events. They travel [sealed](super::seal).
 
 use std::fmt;
 
@@ -18,55 +19,56 @@ use super::relayed::Relayed;
 use super::seal::Opened;
 use crate::auth::token::Fingerprint;
 
-/// The most notices in one envelope that are read. A node says a few thousand at most at once.
+/// The maximum number of notices that are read from one envelope. A node sends at most a few thousand at once.
 const MAX_NOTICES: usize = 10_000;
 
-/// Names a node for as long as its process lives.
+/// Identifies a node for the lifetime of its process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeId([u8; 8]);
 
-/// One thing to say.
+/// One notice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Notice {
-    /// The log goes up to this position. Nodes of earlier versions call it a bell.
+    /// The log goes up to this position. Earlier versions call it `bell`.
     #[serde(rename = "bell")]
     LogAdvanced(u64),
-    /// Somebody types, or has stopped.
+    /// A user types, or has stopped typing.
     Typing { conversation: Id, user: Id, typing: bool },
-    /// Somebody has made an account.
+    /// An account was created.
     Registered { user: Id },
-    /// An event is passed on to people as it is.
+    /// A client event that is relayed unchanged to these users.
     Relayed { dialect: String, event: String, payload: String, to: People },
-    /// A token is revoked; `until` is when it would have expired, in milliseconds since 1970.
+    /// A token is revoked. `until` is when it would have expired, in milliseconds since 1970.
     Revoked { token: Token, until: i64 },
-    /// A session was ended on purpose, and is not gone on with; known by the same kind of fingerprint.
+    /// A session was ended explicitly and must not be resumed. It is identified by a fingerprint of the same kind as a
+    /// token.
     Ended { session: Token, until: i64 },
-    /// The sender lives. Its list of people has this number.
+    /// A heartbeat. `number` is the current number of the sender's list of users.
     Alive { number: u64 },
-    /// People came and went; this made the list's number what it is now.
+    /// Users connected or disconnected. After this change the list has this number.
     Changed { number: u64, came: People, went: People },
-    /// The whole list.
+    /// The whole list of connected users.
     Everybody { number: u64, people: People },
-    /// Whoever is called this, say who is with you.
+    /// Asks this node to publish its whole list.
     Ask { node: NodeId },
-    /// Everybody, say that you live: the sender may have missed something.
+    /// Asks every node for a heartbeat, because the sender may have missed notices.
     Hello,
-    /// The sender ends.
+    /// The sender stops.
     Bye,
-    /// People have sent so many messages since this was said last.
+    /// How many messages each user has sent since the last notice of this kind.
     Sent { by: Vec<(Id, u32)> },
 }
 
-/// An id, as 24 hexadecimal digits.
+/// An id as 24 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Id(String);
 
-/// People, as their ids one after the other.
+/// Users, encoded as their concatenated ids.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct People(pub(super) Vec<UserId>);
 
-/// A token's fingerprint, in hexadecimal digits.
+/// The fingerprint of a token, as hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Token(pub(super) Fingerprint);
 
@@ -87,13 +89,13 @@ struct Read<'a> {
     notices: Vec<&'a RawValue>,
 }
 
-/// Writes an envelope's content.
+/// Encodes the content of an envelope.
 pub(super) fn write(from: NodeId, number: u64, at: Timestamp, notices: &[Notice]) -> Vec<u8> {
-    // Plain structs with text keys: there is nothing in them that can fail.
+    // This cannot fail: it is a plain struct with string keys.
     serde_json::to_vec(&Written { from, number, at: at.as_millis(), notices }).unwrap_or_default()
 }
 
-/// Reads it. None when it has another form.
+/// Decodes the content of an envelope. Returns `None` when it is malformed.
 pub(super) fn read(content: &[u8]) -> Option<Opened> {
     let Read { from, number, at, notices } = serde_json::from_slice(content).ok()?;
     let notices = notices.iter().filter_map(|notice| serde_json::from_str(notice.get()).ok());
@@ -119,7 +121,7 @@ impl From<Relayed> for Notice {
 }
 
 impl Notice {
-    /// The ephemeral it is, if it is one.
+    /// The ephemeral event in this notice, if it has one.
     pub(super) fn ephemeral(&self) -> Option<Ephemeral> {
         match self {
             Self::Typing { conversation, user, typing } => Some(Ephemeral::Typing {

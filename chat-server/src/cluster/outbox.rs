@@ -1,5 +1,5 @@
-//! What the other nodes are still to be told. Nothing waits in line: what is the same is said once, and of what only the
-//! latest counts only the latest is kept. So its size is bounded whatever happens to the bus.
+//! Collects what the other nodes must still be told. It is not a queue: equal notices are merged, and where only the
+//! latest value counts, only that value is kept. So its size is bounded, even while the bus is unavailable.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -14,13 +14,13 @@ use super::notice::NodeId;
 use super::relayed::Relayed;
 use crate::auth::token::Fingerprint;
 
-/// Most ephemerals that wait. They are of use for moments only.
+/// The maximum number of waiting ephemeral events. They are useful for moments only.
 const MAX_EPHEMERALS: usize = 1_000;
-/// Most bytes of events that are passed on and wait. They are of use for moments only.
+/// The maximum bytes of waiting relayed events. They are useful for moments only.
 const MAX_RELAYED_BYTES: usize = 2 << 20;
-/// Most revocations that wait. They are in the store too.
+/// The maximum number of waiting revocations. They are in the store as well.
 const MAX_REVOKED: usize = 1_000;
-/// Most people whose messages are counted.
+/// The maximum number of users whose messages are counted.
 const MAX_SENDERS: usize = 100_000;
 
 /// See the module's documentation.
@@ -30,30 +30,30 @@ pub(crate) struct Outbox {
     filled: Notify,
 }
 
-/// What there is to tell.
+/// The notices that wait.
 #[derive(Default)]
 pub(super) struct Pending {
-    /// The last position of a change that was made here; 0 for none.
+    /// The last log position of a change that was made on this node, or 0 for none.
     pub(super) bell: u64,
     pub(super) ephemerals: VecDeque<Ephemeral>,
     pub(super) relayed: VecDeque<Relayed>,
     relayed_bytes: usize,
     pub(super) revoked: Vec<(Fingerprint, Timestamp)>,
     pub(super) ended: Vec<(Fingerprint, Timestamp)>,
-    /// People who came or went, in whatever order.
+    /// Users who connected or disconnected, in any order.
     pub(super) moved: HashSet<UserId>,
     pub(super) sent: HashMap<UserId, u32>,
     pub(super) asked: HashSet<NodeId>,
-    /// This node lives.
+    /// A heartbeat is due.
     pub(super) alive: bool,
-    /// Somebody wants the whole list.
+    /// Another node has asked for the whole list.
     pub(super) everybody: bool,
-    /// The others are to say that they live.
+    /// The other nodes must send a heartbeat.
     pub(super) hello: bool,
 }
 
 impl Outbox {
-    /// Waits until there is something to tell, and takes it.
+    /// Waits until there is something to send, and takes it.
     pub(super) async fn take(&self) -> Pending {
         self.filled.notified().await;
         std::mem::take(&mut self.pending.lock())
@@ -72,7 +72,7 @@ impl Outbox {
         });
     }
 
-    /// An event is passed on.
+    /// Adds a client event that other nodes must relay. Drops the oldest ones when there are too many bytes.
     pub(crate) fn relayed(&self, relayed: Relayed) {
         self.fill(|pending| {
             pending.relayed_bytes += relayed.bytes();
@@ -85,7 +85,7 @@ impl Outbox {
         });
     }
 
-    /// A token was revoked here.
+    /// Adds a token that was revoked on this node.
     pub(crate) fn revoked(&self, token: Fingerprint, until: Timestamp) {
         self.fill(|pending| {
             if pending.revoked.len() < MAX_REVOKED {
@@ -94,7 +94,7 @@ impl Outbox {
         });
     }
 
-    /// A session was ended on purpose here.
+    /// Adds a session that was ended explicitly on this node.
     pub(crate) fn ended(&self, session: Fingerprint, until: Timestamp) {
         self.fill(|pending| {
             if pending.ended.len() < MAX_REVOKED {
@@ -103,14 +103,15 @@ impl Outbox {
         });
     }
 
-    /// Somebody came online or went offline, as far as this node is concerned.
+    /// Notes that a user connected to this node or disconnected from it.
     pub(crate) fn moved(&self, user: UserId) {
         self.fill(|pending| {
             pending.moved.insert(user);
         });
     }
 
-    /// Somebody has sent a message. Told with whatever comes next, at the latest at the next [`Self::flush`].
+    /// Counts a message of this user. The count is sent with the next notice, or at the next [`Self::flush`] at the
+    /// latest.
     pub(crate) fn sent(&self, user: UserId) {
         let mut pending = self.pending.lock();
         if pending.sent.len() < MAX_SENDERS {
@@ -118,7 +119,7 @@ impl Outbox {
         }
     }
 
-    /// Has told what waits for something else to be told.
+    /// Wakes the sender for counts that wait for another notice.
     pub(super) fn flush(&self) {
         if !self.pending.lock().sent.is_empty() {
             self.filled.notify_one();

@@ -1,4 +1,4 @@
-//! Who is connected to the other nodes, as far as they have told.
+//! Which users are connected to the other nodes, according to their notices.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,63 +9,63 @@ use tokio::time::Instant;
 
 use super::notice::NodeId;
 
-/// How long a node is believed after its last sign of life.
+/// How long the presence of a node stays valid after its last sign of life.
 pub(super) const LEASE: Duration = Duration::from_secs(20);
-/// How long an answer is waited for before a node is asked again.
+/// How long this node waits for an answer before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The people of the other nodes.
+/// The users who are connected to the other nodes.
 #[derive(Default)]
 pub(crate) struct RemotePresence(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     nodes: HashMap<NodeId, Node>,
-    /// How many nodes somebody is connected to.
+    /// To how many nodes a user is connected.
     online: HashMap<UserId, u32>,
 }
 
 struct Node {
-    /// The number of the list that is known; none when it is not.
+    /// The number of the list that this node has, or `None` if it has no complete list.
     number: Option<u64>,
     people: HashSet<UserId>,
     renewed: Instant,
     asked: Option<Instant>,
 }
 
-/// What a node said of its people.
+/// A presence notice of a node.
 pub(super) enum Told {
-    /// The list has this number.
+    /// A heartbeat with the number of the list.
     Alive(u64),
-    /// These came and went, which made the number what it is.
+    /// The new number of the list, the users who connected, and those who disconnected.
     Changed(u64, Vec<UserId>, Vec<UserId>),
-    /// The whole list.
+    /// The number of the list, and the whole list.
     Everybody(u64, Vec<UserId>),
 }
 
-/// What came of it.
+/// The effect of a presence notice.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Moves {
-    /// Connected to none of the others any more.
+    /// Users who are no longer connected to any other node.
     pub(super) went: Vec<UserId>,
-    /// Whether anybody was not connected to any of the others before.
+    /// Whether any user is now connected who was not connected to any other node before.
     pub(super) any_came: bool,
-    /// Something was missed: the node must be asked for its whole list.
+    /// A notice was missed: the node must be asked for its whole list.
     pub(super) ask: bool,
 }
 
 impl RemotePresence {
-    /// Whether somebody is connected to another node.
+    /// Whether a user is connected to another node.
     pub(crate) fn is_online(&self, user: UserId) -> bool {
         self.0.lock().online.contains_key(&user)
     }
 
-    /// Everybody who is connected to another node, in no order.
+    /// All users who are connected to another node, in no particular order.
     pub(crate) fn online(&self) -> Vec<UserId> {
         self.0.lock().online.keys().copied().collect()
     }
 
-    /// A node has said something of its people.
+    /// Applies a presence notice of a node.
     pub(super) fn told(&self, from: NodeId, told: Told, now: Instant) -> Moves {
         let mut known = self.0.lock();
         let known = &mut *known;
@@ -79,7 +79,7 @@ impl RemotePresence {
         let mut moves = Moves::default();
         match told {
             Told::Alive(number) if node.number.is_some_and(|known| known >= number) => {}
-            // Nobody has come to it yet.
+            // No user has connected to this node yet.
             Told::Alive(0) => node.number = Some(0),
             Told::Changed(number, _, _) if node.number.is_some_and(|known| known >= number) => {}
             Told::Changed(number, came, went)
@@ -113,15 +113,15 @@ impl RemotePresence {
         moves
     }
 
-    /// A node has ended. Answers who is connected to none of the others any more.
+    /// Removes a node that has stopped. Returns the users who are no longer connected to any other node.
     pub(super) fn left(&self, node: NodeId) -> Vec<UserId> {
         let mut known = self.0.lock();
         let Some(node) = known.nodes.remove(&node) else { return Vec::new() };
         node.people.into_iter().filter(|user| leave(&mut known.online, *user)).collect()
     }
 
-    /// Stops believing nodes that give no sign of life. Answers who is connected to none of the others any more, and
-    /// how long ago there was the last sign.
+    /// Removes nodes whose lease has expired. For each one, returns the users who are no longer connected to any other
+    /// node, and the time since its last sign of life.
     pub(super) fn expire(&self, now: Instant) -> Vec<(Vec<UserId>, Duration)> {
         let silent = |node: &Node| now.duration_since(node.renewed);
         let expired: Vec<_> = {
@@ -132,25 +132,25 @@ impl RemotePresence {
         expired.into_iter().map(|(node, silent)| (self.left(node), silent)).collect()
     }
 
-    /// Believes every node from now on for another term: nobody could be heard.
+    /// Renews the leases of all nodes, because this node could not receive notices for a while.
     pub(super) fn renew_all(&self, now: Instant) {
         self.0.lock().nodes.values_mut().for_each(|node| node.renewed = now);
     }
 
-    /// The least name among the nodes that are believed.
+    /// The lowest id among the nodes with a valid lease.
     pub(super) fn least(&self) -> Option<NodeId> {
         self.0.lock().nodes.keys().min().copied()
     }
 }
 
-/// Whether they were connected to none before.
+/// Adds a node for this user. Returns whether the user was connected to no other node before.
 fn enter(online: &mut HashMap<UserId, u32>, user: UserId) -> bool {
     let nodes = online.entry(user).or_default();
     *nodes += 1;
     *nodes == 1
 }
 
-/// Whether they are connected to none any more.
+/// Removes a node for this user. Returns whether the user is connected to no other node now.
 fn leave(online: &mut HashMap<UserId, u32>, user: UserId) -> bool {
     let Some(nodes) = online.get_mut(&user) else { return false };
     *nodes -= 1;

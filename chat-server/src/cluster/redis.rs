@@ -1,16 +1,17 @@
-//! The bus over Redis (6 or later), or what speaks its protocol.
+//! The bus over Redis (6 or later), or over a server with the same protocol.
 //!
-//! One connection, with protocol 3, carries notices both ways and the counters: if it answers, everything works, and if
-//! it does not, nothing does, so there is only one thing to watch. It is watched by a PING every second, and made anew
-//! when it fails, by ourselves rather than by the driver's manager: whoever listens must know each time, because what
-//! was published meanwhile is lost. Commands fail after 2 seconds, and at once while there is no connection.
+//! One RESP3 connection carries notices in both directions and the counters. So there is only one thing to monitor:
+//! either everything works or nothing does. A PING every second checks the connection. When it fails, this module
+//! reconnects by itself instead of using the driver's connection manager, because the receiver must learn of every
+//! reconnect: what was published in between is lost. Commands fail after 2 seconds, and at once while there is no
+//! connection.
 //!
-//! Kept in Redis are the counters alone (`chat-server:…:count:…`), sorted sets that expire by themselves. Their keys are
-//! keyed hashes, and so is the name of the channel (`chat-server:…:notices`), so that deployments with different secrets
-//! can share one Redis without knowing of each other. While the secret is changed, nodes listen to the channels of the old
-//! ones, too, and publish on that of the new one. Notices are sealed (see `seal`): whoever can write to Redis can hold
-//! them up, and can fill or empty the counters, so it must be as private as the database, but nothing they say is
-//! believed. They see no texts, names or tokens. What others push on us is bounded before it is looked at.
+//! Redis stores only the counters (`chat-server:…:count:…`), sorted sets that expire by themselves. Their keys are
+//! keyed hashes, and so is the name of the channel (`chat-server:…:notices`), so that deployments with different
+//! secrets can share one Redis without interfering. While the secret is rotated, nodes also subscribe to the channels
+//! of the old secrets, and publish on the channel of the new one. Notices are sealed (see `seal`), so a party that can
+//! write to Redis cannot forge them, and it sees no texts, names or tokens. But it can delay notices and change the
+//! counters, so Redis must be as private as the database. The size of pushed data is bounded before it is parsed.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,35 +37,36 @@ use super::seal::MAX_ENVELOPE_BYTES;
 use crate::config::error::ConfigError;
 use crate::secret::Secret;
 
-/// How long connecting and every command may take.
+/// The timeout for connecting and for every command.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the connection is tried.
+/// How often the connection is checked.
 const PING_EVERY: Duration = Duration::from_secs(1);
-/// The pause before it is made anew, doubled with every failure up to the longest.
+/// The pause before a reconnect. It doubles with every failure, up to `MAX_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Most notices that wait to be handed on; more are lost.
+/// The maximum number of received notices that wait. More are dropped.
 const MAX_WAITING: usize = 4_096;
-/// Most bytes of notices that were not looked at yet; more are lost.
+/// The maximum bytes of received notices that wait. More are dropped.
 const MAX_WAITING_BYTES: usize = 4 * MAX_ENVELOPE_BYTES;
 
-/// Where Redis is.
+/// How to connect to Redis.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://…`, or `rediss://…` for TLS; with user and password if need be.
+    /// `redis://…`, or `rediss://…` for TLS; with user and password if needed.
     pub url: Secret,
-    /// For TLS; without them the system says who vouches for Redis, and this server does not say who it is.
+    /// Certificates for TLS. Without them, the system's authorities verify Redis and this server sends no client
+    /// certificate.
     pub certificates: Option<Arc<Certificates>>,
 }
 
 impl RedisConfig {
-    /// At this address, with nothing of one's own.
+    /// Uses this address without own certificates.
     pub fn at(url: Secret) -> Self {
         Self { url, certificates: None }
     }
 }
 
-// Urls hold passwords.
+// URLs contain passwords, so they must not be logged.
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedisConfig { .. }")
@@ -80,21 +82,21 @@ pub struct RedisBus {
 struct Shared {
     address: ConnectionInfo,
     certificates: Option<Arc<Certificates>>,
-    /// Where this node publishes.
+    /// The channel on which this node publishes.
     channel: String,
-    /// Where it listens besides.
+    /// Other channels to which it subscribes.
     old_channels: Vec<String>,
-    /// How many bytes of notices were not looked at yet.
+    /// The bytes of received notices that wait.
     held: Arc<AtomicUsize>,
-    /// Keys of counters begin with this.
+    /// The prefix of all counter keys.
     prefix: String,
     connection: Mutex<Option<MultiplexedConnection>>,
-    /// A command has failed.
+    /// Signals that a command has failed.
     doubt: Notify,
     counting: Script,
 }
 
-/// Counts in one step. What the other nodes' clocks say does not matter: the time is Redis' own.
+/// Counts in one atomic step. It uses the clock of Redis, so the clocks of the nodes do not matter.
 const COUNT: &str = r"
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -111,28 +113,29 @@ return 0
 ";
 
 impl RedisBus {
-    /// For the deployment with this secret. Connects when it is listened to.
+    /// Creates the bus for the deployment with this secret. It connects when the node subscribes.
     ///
     /// # Errors
-    /// When the address cannot be understood.
+    /// When the address is malformed.
     pub fn new(config: &RedisConfig, secret: &Secret) -> Result<Self, ConfigError> {
         Self::with_old(config, secret, &[])
     }
 
-    /// The same while the secret is changed: hears those nodes too that still have one of the old ones.
+    /// The same while the secret is rotated: the node also receives notices from nodes that still use one of the old
+    /// secrets.
     ///
     /// # Errors
-    /// When the address cannot be understood.
+    /// When the address is malformed.
     pub fn with_old(config: &RedisConfig, secret: &Secret, old: &[Secret]) -> Result<Self, ConfigError> {
         let wrong = |problem: &str| ConfigError::Variable {
             variable: "REDIS_URL",
-            // The driver's own words may repeat the address, and with it the password.
+            // The driver's own message may contain the address, and with it the password.
             problem: problem.to_owned(),
         };
         let form = "must be redis://[user:password@]host[:port][/number], or rediss:// for TLS";
         let address = config.url.expose().into_connection_info().map_err(|_| wrong(form))?;
         let settings = address.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        // Fails when somebody who embeds this server has installed a provider already: theirs is as good.
+        // This fails when the embedding application has installed a provider already, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let address = address.set_redis_settings(settings);
         client(&address, config.certificates.as_deref()).map_err(|_| wrong(form))?;
@@ -224,7 +227,7 @@ impl Shared {
         BusError(error.to_string())
     }
 
-    /// A connection on which notices are heard.
+    /// Opens a connection that is subscribed to the notices.
     async fn connect(&self) -> Result<(MultiplexedConnection, mpsc::Receiver<Pushed>), RedisError> {
         let (pushed, pushes) = mpsc::channel(MAX_WAITING);
         let held = self.held.clone();
@@ -235,7 +238,7 @@ impl Shared {
                 let Some(push) = Pushed::of(push, &held) else { return Ok(()) };
                 match pushed.try_send(push) {
                     Err(mpsc::error::TrySendError::Closed(_)) => Err(redis::aio::SendError),
-                    // Lost, as notices may be.
+                    // A full channel drops the notice. Notices may be lost.
                     Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
                 }
             });
@@ -247,10 +250,10 @@ impl Shared {
         Ok((connection, pushes))
     }
 
-    /// Returns when the connection has failed.
+    /// Checks the connection, and returns when it has failed.
     async fn watch(&self, mut connection: MultiplexedConnection) -> RedisError {
         loop {
-            // Also after a command has failed: perhaps it alone did.
+            // A failed command triggers a check at once. Perhaps only that command failed.
             let _ = tokio::time::timeout(PING_EVERY, self.doubt.notified()).await;
             if let Err(error) = redis::cmd("PING").query_async::<()>(&mut connection).await {
                 return error;
@@ -259,7 +262,7 @@ impl Shared {
     }
 }
 
-/// What makes connections, with the certificates as they are now.
+/// A Redis client with the current certificates.
 fn client(address: &ConnectionInfo, certificates: Option<&Certificates>) -> Result<Client, RedisError> {
     match certificates {
         Some(certificates) => Client::build_with_tls(address.clone(), certificates.current()),
@@ -267,10 +270,10 @@ fn client(address: &ConnectionInfo, certificates: Option<&Certificates>) -> Resu
     }
 }
 
-/// Keeps a connection for as long as somebody listens.
+/// Keeps a connection open for as long as there is a receiver.
 async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
     let mut failures = 0_u32;
-    // What was said last, so that one that comes and goes is not said each time, and the last line is true in the end.
+    // The last logged state. A connection that flaps is not logged each time, and the last log line is still correct.
     let (throttle, mut said) = (Throttle::new(), None);
     loop {
         let Some(this) = shared.upgrade() else { return };
@@ -306,19 +309,19 @@ async fn keep(shared: Weak<Shared>, heard: mpsc::Sender<Heard>) {
         }
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(failures);
         failures = (failures + 1).min(16);
-        // Not all nodes at the same moment.
+        // The random factor prevents all nodes from reconnecting at the same moment.
         tokio::time::sleep(pause.min(MAX_PAUSE).mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 
-/// What Redis says by itself, as far as it matters.
+/// The relevant pushes of Redis.
 enum Pushed {
     Notice(Bytes),
     End,
 }
 
 impl Pushed {
-    /// None when it does not matter, or there is no room for it.
+    /// Returns `None` when the push is irrelevant, or when the budget for waiting bytes is used up.
     fn of(push: PushInfo, held: &Arc<AtomicUsize>) -> Option<Self> {
         let PushInfo { kind, mut data } = push;
         match (kind, data.pop()) {
@@ -331,7 +334,7 @@ impl Pushed {
     }
 }
 
-/// A notice that counts until it was looked at.
+/// A notice whose bytes count against the budget until it is dropped.
 struct Counted {
     notice: Vec<u8>,
     held: Arc<AtomicUsize>,
@@ -345,7 +348,7 @@ impl Counted {
         }
         let counted = Self { notice, held: held.clone() };
         if held.fetch_add(size, Ordering::Relaxed) + size > MAX_WAITING_BYTES {
-            // Dropping it takes the count back.
+            // Dropping `counted` subtracts its bytes again.
             return None;
         }
         Some(Bytes::from_owner(counted))
@@ -364,7 +367,7 @@ impl Drop for Counted {
     }
 }
 
-/// Hands on what is published. Returns when the connection has ended.
+/// Forwards published notices. Returns when the connection has ended.
 async fn hand_on(mut pushes: mpsc::Receiver<Pushed>, heard: &mpsc::Sender<Heard>) -> &'static str {
     while let Some(Pushed::Notice(notice)) = pushes.recv().await {
         let _ = heard.try_send(Heard::Notice(notice));

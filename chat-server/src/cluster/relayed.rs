@@ -1,8 +1,8 @@
-//! Events that other nodes are told to pass on.
+//! Client events that other nodes must relay.
 
 use chat_core::id::UserId;
 
-/// What other nodes are told to pass on.
+/// A client event that other nodes must relay.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Relayed {
     pub(crate) dialect: String,
@@ -12,7 +12,8 @@ pub(crate) struct Relayed {
 }
 
 impl Relayed {
-    /// Most bytes that it takes between nodes: of the payload each may need an escape, and ids are in hexadecimal digits.
+    /// An upper bound of its size between nodes, in bytes: every byte of the payload may need an escape, and ids are
+    /// hexadecimal.
     pub(crate) fn bytes(&self) -> usize {
         256 + 2 * self.payload.len() + 24 * self.to.len()
     }

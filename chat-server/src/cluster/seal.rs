@@ -1,16 +1,16 @@
-//! Who has said something: notices travel sealed.
+//! Authenticates notices: they travel sealed with a MAC.
 //!
 //! ```text
 //! 2.<HMAC-SHA-256 of what follows, in hexadecimal digits>.{"from":"5f0c…","number":17,"at":1700000000000,"notices":[…]}
 //! ```
-//! Whoever can write to the bus could otherwise let people be online, type, and be logged out. The key is made of the
-//! deployment's secret. While that is changed, nodes that know the other one as an old secret take what is sealed with
-//! it, too.
+//! Without the seal, a party that can write to the bus could forge presence and typing, and log users out. The key is
+//! derived from the deployment's secret. While the secret is rotated, nodes that have the other secret as an old secret
+//! also accept what is sealed with it.
 //!
-//! **Nothing is taken twice.** A node numbers its envelopes. The last of each node are remembered, a window of
-//! [`WINDOW`] numbers, so that what comes twice is passed over and what comes late is not. What is remembered of a node
-//! that says nothing more is forgotten after [`MAX_SKEW`], and what was sealed longer ago than that is not taken: so the
-//! clocks of nodes must not differ by more.
+//! **Replay protection.** A node numbers its envelopes. The receiver remembers the last numbers of each node, a window
+//! of [`WINDOW`] numbers, so it drops duplicates but accepts late envelopes. The state of a silent node is dropped
+//! after [`MAX_SKEW`], and envelopes that were sealed longer ago than that are rejected. So the clocks of the nodes
+//! must not differ by more.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -26,37 +26,37 @@ use super::derived;
 use super::notice::{self, NodeId, Notice};
 use crate::secret::Secret;
 
-/// The form of envelopes. Those of another form are passed over.
+/// The format version of envelopes. Other formats are ignored.
 const FORM: &[u8] = b"2.";
-/// Bytes of a MAC in hexadecimal digits.
+/// The length of a MAC in hexadecimal digits.
 const DIGITS: usize = 64;
-/// The most bytes of an envelope. The longest say who is connected to a node, 24 bytes for each person.
+/// The maximum size of an envelope, in bytes. The largest ones list the users of a node, 24 bytes for each user.
 pub(super) const MAX_ENVELOPE_BYTES: usize = 8 << 20;
-/// How much the clocks of two nodes may differ, together with the time that a notice is on its way.
+/// The maximum clock difference between two nodes, including the transit time of a notice.
 pub(super) const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
-/// How many envelopes of a node may overtake one.
+/// How many newer envelopes of a node may arrive before an older one.
 const WINDOW: usize = 1_024;
-/// The most nodes whose numbers are remembered at once, those that ended in the last minutes among them.
+/// The maximum number of nodes whose numbers are remembered, including those that stopped in the last minutes.
 const MAX_NODES: usize = 1_024;
 
-/// Seals what this node says, and opens what others say.
+/// Seals the notices of this node, and opens those of other nodes.
 pub(crate) struct Seals {
     node: NodeId,
     key: Hmac<Sha256>,
-    /// These open only.
+    /// Keys that only open envelopes.
     old: Vec<Hmac<Sha256>>,
     last: AtomicU64,
-    /// A seal that nobody of this deployment has made was logged.
+    /// Whether an invalid seal was logged already.
     warned: AtomicBool,
 }
 
-/// An envelope whose seal is good. It may still be one that has come before.
+/// An envelope with a valid seal. It may still be a duplicate.
 #[derive(Debug, PartialEq)]
 pub(super) struct Opened {
     pub(super) from: NodeId,
-    /// Which of that node's envelopes it is.
+    /// The sequence number of the envelope at its sender.
     pub(super) number: u64,
-    /// When it was sealed, by that node's clock.
+    /// When it was sealed, by the sender's clock.
     pub(super) at: Timestamp,
     pub(super) notices: Vec<Notice>,
 }
@@ -73,7 +73,7 @@ impl Seals {
         }
     }
 
-    /// Puts notices into the form in which they travel.
+    /// Encodes and seals notices for the bus.
     pub(super) fn seal(&self, notices: &[Notice], now: Timestamp) -> Bytes {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let content = notice::write(self.node, number, now, notices);
@@ -85,7 +85,7 @@ impl Seals {
         sealed.into()
     }
 
-    /// What an envelope says, if a node of this deployment has sealed it, and another than this one.
+    /// The content of an envelope, if it was sealed by another node of this deployment.
     pub(super) fn open(&self, sealed: &[u8]) -> Option<Opened> {
         let content = self.content(sealed);
         if content.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
@@ -117,25 +117,25 @@ fn mac(key: &Hmac<Sha256>, content: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// Which envelopes have come.
+/// Remembers which envelopes were received.
 #[derive(Default)]
 pub(super) struct Replays {
     nodes: HashMap<NodeId, Numbers>,
-    /// That clocks differ was logged.
+    /// Whether a clock difference was logged already.
     warned: bool,
 }
 
-/// The numbers that have come from one node.
+/// The received numbers of one node.
 struct Numbers {
     last: u64,
-    /// Whether each of the last numbers has come, by its remainder.
+    /// A bit for each of the last numbers, at the number modulo `WINDOW`: whether it was received.
     came: Box<[u64; WINDOW / 64]>,
-    /// The latest time in an envelope.
+    /// The latest time in an envelope of this node.
     latest: Timestamp,
 }
 
 impl Replays {
-    /// Whether an envelope comes for the first time, as far as that can be known. Remembers that it has come.
+    /// Whether an envelope is new, as far as this is known. Records the envelope as received.
     pub(super) fn is_new(&mut self, from: NodeId, number: u64, at: Timestamp, now: Timestamp) -> bool {
         if at < now.before(MAX_SKEW) || at > now.after(MAX_SKEW) {
             if !std::mem::replace(&mut self.warned, true) {
@@ -150,7 +150,7 @@ impl Replays {
             return false;
         }
         if !self.nodes.contains_key(&from) && self.nodes.len() >= MAX_NODES {
-            // Whatever has come from these is too old to be taken again.
+            // All envelopes of the nodes that this removes are too old to be accepted again.
             self.nodes.retain(|_, numbers| numbers.latest >= now.before(MAX_SKEW));
             if self.nodes.len() >= MAX_NODES {
                 return false;
@@ -172,7 +172,7 @@ impl Numbers {
             return false;
         }
         if number > self.last {
-            // The numbers in between have not come.
+            // The numbers in between were not received.
             let skipped = (number - self.last).min(SIZE);
             for between in number - skipped + 1..=number {
                 self.set(between, false);

@@ -1,4 +1,4 @@
-//! Begins to tell the other nodes, and to hear them.
+//! Starts the tasks that send notices to the other nodes and receive theirs.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Cluster, hear, stay, tell, watch};
 use crate::app::App;
 
-/// Starts all that is done for as long as the server runs.
+/// Starts all tasks that run as long as the server.
 pub(crate) fn start(cluster: &Cluster, app: &Arc<App>, tasks: &mut JoinSet<()>) {
     let (seals, recheck_revoked) = (cluster.seals.clone(), Arc::<Notify>::default());
     let (bus, outbox) = (cluster.bus.clone(), cluster.outbox.clone());
@@ -22,14 +22,14 @@ pub(crate) fn start(cluster: &Cluster, app: &Arc<App>, tasks: &mut JoinSet<()>) 
     tasks.spawn(stay::stay(Arc::downgrade(app)));
 }
 
-/// The others can be heard from now on, or cannot.
+/// Records whether this node receives notices from now on.
 pub(super) fn set_up(app: &Arc<App>, is_up: bool) {
     let Some(cluster) = app.cluster() else { return };
     cluster.set_up(is_up);
     if !is_up {
         return;
     }
-    // They could not be heard, so nobody knows how they are; each will say it now.
+    // The state of the other nodes is unknown after an outage. Each node will send a heartbeat now.
     app.presence.others().renew_all(Instant::now());
     cluster.outbox.ring(app.announcer.position());
     cluster.outbox.say_hello();

@@ -1,4 +1,4 @@
-//! Tells the other nodes what is in the outbox: one envelope at a time, with everything that came meanwhile in the next.
+//! Publishes the content of the outbox: one envelope at a time. What is added meanwhile goes into the next one.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -12,7 +12,7 @@ use super::outbox::{Outbox, Pending};
 use super::seal::Seals;
 use crate::app::App;
 
-/// The pause between two envelopes: what is said in it goes together.
+/// The pause between two envelopes, which batches what is added in it.
 const PACE: Duration = Duration::from_millis(2);
 
 pub(super) async fn tell(app: Weak<App>, seals: Arc<Seals>, bus: Arc<dyn Bus>, outbox: Arc<Outbox>) {
@@ -25,14 +25,14 @@ pub(super) async fn tell(app: Weak<App>, seals: Arc<Seals>, bus: Arc<dyn Bus>, o
             (!notices.is_empty()).then(|| seals.seal(&notices, app.chat.now()))
         };
         if let Some(sealed) = sealed {
-            // Nobody is told later what could not be told now: the others find out by themselves.
+            // A failed publish is not retried: the other nodes recover by themselves.
             let _ = bus.publish(sealed).await;
         }
         tokio::time::sleep(PACE).await;
     }
 }
 
-/// Who is connected here, as the others were told.
+/// The users who are connected here, as they were last published.
 #[derive(Default)]
 struct List {
     number: u64,
@@ -40,7 +40,8 @@ struct List {
 }
 
 impl List {
-    /// What has changed. People may have come and gone again meanwhile: only what is so now is told.
+    /// Returns what has changed. Users may have disconnected and reconnected meanwhile, so only the current state
+    /// counts.
     fn update(&mut self, moved: HashSet<UserId>, is_here: impl Fn(UserId) -> bool) -> Option<Notice> {
         let (mut came, mut went) = (Vec::new(), Vec::new());
         for user in moved {

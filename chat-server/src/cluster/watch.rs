@@ -1,4 +1,4 @@
-//! What a node does by the clock, whatever the others say.
+//! The periodic tasks of a node, which do not depend on notices.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::announce::other_log::LogWatch;
 use crate::app::App;
 use crate::presence::leaving;
 
-/// How often the log is looked at while the others are heard.
+/// How often the log is polled while this node receives notices.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The same while they are not.
+/// The same while it does not receive notices.
 const LOOK_EVERY_ALONE: Duration = Duration::from_millis(100);
-/// The same while the store is away.
+/// The same while the store is unavailable.
 const LOOK_EVERY_IN_VAIN: Duration = Duration::from_secs(1);
-/// How often this node says that it lives.
+/// How often this node sends a heartbeat.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// How often what waits for something else is told, and leases are looked at.
+/// How often waiting counts are sent and leases are checked.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// How often the store is asked which tokens are revoked.
+/// How often the revoked tokens are read from the store.
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(30);
-/// The shortest pause between two of these questions.
+/// The minimum pause between two such reads.
 const REVOCATIONS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks by itself how far the log goes: bells may be lost.
+/// Polls the position of the log, because doorbells may be lost.
 pub(super) async fn watch_log(app: Weak<App>) {
     let (mut is_readable, mut watch) = (true, LogWatch::default());
     loop {
@@ -50,7 +50,7 @@ pub(super) async fn watch_log(app: Weak<App>) {
     }
 }
 
-/// Renews this node's lease, and ends those of nodes that are silent.
+/// Renews the lease of this node, and expires the leases of silent nodes.
 pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
     let (mut flush, mut renew) = (interval(FLUSH_EVERY), interval(RENEW_EVERY));
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,14 +73,14 @@ pub(super) async fn watch_others(app: Weak<App>, node: NodeId) {
                 people = went.len(),
                 "another node is silent"
             );
-            // One of those who are left notes when they were last seen.
+            // Exactly one of the remaining nodes stores when these users were last seen.
             let is_mine = app.presence.others().least().is_none_or(|least| node < least);
             leaving::others_went(&app, &went, is_mine);
         }
     }
 }
 
-/// Learns of tokens that were revoked elsewhere while nobody was heard, or too many for all to be kept by hearsay.
+/// Reads the revoked tokens from the store. Notices of revocations may be lost, and the memory for them may be full.
 pub(super) async fn watch_revocations(app: Weak<App>, recheck: Arc<Notify>) {
     loop {
         tokio::time::sleep(REVOCATIONS_PAUSE).await;

@@ -1,4 +1,4 @@
-//! `chat-server check`: what is damaged in the store and the media folder.
+//! `chat-server check`: reports damage in the store and the media folder.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -24,7 +24,7 @@ pub(crate) struct Check {
     json: bool,
 }
 
-/// Files that are younger may be named by a message that is about to be stored.
+/// A message that is about to be stored may reference a file that is younger than this.
 const SETTLED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 const LEFTOVER_FILE: &str = "nothing, or delete the file";
@@ -37,7 +37,8 @@ impl Check {
         let mut images = Images { dir: media.is_dir().then_some(media), named: HashSet::new() };
         let mut written = Ok(());
         let print = |finding: &Finding| {
-            // Whoever has closed the output has seen enough; that is said at the end.
+            // If the reader has closed the output, the check continues without printing, and the error is reported at
+            // the end.
             if written.is_ok() {
                 written = self.print(finding);
             }
@@ -91,7 +92,7 @@ impl Check {
     }
 }
 
-/// Goes over the store; answers what it is called.
+/// Checks the store. Returns its name.
 fn look(store: &StoreConfig, inspection: &mut Inspection<'_>) -> Result<String, Box<dyn Error>> {
     match store {
         StoreConfig::Memory => Err("CHAT_STORE is memory:, which only a running server can see".into()),
@@ -99,7 +100,7 @@ fn look(store: &StoreConfig, inspection: &mut Inspection<'_>) -> Result<String, 
             let name = path.display().to_string();
             let looked = SqliteInspector::open(path).and_then(|inspector| inspector.run(inspection));
             match looked {
-                // Not even its first page can be read: that is what was asked.
+                // Not even the first page is readable. This is a finding, not an error of the check.
                 Err(StoreError::Corrupt { id, .. }) => inspection.found(&Finding {
                     kind: "database file",
                     id: "all of it".into(),
@@ -124,14 +125,14 @@ fn look(store: &StoreConfig, inspection: &mut Inspection<'_>) -> Result<String, 
     }
 }
 
-/// The files of the media folder, by the 128 bits of their names, of which 16 bytes each are remembered.
+/// The files of the media folder. For each referenced file only the 128 bits of its name are kept, which take 16 bytes.
 struct Images {
     dir: Option<PathBuf>,
     named: HashSet<u128>,
 }
 
 impl Images {
-    /// What is wrong with an image that something names. Those of other places are not looked at.
+    /// The problem of a referenced image, if any. Images in other places are not checked.
     fn look(&mut self, url: &str) -> Option<String> {
         let name = url.strip_prefix("/media/")?;
         let Some(number) = number(name) else {
@@ -147,12 +148,12 @@ impl Images {
         }
     }
 
-    /// The files that nothing names, as they are found.
+    /// The files that nothing references.
     fn nobodys(&self) -> io::Result<impl Iterator<Item = Finding>> {
         let folders = self.dir.as_ref().map(fs::read_dir).transpose()?;
         let settled = SystemClock.now().before(SETTLED_AFTER).as_millis();
         let settled = SystemTime::UNIX_EPOCH + Duration::from_millis(settled.unsigned_abs());
-        // Journals and accounts have names of other lengths.
+        // The folders of journals and quotas have names of other lengths.
         let folders = folders.into_iter().flatten().flatten().filter(|folder| folder.file_name().len() == 2);
         let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten().flatten();
         Ok(files.filter_map(move |file| {
@@ -171,7 +172,7 @@ impl Images {
     }
 }
 
-/// The number in the name of a file of ours.
+/// The number in the name of a stored image.
 fn number(name: &str) -> Option<u128> {
     let (digits, _) = name.split_once('.')?;
     let is_hex = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

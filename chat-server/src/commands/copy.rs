@@ -1,4 +1,4 @@
-//! `chat-server copy`: everything from a SQLite file into the MongoDB that the server is configured for.
+//! `chat-server copy`: copies everything from a SQLite file into the MongoDB of the configuration.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use chat_core::store::{Copied, MongoStore, copy_to_mongodb};
 use chat_server::config::{Options, StoreConfig};
 use clap::Args;
 
-/// Progress is told after so many messages.
+/// Progress is logged after this many messages.
 const TELL_AFTER: u64 = 100_000;
 
 /// What is copied.
@@ -31,7 +31,7 @@ impl Copy {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let file = &from;
         let copied = runtime.block_on(async {
-            // What is wrong with the file is found before the database is touched.
+            // Problems of the file are found before the database is changed.
             let from = SqliteExport::open(file)?;
             let to = MongoStore::open(uri.expose()).await?;
             let mut told = 0;

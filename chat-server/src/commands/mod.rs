@@ -1,11 +1,13 @@
-//! What the program can do besides serving. Commands write their result to the standard output; only `restore` makes the data
-//! folder, only `copy` and `restore` write to a store, and only `backup` and `check` read one that a server uses.
+//! The commands of the program other than serving. Commands write their result to the standard output. Only `restore`
+//! creates the data folder, only `copy` and `restore` write to a store, and only `backup` and `check` read a store that
+//! a server is using.
 
 mod backup;
 mod check;
 mod codec;
 #[cfg(feature = "mongodb")]
 mod copy;
+mod describe;
 mod restore;
 
 use std::process::ExitCode;
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     /// changes on the way, so pages go on where they were. Images stay in the data folder, and so does the secret.
     #[cfg(feature = "mongodb")]
     Copy(copy::Copy),
+    /// Write a description of the API: OpenAPI, AsyncAPI, TypeScript or JSON Schema
+    ///
+    /// Describes the routes and events of all dialects, as the code has them. A server serves the same under /docs.
+    Describe(describe::Describe),
     /// Save everything into a new folder, while the server runs
     ///
     /// Saves the database as it is at one moment, the images, the secret that the server keeps itself, and the files of
@@ -47,23 +53,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Carries it out. The error is for the operator, and never shows what somebody has written.
+    /// Runs the command. The error is for the operator, and never contains messages of users.
     pub(crate) fn run(&self, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self {
             Self::Check(check) => return check.run(options),
             Self::Codec(command) => command.run(options)?,
             #[cfg(feature = "mongodb")]
             Self::Copy(copy) => copy.run(options)?,
+            Self::Describe(describe) => describe.run()?,
             Self::Backup(backup) => backup.run(options)?,
             Self::Restore(restore) => restore.run(options)?,
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What it ends with when it fails.
+    /// The exit code of a failure.
     pub(crate) fn failure(&self) -> ExitCode {
         match self {
-            // 1 is for what is damaged.
+            // Exit code 1 means that something is damaged.
             Self::Check(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

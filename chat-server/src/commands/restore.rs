@@ -1,11 +1,11 @@
-//! `chat-server restore FOLDER`: a backup in the place of what is there.
+//! `chat-server restore FOLDER`: replaces the current state with a backup.
 //!
-//! Everything is looked at first, and copied beside what it is to replace. Then all of it is swapped by renaming: if that
-//! fails it is swapped back, and if the process dies meanwhile a note is left, with which no server opens the database until
-//! it is restored again. What was there is kept, under another name.
+//! Everything is verified first, and copied beside the files that it replaces. Then all of it is swapped by renaming.
+//! If a rename fails, the renames are undone. If the process dies in between, a note remains, and no server opens the
+//! database until the restore is run again. The previous files are kept under another name.
 //!
-//! The log gets another [epoch](chat_core::epoch). So pages and clients that have seen what came after the backup begin
-//! afresh, instead of waiting for positions that mean something else now.
+//! The log gets a new [epoch](chat_core::epoch). So pages and clients that have seen changes after the backup start
+//! afresh, instead of waiting for positions that now mean something else.
 
 use std::error::Error;
 use std::fs;
@@ -22,11 +22,11 @@ use clap::Args;
 use super::backup::manifest::{CLOUDINARY, DATABASE, Database, MEDIA, Manifest, SECRET, TABLES};
 use super::backup::{below, beside, copy, make_folder, sum, sync_folder, sync_folders, write};
 
-/// What the files end in that are about to take the places of others.
+/// The suffix of files that are about to replace others.
 const STAGED: &str = ".restoring";
 
-/// The files beside a database that belong to it and to no other. The first of them keep to it wherever it is put: they hold
-/// parts of it, or note that it was moved to MongoDB.
+/// The suffixes of files that belong to one database. The first four stay with it wherever it is moved: they contain
+/// parts of it, or the note that it was moved to MongoDB.
 const BESIDE: [&str; 6] = ["-wal", "-shm", "-journal", ".moved", ".reserve", ".reserve-start"];
 const PARTS: usize = 4;
 
@@ -87,9 +87,9 @@ impl Restore {
         Ok(())
     }
 
-    /// Looks at what the backup would take the place of.
+    /// Refuses to replace a state that is newer than the backup.
     fn refuse_newer(&self, path: &Path, saved: &Database, taken_at: &str) -> Result<(), Box<dyn Error>> {
-        // It was looked at before that restore began.
+        // An interrupted restore has passed this check already.
         if self.force || !path.exists() || sqlite::unfinished_note(path).exists() {
             return Ok(());
         }
@@ -120,14 +120,14 @@ impl Restore {
     }
 }
 
-/// Only lets clients know.
+/// Handles a restore by other means: it only begins a new epoch.
 fn by_hand(store: &StoreConfig) -> Result<(), Box<dyn Error>> {
     match store {
         StoreConfig::Memory => return Err("CHAT_STORE: with memory: there is nothing to put back".into()),
         StoreConfig::Sqlite { path, .. } => {
             let _lock = Lock::acquire(path)?;
             sqlite::prepare_restored(path)?;
-            // What was put back is to be served, whatever has become of what was here before.
+            // The restored database is to be served, even if the previous one was moved.
             if let Some(noted) = noted_as_moved(path) {
                 fs::remove_file(moved::mark_of(path))?;
                 println!("{noted}");
@@ -157,7 +157,7 @@ fn renew(_store: &StoreConfig) -> Result<(), Box<dyn Error>> {
     Err("this program was built without MongoDB".into())
 }
 
-/// Nobody else may use the database.
+/// Locks the database, so that no other process uses it.
 fn locked(path: &Path, like: &Path) -> Result<Lock, Box<dyn Error>> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder)?;
@@ -170,7 +170,7 @@ fn locked(path: &Path, like: &Path) -> Result<Lock, Box<dyn Error>> {
     Ok(lock)
 }
 
-/// Every file is what it was when the backup was made.
+/// Verifies that every file is unchanged since the backup.
 fn verify(folder: &Path, manifest: &Manifest) -> Result<(), String> {
     for entry in &manifest.files {
         let path = folder.join(&entry.path);
@@ -186,7 +186,7 @@ fn verify(folder: &Path, manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies everything beside what it is to replace. Answers with what the operator has to be told.
+/// Copies everything beside the files that it replaces. Returns notes for the operator.
 fn stage(
     swap: &mut Swap,
     folder: &Path,
@@ -200,7 +200,7 @@ fn stage(
         let staged = beside(&place, STAGED);
         let mut entries = manifest.below(top).peekable();
         if entries.peek().is_none() {
-            // There were none then.
+            // The backup has no such files.
             swap.replace(place, None);
             continue;
         }
@@ -232,7 +232,7 @@ fn stage(
         for part in &BESIDE[..PARTS] {
             swap.replace(beside(path, part), None);
         }
-        // Last, so that it is there when everything else is.
+        // The database comes last, so that all other files exist when it does.
         swap.replace(path.to_owned(), Some(staged.clone()));
         put(folder, entry, &staged, data)?;
         sqlite::prepare_restored(&staged).map_err(|error| format!("the backup cannot be used: {error}"))?;
@@ -241,7 +241,7 @@ fn stage(
     Ok(notes)
 }
 
-/// What the operator has to be told when the content of this database was moved to MongoDB.
+/// A note for the operator, if the content of this database was moved to MongoDB.
 fn noted_as_moved(database: &Path) -> Option<String> {
     let noted = moved::noted(database)?;
     Some(format!(
@@ -249,7 +249,7 @@ fn noted_as_moved(database: &Path) -> Option<String> {
     ))
 }
 
-/// Copies a file, which is still what it was when it was looked at.
+/// Copies a file, and verifies that it is unchanged since the verification.
 fn put(
     folder: &Path,
     entry: &super::backup::manifest::Entry,
@@ -267,7 +267,7 @@ fn put(
     Ok(())
 }
 
-/// Tables are the operator's own files: one that is there is left alone.
+/// Tables are files of the operator: an existing one is not replaced.
 fn put_table(
     folder: &Path,
     entry: &super::backup::manifest::Entry,
@@ -287,7 +287,7 @@ fn put_table(
     Ok(Some(format!("The tables {} are in {}{named}.", name.display(), place.display())))
 }
 
-/// How many images are there that are not in the backup.
+/// The number of current images that are not in the backup.
 fn images_left(data: &Path, manifest: &Manifest) -> Result<usize, Box<dyn Error>> {
     let saved: std::collections::HashSet<&str> =
         manifest.below(MEDIA).filter_map(|entry| entry.path.strip_prefix("media/")).collect();
@@ -322,13 +322,13 @@ fn tell(manifest: &Manifest, swap: &Swap, left: usize) {
     );
 }
 
-/// What takes whose place.
+/// Which files replace which.
 struct Swap {
     data: PathBuf,
     ending: String,
-    /// In this order.
+    /// The paths to replace and their replacements, in the order of the renames.
     places: Vec<(PathBuf, Option<PathBuf>)>,
-    /// Where what was there is now.
+    /// The new paths of the previous files.
     asides: Vec<PathBuf>,
 }
 
@@ -340,7 +340,7 @@ impl Swap {
         Self { data: data.to_owned(), ending, places: Vec::new(), asides: Vec::new() }
     }
 
-    /// Something new, or nothing, in the place of what is there. What an earlier restore has left is removed.
+    /// Adds a replacement, or the removal if `with` is `None`. Removes the remains of an earlier restore.
     fn replace(&mut self, place: PathBuf, with: Option<PathBuf>) {
         if let Some(staged) = &with {
             remove(staged);
@@ -348,7 +348,7 @@ impl Swap {
         self.places.push((place, with));
     }
 
-    /// All of it, or nothing.
+    /// Renames everything, or nothing.
     fn run(&mut self, database: Option<&Path>) -> Result<(), Box<dyn Error>> {
         let note = database.map(sqlite::unfinished_note);
         if let Some(note) = &note {
@@ -367,7 +367,7 @@ impl Swap {
             return Err(format!("the backup could not be put in its place: {error}; {how}").into());
         }
         if let Some(path) = database {
-            // They hold nothing, and are made again.
+            // These files contain nothing, and the server creates them again.
             BESIDE[PARTS..].iter().for_each(|part| remove(&beside(path, part)));
         }
         self.sync()?;
@@ -394,7 +394,7 @@ impl Swap {
         Ok(())
     }
 
-    /// The parts of a database keep together, so that it can still be opened.
+    /// The new path of a previous file. The parts of a database keep their common name, so that it can still be opened.
     fn aside(&self, place: &Path, database: Option<&Path>) -> PathBuf {
         if let Some(path) = database {
             let part = BESIDE[..PARTS].iter().find(|part| beside(path, part) == place);
@@ -409,7 +409,7 @@ impl Swap {
         self.places.iter().try_for_each(|(place, _)| sync_folder(place.parent().unwrap_or(Path::new(""))))
     }
 
-    /// Removes what was not put in its place.
+    /// Removes files that have not replaced anything.
     fn clean_up(&self) {
         for staged in self.places.iter().filter_map(|(_, with)| with.as_deref()) {
             remove(staged);
@@ -418,7 +418,7 @@ impl Swap {
     }
 }
 
-/// Whatever it is, if it is there.
+/// Removes a file or folder, if it exists.
 fn remove(path: &Path) {
     let Ok(found) = path.symlink_metadata() else { return };
     let removed = if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
@@ -427,7 +427,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// Whoever restores may be root, and the server somebody else: what is made belongs to whom the data folder belongs.
+/// Gives a file the owner of the data folder, because the restore may run as root and the server as another user.
 fn give(path: &Path, like: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {

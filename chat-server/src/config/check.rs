@@ -1,4 +1,4 @@
-//! From the flags and variables to a configuration that holds.
+//! Converts the flags and variables into a checked configuration.
 
 use std::fs;
 use std::path::Path;
@@ -22,20 +22,20 @@ use crate::memory;
 use crate::secret::Secret;
 
 impl Config {
-    /// Checks the options; makes the data folder if need be, and a secret if there is none. That is kept in the folder as soon
-    /// as the store is open.
+    /// Checks the options. Creates the data folder if necessary. If there is no secret, generates one, which is stored
+    /// in that folder as soon as the store is open.
     ///
     /// # Errors
-    /// Names the variable that cannot be used.
+    /// Names the variable that is invalid.
     pub fn check(options: &Options) -> Result<Self, ConfigError> {
         Self::check_with(options, Dialects::built_in())
     }
 
-    /// The same with a registry of the caller's own. What was [given](Dialects::with) to it is served, whether
-    /// `CHAT_DIALECTS` names it or not.
+    /// The same with the caller's own dialects. Dialects that were [added](Dialects::with) are enabled, even if
+    /// `CHAT_DIALECTS` does not name them.
     ///
     /// # Errors
-    /// As [`Self::check`].
+    /// The same as [`Self::check`].
     pub fn check_with(options: &Options, dialects: Dialects) -> Result<Self, ConfigError> {
         settings::check(options)?;
         let given = options;
@@ -102,13 +102,15 @@ impl Config {
             data_dir: options.data_dir.clone(),
             dialects,
             static_dir: options.static_dir.clone(),
+            // A frontend may have a page of its own there.
+            docs: options.docs.unwrap_or(options.static_dir.is_none()),
             socket_path: socket_path::check(&options.socket_path)?,
             token_in_query: options.token_in_query,
             transport: TransportConfig {
                 ping_interval: Duration::from_millis(options.ping_interval.max(1)),
                 ping_timeout: Duration::from_millis(options.ping_timeout.max(1)),
                 stall_timeout: Duration::from_millis(options.stall_timeout.max(1)),
-                // A text file of 10 MB, with room for JSON's escapes.
+                // A text file of 10 MB, with room for the escapes of JSON.
                 max_packet: 16 << 20,
                 max_queue: 1024,
                 max_connections: positive("CHAT_MAX_CONNECTIONS", options.max_connections)?,
@@ -123,13 +125,13 @@ impl Config {
     }
 }
 
-/// A session that nobody has logged in to costs about so much, with the longest tokens that are kept for it.
+/// Approximate cost of an unauthenticated session, with the longest tokens that are kept for it.
 const UNAUTHENTICATED_BYTES: usize = 20 << 10;
 
-/// All of them together may cost this part of the memory limit.
+/// All unauthenticated sessions together may use the memory limit divided by this.
 const UNAUTHENTICATED_SHARE: usize = 8;
 
-/// A number of bytes, perhaps with `K`, `M` or `G` behind it for powers of 1,024.
+/// A number of bytes, optionally with `K`, `M` or `G` for powers of 1,024.
 fn memory_limit(value: Option<&str>) -> Result<usize, ConfigError> {
     let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
         return Ok(memory::default_limit());
@@ -152,7 +154,7 @@ fn positive(variable: &'static str, value: Option<usize>) -> Result<Option<usize
     Ok(value)
 }
 
-/// Makes a folder that only its owner can look into: hashes, messages and the secret are kept there.
+/// Creates a folder that only its owner can access. It will contain password hashes, messages and the secret.
 fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -161,7 +163,7 @@ fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     builder.create(dir)
 }
 
-/// What links begin with: a scheme and a host, perhaps with a path.
+/// The begin of links: a scheme and a host, optionally with a path.
 fn public_url(options: &Options) -> Result<Option<String>, ConfigError> {
     let Some(url) = options.public_url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What nodes hear each other by.
+//! The configuration of the communication between nodes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::secret::Secret;
 /// See [`Options::bus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BusChoice {
-    /// There is only this node.
+    /// There is only one node.
     None,
-    /// Nothing but the store.
+    /// Nodes communicate only through the store.
     Store,
-    /// Redis.
+    /// Nodes communicate through Redis.
     Redis,
 }
 
-/// What nodes hear each other by.
+/// How nodes communicate.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
-    /// What was chosen; none: whatever suits the store.
+    /// The configured bus; `None` selects one that fits the store.
     pub bus: Option<BusChoice>,
-    /// Where Redis is.
+    /// The Redis server.
     pub redis: Option<RedisConfig>,
-    /// Whether the secret was given, and so may be the same on all nodes.
+    /// Whether a secret is configured, so that it may be the same on all nodes.
     pub has_secret: bool,
 }
 
@@ -50,7 +50,7 @@ impl ClusterConfig {
         Ok(Self { bus, redis, has_secret })
     }
 
-    /// The bus for a store that several nodes can use, or cannot.
+    /// The bus for a store. `is_shared` says whether several nodes can use the store.
     pub(crate) fn bus(
         &self,
         is_shared: bool,
@@ -74,7 +74,7 @@ impl ClusterConfig {
         }
     }
 
-    /// The bus that was chosen, if one was.
+    /// The configured bus, if there is one.
     pub(crate) fn bus_if_named(&self, auth: &AuthConfig) -> Result<Option<Arc<dyn Bus>>, ConfigError> {
         Ok(match (self.bus, &self.redis) {
             (None | Some(BusChoice::None), _) => None,
@@ -94,7 +94,7 @@ impl ClusterConfig {
     }
 }
 
-/// What a connection to Redis by TLS is made with, as far as anything is set.
+/// The certificates for TLS connections to Redis, if any are configured.
 fn certificates(options: &Options, url: Option<&str>) -> Result<Option<Arc<Certificates>>, ConfigError> {
     let [ca, cert, key] = [&options.redis_ca, &options.redis_cert, &options.redis_key]
         .map(|file| file.as_deref().filter(|file| !file.is_empty()).map(PathBuf::from));

@@ -1,4 +1,4 @@
-//! How texts are stored, and the tables of the operator's.
+//! How texts are encoded in the store, and the operator's tables.
 
 use std::fs;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use chat_core::codec::{Codec, HuffmanCodec, OwnTables, Reading, StoredCodec, Tab
 
 use super::error::{ConfigError, wrong};
 
-/// Which codec writes new bodies. Each of them reads what any of them has written.
+/// The codec that writes new bodies. Each codec reads what any of them has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodecConfig {
-    /// The compression made for chat.
+    /// The compression that was made for chat.
     Huffman,
     /// Zstandard, which hardly compresses short messages.
     Zstd,
-    /// Bodies are kept as they are.
+    /// Bodies are stored unchanged.
     None,
 }
 
 impl CodecConfig {
-    /// All, for messages that list them.
+    /// All codecs, for error messages.
     pub(super) const ALL: [Self; 3] = [Self::Huffman, Self::Zstd, Self::None];
 
-    /// Its name in `CHAT_CODEC`.
+    /// The name in `CHAT_CODEC`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Huffman => "huffman",
@@ -32,10 +32,10 @@ impl CodecConfig {
         }
     }
 
-    /// The codec of a name.
+    /// The codec with this name.
     ///
     /// # Errors
-    /// When there is none of this name: names `CHAT_CODEC` and what it may be.
+    /// When there is none: names `CHAT_CODEC` and its valid values.
     pub fn find(name: &str) -> Result<Self, ConfigError> {
         Self::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
@@ -43,7 +43,7 @@ impl CodecConfig {
         })
     }
 
-    /// Makes it. The tables are for reading with each of them, and for writing with the first.
+    /// Creates the codec. Every codec reads with the tables, but only `Huffman` writes with them.
     pub fn build(self, tables: Arc<OwnTables>) -> Arc<dyn Codec> {
         match self {
             Self::Huffman => Arc::new(HuffmanCodec::with_tables(tables)),
@@ -56,10 +56,10 @@ impl CodecConfig {
 /// Loads the table files of [`Options::codec_tables`](super::Options::codec_tables).
 ///
 /// # Errors
-/// When there are too many, or one cannot be read or used: names `CHAT_CODEC_TABLES` and the file.
+/// When there are too many files, or one cannot be read or used: names `CHAT_CODEC_TABLES` and the file.
 pub fn codec_tables(paths: &[String]) -> Result<Arc<OwnTables>, ConfigError> {
     let wrong = |problem: String| wrong("CHAT_CODEC_TABLES", problem);
-    // As an empty variable in an .env file gives.
+    // An empty variable in an .env file yields one empty path.
     let paths: Vec<&str> = paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()).collect();
     if paths.len() > OwnTables::MAX {
         return Err(wrong(format!("lists {} files, {} are the most", paths.len(), OwnTables::MAX)));
@@ -67,7 +67,7 @@ pub fn codec_tables(paths: &[String]) -> Result<Arc<OwnTables>, ConfigError> {
     let mut loaded: Vec<(&str, Vec<u8>, u16)> = Vec::new();
     for path in paths {
         let file = fs::read(path).map_err(|error| wrong(format!("{path}: {error}")))?;
-        // Each by itself, since an error does not tell which file it is about.
+        // Each file is parsed separately, because an error does not name its file.
         let tables = OwnTables::new([&file]).map_err(|error| wrong(format!("{path}: {error}")))?;
         let Some((_, fingerprint)) = tables.sets().next() else { continue };
         if let Some((other, known, _)) = loaded.iter().find(|(_, _, known)| *known == fingerprint) {

@@ -1,25 +1,25 @@
-//! What is wrong with a configuration.
+//! Errors in the configuration.
 
-/// The operator must mend the configuration.
+/// The operator must correct the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A variable has a value that cannot be used.
+    /// The value of a variable is invalid.
     #[error("{variable}: {problem}")]
     Variable {
-        /// Its name.
+        /// The name of the variable.
         variable: &'static str,
-        /// What is wrong.
+        /// What is wrong with the value.
         problem: String,
     },
-    /// There is no such variable, though it begins like ours.
+    /// The variable is unknown, although it has our prefix.
     #[error("{name}: {problem}")]
     UnknownVariable {
-        /// Its name.
+        /// The name of the variable.
         name: String,
-        /// What may be meant.
+        /// What is wrong, and which name may be meant.
         problem: String,
     },
-    /// What is there does not fit together, and a start would do harm.
+    /// The existing data does not fit together, and a start would do damage.
     #[error("{0}")]
     Unfit(String),
     /// The store cannot be opened.
@@ -28,8 +28,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Whether somebody must change something before another start can end differently. What fails for other reasons may
-    /// be mended by itself: a database that is away, for instance.
+    /// Whether the operator must change something before another start can succeed. Other errors may disappear without
+    /// that, for instance an unavailable database.
     pub fn is_for_the_operator(&self) -> bool {
         !matches!(self, Self::Store(_))
     }

@@ -1,4 +1,4 @@
-//! What is configured of [files](crate::files).
+//! The configuration of [files](crate::files).
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub struct FilesOptions {
     pub scan_clamd: Option<String>,
 }
 
-/// What is configured of files, checked.
+/// The checked configuration of files.
 #[derive(Debug, Clone)]
 pub struct FilesConfig {
     /// See [`FilesOptions::max_bytes`].
@@ -71,13 +71,13 @@ pub struct FilesConfig {
     pub quota: u64,
     /// See [`FilesOptions::rate`].
     pub rate: u64,
-    /// The kinds that are taken.
+    /// The accepted kinds of files.
     pub kinds: Vec<&'static Kind>,
     /// See [`FilesOptions::link_minutes`].
     pub link_life: Duration,
-    /// What looks at files before they are let in.
+    /// The scanner that checks files before they are accepted.
     pub scan: Option<ScanConfig>,
-    /// The bucket in which they are kept, if there is one.
+    /// The bucket that contains the files, if there is one.
     #[cfg(feature = "s3")]
     pub bucket: Option<S3Config>,
 }
@@ -86,7 +86,7 @@ impl FilesConfig {
     /// Checks the options.
     ///
     /// # Errors
-    /// Names the variable that cannot be used.
+    /// Names the variable that is invalid.
     pub(super) fn check(options: &FilesOptions) -> Result<Self, ConfigError> {
         #[cfg(not(feature = "s3"))]
         if set(&options.s3_bucket).is_some() {
@@ -104,13 +104,13 @@ impl FilesConfig {
         })
     }
 
-    /// Whether files of this kind are taken.
+    /// Whether files of this kind are accepted.
     pub fn allows(&self, kind: &Kind) -> bool {
         self.kinds.contains(&kind)
     }
 }
 
-/// What is set, and not empty.
+/// The value, if it is set and not empty.
 fn set(value: &Option<String>) -> Option<String> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
 }

@@ -158,6 +158,9 @@ pub struct Options {
     /// Folder of a built frontend to serve; unset: a page of our own
     #[arg(long, env = "CHAT_STATIC_DIR")]
     pub static_dir: Option<PathBuf>,
+    /// Whether `/docs` shows the descriptions of the API. Unset: `on`, but `off` with CHAT_STATIC_DIR
+    #[arg(long, env = "CHAT_DOCS", value_name = "on|off", value_parser = switch)]
+    pub docs: Option<bool>,
 
     /// Where Socket.IO is: the `path` of an old backend's `new Server(…)`, with or without a slash at the end
     #[arg(long, env = "CHAT_SOCKET_PATH", default_value = "/socket.io")]

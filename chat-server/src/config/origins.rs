@@ -1,24 +1,24 @@
-//! Whose pages may ask from another origin.
+//! The origins whose pages may send cross-origin requests.
 
 use std::net::IpAddr;
 
 use super::error::{ConfigError, wrong};
 
-/// Whose cross-origin requests are answered.
+/// The origins whose cross-origin requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Anybody's, but without their cookies; those of these with them.
+    /// All origins, but without cookies. Only the listed ones may send cookies.
     Any(Vec<String>),
-    /// Those of pages on this machine, for development.
+    /// Pages on this machine, for development.
     Loopback,
-    /// These.
+    /// The listed origins.
     Listed(Vec<String>),
 }
 
 impl Origins {
-    /// Whether a page of this origin may read our answers, and use this server with its visitor's cookies.
+    /// Whether a page of this origin may read our answers and send its user's cookies.
     pub fn allow(&self, origin: &str) -> bool {
-        // What a page has that has none of its own, such as a frame that a foreign page has made.
+        // The origin of pages without one of their own, such as a sandboxed frame in a foreign page.
         if origin.eq_ignore_ascii_case("null") {
             return false;
         }
@@ -38,7 +38,7 @@ impl Origins {
         }
     }
 
-    /// Those that are named, without a path.
+    /// The listed origins, without a path.
     pub fn listed(&self) -> &[String] {
         match self {
             Self::Any(origins) | Self::Listed(origins) => origins,
@@ -46,13 +46,13 @@ impl Origins {
         }
     }
 
-    /// Whether a page of any origin may read what is answered without cookies.
+    /// Whether pages of all origins may read answers to requests without cookies.
     pub fn allow_any(&self) -> bool {
         matches!(self, Self::Any(_))
     }
 }
 
-/// What CLIENT_URL says.
+/// Parses CLIENT_URL.
 pub(super) fn origins(urls: &[String], production: bool) -> Result<Origins, ConfigError> {
     let urls: Vec<_> =
         urls.iter().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty()).collect();

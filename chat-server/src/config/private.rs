@@ -1,9 +1,10 @@
-//! What is nobody else's business: the data folder, the database, the secret. Where they may lie, and who may read them.
+//! Protects private data: the data folder, the database, the secret. Checks their location and their file modes.
 //!
-//! **Modes.** The program sets its umask so that what it makes is its owner's alone. What is there already is looked at
-//! at every start and mended, with a warning that names it. Where *others* have any right, the mode is what a usual umask
-//! leaves behind, and group and others lose all of it. Where only the *group* may read, somebody has meant it (a backup,
-//! say): that stays, but for writing. The secret is never anybody else's.
+//! **Modes.** The program sets its umask so that new files are accessible only to their owner. Existing files are
+//! checked at every start and corrected, with a warning that names them. If *others* have any permission, the mode
+//! comes from a usual umask, and group and others lose all permissions. If only the *group* has permissions, they are
+//! intended (for a backup, for instance): they stay, except for writing. The secret is never accessible to group or
+//! others.
 
 use std::fs;
 use std::io;
@@ -14,10 +15,10 @@ use super::options::Options;
 use super::store::StoreConfig;
 use crate::http::served::resolved;
 
-/// The file in the data folder that keeps the secret if the configuration names none.
+/// The file in the data folder that stores the secret, for configurations without one.
 pub(super) const SECRET_FILE: &str = "jwt-secret";
 
-/// What must never be served.
+/// The paths that must never be served.
 pub(super) fn paths(options: &Options, store: &StoreConfig) -> Vec<PathBuf> {
     let tables = options.codec_tables.iter().map(|file| file.trim()).filter(|file| !file.is_empty());
     let mut paths: Vec<PathBuf> = tables.map(PathBuf::from).collect();
@@ -28,7 +29,8 @@ pub(super) fn paths(options: &Options, store: &StoreConfig) -> Vec<PathBuf> {
     paths
 }
 
-/// Refuses a folder to serve that holds the data folder or the database, or is in the data folder, by whatever links.
+/// Refuses a static folder that contains the data folder or the database, or is inside the data folder. Links are
+/// resolved.
 pub(super) fn check_static_dir(
     dir: &Path,
     options: &Options,
@@ -52,11 +54,11 @@ pub(super) fn check_static_dir(
     Ok(())
 }
 
-/// Looks at the modes of the data folder, the secret, the database, and the folders of images, and mends them.
+/// Checks and corrects the modes of the data folder, the secret, the database, and the folders of images.
 ///
 /// # Errors
-/// When the folder cannot be read. What cannot be mended is only warned of: it may be another's, or on a disk without
-/// modes.
+/// When the folder cannot be read. A mode that cannot be corrected only causes a warning: the file may have another
+/// owner, or the disk may not support modes.
 pub(super) fn mend(data_dir: &Path, store: &StoreConfig) -> io::Result<()> {
     mend_one(data_dir, false)?;
     mend_one(&data_dir.join(SECRET_FILE), true)?;
@@ -78,8 +80,8 @@ pub(super) fn mend(data_dir: &Path, store: &StoreConfig) -> io::Result<()> {
     Ok(())
 }
 
-/// The same for what may be very much: the files in the folders of images. Nothing waits for it, since nobody comes
-/// through those folders any more.
+/// The same for the files in the folders of images, which may be very many. The start need not wait for it, because
+/// these folders themselves are already inaccessible to others.
 pub(crate) fn mend_images(dir: &Path) {
     fn below(folder: &Path) -> io::Result<()> {
         for entry in entries(folder)? {
@@ -93,7 +95,7 @@ pub(crate) fn mend_images(dir: &Path) {
     }
 }
 
-/// What is in a folder, without links: what those lead to is not ours. Nothing when it is no folder.
+/// The entries of a folder without links, because their targets may not be ours. Empty if it is not a folder.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -108,7 +110,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// On a folder: everybody may make files in it and remove their own.
+/// On a folder: all users may create files in it, and remove only their own.
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
 
@@ -120,8 +122,8 @@ fn mend_one(path: &Path, is_secret: bool) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         metadata => metadata?,
     };
-    // The data folder, or that of images, may be a link that the operator has made; what it leads to is meant. Modes of
-    // links mean nothing.
+    // The data folder or the image folder may be a link that the operator has created, so its target is checked. The
+    // mode of a link itself has no meaning.
     let metadata = if metadata.is_symlink() { fs::metadata(path)? } else { metadata };
     let mode = metadata.permissions().mode() & 0o7777;
     let wanted = private_mode(mode, is_secret);
@@ -129,7 +131,7 @@ fn mend_one(path: &Path, is_secret: bool) -> io::Result<()> {
         return Ok(());
     }
     if metadata.is_dir() && mode & STICKY != 0 {
-        // Something like /tmp, which the whole machine needs as it is.
+        // A folder like /tmp, which the whole machine needs unchanged.
         tracing::warn!(path = %path.display(), "a folder that everybody shares is no place for what is private");
         return Ok(());
     }
@@ -142,7 +144,7 @@ fn mend_one(path: &Path, is_secret: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere there are no modes.
+/// Other systems have no modes.
 #[cfg(not(unix))]
 fn mend_one(_: &Path, _: bool) -> io::Result<()> {
     Ok(())

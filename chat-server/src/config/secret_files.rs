@@ -1,4 +1,4 @@
-//! The files that secrets are read from.
+//! The options for files that contain secrets.
 
 use clap::Args;
 

@@ -1,8 +1,8 @@
-//! Secrets: those that sign and verify, and all that may come from files.
+//! Secrets: those that sign and verify tokens, and all that can be read from files.
 //!
-//! Container platforms hand secrets over as files, so every variable that holds one has a twin that names a file
-//! (`JWT_SECRET_FILE` for `JWT_SECRET`). What is wrong with one is said by the variable's name alone: its content is a
-//! secret, and a path may be one too, where somebody has mistaken the one variable for the other.
+//! Container platforms provide secrets as files. So for every variable that contains a secret, there is a second one
+//! that names a file (`JWT_SECRET_FILE` for `JWT_SECRET`). Errors show only the name of the variable: the content of
+//! the file is secret, and the path may be one, too, if the operator has confused the two variables.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,20 +14,20 @@ use super::private;
 use super::secret_files::SecretFiles;
 use crate::secret::Secret;
 
-/// The fewest characters of a secret that signs in production.
+/// Minimum number of characters of a signing secret in production.
 const MIN_SECRET: usize = 32;
 
-/// The most bytes of a file that holds a secret.
+/// Maximum size in bytes of a file that contains a secret.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
-/// The most secrets that verify only: a token that names no key is tried with each.
+/// Maximum number of secrets that only verify. A token without a key id is tried with each.
 const MAX_OLD_SECRETS: usize = 16;
 
 impl Options {
-    /// The same options, with the secrets that files hold in their places.
+    /// The same options, with the secrets that were read from files.
     ///
     /// # Errors
-    /// Names the variable whose file cannot be read, is empty, or stands beside the secret itself.
+    /// Names the variable whose file cannot be read, is empty, or is set together with the secret itself.
     pub(crate) fn with_secrets(&self) -> Result<Self, ConfigError> {
         let mut options = self.clone();
         let files = std::mem::take(&mut options.secret_files);
@@ -67,14 +67,14 @@ impl Options {
     }
 }
 
-/// The secret in a file, if one is named.
+/// Reads the secret from a file, if one is named.
 fn read(variable: &'static str, path: Option<&str>, is_set: bool) -> Result<Option<String>, ConfigError> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
     if is_set {
         let other = variable.trim_end_matches("_FILE");
         return Err(wrong(variable, format!("is set, and so is {other}: there can be one of them only")));
     }
-    // The error's own words hold no path.
+    // The text of the error contains no path.
     let unreadable = |error: std::io::Error| wrong(variable, format!("the file cannot be read: {error}"));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -90,20 +90,20 @@ fn read(variable: &'static str, path: Option<&str>, is_set: bool) -> Result<Opti
     Ok(Some(secret.to_owned()))
 }
 
-/// Where the secret that signs comes from.
+/// The origin of the signing secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretOrigin {
-    /// The variable, or the flag.
+    /// The variable or the flag.
     Variable,
     /// The file that `JWT_SECRET_FILE` names.
     File,
-    /// The data folder, where it was kept.
+    /// The data folder, where it was stored.
     Kept,
-    /// It was made just now.
+    /// The secret was newly generated.
     Made,
 }
 
-/// The secret that signs. `given` are the options without what files hold.
+/// The signing secret. `given` are the options before the secret files were read.
 pub(super) fn signing(
     given: &Options,
     options: &Options,
@@ -121,7 +121,7 @@ pub(super) fn signing(
     }
 }
 
-/// Those that verify only. They may be short: the tokens that were signed with them are there already.
+/// The secrets that only verify. They may be short, because their tokens already exist.
 pub(super) fn old(options: &Options, signing: &Secret) -> Result<Vec<Secret>, ConfigError> {
     let mut secrets: Vec<Secret> = Vec::new();
     for secret in options.old_jwt_secret.iter().map(|secret| secret.trim()) {
@@ -136,12 +136,12 @@ pub(super) fn old(options: &Options, signing: &Secret) -> Result<Vec<Secret>, Co
     Ok(secrets)
 }
 
-/// Where the secret is kept if the configuration names none.
+/// The path of the stored secret, for configurations without one.
 pub(crate) fn kept_at(data_dir: &Path) -> PathBuf {
     data_dir.join(private::SECRET_FILE)
 }
 
-/// The secret that is kept in a file; a new one if there is no such file, which [`keep`] keeps.
+/// The secret in a file. If there is no such file, generates a new secret, which [`keep`] stores later.
 fn kept(path: &Path) -> Result<(Secret, SecretOrigin), ConfigError> {
     let wrong =
         |problem: String| wrong("CHAT_DATA_DIR", format!("the secret in {} {problem}", path.display()));
@@ -149,7 +149,7 @@ fn kept(path: &Path) -> Result<(Secret, SecretOrigin), ConfigError> {
         Ok(secret) if secret.trim().len() >= MIN_SECRET => {
             Ok((Secret::new(secret.trim().to_owned()), SecretOrigin::Kept))
         }
-        // A new one would log everybody out, and hide that the file is damaged.
+        // A new secret would log out all users and hide that the file is damaged.
         Ok(_) => Err(wrong(format!(
             "has less than {MIN_SECRET} characters: it is damaged, or was not made here. Put the right one back from a backup, \
              or set JWT_SECRET; or remove the file, then a new one is made and everybody has to log in again"
@@ -161,10 +161,10 @@ fn kept(path: &Path) -> Result<(Secret, SecretOrigin), ConfigError> {
     }
 }
 
-/// Keeps a secret that was made just now. It is there whole or not at all, and none that is there is replaced.
+/// Stores a newly generated secret. The file is created completely or not at all, and never replaces another one.
 ///
 /// # Errors
-/// When it cannot be written, or somebody else has kept one meanwhile.
+/// When the file cannot be written, or another process has stored a secret meanwhile.
 pub(super) fn keep(data_dir: &Path, secret: &Secret) -> Result<(), ConfigError> {
     let path = kept_at(data_dir);
     let new = data_dir.join(format!("{}.{}", private::SECRET_FILE, std::process::id()));

@@ -1,7 +1,7 @@
-//! Every setting there is, with what it may be and why.
+//! The table of all settings, with their valid values and the reasons for the limits.
 //!
-//! The table is what values are checked by, what unknown names are compared with, and what a test compares with the flags
-//! of the program and docs/configuration.md. A setting without a row fails that test.
+//! Values are checked against this table, unknown names are compared with it, and a test compares it with the program's
+//! flags and docs/configuration.md. That test fails for a setting without a row.
 
 mod given;
 mod kind;
@@ -18,36 +18,36 @@ use super::options::Options;
 
 /// A row of the table.
 pub(super) struct Setting {
-    /// Its variable.
+    /// The name of the variable.
     name: &'static str,
-    /// What it may be.
+    /// The valid values.
     kind: Kind,
-    /// Why it may not be anything else.
+    /// Why other values are invalid.
     reason: &'static str,
-    /// What the options have of it: several where it is a list, none where it is not set.
+    /// The values in the options: several for a list, none if it is not set.
     values: fn(&Options) -> Vec<String>,
 }
 
-/// Checks what the options say, however they have come about.
+/// Checks all options, from whatever source they come.
 ///
 /// # Errors
-/// Names the first setting that is out of its range.
+/// Names the first setting that is out of range.
 pub(super) fn check(options: &Options) -> Result<(), ConfigError> {
     SETTINGS.iter().try_for_each(|setting| {
         (setting.values)(options).iter().try_for_each(|value| setting.check(Some(value)))
     })
 }
 
-/// Checks a filter of the log, for `CHAT_LOG`.
+/// Checks a log filter, for `CHAT_LOG`.
 ///
 /// # Errors
-/// When it is none, in the words of a start.
+/// When it is invalid, with the same text as at a start.
 pub fn check_log_filter(filter: &str) -> Result<(), ConfigError> {
     let of_log = SETTINGS.iter().find(|setting| setting.name == "CHAT_LOG");
     of_log.map_or(Ok(()), |setting| setting.check(Some(filter)))
 }
 
-/// The names of the settings that switch a limit off by 0, and are 0 here.
+/// The names of limits that are disabled by the value 0.
 pub(crate) fn limits_off(options: &Options) -> Vec<&'static str> {
     let is_limit = |setting: &&Setting| matches!(setting.kind, Kind::Limit(_));
     let off = |setting: &&Setting| (setting.values)(options).iter().any(|value| value == "0");
@@ -55,8 +55,8 @@ pub(crate) fn limits_off(options: &Options) -> Vec<&'static str> {
 }
 
 impl Setting {
-    /// Checks a value, which is none if it is no text. An empty one is as good as none, because that is what an empty
-    /// line of an `.env` means.
+    /// Checks a value; `None` is a value that is not UTF-8. An empty value counts as not set, because that is the
+    /// meaning of an empty line in an `.env` file.
     fn check(&self, value: Option<&str>) -> Result<(), ConfigError> {
         if value.is_some_and(|value| value.trim().is_empty()) {
             return Ok(());
@@ -147,6 +147,7 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_DIALECTS", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_DEFAULT_DIALECT", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_STATIC_DIR", Kind::Path, "", |_| Vec::new();
+    "CHAT_DOCS", Kind::Switch, "", |o| perhaps(&o.docs);
     "CHAT_SOCKET_PATH", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(&o.token_in_query);
 

@@ -1,14 +1,14 @@
-//! Where Socket.IO is.
+//! The path of the Socket.IO endpoint.
 
 use super::error::{ConfigError, wrong};
 
-/// What is elsewhere on this server and must stay reachable.
+/// Other paths of this server, which must stay reachable.
 const TAKEN: [&str; 6] = ["/api", "/media", "/assets", "/healthz", "/readyz", "/index.html"];
 
-/// Longest path.
+/// Maximum length of the path in bytes.
 const MAX_BYTES: usize = 128;
 
-/// The path with a slash at its beginning and none at its end, as Node's `path` is read.
+/// Checks the path. The result begins with a slash and does not end with one, as Node interprets its `path` option.
 pub(super) fn check(given: &str) -> Result<String, ConfigError> {
     let path = given.trim().trim_matches('/');
     let path = if path.is_empty() && given.trim().is_empty() { "socket.io" } else { path };
@@ -23,7 +23,7 @@ pub(super) fn check(given: &str) -> Result<String, ConfigError> {
         ));
     }
     let path = format!("/{path}");
-    // Some frameworks have theirs at /api/socket or /api/socket.io; what else is below /api is the dialects'.
+    // Some frameworks use /api/socket or /api/socket.io. All other paths below /api belong to the dialects.
     let below = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
     let is_taken = match below("/api") {
         Some(rest) => !rest.split('/').next().is_some_and(|part| part.starts_with("socket") || part == "ws"),

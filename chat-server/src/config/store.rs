@@ -1,4 +1,4 @@
-//! Where everything is kept.
+//! The configuration of the store.
 
 use std::path::PathBuf;
 
@@ -8,30 +8,30 @@ use super::error::{ConfigError, wrong};
 use super::options::Options;
 use crate::secret::Secret;
 
-/// Which store.
+/// The store to use.
 #[derive(Debug, Clone)]
 pub enum StoreConfig {
-    /// Forgets everything at the end.
+    /// In memory; everything is lost at the end.
     Memory,
-    /// One file.
+    /// An SQLite file.
     Sqlite {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// When a change counts as durable.
         synchronous: Synchronous,
     },
     /// A MongoDB database.
     MongoDb {
-        /// Where it is, and perhaps a password.
+        /// The address of the database, which may contain a password.
         uri: Secret,
     },
 }
 
 impl StoreConfig {
-    /// The store that CHAT_STORE names, or an old MONGO_URI or MONGODB_URI, or else a file in the data folder.
+    /// The store in CHAT_STORE, or in an old MONGO_URI or MONGODB_URI, or else a file in the data folder.
     ///
     /// # Errors
-    /// When a variable is not what it must be; it is named.
+    /// Names the variable that is invalid.
     pub fn find(options: &Options) -> Result<Self, ConfigError> {
         let options = &options.with_secrets()?;
         let synchronous = match options.sqlite_synchronous.as_str() {
@@ -66,7 +66,7 @@ impl StoreConfig {
         }
     }
 
-    /// Whether several nodes can use it.
+    /// Whether several nodes can use the store.
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Memory | Self::Sqlite { .. } => false,

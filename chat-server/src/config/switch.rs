@@ -1,6 +1,6 @@
 //! Settings that are on or off.
 
-/// Something that is on or off, as people write it.
+/// Parses the usual spellings of on and off.
 pub(super) fn switch(value: &str) -> Result<bool, String> {
     match value.trim().to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "1" => Ok(true),

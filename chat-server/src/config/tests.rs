@@ -1,4 +1,4 @@
-//! What holds for the configuration.
+//! Tests for the configuration.
 
 use chat_core::codec::{BlobFormat, Codec, DecodeError, HuffmanCodec, Kind};
 
@@ -36,7 +36,7 @@ fn the_store_is_chosen_by_its_uri() {
     let (one, other) = ("mongodb://ann:hush@localhost/old", "mongodb+srv://cluster.example/old?w=1");
     assert_eq!(uri(&[("store", one)]), one);
     assert_eq!(uri(&[("store", other)]), other);
-    // An old .env names it alone.
+    // An old .env contains only this variable.
     assert_eq!(uri(&[("mongo-uri", one)]), one);
     assert_eq!(uri(&[("mongodb-uri", other)]), other);
     assert_eq!(uri(&[("store", ""), ("mongo-uri", ""), ("mongodb-uri", one)]), one);
@@ -68,7 +68,7 @@ fn a_codec_has_one_of_the_known_names() {
     assert_eq!(error, r#"CHAT_CODEC: "gzip" is not one of huffman, zstd, none"#);
 }
 
-/// A file of a set that comes with the program: as good as one of an operator's.
+/// A table file of this program; it behaves like one of an operator.
 fn shipped(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../chat-core/src/codec/huffman/phrases/tables");
     format!("{folder}/{name}.cht")
@@ -81,7 +81,7 @@ fn every_codec_reads_what_was_written_with_tables() {
     let sets: Vec<_> = tables.sets().collect();
     assert_eq!(sets.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["english", "french"]);
 
-    // The shipped set is as good and its frame two bytes shorter, so the frame is made by hand.
+    // The encoder prefers the built-in set, because its frame is two bytes shorter. So the frame is built by hand.
     let body = b"Shall we meet at the station at half past six? I can bring the tickets.";
     let mut blob = HuffmanCodec::new().encode(Kind::Message, body);
     assert_eq!(blob.format(), BlobFormat::Frame(1));
@@ -122,7 +122,7 @@ fn table_files_that_cannot_be_used_are_named() {
     assert_eq!(refused(&[&english, &copy]), format!("{english}, {copy}: they are the same"));
     assert_eq!(refused(&[&missing; 17]), "lists 17 files, 16 are the most");
 
-    // What stands behind the tables is not read, but changes the checksum and so the fingerprint.
+    // Bytes behind the tables are not read, but they change the checksum and so the fingerprint.
     let (content, checksum) = file.split_last_chunk::<8>().unwrap();
     let fnv = |hash: u64, bytes: &[u8]| {
         let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

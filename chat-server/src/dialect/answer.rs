@@ -3,9 +3,11 @@
 //! Whoever passed an acknowledgement callback gets `{ok:true, success:true, …}` or
 //! `{ok:false, success:false, error:{code, message}}`, in every dialect.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chat_core::error::{Error, ErrorKind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -76,9 +78,11 @@ struct Acknowledged<'a, T> {
 }
 
 /// The acknowledgement of a command that was refused.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Refused<'a> {
+    #[schemars(extend("const" = false))]
     ok: bool,
+    #[schemars(extend("const" = false))]
     success: bool,
     error: &'a Failure,
 }
@@ -133,6 +137,25 @@ impl From<&Error> for Failure {
             _ => None,
         };
         Self { field, retry_after: error.retry_after(), ..Self::new(error.kind().code(), message) }
+    }
+}
+
+impl JsonSchema for Failure {
+    fn schema_name() -> Cow<'static, str> {
+        "Failure".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": { "type": "string", "description": "A stable word for programs." },
+                "message": { "type": "string", "description": "For people." },
+                "field": { "type": "string", "description": "The field that was wrong, where it is a single one." },
+                "retryAfter": { "type": "integer", "description": "How many seconds to wait, where that is known." },
+            },
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub mod args;
 pub mod auth;
 mod built_in;
 pub mod camel;
+pub(crate) mod described;
 pub(crate) mod field;
 mod frame;
 pub mod handler;
@@ -219,6 +220,11 @@ pub struct Seen {
     pub online: bool,
     /// When their last connection ended; none if there never was one.
     pub last_seen: Option<Timestamp>,
+}
+
+impl Seen {
+    /// What is shown of those of whom nothing may be known.
+    pub(crate) const NOWHERE: Self = Self { online: false, last_seen: None };
 }
 
 impl<'a> Whereabouts<'a> {

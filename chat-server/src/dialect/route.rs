@@ -27,6 +27,8 @@ use axum::response::Response;
 use axum::routing::MethodFilter;
 use tower::util::BoxCloneSyncService;
 
+use super::described::Described;
+
 /// What answers the requests of a route.
 pub(crate) type Service = BoxCloneSyncService<Request, Response, Infallible>;
 
@@ -43,6 +45,7 @@ pub struct Route {
     body_fields: &'static [&'static str],
     names: Option<Names>,
     only_where_spoken: bool,
+    described: Option<Described>,
 }
 
 /// What the id in a path names.
@@ -59,7 +62,7 @@ pub enum Names {
 impl Route {
     /// A route whose service is made by `make`.
     pub(super) fn made_by(method: Method, path: Cow<'static, str>, make: MakeService) -> Self {
-        Self { method, path, make, body_fields: &[], names: None, only_where_spoken: false }
+        Self { method, path, make, body_fields: &[], names: None, only_where_spoken: false, described: None }
     }
 
     /// What answers its requests, with this server as the state of its handler.
@@ -84,6 +87,16 @@ impl Route {
     #[must_use]
     pub(crate) fn where_spoken(self) -> Self {
         Self { only_where_spoken: true, ..self }
+    }
+
+    /// What it takes and answers, for the descriptions of the API.
+    #[must_use]
+    pub(crate) fn described(self, described: Described) -> Self {
+        Self { described: Some(described), ..self }
+    }
+
+    pub(crate) fn description(&self) -> Option<&Described> {
+        self.described.as_ref()
     }
 
     pub(crate) fn is_only_where_spoken(&self) -> bool {

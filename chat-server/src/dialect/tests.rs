@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{PasswordHash, Role, RoomAspect, Seq};
+    use chat_core::model::{PasswordHash, Relation, Role, RoomAspect, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -39,6 +39,7 @@ async fn events() -> Vec<Event> {
     let view = view.clone();
     let Event::TypingChanged { conversation, .. } = &events[1] else { panic!("somebody types") };
     let (room, message) = (conversation.clone(), view.message.id);
+    let relation = Relation { blocks: true, ..Relation::default() };
     events.extend([
         Event::MessageDeleted(view.clone()),
         Event::MessageRestored(view),
@@ -48,6 +49,7 @@ async fn events() -> Vec<Event> {
         Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
         Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Updated },
         Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Banned(bob.id) },
+        Event::RelationChanged { user: ann.id, with: bob.clone(), relation },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),
@@ -124,6 +126,35 @@ async fn an_event_has_the_arguments_of_the_old_backend() {
                 assert_eq!(arguments(&argument)[1..], Vec::from_iter(added), "where that is asked for");
                 assert!(behind(&argument).is_empty() && !argument.is_taken_for_position());
             }
+        }
+    }
+}
+
+/// Whatever is told is described: each dialect's own words, and those of `native` for what it has none for.
+#[tokio::test]
+async fn every_event_that_is_told_is_described() {
+    let dialects = Dialects::built_in();
+    let described: Json = serde_json::from_str(&crate::describe::Document::AsyncApi.text(&dialects)).unwrap();
+    let names = |dialect: &str| -> Vec<String> {
+        let messages = described["channels"][dialect]["messages"].as_object().unwrap().values();
+        let told = messages.filter(|message| message.get("x-acknowledgement").is_none());
+        told.map(|message| message["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let change = PresenceChange {
+        user: UserId::from_bytes([1; 12]),
+        online: true,
+        at: chat_core::clock::Timestamp::from_millis(1),
+    };
+    for dialect in dialects.known() {
+        let known = [names(dialect.name()), names("native")].concat();
+        let mut frames: Vec<Frame> =
+            dialect.online(&[]).into_iter().chain(dialect.presence(&change)).collect();
+        for event in &events().await {
+            frames.extend(dialect.outbound(event, EventPosition(None)).into_iter().map(|(_, frame)| frame));
+        }
+        assert!(frames.len() > 3, "{}", dialect.name());
+        for frame in frames {
+            assert!(known.iter().any(|name| name == frame.event), "{} {}", dialect.name(), frame.event);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Commands that come with an image: it is stored, the command is carried out, and then the image stays or goes; see
+//! Commands with an image: the image is stored, the command is carried out, and then the image is kept or removed; see
 //! [`crate::media::Images`].
 
 use std::collections::HashSet;
@@ -16,12 +16,12 @@ use crate::http::error::HttpError;
 use crate::media::{Entry, ImageError, Media, MediaError, NewImage, Purpose};
 use crate::outages::Part;
 
-/// Most changes read from the log at once.
+/// The maximum number of changes that are read from the log at once.
 const MAX_CHANGES: usize = 64;
 
 impl App {
-    /// Carries out a command that names an image by the link that it is given. When the command is refused, or what it
-    /// answers names another image, this one is removed; a profile picture that was replaced, too.
+    /// Carries out a command that references an image by its new link. The image is removed when the command is
+    /// refused, or when its result references another image. A replaced profile picture is removed as well.
     ///
     /// # Errors
     /// When the image is not accepted or the command was not carried out.
@@ -32,7 +32,8 @@ impl App {
         command: impl FnOnce(String) -> R + Send + 'static,
     ) -> Result<R::Reply, HttpError> {
         let app = self.clone();
-        // A request whose client hangs up is dropped wherever it stands, and nobody would decide.
+        // The future of a request is dropped at any point when its client disconnects, and then the image would stay
+        // undecided.
         let work = async move { app.store_and_dispatch(user, media, command).await };
         run_to_completion(work).await.ok_or_else(HttpError::internal)?
     }
@@ -77,7 +78,7 @@ impl App {
         match &reply {
             Ok(reply) if names(reply.as_reply(), pending.url()) => pending.keep(replaced.as_deref()).await,
             Ok(_) => pending.discard().await,
-            // It may have been stored all the same. The journal knows of it, and the sweep decides.
+            // The command may have been stored nevertheless. The image stays in the journal, and the sweep decides.
             Err(error) if is_uncertain(error) => drop(pending),
             Err(_) => pending.discard().await,
         }
@@ -90,10 +91,11 @@ impl App {
         Ok(user.map(|user| user.picture.clone()).filter(|picture| !picture.is_empty()))
     }
 
-    /// Decides what was left undecided for long enough: what a message or profile names stays, the rest goes.
+    /// Decides old undecided images: those that a message or profile references are kept, the others are removed.
     ///
     /// # Errors
-    /// When the store or the journal cannot be read; then nothing was removed of which it is not known.
+    /// When the store or the journal cannot be read. In this case only images that are certainly unreferenced were
+    /// removed.
     pub(crate) async fn sweep_images(&self) -> Result<(), Error> {
         let unreadable = |error: std::io::Error| StoreError::Unavailable(error.to_string());
         let undecided = self.images.undecided(self.chat.now()).map_err(unreadable)?;
@@ -132,7 +134,8 @@ impl App {
         Ok(())
     }
 
-    /// Which of these images messages name; none when the log does not reach back as far, so that nobody can say.
+    /// Which of these images are referenced by messages. `None` when the log does not reach back far enough to know
+    /// this.
     async fn named_by_messages(&self, entries: &[Entry]) -> Result<Option<HashSet<String>>, Error> {
         let mut named = HashSet::new();
         let Some(mut from) = entries.iter().map(|entry| entry.position).min() else {
@@ -183,6 +186,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Bans(_)
         | ReplyRef::Read(_)
         | ReplyRef::Unread(_)
+        | ReplyRef::Related(_)
+        | ReplyRef::RelatedPage(_)
         | ReplyRef::Changes(_)
         | ReplyRef::Found(_) => false,
     }

@@ -1,4 +1,4 @@
-//! What holds for the funnel through which all commands go.
+//! Tests of the single entry point for commands.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -25,7 +25,7 @@ pub(crate) fn options(folder: &tempfile::TempDir) -> Options {
     options
 }
 
-/// An app over a store in memory with one person, whom it lets search twice.
+/// An app with an in-memory store and one user, who may run two searches.
 async fn app_of_one(folder: &tempfile::TempDir) -> (Arc<App>, UserId) {
     let options = options(folder);
     let app = App::from_chat(Config::check(&options).unwrap(), Chat::in_memory()).await.unwrap();
@@ -109,7 +109,7 @@ async fn reading_takes_a_turn_and_too_many_are_refused() {
     for n in 0..READS_AT_ONCE.0 {
         turns.push(app.limits.reads.acquire(nth(n)).await.unwrap());
     }
-    // All of one person first: they must not take the places of others.
+    // The commands of one user come first: they must not use the slots of other users.
     let of_one = (0..most_of_one).map(|_| Box::pin(start(&app, ann, history(ann))));
     let mut of_one: Vec<_> = of_one.collect();
     let others = 0..most - most_of_one;
@@ -169,7 +169,7 @@ async fn those_who_read_much_do_so_one_at_a_time() {
     assert!(matches!(greedy.await, Dispatched::CarriedOut(_)));
 }
 
-/// Twenty connections of one person that ask for large histories again and again do not hold up what others ask for.
+/// Twenty connections of one user that request large histories repeatedly do not delay other users.
 #[tokio::test]
 async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,7 +192,7 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
             }
         }
     }
-    // 240 MB at once, 60 MB a minute, some 4 MB a history.
+    // The budget is 240 MB at once and 60 MB a minute; a history has about 4 MB.
     assert!((50..=70).contains(&read), "{read} histories");
     let wait = refused.expect("it is said when to come back");
     assert!(wait > crate::limits::MAX_DELAY && wait < Duration::from_secs(60), "{wait:?}");
@@ -211,7 +211,7 @@ async fn a_profile_is_changed_a_few_times_and_then_it_is_refused() {
         assert!(app.dispatch(ann, change()).await.is_ok(), "{n}");
     }
     let refused = app.dispatch(ann, change()).await;
-    // The first wait is as good as none, and debt is paid by time.
+    // The first wait is almost zero, and later waits pay off the debt.
     let refused = if refused.is_ok() { app.dispatch(ann, change()).await } else { refused };
     let wait = refused.unwrap_err().retry_after().unwrap();
     assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(31), "{wait:?}");

@@ -1,4 +1,5 @@
-//! The body of an upload, as it comes: each piece in time, and the whole in a time that its length allows.
+//! Reads the body of an upload. Each piece, and the whole body, must arrive within a time limit that depends on the
+//! length.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +15,12 @@ use crate::http::body::next;
 use crate::http::common::discard;
 use crate::http::error::HttpError;
 
-/// A body that is being read, shared with what takes it apart.
+/// A request body that is being read. It is shared with the multipart parser.
 #[derive(Clone)]
 pub(super) struct Source {
     reading: Arc<Mutex<Reading>>,
-    /// What was read and has not been given on. Not behind the lock, which the stream holds while it waits for more.
+    /// Bytes that were read but not yet passed on. This is outside the lock, because the stream holds the lock while it
+    /// waits.
     unclaimed: Arc<AtomicUsize>,
 }
 
@@ -28,7 +30,8 @@ struct Reading {
     received: usize,
 }
 
-/// So much may be read ahead in search of a part's end: heads of parts are short.
+/// The maximum number of bytes that the parser may read ahead to find the end of a part's header. Headers of parts are
+/// short.
 const MAX_UNCLAIMED: usize = 256 << 10;
 
 impl Source {
@@ -38,7 +41,7 @@ impl Source {
         Self { reading, unclaimed: Arc::default() }
     }
 
-    /// The next piece.
+    /// Reads the next piece.
     pub(super) async fn next(&self) -> Result<Option<Bytes>, FileError> {
         let mut reading = self.reading.lock().await;
         let Reading { body, started, received } = &mut *reading;
@@ -49,8 +52,8 @@ impl Source {
         Ok(piece)
     }
 
-    /// The pieces, one at a time: between two of them the reader is told that it has to wait, or it would read all that has
-    /// come before it gives anything on.
+    /// The pieces as a stream. It yields once before each piece. Without that the parser would read everything that has
+    /// arrived before it passes anything on.
     pub(super) fn stream(&self) -> impl Stream<Item = Result<Bytes, FileError>> + Send + 'static {
         stream::unfold(self.clone(), |source| async move {
             tokio::task::yield_now().await;
@@ -62,18 +65,18 @@ impl Source {
         })
     }
 
-    /// What was read so far was given on.
+    /// Records that everything read so far was passed on.
     pub(super) fn claim(&self) {
         self.unclaimed.store(0, Ordering::Relaxed);
     }
 
-    /// Reads what is left, within reason, so that a client that is still sending can read its answer.
+    /// Reads and discards the rest, within limits, so that a client that is still sending can read the response.
     pub(super) async fn discard(&self) {
         let body = std::mem::take(&mut self.reading.lock().await.body);
         discard(body).await;
     }
 
-    /// The answer to a request that was refused while its body came.
+    /// The response to a request that was refused while its body was still arriving.
     pub(super) async fn refuse(&self, error: FileError) -> HttpError {
         if !matches!(error, FileError::Slow | FileError::Broken) {
             self.discard().await;

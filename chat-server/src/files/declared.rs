@@ -1,19 +1,19 @@
-//! What a client says of a file that it sends.
+//! Metadata that a client declares for its file.
 
 use super::error::FileError;
 
-/// What a client says of a file that it sends. None of it is believed.
+/// Metadata that a client declares for its file. None of it is trusted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Declared {
     /// Its name.
     pub(crate) name: Option<String>,
     /// Its media type.
     pub(crate) content_type: Option<String>,
-    /// What a camera has noted in it stays in it.
+    /// Whether the metadata of cameras (Exif) stays in the file.
     pub(crate) keep_exif: bool,
 }
 
-/// A field that is `true` or `false`.
+/// Parses a field that is `true` or `false`.
 pub(super) fn switch(field: &'static str, text: &str) -> Result<bool, FileError> {
     match text.trim() {
         "true" | "1" => Ok(true),

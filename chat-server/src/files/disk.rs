@@ -1,7 +1,8 @@
-//! Files in a folder of this machine.
+//! Stores files in a folder of this machine.
 //!
-//! Layout: `<dir>/ab/<id>` holds the bytes and `<dir>/ab/<id>.json` the record, where the folder is the [shard](FileId::shard).
-//! Both are written elsewhere on the same file system, made durable, and then renamed, so that what is there is there wholly.
+//! Layout: `<dir>/ab/<id>` contains the bytes and `<dir>/ab/<id>.json` the record, where the folder is the
+//! [shard](FileId::shard). Both are written elsewhere on the same file system, synced, and then renamed, so that no
+//! partial file is ever visible.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,20 +22,20 @@ use super::staging::{Staged, Staging};
 use super::store::{ByteStream, FileStore, Listed};
 use crate::media::sync_folder;
 
-/// So many bytes are read at once.
+/// The number of bytes per read.
 const PIECE: usize = 64 << 10;
 
-/// Keeps files in a folder of this machine.
+/// A [`FileStore`] that keeps files in a folder of this machine.
 pub struct DiskFiles {
     dir: Arc<Path>,
     staging: Staging,
 }
 
 impl DiskFiles {
-    /// Opens the folder, making it if need be. The staging folder must be on the same file system. Blocks.
+    /// Opens the folder and creates it if necessary. The staging folder must be on the same file system. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn open(dir: PathBuf, staging: Staging) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         sync_folder(&dir)?;
@@ -71,7 +72,8 @@ impl FileStore for DiskFiles {
                 written.write_all(&text)?;
                 written.sync_all()?;
                 drop(written);
-                // Only a broken source of chance makes an id twice, but then it must not replace somebody's file.
+                // An id occurs twice only with a broken random source, but even then it must not replace another user's
+                // file.
                 if bytes_path(&dir, id).try_exists()? || record_path(&dir, id).try_exists()? {
                     return Err(io::ErrorKind::AlreadyExists.into());
                 }
@@ -118,7 +120,7 @@ impl FileStore for DiskFiles {
                 let name = entry?.file_name();
                 let Some(name) = name.to_str() else { continue };
                 let (id, part) = name.strip_suffix(".json").map_or((name, 1), |id| (id, 2));
-                // What is called otherwise is none of ours.
+                // Files with other names do not belong to this store.
                 if let Ok(id) = id.parse() {
                     found.push((id, part));
                 }
@@ -129,7 +131,7 @@ impl FileStore for DiskFiles {
     }
 }
 
-/// These bytes of a file of this disk, if there is one.
+/// These bytes of a file on this disk, or `None` if it does not exist.
 pub(super) async fn read_range(path: PathBuf, range: Range<u64>) -> Result<Option<ByteStream>, FileError> {
     let opened = blocking(move || {
         unless_missing(File::open(path).and_then(|mut file| {
@@ -147,7 +149,7 @@ fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The rest of a file. It is read on other threads, a piece when the one before was taken.
+/// The rest of a file as a stream. Each piece is read on a blocking thread, after the previous one was consumed.
 fn pieces(file: io::Take<File>) -> ByteStream {
     stream::try_unfold(file, |mut file| async move {
         let read = blocking(move || {

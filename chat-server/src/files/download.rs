@@ -1,4 +1,4 @@
-//! Gives files back: whole or in part, to those who have it already or not at all.
+//! Sends files: completely, in part, or not at all if the client has the content already.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,32 +17,32 @@ use super::store::ByteStream;
 use crate::http::error::HttpError;
 use crate::http::headers::{CROSS_ORIGIN_RESOURCE_POLICY, Kind};
 
-/// By what somebody may read a file.
+/// What allows a client to read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// By a signed link that is still good for so long. Pages of all origins may show the file.
+    /// A signed link that is valid for this long. Pages of all origins may display the file.
     Link(Duration),
-    /// By their log-in, which may end or be too little at any time.
+    /// A login, which may end or lose the permission at any time.
     LogIn,
 }
 
-/// What is given back.
+/// The file to send.
 pub(super) struct Given<'a> {
-    /// How long it is.
+    /// Its length in bytes.
     pub(super) size: u64,
-    /// What it is.
+    /// Its media type.
     pub(super) content_type: &'a str,
-    /// What no other content has, without quotes.
+    /// Its entity tag, without quotes: different content has a different tag.
     pub(super) tag: &'a str,
-    /// What it is saved as.
+    /// The file name for saving it.
     pub(super) name: &'a str,
-    /// It may be shown in a page.
+    /// Whether a page may display it.
     pub(super) is_inline: bool,
-    /// By what it is read.
+    /// What allows the client to read it.
     pub(super) access: Access,
 }
 
-/// Answers a GET or HEAD. `read` is asked for the bytes that are wanted, if any are.
+/// Answers a GET or HEAD request. `read` is called for the requested bytes, if there are any.
 pub(super) async fn answer(
     method: &Method,
     headers: &HeaderMap,
@@ -93,7 +93,7 @@ pub(super) async fn answer(
         set(headers, CONTENT_TYPE, &format!("{}{charset}", given.content_type));
         set(headers, CONTENT_DISPOSITION, &name::disposition(given.is_inline, given.name));
     }
-    // Should somebody open the file by itself, nothing in it runs.
+    // If a user opens the file by itself, nothing in it may run.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     response.extensions_mut().insert(Kind::Image);
     Ok(response)
@@ -111,7 +111,7 @@ async fn body(
     Ok(Body::from_stream(stream))
 }
 
-/// Its length is said beside it, since a stream says none. What waits in memory of it is one piece, so it is not accounted for.
+/// Sets the length, because a stream has none. Only one piece is in memory at a time, so it is not accounted for.
 fn sized(status: StatusCode, body: Body, len: u64) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -120,13 +120,13 @@ fn sized(status: StatusCode, body: Body, len: u64) -> Response {
 }
 
 fn set(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
-    // What is written here is ASCII without control characters.
+    // The values are ASCII without control characters, so they are always valid.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
-/// Whether the client has this content (RFC 9110, section 13.1.2).
+/// Whether the client already has this content (RFC 9110, section 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let all = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(','))
@@ -141,8 +141,8 @@ enum Wanted {
     Impossible,
 }
 
-/// Which part of a file is wanted. Of several at once the whole file, which is always a right answer; so it is of a unit that
-/// nobody knows, and where the client has a part of another content.
+/// The requested part of a file. The result is the whole file, which is always a valid answer, if several ranges are
+/// requested, if the unit is unknown, or if the client has a part of other content.
 fn wanted(headers: &HeaderMap, tag: &str, size: u64) -> Wanted {
     let Some(range) = headers.get(RANGE).and_then(|range| range.to_str().ok()) else { return Wanted::All };
     if headers.get(IF_RANGE).is_some_and(|known| known.as_bytes() != tag.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Why a file was not taken or not given.
+//! Errors of storing and reading files.
 
 use std::io;
 use std::time::Duration;
@@ -8,67 +8,67 @@ use axum::http::StatusCode;
 use crate::http::error::HttpError;
 use crate::limits::rate::RateLimit;
 
-/// Why a file was not taken or not given. The texts of the client's errors name the field, and are meant to be shown.
+/// Why a file was not stored or not sent. The messages of client errors name the field and are for users.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// A field of the request cannot be used.
+    /// A field of the request is invalid.
     #[error("{field}: {problem}")]
     Invalid {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
-        /// What is wrong, continuing a sentence.
+        /// The problem, as the continuation of a sentence.
         problem: String,
     },
-    /// The content is of a kind that is not taken, or of another than the name or the declared type says.
+    /// The content is of a kind that is not accepted, or does not match the name or the declared type.
     #[error("{field}: {problem}")]
     Unsupported {
-        /// What says so: `file`, `name` or `type`.
+        /// Where the conflict is: `file`, `name` or `type`.
         field: &'static str,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// The file is larger than is allowed.
+    /// The file is too large.
     #[error("file: it is larger than {limit} bytes")]
     TooLarge {
-        /// The greatest size, in bytes.
+        /// The maximum size, in bytes.
         limit: u64,
     },
-    /// Its owner has stored as much as they may.
+    /// The owner has used up their quota, in bytes.
     #[error("Your files take up all the space that you may use ({0} bytes)")]
     Quota(u64),
-    /// Its owner has stored as much lately as they may.
+    /// The owner has stored too much in the last hour.
     #[error("Rate limit exceeded. Please try again later.")]
     Rate(RateLimit),
-    /// It comes too slowly.
+    /// The body arrives too slowly.
     #[error("the body comes too slowly")]
     Slow,
-    /// The connection broke off, or the body is not framed as it says.
+    /// The connection broke, or the framing of the body is invalid.
     #[error("the body could not be read")]
     Broken,
-    /// The scan has found something.
+    /// The virus scan has found something.
     #[error("file: it was refused by the virus scan")]
     Infected,
-    /// There is no such file, or it is not for the one who asks.
+    /// The file does not exist, or the caller may not read it.
     #[error("Not found")]
     NotFound,
-    /// The disk has no room left.
+    /// The disk is full.
     #[error("Files cannot be stored at the moment: there is no room left")]
     Full,
-    /// It is our fault, and may be over soon.
+    /// A server-side failure, which may be temporary.
     #[error("Files cannot be stored or read at the moment")]
     Unavailable {
-        /// What was being done; for the log.
+        /// The failed operation; for the log.
         what: &'static str,
-        /// The error beneath.
+        /// The underlying error.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// It is refused in the words of another part of the server.
+    /// An error of another part of the server, with its own response.
     #[error("refused")]
     Http(Box<HttpError>),
 }
 
-/// When it is worth trying again.
+/// The `Retry-After` for server-side failures.
 const SOON: Duration = Duration::from_secs(10);
 
 impl FileError {
@@ -80,7 +80,7 @@ impl FileError {
         Self::Unsupported { field, problem: problem.into() }
     }
 
-    /// What an error of the disk means.
+    /// Converts an error of the disk.
     pub(crate) fn disk(what: &'static str, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
@@ -106,7 +106,7 @@ impl From<HttpError> for FileError {
     }
 }
 
-/// Ours are logged here, and nowhere else.
+/// Server-side errors are logged here, and nowhere else.
 impl From<FileError> for HttpError {
     fn from(error: FileError) -> Self {
         let status = match &error {

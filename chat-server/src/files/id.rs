@@ -1,4 +1,4 @@
-//! Names of files.
+//! Ids of files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use chat_core::clock::Timestamp;
 use chat_core::id::ParseIdError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names a file, for ever: 24 hexadecimal digits, as of all ids. The first 4 bytes are the second in which it was made, the
-/// others are random, so that nobody can count files or guess the next.
+/// The unique id of a file: 24 hexadecimal digits, like all ids. The first 4 bytes are the second of its creation. The
+/// others are random, so that clients can neither count files nor guess the next id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId([u8; 12]);
 
 impl FileId {
-    /// A new one, of these random bytes.
+    /// Creates an id from the time and these random bytes.
     pub fn new(now: Timestamp, random: [u8; 16]) -> Self {
         let seconds = u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX);
         let mut id = [0; 12];
@@ -23,14 +23,14 @@ impl FileId {
         Self(id)
     }
 
-    /// When it was made, to the second.
+    /// The time of its creation, in seconds precision.
     pub fn made_at(self) -> Timestamp {
         let [a, b, c, d, ..] = self.0;
         let seconds = u64::from(u32::from_be_bytes([a, b, c, d]));
         Timestamp::default().after(Duration::from_secs(seconds))
     }
 
-    /// One of 256 parts into which files are divided evenly.
+    /// The shard of the file: one of 256, evenly distributed.
     pub fn shard(self) -> u8 {
         let [.., last] = self.0;
         last
@@ -53,7 +53,7 @@ impl fmt::Debug for FileId {
     }
 }
 
-/// Reads lower-case digits only, so that each file has one URL.
+/// Accepts only lower-case digits, so that each file has one URL.
 impl FromStr for FileId {
     type Err = ParseIdError;
 

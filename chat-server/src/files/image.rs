@@ -1,7 +1,7 @@
-//! What the header of an image says: its size, how it is turned, and how many pictures are in it.
+//! Reads the header of an image: its size, its orientation, and the number of frames.
 //!
-//! Nothing is decoded here. An image that would take more to decode than anybody's machine has is refused by what its header
-//! claims, before anybody decodes it: here, or on the page of who it is sent to.
+//! Nothing is decoded here. An image whose decoding would need too much memory is refused by the size that its header
+//! claims. So it is refused before this server, or the page of a recipient, decodes it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,25 +10,25 @@ use std::path::Path;
 use super::error::FileError;
 use crate::media::ImageKind;
 
-/// Most pixels of an image: more than any camera of a phone takes.
+/// The maximum number of pixels of an image: more than any phone camera takes.
 pub(super) const MAX_PIXELS: u64 = 120_000_000;
-/// Most pixels of all pictures of an animated one.
+/// The maximum number of pixels of all frames of an animated image.
 const MAX_ANIMATED_PIXELS: u64 = 4_000_000_000;
-/// Most bytes of an image: its metadata are read into memory.
+/// The maximum size of an image in bytes, because its metadata is read into memory.
 pub(super) const MAX_IMAGE_BYTES: u64 = 64 << 20;
 
-/// What is known of an image.
+/// The properties of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// As it is shown, that is after it was turned.
+    /// The displayed size, that is after rotation.
     pub(super) width: u32,
     pub(super) height: u32,
 }
 
-/// Reads the header; none where it says no size, of kinds or damages that are not understood. Blocks.
+/// Reads the header. Returns `None` if it contains no size, or is of an unknown or damaged form. Blocks.
 ///
 /// # Errors
-/// When decoding it would take too much.
+/// When decoding the image would need too much memory.
 pub(super) fn read(path: &Path, kind: ImageKind) -> Result<Option<Facts>, FileError> {
     let unreadable = |error| FileError::disk("an image could not be read", error);
     let file = File::open(path).map_err(unreadable)?;
@@ -45,13 +45,13 @@ pub(super) fn read(path: &Path, kind: ImageKind) -> Result<Option<Facts>, FileEr
     let (Ok(width), Ok(height)) = (u32::try_from(size.width), u32::try_from(size.height)) else {
         return Ok(None);
     };
-    // Those of HEIF are turned by a property of their own, which is not in their size either way.
+    // HEIF has a separate property for rotation, which the size does not include in either case.
     let is_turned = kind == ImageKind::Jpeg && orientation(path).is_some_and(|orientation| orientation >= 5);
     let (width, height) = if is_turned { (height, width) } else { (width, height) };
     Ok(Some(Facts { width, height }))
 }
 
-/// How an image is to be turned, 1 to 8, by what the camera has noted in it (Exif 2.3, tag 0x0112).
+/// The orientation of an image, 1 to 8, from its Exif data (Exif 2.3, tag 0x0112).
 pub(super) fn orientation(path: &Path) -> Option<u16> {
     let mut reader = BufReader::new(File::open(path).ok()?);
     let exif = exif::Reader::new().read_from_container(&mut reader).ok()?;
@@ -60,7 +60,7 @@ pub(super) fn orientation(path: &Path) -> Option<u16> {
     (1..=8).contains(&turned).then_some(turned)
 }
 
-/// How many pictures an animated image claims to have.
+/// The number of frames that an animated image claims to have.
 fn frames(file: &mut BufReader<File>, kind: ImageKind) -> io::Result<u64> {
     file.seek(SeekFrom::Start(0))?;
     match kind {
@@ -81,7 +81,7 @@ fn skip(file: &mut BufReader<File>, bytes: i64) -> io::Result<()> {
     file.seek_relative(bytes)
 }
 
-/// Counts image descriptors (GIF89a, section 20). Damaged at the end, what was counted counts.
+/// Counts image descriptors (GIF89a, section 20). If the end is damaged, the frames before it count.
 fn gif_frames(file: &mut BufReader<File>) -> io::Result<u64> {
     fn colours(flags: u8) -> i64 {
         if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
@@ -95,7 +95,7 @@ fn gif_frames(file: &mut BufReader<File>) -> io::Result<u64> {
             0x2c => {
                 frames += 1;
                 let Ok(descriptor) = take::<9>(file) else { return Ok(frames) };
-                // Besides the colours, the code size.
+                // The colour table, and the code size.
                 skip(file, colours(descriptor[8]) + 1)?;
             }
             0x21 => skip(file, 1)?,
@@ -111,7 +111,7 @@ fn gif_frames(file: &mut BufReader<File>) -> io::Result<u64> {
     }
 }
 
-/// What `acTL` says, which stands before the first pixels (APNG).
+/// The number in `acTL`, which comes before the first pixels (APNG).
 fn png_frames(file: &mut BufReader<File>) -> io::Result<u64> {
     skip(file, 8)?;
     loop {
@@ -155,7 +155,7 @@ mod tests {
     fn sizes_are_read_from_headers() {
         for (kind, file) in samples::all() {
             let expected = match kind {
-                // It has no pixels.
+                // The sample has no pixels.
                 ImageKind::Jpeg => None,
                 ImageKind::Heic => Some((64, 64)),
                 _ => Some((1, 1)),

@@ -1,37 +1,37 @@
-//! What a file is: by its content first, and its name and declared type must fit that.
+//! Detects the kind of a file: by its content, which the name and the declared type must match.
 //!
-//! The content decides, because it is what programs go by in the end; a name and a type that say something else are lies, by
-//! which people are made to open what they would not. Kinds that browsers or desktops run (HTML, SVG, scripts, programs) are
-//! not in the table, so they are refused whatever they are called.
+//! The content decides, because programs use it in the end. A name or type that contradicts it is used to trick users
+//! into opening a file. Kinds that browsers or desktops execute (HTML, SVG, scripts, programs) are not in the table, so
+//! they are refused under any name.
 
 use crate::media::{self, ImageKind};
 
-/// So much of a file's beginning tells its kind.
+/// The number of bytes at the beginning of a file that are enough to detect its kind.
 pub(super) const HEAD_BYTES: usize = 64 << 10;
 
-/// Kinds that are allowed or not together.
+/// A group of kinds, which the configuration allows as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Pictures that browsers show.
+    /// Images that browsers display.
     Image,
-    /// Sounds.
+    /// Audio files.
     Audio,
-    /// Films.
+    /// Video files.
     Video,
-    /// PDF and the files of office programs.
+    /// PDF and office documents.
     Document,
-    /// Plain text of any use.
+    /// Plain text of any kind.
     Text,
-    /// Files that hold others.
+    /// Archives.
     Archive,
 }
 
 impl Group {
-    /// Every one.
+    /// All groups.
     pub const ALL: [Self; 6] =
         [Self::Image, Self::Audio, Self::Video, Self::Document, Self::Text, Self::Archive];
 
-    /// Its name in the configuration.
+    /// The name of the group in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -47,29 +47,29 @@ impl Group {
 /// A kind of file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// The endings of names that it may have; the first is given to what has no name.
+    /// The allowed file name extensions. The first one is given to a file without a name.
     pub extensions: &'static [&'static str],
-    /// Its media types; the first unless one of the others is declared.
+    /// Its media types. The first one is used unless another one is declared.
     pub types: &'static [&'static str],
-    /// What else browsers and programs call it.
+    /// Other media types that browsers and programs send for it.
     aliases: &'static [&'static str],
-    /// With which others it is allowed.
+    /// The group with which it is allowed.
     pub group: Group,
-    /// How its content is recognised.
+    /// How its content is recognized.
     form: Form,
 }
 
-/// How a content is recognised. Several kinds may have one form; then the name tells them apart.
+/// How content is recognized. Several kinds may have one form; then the file name distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Image(ImageKind),
     Pdf,
     Zip,
-    /// A ZIP with a file below this folder.
+    /// A ZIP with a file in this folder.
     OfficeXml(&'static str),
-    /// A ZIP that begins with this media type.
+    /// A ZIP whose first entry is this media type.
     OpenDocument(&'static str),
-    /// The files of old office programs.
+    /// Old office documents.
     Ole,
     Gzip,
     SevenZip,
@@ -78,7 +78,7 @@ enum Form {
     Flac,
     Wav,
     Ogg,
-    /// The ISO base media file format with the brands of films and sounds.
+    /// The ISO base media file format with the brands of video and audio.
     IsoMedia,
     Matroska,
     Text,
@@ -94,7 +94,7 @@ const fn kind(
     Kind { extensions, types, aliases, group, form }
 }
 
-/// Every kind that can be allowed.
+/// All kinds that can be allowed.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     kind(&["png"], &["image/png"], &["image/x-png"], Group::Image, Form::Image(ImageKind::Png)),
@@ -135,16 +135,16 @@ pub const KINDS: &[Kind] = &[
     kind(&["json"], &["application/json"], &["text/plain", "text/json"], Group::Text, Form::Text),
 ];
 
-/// What those say who do not know.
+/// Types that clients send when they do not know the type.
 const UNKNOWN_TYPES: [&str; 4] = ["", "application/octet-stream", "binary/octet-stream", "*/*"];
 
 impl Kind {
-    /// Whether its content is text, which is to be [checked as a whole](check_text).
+    /// Whether its content is text. Text must be [checked as a whole](check_text).
     pub(super) fn is_text(&self) -> bool {
         self.form == Form::Text
     }
 
-    /// What kind of picture it is.
+    /// The image kind, if it is an image.
     pub(super) fn image(&self) -> Option<ImageKind> {
         match self.form {
             Form::Image(kind) => Some(kind),
@@ -152,7 +152,7 @@ impl Kind {
         }
     }
 
-    /// Whether a browser may show it in a page, rather than save it. Nothing of it can run a script.
+    /// Whether a browser may display it in a page instead of saving it. None of these kinds can run a script.
     pub fn is_shown(&self) -> bool {
         matches!(self.group, Group::Image | Group::Audio | Group::Video)
     }
@@ -161,13 +161,13 @@ impl Kind {
         self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
     }
 
-    /// Whether a declared type, without parameters, is one that it may have.
+    /// Whether a declared type, without parameters, is allowed for this kind.
     fn allows(&self, declared: &str) -> bool {
         let is = |known: &&str| known.eq_ignore_ascii_case(declared);
         UNKNOWN_TYPES.iter().any(is) || self.types.iter().any(is) || self.aliases.iter().any(is)
     }
 
-    /// The type that it is given back with.
+    /// The media type in responses.
     pub(super) fn content_type(&self, declared: &str) -> &'static str {
         let declared = without_parameters(declared);
         let found = self.types.iter().find(|known| known.eq_ignore_ascii_case(declared));
@@ -175,27 +175,27 @@ impl Kind {
     }
 }
 
-/// The kind whose type this is.
+/// The kind with this media type.
 pub(super) fn by_type(content_type: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.types.contains(&content_type))
 }
 
-/// The kinds that the content may be of, the likeliest first; none when it is nothing that is known. `head` is the beginning
-/// of a file of `len` bytes.
+/// The possible kinds of the content, the most likely first. The list is empty for unknown content. `head` is the
+/// beginning of a file of `len` bytes.
 pub(super) fn by_content(head: &[u8], len: u64) -> Vec<&'static Kind> {
     KINDS.iter().filter(|kind| has_form(kind.form, head, len)).collect()
 }
 
-/// What does not fit.
+/// What contradicts the content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mismatch {
-    /// The name's ending.
+    /// The extension of the name.
     Name,
     /// The declared type.
     Type,
 }
 
-/// Which of the kinds of a content is meant by a name's ending and a declared type, both of which may be empty.
+/// The kind that matches the extension and the declared type, both of which may be empty.
 pub(super) fn meant(
     kinds: &[&'static Kind],
     extension: &str,
@@ -231,7 +231,7 @@ fn has_form(form: Form, head: &[u8], len: u64) -> bool {
         Form::Ole => head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]),
         Form::Gzip => head.starts_with(&[0x1f, 0x8b, 8]),
         Form::SevenZip => head.starts_with(b"7z\xbc\xaf\x27\x1c"),
-        // A tag, or the header of a frame of layer III (ISO/IEC 11172-3, section 2.4.1.3).
+        // An ID3 tag, or the header of a layer III frame (ISO/IEC 11172-3, section 2.4.1.3).
         Form::Mp3 => {
             head.starts_with(b"ID3") || matches!(head, [0xff, b, c, ..] if b & 0xe6 == 0xe2 && c >> 4 != 0xf)
         }
@@ -250,7 +250,7 @@ fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || (head.starts_with(b"PK\x05\x06") && head.len() == 22)
 }
 
-/// The names of the files of a ZIP whose local headers are in its beginning (APPNOTE.TXT, section 4.3.7).
+/// The names of the ZIP entries whose local headers are in `head` (APPNOTE.TXT, section 4.3.7).
 fn zip_names(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     memchr::memmem::find_iter(head, b"PK\x03\x04").filter_map(|at| {
         let length = head.get(at + 26..at + 28)?;
@@ -259,7 +259,7 @@ fn zip_names(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Films and sounds. Pictures have other brands.
+/// Whether it is video or audio. Images have other brands.
 fn is_iso_media(head: &[u8]) -> bool {
     const BRANDS: [&[u8]; 18] = [
         b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4A ", b"M4B ", b"M4V ",
@@ -270,18 +270,18 @@ fn is_iso_media(head: &[u8]) -> bool {
 
 fn looks_like_text(head: &[u8], len: u64) -> bool {
     let mut check = TextCheck::default();
-    // A character may be cut where the beginning ends.
+    // A character may be cut off at the end of `head`.
     check.take(head) && (len > head.len() as u64 || check.is_whole())
 }
 
-/// Checks text piece by piece: UTF-8 without control characters.
+/// Checks text piece by piece: it must be UTF-8 without control characters.
 #[derive(Default)]
 pub(super) struct TextCheck {
     cut: Vec<u8>,
 }
 
 impl TextCheck {
-    /// Whether it is text as far as this piece.
+    /// Whether everything up to this piece is text.
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let mut bytes = std::mem::take(&mut self.cut);
         bytes.extend_from_slice(piece);
@@ -300,7 +300,7 @@ impl TextCheck {
         !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}'))
     }
 
-    /// Whether no character was cut at the end.
+    /// Whether the text does not end within a character.
     pub(super) fn is_whole(&self) -> bool {
         self.cut.is_empty()
     }

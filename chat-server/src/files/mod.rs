@@ -1,4 +1,4 @@
-//! Files that people upload, of any accepted kind: received in a stream, kept somewhere, given back to those who may see them.
+//! Files that users upload, of any accepted kind: received as a stream, stored, and sent to users who may read them.
 //!
 //! ```text
 //! POST /api/v1/files ──▶ staging (hashed, counted, on this disk) ──▶ kind by content and name ──▶ FileStore ──▶ record
@@ -6,12 +6,13 @@
 //! GET /api/v1/files/:id ──▶ signed link, or log-in and permission ──▶ FileStore, a range of it
 //! ```
 //!
-//! It stands beside [`media`](crate::media), which is for images in JSON bodies: those are small, are known before they are stored,
-//! and whoever has their link has the image. A file is never whole in memory, its link says nothing by itself, and who may
-//! read it is asked each time.
+//! It is separate from [`media`](crate::media), which handles images in JSON bodies: those are small, are known before
+//! they are stored, and anyone with the link can read them. A file is never completely in memory, its plain link grants
+//! nothing, and the permission is checked at every request.
 //!
-//! A file *exists* when its [record](FileRecord) and its bytes are there. The record is written first: what a crash leaves in between is a record
-//! without bytes, which the sweep removes. Nothing that a client says becomes a path: files are named by their [`FileId`].
+//! A file *exists* when its [record](FileRecord) and its bytes exist. The record is written first, so a crash leaves at
+//! most a record without bytes, which the sweep removes. No client input becomes a path: files are named by their
+//! [`FileId`].
 
 mod body;
 mod declared;

@@ -1,4 +1,4 @@
-//! Uploads as forms (`multipart/form-data`, RFC 7578): one part called `file`, beside it `name` and `keepExif`.
+//! Uploads as forms (`multipart/form-data`, RFC 7578): a part `file`, and optionally `name` and `keepExif`.
 
 use futures_util::StreamExt;
 use multer::{Constraints, Multipart, SizeLimit};
@@ -8,11 +8,11 @@ use super::declared::Declared;
 use super::error::FileError;
 use super::staging::{Incoming, Staging};
 
-/// The part with the file.
+/// The name of the part with the file.
 pub(super) const FILE: &str = "file";
-/// Most bytes of each of the other parts.
+/// The maximum size of each other part, in bytes.
 const MAX_FIELD_BYTES: u64 = 1024;
-/// What the form takes besides the file.
+/// The maximum size of the form without the file, in bytes.
 pub(super) const MAX_FORM_BYTES: u64 = 64 << 10;
 
 /// Receives the file of a form.
@@ -66,7 +66,7 @@ pub(super) async fn receive(
                 }
                 keep_exif = super::declared::switch("keepExif", &String::from_utf8_lossy(&text))?;
             }
-            // A page may send what is for others, such as the room; it is read over.
+            // A page may send other fields, such as the room. They are skipped.
             _ => while part.chunk().await.map_err(|error| refused(error, max_bytes))?.is_some() {},
         }
     }

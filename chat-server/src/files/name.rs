@@ -1,12 +1,12 @@
-//! Names of files, as people gave them: shown and given back, and never a path.
+//! The names that users give to files. They are displayed and used in responses, but never as a path.
 
-/// Longest name, in bytes: what file systems allow.
+/// The maximum length of a name in bytes, which is the limit of file systems.
 pub(super) const MAX_NAME_BYTES: usize = 255;
 
-/// A name without the folders before it, without what cannot be seen, and not too long; none when nothing is left of it.
+/// Cleans a name: removes folders and invisible characters, and shortens it. Returns `None` if nothing remains.
 ///
-/// The folders go by both kinds of slashes, since old browsers send whole Windows paths. Characters that turn the direction of
-/// text round are taken out, with which `gpj.exe` can be made to look like `exe.jpg`.
+/// Both kinds of slashes separate folders, because old browsers send complete Windows paths. Characters that change the
+/// text direction are removed, because they can make `gpj.exe` look like `exe.jpg`.
 pub(super) fn clean(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_seen = |c: &char| {
@@ -14,7 +14,7 @@ pub(super) fn clean(name: &str) -> Option<String> {
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}')
     };
     let seen: String = name.chars().filter(is_seen).collect();
-    // Windows takes both away from the end, so that a name would have another ending there.
+    // Windows removes trailing dots and spaces, so the name would have another extension there.
     let name = seen.trim().trim_end_matches(['.', ' ']);
     if name.is_empty() || name.chars().all(|c| c == '.') {
         return None;
@@ -22,7 +22,7 @@ pub(super) fn clean(name: &str) -> Option<String> {
     Some(shortened(name))
 }
 
-/// The ending of a name, without the dot; empty when there is none.
+/// The extension of a name without the dot, or an empty string.
 pub(super) fn extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((before, ending)) if !before.is_empty() => ending,
@@ -30,7 +30,7 @@ pub(super) fn extension(name: &str) -> &str {
     }
 }
 
-/// Cut before its ending.
+/// Shortens a name before its extension.
 fn shortened(name: &str) -> String {
     if name.len() <= MAX_NAME_BYTES {
         return name.to_owned();
@@ -47,14 +47,14 @@ fn shortened(name: &str) -> String {
     format!("{}{ending}", &name[..end])
 }
 
-/// `Content-Disposition` for a name (RFC 6266): in ASCII for old clients, and as it is.
+/// A `Content-Disposition` header for a name (RFC 6266): in ASCII for old clients, and unchanged.
 pub(super) fn disposition(is_inline: bool, name: &str) -> String {
     let kind = if is_inline { "inline" } else { "attachment" };
     let plain: String = name
         .chars()
         .map(|c| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%') { c } else { '_' })
         .collect();
-    // RFC 8187, section 3.2.1: what need not be encoded.
+    // The characters that need no encoding (RFC 8187, section 3.2.1).
     const ENCODED: &percent_encoding::AsciiSet =
         &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     let encoded = percent_encoding::utf8_percent_encode(name, ENCODED);

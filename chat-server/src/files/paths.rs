@@ -1,11 +1,11 @@
-//! Where files are, for requests.
+//! Paths of the file routes.
 
-/// Files.
+/// The path of files.
 pub(super) const FILES: &str = "/api/v1/files";
-/// Uploads by tus.
+/// The path of tus uploads.
 pub(super) const UPLOADS: &str = "/api/v1/uploads";
 
-/// Whether the bodies of requests for this path are streamed, so that what is held of them is not their length.
+/// Whether request bodies at this path are streamed, so that their length does not count as memory.
 pub(crate) fn is_streamed(path: &str) -> bool {
     path == FILES || path.starts_with(UPLOADS)
 }

@@ -1,5 +1,5 @@
-//! How much each person may store: in total, and in an hour. What is being received counts already, so that nobody fills the
-//! disk with uploads that are refused in the end.
+//! Limits how much each user may store: in total, and in an hour. Uploads in progress count already, so that no user
+//! can fill the disk with uploads that are refused in the end.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,34 +14,34 @@ use super::error::FileError;
 use super::staging::blocking;
 use crate::media::{ByteRate, Ledger, MediaLimits, counted};
 
-/// What everybody has stored and is storing.
+/// The stored and the incoming bytes of all users.
 pub(super) struct Quota {
     ledger: Arc<Ledger>,
     rate: ByteRate,
     limit: u64,
-    /// What is being received. A restart forgets it, as it does the uploads.
+    /// Bytes of the uploads in progress. A restart resets it; resumable uploads are then added again.
     coming: Mutex<HashMap<UserId, u64>>,
 }
 
-/// Room for a file that is being received, until this is dropped.
+/// A reservation in the quota for an upload in progress. It is released on drop.
 #[must_use]
 pub(super) struct Hold {
     quota: Arc<Quota>,
     owner: UserId,
     bytes: u64,
-    /// What of the rate is given back unless the file is stored.
+    /// The bytes to return to the rate unless the file is stored.
     rated: u64,
 }
 
 impl Quota {
-    /// Totals are kept in this folder. Blocks.
+    /// Opens the quotas. The totals are stored in this folder. Blocks.
     pub(super) fn open(dir: PathBuf, limits: MediaLimits) -> io::Result<Arc<Self>> {
         let ledger = Arc::new(Ledger::open(dir, limits.quota)?);
         let rate = ByteRate::new(limits.rate);
         Ok(Arc::new(Self { ledger, rate, limit: limits.quota, coming: Mutex::default() }))
     }
 
-    /// Room for a file of so many bytes.
+    /// Reserves space for a file of this size.
     ///
     /// # Errors
     /// [`FileError::Quota`] and [`FileError::Rate`].
@@ -55,7 +55,7 @@ impl Quota {
         if hold.bytes < bytes { Err(FileError::Quota(self.limit)) } else { Ok(hold) }
     }
 
-    /// Room for a file of at most so many bytes: as much of it as is left.
+    /// Reserves space for a file of at most this size: as much of it as is left.
     ///
     /// # Errors
     /// [`FileError::Quota`] when nothing is left, and [`FileError::Rate`].
@@ -86,14 +86,15 @@ impl Quota {
         Ok(Hold { quota: self.clone(), owner, bytes, rated: bytes })
     }
 
-    /// The same for one that was begun before a restart: its rate was charged then, and it has its room in any case.
+    /// Reserves space for an upload that began before a restart. Its rate was charged then, and it always gets its
+    /// space.
     pub(super) fn resume(self: &Arc<Self>, owner: UserId, bytes: u64) -> Hold {
         let bytes = counted(bytes);
         *self.coming.lock().entry(owner).or_default() += bytes;
         Hold { quota: self.clone(), owner, bytes, rated: 0 }
     }
 
-    /// A stored file was removed.
+    /// Subtracts a stored file that was removed.
     pub(super) async fn release(&self, owner: UserId, bytes: u64) -> Result<(), FileError> {
         let (ledger, bytes) = (self.ledger.clone(), counted(bytes));
         blocking(move || ledger.release(owner, bytes)).await
@@ -106,15 +107,15 @@ impl Quota {
 }
 
 impl Hold {
-    /// How many bytes it has room for.
+    /// The number of reserved bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// A file of so many bytes is being stored in this room.
+    /// Counts a file of this size as stored, within the reservation.
     ///
     /// # Errors
-    /// [`FileError::Quota`] when other nodes have stored so much for the same person meanwhile.
+    /// [`FileError::Quota`] when other nodes have used up the quota of the user meanwhile.
     pub(super) async fn settle(&mut self, bytes: u64) -> Result<(), FileError> {
         let (ledger, owner, bytes) = (self.quota.ledger.clone(), self.owner, counted(bytes));
         if !blocking(move || ledger.acquire(owner, bytes)).await? {
@@ -157,7 +158,7 @@ mod tests {
         );
         drop(first);
         let mut second = quota.hold(ann, 100_000, now).await.unwrap();
-        // It was shorter than it could have been.
+        // The file was shorter than the reservation.
         second.settle(70_000).await.unwrap();
         drop(second);
         assert_eq!(quota.total(ann), 70_000);

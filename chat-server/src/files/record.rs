@@ -1,4 +1,4 @@
-//! What is known of a file.
+//! The metadata of a file.
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
@@ -6,36 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use super::id::FileId;
 
-/// What is known of a file. It is kept beside the file, as JSON, and never changes.
+/// The metadata of a file. It is stored beside the file as JSON, and never changes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Its id.
     pub id: FileId,
-    /// Who has uploaded it, and in whose quota it counts.
+    /// The user who has uploaded it, and in whose quota it counts.
     #[serde(with = "user")]
     pub owner: UserId,
-    /// Its name, cleaned of paths and of what cannot be seen.
+    /// Its name, without paths and invisible characters.
     pub name: String,
-    /// Its media type, by its content.
+    /// Its media type, detected by its content.
     #[serde(rename = "type")]
     pub content_type: String,
     /// Its length in bytes.
     pub size: u64,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-    /// Pixels from left to right, of images whose header says so.
+    /// The width in pixels, for images whose header contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// How long it plays, in milliseconds, of sounds whose header says so.
+    /// The duration in milliseconds, for audio and video whose header contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u64>,
-    /// A blurred likeness of an image, in the form of <https://blurha.sh>.
+    /// A blurred preview of an image, in the format of <https://blurha.sh>.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blurhash: Option<String>,
-    /// When it was stored, in milliseconds.
+    /// When it was stored, in milliseconds since 1970.
     pub created_at: i64,
 }
 
@@ -46,7 +46,7 @@ impl FileRecord {
     }
 }
 
-/// Without the name: it may say as much as a message.
+/// The name is omitted, because it can be as confidential as a message.
 impl std::fmt::Debug for FileRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileRecord")

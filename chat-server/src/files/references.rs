@@ -1,4 +1,4 @@
-//! Which messages refer to a file: they decide who may read it, and whether it is kept.
+//! The messages that refer to a file. They decide who may read the file, and whether it is kept.
 
 mod log;
 
@@ -16,40 +16,40 @@ use super::id::FileId;
 /// A message that refers to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// Where.
+    /// The conversation of the message.
     pub conversation: ConversationId,
-    /// Which one.
+    /// The message.
     pub message: MessageId,
 }
 
-/// Which messages refer to a file.
+/// Finds the messages that refer to a file.
 ///
 /// # Guarantees
-/// - A message counts only if its sender could read the file when it was sent: as its owner, or by a message that referred to
-///   it before. Otherwise anybody who knows an id could let themselves in by writing it down.
-/// - What was committed before the question counts.
+/// - A message counts only if its sender could read the file when it was sent: as its owner, or through an earlier
+///   message that referred to it. Otherwise any user who knows an id could give themselves access by sending it.
+/// - Every message that was committed before the call counts.
 #[async_trait]
 pub trait FileReferences: Send + Sync {
-    /// All messages that refer to a file, those that are deleted and can be restored included.
+    /// All messages that refer to a file, including deleted ones that can be restored.
     ///
     /// # Errors
-    /// [`FileError::Unavailable`] when that cannot be said.
+    /// [`FileError::Unavailable`] when the references are unknown at the moment.
     async fn of(&self, file: FileId) -> Result<Vec<Reference>, FileError>;
 
-    /// Files that were stored before this moment may be referred to by messages that are not known any more, so that having
-    /// no reference means nothing for them.
+    /// Files that were stored before this time may be referred to by messages that are no longer known. For them, the
+    /// absence of references means nothing.
     ///
     /// # Errors
-    /// [`FileError::Unavailable`] when that cannot be said.
+    /// [`FileError::Unavailable`] when the time is unknown at the moment.
     async fn known_since(&self) -> Result<Timestamp, FileError>;
 }
 
-/// References in memory, which somebody adds.
+/// References in memory, which the caller adds.
 #[derive(Default)]
 pub struct MemoryReferences(Mutex<HashMap<FileId, Vec<Reference>>>);
 
 impl MemoryReferences {
-    /// A message refers to a file from now on.
+    /// Adds a message that refers to a file.
     pub fn add(&self, file: FileId, reference: Reference) {
         self.0.lock().entry(file).or_default().push(reference);
     }

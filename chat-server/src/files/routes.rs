@@ -1,4 +1,4 @@
-//! The routes of files. They are `native`'s, and served in any case:
+//! The routes of files. They belong to the dialect `native`, and are always served:
 //! ```text
 //! POST   /api/v1/files            the file as the body (?name=…&keepExif=true), or a form with `file`
 //!   201 {"id":"…","url":"…","name":"me.png","type":"image/png","size":68,"width":1,"height":1,"sha256":"…"}
@@ -15,6 +15,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCA
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat_core::id::UserId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::Source;
@@ -29,29 +30,81 @@ use super::record::FileRecord;
 use super::staging::Incoming;
 use crate::app::App;
 use crate::dialect::Route;
+use crate::dialect::described::{Body as DescribedBody, Described, Gives};
+use crate::dialect::field::{Field, Kind, shown};
 use crate::http::{BUSY, HttpError, bearer, caller, json, parameter};
 use crate::links::Base;
 use crate::memory::Owner;
 
-/// What an upload takes of the server's memory at most.
+/// The maximum memory that an upload uses, in bytes.
 pub(super) const MEMORY: usize = 256 << 10;
 
 pub(crate) fn all() -> Vec<Route> {
     let mut routes = vec![
-        Route::post(FILES, upload),
-        Route::get("/api/v1/files/:id", read),
-        Route::delete("/api/v1/files/:id", remove),
-        Route::get("/api/v1/files/:id/info", info),
-        Route::get("/api/v1/files/:id/link", link),
+        Route::post(FILES, upload).described(UPLOAD),
+        Route::get("/api/v1/files/:id", read).described(READ),
+        Route::delete("/api/v1/files/:id", remove).described(Described::silent(
+            "Removes a file of one's own.",
+            &[FILE],
+            StatusCode::NO_CONTENT,
+        )),
+        Route::get("/api/v1/files/:id/info", info).described(Described::new(
+            "Tells what is known of a file.",
+            &[FILE],
+            shown::<FileObject<'_>>,
+        )),
+        Route::get("/api/v1/files/:id/link", link).described(Described::new(
+            "Makes a link that needs no log-in, for `<img>`.",
+            &[FILE],
+            shown::<LinkObject>,
+        )),
     ];
     routes.extend(super::tus::all());
     routes
 }
 
+const FILE: Field = Field::new("id", Kind::Id("a file's id"), "The file.");
+const UPLOAD: Described = Described {
+    query: &[
+        Field::new("name", Kind::Text { least: 1, most: 0 }, "Its name.").optional(),
+        Field::new("keepExif", Kind::Flag, "Whether the notes of cameras stay in it.").optional(),
+    ],
+    body: DescribedBody::Bytes(&[
+        "application/octet-stream",
+        "image/png",
+        "text/plain",
+        "multipart/form-data",
+    ]),
+    ..Described::new("Stores a file: as the body, or as `file` in a form.", &[], shown::<FileObject<'_>>)
+        .status(StatusCode::CREATED)
+};
+const READ: Described = Described {
+    answer: (StatusCode::OK, Gives::Bytes),
+    also: &[
+        (StatusCode::PARTIAL_CONTENT, Gives::Bytes),
+        (StatusCode::NOT_MODIFIED, Gives::Nothing),
+        (StatusCode::RANGE_NOT_SATISFIABLE, Gives::Nothing),
+    ],
+    ..Described::new(
+        "Reads a file.",
+        &[
+            FILE,
+            Field::new("download", Kind::Text { least: 0, most: 0 }, "Anything but `false`: to be saved.")
+                .optional(),
+            Field::new("w", Kind::Count, "An image of about so many pixels of width is enough.").optional(),
+            Field::new("exp", Kind::Told("what a link has"), "Until when a link is good.").optional(),
+            Field::new("sig", Kind::Told("what a link has"), "The signature of a link.").optional(),
+        ],
+        shown::<FileObject<'_>>,
+    )
+};
+
 /// A file, as its readers are told of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "File")]
 pub(super) struct FileObject<'a> {
+    #[schemars(with = "String")]
     id: FileId,
     url: String,
     name: &'a str,
@@ -70,7 +123,7 @@ pub(super) struct FileObject<'a> {
     created_at: String,
 }
 
-/// The object of a file for one reader.
+/// The API object of a file, with links for this client.
 pub(super) fn object<'a>(record: &'a FileRecord, base: &Base) -> FileObject<'a> {
     FileObject {
         id: record.id,
@@ -91,15 +144,17 @@ fn address(id: FileId, base: &Base) -> String {
     format!("{}{FILES}/{id}", base.as_str().unwrap_or_default())
 }
 
-#[derive(Serialize)]
+/// A link that needs no log-in.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Link")]
 struct LinkObject {
     url: String,
     expires_at: String,
 }
 
-/// Who uploads. A body that any page can send anywhere without asking first (a form, plain text) needs an allowed `Origin`
-/// where a cookie is all that tells who it is.
+/// Authenticates an upload. Any page can send a form or plain text to another origin without a preflight. So if only a
+/// cookie authenticates such a request, it must have an allowed `Origin`.
 pub(super) async fn uploader(
     app: &Arc<App>,
     headers: &HeaderMap,
@@ -154,7 +209,7 @@ async fn receive_and_store(
     if length.is_some_and(|length| length > max.saturating_add(overhead)) {
         return Err(FileError::TooLarge { limit: max });
     }
-    // How long the file in a form is, is not known, nor is it of a body without a length.
+    // The length of a file in a form is unknown, and so is that of a body without `Content-Length`.
     let mut hold = match (length, &boundary) {
         (Some(length), None) => files.quota.hold(owner, length, files.now()).await?,
         _ => files.quota.hold_up_to(owner, length.unwrap_or(max).min(max), files.now()).await?,
@@ -173,7 +228,7 @@ async fn receive_and_store(
     })?;
     let file = incoming.finish().await?;
     let app = app.clone();
-    // Whoever hangs up now leaves nothing undecided behind.
+    // The file is stored in a separate task, so that a client that disconnects now cannot interrupt it halfway.
     let stored = tokio::spawn(async move {
         let id = FileId::new(app.files.now(), (app.files.random)());
         app.files.accept(id, owner, file, declared, &mut hold).await
@@ -200,27 +255,27 @@ fn text_header<'a>(headers: &'a HeaderMap, name: &axum::http::HeaderName) -> Opt
     headers.get(name)?.to_str().ok()
 }
 
-/// The declared length. Where there is one, hyper reads exactly so much.
+/// The declared length. If there is one, hyper reads exactly this many bytes.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FileError> {
     let wrong = |_| FileError::invalid("Content-Length", "it is no number");
     text_header(headers, &CONTENT_LENGTH).map(|text| text.trim().parse().map_err(wrong)).transpose()
 }
 
-/// The boundary of a form; none when the body is the file itself.
+/// The boundary of a form, or `None` when the body is the file itself.
 fn multipart_boundary(content_type: &str) -> Result<Option<String>, FileError> {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("multipart/form-data") {
         return Ok(None);
     }
     let boundary = multer::parse_boundary(content_type);
-    // RFC 2046, section 5.1.1.
+    // The length of a boundary according to RFC 2046, section 5.1.1.
     let boundary = boundary.ok().filter(|boundary| (1..=70).contains(&boundary.len()));
     boundary
         .map(Some)
         .ok_or_else(|| FileError::invalid("Content-Type", "its boundary is missing or too long"))
 }
 
-/// What the request says of a file that is its whole body: the query, or else `Content-Disposition`.
+/// The declared metadata of a file that is the whole body: from the query, or else from `Content-Disposition`.
 fn declared_by(query: Option<&str>, headers: &HeaderMap) -> Result<Declared, FileError> {
     let name = match parameter(query, "name") {
         Some(name) if name.contains('\u{fffd}') => {
@@ -230,7 +285,7 @@ fn declared_by(query: Option<&str>, headers: &HeaderMap) -> Result<Declared, Fil
         None => text_header(headers, &CONTENT_DISPOSITION).and_then(disposition_name),
     };
     let content_type = text_header(headers, &CONTENT_TYPE);
-    // What programs send who have not thought of it.
+    // The default type of some HTTP clients, which says nothing about the file.
     let content_type = content_type.filter(|given| !given.starts_with("application/x-www-form-urlencoded"));
     let keep_exif = parameter(query, "keepExif").map_or(Ok(false), |text| switch("keepExif", &text))?;
     Ok(Declared { name, content_type: content_type.map(str::to_owned), keep_exif })
@@ -254,7 +309,7 @@ fn file_id(id: &str) -> Result<FileId, FileError> {
     id.parse().map_err(|_| FileError::NotFound)
 }
 
-/// A file for whoever has a signed link, or may read it.
+/// The file, if the caller has a signed link or the permission to read it.
 async fn readable(
     app: &Arc<App>,
     id: &str,
@@ -295,7 +350,7 @@ async fn read(
     download::answer(&method, &headers, &given, async |range| store.read(record.id, range).await).await
 }
 
-/// A smaller copy of an image, if one is wanted and can be had.
+/// A smaller copy of an image, if the client requests one and it is available.
 #[cfg(feature = "images")]
 async fn read_smaller(
     app: &Arc<App>,

@@ -1,11 +1,11 @@
-//! Files in a bucket of an S3-compatible store (AWS, MinIO, R2, …), through `object_store`.
+//! Stores files in a bucket of an S3-compatible service (AWS, MinIO, R2, …), through `object_store`.
 //!
-//! Layout: `<prefix>/ab/<id>` holds the bytes and `<prefix>/ab/<id>.json` the record, as on the disk. The record is put only
-//! where there is none (`If-None-Match: *`), which all of them know by now. What is longer than [`PART`] goes in parts, one
-//! after the other; an upload of which one fails is given up, and the store told so. A part is whole in memory while it
-//! is sent, because its hash stands in its head; few are sent at once.
+//! Layout: `<prefix>/ab/<id>` contains the bytes and `<prefix>/ab/<id>.json` the record, as on disk. The record is only
+//! created, never replaced (`If-None-Match: *`), which all of these services support by now. A file longer than
+//! [`PART`] is uploaded in parts, one after the other. If a part fails, the upload is aborted. A part is completely in
+//! memory while it is sent, because the request header contains its hash. So only few parts are sent at once.
 //!
-//! Requests go through our own client of HTTP, so that there is one, with one TLS.
+//! Requests use the HTTP client of this server, so that there is only one client and one TLS implementation.
 
 use std::fmt;
 use std::fs::File;
@@ -38,29 +38,29 @@ use super::staging::blocking;
 use super::store::{ByteStream, FileStore, Listed};
 use crate::secret::Secret;
 
-/// The least that S3 takes of a part that is not the last.
+/// The minimum size of a part in S3, except the last part.
 const PART: usize = 5 << 20;
-/// So many parts are in memory at once.
+/// The maximum number of parts in memory at once.
 const PARTS_AT_ONCE: usize = 4;
 
 /// How to reach a bucket.
 #[derive(Debug, Clone)]
 pub struct S3Config {
-    /// Its name (`CHAT_FILES_S3_BUCKET`).
+    /// The name of the bucket (`CHAT_FILES_S3_BUCKET`).
     pub bucket: String,
-    /// Where the store is, of stores that are not Amazon's (`CHAT_FILES_S3_ENDPOINT`).
+    /// The address of the service, if it is not Amazon's (`CHAT_FILES_S3_ENDPOINT`).
     pub endpoint: Option<String>,
-    /// Its region (`CHAT_FILES_S3_REGION`).
+    /// The region (`CHAT_FILES_S3_REGION`).
     pub region: String,
-    /// The public half of the credentials (`CHAT_FILES_S3_KEY_ID`).
+    /// The public part of the credentials (`CHAT_FILES_S3_KEY_ID`).
     pub key_id: String,
-    /// The secret half (`CHAT_FILES_S3_SECRET`).
+    /// The secret part of the credentials (`CHAT_FILES_S3_SECRET`).
     pub secret: Secret,
-    /// What the names of all objects begin with (`CHAT_FILES_S3_PREFIX`).
+    /// The prefix of all object names (`CHAT_FILES_S3_PREFIX`).
     pub prefix: String,
 }
 
-/// Keeps files in a bucket.
+/// A [`FileStore`] that keeps files in a bucket.
 pub struct S3Files {
     store: AmazonS3,
     prefix: String,
@@ -68,10 +68,10 @@ pub struct S3Files {
 }
 
 impl S3Files {
-    /// Prepares requests; nothing is sent yet. The clock of this machine must be right within some minutes.
+    /// Prepares requests without sending anything. The clock of this machine must be right within some minutes.
     ///
     /// # Errors
-    /// When the configuration cannot be used.
+    /// When the configuration is invalid.
     pub fn new(config: &S3Config, client: reqwest::Client) -> Result<Self, FileError> {
         let retry =
             RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
@@ -81,7 +81,7 @@ impl S3Files {
             .with_access_key_id(&config.key_id)
             .with_secret_access_key(config.secret.expose())
             .with_retry(retry)
-            // Not every store knows how to remove several at once.
+            // Not every service supports bulk deletes.
             .with_disable_bulk_delete(true)
             .with_http_connector(Connector(client));
         if let Some(endpoint) = &config.endpoint {
@@ -112,7 +112,7 @@ impl S3Files {
         let mut parts: Option<Box<dyn MultipartUpload>> = None;
         let mut left = file.size();
         loop {
-            // Fails only if somebody closes it, which nobody does.
+            // This fails only if the semaphore is closed, which never happens.
             let _turn = self.parts.acquire().await;
             let len = usize::try_from(left).unwrap_or(PART).min(PART);
             let read = blocking(move || {
@@ -183,7 +183,7 @@ impl FileStore for S3Files {
         match put {
             Err(error @ Error::AlreadyExists { .. }) => return Err(failed("an id was made twice", error)),
             Err(error) => {
-                // It may be there all the same.
+                // The service may have stored it nevertheless.
                 let _ = self.delete(&record_at).await;
                 return Err(failed("S3 did not take a record", error));
             }
@@ -191,7 +191,7 @@ impl FileStore for S3Files {
         }
         let put = self.put_bytes(&bytes_at, &file).await;
         if put.is_err() {
-            // What cannot be removed now is swept later.
+            // What cannot be removed now is removed by the sweep later.
             let _ = self.remove(record.id).await;
         }
         put
@@ -240,7 +240,7 @@ impl FileStore for S3Files {
     }
 }
 
-/// Sends the requests of `object_store` with our own client.
+/// Sends the requests of `object_store` with this server's HTTP client.
 struct Connector(reqwest::Client);
 
 impl fmt::Debug for Connector {
@@ -269,7 +269,7 @@ impl HttpService for Connector {
     }
 }
 
-/// Without the address, which names the bucket.
+/// Omits the URL, which contains the name of the bucket.
 fn http_error(error: reqwest::Error) -> HttpError {
     let kind = if error.is_timeout() {
         HttpErrorKind::Timeout

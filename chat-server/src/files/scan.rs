@@ -1,6 +1,6 @@
-//! The virus scan: a program or a daemon of the operator's that looks at every file before anybody can see it.
+//! The virus scan: a program or a daemon of the operator that checks every file before a user can read it.
 //!
-//! Without an answer a file is refused: what could not be scanned is not let in.
+//! A file that cannot be scanned is refused.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,32 +16,32 @@ use tokio::sync::Semaphore;
 
 use super::error::FileError;
 
-/// How long one file may take.
+/// The timeout for one file.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// So many are scanned at once.
+/// The maximum number of concurrent scans.
 const AT_ONCE: usize = 4;
-/// So much is sent to a daemon at once.
+/// The number of bytes that are sent to a daemon at once.
 const PIECE: usize = 64 << 10;
 
-/// Looks at files before they are let in.
+/// Checks files before they are stored.
 #[async_trait]
 pub trait Scanner: Send + Sync {
-    /// Looks at a file of this disk; it must not be changed.
+    /// Checks a file on this disk. It must not change the file.
     ///
     /// # Errors
-    /// [`FileError::Infected`] when it is not to be let in, and [`FileError::Unavailable`] when nobody can say.
+    /// [`FileError::Infected`] when the file must be refused, and [`FileError::Unavailable`] when the scan failed.
     async fn scan(&self, file: &Path) -> Result<(), FileError>;
 }
 
-/// Where the scan is done.
+/// The scanner to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScanConfig {
-    /// By a program that is run with the path of the file behind its arguments: 0 is clean, 1 is infected, as of
-    /// `clamdscan` (`CHAT_SCAN_COMMAND`).
+    /// A program that is run with the path of the file as its last argument. Exit code 0 means clean and 1 infected, as
+    /// for `clamdscan` (`CHAT_SCAN_COMMAND`).
     Command(Vec<String>),
-    /// By clamd at this address, with its command `INSTREAM` (`CHAT_SCAN_CLAMD`).
+    /// clamd at this address, with its command `INSTREAM` (`CHAT_SCAN_CLAMD`).
     Clamd(String),
-    /// By clamd behind this socket.
+    /// clamd at this Unix socket.
     ClamdSocket(String),
 }
 
@@ -59,7 +59,7 @@ struct Scan {
 #[async_trait]
 impl Scanner for Scan {
     async fn scan(&self, file: &Path) -> Result<(), FileError> {
-        // Fails only if somebody closes it, which nobody does.
+        // This fails only if the semaphore is closed, which never happens.
         let _turn = self.turns.acquire().await;
         let scanned = async {
             match &self.config {
@@ -91,7 +91,7 @@ async fn run(command: &[String], file: &Path) -> Result<(), FileError> {
         return Err(FileError::unavailable("the command of the virus scan is empty"));
     };
     let mut scan = Command::new(program);
-    // It is given no secrets: only where programs are, and where temporary files go.
+    // The program gets no secrets from the environment: only the variables for programs, temporary files and language.
     scan.args(arguments)
         .arg(file)
         .env_clear()
@@ -111,10 +111,10 @@ async fn run(command: &[String], file: &Path) -> Result<(), FileError> {
     }
 }
 
-/// `INSTREAM` (clamd(8)): pieces behind their lengths, an empty one at the end; the answer is `stream: OK` or
-/// `stream: NAME FOUND`.
+/// The command `INSTREAM` (clamd(8)): each piece is prefixed with its length, and an empty piece ends the file. The
+/// answer is `stream: OK` or `stream: NAME FOUND`.
 async fn ask_clamd(mut clamd: impl AsyncRead + AsyncWrite + Unpin, file: &Path) -> Result<(), FileError> {
-    /// It answers a line.
+    /// The answer is one line.
     const MAX_ANSWER: u64 = 4096;
 
     let mut file = tokio::fs::File::open(file).await.map_err(away)?;
@@ -130,7 +130,7 @@ async fn ask_clamd(mut clamd: impl AsyncRead + AsyncWrite + Unpin, file: &Path) 
             clamd.write_all(&piece[..len]).await?;
         }
     };
-    // It hangs up in the middle of what is larger than it takes, and has said so then.
+    // If the file is too large, clamd closes the connection early. In that case it has sent an answer before.
     let sent = told().await;
     let mut answer = Vec::new();
     let read = clamd.take(MAX_ANSWER).read_to_end(&mut answer).await;

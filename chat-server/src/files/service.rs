@@ -1,5 +1,5 @@
-//! What the server does with files: takes them when they are what they say and their owner has room, gives them to those who
-//! may read them, and removes what nothing refers to.
+//! The file service: stores files whose content matches their metadata within the owner's quota, sends them to users
+//! who may read them, and removes unreferenced ones.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -37,7 +37,7 @@ use crate::limits::LongWork;
 use crate::media::{MediaLimits, RandomBytes};
 use crate::memory::Memory;
 
-/// Files, and all that is known of them.
+/// The file service and its parts.
 pub struct Files {
     pub(super) store: Arc<dyn FileStore>,
     pub(super) uploads: Uploads,
@@ -53,7 +53,7 @@ pub struct Files {
     pub(super) chat: Arc<Chat>,
 }
 
-/// A file, and what its headers say.
+/// A file and the properties in its headers.
 struct Inspected {
     file: Staged,
     facts: Option<image::Facts>,
@@ -61,10 +61,10 @@ struct Inspected {
 }
 
 impl Files {
-    /// Opens the folder, in which files are kept unless there is another store. Blocks.
+    /// Opens the folder. It also contains the files unless there is another store. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     #[expect(clippy::too_many_arguments, reason = "they are the parts of the server that it needs")]
     pub(crate) fn open(
         dir: &Path,
@@ -76,11 +76,11 @@ impl Files {
         store: Option<Arc<dyn FileStore>>,
         position: Position,
     ) -> io::Result<Arc<Self>> {
-        // Where there is no folder yet, nothing can refer to what is in it before this position of the log.
+        // If the folder does not exist yet, no message before this log position can refer to a file in it.
         let is_new = store.is_none() && !dir.try_exists()?;
         let begin = if is_new { position } else { Position(0) };
         let random: RandomBytes = Arc::new(rand::random);
-        // Needed for images alone.
+        // Only images need it.
         let _ = work;
         let staging = Staging::open(dir.join(".tmp"), random.clone())?;
         let store: Arc<dyn FileStore> = match store {
@@ -107,10 +107,10 @@ impl Files {
         }))
     }
 
-    /// Stores a file that was received in the room of `hold`.
+    /// Stores a file that was received within the reservation `hold`.
     ///
     /// # Errors
-    /// When it is none that is taken, or cannot be stored; then nothing of it is left.
+    /// When the file is not accepted or cannot be stored. In this case nothing of it remains.
     pub(super) async fn accept(
         &self,
         id: FileId,
@@ -161,7 +161,7 @@ impl Files {
         Ok(record)
     }
 
-    /// Finds out what a file is, and whether it is what it is said to be.
+    /// Detects the kind of a file, and checks that its metadata matches.
     async fn check(
         &self,
         file: Staged,
@@ -193,12 +193,12 @@ impl Files {
             Some(name) => name,
             None => format!("file.{extension}"),
         };
-        // The ending may have made it too long.
+        // The extension may have made the name too long.
         let name = name::clean(&name).unwrap_or_else(|| format!("file.{extension}"));
         Ok((file, kind, name))
     }
 
-    /// Reads what the headers say, and takes out what a camera has noted unless it is to stay.
+    /// Reads the headers of a file, and removes camera metadata unless it should stay.
     async fn inspect(
         &self,
         file: Staged,
@@ -236,10 +236,10 @@ impl Files {
         inspected.await.map_err(|error| FileError::caused("looking at a file was broken off", error))?
     }
 
-    /// What is known of a file, for somebody who may read it.
+    /// The metadata of a file, for a user who may read it.
     ///
     /// # Errors
-    /// [`FileError::NotFound`] for others too: they do not learn that it exists.
+    /// [`FileError::NotFound`] also for users who may not read it, so that they do not learn that it exists.
     pub(super) async fn find(&self, id: FileId, reader: UserId) -> Result<FileRecord, FileError> {
         let record = self.store.record(id).await?.ok_or(FileError::NotFound)?;
         if record.owner == reader || self.is_shown_to(id, reader).await? {
@@ -248,7 +248,7 @@ impl Files {
         Err(FileError::NotFound)
     }
 
-    /// Whether somebody is a member of a conversation with a message that refers to a file and is not deleted.
+    /// Whether the user is a member of a conversation with a message that refers to the file and is not deleted.
     async fn is_shown_to(&self, id: FileId, reader: UserId) -> Result<bool, FileError> {
         let store = self.chat.store();
         let unreadable = |error| FileError::Http(Box::new(Error::from(error).into()));
@@ -265,16 +265,16 @@ impl Files {
         Ok(false)
     }
 
-    /// Removes a file of this person.
+    /// Removes a file of this user.
     ///
     /// # Errors
-    /// [`FileError::NotFound`] when there is none of theirs.
+    /// [`FileError::NotFound`] when the user has no such file.
     pub(super) async fn remove(&self, id: FileId, owner: UserId) -> Result<(), FileError> {
         let record = self.store.record(id).await?.filter(|record| record.owner == owner);
         self.discard(&record.ok_or(FileError::NotFound)?).await
     }
 
-    /// Removes a file, and has it count no more.
+    /// Removes a file and subtracts it from the quota.
     pub(super) async fn discard(&self, record: &FileRecord) -> Result<(), FileError> {
         self.store.remove(record.id).await?;
         #[cfg(feature = "images")]
@@ -287,14 +287,14 @@ impl Files {
     }
 }
 
-/// The beginning of a file. Blocks.
+/// Reads the beginning of a file. Blocks.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// The file, if all of it is text.
+/// Returns the file, if all of it is text.
 async fn all_text(file: Staged) -> Result<Staged, FileError> {
     let checked = blocking(move || {
         let (mut check, mut reader) = (TextCheck::default(), File::open(file.path())?);

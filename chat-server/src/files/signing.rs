@@ -1,8 +1,9 @@
-//! Signed links: whoever has one may read one file until it expires, without a log-in.
+//! Signed links: a client with such a link may read one file without a login until the link expires.
 //!
-//! `<img>`, `<audio>` and `<a download>` send no `Authorization`, and no cookie to another site. A link is
-//! `/api/v1/files/ID?exp=SECONDS&sig=HEX`; the signature is over the id and the moment, with a key made of the server's secret
-//! for this purpose alone. All nodes make the same ones, and old secrets go on verifying for as long as they verify tokens.
+//! `<img>`, `<audio>` and `<a download>` send no `Authorization` header, and no cookie to another site. A link is
+//! `/api/v1/files/ID?exp=SECONDS&sig=HEX`. The signature covers the id and the expiry time, with a key derived from the
+//! server's secret for this purpose only. All nodes create the same links. Old secrets verify links for as long as they
+//! verify tokens.
 
 use std::time::Duration;
 
@@ -14,23 +15,23 @@ use super::id::FileId;
 use crate::http::common::parameter;
 use crate::secret::Secret;
 
-/// As much of the signature as is kept: 128 bits cannot be guessed.
+/// The length of the truncated signature, in bytes: 128 bits cannot be guessed.
 const SIGNATURE: usize = 16;
 
-/// Signs and verifies.
+/// Signs and verifies links.
 pub(crate) struct Signer {
     keys: Vec<Hmac<Sha256>>,
     life: Duration,
 }
 
 impl Signer {
-    /// Links that are good for at least so long. The first secret signs.
+    /// Creates links that are valid for at least `life`. The first secret signs.
     pub(crate) fn new(secret: &Secret, old: &[Secret], life: Duration) -> Self {
         Self { keys: std::iter::once(secret).chain(old).map(signing_key).collect(), life }
     }
 
-    /// The query of a link to a file, and when it expires. Links that are made within the same quarter of their life are the
-    /// same, so that a browser that is given another one has the picture still.
+    /// The query of a link to a file, and when it expires. Links that are created within the same quarter of their life
+    /// are identical, so that a browser that gets a new link can use its cached picture.
     pub(crate) fn query(&self, id: FileId, now: Timestamp) -> (String, Timestamp) {
         let step = (self.life.as_secs() / 4).max(1);
         let seconds = u64::try_from(now.as_millis() / 1000).unwrap_or(0) + self.life.as_secs();
@@ -41,19 +42,19 @@ impl Signer {
         (format!("exp={seconds}&sig={signature}"), expires)
     }
 
-    /// For how long a link is still good; none when it is not, or is no signed link at all.
+    /// How long a link is still valid. `None` if it has expired, or is not a signed link.
     pub(crate) fn verify(&self, id: FileId, query: Option<&str>, now: Timestamp) -> Option<Duration> {
         let seconds: u64 = parameter(query, "exp")?.parse().ok()?;
         let signature = hex::decode(parameter(query, "sig")?.as_bytes()).ok()?;
         let left = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_sub(now.as_millis())?;
         let is_good = signature.len() == SIGNATURE
             && self.keys.iter().any(|key| mac(key, id, seconds).verify_truncated_left(&signature).is_ok());
-        // Ours are never good for longer, however they were come by.
+        // This needs no upper limit: the server never signs a link that is valid for longer.
         (is_good && left > 0).then_some(Duration::from_millis(left.unsigned_abs()))
     }
 }
 
-/// Another purpose, another key.
+/// Each purpose has its own key.
 fn signing_key(secret: &Secret) -> Hmac<Sha256> {
     let mut derive = keyed(secret.expose().as_bytes());
     derive.update(b"chat-server file links");

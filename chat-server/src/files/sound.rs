@@ -1,15 +1,16 @@
-//! How long a sound plays, by what its headers say. Nothing is decoded; where no header says it, nobody knows.
+//! Reads the duration of audio and video from the headers. Nothing is decoded. If no header contains the duration, it
+//! is unknown.
 //!
-//! It is our own: `symphonia` is far larger than what is needed of it, and the smaller crates (`mp3-duration`) are abandoned.
+//! This is our own code: `symphonia` is far larger than needed, and the smaller crates (`mp3-duration`) are abandoned.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Longer than this is a damaged header.
+/// A longer duration means that the header is damaged.
 const MAX_MILLIS: u64 = 7 * 24 * 3_600_000;
 
-/// How long a sound or film plays, in milliseconds. Blocks.
+/// The duration of an audio or video file, in milliseconds. Blocks.
 pub(super) fn duration(path: &Path, content_type: &str) -> Option<u64> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let found = match content_type {
@@ -33,7 +34,7 @@ fn millis(units: u64, per_second: u64) -> Option<u64> {
     u64::try_from(u128::from(units) * 1000 / u128::from(Some(per_second).filter(|rate| *rate > 0)?)).ok()
 }
 
-/// Bytes of sound by bytes per second (RIFF; the chunk `fmt ` comes first).
+/// The number of data bytes divided by the bytes per second (RIFF; the chunk `fmt ` comes first).
 fn wav(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     take::<12>(file)?;
     let mut rate = 0;
@@ -53,7 +54,7 @@ fn wav(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Samples by samples per second (STREAMINFO, RFC 9639, section 8.2).
+/// The number of samples divided by the sample rate (STREAMINFO, RFC 9639, section 8.2).
 fn flac(file: &mut impl Read) -> io::Result<Option<u64>> {
     take::<8>(file)?;
     let info: [u8; 18] = take(file)?;
@@ -63,7 +64,7 @@ fn flac(file: &mut impl Read) -> io::Result<Option<u64>> {
     Ok(if samples == 0 { None } else { millis(samples, rate) })
 }
 
-/// The position of the last page (RFC 3533), by the rate of Opus (RFC 7845) or Vorbis.
+/// The position of the last page (RFC 3533), divided by the sample rate of Opus (RFC 7845) or Vorbis.
 fn ogg(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     const TAIL: u64 = 64 << 10;
     let head: [u8; 27] = take(file)?;
@@ -82,13 +83,13 @@ fn ogg(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     file.take(TAIL).read_to_end(&mut tail)?;
     let last = memchr::memmem::rfind_iter(&tail, b"OggS\0").find_map(|at| {
         let position = tail.get(at + 6..at + 14)?.first_chunk::<8>()?;
-        // No packet ends on a page whose position is -1.
+        // A position of -1 means that no packet ends on this page.
         Some(u64::from_le_bytes(*position)).filter(|position| *position != u64::MAX)
     });
     Ok(last.and_then(|position| millis(position.saturating_sub(skipped), rate)))
 }
 
-/// `moov/mvhd` (ISO/IEC 14496-12, section 8.2.2), wherever it stands.
+/// From `moov/mvhd` (ISO/IEC 14496-12, section 8.2.2), at any place in the file.
 fn mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let end = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
@@ -105,7 +106,7 @@ fn mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
             len => (u64::from(len), 8),
         };
         match &name {
-            // Its first box follows.
+            // Continues with the first box inside it.
             b"moov" => at += head,
             b"mvhd" => {
                 let [version, ..]: [u8; 4] = take(file)?;
@@ -117,7 +118,7 @@ fn mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
                 take::<8>(file)?;
                 let rate = u32::from_be_bytes(take(file)?);
                 let units = u32::from_be_bytes(take(file)?);
-                // It is 0 or all ones where only the fragments say it.
+                // The value is 0 or all ones if only the fragments contain the duration.
                 return Ok(if matches!(units, 0 | u32::MAX) {
                     None
                 } else {
@@ -131,7 +132,8 @@ fn mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// The number of frames in the first one (`Xing`, `Info`), or else the length by the first frame's bit rate.
+/// From the number of frames in the first frame (`Xing`, `Info`), or else from the length and the bit rate of the first
+/// frame.
 fn mp3(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     const KILOBITS_1: [u64; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     const KILOBITS_2: [u64; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
@@ -142,7 +144,7 @@ fn mp3(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let mut head: [u8; 10] = take(file)?;
     let mut at = 0;
     if head.starts_with(b"ID3") {
-        // Seven bits in each byte.
+        // Each byte contains seven bits.
         at = 10 + head[6..].iter().fold(0, |len, byte| len << 7 | u64::from(byte & 0x7f));
         file.seek(SeekFrom::Start(at))?;
         head = take(file)?;

@@ -1,8 +1,9 @@
-//! Where files are received: on this disk, hashed and counted as they come, and gone if nothing comes of them.
+//! Receives files on the local disk. They are hashed and counted while they arrive, and removed if they are not stored.
 //!
-//! A file is checked as a whole (its kind, its header, the virus scan) before anybody can see it, and not every store can be
-//! written piece by piece, so every upload is received here first. What is in memory of one upload: what the connection has
-//! read (64 KiB), what is gathered ([`BATCH`] and one frame), and what is being written meanwhile (as much).
+//! A file is checked as a whole (its kind, its header, the virus scan) before a user can read it, and not every store
+//! supports writing piece by piece. So every upload is first received here. The memory of one upload is: what the
+//! connection has read (64 KiB), the current batch ([`BATCH`] and one frame), and the batch that is being written (the
+//! same size).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,10 +18,10 @@ use tokio::task::JoinHandle;
 use super::error::FileError;
 use crate::media::RandomBytes;
 
-/// So many bytes are gathered before they are written.
+/// The number of bytes in a batch, which is written at once.
 const BATCH: usize = 64 << 10;
 
-/// Nobody is still receiving into a file that was not touched for so long.
+/// A file that was not written to for this long is abandoned.
 const ABANDONED: Duration = Duration::from_hours(24);
 
 /// The folder of files that are being received.
@@ -31,10 +32,10 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Opens the folder, and removes what a crash left behind. Blocks.
+    /// Opens the folder, and removes files that a crash left behind. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn open(dir: PathBuf, random: RandomBytes) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         let staging = Self { dir: dir.into(), random };
@@ -42,14 +43,14 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Removes files that were given up. Blocks.
+    /// Removes abandoned files. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            // It may be gone by now.
+            // The file may be gone already.
             let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
             if modified.elapsed().unwrap_or_default() >= ABANDONED {
                 fs::remove_file(entry.path())?;
@@ -69,13 +70,13 @@ impl Staging {
         Ok(Incoming { sink: Sink::new(file, 0, Some(Sha256::new())), temporary })
     }
 
-    /// The name of a file that is not there yet, and is removed when this is dropped.
+    /// The name of a new temporary file, which is removed on drop.
     pub(super) fn name(&self) -> Temporary {
         Temporary { path: self.dir.join(hex::encode((self.random)())), is_ours: true }
     }
 }
 
-/// A file that is removed when this is dropped.
+/// A file that is removed on drop.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
@@ -83,7 +84,7 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// A file that somebody else removes.
+    /// A file that its owner removes.
     pub(super) fn lent(path: PathBuf) -> Self {
         Self { path, is_ours: false }
     }
@@ -92,7 +93,7 @@ impl Temporary {
         &self.path
     }
 
-    /// It was moved elsewhere.
+    /// The file was moved, so it must not be removed.
     pub(super) fn keep(mut self) {
         self.is_ours = false;
     }
@@ -101,7 +102,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if self.is_ours {
-            // One that cannot be removed now is removed by the sweep.
+            // If the file cannot be removed now, the sweep removes it.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -109,23 +110,23 @@ impl Drop for Temporary {
 
 /// A file that is being received.
 pub(super) struct Incoming {
-    // Before the file's name, so that it is closed when that is removed.
+    // This field comes before the file's name, so that the file is closed before it is removed.
     sink: Sink,
     temporary: Temporary,
 }
 
 impl Incoming {
-    /// How many bytes have come.
+    /// The number of received bytes.
     pub(super) fn len(&self) -> u64 {
         self.sink.len
     }
 
-    /// Takes what has come.
+    /// Appends received bytes.
     pub(super) async fn write(&mut self, data: Bytes) -> Result<(), FileError> {
         self.sink.write(data).await
     }
 
-    /// All has come: it is durable, and no longer written.
+    /// Completes the file: it is durable, and no longer written to.
     pub(super) async fn finish(self) -> Result<Staged, FileError> {
         let Self { sink, temporary } = self;
         let (size, hasher) = sink.finish().await?;
@@ -134,7 +135,7 @@ impl Incoming {
     }
 }
 
-/// A file that was received, hashed and counted. It is removed when this is dropped.
+/// A file that was received, hashed and counted. It is removed on drop.
 #[derive(Debug)]
 pub struct Staged {
     temporary: Temporary,
@@ -143,7 +144,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Takes over a file that lies in the folder already. Blocks: it is read and made durable.
+    /// Takes over a file that is in the folder already. Blocks, because the file is read and synced.
     pub(super) fn of(temporary: Temporary) -> io::Result<Self> {
         let mut file = File::open(temporary.path())?;
         let mut hasher = Sha256::new();
@@ -152,12 +153,12 @@ impl Staged {
         Ok(Self { temporary, size, sha256: hasher.finalize().into() })
     }
 
-    /// It was changed where it lies. Blocks.
+    /// Hashes and counts the file again after it was changed in place. Blocks.
     pub(super) fn changed(self) -> io::Result<Self> {
         Self::of(self.temporary)
     }
 
-    /// Where it is, to be read.
+    /// The path of the file, for reading.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
@@ -172,10 +173,10 @@ impl Staged {
         self.sha256
     }
 
-    /// Moves it to another place of the same file system, where nothing is yet. Blocks.
+    /// Moves the file to another path on the same file system, where no file exists. Blocks.
     ///
     /// # Errors
-    /// What the file system says; then it is removed.
+    /// The error of the file system. In this case the file is removed.
     pub fn move_to(self, place: &Path) -> io::Result<()> {
         fs::rename(self.temporary.path(), place)?;
         self.temporary.keep();
@@ -183,9 +184,9 @@ impl Staged {
     }
 }
 
-/// Writes a file on other threads, a batch at a time, while the next one is gathered.
+/// Writes a file on blocking threads, one batch at a time, while the next batch is collected.
 pub(super) struct Sink {
-    /// None while a batch is written.
+    /// `None` while a batch is being written.
     writer: Option<Writer>,
     writing: Option<JoinHandle<io::Result<Writer>>>,
     gathered: Vec<Bytes>,
@@ -211,7 +212,7 @@ impl Writer {
 }
 
 impl Sink {
-    /// Writes on where the file is, which has `len` bytes already.
+    /// Continues at the position of `file`, which has `len` bytes already.
     pub(super) fn new(file: File, len: u64, hasher: Option<Sha256>) -> Self {
         let writer = Some(Writer { file, hasher });
         Self { writer, writing: None, gathered: Vec::new(), gathered_len: 0, len }
@@ -224,7 +225,7 @@ impl Sink {
         if self.gathered_len >= BATCH { self.flush().await } else { Ok(()) }
     }
 
-    /// Begins to write what was gathered, once what was written before is done.
+    /// Begins to write the current batch, once the previous one is written.
     async fn flush(&mut self) -> Result<(), FileError> {
         let writer = self.writer().await?;
         let batch = std::mem::take(&mut self.gathered);
@@ -242,7 +243,7 @@ impl Sink {
         self.writer.take().ok_or_else(|| FileError::unavailable("a file was written on after it had failed"))
     }
 
-    /// Everything is on the disk.
+    /// Writes the rest and syncs the file.
     pub(super) async fn finish(mut self) -> Result<(u64, Option<Sha256>), FileError> {
         self.flush().await?;
         let writer = self.writer().await?;
@@ -252,7 +253,7 @@ impl Sink {
     }
 }
 
-/// Does something with the disk on another thread.
+/// Runs disk I/O on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, FileError> {
@@ -264,7 +265,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(crate) mod tests {
     use super::*;
 
-    /// Numbers as the random bytes.
+    /// Consecutive numbers instead of random bytes.
     pub(crate) fn counting() -> RandomBytes {
         let next = std::sync::atomic::AtomicU64::new(1);
         Arc::new(move || {
@@ -275,7 +276,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// A file that has been received.
+    /// A file that was received.
     pub(crate) async fn staged(staging: &Staging, content: &[u8]) -> Staged {
         let mut incoming = staging.begin().await.unwrap();
         for part in content.chunks(10_000) {

@@ -1,4 +1,4 @@
-//! What holds for every [`FileStore`]: run over each of them.
+//! The contract of [`FileStore`], as tests that run for every store.
 
 use chat_core::clock::Timestamp;
 use chat_core::id::UserId;
@@ -32,7 +32,7 @@ async fn read(store: &dyn FileStore, id: FileId, range: std::ops::Range<u64>) ->
     Some(parts.concat())
 }
 
-/// All clauses.
+/// Runs all tests.
 pub(super) async fn all(store: &dyn FileStore, staging: &Staging) {
     comes_back_whole_and_in_parts(store, staging).await;
     what_is_missing_is_none(store).await;

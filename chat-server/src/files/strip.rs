@@ -1,8 +1,9 @@
-//! Takes out of images what cameras and programs have noted in them: places, times, names of devices and of people.
+//! Removes metadata that cameras and programs have written into images: places, times, names of devices and of people.
 //!
-//! The pixels stay byte for byte. What is needed to show them stays as well: colour profiles, and how a JPEG is to be turned. What
-//! follows the end of an image is cut off, because phones hide films and further notes there. It is our own where `img-parts`
-//! would want the whole file in memory; Exif itself is read by `kamadak-exif`.
+//! The pixels are copied byte for byte. Metadata that is needed for display is kept as well: colour profiles, and the
+//! orientation of a JPEG. Everything after the end of an image is removed, because phones store videos and further
+//! metadata there. This is our own code because `img-parts` needs the whole file in memory. `kamadak-exif` parses the
+//! Exif data itself.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -11,11 +12,11 @@ use std::path::Path;
 use super::image::orientation;
 use crate::media::ImageKind;
 
-/// Writes a copy without notes to a new file. Answers false when there is nothing to take out of this kind, or it was done in
-/// place. Blocks.
+/// Writes a copy without metadata to a new file. Returns false when this kind has none to remove, or when it was
+/// removed in place. Blocks.
 ///
 /// # Errors
-/// `InvalidData` or `UnexpectedEof` for an image that is damaged, otherwise what the disk says.
+/// `InvalidData` or `UnexpectedEof` for a damaged image, otherwise the error of the disk.
 pub(super) fn copy_without_notes(from: &Path, to: &Path, kind: ImageKind) -> io::Result<bool> {
     let source = || File::open(from).map(BufReader::new);
     let target = || File::create_new(to).map(BufWriter::new);
@@ -39,7 +40,7 @@ fn take<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Copies so many bytes, or throws them away.
+/// Copies this many bytes, or discards them.
 fn pass(from: &mut impl Read, to: Option<&mut impl Write>, len: u64) -> io::Result<()> {
     let mut part = from.take(len);
     let copied = match to {
@@ -49,7 +50,7 @@ fn pass(from: &mut impl Read, to: Option<&mut impl Write>, len: u64) -> io::Resu
     if copied < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
-/// Segment by segment (ITU-T T.81, annex B), through to the end of the last scan.
+/// Copies segment by segment (ITU-T T.81, annex B), up to the end of the last scan.
 fn jpeg(from: &mut impl BufRead, to: &mut impl Write, turned: Option<u16>) -> io::Result<()> {
     const SCAN: u8 = 0xda;
     const END: u8 = 0xd9;
@@ -73,7 +74,7 @@ fn jpeg(from: &mut impl BufRead, to: &mut impl Write, turned: Option<u16>) -> io
                 to.write_all(&[0xff, END])?;
                 return to.flush();
             }
-            // They have no length: a restart, and one of arithmetic coding.
+            // These markers have no length: restarts, and one of arithmetic coding.
             0x01 | 0xd0..=0xd8 => {
                 to.write_all(&[0xff, marker])?;
                 continue;
@@ -82,7 +83,7 @@ fn jpeg(from: &mut impl BufRead, to: &mut impl Write, turned: Option<u16>) -> io
         }
         let length = take(from)?;
         let rest = u64::from(u16::from_be_bytes(length)).checked_sub(2).ok_or_else(damaged)?;
-        // APP0 is JFIF, APP2 the colour profile, APP14 how Adobe's colours are meant.
+        // APP0 is JFIF, APP2 the colour profile, and APP14 the interpretation of Adobe's colours.
         let is_kept = !matches!(marker, 0xe1 | 0xe3..=0xed | 0xef | 0xfe);
         let mut segment = Vec::new();
         from.by_ref().take(rest).read_to_end(&mut segment)?;
@@ -100,8 +101,8 @@ fn jpeg(from: &mut impl BufRead, to: &mut impl Write, turned: Option<u16>) -> io
     }
 }
 
-/// Copies the pixels of a scan, up to the next marker, and answers that. In them 0xff is followed by 0, or by the number of a
-/// restart.
+/// Copies the pixels of a scan up to the next marker, and returns that marker. Within the pixels 0xff is followed by 0
+/// or by the number of a restart.
 fn scan(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<u8> {
     loop {
         let buffer = from.fill_buf()?;
@@ -122,7 +123,7 @@ fn scan(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<u8> {
     }
 }
 
-/// What follows 0xff, which may be repeated.
+/// The byte after 0xff, which may be repeated.
 fn marker(from: &mut impl Read) -> io::Result<u8> {
     loop {
         let [next] = take(from)?;
@@ -132,7 +133,7 @@ fn marker(from: &mut impl Read) -> io::Result<u8> {
     }
 }
 
-/// A segment that says nothing but how the image is to be turned.
+/// An Exif segment that contains only the orientation.
 fn exif_of(turned: u16) -> Vec<u8> {
     let mut segment = vec![0xff, 0xe1, 0, 34];
     segment.extend(b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01");
@@ -141,7 +142,7 @@ fn exif_of(turned: u16) -> Vec<u8> {
     segment
 }
 
-/// Chunk by chunk (PNG, section 5), through to `IEND`.
+/// Copies chunk by chunk (PNG, section 5), up to `IEND`.
 fn png(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
     let signature: [u8; 8] = take(from)?;
     to.write_all(&signature)?;
@@ -162,7 +163,7 @@ fn png(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Chunk by chunk (RFC 9649). Flags and the length of the whole are mended.
+/// Copies chunk by chunk (RFC 9649), and corrects the flags and the total length.
 fn webp(from: &mut impl BufRead, to: &mut (impl Write + Seek)) -> io::Result<()> {
     const EXIF_AND_XMP: u8 = 0x08 | 0x04;
 
@@ -195,8 +196,8 @@ fn webp(from: &mut impl BufRead, to: &mut (impl Write + Seek)) -> io::Result<()>
     to.flush()
 }
 
-/// Writes zeros over the Exif of a HEIF, which lies among the pixels and is found by its content. To take it out, all places in
-/// the file would have to be moved.
+/// Overwrites the Exif data of a HEIF with zeros. It is stored among the pixels and is found by its content. Removing
+/// it would require changing all offsets in the file.
 fn blank_exif(path: &Path) -> io::Result<()> {
     let mut reader = BufReader::new(File::open(path)?);
     let Ok(exif) = exif::Reader::new().read_from_container(&mut reader) else { return Ok(()) };
@@ -205,7 +206,7 @@ fn blank_exif(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let mut file = File::options().read(true).write(true).open(path)?;
-    // Images are of bounded length; see `image::MAX_IMAGE_BYTES`.
+    // The size of images is limited; see `image::MAX_IMAGE_BYTES`.
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;
     let places: Vec<usize> = memchr::memmem::find_iter(&content, notes).collect();
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_exif_of_a_heif_is_blanked() {
-        // A minimal file with one item of type Exif, as ISO/IEC 23008-12, annex A lays it out.
+        // A minimal file with one item of type Exif, according to ISO/IEC 23008-12, annex A.
         let boxed = |name: &[u8], content: &[u8]| {
             [&(content.len() as u32 + 8).to_be_bytes()[..], name, content].concat()
         };

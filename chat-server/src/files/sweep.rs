@@ -1,18 +1,18 @@
-//! Removes what nothing refers to a day after it was stored, and what a crash has left half-stored.
+//! Removes files that nothing refers to a day after they were stored, and partial files that a crash left behind.
 
 use std::time::Duration;
 
 use super::error::FileError;
 use super::service::Files;
 
-/// For so long a file may be there before a message refers to it.
+/// How long a file is kept without a message that refers to it.
 pub(super) const KEPT_UNREFERENCED: Duration = Duration::from_hours(24);
 
 impl Files {
-    /// Removes what is not needed, and answers how many files that were.
+    /// Removes unneeded files, and returns their number.
     ///
     /// # Errors
-    /// When the store or the log cannot be read. Without an answer a file stays.
+    /// When the store or the log cannot be read. In this case the remaining files are kept.
     pub(crate) async fn sweep(&self) -> Result<usize, FileError> {
         let old = self.now().before(KEPT_UNREFERENCED);
         let mut removed = 0;
@@ -23,7 +23,7 @@ impl Files {
                     continue;
                 }
                 let Some(record) = self.store.record(listed.id).await? else {
-                    // Bytes without a record are somebody's whom nobody knows.
+                    // Bytes without a record have no known owner.
                     self.store.remove(listed.id).await?;
                     removed += 1;
                     continue;

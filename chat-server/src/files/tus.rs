@@ -1,8 +1,9 @@
-//! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>): the core, and the extensions creation,
+//! Resumable uploads with tus 1.0 (<https://tus.io/protocols/resumable-upload>): the core, and the extensions creation,
 //! termination, checksum and expiration.
 //!
-//! It is our own: of the crates that there are, `rustus` is a server of its own, and `tus-server` and `tus_server` are at their
-//! first version and write where they like. What is needed is five headers over [`uploads`](super::uploads).
+//! This is our own code: among the existing crates, `rustus` is a complete server, and `tus-server` and `tus_server`
+//! are at their first version and choose themselves where they write. The protocol needs only five headers on top of
+//! [`uploads`](super::uploads).
 //!
 //! ```text
 //! POST   /api/v1/uploads       Upload-Length: 1000, Upload-Metadata: filename bWUucG5n     201 Location: /api/v1/uploads/ID
@@ -10,8 +11,8 @@
 //! PATCH  /api/v1/uploads/:id   Upload-Offset: 400, application/offset+octet-stream         204 Upload-Offset: 1000
 //! DELETE /api/v1/uploads/:id                                                               204
 //! ```
-//! The part that completes it makes the file, which has the id of the upload: `/api/v1/files/ID`. When what has come turns out to be
-//! no file that is taken, that part is answered with the refusal, and the upload is gone.
+//! The last part creates the file, which has the id of the upload: `/api/v1/files/ID`. If the file is then not
+//! accepted, the response to that part is the refusal, and the upload is removed.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -35,6 +36,8 @@ use super::staging::{Staged, blocking};
 use super::uploads::{self, Checksum, Note, PartError, Upload};
 use crate::app::App;
 use crate::dialect::Route;
+use crate::dialect::described::{Body, Described};
+use crate::dialect::field::{Field, Kind};
 use crate::http::{HttpError, caller};
 use crate::links::Base;
 use crate::memory::Owner;
@@ -43,7 +46,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("1.0.0");
 const EXTENSIONS: HeaderValue = HeaderValue::from_static("creation,termination,checksum,expiration");
 const ALGORITHMS: HeaderValue = HeaderValue::from_static("sha1,sha256");
 const PART: &str = "application/offset+octet-stream";
-/// Most bytes of `Upload-Metadata`.
+/// The maximum size of `Upload-Metadata`, in bytes.
 const MAX_METADATA_BYTES: usize = 4 << 10;
 
 const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
@@ -60,15 +63,41 @@ const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-le
 
 pub(super) fn all() -> Vec<Route> {
     vec![
-        Route::new(Method::OPTIONS, UPLOADS, options),
-        Route::post(UPLOADS, create),
-        Route::get("/api/v1/uploads/:id", progress),
-        Route::patch("/api/v1/uploads/:id", receive),
-        Route::delete("/api/v1/uploads/:id", terminate),
+        Route::new(Method::OPTIONS, UPLOADS, options).described(
+            Described::silent("Tells what of tus 1.0 is spoken.", &[], StatusCode::NO_CONTENT)
+                .for_everybody(),
+        ),
+        Route::post(UPLOADS, create).described(Described {
+            headers: &[RESUMABLE, LENGTH, METADATA],
+            ..Described::silent("Begins a resumable upload (tus 1.0).", &[], StatusCode::CREATED)
+                .without_body()
+        }),
+        Route::new(Method::HEAD, "/api/v1/uploads/:id", progress).described(Described {
+            headers: &[RESUMABLE],
+            ..Described::silent("Tells how far an upload has come.", &[ID], StatusCode::OK)
+        }),
+        Route::patch("/api/v1/uploads/:id", receive).described(Described {
+            headers: &[RESUMABLE, OFFSET],
+            body: Body::Bytes(&[PART]),
+            ..Described::silent("Takes a part of an upload.", &[ID], StatusCode::NO_CONTENT)
+        }),
+        Route::delete("/api/v1/uploads/:id", terminate).described(Described {
+            headers: &[RESUMABLE],
+            ..Described::silent("Gives an upload up.", &[ID], StatusCode::NO_CONTENT)
+        }),
     ]
 }
 
-/// Every answer says the version of the protocol.
+const ID: Field = Field::new("id", Kind::Id("a file's id"), "The upload.");
+const RESUMABLE: Field =
+    Field::new("Tus-Resumable", Kind::Choice(&["1.0.0"], "1.0.0"), "The version of the protocol.");
+const LENGTH: Field = Field::new("Upload-Length", Kind::Count, "How long the file is, in bytes.");
+const METADATA: Field =
+    Field::new("Upload-Metadata", Kind::Told("pairs of a name and base64"), "The name and type of the file.")
+        .optional();
+const OFFSET: Field = Field::new("Upload-Offset", Kind::Count, "Where the part begins.");
+
+/// Adds the protocol version to a response.
 fn tus(mut answer: Result<Response, HttpError>) -> Response {
     let mut response = match &mut answer {
         Ok(response) => std::mem::take(response),
@@ -88,7 +117,7 @@ async fn options(State(app): State<Arc<App>>) -> Response {
     tus(Ok(response))
 }
 
-/// Whether the client speaks the version that is spoken here.
+/// Checks that the client uses the supported version.
 fn check_version(headers: &HeaderMap) -> Result<(), Box<Response>> {
     if headers.get(TUS_RESUMABLE).is_some_and(|version| version == VERSION) {
         return Ok(());
@@ -143,17 +172,7 @@ async fn begin(app: &Arc<App>, headers: &HeaderMap) -> Result<Response, HttpErro
     Ok(response)
 }
 
-async fn progress(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    if method != Method::HEAD {
-        let refusal =
-            HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Ask with HEAD how far an upload has come");
-        return tus(Err(refusal));
-    }
+async fn progress(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Err(refusal) = check_version(&headers) {
         return *refusal;
     }
@@ -174,7 +193,7 @@ async fn told(app: &Arc<App>, id: &str, headers: &HeaderMap) -> Result<Response,
         set_expires(answer, upload.note.expires_at());
         return Ok(response);
     }
-    // It is finished, and the answer that said so was lost.
+    // The upload is complete, and the response that said so was lost.
     let record = app.files.store.record(id).await?.filter(|record| record.owner == owner);
     let record = record.ok_or(FileError::NotFound)?;
     answer.insert(UPLOAD_OFFSET, record.size.into());
@@ -198,7 +217,7 @@ async fn receive(
         let upload = app.files.uploads.find(id, owner).ok_or(FileError::NotFound)?;
         let (at, checksum) = part(&headers)?;
         let (app, source) = (app.clone(), source.clone());
-        // What has come is written down also when the client hangs up.
+        // The received bytes are stored even if the client disconnects.
         let taken = tokio::spawn(async move { take(&app, owner, &upload, at, &source, checksum).await });
         taken.await.map_err(|_| HttpError::internal())?
     };
@@ -209,7 +228,7 @@ async fn receive(
     tus(received)
 }
 
-/// Takes a part, and makes the file if it is the last.
+/// Receives a part, and creates the file if it is the last one.
 async fn take(
     app: &Arc<App>,
     owner: UserId,
@@ -229,7 +248,7 @@ async fn take(
     }
     match finish(&app.files, upload).await {
         Ok(()) => app.files.uploads.remove(upload, turn).await?,
-        // The same part, empty now, may be sent once more.
+        // The client may send the same part, which is now empty, again.
         Err(error @ (FileError::Unavailable { .. } | FileError::Full)) => return Err(error.into()),
         Err(error) => {
             app.files.uploads.remove(upload, turn).await?;
@@ -282,7 +301,7 @@ fn refusal(error: PartError) -> HttpError {
     }
 }
 
-/// Where a part begins, and what it must be.
+/// The offset of a part, and its checksum.
 fn part(headers: &HeaderMap) -> Result<(u64, Option<Checksum>), HttpError> {
     if headers.get(CONTENT_TYPE).is_none_or(|kind| kind != PART) {
         let message = "The Content-Type must be application/offset+octet-stream";

@@ -1,7 +1,7 @@
-//! Uploads that are received in several requests, over a day if need be, and over restarts of the server.
+//! Uploads that are received in several requests, over up to a day and across restarts of the server.
 //!
-//! What has come lies in a folder of this disk, beside a note of what it is to become: `<id>.part` and `<id>.json`. The
-//! length of the first is how far the upload has come. Other nodes do not know of it.
+//! The received bytes are in a folder on this disk, with a note that contains the metadata: `<id>.part` and
+//! `<id>.json`. The length of the `.part` file is the offset of the upload. Other nodes do not know the upload.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -25,46 +25,46 @@ use super::quota::{Hold, Quota};
 use super::record::user;
 use super::staging::{Sink, Temporary, blocking};
 
-/// An upload that is not finished by then is removed.
+/// An upload that is not complete after this time is removed.
 pub(super) const KEPT_UNFINISHED: Duration = Duration::from_hours(24);
-/// Most uploads of one person that are not finished.
+/// The maximum number of incomplete uploads of one user.
 const MAX_OF_ONE: usize = 64;
 
-/// All uploads that are not finished.
+/// All incomplete uploads.
 pub(super) struct Uploads {
     dir: Arc<Path>,
     open: Mutex<HashMap<FileId, Arc<Upload>>>,
 }
 
-/// An upload that is not finished.
+/// An incomplete upload.
 pub(super) struct Upload {
     pub(super) note: Note,
     path: PathBuf,
-    /// How far it has come. Held while something is received or it is finished.
+    /// The number of received bytes. It is locked while a part is received or the upload is completed.
     offset: Arc<tokio::sync::Mutex<u64>>,
     hold: Mutex<Option<Hold>>,
 }
 
-/// What an upload is to become.
+/// The metadata of an upload.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Note {
     pub(super) id: FileId,
     #[serde(with = "user")]
     pub(super) owner: UserId,
     pub(super) length: u64,
-    /// As it was sent; what it says is read again when the upload is finished.
+    /// The unchanged `Upload-Metadata`. It is parsed again when the upload is complete.
     pub(super) metadata: String,
     pub(super) created_at: i64,
 }
 
 impl Note {
-    /// When it is removed unless it is finished.
+    /// When the upload is removed unless it is complete.
     pub(super) fn expires_at(&self) -> Timestamp {
         Timestamp::from_millis(self.created_at).after(KEPT_UNFINISHED)
     }
 }
 
-/// What a part must be, as its sender says.
+/// The checksum that the client declares for a part.
 pub(super) enum Checksum {
     Sha1([u8; 20]),
     Sha256([u8; 32]),
@@ -76,15 +76,15 @@ enum Hasher {
     Sha256(Sha256),
 }
 
-/// Why a part was not taken.
+/// Why a part was rejected.
 pub(super) enum PartError {
-    /// Another one is being received.
+    /// Another part is being received.
     Locked,
-    /// It does not begin where the upload has come to.
+    /// It does not begin at the current offset.
     Offset,
-    /// It is not what its checksum says; nothing of it was kept.
+    /// It does not match its checksum. Nothing of it was stored.
     Checksum,
-    /// Something else.
+    /// Another error.
     File(FileError),
 }
 
@@ -94,18 +94,18 @@ impl From<FileError> for PartError {
     }
 }
 
-/// The whole of an upload has come. Others wait until this is dropped.
+/// The lock of an upload. Other requests for the upload wait or are refused until it is dropped.
 pub(super) type Finished = tokio::sync::OwnedMutexGuard<u64>;
 
 impl Uploads {
-    /// Goes on with what was begun before a restart. Blocks.
+    /// Resumes the uploads that began before a restart. Blocks.
     pub(super) fn open(dir: PathBuf, quota: &Arc<Quota>) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         let mut open = HashMap::new();
         for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == "part") {
-                // A note is written after its file, and removed before it.
+                // A note is created after its `.part` file, and removed before it.
                 if !path.with_extension("json").try_exists()? {
                     fs::remove_file(path)?;
                 }
@@ -148,12 +148,12 @@ impl Uploads {
         Ok(())
     }
 
-    /// The upload of this id, if it is this person's.
+    /// The upload with this id, if it belongs to this user.
     pub(super) fn find(&self, id: FileId, owner: UserId) -> Option<Arc<Upload>> {
         self.open.lock().get(&id).filter(|upload| upload.note.owner == owner).cloned()
     }
 
-    /// It is finished or given up, by whoever holds `turn`.
+    /// Removes an upload that is complete or was cancelled. The caller holds its lock, `turn`.
     pub(super) async fn remove(&self, upload: &Upload, turn: Finished) -> Result<(), FileError> {
         let path = upload.path.clone();
         let removed = blocking(move || {
@@ -172,12 +172,12 @@ impl Uploads {
         Ok(())
     }
 
-    /// Removes what was not finished in time.
+    /// Removes uploads that were not completed in time.
     pub(super) async fn sweep(&self, now: Timestamp) -> Result<(), FileError> {
         let is_old = |upload: &&Arc<Upload>| upload.note.expires_at() <= now;
         let old: Vec<_> = self.open.lock().values().filter(is_old).cloned().collect();
         for upload in old {
-            // One of which something is just being received is removed the next time.
+            // If a part is being received, the next sweep removes the upload.
             if let Ok(turn) = upload.turn() {
                 self.remove(&upload, turn).await?;
             }
@@ -192,32 +192,32 @@ impl Upload {
         Self { note, path, offset, hold: Mutex::new(Some(hold)) }
     }
 
-    /// To change it alone.
+    /// Locks the upload for changes.
     pub(super) fn turn(&self) -> Result<Finished, PartError> {
         self.offset.clone().try_lock_owned().map_err(|_| PartError::Locked)
     }
 
-    /// How far it has come, once nothing is received any more.
+    /// The number of received bytes. Waits until no part is being received.
     pub(super) async fn offset(&self) -> u64 {
         *self.offset.lock().await
     }
 
-    /// Room that was held for it.
+    /// Takes the reservation in the quota.
     pub(super) fn take_hold(&self) -> Option<Hold> {
         self.hold.lock().take()
     }
 
-    /// It could not be stored by our own fault, and may be once more.
+    /// Returns the reservation, because storing failed for a server-side reason and may be tried again.
     pub(super) fn return_hold(&self, hold: Hold) {
         *self.hold.lock() = Some(hold);
     }
 
-    /// The file, which stays where it is.
+    /// The received file, which stays at its path.
     pub(super) fn file(&self) -> Temporary {
         Temporary::lent(self.path.clone())
     }
 
-    /// Receives a part. What has come of one that breaks off is kept, unless it has a checksum.
+    /// Receives a part. If it breaks off, the bytes that have arrived are kept, unless the part has a checksum.
     pub(super) async fn receive(
         &self,
         at: u64,
@@ -232,7 +232,7 @@ impl Upload {
         let file = blocking(move || {
             use std::io::{Seek, SeekFrom};
             let mut file = File::options().write(true).open(path)?;
-            // What a crash has left behind was told to nobody.
+            // Bytes that a crash left behind were never acknowledged, so they are removed.
             file.set_len(at)?;
             file.seek(SeekFrom::Start(at))?;
             Ok(file)
@@ -306,7 +306,7 @@ impl Hasher {
     }
 }
 
-/// What the metadata of an upload says of the file: pairs of a key and a value in base64, with commas between them.
+/// Parses the metadata of an upload: comma-separated pairs of a key and a base64 value.
 pub(super) fn declared(metadata: &str) -> Result<Declared, FileError> {
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
@@ -321,7 +321,7 @@ pub(super) fn declared(metadata: &str) -> Result<Declared, FileError> {
             "filename" | "name" => declared.name = Some(value),
             "filetype" | "type" => declared.content_type = Some(value),
             "keepExif" => declared.keep_exif = super::declared::switch("keepExif", &value)?,
-            // What the page wants to know itself.
+            // Other keys are for the page itself.
             _ => {}
         }
     }

@@ -1,12 +1,13 @@
-//! Smaller copies of images (`?w=256`), and their blurred likenesses.
+//! Smaller copies of images (`?w=256`), and blurred previews.
 //!
-//! Widths are rounded up to a few, so that an image has a few copies and not thousands. A copy is made when it is asked for the
-//! first time, where long computations run, in turns by owner, and kept in a folder of this disk. Decoding is bounded by
-//! the pixels that the header claims and paid for from the server's memory; where there is no room, or the kind cannot be decoded
-//! (AVIF, HEIC), the image itself is given. Of animated images the first picture is taken.
+//! Widths are rounded up to a few values, so that an image has a few copies and not thousands. A copy is created at its
+//! first request, on the threads for long computations, in turns by owner, and kept in a folder on this disk. The
+//! pixels that the header claims limit the cost of decoding, which is reserved in the memory budget. If the budget has
+//! no room, or the kind cannot be decoded (AVIF, HEIC), the original image is sent. Of an animated image the first
+//! frame is used.
 //!
-//! WebP is written without loss, the only way that is not C: it is good for drawings and bad for photographs. So where the
-//! client takes WebP, whichever is shorter is given.
+//! WebP is encoded losslessly, the only way without C code: this is good for drawings and bad for photographs. So for
+//! clients that accept WebP the shorter encoding is sent.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
@@ -27,24 +28,24 @@ use crate::limits::LongWork;
 use crate::media::{self, ImageKind};
 use crate::memory::{Memory, Owner};
 
-/// The widths that there are.
+/// The possible widths.
 const WIDTHS: [u32; 6] = [64, 128, 256, 512, 1024, 2048];
-/// Greatest width that may be asked for.
+/// The maximum width of a request.
 const MAX_WIDTH: u32 = 4096;
-/// Larger images are not decoded: each pixel takes 4 to 8 bytes meanwhile.
+/// Larger images are not decoded, because each pixel needs 4 to 8 bytes.
 const MAX_DECODED_PIXELS: u64 = 50_000_000;
 const JPEG_QUALITY: u8 = 82;
-/// The parts of a likeness, from left to right and from top to bottom.
+/// The number of components of a preview, horizontally and vertically.
 const LIKENESS: (u32, u32) = (4, 3);
 
-/// Makes and keeps them.
+/// Creates and keeps the copies.
 pub(super) struct Variants {
     dir: Arc<Path>,
     long_work: LongWork,
     memory: Arc<Memory>,
 }
 
-/// A smaller copy that is wanted.
+/// A request for a smaller copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
     width: u32,
@@ -59,7 +60,7 @@ pub(super) struct Variant {
 }
 
 impl Wanted {
-    /// What a query and an `Accept` ask for.
+    /// Parses the query and the `Accept` header.
     pub(super) fn read(width: Option<&str>, accept: Option<&str>) -> Result<Option<Self>, FileError> {
         let Some(width) = width else { return Ok(None) };
         let number = width.parse().ok().filter(|width| (1..=MAX_WIDTH).contains(width));
@@ -69,7 +70,7 @@ impl Wanted {
         Ok(Some(Self { width, takes_webp: accept.is_some_and(|accept| accept.contains("image/webp")) }))
     }
 
-    /// What tells it from other copies of the same image.
+    /// The suffix that distinguishes the copies of an image.
     pub(super) fn mark(self) -> String {
         format!("{}{}", self.width, if self.takes_webp { 'w' } else { 'p' })
     }
@@ -85,20 +86,20 @@ fn format(kind: ImageKind) -> Option<ImageFormat> {
     }
 }
 
-/// What decoding an image takes; none when it is not decoded.
+/// The memory for decoding an image, in bytes. `None` when it is too large to be decoded.
 fn price(record: &FileRecord) -> Option<usize> {
     let pixels = u64::from(record.width?) * u64::from(record.height?);
     usize::try_from(pixels * 4).ok().filter(|_| pixels <= MAX_DECODED_PIXELS)
 }
 
 impl Variants {
-    /// Copies are kept in this folder. Blocks.
+    /// Opens the folder for copies. Blocks.
     pub(super) fn open(dir: PathBuf, long_work: LongWork, memory: Arc<Memory>) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir: dir.into(), long_work, memory })
     }
 
-    /// A smaller copy of an image; none where the image itself is to be given.
+    /// A smaller copy of an image, or `None` when the original should be sent.
     pub(super) async fn get(
         &self,
         record: &FileRecord,
@@ -141,7 +142,7 @@ impl Variants {
         .await
     }
 
-    /// The image is removed.
+    /// Removes the copies of an image that was removed.
     pub(super) async fn forget(&self, id: FileId) -> Result<(), FileError> {
         let all = WIDTHS
             .into_iter()
@@ -160,7 +161,7 @@ impl Variants {
         .await
     }
 
-    /// The blurred likeness of an image that was received, if it can be decoded.
+    /// The blurred preview of a received image, if it can be decoded.
     pub(super) async fn likeness(
         &self,
         owner: UserId,
@@ -200,7 +201,8 @@ async fn kept(path: PathBuf) -> Result<Option<Variant>, FileError> {
     .await
 }
 
-/// The image as it is shown; none when it is damaged or takes too much. Blocks for long.
+/// Decodes an image with its orientation applied. Returns `None` when it is damaged or too large. Blocks for a long
+/// time.
 fn decode(path: &Path, format: ImageFormat) -> Option<DynamicImage> {
     let mut reader = ImageReader::with_format(BufReader::new(File::open(path).ok()?), format);
     let mut limits = Limits::default();
@@ -208,7 +210,7 @@ fn decode(path: &Path, format: ImageFormat) -> Option<DynamicImage> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().ok()?;
     let (width, height) = decoder.dimensions();
-    // It was checked by another reader of headers before.
+    // Another parser has checked the size in the header before.
     if u64::from(width) * u64::from(height) > MAX_DECODED_PIXELS {
         return None;
     }
@@ -220,7 +222,7 @@ fn decode(path: &Path, format: ImageFormat) -> Option<DynamicImage> {
     Some(image)
 }
 
-/// The smaller copy.
+/// Encodes the smaller copy.
 fn encode(image: &DynamicImage, kind: ImageKind, wanted: Wanted) -> Option<Vec<u8>> {
     let small = image.thumbnail(wanted.width, u32::MAX);
     let mut plain = Vec::new();
@@ -269,7 +271,7 @@ mod tests {
             image::RgbImage::from_fn(600, 300, |x, _| image::Rgb([if x < 300 { 255 } else { 0 }, 0, 0]));
         let mut file = Vec::new();
         photo.write_with_encoder(JpegEncoder::new(&mut file)).unwrap();
-        // It is to be turned by 90 degrees.
+        // An orientation of 90 degrees.
         let note = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         file.splice(2..2, note.iter().copied());
         fs::write(&path, &file).unwrap();

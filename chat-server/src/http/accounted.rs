@@ -1,4 +1,4 @@
-//! Bodies of requests and answers, accounted for in the process's [`Memory`](crate::memory::Memory).
+//! Accounts for request and response bodies in the memory budget of the process, [`Memory`](crate::memory::Memory).
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -16,22 +16,24 @@ use super::common;
 use super::error::HttpError;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 
-/// An answer is given to the connection in pieces of so many bytes, so that what is accounted for is what waits.
+/// A response body is passed to the connection in pieces of this many bytes, so that the reservation covers what is not
+/// yet sent.
 const PIECE: usize = 64 << 10;
 
-/// What is held of a request's body, until the request is answered.
+/// The reservation for the body of a request, until the request is answered.
 pub(super) struct RequestMemory(Arc<Mutex<Received>>);
 
 struct Received {
     memory: Arc<Memory>,
     address: Owner,
-    /// Begun when it is worth it, and when it may be known whose it is.
+    /// It is made when the body is large enough to count, as late as possible, because the account may be known by
+    /// then.
     reservation: Option<Reservation>,
     bytes: usize,
     refused: bool,
 }
 
-/// Whose a request is, once that is known.
+/// The account of a request, once it is known.
 #[derive(Clone, Default)]
 pub(crate) struct Caller(Arc<OnceLock<UserId>>);
 
@@ -40,23 +42,24 @@ tokio::task_local! {
 }
 
 impl Caller {
-    /// Has [`Self::is`] mean this request while `work` is done.
+    /// Makes [`Self::is`] refer to this request while `work` runs.
     pub(super) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CALLER.scope(self, work).await
     }
 
-    /// The request that is being answered is this person's.
+    /// Records the account of the request that is being handled.
     pub(crate) fn is(user: UserId) {
         let _ = CALLER.try_with(|caller| caller.0.set(user));
     }
 
-    /// Who pays for the request that is being answered: the person, or their address while nobody is known.
+    /// The owner of the reservation: the account, or the address while the request is not authenticated.
     pub(super) fn owner(&self, address: Owner) -> Owner {
         self.0.get().map_or(address, |user| Owner::User(*user))
     }
 }
 
-/// Accounts for the body of a request as it comes. What is answered is to be kept until the request is answered.
+/// Accounts for a request body while it is received. The caller must keep the returned value until the request is
+/// answered.
 pub(super) fn request(memory: &Arc<Memory>, address: Owner, request: Request) -> (Request, RequestMemory) {
     let (memory, reservation) = (memory.clone(), None);
     let received = Received { memory, address, reservation, bytes: 0, refused: false };
@@ -79,7 +82,7 @@ impl Received {
 }
 
 impl RequestMemory {
-    /// The answer, or in its place that there was no room for the body.
+    /// The response, or an error instead if the memory budget had no room for the body.
     pub(super) fn answer(&self, response: Response) -> Response {
         if self.0.lock().refused { out_of_memory() } else { response }
     }
@@ -89,7 +92,8 @@ fn out_of_memory() -> Response {
     HttpError::unavailable("The server is busy. Please try again later.", common::BUSY).into_response()
 }
 
-/// Accounts for the body of an answer until it is sent; one for which there is no room becomes an error.
+/// Accounts for a response body until it is sent. If the memory budget has no room, the response is replaced by an
+/// error.
 pub(super) fn response(memory: &Arc<Memory>, owner: Owner, response: Response) -> Response {
     let Some(size) = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
         return response;
@@ -103,7 +107,7 @@ pub(super) fn response(memory: &Arc<Memory>, owner: Owner, response: Response) -
     }
 }
 
-/// The body of a request.
+/// The body of a request, which is counted while it is received.
 struct Accounted {
     body: Body,
     received: Arc<Mutex<Received>>,
@@ -139,10 +143,10 @@ impl HttpBody for Accounted {
     }
 }
 
-/// The body of an answer.
+/// The body of a response, which is sent in pieces.
 struct Answer {
     body: Body,
-    /// What of its last frame was not given away yet.
+    /// The rest of the current frame.
     piece: Bytes,
     reservation: Reservation,
 }

@@ -1,7 +1,8 @@
-//! Bodies of requests: JSON of bounded size that comes in bounded time.
+//! Request bodies: JSON of limited size that arrives within a limited time.
 //!
-//! A body must say that it is JSON. A form, or a text that only looks like JSON, can be sent from any page of the world
-//! without asking first; a JSON content type cannot, so this is one more wall against forged requests (CSRF).
+//! The Content-Type must be JSON. Any web page can send a form, or a text that looks like JSON, to another origin
+//! without a CORS preflight. A JSON content type requires a preflight, so this is one more protection against forged
+//! requests (CSRF).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,28 +23,28 @@ use super::error::HttpError;
 use crate::dialect::payload;
 use crate::surrogates;
 
-/// Most bytes of a JSON body: 10 MB as the original backends count them.
+/// The maximum size of a JSON body: 10 MB, as the original backends count it.
 const MAX_BODY_BYTES: usize = 10 << 20;
-/// Most bytes of a body that has no room for an image: a log-in, a sign-up, a mark.
+/// The maximum size of a body that cannot contain an image, such as a login or a sign-up.
 const MAX_SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// Up to here what is larger than a small body is taken for a field that is too long, which pages know as 400. It is
-/// counted, and not kept.
+/// Up to this size, a body that exceeds the small limit is treated as a field that is too long, for which pages expect
+/// status 400. The bytes are counted and discarded.
 const MAX_LONG_FIELD_BYTES: usize = 2 << 20;
 
-/// How long a client may pause while it sends a body.
+/// The maximum pause of a client while it sends a body.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long any body may take, and what is added for each [`BYTES_PER_SECOND`] of it that have come: 10 MB may take six
-/// minutes, and one that comes byte by byte half a minute.
+/// The base time for receiving a body. Each [`BYTES_PER_SECOND`] received bytes add one second: 10 MB may take about
+/// 22 minutes, and a body that arrives byte by byte half a minute.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const BYTES_PER_SECOND: u32 = 8 << 10;
 
-/// The body of a request, to be read as a JSON object.
+/// A request body that contains a JSON object.
 #[derive(Debug)]
 pub struct Body(Bytes);
 
 impl Body {
-    /// The object.
+    /// Parses the object.
     ///
     /// # Errors
     /// When it is not an object of this form.
@@ -53,15 +54,15 @@ impl Body {
         Ok(payload::from_object(text)?)
     }
 
-    /// Whether nothing was sent.
+    /// Whether the body is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Reads a body of up to 10 MB, of somebody who is known.
+    /// Reads a body of up to 10 MB. The caller must be authenticated.
     ///
     /// # Errors
-    /// When it is no JSON, too large, comes too slowly or breaks off.
+    /// When it is not JSON, too large, too slow or incomplete.
     pub async fn read(request: Request) -> Result<Self, HttpError> {
         read_body(request, MAX_BODY_BYTES).await
     }
@@ -75,8 +76,8 @@ impl Body {
     }
 }
 
-/// As a parameter of a handler, the small body of anybody. Routes for those who are known find out first who asks, and
-/// then read it themselves.
+/// As a handler parameter it reads a small body, from any client. Routes that require authentication first authenticate
+/// the caller and then read the body themselves.
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = HttpError;
 
@@ -100,7 +101,8 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
             continue;
         }
         drop((bytes, data));
-        // A client that is still sending would see its connection reset instead of the answer.
+        // The rest of the body is read, because a client that is still sending would see a connection reset instead of
+        // the response.
         let size = size + discard(body).await;
         return Err(if !is_json {
             HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json")
@@ -114,8 +116,8 @@ async fn read_body(request: Request, most: usize) -> Result<Body, HttpError> {
     Ok(Body(bytes.freeze()))
 }
 
-/// The names of the fields of a JSON body that are not null, and the body as it was. Of one that is no small object there are
-/// none.
+/// The names of the non-null fields of a JSON body, and the unchanged body. The list is empty if the body is not a
+/// small JSON object.
 pub(super) async fn peek(
     headers: &HeaderMap,
     mut body: Incoming,
@@ -139,10 +141,10 @@ pub(super) async fn peek(
     Ok((given.collect(), bytes.freeze().into()))
 }
 
-/// The next part of a body of which `received` bytes have come.
+/// Reads the next part of a body of which `received` bytes have arrived.
 ///
 /// # Errors
-/// When it comes too slowly or breaks off.
+/// When it is too slow or incomplete.
 pub(crate) async fn next(
     body: &mut Incoming,
     started: Instant,
@@ -164,8 +166,8 @@ fn too_large(most: usize) -> String {
     }
 }
 
-/// Whether a body is declared to be JSON in UTF-8: `application/json` or `application/…+json`. Without a declaration it
-/// is not.
+/// Whether the Content-Type is JSON in UTF-8: `application/json` or `application/…+json`. A body without Content-Type
+/// is not JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut declared = headers.get_all(CONTENT_TYPE).into_iter();
     let (Some(value), None) = (declared.next().and_then(|value| value.to_str().ok()), declared.next()) else {
@@ -187,7 +189,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-/// RFC 9110, section 5.6.2.
+/// A token character (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! Who asks, where nothing but the request tells.
+//! Authenticates the caller of a request by its cookies and headers.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::app::App;
 use crate::auth::{AuthError, Authenticated};
 use crate::dialect::Unauthenticated;
 
-/// Who asks: by the first of the cookies that is good, or else by the bearer token.
+/// Authenticates the caller with the first valid login cookie, or else with the bearer token.
 ///
 /// # Errors
-/// When nothing of it is good.
+/// When neither is valid.
 pub async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
-    // A page of another origin must not act with this browser's cookie, even one of the same site.
+    // A page of another origin must not act with the cookie of this browser, even if it is of the same site.
     let cookies = cookie::tokens(headers, app.config.dialects.cookies())
         .filter(|_| !is_foreign(headers, &app.config.origins, app.config.trust_proxy));
     first_good(app, cookies.map(|(_, token)| token).chain(bearer(headers))).await
 }
 
-/// Who asks, by the bearer token alone: for families that know no cookie.
+/// Authenticates the caller with the bearer token only, for dialects without cookies.
 ///
 /// # Errors
-/// When it is no good.
+/// When it is invalid.
 pub async fn caller_by_bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Authenticated, HttpError> {
     first_good(app, bearer(headers).into_iter()).await
 }

@@ -1,8 +1,9 @@
-//! The browser builds of `socket.io-client`, as Node's Socket.IO serves them (`serveClient`): pages that have no bundler load
-//! them from `/socket.io/socket.io.js`.
+//! The browser builds of `socket.io-client`, served as Node's Socket.IO does (`serveClient`). Pages without a bundler
+//! load them from `/socket.io/socket.io.js`.
 //!
-//! They are part of the program, compressed once. Whoever takes gzip is given them so; for others they are decompressed, once
-//! each. Asking for one opens no session, and whoever asks for it is limited as for every other file.
+//! They are part of the program and compressed once. Clients that accept gzip receive them as they are. For other
+//! clients each file is decompressed once and kept. A request for a file opens no session, and its rate limit is that
+//! of other files.
 
 use std::io::Read;
 use std::sync::OnceLock;
@@ -20,10 +21,10 @@ use flate2::read::GzDecoder;
 use super::error::HttpError;
 use super::headers::Kind;
 
-/// The version of `socket.io-client`, which is the `ETag`, as Node has it.
+/// The version of `socket.io-client`. It is also the `ETag`, as in Node.
 const VERSION: HeaderValue = HeaderValue::from_static("\"4.8.3\"");
 
-/// A file of the package's `dist`.
+/// A file from the `dist` folder of the package.
 struct ClientFile {
     name: &'static str,
     gzipped: &'static [u8],
@@ -55,7 +56,7 @@ impl ClientFile {
     fn plain(&self) -> Bytes {
         let decompress = || {
             let mut plain = Vec::new();
-            // A test decompresses all of them.
+            // This cannot fail: a test decompresses all files.
             let _ = GzDecoder::new(self.gzipped).read_to_end(&mut plain);
             plain.into()
         };
@@ -63,7 +64,7 @@ impl ClientFile {
     }
 }
 
-/// Answers a request for one of them.
+/// Answers a request for one of these files.
 pub(super) fn serve(name: &str, headers: &HeaderMap) -> Response {
     let Some(file) = FILES.iter().find(|file| file.name == name) else {
         return HttpError::not_found().into_response();
@@ -90,13 +91,13 @@ pub(super) fn serve(name: &str, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Whether one of the tags that a cache has is ours (RFC 9110, section 13.1.2: compared weakly).
+/// Whether one of the client's cached tags is the current one (RFC 9110, section 13.1.2: weak comparison).
 fn is_known(tags: &HeaderValue) -> bool {
     let Ok(tags) = tags.to_str() else { return false };
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == VERSION)
 }
 
-/// RFC 9110, section 12.5.3.
+/// Whether the client accepts gzip (RFC 9110, section 12.5.3).
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
     let mut takes = None;
@@ -107,7 +108,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
             .filter_map(|parameter| parameter.trim().strip_prefix("q="))
             .any(|q| q.trim().parse().is_ok_and(|q: f32| q == 0.0));
         match name.trim() {
-            // What is said of it by name counts more than what is said of all others.
+            // An entry for gzip takes precedence over `*`.
             name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
                 return !is_refused;
             }

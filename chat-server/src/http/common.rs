@@ -1,4 +1,4 @@
-//! What every route uses: answers in JSON, parameters of the query, the token of a header.
+//! What all routes share: JSON responses, query parameters, the bearer token.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use serde::Serialize;
 
 use super::error::HttpError;
 
-/// When it is worth trying again after the server was too busy.
+/// The `Retry-After` of a response from a server that was too busy.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
-/// An answer in JSON.
+/// A JSON response.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+    // This cannot fail: wire types are plain structs with string keys.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     (status, [(CONTENT_TYPE, json)], body).into_response()
 }
 
-/// The parameters of a request's query, in their order.
+/// The query parameters of a request, in order.
 pub(crate) fn parameters(query: Option<&str>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    // Any text is a query: what is no escape stands for itself.
+    // Every string is a valid query: an invalid escape stands for itself.
     serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default()
 }
 
-/// The first parameter of this name.
+/// The first query parameter with this name.
 pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     parameters(query).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
-/// How much is asked for at most.
+/// The maximum number of results that the client requests.
 pub(crate) fn limit(query: Option<&str>) -> Result<Option<u64>, HttpError> {
     let wrong = |_| HttpError::bad_request("limit must be a whole number from 1");
     parameter(query, "limit").map(|limit| limit.parse().map_err(wrong)).transpose()
@@ -46,8 +46,8 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Reads on and throws away, within reason, so that the client can finish sending and read its answer. Answers how much
-/// that was.
+/// Reads and discards the rest of a body, within limits, so that the client can finish sending and read the response.
+/// Returns the number of bytes.
 pub(crate) async fn discard(mut body: axum::body::Body) -> usize {
     const MAX_BYTES: usize = 64 << 20;
     const TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ pub(crate) async fn discard(mut body: axum::body::Body) -> usize {
             }
         }
     };
-    // What comes slower is cut off by the answer.
+    // If the client is slower than that, the response ends the connection.
     let _ = tokio::time::timeout(TIMEOUT, reading).await;
     seen
 }

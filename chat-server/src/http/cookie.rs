@@ -1,7 +1,7 @@
-//! The log-in cookie, written as Express writes it and read as browsers send it (RFC 6265).
+//! The login cookie, written in the format of Express and parsed as browsers send it (RFC 6265).
 //!
-//! Not by the crate `cookie`: it writes the attributes in another order than Express, to which the wire contracts hold us, and reads
-//! text only, while other cookies of a request may hold any bytes.
+//! The crate `cookie` is not used: it writes the attributes in another order than Express, which the wire contracts
+//! require. It also parses only text, while other cookies of a request may contain any bytes.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,10 +9,12 @@ use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use chat_core::clock::Timestamp;
 
-/// The most log-in cookies of a request that are looked at. A browser has one for each path and parent domain.
+/// The maximum number of login cookies of a request that are checked. A browser has one for each path and parent
+/// domain.
 const MAX_COOKIES: usize = 16;
 
-/// The log-in cookies of a request, at most 16: name and value of those with one of these names, in the order of sending.
+/// The login cookies of a request, at most 16: name and value of those with one of these names, in the order of the
+/// header.
 pub fn tokens<'a>(
     headers: &'a HeaderMap,
     names: &'a [&'static str],
@@ -21,8 +23,8 @@ pub fn tokens<'a>(
     cookies.flat_map(|header| in_header(header, names)).take(MAX_COOKIES)
 }
 
-/// The same of all log-in cookies in one `Cookie` header. Other cookies may hold any bytes: browsers send them as they were
-/// set, and RFC 6265 has servers take them so.
+/// All login cookies in one `Cookie` header. Other cookies may contain any bytes: browsers send them as they were set,
+/// and RFC 6265 requires servers to accept that.
 pub fn in_header<'a>(
     header: &'a [u8],
     names: &'a [&'static str],
@@ -58,12 +60,12 @@ impl SameSite {
     }
 }
 
-/// How browsers are to keep the cookie.
+/// The cookie attributes that depend on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Whose requests it is added to.
+    /// From which pages the browser sends the cookie.
     pub same_site: SameSite,
-    /// It is never sent over plain HTTP.
+    /// The browser never sends it over plain HTTP.
     pub secure: bool,
 }
 
@@ -74,32 +76,32 @@ impl std::fmt::Display for Attributes {
     }
 }
 
-/// A `Set-Cookie` value.
+/// The value of a `Set-Cookie` header.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cookie(String);
 
 impl Cookie {
-    /// The cookie of a log-in.
+    /// The cookie that a login sets.
     pub fn log_in(name: &str, token: &str, life: Duration, now: Timestamp, attributes: Attributes) -> Self {
         let expires = http_date(now.after(life));
         let life = life.as_secs();
         Self(format!("{name}={token}; Max-Age={life}; Path=/; Expires={expires}{attributes}"))
     }
 
-    /// The cookie that ends a log-in.
+    /// The cookie that a logout sets: it deletes the login cookie.
     pub fn log_out(name: &str, now: Timestamp, attributes: Attributes) -> Self {
         Self(format!("{name}=; Max-Age=0; Path=/; Expires={}{attributes}", http_date(now)))
     }
 
-    /// The value.
+    /// The header value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A date as in RFC 9110, section 5.6.7: `Sat, 21 Nov 2026 03:04:05 GMT`.
+/// A date in the format of RFC 9110, section 5.6.7: `Sat, 21 Nov 2026 03:04:05 GMT`.
 fn http_date(at: Timestamp) -> String {
-    // It has four digits for the year, and nothing before 1970.
+    // The format has four digits for the year. Times before 1970 become 1970.
     const LAST: u64 = 253_402_300_799;
     let seconds = u64::try_from(at.as_millis()).unwrap_or(0) / 1_000;
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)))

@@ -1,8 +1,8 @@
-//! What surrounds every route: request ids, CORS, security headers, one log line a request, and a panic that costs
-//! one request only.
+//! Middleware around every route: request ids, CORS, security headers, one log line per request, and catching panics,
+//! so that a panic fails only one request.
 //!
-//! Ids and panics are not left to tower-http: its request id keeps whatever the client has sent, be it harmful in a log or not, and
-//! its panic layer knows neither the id nor the path of the request that it logs.
+//! tower-http is not used for ids and panics: its request id layer accepts any id from the client, even one that is
+//! harmful in a log, and its panic layer logs neither the id nor the path of the request.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::memory::Owner;
 use crate::security_log::Source;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What pages of other origins may read of an answer, beyond what every page may.
+/// Response headers that pages of other origins may read, in addition to the CORS-safelisted ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id, Location, Content-Disposition, \
      Content-Range, ETag, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, \
@@ -49,7 +49,7 @@ pub(super) async fn middleware(State(app): State<Arc<App>>, request: Request, ne
     let address = Address::of_request(&request, app.config.trust_proxy);
     app.proxies.observe(&request, app.config.trust_proxy);
     let (owner, caller) = (Owner::Address(address.0), accounted::Caller::default());
-    // Long polling accounts for what it takes by account, and of a stream no more is held than its route says.
+    // Long polling accounts for its memory by account. A streamed route holds no more in memory than its own limit.
     let is_accounted_elsewhere = is_below(&path, &app.config.socket_path) || is_streamed(&path);
     let (mut request, received) = match is_accounted_elsewhere {
         true => (request, None),
@@ -81,7 +81,7 @@ pub(super) async fn middleware(State(app): State<Arc<App>>, request: Request, ne
     };
     drop(received);
     let response = json_error(accounted::response(&app.memory, caller.owner(owner), response));
-    // What no dialect's route has answered.
+    // Errors from outside the routes of a dialect get the format of the default dialect.
     let mut response = HttpError::write_in(response, app.config.dialects.default());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         response = rate::complete(response);
@@ -115,16 +115,16 @@ pub(super) async fn middleware(State(app): State<Arc<App>>, request: Request, ne
     response
 }
 
-/// Whether a path is `prefix` or leads on from it.
+/// Whether a path is `prefix` or below it.
 pub(super) fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What a page of another origin may do with our answers.
+/// What CORS allows a page of another origin.
 enum Cors {
-    /// Read what is answered to its visitor.
+    /// It may read responses to requests with credentials.
     WithCredentials(HeaderValue),
-    /// Read what anybody is answered.
+    /// It may read only responses to requests without credentials.
     WithoutCredentials,
 }
 
@@ -137,7 +137,7 @@ impl Cors {
     }
 }
 
-/// Puts an error that a library has answered in its own words into ours: frontends read `message` of every error.
+/// Converts a plain-text error of a library to JSON, because frontends read `message` of every error.
 fn json_error(response: Response) -> Response {
     let status = response.status();
     let is_text =
@@ -149,7 +149,7 @@ fn json_error(response: Response) -> Response {
         .into_response()
 }
 
-/// The id a proxy gave the request, if it is harmless, or a new one.
+/// The request id from a proxy, if it contains only safe characters, or else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let harmless = |id: &&str| {

@@ -1,7 +1,7 @@
-//! Requests that were not carried out.
+//! Errors of HTTP requests.
 //!
-//! An error is made with its words, and written where its request is answered: in the form of the dialect whose route it was,
-//! or else of the default one. Every body has a `message`.
+//! An error carries its message. Its body is written when the response is sent: in the format of the dialect of the
+//! route, or else of the default dialect. Every error body has a `message`.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat_core::error::{Error, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::auth::error::AuthError;
@@ -17,50 +18,60 @@ use crate::dialect::answer::Refused;
 use crate::dialect::{DecodeError, Failure, HttpFailure, Registered, Unauthenticated};
 use crate::limits::rate::RateLimit;
 
-/// A request that was not carried out, as it is answered.
+/// The error response of a request.
 #[derive(Debug)]
 pub struct HttpError {
     status: StatusCode,
     body: Body,
     retry_after: Option<Duration>,
-    /// In a box, because nearly no error has one.
+    /// Boxed, because almost no error has one.
     rate: Option<Box<RateLimit>>,
-    /// In a box, so that an answer is not larger for its sake.
+    /// Boxed, so that it does not enlarge every `Result`.
     core: Option<Box<Error>>,
-    /// The field that was wrong, where it is a single one.
+    /// The invalid field, if it is a single one.
     field: Option<&'static str>,
 }
 
-/// What is answered.
+/// The body of the response.
 #[derive(Debug)]
 enum Body {
-    /// An object of its own.
+    /// A complete JSON body.
     Own(Vec<u8>),
-    /// These words, in whatever form a dialect has for them.
+    /// A message, to be written in the format of a dialect.
     Message(Message),
 }
 
-/// The words of an error, beside its answer until that is written in the form of a dialect.
+/// The message of an error, attached to its response until a dialect formats it.
 #[derive(Debug, Clone)]
 struct Message {
     text: Box<str>,
     unauthenticated: Option<Unauthenticated>,
 }
 
+/// All of a refusal: what a callback gets in `native`, and the `message`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HttpRefusal")]
+pub(crate) struct Full<'a> {
+    #[serde(flatten)]
+    refused: Refused<'a>,
+    /// For people.
+    message: &'a str,
+}
+
 impl HttpError {
-    /// An error with a message for people, in the form that the dialect gives it.
+    /// An error with a message for users, in the format of the dialect.
     pub fn new(status: StatusCode, message: &str) -> Self {
         let message = Message { text: message.into(), unauthenticated: None };
         Self { status, body: Body::Message(message), retry_after: None, rate: None, core: None, field: None }
     }
 
-    /// An error with a body of its own, which has a `message` too.
+    /// An error with a complete body, which must contain a `message` as well.
     pub fn with_body(status: StatusCode, body: &impl Serialize) -> Self {
         let body = Body::Own(serde_json::to_vec(body).unwrap_or_default());
         Self { status, body, retry_after: None, rate: None, core: None, field: None }
     }
 
-    /// Nobody is known to ask.
+    /// The request is not authenticated.
     pub fn unauthenticated(why: Unauthenticated) -> Self {
         let (status, text) = match why {
             Unauthenticated::Missing | Unauthenticated::Invalid => (StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -70,7 +81,7 @@ impl HttpError {
         Self { body: Body::Message(message), ..Self::new(status, "") }
     }
 
-    /// An answer in the form of this dialect, if it is an error that has none of its own.
+    /// Formats an error response for this dialect, if its body is not written yet.
     pub(crate) fn write_in(mut response: Response, dialect: &Registered) -> Response {
         let status = response.status();
         let Some(Message { text, unauthenticated }) = response.extensions_mut().remove() else {
@@ -88,20 +99,15 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 400 for one field; `problem` continues a sentence that begins with it.
+    /// 400 for one field. `problem` continues the sentence that begins with the field name.
     pub fn invalid(field: &'static str, problem: &str) -> Self {
         Self { field: Some(field), ..Self::bad_request(&format!("{field} {problem}")) }
     }
 
-    /// The same with a body that tells all of it to programs: what a callback would get in `native`, and the `message`. `refusal` gives the
-    /// failure the words of that dialect. An error with a body of its own stays as it is.
+    /// The same error with a complete body for programs: the fields of a callback error in `native`, and the `message`.
+    /// `refusal` translates the failure into the messages of that dialect. An error that has a complete body stays
+    /// unchanged.
     pub(crate) fn in_full(self, refusal: impl FnOnce(Failure) -> Failure) -> Self {
-        #[derive(Serialize)]
-        struct Full<'a> {
-            #[serde(flatten)]
-            refused: Refused<'a>,
-            message: &'a str,
-        }
         let Body::Message(message) = &self.body else { return self };
         let code = match (&self.core, message.unauthenticated) {
             (_, Some(_)) => "unauthenticated",
@@ -127,16 +133,16 @@ impl HttpError {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
     }
 
-    /// 429 by this limit.
+    /// 429 by this rate limit.
     pub fn limited(rate: RateLimit) -> Self {
         Self { rate: Some(rate.into()), ..Self::too_many(rate.reset) }
     }
 
-    /// Says how a limit stands, unless it is said already. Of a refusal, how long to wait stays what it was.
+    /// Adds the state of a rate limit, unless the error has one already. A refusal keeps its waiting time.
     #[must_use]
     pub fn with_rate(self, rate: RateLimit) -> Self {
         let rate = match self.retry_after {
-            // It was refused, so nothing is left, whatever was given back since.
+            // The request was refused, so nothing remains, even if something was released meanwhile.
             Some(reset) if self.status == StatusCode::TOO_MANY_REQUESTS => {
                 RateLimit { remaining: 0, reset, ..rate }
             }
@@ -145,22 +151,22 @@ impl HttpError {
         Self { rate: self.rate.or_else(|| Some(rate.into())), ..self }
     }
 
-    /// 500. What went wrong was logged where it did.
+    /// 500. The cause was logged where it occurred.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
     }
 
-    /// 503: not now, but perhaps so much later.
+    /// 503. The client may retry after this time.
     pub fn unavailable(message: &str, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
-    /// Whether it is for us to mend: what failed so was no attempt of the caller's.
+    /// Whether this is a server error. Such a request does not count as an attempt of the client.
     pub(crate) fn is_our_fault(&self) -> bool {
         self.status.is_server_error()
     }
 
-    /// The domain's error behind it, for routes that have words of their own for it.
+    /// The domain error behind it, for routes with their own error messages.
     pub fn core(&self) -> Option<&Error> {
         self.core.as_deref()
     }
@@ -169,7 +175,7 @@ impl HttpError {
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
-            // 413 is for bodies; a field that is too long is the client's mistake like any other.
+            // 413 is for bodies. A field that is too long is an invalid request like any other.
             ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::TooLarge => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
@@ -197,7 +203,7 @@ impl From<DecodeError> for HttpError {
     }
 }
 
-/// The word for programs where nothing but the status tells.
+/// The error code for programs, where only the status is known.
 fn code_of(status: StatusCode) -> &'static str {
     let kind = match status {
         StatusCode::UNAUTHORIZED => return "unauthenticated",

@@ -6,9 +6,9 @@ use axum::http::header::{HOST, ORIGIN};
 use crate::config::Origins;
 use crate::links;
 
-/// Whether a request comes from a page of another origin that is not allowed to use this server. An origin that is no
-/// text is none that anybody has allowed. How this server is called is said by `Host`, and by `X-Forwarded-Host` where proxies
-/// are trusted.
+/// Whether a request comes from a page of another origin that is not allowed to use this server. An `Origin` header
+/// that is not text is never allowed. The server's own name comes from `Host`, and from `X-Forwarded-Host` where
+/// proxies are trusted.
 pub fn is_foreign(headers: &HeaderMap, allowed: &Origins, trust_proxy: usize) -> bool {
     headers.get_all(ORIGIN).into_iter().any(|origin| {
         let Ok(origin) = origin.to_str() else { return true };
@@ -18,11 +18,12 @@ pub fn is_foreign(headers: &HeaderMap, allowed: &Origins, trust_proxy: usize) ->
 
 fn is_own(origin: &str, headers: &HeaderMap, trust_proxy: usize) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return false };
-    // A page that came unencrypted may be anybody's. The other way round a proxy further out does https.
+    // A page that was loaded over plain HTTP may be forged, so it does not count as own where the server uses HTTPS. The
+    // reverse is possible: an outer proxy terminates TLS.
     if scheme != "https" && links::is_https(headers, trust_proxy) {
         return false;
     }
-    // Proxies may say the port that origins leave out.
+    // Proxies may include the default port, which origins omit.
     let port = if scheme == "https" { ":443" } else { ":80" };
     let forwarded = links::forwarded(headers, "x-forwarded-host", trust_proxy);
     forwarded.is_some_and(|own| own.strip_suffix(port).unwrap_or(own).eq_ignore_ascii_case(host))

@@ -1,4 +1,4 @@
-//! The headers that every answer has, by what kind of answer it is.
+//! The headers of every response, by the kind of response.
 //!
 //! | | API, errors | Socket.IO | stored images | our own page | a folder's page |
 //! |---|---|---|---|---|---|
@@ -7,12 +7,12 @@
 //! | `Cross-Origin-Resource-Policy` | `same-origin` | `same-origin` | `cross-origin` | `same-origin` | `cross-origin` |
 //! | `Permissions-Policy` | nothing | nothing | nothing | nothing | none |
 //!
-//! The files of Socket.IO's client have their own `Cache-Control`, as Node's have it, and are `cross-origin`; otherwise they are
-//! as Socket.IO.
+//! The files of Socket.IO's client have the `Cache-Control` that Node sends, and are `cross-origin`. Their other
+//! headers are as for Socket.IO.
 //!
-//! `same-origin` does not keep pages of other origins from what CORS lets them read (RFC: Fetch, "cross-origin resource
-//! policy check" is for requests without CORS). A folder's page is its owner's: what it loads, runs and asks for is not
-//! ours to forbid, so it is given nothing that could break it.
+//! `same-origin` does not prevent pages of other origins from reading what CORS allows (in the Fetch standard the
+//! "cross-origin resource policy check" applies only to requests without CORS). A folder's page belongs to its
+//! operator: this server must not restrict what it loads, runs or requests, so it gets no header that could break it.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -20,21 +20,21 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What an answer is. Handlers of pages and images say it in the answer's extensions; everything else is
+/// The kind of a response. Handlers of pages and images set it in the response's extensions; everything else is
 /// [`Kind::Api`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// JSON for programs, errors of all kinds included.
+    /// JSON for programs, including all errors.
     Api,
-    /// Socket.IO's transport.
+    /// The transport of Socket.IO.
     Sockets,
     /// A stored image.
     Image,
     /// A file of Socket.IO's client.
     ClientFile,
-    /// Our own page.
+    /// The built-in page.
     OwnPage,
-    /// A file of a folder that the owner has named.
+    /// A file of the folder that the operator has configured.
     Folder,
 }
 
@@ -48,11 +48,11 @@ const NO_POWERS: HeaderValue = HeaderValue::from_static(
     "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
      midi=(), payment=(), usb=()",
 );
-/// A year, for this host alone: whether those below it have https is not known here.
+/// One year, for this host only: the server cannot know whether its subdomains use HTTPS.
 const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Adds them. `is_https` as far as trusted proxies tell; over plain http browsers must pass the header over, and must not
-/// be told of what is not there.
+/// Adds the headers. `is_https` is what trusted proxies report. Over plain HTTP browsers must ignore
+/// `Strict-Transport-Security`, and the server may not be reachable by HTTPS.
 pub(super) fn add(headers: &mut HeaderMap, kind: Kind, is_https: bool) {
     let fixed = HeaderValue::from_static;
     headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
@@ -65,14 +65,14 @@ pub(super) fn add(headers: &mut HeaderMap, kind: Kind, is_https: bool) {
         Kind::Api => (Some("private, no-store"), NOTHING, "same-origin"),
         Kind::Sockets => (Some("no-store"), NOTHING, "same-origin"),
         Kind::Image => (None, NOTHING, "cross-origin"),
-        // Pages of other origins load them, as from Node.
+        // Pages of other origins load these files, as they do from Node.
         Kind::ClientFile => (None, NOTHING, "cross-origin"),
         Kind::OwnPage => (None, NO_FOREIGN_FRAME, "same-origin"),
         Kind::Folder => (None, NO_FOREIGN_FRAME, "cross-origin"),
     };
     match cache {
         Some(cache) => drop(headers.insert(CACHE_CONTROL, fixed(cache))),
-        // What an image or page says itself counts.
+        // The header that an image or page sets itself takes precedence.
         None if kind == Kind::Folder => {}
         None => drop(headers.entry(CACHE_CONTROL).or_insert(fixed("no-store"))),
     }

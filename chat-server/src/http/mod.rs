@@ -1,5 +1,5 @@
-//! HTTP: what every route shares. Bodies are read and errors answered so that any frontend can show them: every
-//! error, whatever its cause, is JSON with a `message`.
+//! HTTP: what all routes share. Every error, whatever its cause, is JSON with a `message`, so that any frontend can
+//! show it.
 
 pub(crate) mod accounted;
 pub(crate) mod body;
@@ -7,6 +7,7 @@ pub(crate) mod caller;
 mod client_files;
 pub(crate) mod common;
 pub mod cookie;
+mod docs;
 mod edge;
 pub(crate) mod error;
 pub(crate) mod foreign;

@@ -1,4 +1,4 @@
-//! What handlers take of a request: where it comes from, and how its client addressed this server.
+//! Request data for handlers: where a request comes from, and how its client addresses this server.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ impl FromRequestParts<Arc<App>> for Address {
     }
 }
 
-/// How the client addressed this server.
+/// How the client addresses this server.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// How browsers are to keep the cookie that they are given.
+    /// The attributes of the login cookie for this client.
     pub cookie: cookie::Attributes,
-    /// What links begin with for this client.
+    /// The base of links for this client.
     pub base: Base,
-    /// The client claims to have come by https, and the cookie is not `Secure`.
+    /// The request claims that it came by HTTPS, but the cookie is not `Secure`.
     pub is_insecure: bool,
 }
 

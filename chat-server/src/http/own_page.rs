@@ -1,8 +1,8 @@
-//! Our own page, which is part of the program.
+//! The built-in page, which is part of the program.
 //!
-//! Its files are kept by browsers and asked for anew each time (`no-cache` with an `ETag`), so that its modules always are of
-//! one version, and cost nothing while that is unchanged. Two things are written into `index.html` for the page: how long a
-//! password must be, and whether nobody has an account yet; see [`first_account`].
+//! Browsers cache its files and revalidate them each time (`no-cache` with an `ETag`), so its modules are always of the
+//! same version, and an unchanged file costs no transfer. The server writes two values into `index.html`: the minimum
+//! length of a password, and whether no account exists yet; see [`first_account`].
 
 mod first_account;
 
@@ -23,13 +23,13 @@ use super::router::nothing_here;
 use crate::app::App;
 use crate::config::Config;
 
-/// What our own page may load: itself, its server, and images.
+/// The Content-Security-Policy of the built-in page: it may load its own files, its server, and images.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; img-src 'self' data: blob: http: https:; connect-src 'self' ws: wss:; style-src 'self'; \
      script-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
 );
 
-/// What our own page has where it says where its sockets are.
+/// The attribute of `index.html` that contains the socket path.
 const SOCKET_PATH: &str = r#"data-socket-path="/socket.io""#;
 
 const INDEX: &str = include_str!("../../assets/index.html");
@@ -40,7 +40,7 @@ macro_rules! asset {
     };
 }
 
-/// Path, type and content of everything that `index.html` loads.
+/// Path, type and content of every file that `index.html` loads.
 static ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("text/javascript; charset=utf-8", "app.js"),
     asset!("text/javascript; charset=utf-8", "app/accounts.js"),
@@ -70,7 +70,7 @@ static ASSETS: &[(&str, &str, &[u8])] = &[
     ("/favicon.ico", "image/svg+xml", include_bytes!("../../assets/favicon.svg")),
 ];
 
-/// Our own page.
+/// The routes of the built-in page.
 pub(super) fn routes(config: &Config) -> Router<Arc<App>> {
     let mut routes = Router::new();
     for (path, kind, content) in ASSETS {
@@ -91,7 +91,7 @@ pub(super) fn routes(config: &Config) -> Router<Arc<App>> {
     )
 }
 
-/// The page as nobody and as somebody has an account.
+/// The page for a server without accounts, and for one with accounts.
 struct Index {
     first: Asset,
     usual: Asset,
@@ -101,7 +101,7 @@ struct Index {
 impl Index {
     fn new(password_min: usize, socket_path: &str) -> Self {
         let page = INDEX.replace("data-password-min=\"6\"", &format!("data-password-min=\"{password_min}\""));
-        // The path was checked: there is nothing in it that would have to be escaped.
+        // The configuration has checked the path, so nothing in it needs escaping.
         let page = page.replace(SOCKET_PATH, &format!(r#"data-socket-path="{socket_path}""#));
         let first = page.replace("data-first-account=\"false\"", "data-first-account=\"true\"");
         let asset = |page: String| Asset::new("text/html; charset=utf-8", page.into());
@@ -109,25 +109,25 @@ impl Index {
     }
 }
 
-/// A file as it is answered.
-#[derive(Clone)]
-struct Asset {
+/// A file with its response headers.
+#[derive(Debug, Clone)]
+pub(super) struct Asset {
     kind: &'static str,
     content: Bytes,
     etag: HeaderValue,
 }
 
 impl Asset {
-    fn new(kind: &'static str, content: Bytes) -> Self {
+    pub(super) fn new(kind: &'static str, content: Bytes) -> Self {
         let hash = hex::encode(&Sha256::digest(&content)[..12]);
-        // Hexadecimal digits in quotes are a header's value.
+        // Quoted hexadecimal digits are always a valid header value.
         let etag = HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         Self { kind, content, etag }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let etag = self.etag.as_bytes();
-        // Proxies that compress make an etag a weak one.
+        // Proxies that compress turn an `ETag` into a weak one.
         let is_it =
             |known: &[u8]| known.trim_ascii().strip_prefix(b"W/").unwrap_or(known.trim_ascii()) == etag;
         let known = headers.get_all(IF_NONE_MATCH).into_iter();

@@ -1,4 +1,4 @@
-//! What a browser gets from a folder: a built frontend. Without one it gets [our own page](super::own_page).
+//! Serves a built frontend from a folder. Without a folder the server serves [the built-in page](super::own_page).
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use super::router::nothing_here;
 use super::served::{Find, Served};
 use crate::app::App;
 
-/// A built frontend: its files, and `index.html` for every path that its own router knows. What is private is not part of
-/// it; see [`Served`].
+/// The routes of a built frontend: its files, and `index.html` for every path that its own router handles. Private
+/// files are excluded; see [`Served`].
 pub(super) fn folder(served: Served, socket_path: String) -> Router<Arc<App>> {
     let served = Arc::new((served, socket_path));
     Router::new().fallback(move |State(app): State<Arc<App>>, request: Request| {
@@ -30,7 +30,7 @@ pub(super) fn folder(served: Served, socket_path: String) -> Router<Arc<App>> {
 async fn from_folder(app: Arc<App>, served: Arc<(Served, String)>, request: Request) -> Response {
     let (served, socket_path) = &*served;
     let path = request.uri().path();
-    // A frontend waits for JSON there, not for a page.
+    // A frontend expects JSON at these paths, not a page.
     let is_api = ["/api", socket_path, "/media"].iter().any(|prefix| edge::is_below(path, prefix));
     if is_api || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return nothing_here(&app, request.method(), path).into_response();
@@ -39,7 +39,7 @@ async fn from_folder(app: Arc<App>, served: Arc<(Served, String)>, request: Requ
     let (parts, _) = request.into_parts();
     let found = match served.find(parts.uri.path()).await {
         Find::File(file) => file,
-        // Nobody learns whether there is something.
+        // The response is that of a missing file, so that it does not disclose whether the file exists.
         Find::Private => return HttpError::not_found().into_response(),
         Find::Folder(to) => return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response(),
         Find::Nothing if names_a_file => return HttpError::not_found().into_response(),
@@ -49,7 +49,7 @@ async fn from_folder(app: Arc<App>, served: Arc<(Served, String)>, request: Requ
         },
     };
     let request = Request::from_parts(parts, Body::empty());
-    // The file as it was found, so that nothing is looked up a second time.
+    // Serves the file that was found, without a second path look-up.
     let Ok(response) = ServeFile::new(found).oneshot(request).await;
     if response.status() == StatusCode::NOT_FOUND {
         return HttpError::not_found().into_response();

@@ -1,6 +1,8 @@
-//! What is told to the owner of a server that stands behind a proxy without knowing it, or behind one that does not say all.
+//! Warns the operator of a server that is behind a proxy but is not configured for it, or behind a proxy that omits
+//! headers.
 //!
-//! Each warning is written once for a start, and holds nothing that a request says: anybody may send these headers.
+//! Each warning is logged once per start, and contains nothing from the request, because any client can send these
+//! headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +14,10 @@ use axum::http::{HeaderMap, HeaderValue};
 use crate::config::Config;
 use crate::links::Base;
 
-/// What proxies add to the requests that they pass on.
+/// Headers that proxies add to forwarded requests.
 const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
 
-/// How proxies say that a client came by https, other than by `X-Forwarded-Proto`, which alone is read.
+/// Other headers with which proxies report HTTPS. Only `X-Forwarded-Proto` is read.
 const OTHER_SCHEMES: [(&str, &str); 4] = [
     ("x-forwarded-ssl", "on"),
     ("front-end-https", "on"),
@@ -23,18 +25,18 @@ const OTHER_SCHEMES: [(&str, &str); 4] = [
     ("x-url-scheme", "https"),
 ];
 
-/// Which of the warnings were written.
+/// Which warnings were logged.
 #[derive(Default)]
 pub(crate) struct ProxyWarnings {
-    /// That a machine of the same network, or this one, sends the headers: most likely a proxy.
+    /// The headers come from this machine or from a private network, so most likely from a proxy.
     nearby: AtomicBool,
-    /// That one from elsewhere does, which must not hide the former.
+    /// The headers come from another address. This warning is separate, so that it does not suppress the first one.
     elsewhere: AtomicBool,
     insecure_cookie: AtomicBool,
 }
 
 impl ProxyWarnings {
-    /// Warns when a request has come with headers of a proxy, and none is trusted.
+    /// Warns when a request has headers of a proxy, but no proxy is trusted.
     pub(super) fn observe(&self, request: &Request, trust_proxy: usize) {
         if trust_proxy > 0 || (is_set(&self.nearby) && is_set(&self.elsewhere)) {
             return;
@@ -56,7 +58,8 @@ impl ProxyWarnings {
         );
     }
 
-    /// A log-in cookie was set. Warns when it is not `Secure`, although the request claims to have come by https.
+    /// Called when a login cookie was set. Warns if it is not `Secure` although the request claims that it came by
+    /// HTTPS.
     pub(crate) fn cookie_is_set(&self, is_insecure: bool, trust_proxy: usize) {
         if !is_insecure || self.insecure_cookie.swap(true, Ordering::Relaxed) {
             return;
@@ -82,7 +85,7 @@ fn is_set(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }
 
-/// Whether an address is of this machine or of a private network, where proxies are.
+/// Whether an address is of this machine or of a private network, where proxies usually are.
 fn is_nearby(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
@@ -92,8 +95,8 @@ fn is_nearby(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a request claims to have come by https, other than by the header that is read: by another one of a trusted proxy,
-/// or because its page, which is this server's own, did.
+/// Whether a request claims that it came by HTTPS, other than by the header that is read: by another header of a
+/// trusted proxy, or because it comes from a page of this server that was loaded by HTTPS.
 pub(super) fn claims_https(headers: &HeaderMap, base: &Base, config: &Config) -> bool {
     (config.trust_proxy > 0 && says_https(headers))
         || [ORIGIN, REFERER]
@@ -118,7 +121,7 @@ fn says_https(headers: &HeaderMap) -> bool {
         || forwarded.flat_map(|value| value.split([',', ';'])).any(is_https)
 }
 
-/// Whether an address begins with https and the name that this server is called by.
+/// Whether a URL begins with `https` and the name of this server.
 fn is_own(url: &HeaderValue, headers: &HeaderMap, base: &Base) -> bool {
     let Some(page) = url.to_str().ok().and_then(|url| host(url, "https://")) else { return false };
     let called = base.as_str().and_then(|base| host(base, "https://").or_else(|| host(base, "http://")));
@@ -126,14 +129,14 @@ fn is_own(url: &HeaderValue, headers: &HeaderMap, base: &Base) -> bool {
     [called, asked].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(page))
 }
 
-/// The host and port of an address with this scheme.
+/// The host and port of a URL with this scheme.
 fn host<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     let rest = url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme))?;
     let host = url[rest.len()..].split(['/', '?']).next()?;
     Some(without_port(host)).filter(|host| !host.is_empty())
 }
 
-/// Without the port that origins leave out.
+/// Removes the default port of HTTPS, which origins omit.
 fn without_port(host: &str) -> &str {
     host.strip_suffix(":443").unwrap_or(host)
 }

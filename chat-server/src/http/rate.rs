@@ -1,4 +1,4 @@
-//! What a limited route says of its limit; see [`RateLimit`].
+//! Adds rate limit headers to responses; see [`RateLimit`].
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use super::error::HttpError;
 use crate::limits::{RATE_HEADERS as NAMES, RateLimit};
 
-/// An answer that says how its limit stands, if there is one. A refusal by another limit keeps what it says of that.
+/// Adds the state of a rate limit to a response, if there is one. A refusal by another limit keeps that limit's
+/// headers.
 pub fn with_rate(
     answer: Result<Response, HttpError>,
     rate: Option<RateLimit>,
@@ -24,7 +25,7 @@ pub fn with_rate(
     }
 }
 
-/// Completes the headers of a refusal for having asked too often, however it was made.
+/// Completes the rate limit headers of a 429 response, whichever code created it.
 pub(super) fn complete(response: Response) -> Response {
     let mut response = response.into_response();
     let headers = response.headers_mut();

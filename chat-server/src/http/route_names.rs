@@ -1,10 +1,10 @@
-//! The routes that are served, as people are shown them.
+//! The names of the served routes, for display.
 
 use std::sync::Arc;
 
 use crate::dialect::Dialects;
 
-/// Methods and paths of all routes that are served, as people are shown them.
+/// Methods and paths of all served routes, for display.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteNames(Arc<[String]>);
 

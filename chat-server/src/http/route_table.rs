@@ -1,12 +1,13 @@
-//! The one table of all dialects' routes, of which the router is made.
+//! The table of all dialects' routes, from which the router is built.
 //!
-//! **Clashes.** Several dialects may have one method and path. Which of them a request means is found out by the request:
-//! 1. by the dialect of its token: what the token says, or whose cookie it came in;
-//! 2. by its body, where their forms differ ([`Route::for_bodies_with`]), and by what its id names
-//!    ([`Route::for_ids_of`]), for those who are logged in;
-//! 3. by the default dialect, or else by the order in which they are served.
+//! **Conflicts.** Several dialects may have a route with the same method and path. The request determines which one is
+//! used:
+//! 1. by the dialect of its token: from the content of the token, or from the cookie that contained it;
+//! 2. by its body, where their formats differ ([`Route::for_bodies_with`]), and, for authenticated callers, by what its
+//!    id refers to ([`Route::for_ids_of`]);
+//! 3. by the default dialect, or else by the order in which the dialects are served.
 //!
-//! Nothing of that is done for a route that one dialect has alone.
+//! A route that only one dialect has needs none of this.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,13 +38,13 @@ struct Entry {
     service: Service,
 }
 
-/// All routes with one method and path, the first of which is meant where nothing else tells.
+/// All routes with one method and path. The first one is used if nothing else decides.
 struct Clash(Vec<Entry>);
 
-/// Whether no dialect has a route where the server answers something of its own.
+/// Checks that no dialect has a route at a path of the server itself.
 ///
 /// # Errors
-/// Names the route.
+/// Names the conflicting route.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     let is_own = |path: &str| {
         let own = [
@@ -55,7 +56,8 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
             "/favicon.ico",
             "/index.html",
         ];
-        own.iter().any(|own| super::edge::is_below(path, own))
+        let docs = config.docs.then_some("/docs");
+        own.iter().copied().chain(docs).any(|own| super::edge::is_below(path, own))
     };
     for dialect in config.dialects.routed() {
         if let Some(route) = dialect.routes().iter().find(|route| is_own(route.path())) {
@@ -68,7 +70,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The routes of all dialects that are served.
+/// The router of all served dialects' routes.
 pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let mut table: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
     for (dialect, route) in app.config.dialects.routes() {
@@ -79,7 +81,7 @@ pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let mut by_path: BTreeMap<String, MethodRouter<Arc<App>>> = BTreeMap::new();
     for ((path, _), mut entries) in table {
         let Some(filter) = entries[0].route.filter() else { continue };
-        // In the order of rank: the default dialect's comes first.
+        // The route of the default dialect comes first.
         entries.sort_by_key(|entry| entry.dialect != *app.config.dialects.default());
         let clash = Arc::new(Clash(entries));
         let methods = by_path.remove(&path).unwrap_or_default();
@@ -111,7 +113,7 @@ impl Entry {
 }
 
 impl Clash {
-    /// Which of them a request means.
+    /// Finds the route for a request.
     async fn find(&self, app: &Arc<App>, request: Request) -> Result<(&Entry, Request), HttpError> {
         let [first, rest @ ..] = &self.0[..] else { return Err(HttpError::not_found()) };
         if rest.is_empty() {
@@ -139,7 +141,7 @@ impl Clash {
         Ok((entry, Request::from_parts(parts, body)))
     }
 
-    /// The one for which the id in a path is that of something which exists for the one who asks.
+    /// The route whose kind of id exists for the caller.
     async fn by_id(&self, app: &App, asker: &UserKey, path: &str) -> Result<Option<&Entry>, HttpError> {
         if self.0.iter().all(|entry| entry.route.names().is_none()) {
             return Ok(None);
@@ -157,7 +159,8 @@ impl Clash {
     }
 }
 
-/// Whether an id is that of such a thing. To those who are no members a conversation does not exist, and neither do its messages.
+/// Whether such an object exists for the caller. For users who are not members, a conversation and its messages do not
+/// exist.
 async fn exists(app: &App, asker: UserId, names: Names, id: &str) -> Result<bool, HttpError> {
     let store = app.chat.store();
     let conversation = match names {
@@ -176,7 +179,7 @@ async fn exists(app: &App, asker: UserId, names: Names, id: &str) -> Result<bool
     Ok(conversation.is_some_and(|conversation| conversation.member(asker).is_some()))
 }
 
-/// Of whom the token of a request is, if it is good, and the dialect that it tells.
+/// The user of a request's token, if the token is valid, and the dialect that it indicates.
 fn told_by(app: &App, headers: &HeaderMap) -> (Option<UserKey>, Option<Registered>) {
     let dialects = &app.config.dialects;
     let cookies = cookie::tokens(headers, dialects.cookies()).map(|(name, token)| (Some(name), token));
@@ -193,7 +196,7 @@ fn told_by(app: &App, headers: &HeaderMap) -> (Option<UserKey>, Option<Registere
     (asker, None)
 }
 
-/// The dialect whose route this is.
+/// Extracts the dialect of the route.
 impl<S: Sync> FromRequestParts<S> for Registered {
     type Rejection = HttpError;
 

@@ -1,4 +1,4 @@
-//! All routes together.
+//! Builds the router.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use serde_json::json as object;
 use super::common::json;
 use super::error::HttpError;
 use super::served::Served;
-use super::{client_files, edge, own_page, page, route_table};
+use super::{client_files, docs, edge, own_page, page, route_table};
 use crate::app::App;
 use crate::transport::SocketIoEndpoint;
 
-/// Everything this server answers, to be served or mounted.
+/// The router of everything that this server answers, to be served or mounted.
 pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
     let socket_io = any(move |request| {
         let sockets = sockets.clone();
@@ -31,6 +31,9 @@ pub fn router(app: &Arc<App>, sockets: SocketIoEndpoint) -> Router {
         .route("/healthz", get(|| async { json(StatusCode::OK, &object!({ "status": "ok" })) }))
         .route("/readyz", get(ready))
         .merge(route_table::router(app));
+    if app.config.docs {
+        routes = routes.merge(docs::routes());
+    }
     routes = match &app.config.static_dir {
         Some(dir) => routes.merge(page::folder(Served::new(dir, &app.config.private_paths), path.clone())),
         None => routes.merge(own_page::routes(&app.config)),
@@ -48,14 +51,14 @@ async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Ht
     if !edge::is_below(path, "/api") {
         return HttpError::new(StatusCode::METHOD_NOT_ALLOWED, MESSAGE);
     }
-    // A browser asks by itself before it sends something to another origin.
+    // Browsers send preflight requests by themselves before cross-origin requests, so these are not reported.
     if *method != Method::OPTIONS {
         app.unknown.route(method, path, MESSAGE);
     }
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, MESSAGE)
 }
 
-/// What is answered where nothing is served.
+/// The response for a path where nothing is served.
 pub(super) fn nothing_here(app: &App, method: &Method, path: &str) -> HttpError {
     if !edge::is_below(path, "/api") {
         return HttpError::not_found();
@@ -67,19 +70,19 @@ async fn client_file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     client_files::serve(&name, &headers)
 }
 
-/// Whether this node takes part: not while it shuts down or its store is out of reach.
+/// Whether this node is ready: not while it shuts down or its store is unavailable.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
     let store = app.check_store().await;
     let away: Vec<_> = app.outages.away().into_iter().map(|(part, _)| part.name()).collect();
-    // Without the others this node is slower at seeing what they do, and no less of use; so it is without mails.
+    // Without the bus this node sees changes of other nodes later, but it still works. The same holds for mail.
     let bus = app.hears_others().map(|hears| if hears { "up" } else { "down" });
     match store {
         Ok(()) => json(StatusCode::OK, &object!({ "status": "ready", "bus": bus, "away": away })),
         Err(error) => {
-            // The words of a database may name its hosts; who operates it finds them in the log.
+            // The message of a database may contain host names. The operator finds it in the log.
             let reason = match error {
                 StoreError::Full(_) => "it cannot be written: the disk is full",
                 StoreError::Unavailable(_) => "it is out of reach or cannot be written; the log says why",

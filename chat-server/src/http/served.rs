@@ -1,9 +1,9 @@
-//! What of a folder may be served: its files, and nothing that only happens to be reachable there.
+//! Which files of a folder may be served. Files that are only accidentally in the folder are excluded.
 //!
-//! Whoever names the folder that they work in (`CHAT_STATIC_DIR=.`) has `.env` and `.git` in it. Hidden files are never
-//! served (but `.well-known`, RFC 8615), nor what a link leads to outside the folder or to something hidden, nor what
-//! [`Config::private_paths`](crate::config::Config::private_paths) names. Files are found first and then served as they
-//! were found, by the path that the file system has for them, so spelling makes no difference.
+//! If the operator configures their working folder (`CHAT_STATIC_DIR=.`), it contains `.env` and `.git`. The server
+//! never serves hidden files (except `.well-known`, RFC 8615), targets of links outside the folder or to hidden files,
+//! or the paths in [`Config::private_paths`](crate::config::Config::private_paths). A file is first resolved to its
+//! canonical path and then served by that path, so the spelling of the request makes no difference.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,41 +14,41 @@ use percent_encoding::percent_decode_str;
 /// A folder to be served.
 #[derive(Debug)]
 pub(crate) struct Served {
-    /// As the operator named it.
+    /// The path from the configuration.
     dir: PathBuf,
-    /// Where that was at the start.
+    /// The canonical path at the start.
     root: PathBuf,
     private: Vec<PathBuf>,
 }
 
-/// What a path leads to.
+/// The result of a look-up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Find {
-    /// This file, which may be served.
+    /// A file that may be served.
     File(PathBuf),
-    /// A folder with a page of its own; its path ends with a slash, as here.
+    /// A folder with an index page. The redirect target ends with a slash.
     Folder(String),
-    /// Something that may not be served, or may not be there.
+    /// A path that may not be served, or may not exist.
     Private,
-    /// Nothing.
+    /// The path does not exist.
     Nothing,
 }
 
 impl Served {
-    /// This folder without these files and folders. A file stands for those beside it whose names go on from its own, as
-    /// `chat.db-wal` does.
+    /// Serves `dir` without these files and folders. A private file also covers the files beside it whose names begin
+    /// with its name, such as `chat.db-wal`.
     pub(crate) fn new(dir: &Path, private: &[PathBuf]) -> Self {
         let private = private.iter().map(|path| resolved(path)).collect();
         Self { dir: dir.to_owned(), root: resolved(dir), private }
     }
 
-    /// Looks a request's path up.
+    /// Looks up the path of a request.
     pub(crate) async fn find(&self, path: &str) -> Find {
         let Some(inner) = inner(path) else { return Find::Private };
         let (dir, private) = (self.dir.clone(), self.private.clone());
         let is_folder = path.ends_with('/');
         let found = tokio::task::spawn_blocking(move || {
-            // The folder may be a link that leads to another version of the page now.
+            // The folder may be a symbolic link that now points to another version of the page.
             let served = Self { root: resolved(&dir), dir, private };
             served.look_up(&inner, is_folder)
         });
@@ -82,7 +82,7 @@ impl Served {
         }
     }
 
-    /// Where a path really leads, if that may be served.
+    /// The canonical path, if it may be served.
     fn canonical(&self, path: &Path) -> Result<PathBuf, Find> {
         let found = path.canonicalize().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Find::Nothing,
@@ -97,7 +97,7 @@ impl Served {
     }
 }
 
-/// The path within the folder that a request's path names; none when it is one that is never served.
+/// The path within the folder for the path of a request. `None` for a path that is never served.
 fn inner(path: &str) -> Option<PathBuf> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     if decoded.contains(['\0', '\\']) {
@@ -117,7 +117,7 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") && name != ".well-known"
 }
 
-/// Whether a file is this one, is in it, or is beside it and named after it.
+/// Whether a file is `private`, is inside it, or is beside it and its name begins with that name.
 fn belongs_to(found: &Path, private: &Path) -> bool {
     if found.starts_with(private) {
         return true;
@@ -131,13 +131,13 @@ fn belongs_to(found: &Path, private: &Path) -> bool {
         })
 }
 
-/// Where a path leads, also one of which only the beginning exists.
+/// The canonical path, even if only the beginning of the path exists.
 pub(crate) fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut resolved = PathBuf::new();
     for part in path.components() {
         match part {
-            // After links were followed, as the system itself does it.
+            // `..` applies after links were followed, as in the operating system.
             Component::ParentDir => drop(resolved.pop()),
             part => {
                 resolved.push(part);

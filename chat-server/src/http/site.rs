@@ -1,8 +1,8 @@
-//! Which pages are of the same site as this server, and what that means for the cookie.
+//! Which pages are of the same site as this server, and what this means for the cookie.
 //!
-//! Browsers add a `SameSite=Strict` cookie only to requests of pages of the same *site*: the domain that somebody has
-//! registered, which for `app.vercel.app` is the whole of it (the [public suffix list](https://publicsuffix.org)). A page at
-//! Vercel with a server at Render, which `CLIENT_URL` says, needs `SameSite=None`, and that needs `Secure`.
+//! Browsers send a `SameSite=Strict` cookie only with requests from pages of the same *site*: the registrable domain,
+//! which for `app.vercel.app` is the whole name (the [public suffix list](https://publicsuffix.org)). If `CLIENT_URL`
+//! names a page at Vercel and the server is at Render, the cookie needs `SameSite=None`, and that requires `Secure`.
 
 use std::net::IpAddr;
 
@@ -13,11 +13,11 @@ use super::cookie::{Attributes, SameSite};
 use crate::config::Config;
 use crate::links::{self, Base};
 
-/// How the cookie is to be kept that answers this request.
+/// The attributes of the cookie in the response to this request.
 pub(super) fn cookie_attributes(headers: &HeaderMap, base: &Base, config: &Config) -> Attributes {
     let is_https = links::is_https(headers, config.trust_proxy);
     let same_site = config.cookie_same_site.unwrap_or_else(|| {
-        // Where no page asks, it is some program; those over plain HTTP could not use a Secure cookie.
+        // A request without `Origin` comes from a program. Over plain HTTP a program could not use a `Secure` cookie.
         let is_reached_by_https = is_https || config.public_url.as_deref().is_some_and(is_https_url);
         let asks = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
         let own = base.as_str().and_then(host);
@@ -36,7 +36,7 @@ fn is_https_url(url: &str) -> bool {
     url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
-/// The host of an origin or an address.
+/// The host of an origin or URL.
 fn host(url: &str) -> Option<&str> {
     let authority = url.split_once("://")?.1.split('/').next()?;
     let host = match authority.strip_prefix('[') {
@@ -46,7 +46,7 @@ fn host(url: &str) -> Option<&str> {
     Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
 }
 
-/// The site of a host: its registrable domain. An address, or a name that nobody can register, is a site by itself.
+/// The site of a host: its registrable domain. An IP address, or a name that cannot be registered, is its own site.
 fn site(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     if host.parse::<IpAddr>().is_ok() {

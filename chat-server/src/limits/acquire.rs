@@ -1,9 +1,9 @@
-//! The one place where it is decided whether a command may be carried out now.
+//! The only place that decides whether a command may run now.
 //!
-//! [`Limits::acquire`] asks all limits one after the other, waits where it has to, and gives one [`Permit`] for all of it.
-//! Until a command has passed every limit nothing counts for good: what was counted so far, on this node or on all together,
-//! is taken back when a later limit refuses it, or when the one who asked gives up waiting. What is held (a place to read, the
-//! person's turn to search, a core for long work) is held until the permit is dropped.
+//! [`Limits::acquire`] checks all limits one after the other, waits where necessary, and returns one [`Permit`] for all
+//! of them. Nothing is charged permanently until a command has passed every limit: if a later limit refuses it, or the
+//! caller stops waiting, all earlier counts are refunded, on this node and on all others. Everything that is held (a
+//! read slot, the account's search slot, a core for long work) is held until the permit is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,58 +25,58 @@ use super::{Budgets, Person};
 use crate::auth::limit::Limiter;
 use crate::cluster::Cluster;
 
-/// So many read at once, and so many of them for one person.
+/// Maximum number of concurrent reads: in total, and of one account.
 pub(crate) const READS_AT_ONCE: (usize, usize) = (8, 2);
-/// Most requests that wait for their turn to read, and most of one person; more are told to come back.
+/// Maximum number of requests that wait for a read slot: in total, and of one account. Further ones must retry.
 pub(crate) const MAX_WAITING: (usize, usize) = (1_000, 256);
-/// The time in which messages are counted.
+/// The window in which messages are counted.
 const MESSAGES_WITHIN: Duration = Duration::from_secs(60);
-/// The time in which searches are counted.
+/// The window in which searches are counted.
 const SEARCHES_WITHIN: Duration = Duration::from_secs(60);
 
-/// What everybody may still do.
+/// The limits of all accounts.
 pub(crate) struct Limits {
     chat: Arc<Chat>,
-    /// What each person has left.
+    /// The remaining budget of each account.
     pub(crate) budgets: Budgets,
-    /// Where what takes long is computed.
+    /// Runs long computations.
     pub(crate) long_work: LongWork,
-    /// Who may read.
+    /// The slots for reads.
     pub(crate) reads: FairSlots,
-    /// Who may read of those who have read much lately, one at a time.
+    /// The slot for accounts that have read much lately; only one of them reads at a time.
     pub(crate) greedy_reads: FairSlots,
-    /// Who may search.
+    /// The slots for searches.
     pub(crate) searching: SearchSlots,
     messages: Arc<Limiter<UserId>>,
     searches: Arc<Limiter<UserId>>,
-    /// Messages in [`MESSAGES_WITHIN`], and searches in [`SEARCHES_WITHIN`]; 0 is no limit.
+    /// Maximum number of messages in [`MESSAGES_WITHIN`], and of searches in [`SEARCHES_WITHIN`]; 0 means no limit.
     most: (u32, u32),
-    /// The other nodes, if there may be any.
+    /// The other nodes, if the server runs in a cluster.
     cluster: Option<Arc<Cluster>>,
 }
 
-/// A command may be carried out, until this is dropped.
+/// Allows a command to run, until this is dropped.
 #[derive(Default)]
 #[must_use]
 pub(crate) struct Permit {
     _reads: Option<SlotPermit>,
     _greedy_reads: Option<SlotPermit>,
     _searches: Option<SearchPermit>,
-    // Compressing a text comes before it is stored, and so while this is held.
+    // A text is compressed before it is stored, and so while this is held.
     _long_work: Option<SlotPermit>,
 }
 
-/// Why a command may not be carried out.
+/// Why a command may not run.
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// There were too many messages or searches.
     TooMany,
-    /// It costs more than is left, or too many wait. Nothing was changed.
+    /// The command costs more than the remaining budget, or too many requests wait. Nothing was changed.
     OverBudget(Error),
 }
 
 impl Limits {
-    /// At most so many messages and searches in a minute; 0 is no limit. They count on all nodes together.
+    /// Allows `messages` and `searches` per minute; 0 means no limit. They are counted over all nodes.
     pub(crate) fn new(
         chat: Arc<Chat>,
         budgets: Budgets,
@@ -98,11 +98,11 @@ impl Limits {
         }
     }
 
-    /// Waits until this person may have a command carried out. A search that meets another one of the same person waits for
-    /// it; see [`Self::acquire_search`].
+    /// Waits until this account may run a command. A search waits for a running search of the same account; see
+    /// [`Self::acquire_search`].
     ///
     /// # Errors
-    /// When they may not; then nothing has counted.
+    /// When the command is refused. Nothing is charged then.
     pub(crate) async fn acquire(
         &self,
         user: UserId,
@@ -127,7 +127,8 @@ impl Limits {
             }
             _ if command.class() == Class::Reads => {
                 self.pay(person, command).await?;
-                // All those who read much do so one at a time. Nobody who reads waits for this, so it ends.
+                // All accounts that read much share one slot. A holder of a read slot never waits for this slot, so
+                // there is no deadlock.
                 let greedy_reads = match person.reads_much(self.now()) {
                     true => Some(self.greedy_reads.acquire(user).await.map_err(|full| busy(full, user))?),
                     false => None,
@@ -143,10 +144,10 @@ impl Limits {
         }
     }
 
-    /// The same for a search of a person whose turn it is.
+    /// The same for a search whose account already holds its search slot.
     ///
     /// # Errors
-    /// When they may not; then nothing has counted.
+    /// When the command is refused. Nothing is charged then.
     pub(crate) async fn acquire_search(
         &self,
         turn: PersonsSearchPermit,
@@ -165,12 +166,12 @@ impl Limits {
         Ok(Permit { _searches: Some(searches), ..Permit::default() })
     }
 
-    /// The turn of a person to search, unless they search already.
+    /// The search slot of an account, unless it is in use.
     pub(crate) fn try_search(&self, user: UserId) -> Option<PersonsSearchPermit> {
         self.searching.try_of(user)
     }
 
-    /// Counts messages that somebody has sent by other nodes.
+    /// Counts messages that the account has sent on other nodes.
     pub(crate) fn count_messages(&self, user: UserId, messages: u32) {
         let now = self.now();
         for _ in 0..messages.min(self.most.0) {
@@ -178,17 +179,17 @@ impl Limits {
         }
     }
 
-    /// How the limit of messages of a person stands on this node.
+    /// The state of an account's message limit on this node.
     pub(crate) fn message_rate(&self, user: UserId) -> Option<RateLimit> {
         self.messages.rate(&user, self.now())
     }
 
-    /// How the limit of searches of a person stands on this node.
+    /// The state of an account's search limit on this node.
     pub(crate) fn search_rate(&self, user: UserId) -> Option<RateLimit> {
         self.searches.rate(&user, self.now())
     }
 
-    /// Takes what a command costs, as far as that is known before, and waits where there is too little left.
+    /// Charges the part of a command's cost that is known in advance. Waits if the remaining budget is too small.
     async fn pay(&self, person: &Person, command: CommandRef<'_>) -> Result<(), Refused> {
         let wait = person.admit(Cost::of(command), self.now()).map_err(Refused::OverBudget)?;
         if !wait.is_zero() {
@@ -202,7 +203,7 @@ impl Limits {
     }
 }
 
-/// Too many wait to read.
+/// Too many requests are waiting to read.
 fn busy(full: Full, user: UserId) -> Refused {
     Refused::OverBudget(match full {
         Full::OfPerson => Error::OverBudget { retry_after: Duration::from_secs(1) },

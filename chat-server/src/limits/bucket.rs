@@ -1,26 +1,26 @@
-//! A bucket that fills over time and is emptied by what is done.
+//! A token bucket that may go into debt.
 //!
-//! The crate `governor` was looked at and does not fit: what reading costs is known only afterwards, and a limiter of its
-//! kind refuses, and forgets, a cost for which there is no room, where this one goes into debt; it also does not tell how
-//! much is left, so that one cannot be slowed before one is refused.
+//! The crate `governor` does not fit. The cost of a read is known only afterwards, and such a limiter refuses and
+//! forgets a cost for which there is no room, while this bucket goes into debt. `governor` also does not report how
+//! much is left, so an account could not be slowed down before it is refused.
 
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
 
-/// How large a bucket is and how fast it fills.
+/// The size of a bucket and its fill rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// As much may be done at once.
+    /// The size: as much may be used at once.
     pub(crate) burst: u32,
-    /// So much comes back in a minute; 0: there is no limit.
+    /// The amount that is refilled per minute; 0 means no limit.
     pub(crate) per_minute: u32,
 }
 
-/// Counted in parts of a minute, so that a millisecond brings back a whole number of them.
+/// Amounts are counted in parts of a minute, so that each millisecond refills a whole number of them.
 const PARTS: i64 = 60_000;
 
-/// What is left. Below zero is debt, at most as much as fits in.
+/// The remaining amount. A negative value is debt, limited by the size of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bucket {
     left: i64,
@@ -32,7 +32,7 @@ impl Bucket {
         Self { left: rate.size(), at: now }
     }
 
-    /// How long until something is left.
+    /// Time until the bucket is not empty.
     pub(crate) fn wait(&mut self, rate: Rate, now: Timestamp) -> Duration {
         self.fill(rate, now);
         if rate.per_minute == 0 || self.left > 0 {
@@ -47,14 +47,14 @@ impl Bucket {
         self.left = self.left.saturating_sub(cost).max(-rate.size());
     }
 
-    /// Takes back what was spent, as far as it fits in.
+    /// Refunds an amount, up to the size of the bucket.
     pub(crate) fn give_back(&mut self, rate: Rate, now: Timestamp, cost: u64) {
         self.fill(rate, now);
         let cost = i64::try_from(cost).unwrap_or(i64::MAX).saturating_mul(PARTS);
         self.left = self.left.saturating_add(cost).min(rate.size());
     }
 
-    /// Whether so much is left, in hundredths of all that fits in; always where there is no limit.
+    /// Whether at least this percentage of the size is left; always true without a limit.
     pub(crate) fn has_left(&mut self, rate: Rate, now: Timestamp, hundredths: i64) -> bool {
         self.fill(rate, now);
         rate.per_minute == 0 || self.left >= rate.size() / 100 * hundredths
@@ -66,7 +66,7 @@ impl Bucket {
     }
 
     fn fill(&mut self, rate: Rate, now: Timestamp) {
-        // A clock that was set back fills nothing.
+        // A clock that was set back refills nothing.
         let passed = now.as_millis().saturating_sub(self.at.as_millis());
         let filled = passed.max(0).saturating_mul(i64::from(rate.per_minute));
         self.left = self.left.saturating_add(filled).min(rate.size());

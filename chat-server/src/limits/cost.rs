@@ -1,29 +1,30 @@
-//! What a command costs, and what was read for it. It goes by the class of a command, so that every new one has a price.
+//! The cost of commands and of the data that they read. It depends on the class of a command, so every new command has
+//! a cost.
 
 use chat_core::command::{Class, CommandRef, MarkRead, ReadUpTo, ReplyRef};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
 
-/// What a command costs before it is carried out.
+/// The cost of a command that is known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cost {
-    /// It reads; what it has read is charged when that is known.
+    /// A read. The data is charged when it has been read.
     Read,
-    /// It says so many bytes.
+    /// A message with a text of this many bytes.
     Send(u64),
-    /// It changes something, or tells others something, so many times.
+    /// This number of changes or notifications.
     Change(u64),
-    /// It changes a profile, which everybody is told.
+    /// A change of a profile, which is broadcast to all users.
     Profile,
 }
 
-/// Bytes that any reading costs, since looking for nothing takes its time too.
+/// Bytes charged for any read, because even a read without results takes time.
 pub(crate) const READ: u64 = 4 << 10;
-/// Bytes that a message costs beside its text.
+/// Bytes charged for a message in addition to its text.
 const MESSAGE: u64 = 256;
-/// Bytes that a person, a conversation or an entry of the log costs.
+/// Bytes charged for an account, a conversation or an entry of the log.
 const ROW: u64 = 400;
-/// When so many are told of what is in no log, that is one change more.
+/// Each time an event that is in no log goes to this many recipients, one more change is charged.
 const TOLD: usize = 50;
 
 impl Cost {
@@ -35,13 +36,13 @@ impl Cost {
         }
     }
 
-    /// A write is one change, unless it says here that it is more.
+    /// A write is one change, unless it is listed here.
     fn of_write(command: CommandRef<'_>) -> Self {
         match command {
             CommandRef::SendMessage(send) => Self::Send(send.content.text.len() as u64),
             CommandRef::UpdateProfile(_) => Self::Profile,
             CommandRef::CreateRoom(room) => Self::Change(1 + room.members.len() as u64),
-            // Each message that is named is looked up.
+            // Each message in the list is looked up.
             CommandRef::MarkRead(MarkRead { up_to: ReadUpTo::Messages(ids), .. }) => {
                 Self::Change(1 + ids.len() as u64 / 20)
             }
@@ -50,10 +51,10 @@ impl Cost {
     }
 }
 
-/// Writing an answer of more bytes than this takes so long that it is not done on a thread that serves others.
+/// Encoding an answer of more bytes than this takes too long for a thread that serves connections.
 pub(crate) const LONG_ANSWER: u64 = super::LONG_BYTES as u64;
 
-/// How many bytes were read for an answer, about.
+/// Approximate number of bytes that were read for an answer.
 pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
     let message = |view: &MessageView| MESSAGE + view.message.content.text.len() as u64;
     match reply {
@@ -62,11 +63,13 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
+        ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
+        | ReplyRef::Related(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }
@@ -82,7 +85,7 @@ fn delivered(delivery: &Delivery) -> u64 {
     }
 }
 
-/// What telling of something that is in no log costs, by how many are told.
+/// The cost of events that are in no log, by the number of their recipients.
 pub(crate) fn of_telling(deliveries: &[Delivery]) -> u64 {
     let told = |delivery: &Delivery| match &delivery.audience {
         Audience::Users(users) if delivery.position.is_none() => users.len() / TOLD,

@@ -1,6 +1,6 @@
-//! Computations that take long: compressing a large file, reading a large packet, writing a long answer. They run away from
-//! the threads that serve others, so many at once that a core is left for those, in turns by person, and where the system
-//! can do that with a lower priority, so that they take what the others leave.
+//! Long computations: compressing a large file, parsing a large packet, encoding a large answer. They run outside the
+//! threads that serve connections. One core is kept free, accounts take turns, and where the system supports it the
+//! computations run with a lower priority.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tokio::sync::Semaphore;
 
 use super::slots::{FairSlots, SlotPermit};
 
-/// What takes at least so many bytes in or out takes long: some tenths of a millisecond.
+/// Work on at least this many bytes of input or output counts as long: it takes some tenths of a millisecond.
 pub(crate) const LONG_BYTES: usize = 64 << 10;
 
-/// No more than this waits, of all and of one person; what finds no room runs without a turn. It is bounded before: by what
-/// may wait in inboxes and by how many answers are made at once.
+/// Maximum number of waiting computations: in total, and of one account. Work beyond that runs without a turn. The
+/// inboxes and the number of concurrent answers already limit it.
 const MAX_WAITING: (usize, usize) = (10_000, 1_000);
 
-/// Where long computations run.
+/// Runs long computations.
 #[derive(Clone)]
 pub(crate) struct LongWork {
     turns: FairSlots,
@@ -25,19 +25,19 @@ pub(crate) struct LongWork {
 }
 
 impl LongWork {
-    /// For a machine with so many cores.
+    /// Creates it for a machine with this number of cores.
     pub(crate) fn new(cores: usize) -> Self {
         let at_once = cores.saturating_sub(1).max(1);
         let turns = FairSlots::new((at_once, at_once.div_ceil(2)), MAX_WAITING);
         Self { turns, cores: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// This person's turn, for something that is then run elsewhere. It must not be waited for by who has one.
+    /// Waits for this account's turn, for work that runs elsewhere. The holder of a turn must not wait for another one.
     pub(crate) async fn turn(&self, user: UserId) -> Option<SlotPermit> {
         self.turns.acquire(user).await.ok()
     }
 
-    /// Runs what belongs to nobody in particular, or to somebody who has a turn.
+    /// Runs work that belongs to no account, or whose account already has a turn.
     pub(crate) fn run_next(&self, work: Work) {
         let cores = self.cores.clone();
         tokio::spawn(async move {
@@ -50,14 +50,14 @@ impl LongWork {
         });
     }
 
-    /// Runs it when it is this person's turn. None when it panicked.
+    /// Runs the work when it is this account's turn. `None` when it panicked.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         user: UserId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let turn = self.turn(user).await;
-        // Fails only if somebody closes it, which nobody does.
+        // Fails only if the semaphore is closed, which never happens.
         let core = self.cores.clone().acquire_owned().await.ok();
         let done = tokio::task::spawn_blocking(move || {
             let _held = (turn, core);
@@ -68,13 +68,13 @@ impl LongWork {
     }
 }
 
-/// How much less the processor is given to long computations: a third of what another thread gets that wants it at the same
-/// time (`sched(7)`: 1.25 to the power of this). With much less they would stand still on a machine that is busy otherwise.
+/// How much the priority of long computations is lowered. They get a third of the CPU time of a competing thread
+/// (`sched(7)`: 1.25 to the power of this). With much less they would make no progress on a busy machine.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-/// Lowers the priority of the thread that this runs on, for good: it must be one for work that can wait. Where the system
-/// knows priorities of whole processes only, nothing happens.
+/// Permanently lowers the priority of the current thread, which must be one for background work. Does nothing on
+/// systems that have priorities only for whole processes.
 pub(crate) fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
@@ -84,7 +84,7 @@ pub(crate) fn lower_priority() {
         if IS_LOWERED.replace(true) {
             return;
         }
-        // Some sandboxes forbid it; then it is as it was.
+        // Some sandboxes forbid it. The priority is unchanged then.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     }
 }

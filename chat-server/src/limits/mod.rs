@@ -1,13 +1,20 @@
-//! What one person may do and read, over all their connections and requests of this node.
+//! Budgets of one account, over all its connections and requests on this node.
 //!
-//! Everything a person does is paid from a few buckets that fill over time ([`bucket`]): what is read, by its bytes; what is
-//! changed or told (deleting, typing, reading marks, rooms), by its number; changes of the profile, which everybody is told,
-//! by their number; what is said, by its bytes; what cannot be carried out, by both; connections, by their number. Whoever has spent what they had is first
-//! *slowed*: their next command waits, for two seconds at most, which a page hardly notices. Whoever goes on faster than
-//! that is *refused* with `rate_limited` and told when to try again. The sizes are such that no page meets them.
+//! Everything an account does is charged to a few buckets that refill over time ([`bucket`]):
 //!
-//! Besides, nobody reads more than two things at once ([`slots`]), and what waits in memory for one person is bounded over
-//! all their connections: [`Person::hold`] for what came in, [`Person::answering`] for what goes out.
+//! - data that is read, by its bytes;
+//! - changes and notifications (deletions, typing, read marks, rooms), by their number;
+//! - profile changes, which are broadcast to all users, by their number;
+//! - messages, by their bytes;
+//! - events that cannot be processed, by their number and bytes;
+//! - connections, by their number.
+//!
+//! An account with an empty bucket is first *slowed*: its next command waits, for at most two seconds, which a page
+//! hardly notices. If it continues faster than that, it is *refused* with `rate_limited` and the time to retry. The
+//! sizes are so large that no normal page reaches them.
+//!
+//! In addition, an account runs at most two reads at once ([`slots`]), and the memory for its waiting data is limited
+//! over all its connections: [`Person::hold`] for incoming events, [`Person::answering`] for outgoing answers.
 
 pub(crate) mod acquire;
 mod bucket;
@@ -35,29 +42,32 @@ pub(crate) use self::rate::RATE_HEADERS;
 pub use self::rate::RateLimit;
 use crate::memory::{MIN_ACCOUNTED, Memory, Owner, Reservation};
 
-/// Longest time by which somebody's command is held up; who would have to wait for longer is refused.
+/// Maximum time by which a command is delayed. A command that would have to wait longer is refused.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(2);
-/// Longest time by which a connection is held up that comes behind too many others of the same person.
+/// Maximum time by which a connection is delayed that follows too many others of the same account.
 pub(crate) const MAX_CONNECT_DELAY: Duration = Duration::from_secs(5);
-/// Most bytes of events of one person, over all their connections, that wait or are being stored; one always has room.
+/// Maximum size in bytes of one account's events, over all its connections, that wait or are being stored. A single
+/// event always has room.
 pub(crate) const MAX_INBOX_BYTES: usize = 96 << 20;
-/// While more bytes than this wait for one person, over all their connections, nothing more is read for them.
+/// While more bytes than this wait for one account, over all its connections, no more answers are read for it.
 pub(crate) const MAX_UNSENT_BYTES: usize = 32 << 20;
-/// Answers that are read and queued for one person at the same time.
+/// Answers that are read and queued for one account at the same time.
 const ANSWERS_AT_ONCE: usize = 2;
 
-/// Changes of a profile: everybody is told of each.
+/// Profile changes. Each is broadcast to all users.
 const PROFILES: Rate = Rate { burst: 20, per_minute: 2 };
-/// Events that cannot be carried out: an event is one, and one more for each [`MISTAKE_BYTES`] that were read for nothing.
+/// Events that cannot be processed. An event counts once, and once more for each [`MISTAKE_BYTES`] that were parsed in
+/// vain.
 const MISTAKES: Rate = Rate { burst: 2_000, per_minute: 2_000 };
-/// Whoever has less left to read than so many hundredths reads much: with the usual limits that is after 60 MB.
+/// An account with less than this percentage of its read budget reads much. With the default limits that is after 60
+/// MB.
 const MODEST: i64 = 75;
 /// See [`MISTAKES`].
 const MISTAKE_BYTES: u64 = 4 << 10;
-/// Connections: each is authenticated, and changes who is online.
+/// Connections. Each is authenticated and changes the presence of its account.
 const CONNECTIONS: Rate = Rate { burst: 600, per_minute: 120 };
 
-/// How fast each bucket fills.
+/// The rates of all buckets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     reads: Rate,
@@ -69,9 +79,10 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// By what is configured: megabytes read, changes, and megabytes sent in a minute. 0 is no limit.
+    /// Creates the rates from the configuration: megabytes read, changes, and megabytes sent per minute. 0 means no
+    /// limit.
     pub(crate) fn new(read_megabytes: u32, changes: u32, send_megabytes: u32) -> Self {
-        // A page may want as much at once as is read in some minutes.
+        // A page may need the budget of several minutes at once.
         let bytes = |megabytes: u32, minutes: u32| {
             let per_minute = megabytes.saturating_mul(1_000_000);
             Rate { burst: per_minute.saturating_mul(minutes), per_minute }
@@ -91,10 +102,10 @@ impl Rates {
     }
 }
 
-/// When so many people are known, those who have gone quiet are dropped.
+/// From this number of accounts on, inactive ones are removed.
 const SWEEP_AT: usize = 10_000;
 
-/// What everybody has left.
+/// The remaining budgets of all accounts.
 pub(crate) struct Budgets {
     rates: Rates,
     memory: Arc<Memory>,
@@ -106,7 +117,7 @@ struct People {
     sweep_at: usize,
 }
 
-/// What one person has left, and what waits for them.
+/// The remaining budget of one account, and its waiting data.
 pub(crate) struct Person {
     rates: Rates,
     buckets: Mutex<Buckets>,
@@ -114,12 +125,12 @@ pub(crate) struct Person {
     answers: Semaphore,
 }
 
-/// Events that wait or are being stored, of all connections of one person.
+/// Events of all connections of one account that wait or are being stored.
 struct Inbox {
     owner: Owner,
     memory: Arc<Memory>,
     bytes: usize,
-    /// The server's memory for them, while they are many.
+    /// Memory for these events, if they are large.
     reservation: Option<Reservation>,
 }
 
@@ -132,7 +143,7 @@ struct Buckets {
     connections: Bucket,
 }
 
-/// Bytes of an event that wait or are being stored, until it is dropped.
+/// The bytes of an event that waits or is being stored, until this is dropped.
 pub(crate) struct Held {
     person: Arc<Person>,
     bytes: usize,
@@ -144,14 +155,14 @@ impl Budgets {
         Self { rates, memory, people: Mutex::new(people) }
     }
 
-    /// What this person has left. Whoever has done nothing lately has all of it.
+    /// The budget of this account. An account that was inactive has a full budget.
     pub(crate) fn of(&self, user: UserId, now: Timestamp) -> Arc<Person> {
         let mut people = self.people.lock();
         if let Some(person) = people.known.get(&user) {
             return person.clone();
         }
         if people.known.len() >= people.sweep_at {
-            // Nobody else can get hold of one meanwhile: the lock is held.
+            // The lock is held, so no other task can obtain a reference meanwhile.
             people.known.retain(|_, person| Arc::strong_count(person) > 1 || !person.is_quiet(now));
             people.sweep_at = (2 * people.known.len()).max(SWEEP_AT);
         }
@@ -179,7 +190,7 @@ impl Person {
         }
     }
 
-    /// Whether nothing is known of them that a new one would not know.
+    /// Whether the state equals that of a new account.
     fn is_quiet(&self, now: Timestamp) -> bool {
         let (mut buckets, rates) = (self.buckets.lock(), &self.rates);
         buckets.reads.is_full(rates.reads, now)
@@ -190,10 +201,10 @@ impl Person {
             && buckets.connections.is_full(rates.connections, now)
     }
 
-    /// Takes what a command costs, as far as that is known before, and says for how long it has to wait.
+    /// Charges the part of a command's cost that is known in advance, and returns how long the command must wait.
     ///
     /// # Errors
-    /// [`Error::OverBudget`] when that is too long; then nothing was taken.
+    /// [`Error::OverBudget`] when that is too long. Nothing is charged then.
     pub(crate) fn admit(&self, cost: Cost, now: Timestamp) -> Result<Duration, Error> {
         let (mut buckets, rates) = (self.buckets.lock(), &self.rates);
         let (bucket, rate, price) = match cost {
@@ -210,10 +221,10 @@ impl Person {
         Ok(wait)
     }
 
-    /// Whether somebody who was admitted, and then waited for their turn, has spent too much meanwhile.
+    /// Checks again, after a wait for a slot, that the account has not exceeded its read budget meanwhile.
     ///
     /// # Errors
-    /// As [`Self::admit`].
+    /// The same as [`Self::admit`].
     pub(crate) fn may_read_on(&self, now: Timestamp) -> Result<(), Error> {
         match self.wait_to_read(now) {
             wait if wait > MAX_DELAY => Err(Error::OverBudget { retry_after: wait }),
@@ -221,33 +232,33 @@ impl Person {
         }
     }
 
-    /// How long until something is left to be read.
+    /// Time until the read budget is not empty.
     pub(crate) fn wait_to_read(&self, now: Timestamp) -> Duration {
         self.buckets.lock().reads.wait(self.rates.reads, now)
     }
 
-    /// Whether they have read so much lately that their reading has to make way for that of others.
+    /// Whether the account has read so much lately that other accounts take precedence.
     pub(crate) fn reads_much(&self, now: Timestamp) -> bool {
         !self.buckets.lock().reads.has_left(self.rates.reads, now, MODEST)
     }
 
-    /// Charges what was read.
+    /// Charges bytes that were read.
     pub(crate) fn has_read(&self, bytes: u64, now: Timestamp) {
         self.buckets.lock().reads.spend(self.rates.reads, now, bytes);
     }
 
-    /// Charges what others were told.
+    /// Charges notifications of others.
     pub(crate) fn has_told(&self, cost: u64, now: Timestamp) {
         self.buckets.lock().changes.spend(self.rates.changes, now, cost);
     }
 
-    /// Charges an event that could not be carried out, or of which so many bytes were read for nothing.
+    /// Charges an event that could not be processed, or of which this many bytes were parsed in vain.
     pub(crate) fn was_mistaken(&self, bytes: usize, now: Timestamp) {
         let price = 1 + bytes as u64 / MISTAKE_BYTES;
         self.buckets.lock().mistakes.spend(self.rates.mistakes, now, price);
     }
 
-    /// How long the next event has to wait, since there were too many that could not be carried out.
+    /// How long the next event must wait because too many could not be processed.
     ///
     /// # Errors
     /// [`Error::OverBudget`] when that is too long.
@@ -258,7 +269,7 @@ impl Person {
         }
     }
 
-    /// Charges a connection, and says for how long it has to wait.
+    /// Charges a connection, and returns how long it must wait.
     pub(crate) fn connects(&self, now: Timestamp) -> Duration {
         let (mut buckets, rate) = (self.buckets.lock(), self.rates.connections);
         let wait = buckets.connections.wait(rate, now);
@@ -266,14 +277,15 @@ impl Person {
         wait.min(MAX_CONNECT_DELAY)
     }
 
-    /// Counts an event that waits; none when there is no room for it, here or in the server's memory.
+    /// Counts a waiting event. `None` when there is no room for it, either in the inbox or in the server's memory
+    /// budget.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
         self.inbox.lock().grow(bytes).then(|| Held { person: self.clone(), bytes })
     }
 
-    /// A permit to read and queue an answer.
+    /// Waits for a permit to read and queue an answer.
     pub(crate) async fn answering(&self) -> Option<SemaphorePermit<'_>> {
-        // Fails only if somebody closes it, which nobody does.
+        // Fails only if the semaphore is closed, which never happens.
         self.answers.acquire().await.ok()
     }
 }
@@ -288,7 +300,7 @@ impl Inbox {
             let reservation = self.reservation.get_or_insert_with(|| self.memory.begin(self.owner));
             if reservation.set(wanted).is_err() {
                 if self.bytes == 0 {
-                    // One that was cut would never hold anything again.
+                    // A reservation that was cut could never hold anything again.
                     self.reservation = None;
                 }
                 return false;
@@ -303,7 +315,7 @@ impl Inbox {
         if self.bytes < MIN_ACCOUNTED {
             self.reservation = None;
         } else if let Some(reservation) = &mut self.reservation {
-            // Less is always possible.
+            // Shrinking always succeeds.
             let _ = reservation.set(self.bytes);
         }
     }

@@ -1,6 +1,6 @@
-//! How a limit stands, as its headers say it: `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, as in
-//! draft-ietf-httpapi-ratelimit-headers-06 (later drafts put them into one structured field, which pages and libraries do
-//! not read yet).
+//! The state of a rate limit in its headers: `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, as in
+//! draft-ietf-httpapi-ratelimit-headers-06. Later drafts put them into one structured field, which pages and libraries
+//! do not read yet.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ pub(crate) const RATE_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("ratelimit-reset"),
 ];
 
-/// How a limit stands for the one who asks.
+/// The state of a rate limit for one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many there may be within the window: requests, or bytes where bytes are limited.
+    /// Maximum within the window: requests, or bytes where bytes are limited.
     pub limit: u64,
     /// How many of them are left.
     pub remaining: u64,
-    /// When there are more; in whole seconds on the wire, rounded up.
+    /// Time until more are available. The header has whole seconds, rounded up.
     pub reset: Duration,
 }
 
 impl RateLimit {
-    /// Where nothing but the wait is known: one request, once it is over.
+    /// For limits of which only the waiting time is known: one request after that time.
     pub(crate) fn after(wait: Duration) -> Self {
         Self { limit: 1, remaining: 0, reset: wait }
     }
 
-    /// The one that refuses first.
+    /// The limit that refuses first.
     #[must_use]
     pub fn tighter(self, other: Self) -> Self {
         if (other.remaining, other.limit) < (self.remaining, self.limit) { other } else { self }
     }
 
-    /// `Retry-After` and `RateLimit-Reset`: whole seconds, at least one.
+    /// The value of `Retry-After` and `RateLimit-Reset`: whole seconds, at least one.
     pub(crate) fn seconds(wait: Duration) -> u64 {
         wait.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
     }

@@ -1,7 +1,7 @@
-//! Whose turn it is to search.
+//! Slots for searches.
 //!
-//! A search may have to bring much into the index first, so a node makes only so many at once, and for one person only one:
-//! nobody waits behind all that somebody else can think of.
+//! A search may have to load much into the index first. So a node runs only a few at once, and only one per account: no
+//! account waits behind many searches of another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Searches at once.
+/// Concurrent searches.
 const AT_ONCE: usize = 2;
 
-/// Gives out turns.
+/// Hands out search slots.
 pub(crate) struct SearchSlots {
     of_all: Arc<Semaphore>,
     people: Arc<People>,
 }
 
-/// The turn of everybody who searches or waits for it.
+/// The slot of each account that is searching or waiting.
 type People = Mutex<HashMap<UserId, Arc<Semaphore>>>;
 
-/// The turn of a person; over when it is dropped.
+/// The slot of an account. It is released on drop.
 pub(crate) struct PersonsSearchPermit {
     user: UserId,
     people: Arc<People>,
@@ -30,7 +30,7 @@ pub(crate) struct PersonsSearchPermit {
     own: Option<Arc<Semaphore>>,
 }
 
-/// A turn to search; over when it is dropped.
+/// The right to search. It ends on drop.
 pub(crate) struct SearchPermit {
     _of_person: PersonsSearchPermit,
     _of_all: Option<OwnedSemaphorePermit>,
@@ -43,24 +43,24 @@ impl Default for SearchSlots {
 }
 
 impl SearchSlots {
-    /// The turn of a person, unless they have it already or wait for it.
+    /// The slot of an account, unless it is in use or other requests wait for it.
     pub(crate) fn try_of(&self, user: UserId) -> Option<PersonsSearchPermit> {
         let mut turn = self.asked_by(user);
         turn.permit = turn.own.clone()?.try_acquire_owned().ok();
         turn.permit.is_some().then_some(turn)
     }
 
-    /// The turn of a person, once they do not have it any more; first come, first served.
+    /// Waits for the slot of an account, in order of arrival.
     pub(crate) async fn of(&self, user: UserId) -> PersonsSearchPermit {
         let mut turn = self.asked_by(user);
         if let Some(own) = turn.own.clone() {
-            // Fails only if somebody closes it, which nobody does.
+            // Fails only if the semaphore is closed, which never happens.
             turn.permit = own.acquire_owned().await.ok();
         }
         turn
     }
 
-    /// A turn among all; first come, first served. Whoever gives up waiting waits no more.
+    /// Waits for one of the node's slots, in order of arrival. Dropping the future stops the wait.
     pub(crate) async fn among_all(&self, of_person: PersonsSearchPermit) -> SearchPermit {
         let of_all = self.of_all.clone().acquire_owned().await.ok();
         SearchPermit { _of_person: of_person, _of_all: of_all }
@@ -77,7 +77,7 @@ impl Drop for PersonsSearchPermit {
         let mut people = self.people.lock();
         self.permit = None;
         self.own = None;
-        // Everybody who waits has it too; only the one that is kept is left when nobody does.
+        // Every waiting request holds a reference, so with only one reference left the slot is unused.
         if people.get(&self.user).is_some_and(|own| Arc::strong_count(own) == 1) {
             people.remove(&self.user);
         }

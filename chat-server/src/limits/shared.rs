@@ -1,14 +1,14 @@
-//! What is counted on all nodes together, for as long as it is not known what came of it.
+//! Attempts that are counted over all nodes, until their result is known.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{Attempt, Cluster};
 
-/// An attempt that was counted on all nodes together, under several names perhaps. Dropped, it is taken back, as a
-/// [`Permit`](crate::auth::limit::Permit) is.
+/// An attempt that was counted over all nodes, possibly under several names. Dropping it refunds the attempt, as with a
+/// [`Permit`](crate::auth::limit::Permit).
 pub(crate) struct SharedAttempt {
-    /// None without other nodes, and once it counts for good.
+    /// `None` without other nodes, and once the attempt counts permanently.
     cluster: Option<Arc<Cluster>>,
     attempt: Attempt,
     counted: Vec<(&'static str, String)>,
@@ -19,10 +19,10 @@ impl SharedAttempt {
         Self { cluster, attempt: Attempt::new(), counted: Vec::new() }
     }
 
-    /// Counts it under a name, after it was counted here.
+    /// Counts the attempt under a name, after it was counted on this node.
     ///
     /// # Errors
-    /// How long to wait, when there were too many.
+    /// Returns how long to wait when there were too many attempts.
     pub(crate) async fn count_as(
         &mut self,
         kind: &'static str,
@@ -30,14 +30,14 @@ impl SharedAttempt {
         limit: (u32, Duration),
     ) -> Result<(), Duration> {
         let Some(cluster) = &self.cluster else { return Ok(()) };
-        // Noted before, since nobody knows whether a question that was broken off has arrived. What was refused was not
-        // counted, and taking it back does no harm.
+        // Recorded before the call, because a cancelled call may have arrived or not. A refused attempt was not
+        // counted, so a refund does no harm.
         self.counted.push((kind, name));
         let Some((kind, name)) = self.counted.last() else { return Ok(()) };
         cluster.count(kind, name, self.attempt, limit).await.map_or(Ok(()), Err)
     }
 
-    /// Makes it count.
+    /// Makes the attempt count permanently.
     pub(crate) fn count(mut self) {
         self.cluster = None;
     }

@@ -1,5 +1,5 @@
-//! Slots for what is dear, such as reading. A node does so much of it at once, and so much of it for one person; those who
-//! wait take turns by person, so that whoever asks for a thousand things at once holds up themselves and nobody else.
+//! Slots for expensive work, such as reads. The number of concurrent operations is limited per node and per account.
+//! Waiting accounts take turns, so an account with a thousand requests delays only itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use chat_core::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Gives out permits.
+/// Hands out permits.
 #[derive(Clone)]
 pub(crate) struct FairSlots(Arc<Mutex<Slots>>);
 
-/// Too many wait.
+/// Too many requests are waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// Of this person.
+    /// Of this account.
     OfPerson,
-    /// Of all.
+    /// In total.
     OfAll,
 }
 
@@ -29,7 +29,7 @@ struct Slots {
     reading: usize,
     waiting: usize,
     people: HashMap<UserId, Person>,
-    /// People who wait and may read, in the order of their turns.
+    /// Accounts that wait and have a free slot of their own, in the order of their turns.
     turns: VecDeque<UserId>,
 }
 
@@ -37,18 +37,19 @@ struct Slots {
 struct Person {
     reading: usize,
     waiting: VecDeque<oneshot::Sender<SlotPermit>>,
-    /// In the list of turns.
+    /// The account is listed in `turns`.
     has_turn: bool,
 }
 
-/// Reads; over when it is dropped.
+/// The right to run. It ends on drop.
 pub(crate) struct SlotPermit {
     slots: FairSlots,
     user: UserId,
 }
 
 impl FairSlots {
-    /// So many read at once, and so many of them are of one person; so many more may wait, and so many of one person.
+    /// Sets the maximum numbers: concurrent operations in total and of one account, then waiting requests in total and
+    /// of one.
     pub(crate) fn new(
         (at_once, of_person): (usize, usize),
         (max_waiting, max_waiting_of_person): (usize, usize),
@@ -65,10 +66,10 @@ impl FairSlots {
         })))
     }
 
-    /// A permit, when it is this person's turn. Whoever gives up waiting waits no more.
+    /// Waits until it is this account's turn. Dropping the future stops the wait.
     ///
     /// # Errors
-    /// When too many wait.
+    /// When too many requests are waiting.
     pub(crate) async fn acquire(&self, user: UserId) -> Result<SlotPermit, Full> {
         let turn = {
             let mut slots = self.0.lock();
@@ -99,11 +100,11 @@ impl FairSlots {
         let waiting = Waiting(self);
         let permit = turn.await;
         drop(waiting);
-        // Fails only if it is dropped, which nobody does.
+        // Fails only if the sender is dropped, which never happens.
         permit.map_err(|_| Full::OfAll)
     }
 
-    /// Gives the slots that are free to those whose turn it is.
+    /// Hands the free slots to the accounts whose turn it is.
     fn give(&self) {
         loop {
             let (give, permit) = {
@@ -111,13 +112,13 @@ impl FairSlots {
                 let Some((user, give)) = slots.next() else { return };
                 (give, SlotPermit { slots: self.clone(), user })
             };
-            // Whoever has given up gives it back, and the next one gets it.
+            // If the receiver is gone, the permit is dropped here, and the next request gets the slot.
             drop(give.send(permit));
         }
     }
 }
 
-/// Somebody who waits.
+/// Counts a waiting request.
 struct Waiting<'a>(&'a FairSlots);
 
 impl Drop for Waiting<'_> {
@@ -135,7 +136,7 @@ impl Slots {
         }
     }
 
-    /// The next one who reads.
+    /// The next request that gets a slot.
     fn next(&mut self) -> Option<(UserId, oneshot::Sender<SlotPermit>)> {
         if self.reading >= self.at_once {
             return None;

@@ -1,4 +1,4 @@
-//! Whose host stands in a link.
+//! Tests for the host in links.
 
 use axum::Router;
 use axum::body::Body;
@@ -6,6 +6,7 @@ use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chat_core::aspects::Annexes;
 use chat_core::id::UserId;
 use chat_core::prelude::Chat;
 use clap::{CommandFactory, FromArgMatches};
@@ -49,7 +50,7 @@ fn a_base_is_the_readers_own_host_or_the_configured_one() {
         (0, &[(host, "a.example/x?")], None),
         (0, &[(host, "user@a.example")], None),
         (0, &[(host, "a.example\"><script>")], None),
-        // What no trusted proxy has said is hearsay.
+        // Without a trusted proxy the header is ignored.
         (0, &[(host, "a.example"), (forwarded, "evil.example"), (proto, "https")], Some("http://a.example")),
         (1, &[(host, "a.example"), (proto, "https")], Some("https://a.example")),
         (1, &[(host, "inner"), (forwarded, "a.example")], Some("http://a.example")),
@@ -84,12 +85,12 @@ fn only_paths_of_our_own_become_links() {
     assert_eq!(Base::default().link("/media/a.png"), None, "it stays a path, which a page of ours can load");
 }
 
-/// Everybody in every kind of event is shown with a link.
+/// All users in every kind of event have a link.
 #[test]
 fn every_event_with_a_person_or_image_is_rewritten() {
     use chat_core::clock::Timestamp;
     use chat_core::id::{ConversationId, MessageId};
-    use chat_core::model::{Content, Conversation, ConversationKind, Message, Pair, Seq};
+    use chat_core::model::{Content, Conversation, ConversationKind, Message, Pair, Relation, Seq};
 
     let now = Timestamp::from_millis(0);
     let user = Arc::new(User {
@@ -111,7 +112,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         created_at: now,
         updated_at: now,
         deleted: None,
-        reactions: Vec::new(),
+        annexes: Annexes::default(),
     };
     let conversation = Arc::new(Conversation {
         id: message.conversation,
@@ -126,6 +127,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         Event::MessageDeleted(view.clone()),
         Event::MessageRestored(view.clone()),
         Event::ProfileUpdated(user.clone()),
+        Event::RelationChanged { user: user.id, with: user.clone(), relation: Relation::default() },
         Event::UserRegistered(user),
     ] {
         assert!(holds_paths(&event));
@@ -136,7 +138,9 @@ fn every_event_with_a_person_or_image_is_rewritten() {
                 assert_eq!(view.message.content.image.as_deref(), Some("http://me/media/i.png"));
                 assert_eq!(view.sender.picture, "http://me/media/p.png");
             }
-            Event::ProfileUpdated(user) | Event::UserRegistered(user) => {
+            Event::ProfileUpdated(user)
+            | Event::RelationChanged { with: user, .. }
+            | Event::UserRegistered(user) => {
                 assert_eq!(user.picture, "http://me/media/p.png");
             }
             other => panic!("{other:?}"),
@@ -217,7 +221,7 @@ async fn the_host_of_an_upload_reaches_nobody_else() {
                 assert!(!text.contains("\"/media/"), "{path}: {text}");
             }
         }
-        // Whatever is stored names no host at all.
+        // The store contains no host at all.
         let everybody = mounted.app.chat.store().users(10).await.unwrap();
         assert!(everybody.iter().any(|user| user.picture.starts_with("/media/")));
         mounted.close().await;

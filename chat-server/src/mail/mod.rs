@@ -1,11 +1,11 @@
-//! Mail that the server sends of its own accord: at present a welcome to new users.
+//! Mail that the server sends unprompted: at present a welcome to new users.
 //!
-//! A [`Mail`] is made ([`welcome`]), put into a [`MailQueue`], and sent from there by a [`Mailer`]:
-//! [`ResendMailer`], or [`LogMailer`] where no mail service is configured. Nobody waits for a mail and
-//! nothing fails for want of one.
+//! A [`Mail`] is created ([`welcome`]), put into a [`MailQueue`], and sent from there by a [`Mailer`]:
+//! [`ResendMailer`], or [`LogMailer`] if no mail service is configured. No request waits for a mail or fails because of
+//! one.
 //!
-//! This module is deliberately not a mail system: the queue lives in memory, and what has not left when the
-//! server stops is lost.
+//! This module is deliberately not a mail system: the queue lives in memory, and mails that are not sent when the
+//! server stops are lost.
 
 mod queue;
 mod recipients;
@@ -23,37 +23,36 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-/// A way to send mail.
+/// Sends mail.
 ///
 /// # Guarantees
 ///
-/// - `send` returns once the mail is taken over by the service, which is not to say that it has arrived.
-/// - Attempts are repeated inside `send` where that may help, and a repeated attempt does not send the mail
-///   twice.
+/// - `send` returns once the service has accepted the mail, which does not mean that it has arrived.
+/// - `send` retries where that may help. A retry does not send the mail twice.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Hands one mail over. This may take minutes; see [`MailQueue`] for callers that cannot wait.
+    /// Sends one mail. This may take minutes; callers that cannot wait use [`MailQueue`].
     ///
     /// # Errors
     ///
-    /// [`MailError`] tells who has to act.
+    /// [`MailError`] says who must act.
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// One mail to one person.
+/// One mail to one recipient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The address alone, such as `ada@example.com`.
+    /// The bare address, such as `ada@example.com`.
     pub to: String,
-    /// One line.
+    /// The subject, in one line.
     pub subject: String,
-    /// The content for programs that show plain text.
+    /// The content as plain text.
     pub text: String,
     /// The same content as an HTML document.
     pub html: String,
 }
 
-/// Shows the subject alone, so that a log line can never hold an address or somebody's mail.
+/// Shows only the subject, so that no log line can contain an address or the content of a mail.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail").field("subject", &self.subject).finish_non_exhaustive()
@@ -63,10 +62,10 @@ impl fmt::Debug for Mail {
 /// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The mail itself cannot be sent; repeating it is useless.
+    /// The mail itself is invalid. A retry is useless.
     #[error("The mail cannot be sent: {0}")]
     Invalid(&'static str),
-    /// The service refuses the mail or our account; repeating it is useless until somebody looks into it.
+    /// The service refuses the mail or our account. A retry is useless until the operator has fixed the cause.
     #[error("The mail service refuses with status {status}, {name}")]
     Refused {
         /// The HTTP status of the refusal.
@@ -74,21 +73,21 @@ pub enum MailError {
         /// The service's name for the reason, such as `validation_error`.
         name: String,
     },
-    /// The service was not reached, or failed, or had too much to do, at every attempt.
+    /// The service was unreachable, failed or was overloaded at every attempt.
     #[error("The mail service is not available: {what}")]
     Unavailable {
         /// What happened at the last attempt.
         what: &'static str,
-        /// The error beneath, if there is one.
+        /// The underlying error, if there is one.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The mailer cannot be set up as configured; only constructors return this.
+    /// The configuration of the mailer is invalid. Only constructors return this.
     #[error("{0}")]
     Configuration(&'static str),
 }
 
-/// Sends nothing and notes in the log that there was something to send; for servers without a mail service.
+/// Sends nothing, and logs that there was a mail. For servers without a mail service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogMailer;
 

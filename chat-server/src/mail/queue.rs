@@ -1,4 +1,4 @@
-//! Mail is sent behind the caller's back, a little at a time, and never more than can be remembered.
+//! Sends mail in the background, a few at a time. The queue is limited.
 
 use std::{
     sync::{
@@ -16,26 +16,26 @@ use tokio::{
 use super::{Mail, MailError, Mailer};
 use crate::outages::{Outages, Part};
 
-/// How much mail may wait and how much may be on its way at once.
+/// Maximum numbers of mails that wait and that are being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// How many mails wait at most; further ones are dropped. At least 1.
+    /// Maximum number of waiting mails; further ones are dropped. At least 1.
     pub waiting: usize,
-    /// How many mails are being sent at the same time at most. At least 1.
+    /// Maximum number of mails that are being sent at the same time. At least 1.
     pub in_flight: usize,
 }
 
 impl Default for QueueLimits {
-    /// 1,000 waiting, 4 on their way.
+    /// 1,000 waiting, 4 being sent.
     fn default() -> Self {
         Self { waiting: 1000, in_flight: 4 }
     }
 }
 
-/// Mail that waits to be sent.
+/// A queue of mails.
 ///
-/// One task takes the mails in the order in which they came and sends several at a time. It ends after the
-/// last mail once the queue is drained or dropped.
+/// One task takes the mails in order of arrival and sends several at a time. It ends after the last mail once the queue
+/// is drained or dropped.
 pub struct MailQueue {
     sender: Mutex<Option<Sender<Posted>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -43,7 +43,7 @@ pub struct MailQueue {
 }
 
 impl MailQueue {
-    /// Starts the task that sends.
+    /// Starts the sending task.
     ///
     /// # Panics
     ///
@@ -55,8 +55,8 @@ impl MailQueue {
         Self { sender: Mutex::new(Some(sender)), worker: Mutex::new(Some(worker)), unsent: Arc::default() }
     }
 
-    /// Puts a mail into the queue. This never waits and never fails: if the queue is full or closed, the mail
-    /// is dropped and the log says so.
+    /// Queues a mail. This never blocks and never fails: if the queue is full or closed, the mail is dropped and a
+    /// warning is logged.
     pub fn post(&self, mail: Mail) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else {
@@ -79,16 +79,15 @@ impl MailQueue {
         }
     }
 
-    /// How many mails are waiting or on their way.
+    /// The number of mails that are waiting or being sent.
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Takes no more mail, waits until the rest is sent or `timeout` is over, and returns how many mails were
-    /// lost.
+    /// Closes the queue, waits until all mails are sent or `timeout` has passed, and returns the number of lost mails.
     ///
-    /// A mail that the service refused counts as dealt with. Calling this again returns 0 at once.
+    /// A mail that the service has refused does not count as lost. Calling this again returns 0 immediately.
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -103,7 +102,7 @@ impl MailQueue {
     }
 }
 
-/// A mail in the queue. However it leaves, sent, given up or lost in a panic, it is no longer counted.
+/// A mail in the queue. It stops being counted on drop, whether it was sent, refused, or lost in a panic.
 struct Posted {
     mail: Mail,
     _counted: Counted,
@@ -133,7 +132,7 @@ async fn work(
     let mut sending = JoinSet::new();
     loop {
         tokio::select! {
-            // A full set takes nothing from the queue, so the queue fills and says so.
+            // When the set is full, nothing is taken from the queue, so the queue fills up and refuses further mails.
             posted = waiting.recv(), if sending.len() < in_flight => {
                 let Some(posted) = posted else { break };
                 sending.spawn(send(Arc::clone(&mailer), outages.clone(), posted));
@@ -160,7 +159,7 @@ async fn send(mailer: Arc<dyn Mailer>, outages: Arc<Outages>, posted: Posted) {
     }
 }
 
-/// Every mail has a task of its own, so a mailer that panics costs one mail and not the queue.
+/// Each mail is sent by its own task, so a panic in the mailer loses one mail and not the queue.
 fn note_panic(result: &Result<(), JoinError>) {
     if let Err(error) = result {
         chat_core::log_throttled!(error, %error, "sending a mail was broken off");

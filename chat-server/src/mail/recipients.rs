@@ -1,4 +1,4 @@
-//! Who was sent a mail that they have not asked for. Anybody can sign up with anybody's address, so it is few.
+//! Rate limits for unsolicited mail. Any address can be entered at sign-up, so few mails are sent to each.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -7,19 +7,20 @@ use std::time::Duration;
 use chat_core::clock::Timestamp;
 use parking_lot::Mutex;
 
-/// Most such mails to one mailbox within [`RECIPIENT_WINDOW`].
+/// Maximum number of such mails to one mailbox within [`RECIPIENT_WINDOW`].
 pub const MAX_PER_RECIPIENT: u32 = 1;
 /// See [`MAX_PER_RECIPIENT`].
 pub const RECIPIENT_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
-/// Most such mails to one domain within [`DOMAIN_WINDOW`].
+/// Maximum number of such mails to one domain within [`DOMAIN_WINDOW`].
 pub const MAX_PER_DOMAIN: u32 = 100;
 /// See [`MAX_PER_DOMAIN`].
 pub const DOMAIN_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// So many mailboxes, and so many domains, are remembered; when all are in use nobody else is sent such a mail.
+/// Maximum number of remembered mailboxes, and of remembered domains. When all are in use, no other address gets such a
+/// mail.
 const MAX_REMEMBERED: usize = 50_000;
 
-/// The mailbox that an address leads to, as far as can be told: what stands behind a `+`, and dots, make no other one with
-/// many providers. Where they do, somebody may miss a welcome.
+/// The mailbox behind an address. With many providers, dots and everything after a `+` do not change the mailbox. With
+/// other providers, a user may miss a welcome mail.
 pub fn recipient(email: &str) -> String {
     let email = email.to_lowercase();
     let (local, domain) = email.rsplit_once('@').unwrap_or((&email, ""));
@@ -27,7 +28,7 @@ pub fn recipient(email: &str) -> String {
     format!("{local}@{domain}")
 }
 
-/// Counts mails. Of addresses it keeps hashes that are another's in every process.
+/// Counts mails. It keeps only hashes of addresses, with a key that differs in every process.
 #[derive(Default)]
 pub struct Recipients {
     hasher: RandomState,
@@ -35,24 +36,24 @@ pub struct Recipients {
     domains: Mutex<Counts>,
 }
 
-/// How many mails there were since when.
+/// The begin of the window and the number of mails in it.
 type Counts = HashMap<u64, (Timestamp, u32)>;
 
 impl Recipients {
-    /// Whether one more mail may be sent to this address; counts it then.
+    /// Whether another mail may be sent to this address. If so, it is counted.
     pub fn may_send(&self, email: &str, now: Timestamp) -> bool {
         let recipient = recipient(email);
         let domain = recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
         let domain = self.hasher.hash_one(domain);
         let mailbox = self.hasher.hash_one(&recipient);
-        // First the mailbox: what it is refused takes nothing from the others of its domain.
+        // The mailbox is checked first, so that a refused mail does not count for its domain.
         count(&mut self.mailboxes.lock(), mailbox, (MAX_PER_RECIPIENT, RECIPIENT_WINDOW), now)
             && count(&mut self.domains.lock(), domain, (MAX_PER_DOMAIN, DOMAIN_WINDOW), now)
     }
 }
 
 fn count(counts: &mut Counts, key: u64, (most, within): (u32, Duration), now: Timestamp) -> bool {
-    // Since a time to come: the clock was set back.
+    // A begin in the future means that the clock was set back.
     let is_over = |since: Timestamp| since.after(within) <= now || since > now;
     if let Some((since, count)) = counts.get_mut(&key) {
         if is_over(*since) {

@@ -1,8 +1,8 @@
-//! Mail through Resend.
+//! Sends mail through Resend.
 //!
-//! The request is `POST {base}/emails` with a bearer token and JSON, and the answer `{"id": …}` or
-//! `{"statusCode": …, "name": …, "message": …}`: <https://resend.com/docs/api-reference/emails/send-email>.
-//! Reasons for refusal: <https://resend.com/docs/api-reference/errors>.
+//! The request is `POST {base}/emails` with a bearer token and JSON. The answer is `{"id": …}` or `{"statusCode": …,
+//! "name": …, "message": …}`: <https://resend.com/docs/api-reference/emails/send-email>. The reasons for refusals:
+//! <https://resend.com/docs/api-reference/errors>.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use sha2::{Digest, Sha256};
 use super::{Mail, MailError, Mailer, welcome::one_line};
 use crate::secret::Secret;
 
-/// How to send through an account at Resend.
+/// The settings of an account at Resend.
 #[derive(Clone, Debug)]
 pub struct ResendConfig {
     /// The account's key (`RESEND_API_KEY`).
     pub api_key: Secret,
-    /// The sender's address alone, in a domain verified at Resend (`EMAIL_FROM`).
+    /// The bare address of the sender, in a domain that is verified at Resend (`EMAIL_FROM`).
     pub from: String,
     /// The sender's name (`EMAIL_FROM_NAME`).
     pub from_name: Option<String>,
-    /// The address of the API (`CHAT_RESEND_URL`).
+    /// The base URL of the API (`CHAT_RESEND_URL`).
     pub base_url: String,
 }
 
 impl ResendConfig {
-    /// The given account at Resend's own address, without a sender's name.
+    /// This account with Resend's default URL and without a sender's name.
     #[must_use]
     pub fn new(api_key: Secret, from: impl Into<String>) -> Self {
         Self { api_key, from: from.into(), from_name: None, base_url: "https://api.resend.com".to_owned() }
@@ -46,12 +46,12 @@ pub struct ResendMailer {
 }
 
 impl ResendMailer {
-    /// Prepares sending; nothing is sent yet.
+    /// Creates a mailer. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// [`MailError::Configuration`] when the key is empty or has characters no key has, the sender is not an
-    /// address, or the address of the service is not an HTTP URL.
+    /// [`MailError::Configuration`] when the key is empty or contains characters that no key has, when the sender is
+    /// not an address, or when the URL of the service is not an HTTP URL.
     pub fn new(config: ResendConfig, client: Client) -> Result<Self, MailError> {
         let key = config.api_key.expose();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -81,14 +81,14 @@ impl ResendMailer {
         })
     }
 
-    /// Changes the pause before the second attempt, which doubles before each further one; 1 second at first.
+    /// Sets the pause before the second attempt, which doubles before each further one. The default is 1 second.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Duration) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Changes how long one attempt may take; 15 seconds at first.
+    /// Sets the maximum time of one attempt. The default is 15 seconds.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -111,8 +111,8 @@ impl ResendMailer {
 
 #[async_trait]
 impl Mailer for ResendMailer {
-    /// Tries up to four times. Resend does not send a mail again that comes with the same key within 24
-    /// hours, so a repeated attempt is safe even if only the answer to the first one was lost.
+    /// Makes up to four attempts. Resend sends mails with the same idempotency key only once within 24 hours, so a
+    /// retry is safe even if only the answer to the first attempt was lost.
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         const RETRIES: u32 = 3;
 
@@ -153,11 +153,10 @@ struct Body<'a> {
     html: &'a str,
 }
 
-/// A key that stands for this mail and no other, at most 256 characters long, from which nothing can be read.
+/// A key that identifies this mail. It has at most 256 characters and reveals nothing about the mail.
 ///
-/// It is made from the content alone. The same mail to the same person within 24 hours is therefore sent
-/// once, be it that the server was restarted in between; a mail that is to be sent again must differ in
-/// something.
+/// It depends only on the content. So the same mail to the same recipient within 24 hours is sent only once, even if
+/// the server was restarted in between. A mail that must be sent again has to differ in some way.
 fn idempotency_key(body: &Body<'_>) -> String {
     let mut hash = Sha256::new();
     for field in [body.from, body.to[0], &body.subject, body.text, body.html] {
@@ -167,7 +166,7 @@ fn idempotency_key(body: &Body<'_>) -> String {
     format!("chat-server/{}", hex::encode(hash.finalize()))
 }
 
-/// An attempt that failed, and when to make the next one.
+/// A failed attempt, and when to retry.
 struct Failure {
     error: MailError,
     retry: Retry,
@@ -179,7 +178,7 @@ enum Retry {
     After(Duration),
 }
 
-/// Tells what may go better later from what will not.
+/// Distinguishes temporary from permanent failures.
 async fn refusal(response: Response) -> Failure {
     const MAX_PAUSE: Duration = Duration::from_mins(1);
 
@@ -191,9 +190,9 @@ async fn refusal(response: Response) -> Failure {
         .map(|seconds| Duration::from_secs(seconds).min(MAX_PAUSE));
     let name = error_name(response).await;
     let passing = match status {
-        // A quota of a day or a month is not replenished while we wait.
+        // A daily or monthly quota is not renewed while we wait.
         StatusCode::TOO_MANY_REQUESTS => !name.ends_with("quota_exceeded"),
-        // An earlier attempt, whose answer we gave up waiting for, is still at work.
+        // An earlier attempt that timed out on our side is still being processed.
         StatusCode::CONFLICT => name == "concurrent_idempotent_requests",
         _ => status.is_server_error(),
     };
@@ -207,7 +206,7 @@ async fn refusal(response: Response) -> Failure {
     }
 }
 
-/// The service's name for a refusal. Its message is not used, because it may repeat an address.
+/// The service's name for the reason. Its message is not used, because it may contain an address.
 async fn error_name(mut response: Response) -> String {
     const LIMIT: usize = 16 * 1024;
 
@@ -233,14 +232,14 @@ async fn error_name(mut response: Response) -> String {
     }
 }
 
-/// Whether this is one address with nothing around it; not whether it exists.
+/// Whether the text is a single bare address. Does not check that the address exists.
 fn is_address(text: &str) -> bool {
     let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';' | '"');
     let parts = text.rsplit_once('@');
     parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()) && !text.contains(forbidden)
 }
 
-/// `Name <address>`, the name in quotes where RFC 5322 (section 3.2.4) asks for them.
+/// `Name <address>`. The name is quoted where RFC 5322 (section 3.2.4) requires it.
 fn mailbox(name: Option<&str>, address: &str) -> String {
     let name = one_line(name.unwrap_or_default());
     let special = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !" !#$%&'*+-/=?^_`{|}~".contains(c);

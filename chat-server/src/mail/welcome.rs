@@ -1,11 +1,11 @@
-//! The mail that greets a new user.
+//! The welcome mail to new users.
 
 use super::Mail;
 
-/// The welcome to a new user, with a link to the page if `client_url` is an HTTP address.
+/// The welcome mail to a new user, with a link to the page if `client_url` is an HTTP URL.
 ///
-/// Nobody has shown yet that the address is theirs, so nothing in the mail is what somebody has typed into a form: whoever
-/// signs up with a stranger's address has us say no word of their choice to that stranger.
+/// The address is not verified yet, so the mail contains no text from the sign-up form. Otherwise a client could sign
+/// up with the address of another person and make the server send that person a text of its choice.
 #[must_use]
 pub fn welcome(email: &str, client_url: Option<&str>) -> Mail {
     let link = client_url.map(str::trim).filter(|url| is_http(url));
@@ -51,8 +51,8 @@ pub fn welcome(email: &str, client_url: Option<&str>) -> Mail {
 
 const SUBJECT: &str = "Welcome to the chat";
 
-/// Makes one line of any text: control characters and Unicode's line ends become spaces, and spaces do not
-/// repeat.
+/// Turns any text into one line: control characters and Unicode line breaks become spaces, and repeated spaces are
+/// merged.
 pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_whitespace() || c.is_control();
     text.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
@@ -63,7 +63,7 @@ fn is_http(url: &str) -> bool {
     known && !url.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// Writes text so that it means itself within an HTML element or a quoted attribute.
+/// Escapes text for an HTML element or a quoted attribute.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! Pictures at Cloudinary, through its signed upload API.
+//! Stores pictures at Cloudinary, through its signed upload API.
 //!
 //! The request is `POST {base}/v1_1/{cloud name}/image/upload` with a multipart body, and the answer JSON
 //! with `secure_url`, or `{"error": {"message": …}}`:
@@ -23,7 +23,7 @@ use sha2::Sha256;
 use super::store::{Media, MediaError, MediaStore, Purpose};
 use crate::secret::Secret;
 
-/// Tells the time of day.
+/// Returns the current time.
 pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// How to reach an account at Cloudinary.
@@ -56,18 +56,17 @@ impl CloudinaryConfig {
     }
 }
 
-/// With which hash a request is signed. Cloudinary takes either, unless an account was limited to SHA-256 on
-/// request.
+/// The hash for request signatures. Cloudinary accepts either, unless an account was limited to SHA-256 on request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignatureAlgorithm {
-    /// What Cloudinary's own libraries use unless told otherwise.
+    /// The default of Cloudinary's own libraries.
     #[default]
     Sha1,
-    /// For accounts that accept nothing else.
+    /// For accounts that accept only SHA-256.
     Sha256,
 }
 
-/// Keeps pictures at Cloudinary.
+/// A [`MediaStore`] that keeps pictures at Cloudinary.
 pub struct CloudinaryMedia {
     config: CloudinaryConfig,
     endpoint: Url,
@@ -78,8 +77,8 @@ pub struct CloudinaryMedia {
 }
 
 impl CloudinaryMedia {
-    /// Prepares uploads; nothing is sent yet. The clock must be right within an hour, or requests count as
-    /// stale.
+    /// Prepares uploads without sending anything. The clock must be right within an hour, or Cloudinary rejects
+    /// requests as stale.
     ///
     /// # Errors
     ///
@@ -124,11 +123,10 @@ impl CloudinaryMedia {
         self
     }
 
-    /// Uploads, and does so once more if the service was not reached or has failed.
+    /// Uploads a picture, and retries once if the service is unreachable or fails.
     ///
-    /// A failure after the service had stored the picture leaves a copy there that nobody refers to. That is
-    /// accepted: naming the copy ourselves would make the second attempt replace the first, at the price of
-    /// names that others could foresee.
+    /// If the service fails after it has stored the picture, an unreferenced copy remains there. This is accepted: with
+    /// a name of our own the second attempt would replace the first copy, but then other users could predict the names.
     async fn upload(&self, media: &Media) -> Result<String, MediaError> {
         match self.attempt(media).await {
             Err(Failure::Passing(error)) => {
@@ -156,7 +154,7 @@ impl CloudinaryMedia {
         Err(refusal(status, &body))
     }
 
-    /// The name that a picture of ours has at Cloudinary: what stands in its URL between the version and the extension.
+    /// The public id of one of our pictures: the part of its URL between the version and the extension.
     fn public_id<'a>(&self, url: &'a str) -> Option<&'a str> {
         let (_, place) = url.strip_prefix("https://")?.split_once('/')?;
         let (cloud, path) = place.split_once("/image/upload/")?;
@@ -185,7 +183,7 @@ impl CloudinaryMedia {
         let mut signed = vec![
             ("timestamp", since_epoch.as_secs().to_string()),
             ("public_id", public_id.to_owned()),
-            // Copies in Cloudinary's own caches go too.
+            // This also removes copies in Cloudinary's caches.
             ("invalidate", "true".to_owned()),
         ];
         let signature = sign(&mut signed, &self.config.api_secret, self.algorithm);
@@ -221,7 +219,7 @@ impl CloudinaryMedia {
             signed.push(("folder", format!("{}/{purpose}", folder.trim_end_matches('/'))));
         }
         let signature = sign(&mut signed, &self.config.api_secret, self.algorithm);
-        // The file's name says nothing about its sender, and the bytes are shared instead of copied.
+        // The file name does not identify the sender. The bytes are shared, not copied.
         let file = Part::stream_with_length(media.bytes.clone(), media.bytes.len() as u64)
             .file_name(format!("image.{}", media.kind.extension()))
             .mime_str(media.kind.content_type())
@@ -253,12 +251,12 @@ fn is_version(segment: &str) -> bool {
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// Signs the given parameters, which are all that are sent except `file` and `api_key`, and sorts them by
-/// name.
+/// Sorts the given parameters by name and signs them. They must be all parameters of the request except `file` and
+/// `api_key`.
 ///
-/// The text to sign is `name=value` joined by `&`, with the secret appended; the signature its hash in
-/// hexadecimal. An `&` within a value is written `%26` there (signature version 2), so that no value can pose
-/// as another parameter.
+/// The text to sign is `name=value` joined by `&`, with the secret appended. The signature is its hash in hexadecimal.
+/// An `&` within a value is written as `%26` there (signature version 2), so that no value can imitate another
+/// parameter.
 fn sign(parameters: &mut [(&str, String)], secret: &Secret, algorithm: SignatureAlgorithm) -> String {
     parameters.sort_unstable_by_key(|(name, _)| *name);
     let mut text = String::new();
@@ -273,7 +271,7 @@ fn sign(parameters: &mut [(&str, String)], secret: &Secret, algorithm: Signature
     }
 }
 
-/// What went wrong, and whether a second attempt may go better.
+/// An error, and whether a retry may succeed.
 enum Failure {
     Passing(MediaError),
     Final(MediaError),
@@ -287,7 +285,7 @@ impl Failure {
     }
 }
 
-/// Reads an answer that is a small JSON document in every known case; more than 64 KiB is not one.
+/// Reads a response, which is a small JSON document in every known case. More than 64 KiB is an error.
 async fn read_body(mut response: Response) -> Result<Vec<u8>, MediaError> {
     const LIMIT: usize = 64 * 1024;
 
@@ -315,20 +313,20 @@ fn secure_url(body: &[u8]) -> Result<String, MediaError> {
     }
 }
 
-/// Tells a file that Cloudinary does not want from a request that was wrong and from a service that failed.
+/// Classifies an error response: a refused file, a wrong request, or a failure of the service.
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     if status.is_server_error() {
         return Failure::Passing(MediaError::unavailable("Cloudinary failed"));
     }
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
-        // The message of this refusal repeats what was signed, so it stays out of the log.
+        // The message of this error repeats the signed text, so it must not be logged.
         chat_core::log_throttled!(
             error, %status, "Cloudinary refuses our account; check the CLOUDINARY_ variables"
         );
         return Failure::Final(MediaError::unavailable("Cloudinary refuses our account"));
     }
     let message = error_message(body);
-    // A wrong clock is answered with the same status as a damaged picture.
+    // A wrong clock causes the same status as a damaged picture.
     let about_the_file = matches!(
         status,
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -341,7 +339,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     Failure::Final(MediaError::unavailable("Cloudinary refuses our request"))
 }
 
-/// The message of an error, fit for one line of a log.
+/// The message of an error, shortened to one line for the log.
 fn error_message(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refusal {

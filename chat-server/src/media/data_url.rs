@@ -1,4 +1,4 @@
-//! Pictures inside JSON: `data:image/png;base64,iVBORw0…`, as `FileReader` makes them (RFC 2397).
+//! Pictures inside JSON: `data:image/png;base64,iVBORw0…`, as `FileReader` creates them (RFC 2397).
 
 use base64::{
     Engine, alphabet,
@@ -11,14 +11,14 @@ use super::store::MediaError;
 
 /// Decodes a `data:` URL of a picture; `max_bytes` limits the decoded file.
 ///
-/// - Scheme and the word `base64` are read without regard to case. Parameters (`;charset=…`, `;name=…`) are allowed
-///   and ignored; a comma inside one is not understood.
-/// - The content alone decides what the file is. What it calls itself is not looked at, since browsers, phones and
-///   libraries say `image/*`, `application/octet-stream`, `text/plain` or nothing of pictures. An SVG is refused
-///   whatever it calls itself.
-/// - The payload is base64 in the standard alphabet (RFC 4648, section 4). Padding may be missing and ASCII
-///   white space is skipped, as browsers do; percent-encoding is not understood.
-/// - The size is found from the encoded text before anything is decoded or allocated.
+/// - The scheme and the word `base64` are case-insensitive. Parameters (`;charset=…`, `;name=…`) are allowed and
+///   ignored; a comma inside a parameter is not supported.
+/// - Only the content decides the type of the file. The declared type is ignored, because browsers, phones and
+///   libraries send `image/*`, `application/octet-stream`, `text/plain` or nothing for pictures. An SVG is refused
+///   whatever its declared type is.
+/// - The payload is base64 in the standard alphabet (RFC 4648, section 4). As in browsers, padding may be missing and
+///   ASCII whitespace is skipped. Percent-encoding is not supported.
+/// - The size is computed from the encoded text before anything is decoded or allocated.
 ///
 /// # Errors
 ///

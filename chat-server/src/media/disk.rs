@@ -1,8 +1,8 @@
-//! Pictures in a folder of this machine.
+//! Stores pictures in a folder of this machine.
 //!
-//! Layout: `<dir>/ab/abcdef….png`, where the name is 128 random bits in hexadecimal and the folder its first
-//! two digits, so that no folder grows large. `<dir>/.tmp` holds files that are being written. The name is
-//! also the only thing that protects a picture from strangers: it cannot be guessed and is never listed.
+//! Layout: `<dir>/ab/abcdef….png`. The name is 128 random bits in hexadecimal, and the folder is its first two digits,
+//! so that no folder becomes large. `<dir>/.tmp` contains files that are being written. The name is the only access
+//! control of a picture: it cannot be guessed and is never listed.
 
 use std::{
     fs::{self, File},
@@ -17,27 +17,27 @@ use async_trait::async_trait;
 use super::image::ImageKind;
 use super::store::{Media, MediaError, MediaStore};
 
-/// Where names come from: 128 bits that nobody can guess.
+/// The source of names: 128 bits that cannot be guessed.
 pub type RandomBytes = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
 
-/// Keeps pictures in a folder of this machine; [`routes`](super::routes) serves them.
+/// A [`MediaStore`] that keeps pictures in a folder of this machine; [`routes`](super::routes) serves them.
 pub struct DiskMedia {
     dir: PathBuf,
     public_prefix: String,
     random: RandomBytes,
-    /// Held while a folder is made and made durable, so that no other picture is acknowledged in between.
+    /// Held while a folder is created and synced, so that no other picture in it is acknowledged before.
     making_folder: Arc<Mutex<()>>,
 }
 
 impl DiskMedia {
-    /// Opens the folder `dir`, making it if need be, and removes what a crash left half-written.
+    /// Opens the folder `dir`, creates it if necessary, and removes partial files that a crash left behind.
     ///
-    /// `public_prefix` is the path under which the pictures are served, such as `/media`. This reads and
-    /// writes the disk and blocks; call it while starting.
+    /// `public_prefix` is the path under which the pictures are served, such as `/media`. This does blocking disk I/O;
+    /// call it during startup.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a prefix that is not a plain absolute path; otherwise what the file system says.
+    /// `InvalidInput` for a prefix that is not a plain absolute path; otherwise the error of the file system.
     pub fn new(dir: impl Into<PathBuf>, public_prefix: &str, random: RandomBytes) -> io::Result<Self> {
         let public_prefix = public_prefix.trim_end_matches('/');
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
@@ -55,13 +55,13 @@ impl DiskMedia {
         Ok(Self { dir, public_prefix: public_prefix.to_owned(), random, making_folder: Arc::default() })
     }
 
-    /// The path under which the pictures are served, without a slash at the end.
+    /// The path under which the pictures are served, without a trailing slash.
     #[must_use]
     pub fn public_prefix(&self) -> &str {
         &self.public_prefix
     }
 
-    /// Opens a stored picture by the last part of its URL, or answers `None` if there is none of that name.
+    /// Opens a stored picture by the last part of its URL. Returns `None` if no picture has this name.
     ///
     /// # Errors
     ///
@@ -85,15 +85,15 @@ impl DiskMedia {
         format!("{}/{}.{}", self.public_prefix, hex::encode((self.random)()), media.kind.extension())
     }
 
-    /// The name in a URL of ours.
+    /// The name in a URL of this store.
     fn name_in<'a>(&self, url: &'a str) -> Option<&'a str> {
         url.strip_prefix(&self.public_prefix)?.strip_prefix('/').filter(|name| self.locate(name).is_some())
     }
 
-    /// Where the picture of this name lies, if the name is one that [`MediaStore::store`] could have made.
+    /// The path of the picture with this name, if the name is one that [`MediaStore::store`] can create.
     ///
-    /// Nothing but 32 lower-case hexadecimal digits, a dot and a known extension passes, so that no name can
-    /// lead out of the folder and each picture has one URL.
+    /// Only 32 lower-case hexadecimal digits, a dot and a known extension are accepted. So no name can point outside
+    /// the folder, and each picture has exactly one URL.
     pub(super) fn locate(&self, name: &str) -> Option<(PathBuf, ImageKind)> {
         let (digits, extension) = name.split_once('.')?;
         let kind = ImageKind::from_extension(extension)?;
@@ -143,7 +143,7 @@ impl MediaStore for DiskMedia {
 pub struct StoredMedia {
     /// The file, at its beginning.
     pub file: tokio::fs::File,
-    /// What it is.
+    /// The type of the picture.
     pub kind: ImageKind,
     /// Its length in bytes.
     pub len: u64,
@@ -151,7 +151,7 @@ pub struct StoredMedia {
     pub modified: SystemTime,
 }
 
-/// Writes a picture so that it is there wholly and durably, or not at all.
+/// Writes a picture atomically and durably.
 fn write(dir: &Path, making_folder: &Mutex<()>, name: &str, bytes: &[u8]) -> io::Result<()> {
     let folder = dir.join(&name[..2]);
     {
@@ -161,16 +161,15 @@ fn write(dir: &Path, making_folder: &Mutex<()>, name: &str, bytes: &[u8]) -> io:
             sync_folder(dir)?;
         }
     }
-    // Creating the temporary file fails if it exists and the rename takes it away, so of two writers with one
-    // name the second finds either the temporary or the finished file. Only a broken source of chance could
-    // bring that about, but then it must not replace somebody's picture.
+    // Creating the temporary file fails if it exists, and the rename removes it. So if two writers have the same name,
+    // the second one finds either the temporary or the finished file. This can happen only with a broken random source,
+    // but even then no user's picture may be replaced.
     let unfinished = temporary(dir).join(name);
     let file = File::create_new(&unfinished)?;
     let finished = folder.join(name);
     let written = fill(file, bytes).and_then(|()| place(&unfinished, &finished));
     if written.is_err() {
-        // The first error is the one to report; a file that cannot be removed now is removed at the next
-        // start.
+        // The first error is the one to report. A file that cannot be removed now is removed at the next start.
         let _ = fs::remove_file(&unfinished);
     }
     written?;
@@ -193,7 +192,8 @@ fn temporary(dir: &Path) -> PathBuf {
     dir.join(".tmp")
 }
 
-/// Removes temporary files that nobody can be writing any more; another server may share the folder.
+/// Removes old temporary files. Recent ones are kept, because another server that shares the folder may be writing
+/// them.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     const ABANDONED: Duration = Duration::from_hours(1);
 
@@ -207,13 +207,13 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a folder durable, which writing the files themselves does not.
+/// Makes the directory entries of a folder durable. Syncing the files does not do that.
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Elsewhere a folder cannot be opened as a file, and its names are kept by the journal of the file system.
+/// On other systems a folder cannot be opened as a file, and the journal of the file system protects its entries.
 #[cfg(not(unix))]
 pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())

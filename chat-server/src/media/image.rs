@@ -1,9 +1,9 @@
-//! What a file is, by its first bytes. A name or a declared type is never believed.
+//! Detects the type of a file by its first bytes. A name or a declared type is never trusted.
 
-/// The kinds of picture that are accepted: those that browsers show and none runs. HEIC, which phones take pictures in, is
-/// shown by some browsers only.
+/// The accepted kinds of picture: those that browsers display and never execute. HEIC, the format of many phone
+/// cameras, is displayed by some browsers only.
 ///
-/// SVG is left out on purpose: it is a document that can carry scripts.
+/// SVG is excluded on purpose: it is a document that can contain scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageKind {
     /// Portable Network Graphics, animated or not (ISO/IEC 15948, <https://www.w3.org/TR/png-3/>).
@@ -57,27 +57,26 @@ impl ImageKind {
     }
 }
 
-/// Tells what a whole file is, or `None` if it is nothing that is accepted.
+/// The type of a complete file, or `None` if it is not an accepted kind.
 ///
-/// The signature must stand at the very beginning. The signatures of GIF and WebP are plain text, with which
-/// a script or a web page could begin as well; of these two the fields behind the signature are checked too,
-/// so that a file that is both picture and text (a polyglot) is not easily made. What still passes is
-/// harmless where it is served, because a browser is told not to guess the type (see
-/// [`routes`](super::routes)).
+/// The signature must be at the very beginning. The signatures of GIF and WebP are plain text, with which a script or a
+/// web page could begin as well. For these two the fields after the signature are checked too, so that a file that is
+/// both a picture and a text (a polyglot) is harder to make. What still passes is harmless where it is served, because
+/// the response tells browsers not to guess the type (see [`routes`](super::routes)).
 ///
-/// The crate `infer` is not used for this: it takes four bytes for a PNG and never looks for `RIFF`.
+/// The crate `infer` is not used: it checks four bytes for a PNG and never checks for `RIFF`.
 #[must_use]
 pub fn sniff(file: &[u8]) -> Option<ImageKind> {
     sniff_head(file, file.len() as u64)
 }
 
-/// The same by the beginning of a file of `len` bytes: 64 KiB tell all that the whole tells.
+/// The same for the beginning of a file of `len` bytes. 64 KiB are enough for every check.
 pub(crate) fn sniff_head(file: &[u8], len: u64) -> Option<ImageKind> {
     if file.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Some(ImageKind::Png);
     }
-    // Start of image, then the first byte of a marker. A marker is never 0 and the first is never a fill byte
-    // in files that encoders write.
+    // The start of image, then the first byte of a marker. A marker is never 0, and in files from encoders the first
+    // one is never a fill byte.
     if let [0xff, 0xd8, 0xff, marker, ..] = file
         && matches!(marker, 0xc0..=0xfe)
     {
@@ -92,19 +91,19 @@ pub(crate) fn sniff_head(file: &[u8], len: u64) -> Option<ImageKind> {
     heif(file)
 }
 
-/// A file of the ISO base media file format (ISO/IEC 14496-12) that says by its brands that it is a picture of a kind that
-/// is accepted, and that has a picture's description. Films have the same signature: they have other brands, or no
-/// description whose handler is `pict`.
+/// The kind of a file in the ISO base media file format (ISO/IEC 14496-12), if its brands declare an accepted kind of
+/// picture and it has the description of a picture. Videos have the same signature, but other brands, or no description
+/// with the handler `pict`.
 fn heif(file: &[u8]) -> Option<ImageKind> {
     const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
     const HEIC: [&[u8; 4]; 6] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"];
-    /// What a picture of any coding may call itself first; the brands behind it say which coding it is.
+    /// Major brands of pictures in any coding. The compatible brands then declare the coding.
     const ANY: [&[u8; 4]; 3] = [b"mif1", b"mif2", b"msf1"];
-    /// Files have a dozen brands at most.
+    /// Real files have a dozen brands at most.
     const MAX_BRANDS: usize = 32;
 
     let (b"ftyp", brands, rest) = next_box(file)? else { return None };
-    // The first brand, a version, and the brands that the file is compatible with.
+    // The major brand, a version, and the compatible brands.
     let (major, others) = brands.split_first_chunk::<4>()?;
     let (_, others) = others.split_first_chunk::<4>()?;
     let (others, odd) = others.as_chunks::<4>();
@@ -121,9 +120,9 @@ fn heif(file: &[u8]) -> Option<ImageKind> {
     has_description(rest).then_some(kind)
 }
 
-/// Whether one of the first boxes is a `meta` box whose handler is that of pictures.
+/// Whether one of the first boxes is a `meta` box with the handler of pictures.
 fn has_description(mut file: &[u8]) -> bool {
-    /// It is the first in practice; the standard wants it early.
+    /// In practice it is the first box; the standard requires it early.
     const MAX_BOXES_BEFORE: usize = 8;
     const HANDLER: &[u8; 4] = b"pict";
 
@@ -140,8 +139,8 @@ fn has_description(mut file: &[u8]) -> bool {
     false
 }
 
-/// The name and the content of the box at the beginning, and what follows it; none when it claims more than there is.
-/// Boxes without a size of their own, or with one of 64 bits, are not followed: nothing that matters here is in one.
+/// The name and the content of the first box, and the bytes after it. `None` when the box claims to be longer than the
+/// file. Boxes without their own size, or with a 64-bit size, are not supported: no relevant box is of that form.
 fn next_box(file: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     let (size, rest) = file.split_first_chunk::<4>()?;
     let (name, rest) = rest.split_first_chunk::<4>()?;
@@ -150,7 +149,7 @@ fn next_box(file: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     Some((name, content, rest))
 }
 
-/// Signature, logical screen descriptor, colour table, and then a block that GIF knows.
+/// Checks signature, logical screen descriptor, colour table, and that a known block of GIF follows.
 fn is_gif(file: &[u8]) -> bool {
     const EXTENSION: u8 = 0x21;
     const IMAGE: u8 = 0x2c;
@@ -163,12 +162,12 @@ fn is_gif(file: &[u8]) -> bool {
     matches!(file.get(13 + colour_table), Some(&(EXTENSION | IMAGE)))
 }
 
-/// A RIFF container that claims no more than the file holds, of type `WEBP`, with one of the three first
+/// A RIFF container of type `WEBP` that does not claim to be longer than the file, with one of the three possible first
 /// chunks.
 fn is_webp(file: &[u8], len: u64) -> bool {
     let Some((header, chunk)) = file.split_first_chunk::<12>() else { return false };
     let [b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P'] = *header else { return false };
-    // The size counts what follows it: the type and the chunks, the first of which has a header of 8 bytes.
+    // The size counts the bytes after it: the type and the chunks, the first of which has a header of 8 bytes.
     let size = u64::from(u32::from_le_bytes([a, b, c, d]));
     let known = chunk.starts_with(b"VP8 ") || chunk.starts_with(b"VP8L") || chunk.starts_with(b"VP8X");
     known && size >= 12 && size + 8 <= len

@@ -1,15 +1,15 @@
-//! Images on their way into messages and profiles: stored within what their owner may store, kept when what names them
-//! is committed, and removed when it is not.
+//! The life cycle of images in messages and profiles: an image is stored within its owner's quota, kept when the
+//! message or profile that references it is committed, and removed otherwise.
 //!
-//! 1. [`Images::put`] checks rate and quota, notes the image in the journal and stores it: the message needs a link that
-//!    already works when others are told of it.
+//! 1. [`Images::put`] checks rate and quota, writes an entry to the journal and stores the image. The link must already
+//!    work when the message is delivered.
 //! 2. The message or profile is committed.
-//! 3. [`Pending::keep`], when it names the image; [`Pending::discard`], when it was refused or turned out to repeat one
-//!    that has another image.
+//! 3. [`Pending::keep`] if it references the image. [`Pending::discard`] if it was refused, or if it repeats a message
+//!    with another image.
 //!
-//! Where neither is said (the store's answer was lost, the process died), the journal says so, and after
-//! [`SETTLED_AFTER`] the store is asked whether anything names the image; see `App::sweep_images`. Without an answer the
-//! image stays: what somebody may look at is never removed.
+//! If neither is called (the answer of the store was lost, or the process died), the journal entry remains. After
+//! [`SETTLED_AFTER`] the server asks the store whether anything references the image; see `App::sweep_images`. Without
+//! an answer the image stays: an image that may be in use is never removed.
 
 use std::io;
 use std::path::Path;
@@ -26,10 +26,10 @@ use super::store::{Media, MediaError, MediaStore, Purpose};
 use super::usage::{ByteRate, Ledger, counted};
 use crate::limits::rate::RateLimit;
 
-/// After so long nobody is still storing an image or what names it.
+/// After this time no task can still be storing an image or the message that references it.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// How much each person may store.
+/// How much each user may store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MediaLimits {
     /// Bytes in total; 0: no limit.
@@ -38,51 +38,51 @@ pub struct MediaLimits {
     pub rate: u64,
 }
 
-/// Images, and what is known of those who store them.
+/// Stores images within the limits, and tracks their use.
 pub struct Images {
     store: Arc<dyn MediaStore>,
     journal: Journal,
     ledger: Ledger,
     rate: ByteRate,
     limits: MediaLimits,
-    /// Changes of one person's picture follow each other, so that each knows which one it replaces.
+    /// Locks that serialize changes of one user's profile picture, so that each change knows which picture it replaces.
     turns: Vec<Mutex<()>>,
 }
 
 /// An image to be stored.
 pub(crate) struct NewImage {
-    /// Whose.
+    /// The user whose quota it counts in.
     pub(crate) owner: UserId,
-    /// What.
+    /// The image.
     pub(crate) media: Media,
-    /// When.
+    /// The current time.
     pub(crate) now: Timestamp,
-    /// What names it comes after this in the log.
+    /// The current log position. A change that references the image comes after it.
     pub(crate) position: Position,
-    /// The profile picture of this moment, if this is to be one.
+    /// The current profile picture, if this image is to replace it.
     pub(crate) replaces: Option<String>,
 }
 
 /// Why an image was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The image itself, or what keeps it.
+    /// The image is invalid, or the media store failed.
     #[error(transparent)]
     Media(#[from] MediaError),
-    /// Its owner has stored as much as they may.
+    /// The owner has used up their quota, in bytes.
     #[error("Your images take up all the space that you may use ({0} bytes)")]
     Quota(u64),
-    /// Its owner has stored as much lately as they may.
+    /// The owner has stored too much in the last hour.
     #[error("Rate limit exceeded. Please try again later.")]
     Rate(RateLimit),
 }
 
 impl Images {
-    /// Over this store. `dir` is a folder for the journal and what everybody has stored; whoever shares the images shares
-    /// it. Blocks.
+    /// Opens the images in this store. `dir` is a folder for the journal and the quotas; servers that share the images
+    /// must share it. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn open(store: Arc<dyn MediaStore>, dir: &Path, limits: MediaLimits) -> io::Result<Self> {
         Ok(Self {
             store,
@@ -94,16 +94,16 @@ impl Images {
         })
     }
 
-    /// Stores an image. Say afterwards what became of it.
+    /// Stores an image. The caller must then call [`Pending::keep`] or [`Pending::discard`].
     ///
     /// # Errors
-    /// When it is more than its owner may store, or cannot be stored.
+    /// When a limit is exceeded, or the image cannot be stored.
     pub(crate) async fn put(self: &Arc<Self>, new: NewImage) -> Result<Pending, ImageError> {
         let (owner, bytes) = (new.owner, counted(new.media.bytes.len() as u64));
         self.rate.acquire(owner, bytes, new.now).map_err(ImageError::Rate)?;
         let stored = self.store(new, bytes).await;
         if stored.is_err() {
-            // What is not stored takes nothing of what may be.
+            // An image that was not stored does not count towards the rate.
             self.rate.release(owner, bytes);
         }
         stored
@@ -158,26 +158,26 @@ impl Images {
         }
     }
 
-    /// Waits until nobody else changes this person's picture here.
+    /// Waits until no other task on this node changes this user's profile picture.
     pub(crate) async fn turn(&self, owner: UserId) -> MutexGuard<'_, ()> {
         let [.., last] = *owner.as_bytes();
         self.turns[usize::from(last) % self.turns.len()].lock().await
     }
 
-    /// What was put before `SETTLED_AFTER` and is not decided.
+    /// The images that were stored more than `SETTLED_AFTER` ago and are still undecided.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub(crate) fn undecided(&self, now: Timestamp) -> io::Result<Vec<Entry>> {
         self.journal.until(now.before(SETTLED_AFTER))
     }
 
-    /// The same as it was put, to be decided.
+    /// The handle of such an image, to decide it.
     pub(crate) fn pending(self: &Arc<Self>, entry: Entry) -> Pending {
         Pending { images: self.clone(), entry }
     }
 
-    /// Removes an image that nothing names any more. That it fails is logged; nothing else depends on it.
+    /// Removes an image that nothing references. A failure is logged and has no other effect.
     pub(crate) async fn remove(&self, url: &str) -> bool {
         let removed = self.store.remove(url).await;
         if let Err(error) = &removed {
@@ -198,7 +198,7 @@ impl Images {
     }
 }
 
-/// An image that is stored, of which it is not known yet whether anything names it. Dropped, it stays undecided.
+/// A stored image that may or may not be referenced. If the handle is dropped, the image stays undecided.
 #[must_use]
 pub(crate) struct Pending {
     images: Arc<Images>,
@@ -206,16 +206,17 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// What is to name it.
+    /// The URL that references it.
     pub(crate) fn url(&self) -> &str {
         &self.entry.url
     }
 
-    /// It is named. The picture that it replaced goes, if this server has stored it.
+    /// Keeps the image, because it is referenced. The profile picture that it replaced is removed, if this server has
+    /// stored that.
     pub(crate) async fn keep(self, replaced: Option<&str>) {
         let Self { images, entry } = self;
         if let Some(replaced) = replaced.filter(|replaced| *replaced != entry.url) {
-            // One that was here before this server, an old backend's default for instance, may be many people's.
+            // A picture from before this server, such as the default of an old backend, may belong to many users.
             let owner = entry.owner;
             if images.blocking(move |images| images.ledger.has_picture(owner)).await.unwrap_or(false) {
                 images.remove(replaced).await;
@@ -233,11 +234,11 @@ impl Pending {
         }
     }
 
-    /// Nothing names it.
+    /// Removes the image, because nothing references it.
     pub(crate) async fn discard(self) {
         let Self { images, entry } = self;
         if !images.remove(&entry.url).await {
-            // It stays undecided and is tried again.
+            // The image stays undecided, and a later sweep tries again.
             return;
         }
         let discarded = images.blocking(move |images| {

@@ -1,5 +1,5 @@
-//! What is stored and not yet known to be wanted: one small file for each image, made before the image is and removed
-//! when it is clear whether a message or profile names it. What a crash leaves behind is decided later from these files.
+//! The journal of undecided images: one small file for each image. It is created before the image, and removed when it
+//! is clear whether a message or profile references the image. After a crash these files are used to decide.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,26 +13,26 @@ use sha2::{Digest, Sha256};
 
 use super::store::Purpose;
 
-/// An image that may turn out to be wanted by nobody.
+/// An image that may turn out to be unreferenced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// What a message or profile would name.
+    /// The URL that would reference it.
     pub(crate) url: String,
-    /// Whose quota it counts in.
+    /// The user whose quota it counts in.
     pub(crate) owner: UserId,
-    /// What it counts as there.
+    /// The bytes that it counts in the quota.
     pub(crate) bytes: u64,
-    /// What it is for.
+    /// The purpose of the image.
     pub(crate) purpose: Purpose,
     /// When it was stored.
     pub(crate) at: Timestamp,
-    /// A message that names it comes after this in the log.
+    /// The log position at that time. A message that references it comes after it.
     pub(crate) position: Position,
-    /// The profile picture of that moment, if this is to be one.
+    /// The profile picture at that time, if this image is to replace it.
     pub(crate) replaces: Option<String>,
 }
 
-/// An entry as it is written.
+/// The JSON form of an entry.
 #[derive(Serialize, Deserialize)]
 struct Line {
     url: String,
@@ -49,13 +49,13 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Blocks.
+    /// Opens the journal. Blocks.
     pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir })
     }
 
-    /// Notes an image durably. Blocks.
+    /// Writes an entry durably. Blocks.
     pub(super) fn note(&self, entry: &Entry) -> io::Result<()> {
         let line = Line {
             url: entry.url.clone(),
@@ -73,8 +73,8 @@ impl Journal {
         super::disk::sync_folder(&self.dir)
     }
 
-    /// It is decided. Answers whether it was not before: of several who decide at once, in whatever process, one is told
-    /// so. Blocks.
+    /// Removes the entry of a decided image. Returns true to only one of several concurrent callers, in any process.
+    /// Blocks.
     pub(super) fn forget(&self, url: &str) -> io::Result<bool> {
         match fs::remove_file(self.path(url)) {
             Ok(()) => Ok(true),
@@ -83,8 +83,8 @@ impl Journal {
         }
     }
 
-    /// All that was noted at `until` or before. One that cannot be read was cut short by a crash, so its image was never
-    /// written; it is forgotten. Blocks.
+    /// All entries from `until` or before. An entry that cannot be parsed was cut short by a crash, so its image was never
+    /// written; such an old entry is removed. Blocks.
     pub(super) fn until(&self, until: Timestamp) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.dir)? {
@@ -93,11 +93,11 @@ impl Journal {
                 Ok(text) => match parse(&text) {
                     Some(entry) if entry.at <= until => entries.push(entry),
                     Some(_) => {}
-                    // It may be one that is just being written, perhaps by another server.
+                    // It may still be being written, perhaps by another server.
                     None if is_old(&path) => fs::remove_file(&path)?,
                     None => {}
                 },
-                // Decided meanwhile.
+                // It was decided meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }

@@ -1,11 +1,11 @@
-//! Pictures that users upload: told apart by their content, kept somewhere, given back by URL.
+//! Pictures that users upload: detected by content, stored, and served by URL.
 //!
-//! A picture arrives as a data URL inside JSON ([`parse_data_url`]) or as plain bytes, becomes a [`Media`]
-//! whose kind is what its first bytes say ([`sniff`]), and is handed to a [`MediaStore`]: [`DiskMedia`] (the
-//! default, which also serves what it keeps, see [`routes`]) or [`CloudinaryMedia`].
+//! A picture arrives as a data URL inside JSON ([`parse_data_url`]) or as plain bytes. It becomes a [`Media`], whose
+//! kind is detected from its first bytes ([`sniff`]). A [`MediaStore`] stores it: [`DiskMedia`] (the default, which
+//! also serves the pictures, see [`routes`]) or [`CloudinaryMedia`].
 //!
-//! This module is deliberately not an image library. It decodes no pixels, makes no thumbnails and strips no
-//! metadata: what was stored comes back byte for byte.
+//! This module is intentionally not an image library. It does not decode pixels, create thumbnails or strip metadata: a
+//! stored picture is returned byte for byte.
 
 mod cloudinary;
 mod data_url;

@@ -1,12 +1,11 @@
-//! Files for the tests of this folder.
+//! Sample files for the tests of this module.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::ImageKind;
 
-/// One pixel of each kind, as encoders write it, followed by every byte value in the places where that is
-/// allowed.
+/// One pixel of each kind, as encoders write it, with every byte value where the format allows it.
 pub(crate) fn all() -> Vec<(ImageKind, Bytes)> {
     vec![
         (ImageKind::Png, png()),
@@ -26,8 +25,7 @@ pub(super) fn gif() -> Bytes {
     decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 }
 
-/// A JFIF header, a comment that holds every byte value (so that a text conversion anywhere would be
-/// noticed), the end.
+/// A JFIF header, a comment with every byte value (to detect a text conversion anywhere), and the end marker.
 pub(super) fn jpeg() -> Bytes {
     let mut file = vec![0xff, 0xd8, 0xff, 0xe0, 0, 16];
     file.extend(b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
@@ -41,7 +39,7 @@ pub(super) fn webp() -> Bytes {
     decode("UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA")
 }
 
-/// As libavif writes it.
+/// Written by libavif.
 pub(super) fn avif() -> Bytes {
     decode(
         "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA\
@@ -52,7 +50,7 @@ pub(super) fn avif() -> Bytes {
     )
 }
 
-/// As libheif writes it.
+/// Written by libheif.
 pub(super) fn heic() -> Bytes {
     decode(
         "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA\

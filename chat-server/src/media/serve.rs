@@ -1,4 +1,4 @@
-//! Stored pictures over HTTP.
+//! Serves stored pictures over HTTP.
 
 use std::sync::Arc;
 
@@ -20,13 +20,12 @@ use crate::http::headers::Kind;
 
 /// GET and HEAD for `{public_prefix}/{name}`, to be merged into the server's router.
 ///
-/// The file comes as it was stored, with its type, an `ETag` and `Last-Modified` (both understood in
-/// conditional requests) and single byte ranges; who asks for several at once gets the whole file. Every
-/// error has a JSON body `{"message": …}`.
+/// The file is sent unchanged, with its type, an `ETag` and `Last-Modified` (both work in conditional requests). Single
+/// byte ranges are supported; a request for several ranges gets the whole file. Every error has a JSON body
+/// `{"message": …}`.
 ///
-/// Uploaded files are strangers' files, so a browser is told not to guess another type than the given one
-/// and, should somebody open the file by itself, to run nothing in it. It may be cached for ever, because no
-/// name is used twice.
+/// Uploaded files are untrusted, so the response tells browsers not to guess another type, and not to run anything in a
+/// file that is opened by itself. It may be cached for ever, because no name is used twice.
 pub fn routes(disk: Arc<DiskMedia>) -> Router {
     let path = format!("{}/{{name}}", disk.public_prefix());
     let picture = get(move |params, request| serve(disk, params, request));
@@ -43,14 +42,13 @@ async fn serve(
     params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
 ) -> Response {
-    // A path that is not UTF-8 names nothing, like any other wrong name.
+    // A path that is not UTF-8 is treated like any other invalid name.
     let params = params.ok();
     let name = params.as_ref().and_then(|params| params.iter().next());
     let Some((path, kind)) = name.and_then(|(_, name)| disk.locate(name)) else {
         return error(StatusCode::NOT_FOUND);
     };
-    // `If-Range` asks for the whole file unless it is still the same one. The whole file is always a right
-    // answer.
+    // `If-Range` requests the whole file unless it is unchanged. The whole file is always a valid response.
     if request.headers_mut().remove(header::IF_RANGE).is_some() {
         request.headers_mut().remove(header::RANGE);
     }
@@ -77,13 +75,13 @@ fn add_headers(headers: &mut HeaderMap, kind: ImageKind) {
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
         (header::CONTENT_DISPOSITION, "inline"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        // The pages that show the picture may come from another origin than this server.
+        // Pages of other origins may display the picture.
         (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
     ];
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // An answer that only says that nothing has changed has no type.
+    // A response without a body, such as 304, has no type.
     if headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
     }

@@ -1,4 +1,4 @@
-//! A picture, and what keeps it.
+//! A picture, and the trait of media stores.
 
 use std::fmt;
 
@@ -8,67 +8,65 @@ use bytes::Bytes;
 use super::data_url::parse_data_url;
 use super::image::{ImageKind, sniff};
 
-/// A place that keeps pictures and names a URL for each.
+/// Stores pictures and returns a URL for each.
 ///
 /// # Guarantees
 ///
-/// - When `store` answers with a URL, the picture is durable and that URL already works.
-/// - The URL depends on nothing the client chose, and two calls never share one file name that the other can
-///   replace.
-/// - The bytes behind the URL never change, so they may be cached for ever.
+/// - When `store` returns a URL, the picture is durable and the URL already works.
+/// - The URL does not depend on client input, and no call can replace the file of another call.
+/// - The bytes at the URL never change, so they may be cached for ever.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// Keeps `media` and returns what a browser can load: an absolute path on this server, or an absolute
-    /// URL.
+    /// Stores `media` and returns a URL that a browser can load: an absolute path on this server, or an absolute URL.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Refused`] when the service behind the store does not want this picture, and
-    /// [`MediaError::Unavailable`] when it could not be kept for a reason the client has no part in.
+    /// [`MediaError::Refused`] when the service behind the store rejects this picture, and [`MediaError::Unavailable`]
+    /// when storing failed for a reason that is not the client's fault.
     async fn store(&self, media: Media) -> Result<String, MediaError>;
 
-    /// The URL that this will have, if the store knows it before it stores; then [`Self::store_reserved`] stores it there.
+    /// The URL of this picture, if the store knows it before storing. [`Self::store_reserved`] then stores it there.
     fn reserve(&self, media: &Media) -> Option<String> {
         let _ = media;
         None
     }
 
-    /// Keeps `media` under a URL that [`Self::reserve`] has named.
+    /// Stores `media` at a URL that [`Self::reserve`] has returned.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::store`]; also when the store reserves nothing.
+    /// Those of [`Self::store`]; also when the store does not support reservations.
     async fn store_reserved(&self, url: &str, media: Media) -> Result<(), MediaError> {
         let _ = (url, media);
         Err(MediaError::unavailable("this store reserves no names"))
     }
 
-    /// Removes what was stored under this URL. There being nothing of that name is fine, and so is a URL that this store
-    /// has not made: it is left alone.
+    /// Removes the picture at this URL. It is not an error if there is none, or if the URL does not belong to this
+    /// store.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Unavailable`] when it may still be there.
+    /// [`MediaError::Unavailable`] when the picture may still be there.
     async fn remove(&self, url: &str) -> Result<(), MediaError>;
 }
 
-/// A picture on its way to a [`MediaStore`].
+/// A picture to be stored in a [`MediaStore`].
 #[derive(Clone)]
 pub struct Media {
-    /// The file, exactly as it came.
+    /// The file, unchanged.
     pub bytes: Bytes,
-    /// What the file is, by its content.
+    /// The type of the file, detected by its content.
     pub kind: ImageKind,
-    /// What it is for.
+    /// The purpose of the picture.
     pub purpose: Purpose,
 }
 
 impl Media {
-    /// Takes a whole file and finds out its kind.
+    /// Takes a complete file and detects its kind.
     ///
     /// # Errors
     ///
-    /// [`MediaError::UnsupportedType`] when the content is none of the accepted kinds.
+    /// [`MediaError::UnsupportedType`] when the content is not an accepted kind.
     pub fn from_bytes(bytes: Bytes, purpose: Purpose) -> Result<Self, MediaError> {
         let kind = sniff(&bytes).ok_or(MediaError::UnsupportedType)?;
         Ok(Self { bytes, kind, purpose })
@@ -84,7 +82,7 @@ impl Media {
     }
 }
 
-/// Shows the size instead of the content, so that a log line can never hold somebody's picture.
+/// Prints the size instead of the content, so that no picture gets into the log.
 impl fmt::Debug for Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Media")
@@ -95,51 +93,51 @@ impl fmt::Debug for Media {
     }
 }
 
-/// What a picture is for; a store may keep the two apart.
+/// The purpose of a picture. A store may separate them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// The picture a user shows beside their name.
+    /// A user's profile picture.
     ProfilePicture,
-    /// A picture sent within a conversation.
+    /// A picture in a message.
     MessageImage,
 }
 
-/// Why a picture was not stored. [`MediaError::is_client_error`] tells who has to act.
+/// Why a picture was not stored. [`MediaError::is_client_error`] says whether the client can fix it.
 ///
-/// The texts of the client's errors are meant to be shown to the user.
+/// The messages of client errors are for users.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The content is not one of the accepted kinds.
     #[error("Only PNG, JPEG, GIF, WebP, AVIF and HEIC images are accepted")]
     UnsupportedType,
-    /// The file is larger than is allowed.
+    /// The file is too large.
     #[error("The image is larger than {limit} bytes")]
     TooLarge {
-        /// The greatest accepted size of the decoded file, in bytes.
+        /// The maximum size of the decoded file, in bytes.
         limit: usize,
     },
     /// The text is not a base64 `data:` URL; the reason is for the log and for developers.
     #[error("The image is not a valid data URL: {0}")]
     Malformed(&'static str),
-    /// The service that keeps the pictures found this file unacceptable (damaged, or over its own limits).
+    /// The service that stores the pictures rejected this file (damaged, or over its own limits).
     #[error("The image was refused")]
     Refused,
-    /// The picture could not be kept for a reason that is ours: a disk, a network, an account.
+    /// The picture could not be stored for a server-side reason: a disk, a network, an account.
     #[error("Images cannot be stored at the moment: {what}")]
     Unavailable {
-        /// What was being done; for the log, never for the client.
+        /// The failed operation; for the log, never for the client.
         what: &'static str,
-        /// The error beneath, if there is one.
+        /// The underlying error, if any.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The store cannot be set up as configured; only constructors return this.
+    /// The configuration of the store is invalid; only constructors return this.
     #[error("{0}")]
     Configuration(&'static str),
 }
 
 impl MediaError {
-    /// Whether the client has to send something else (true), or we have to repair something (false).
+    /// Whether the client must send something else (true), or the operator must repair something (false).
     #[must_use]
     pub fn is_client_error(&self) -> bool {
         match self {

@@ -18,22 +18,21 @@ pub(crate) fn serve_on(listener: TcpListener, app: Router) -> String {
     address
 }
 
-/// An address at which nobody listens as long as the socket is kept.
+/// An address where no server listens as long as the socket is kept.
 pub(crate) fn nobody() -> (String, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     (format!("http://{}", socket.local_addr().unwrap()), socket)
 }
 
-/// A client that takes neither proxy nor certificates from the machine. `reqwest` wants a TLS provider even
-/// where no TLS is spoken.
+/// A client without the machine's proxy settings and certificates. `reqwest` needs a TLS provider even for plain HTTP.
 pub(crate) fn client() -> reqwest::Client {
-    // The second test of a process finds the provider of the first.
+    // This fails from the second test of a process on, because the provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
 
-/// Asks for exactly this path, which a client would normalise, and returns the answer as text.
+/// Requests exactly this path, which an HTTP client would normalize, and returns the response as text.
 pub(crate) async fn raw_get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -1,8 +1,7 @@
-//! How much each person has stored, and how much of it lately.
+//! How much each user has stored in total, and in the last hour.
 //!
-//! The total is one small file per person in a folder beside the images, so that it survives restarts, and is shared by
-//! all who share the images: each change of it is made under a lock on that file. The rate is in the memory of this
-//! node.
+//! The total is one small file per user in a folder beside the images. So it survives restarts, and all servers that
+//! share the images share it: each change is made under a lock on that file. The rate is in the memory of this node.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,26 +15,27 @@ use parking_lot::Mutex;
 
 use crate::limits::rate::RateLimit;
 
-/// An image counts as at least this much: so much of a disk the smallest one takes.
+/// The minimum size that an image counts as: the smallest image takes this much of a disk.
 const MIN_COUNTED_BYTES: u64 = 4096;
 
-/// What an image of so many bytes counts as.
+/// The size that an image of this many bytes counts as.
 pub(crate) fn counted(bytes: u64) -> u64 {
     bytes.max(MIN_COUNTED_BYTES)
 }
 
-/// What each person has stored in total.
+/// The total size of each user's images.
 pub(crate) struct Ledger {
     dir: PathBuf,
     quota: u64,
 }
 
-/// One person's total. Numbers have a fixed width, so that a file is replaced by one write and never half written.
+/// One user's total. The numbers have a fixed width, so that one write replaces the content and no partial state
+/// remains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// Of everything.
+    /// The bytes of all images.
     pub(super) bytes: u64,
-    /// Of that, the profile picture.
+    /// The part of it that is the profile picture.
     pub(super) picture: u64,
 }
 
@@ -51,13 +51,13 @@ impl Usage {
 }
 
 impl Ledger {
-    /// At most `quota` bytes for each person; 0 is no limit. Blocks.
+    /// Opens the ledger with a limit of `quota` bytes for each user; 0 means no limit. Blocks.
     pub(crate) fn open(dir: PathBuf, quota: u64) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir, quota })
     }
 
-    /// Counts what is about to be stored, if there is room for it. Blocks.
+    /// Counts an image that is about to be stored, if the quota allows it. Blocks.
     pub(crate) fn acquire(&self, owner: UserId, bytes: u64) -> io::Result<bool> {
         self.change(owner, |usage| {
             let total = usage.bytes.saturating_add(bytes);
@@ -69,12 +69,12 @@ impl Ledger {
         })
     }
 
-    /// Counts something no more. Blocks.
+    /// Subtracts an image again. Blocks.
     pub(crate) fn release(&self, owner: UserId, bytes: u64) -> io::Result<()> {
         self.change(owner, |usage| usage.bytes = usage.bytes.saturating_sub(bytes))
     }
 
-    /// Something that was acquired has become the profile picture, in place of the one before. Blocks.
+    /// Records that a counted image has replaced the profile picture. Blocks.
     pub(super) fn replace_picture(&self, owner: UserId, bytes: u64) -> io::Result<()> {
         self.change(owner, |usage| {
             usage.bytes = usage.bytes.saturating_sub(usage.picture);
@@ -82,19 +82,19 @@ impl Ledger {
         })
     }
 
-    /// What a person has stored in total. Blocks.
+    /// The total of a user. Blocks.
     pub(crate) fn total(&self, owner: UserId) -> io::Result<u64> {
         self.change(owner, |usage| usage.bytes)
     }
 
-    /// Whether the profile picture of a person was stored by this server. Blocks.
+    /// Whether this server has stored the profile picture of a user. Blocks.
     pub(super) fn has_picture(&self, owner: UserId) -> io::Result<bool> {
         self.change(owner, |usage| usage.picture > 0)
     }
 
     fn change<T>(&self, owner: UserId, change: impl FnOnce(&mut Usage) -> T) -> io::Result<T> {
         let mut file = self.file(owner)?;
-        // Released when the file is closed; another process may share the folder.
+        // The lock is released when the file is closed. Another process may share the folder.
         file.lock()?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
@@ -117,7 +117,7 @@ impl Ledger {
 
     fn file(&self, owner: UserId) -> io::Result<File> {
         let name = owner.to_string();
-        // The end of an id varies most.
+        // The last digits of an id vary most.
         let folder = self.dir.join(&name[name.len() - 2..]);
         fs::create_dir_all(&folder)?;
         File::options().create(true).truncate(false).read(true).write(true).open(folder.join(name))
@@ -129,27 +129,27 @@ impl Ledger {
     }
 }
 
-/// How many bytes each person stores in an hour: what was used is given back evenly over time.
+/// Limits how many bytes each user stores in an hour. The budget refills evenly over time.
 pub(crate) struct ByteRate {
     bytes: u64,
     used: Mutex<HashMap<UserId, (u64, Timestamp)>>,
 }
 
-/// When so many people are remembered, those who have everything back are forgotten.
+/// When this many users are tracked, those with a full budget are removed.
 const SWEEP_AT: usize = 10_000;
 const HOUR_MILLIS: u128 = 60 * 60 * 1000;
 
 impl ByteRate {
-    /// At most so many bytes in an hour; 0 is no limit.
+    /// At most `bytes` in an hour; 0 means no limit.
     pub(crate) fn new(bytes: u64) -> Self {
         Self { bytes, used: Mutex::default() }
     }
 
-    /// Counts so many bytes, if there is room for them now. What is more than the whole limit is let in when nothing
-    /// else was.
+    /// Counts these bytes, if the budget allows it now. An image that is larger than the whole budget is accepted when
+    /// the budget is full.
     ///
     /// # Errors
-    /// How it stands, and when there is room.
+    /// The state of the limit, and when there is room again.
     pub(crate) fn acquire(&self, owner: UserId, bytes: u64, now: Timestamp) -> Result<(), RateLimit> {
         if self.bytes == 0 {
             return Ok(());
@@ -158,7 +158,7 @@ impl ByteRate {
         if used.len() >= SWEEP_AT {
             used.retain(|_, (used, at)| self.left(*used, *at, now) > 0);
         }
-        // What was counted in the future was counted by a clock that has been set back.
+        // A time in the future is from a clock that was set back.
         let known = used.get_mut(&owner).map(|(used, at)| {
             *at = (*at).min(now);
             (*used, *at)
@@ -175,7 +175,7 @@ impl ByteRate {
         Ok(())
     }
 
-    /// Gives back what was counted a moment ago and was not stored by our own fault.
+    /// Returns bytes that were counted but could not be stored.
     pub(crate) fn release(&self, owner: UserId, bytes: u64) {
         if let Some((used, _)) = self.used.lock().get_mut(&owner) {
             *used = used.saturating_sub(bytes);

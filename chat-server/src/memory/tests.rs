@@ -1,4 +1,4 @@
-//! What holds for [`memory`](super).
+//! Tests for [`memory`](super).
 
 use super::*;
 

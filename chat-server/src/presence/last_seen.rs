@@ -1,5 +1,5 @@
-//! When people were last seen is stored as soon as they connect and, by `chat-core`, with what they say; here it is seen to
-//! that the true moment gets there in the end.
+//! Stores when users were last seen. `chat-core` stores the time with each message; this module stores it when a user
+//! connects, and stores the exact time at the end.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use chat_core::prelude::Chat;
 
 use super::Presence;
 
-/// A connection does not wait longer for its begin to be stored.
+/// A connection waits for this write for at most this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Notes that somebody has connected. It is stored when this returns, so that they were seen even if the process is killed
-/// next; a store that cannot do so keeps nobody out.
+/// Records that a user has connected. The time is stored when this returns, so it survives a kill of the process. If
+/// the store fails, the connection is accepted nevertheless.
 pub(crate) async fn connected(chat: &Chat, user: UserId) {
     match tokio::time::timeout(CONNECT_TIMEOUT, chat.record_active(user)).await {
         Ok(Ok(())) => {}
@@ -25,7 +25,7 @@ pub(crate) async fn connected(chat: &Chat, user: UserId) {
     }
 }
 
-/// The same of everybody, before the store is closed.
+/// Stores all last-seen times that are not stored yet, before the store is closed.
 pub(crate) async fn settle_at_end(chat: &Chat, presence: &Presence, within: Duration) {
     let settling = chat.settle_last_seen(|user| presence.others().is_online(user), true);
     match tokio::time::timeout(within, settling).await {

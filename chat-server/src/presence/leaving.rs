@@ -1,4 +1,4 @@
-//! Stores when those were last seen who have gone.
+//! Stores the last-seen time of users who went offline.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use chat_core::id::UserId;
 use crate::app::App;
 use crate::outages::Part;
 
-/// Notes when somebody's last connection has ended.
+/// Stores when a user's last connection ended.
 pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     if let Err(error) = app.chat.record_last_seen(user, at).await {
         match error.kind() {
@@ -24,7 +24,7 @@ pub(crate) async fn store_last_seen(app: &App, user: UserId, at: Timestamp) {
     app.presence.stored(user, at);
 }
 
-/// These people are connected to none of the other nodes any more; see [`Presence::others_went`](super::Presence).
+/// Handles users who are no longer connected to any other node; see [`Presence::others_went`](super::Presence).
 pub(crate) fn others_went(app: &Arc<App>, went: &[UserId], is_mine: bool) {
     let now = app.chat.now();
     let mine = app.presence.others_went(went, is_mine, now);

@@ -1,4 +1,4 @@
-//! Tells sessions what they have missed, from the log, until nothing is missing.
+//! Replays missed changes from the log to sessions, until they are up to date.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,23 @@ use crate::app::App;
 use crate::limits::MAX_DELAY;
 use crate::session::Session;
 
-/// The pause after a failure, doubled each time, and between two reads for a client that polls.
+/// The pause after a failure, doubled each time, and between two reads for a polling client.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Most bytes that wait for a client before more is read for it.
+/// While more bytes than this wait for a client, no more is read for it.
 const MAX_UNSENT_TO_CATCH_UP: usize = 256 << 10;
 
-/// So many changes are read one at a time after a failure, so that it is known which one cannot be read.
+/// After a failure this many changes are read one by one, to find the one that is unreadable.
 const SINGLY: usize = 32;
 
-/// How often reading the log is tried before the connection is cut, which makes its client try again later.
+/// After this many failed reads of the log the connection is cut, so that its client tries again later.
 const ATTEMPTS: u32 = 5;
 
-/// Tells a session what it has missed, and lets it go live. It must be in the registry already.
+/// Replays what a session has missed, and then lets it go live. The session must be in the registry already.
 pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
     if session.log_number != app.announcer.log_number() {
-        // It has begun at a position of a log that is no more, and could not be found when all such sessions were cut.
+        // The session began at a position of a previous log. It was not in the registry yet when such sessions were
+        // cut.
         return session.cut("the log is another one");
     }
     if session.go_live(&app.announcer).is_ok() {
@@ -36,8 +37,8 @@ pub(crate) fn begin(app: &Arc<App>, session: &Arc<Session>) {
     tokio::spawn(async move { catch_up(&app, &session).await });
 }
 
-/// Tells a session what it could not be told when it was announced, since its client takes too little, as soon as there
-/// is room; then lets it go live again.
+/// Replays what a session missed because its client reads too slowly, as soon as there is room. Then the session goes
+/// live again.
 pub(crate) fn resume(app: &Arc<App>, session: &Arc<Session>) {
     tracing::debug!(user.id = %session.user, session = session.id.0, "a connection lags");
     let (app, session) = (app.clone(), session.clone());
@@ -55,7 +56,7 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
             return;
         }
         let answering = session.room_to_answer(&app.sessions).await;
-        // Whoever has read too much lately is not refused here, but has to be patient.
+        // A user who is over the read budget is delayed here, not refused.
         let wait = session.person().wait_to_read(app.chat.now()).min(MAX_DELAY);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -83,9 +84,9 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
                 continue;
             }
             Err(error) if singly > 0 => {
-                // It was named when it was read; every session that comes back meets it.
+                // The error was logged when the change was read. Every session that catches up meets it.
                 tracing::debug!(position = missing.after.0 + 1, %error, "a change cannot be read");
-                // It will never be readable; those behind it must not wait for ever.
+                // The change will never be readable, so it is skipped: the changes after it must still be delivered.
                 session.pass(Position(missing.after.0 + 1));
                 singly -= 1;
                 continue;
@@ -99,18 +100,20 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
         let (bytes, told) = tell(session, &read);
         session.person().has_read(bytes, app.chat.now());
         let read_to = read.to();
-        // What was read is not held while its client takes it: it may be much, and some of it may be deleted by then.
+        // The read changes are dropped before the client takes them. They may be large, and some messages may be
+        // deleted meanwhile.
         drop((read, answering));
         if !told {
-            // Whatever the next one's size, it has room when nothing else waits.
+            // With an empty queue a frame of any size has room.
             session.room(0).await;
             continue;
         }
-        // Nothing to read although something was announced: it was passed over when it was announced, as unreadable.
+        // If nothing was read although a change was announced, that change is unreadable and was skipped when it was
+        // announced.
         session.pass(read_to.unwrap_or(missing.up_to));
         let told = bytes > 0;
         if told && !session.has_wire() {
-            // A full queue would leave no room for answers, heartbeats and the change to WebSocket.
+            // A full queue would leave no room for answers, heartbeats and the upgrade to WebSocket.
             tokio::time::sleep(PAUSE).await;
         }
         if told {
@@ -120,7 +123,8 @@ async fn catch_up(app: &App, session: &Arc<Session>) {
     }
 }
 
-/// Tells a session what was read. Answers with how many bytes that was, and whether there was room for all of it.
+/// Sends the changes that were read to a session. Returns the number of bytes, and whether there was room for all of
+/// them.
 fn tell(session: &Session, read: &Read) -> (u64, bool) {
     let mut bytes = 0;
     for (position, frames) in read.of_user(session.user, &session.dialect, session.base().clone()) {

@@ -1,61 +1,61 @@
-//! How far a session has been told, and whether it is told of announcements at once.
+//! The cursor: how far a session has been told, and whether it receives announced changes at once.
 
 use chat_core::model::Position;
 
-/// See [`super`], "Without gap and overlap".
+/// See [`super`], "No gap, no overlap".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cursor {
-    /// Every change up to here has been told.
+    /// Every change up to this position was sent.
     told: Position,
-    /// Announced changes are told at once; otherwise they are read from the log later.
+    /// Announced changes are sent at once. Otherwise they are read from the log later.
     live: bool,
-    /// It was live and could not be told everything.
+    /// The session was live, and its queue had no room for a change.
     lags: bool,
 }
 
-/// Changes that a session has not been told yet.
+/// Changes that a session has not received yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// It has been told everything up to here.
+    /// The session has received every change up to this position.
     pub(crate) after: Position,
-    /// Everything up to here was announced.
+    /// Every change up to this position was announced.
     pub(crate) up_to: Position,
 }
 
 impl Cursor {
-    /// A session that is held and has been told everything up to `told`.
+    /// A held session that has received every change up to `told`.
     pub(crate) fn held(told: Position) -> Self {
         Self { told, live: false, lags: false }
     }
 
-    /// It has been told every change up to here.
+    /// The position up to which every change was sent.
     pub(crate) fn told(&self) -> Position {
         self.told
     }
 
-    /// Whether it waits for room to be told what it has missed.
+    /// Whether it waits for room in its queue before it can catch up.
     pub(crate) fn lags(&self) -> bool {
         self.lags
     }
 
-    /// Whether a change that is announced now must be told now. Then it is [passed](Self::pass), or the session is
-    /// [held back](Self::hold).
+    /// Whether an announced change must be sent now. Then the caller must either [pass](Self::pass) it or
+    /// [hold](Self::hold) the session.
     pub(crate) fn is_due(&self, position: Position) -> bool {
         self.live && position > self.told
     }
 
-    /// A change that was due could not be told: it and what comes after it will be read from the log.
+    /// A due change could not be sent. It and the changes after it will be read from the log.
     pub(crate) fn hold(&mut self) {
         self.live = false;
         self.lags = true;
     }
 
-    /// Everything up to `position` was told, or concerns others.
+    /// Every change up to `position` was sent, or does not concern this session.
     pub(crate) fn pass(&mut self, position: Position) {
         self.told = self.told.max(position);
     }
 
-    /// Goes live if nothing is missing of what was announced.
+    /// Goes live if no announced change is missing.
     pub(crate) fn go_live(&mut self, announced: Position) -> Result<(), Missing> {
         self.live = self.told >= announced;
         self.lags &= !self.live;

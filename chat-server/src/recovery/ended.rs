@@ -1,14 +1,14 @@
-//! Sessions that were ended on purpose: their clients do not go on with them.
+//! Sessions that were ended explicitly. Their clients do not resume them.
 //!
-//! A page that calls `disconnect()`, or is sent away by the server, and calls `connect()` later on the same object loads what
-//! it shows anew, as it has from its old backend; its client sends `pid` and `offset` all the same, since it forgets them
-//! never. Were the session resumed, the page would show twice what it has loaded. A cut says nothing of the kind: only a
-//! DISCONNECT packet (`41`), of either side, ends a session.
+//! A page that calls `disconnect()`, or that the server disconnects, and calls `connect()` later on the same object
+//! loads its content afresh, as with its old backend. But its client still sends `pid` and `offset`, because it never
+//! forgets them. If the session were resumed, the page would show the loaded messages twice. A cut does not end a
+//! session: only a DISCONNECT packet (`41`), from either side, does.
 //!
-//! What is remembered is a hash of the pid, among the tokens that are revoked: in the store, so that it is known after a
-//! restart and in all nodes, and told to the other nodes at once. For [`REMEMBERED`], and for no more than
-//! [`MAX_OF_PERSON`] sessions of a person in that time and [`MAX_KNOWN`] in all; what is beyond that is resumed as after a
-//! cut.
+//! What is stored is a hash of the pid, among the revoked tokens: in the store, so that all nodes know it and it
+//! survives a restart, and published to the other nodes at once. It is stored for [`REMEMBERED`], for at most
+//! [`MAX_OF_PERSON`] sessions of a user in that time, and at most [`MAX_KNOWN`] in all. A session beyond these limits
+//! is resumed as after a cut.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use chat_core::id::UserId;
 
 use crate::auth::limit::Limiter;
 
-/// How long an end is remembered.
+/// How long an explicit end is remembered.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most ends of one person that are remembered.
+/// The maximum number of remembered ends of one user.
 const MAX_OF_PERSON: u32 = 1_000;
 
-/// While so many revoked tokens and ended sessions are known, no more ends are remembered.
+/// When this many revoked tokens and ended sessions are known, no more ends are remembered.
 pub(super) const MAX_KNOWN: usize = 200_000;
 
-/// Counts what is remembered for each person.
+/// Counts the remembered ends of each user.
 pub(crate) struct EndedSessions(Limiter<UserId>);
 
 impl Default for EndedSessions {
@@ -35,7 +35,7 @@ impl Default for EndedSessions {
 }
 
 impl EndedSessions {
-    /// Whether one more of this person is remembered, which counts.
+    /// Whether one more end of this user may be remembered. If so, it is counted.
     pub(super) fn may_remember(&self, user: UserId, now: chat_core::clock::Timestamp) -> bool {
         let is_free = self.0.check(&user, now).is_ok();
         if is_free {

@@ -1,4 +1,4 @@
-//! Nothing missed, nothing twice: how a session goes on after a cut.
+//! Session recovery: how a session resumes after a cut, without lost or duplicated events.
 //!
 //! ```text
 //! client ▶ 40{"token":…}                        ◀ 40{"sid":…,"pid":P}
@@ -9,36 +9,39 @@
 //!        ◀ 42["newMessage",{…}]  ◀ 42["\u0001position","18"]  ◀ …  and then live
 //! ```
 //!
-//! The client does this by itself (`socket.io-client` from 4.6 on: "connection state recovery"). Here nothing is
-//! remembered of a session: the [`pid`] is signed and says whose it is and where it began, the offset says how far the
-//! client got, and what came after is read from the log. So it does not matter whether the server has noticed the cut,
-//! was restarted, or is another one.
+//! The client does this by itself (`socket.io-client` from 4.6 on: "connection state recovery"). The server keeps no
+//! state for a session that is cut. The [`pid`] is signed and says whose session it is and where it began, the offset
+//! says how far the client got, and the changes after it are read from the log. So resuming works even if the server
+//! has not noticed the cut, was restarted, or is another node.
 //!
-//! **The position.** The client remembers the last argument of the last event if that is a text, whether anybody listens or
-//! not. It goes in an event of its own ([`crate::dialect::Frame`]), so that page code sees the old backend's arguments. Both leave in one
-//! write and count as one packet ([`crate::transport::together`]); only a cut that falls between the two frames of that one
-//! write has the event told twice, and none has it lost. An event that ends in a text, or has no argument, so that the client
-//! takes its name, would overwrite what is remembered: the session's position follows behind it too. Clients of Engine.IO 3
-//! cannot go on, and are not told positions.
+//! **The position.** The client remembers the last argument of the last event if it is a string, even if the page has
+//! no listener for the event. The position goes in an event of its own ([`crate::dialect::Frame`]), so that page code
+//! sees the same arguments as from the old backend. Both leave in one write and count as one packet
+//! ([`crate::transport::together`]). Only a cut between the two frames of that write causes a duplicate, and no cut
+//! causes a loss. An event that ends in a string would overwrite the remembered position, and so would an event without
+//! arguments, because the client then takes its name. So the session's position follows such an event too. Clients of
+//! Engine.IO 3 cannot resume and receive no positions.
 //!
-//! **Chosen ends** are no cuts: see [`ended`]. **Clients without offsets**, where a library has replaced the function that
-//! remembers them: see [`receipts`].
+//! **Explicit ends** are not cuts: see [`ended`]. **Clients without offsets**, where a library has replaced the
+//! function that remembers them: see [`receipts`].
 //!
-//! **Without gap and overlap.** A session has a cursor, the position up to which it has been told everything. It begins
-//! behind it, *held*: announced changes pass it by. Once it can be found by announcements it is caught up from the log
-//! (`catch_up`), and goes live in one step with finding that the cursor has reached what was announced last. The
-//! announcer counts a change as announced *before* it looks for sessions, so whatever a held session was passed by is
-//! in what it then finds missing; a live session skips what is not behind its cursor. Every session begins like this,
-//! also a fresh one: its pid names a position, and nothing may be missing after it.
+//! **No gap, no overlap.** A session has a cursor: the position up to which it has received every change. It begins
+//! *held*: announced changes are not sent to it. Once it is in the registry, where announcements find it, it catches up
+//! from the log (`catch_up`). It goes live in one atomic step with the check that its cursor has reached the last
+//! announced position. The announcer counts a change as announced *before* it looks for sessions, so a change that a
+//! held session did not receive is in what that session then finds missing. A live session skips changes that are not
+//! after its cursor. Every session begins like this, even a fresh one: its pid names a position, and no change after it
+//! may be missing.
 //!
-//! **Lag.** When a live session's client takes too little, its session is held again at the first change that finds no
-//! room, and caught up in the same way as soon as there is. So what waits for a slow client is bounded, and nothing is
-//! lost for it.
+//! **Lag.** When the client of a live session reads too slowly, the session becomes held again at the first change for
+//! which its queue has no room. It catches up in the same way as soon as there is room. So the queue of a slow client
+//! is bounded, and the client loses nothing.
 //!
-//! What a change means for somebody is decided in one place ([`announce::frames`]) for both ways.
+//! [`announce::frames`] decides for both ways what a change means for a user.
 //!
-//! **Whose changes count.** What others do among themselves pushes nobody's session out: only what the person is told counts
-//! towards the limit, and is read. Of the changes of one profile only the last is told, as it shows what all of them led to.
+//! **What counts towards the limit.** Only the changes that a user may see count towards the recovery limit and are
+//! read, so activity of other users does not end anyone's session. Of several changes to one profile only the last is
+//! sent, because it shows the result of all of them.
 
 pub(crate) mod catch_up;
 mod cursor;
@@ -59,14 +62,14 @@ use crate::auth::token::Fingerprint;
 
 /// Where a session begins.
 pub(crate) struct Start {
-    /// What the client is told to come back with.
+    /// The pid that the client sends when it reconnects.
     pub(crate) pid: String,
-    /// It has been told everything up to here.
+    /// The session has received every change up to this position.
     pub(crate) position: Position,
-    /// What is remembered when it is [ended on purpose](start::end_for_good).
+    /// What is stored when it is [ended explicitly](start::end_for_good).
     pub(crate) key: Fingerprint,
-    /// What its client has certainly been told, for one that does not say it.
+    /// What its client has certainly received, for clients that do not send an offset.
     pub(crate) receipt: Receipt,
-    /// Which log all this is of; see [`Announcer::log_number`](crate::announce::Announcer::log_number).
+    /// The log that this position belongs to; see [`Announcer::log_number`](crate::announce::Announcer::log_number).
     pub(crate) log_number: u64,
 }

@@ -1,13 +1,13 @@
-//! The `pid`: what a client gives back to go on with its session.
+//! The `pid`: the signed string with which a client resumes its session.
 //!
-//! `socket.io-client` treats it as an opaque text. Ours says whose session it was, in which dialect, since when, in which
-//! [epoch](chat_core::epoch) of the log and at which position it began, and is signed, so nothing has to be remembered: any node can take a session up, also after
-//! a restart.
+//! `socket.io-client` treats it as an opaque string. It contains the user, the time, the [epoch](chat_core::epoch) of
+//! the log and the position at which the session began; the signature also covers the dialect. Because it is signed,
+//! the server stores nothing: any node can resume a session, even after a restart.
 //!
-//! When the secret is changed, pids that were signed with the old one stay good for as long as it verifies tokens:
-//! otherwise all pages would load afresh at the same moment. Afterwards such a pid is one of another server, and its
-//! session begins afresh, as after being away for too long. So is one of another epoch: somebody has put back a backup, and
-//! what its session was told may never have been.
+//! When the secret is rotated, pids that were signed with the old one stay valid for as long as it verifies tokens.
+//! Otherwise all pages would reload at the same moment. Later such a pid is treated like one of another server, and its
+//! session begins afresh, as after a long absence. The same holds for a pid of another epoch: a backup was restored,
+//! and the changes that the session received may no longer exist.
 
 use std::time::Duration;
 
@@ -25,43 +25,43 @@ use crate::auth::token::Fingerprint;
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
-/// Signs and verifies.
+/// Signs and verifies pids.
 pub(crate) struct Pids {
     key: Hmac<Sha256>,
-    /// These verify only.
+    /// Keys that only verify.
     old: Vec<Hmac<Sha256>>,
-    /// Those of other epochs are none of ours.
+    /// The current epoch. Pids of other epochs are invalid.
     epoch: Mutex<Epoch>,
 }
 
 /// Where a session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Began {
-    /// It had been told everything up to here.
+    /// The session had received every change up to this position.
     pub(crate) position: Position,
-    /// What its client remembered then from a session before, of a future that was lost: a client gives that back until it is
-    /// told another position. 0 when there is none.
+    /// The offset that its client still had at that time from an earlier session, if that position is from a log that
+    /// was lost. The client sends it until it receives another position. 0 if there is none.
     pub(crate) stale: Position,
 }
 
-/// How long after it was issued a session can be taken up. A page that is open for longer loads afresh once.
+/// How long a session can be resumed after its pid was issued. A page that is open for longer reloads once.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The first byte of every pid: the form of what follows.
+/// The first byte of every pid: its format version.
 const FORM: u8 = 2;
 
-/// Form, user, time in seconds, position, stale position, epoch, and something that no two have in common.
+/// Format, user, time in seconds, position, stale position, epoch, and a random part that makes each pid unique.
 const CONTENT: usize = 1 + 12 + 8 + 8 + 8 + 8 + 6;
 
-/// The form from before there were epochs, without one and without a stale position. All of them are of the first epoch.
+/// The format before epochs existed, without epoch and stale position. All such pids belong to the first epoch.
 const FIRST_FORM: u8 = 1;
 const FIRST_CONTENT: usize = 1 + 12 + 8 + 8 + 6;
 
-/// As much of the signature as is kept: 128 bits cannot be guessed.
+/// The length of the truncated signature, in bytes: 128 bits cannot be guessed.
 const SIGNATURE: usize = 16;
 
 impl Pids {
-    /// Signs with a key made of the server's secret, which all nodes share.
+    /// Signs with a key derived from the server's secret, which all nodes share.
     pub(crate) fn new(secret: &Secret, old: &[Secret], epoch: Epoch) -> Self {
         Self {
             key: signing_key(secret),
@@ -70,17 +70,17 @@ impl Pids {
         }
     }
 
-    /// The epoch that pids are of.
+    /// The current epoch.
     pub(crate) fn epoch(&self) -> Epoch {
         *self.epoch.lock()
     }
 
-    /// Those that were issued until now are none of ours any more.
+    /// Begins a new epoch. All pids that were issued before become invalid.
     pub(crate) fn begin_epoch(&self, epoch: Epoch) {
         *self.epoch.lock() = epoch;
     }
 
-    /// A pid for a session that begins now: everything up to its position is not its business.
+    /// Issues a pid for a session that begins now. The session does not receive changes up to its position.
     pub(crate) fn issue(&self, user: UserId, dialect: &dyn Dialect, began: Began, now: Timestamp) -> String {
         let mut pid = Vec::with_capacity(CONTENT + SIGNATURE);
         pid.push(FORM);
@@ -95,7 +95,7 @@ impl Pids {
         BASE64_URL_SAFE_NO_PAD.encode(pid)
     }
 
-    /// Where the session began, if the pid is one of ours, for this person and dialect, of this epoch, and not too old.
+    /// Where the session began, if the pid is valid, for this user and dialect, of the current epoch, and not too old.
     pub(crate) fn read(
         &self,
         pid: &str,
@@ -135,12 +135,12 @@ impl Pids {
     }
 }
 
-/// What a pid is remembered by. There is one way to write each of them.
+/// The fingerprint under which a pid is stored. Each pid has only one encoding.
 pub(super) fn key(pid: &str) -> Fingerprint {
     Sha256::digest(pid).into()
 }
 
-/// Another purpose, another key: a token can never be passed off as a pid or the other way round.
+/// Each purpose has its own key, so a token can never be used as a pid or a pid as a token.
 fn signing_key(secret: &Secret) -> Hmac<Sha256> {
     let mut derive = mac(secret.expose().as_bytes());
     derive.update(b"chat-server session recovery");

@@ -1,12 +1,12 @@
-//! How far clients have certainly been told, for those who do not say it.
+//! Records how much clients have certainly received, for clients that do not send an offset.
 //!
-//! Some libraries take the place of a part of the client: vue-socket.io replaces its `onevent`, where the client remembers
-//! positions. Coming back it sends its `pid` and no offset, as a client does that was cut before its first event. The two
-//! are told apart by what has certainly arrived: a heartbeat that was sent behind an event and is answered, or a poll behind
-//! the answer that held it, says that the event has. Who has received a position and does not tell it never will. Such a
-//! session goes on behind what has arrived if nothing else was told; otherwise nobody knows what of it has arrived, and the
-//! session begins afresh. It is remembered in this node's memory alone: what it does not know is taken for a cut before
-//! the first event.
+//! Some libraries replace a part of the client: vue-socket.io replaces `onevent`, where the client remembers positions.
+//! When such a client reconnects, it sends its `pid` without an offset, as does a client that was cut before its first
+//! event. The server tells the two apart by what has certainly arrived: an event has arrived when a heartbeat sent
+//! after it is answered, or when the client polls again after the answer that contained it. A client that has received
+//! a position but does not send it never will. If everything that was sent has arrived, the session resumes after it.
+//! Otherwise the server cannot know what has arrived, and the session begins afresh. Receipts are kept only in the
+//! memory of this node: without a receipt the client is treated as one that was cut before its first event.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,27 +16,27 @@ use parking_lot::Mutex;
 
 use crate::auth::token::Fingerprint;
 
-/// Most sessions of the past that are remembered; of more the oldest are forgotten.
+/// The maximum number of past sessions that are remembered. The oldest are dropped first.
 const MAX_REMEMBERED: usize = 20_000;
 
-/// What was told on one connection, and what of it has certainly arrived. 0 is nothing.
+/// What was sent on one connection, and how much of it has certainly arrived. 0 means nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Receipt {
     told: AtomicU64,
-    /// What of it has left; of what waits for a poll nothing has arrived.
+    /// The part that has left the server. What waits for a poll has not left.
     left: AtomicU64,
     asked: AtomicU64,
     confirmed: AtomicU64,
 }
 
 impl Receipt {
-    /// Of a session whose client has certainly been told everything up to `position`, or nothing.
+    /// A receipt for a client that has certainly received everything up to `position`, or nothing.
     pub(crate) fn of(position: Option<Position>) -> Self {
         let at = || AtomicU64::new(position.map_or(0, |position| position.0));
         Self { told: at(), left: at(), asked: at(), confirmed: at() }
     }
 
-    /// A position was put behind everything before it, and leaves by itself or waits for a poll.
+    /// A position was queued after everything before it. It is sent at once if `leaves`, or else waits for a poll.
     pub(crate) fn tell(&self, position: Position, leaves: bool) {
         self.told.fetch_max(position.0, Ordering::AcqRel);
         if leaves {
@@ -44,27 +44,27 @@ impl Receipt {
         }
     }
 
-    /// What was told has left, or may have.
+    /// What was queued has left the server, or may have.
     pub(crate) fn leave(&self) {
         self.left.fetch_max(self.told().0, Ordering::AcqRel);
     }
 
-    /// The last that was told.
+    /// The last position that was queued.
     pub(crate) fn told(&self) -> Position {
         Position(self.told.load(Ordering::Acquire))
     }
 
-    /// Something that is answered was sent behind `position`.
+    /// A packet that requires an answer was sent after `position`.
     pub(crate) fn ask(&self, position: Position) {
         self.asked.fetch_max(position.0, Ordering::AcqRel);
     }
 
-    /// It is answered.
+    /// The client has answered it.
     pub(crate) fn answer(&self) {
         self.confirmed.fetch_max(self.asked.load(Ordering::Acquire), Ordering::AcqRel);
     }
 
-    /// What is known of it.
+    /// How much has certainly arrived.
     pub(crate) fn reached(&self) -> Reached {
         match (self.confirmed.load(Ordering::Acquire), self.left.load(Ordering::Acquire)) {
             (0, _) => Reached::Unknown,
@@ -74,18 +74,18 @@ impl Receipt {
     }
 }
 
-/// How far a client has been told.
+/// How much a client has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
     /// Nothing is known to have arrived.
     Unknown,
-    /// Exactly so far.
+    /// Everything up to this position has arrived, and nothing more was sent.
     Exactly(Position),
-    /// Something has arrived, and perhaps not all.
+    /// Some events have arrived, but perhaps not all.
     Between,
 }
 
-/// The sessions of the past.
+/// The receipts of past sessions.
 #[derive(Default)]
 pub(crate) struct Receipts(Mutex<Known>);
 
@@ -96,7 +96,7 @@ struct Known {
 }
 
 impl Receipts {
-    /// A connection of this session has ended.
+    /// Stores the receipt of a connection that has ended.
     pub(crate) fn remember(&self, session: Fingerprint, receipt: &Receipt) {
         let reached = receipt.reached();
         let mut known = self.0.lock();
@@ -113,7 +113,7 @@ impl Receipts {
         }
     }
 
-    /// How far the client of this session had been told.
+    /// How much the client of this session had received.
     pub(crate) fn reached(&self, session: &Fingerprint) -> Reached {
         self.0.lock().reached.get(session).copied().unwrap_or(Reached::Unknown)
     }

@@ -1,13 +1,14 @@
-//! What was read from the log lately, for those who come back at the same time.
+//! A cache of log reads, for clients that reconnect at the same time.
 //!
-//! When a server has been restarted, thousands of clients ask for about the same changes. So the log is read in parts of
-//! fixed places, a part is kept for a while with its frames encoded once, and each client only looks for what is its own.
+//! After a restart of the server thousands of clients ask for almost the same changes. So the log is read in parts of
+//! fixed size, each part is cached for a while with its frames encoded once, and each client takes only the frames that
+//! concern it.
 //!
-//! **As it is now.** The log shows messages as they are when it is read, and so must this. Each change says what it makes out
-//! of date ([`Invalidation`]): a message that has changed since a part was read is shown as it is now (and not at all when it
-//! was deleted), and when somebody leaves a room everything is forgotten, since who is to be told of it has changed. The
-//! announcer tells of it ([`ReplayCache::observe`]) before the change counts as announced: a client that is told of a later
-//! change is never shown what that change has taken back.
+//! **Invalidation.** The log returns messages in their current state, so the cache must do the same. Each change says
+//! what it invalidates ([`Invalidation`]). A message that has changed since a part was read is shown in its current
+//! state, or not at all if it was deleted. When a member leaves a room, the whole cache is cleared, because the
+//! audience of its messages has changed. The announcer calls [`ReplayCache::observe`] before a change counts as
+//! announced. So a client that receives a later change is never shown what that change has removed.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -28,71 +29,72 @@ use crate::announce::frames::frames;
 use crate::dialect::{Dialects, Frames, PositionStyle, Registered};
 use crate::links::{self, Base};
 
-/// So many changes make a part; part n holds the positions after n × `LENGTH`.
+/// The number of changes in a part. Part n holds the positions after n × `LENGTH`.
 const LENGTH: u64 = 128;
-/// Most changes read at once when they are not kept; fewer when their texts are large ([`Limits::answer_bytes`]).
+/// The maximum number of changes that are read at once without caching. It is fewer when their texts are large
+/// ([`Limits::answer_bytes`]).
 ///
 /// [`Limits::answer_bytes`]: chat_core::policy::Limits::answer_bytes
 const AT_ONCE: usize = 64;
-/// Most parts that are kept.
+/// The maximum number of cached parts.
 const MAX_PARTS: usize = 160;
-/// Who has missed more changes than this asks for their own alone: that takes as long as they are many, however much
-/// happened meanwhile among others.
+/// A client that has missed more changes than this reads only the changes of its own user. The cost then depends on
+/// their number, not on the activity of other users.
 const REACH: u64 = MAX_PARTS as u64 * LENGTH / 2;
-/// About how many bytes are kept at most.
+/// The approximate size limit of the cache, in bytes.
 const MAX_BYTES: usize = 32 << 20;
-/// Parts with more bytes than this (large files) are not kept.
+/// Parts larger than this, because of large files, are not cached.
 const LARGEST_PART: usize = 4 << 20;
-/// Most messages of which it is known that they have changed; when there are more, everything is forgotten.
+/// The maximum number of changed messages that are tracked. Beyond that the whole cache is cleared.
 const MAX_CHANGED: usize = 2_000;
-/// And most bytes of their texts.
+/// The maximum bytes of their texts.
 const MAX_CHANGED_BYTES: usize = 4 << 20;
-/// How many may read the log at the same time. The others wait, and mostly find what they want when it is their turn;
-/// it also bounds what is in memory.
+/// How many tasks may read the log at the same time. The others wait, and usually find the part in the cache when it is
+/// their turn. This also bounds the memory.
 const READERS: usize = 4;
 
-/// The newest part of the log, as far as it was asked for.
+/// The most recent part of the log, as far as clients have asked for it.
 pub(crate) struct ReplayCache {
     chat: Arc<Chat>,
     turns: Semaphore,
-    /// For those who were away for long: nobody else waits for what only they want.
+    /// For clients that were away for long. Other clients do not wait for reads that only one client needs.
     long_turns: Semaphore,
     memory: Mutex<Memory>,
     style: PositionStyle,
-    /// How many dialects there are.
+    /// The number of dialects.
     dialects: usize,
 }
 
-/// Changes in the order of their positions.
+/// Changes that were read, ordered by position.
 pub(crate) struct Read {
     changes: Arc<[Arc<Change>]>,
     range: Range<usize>,
-    /// Changes of profiles that are followed by others of the same person, by their places in `changes`.
+    /// Indexes in `changes` of profile changes that a later change to the same profile replaces.
     repeated: HashSet<usize>,
     to: Option<Position>,
     changed: Arc<Changed>,
 }
 
-/// The messages that have changed since they may have been read, as they are now.
+/// Messages that may have changed since they were read, in their current state.
 #[derive(Clone, Default)]
 struct Changed {
     messages: HashMap<MessageId, Now>,
     bytes: usize,
 }
 
-/// A message as it is now.
+/// The current state of a message.
 #[derive(Clone)]
 enum Now {
     Deleted,
     Shown(Arc<MessageView>),
 }
 
-/// A change and what clients are told of it.
+/// A change and the frames for clients.
 struct Change {
     position: Position,
     delivery: Delivery,
-    /// By the dialect's place in the registry, for the base of the first who wanted them. Where links make them differ,
-    /// nearly everybody has the same one.
+    /// Indexed by the dialect's place in the registry. Encoded for the link base of the first client that asked. Where
+    /// links make frames differ, almost all clients have the same base.
     frames: Box<[OnceLock<(Base, Frames)>]>,
     style: PositionStyle,
 }
@@ -101,15 +103,15 @@ struct Change {
 struct Memory {
     parts: HashMap<u64, Part>,
     bytes: usize,
-    /// Counts what was asked for, to know what was not asked for the longest.
+    /// Counts requests, to find the part that was used least recently.
     now: u64,
     changed: Arc<Changed>,
-    /// Counts how often everything was forgotten.
+    /// Counts how often the whole cache was cleared.
     epoch: u64,
 }
 
 struct Part {
-    /// None when it is too large to be kept.
+    /// `None` when the part is too large to be cached.
     changes: Option<Arc<[Arc<Change>]>>,
     bytes: usize,
     used: u64,
@@ -127,35 +129,35 @@ impl ReplayCache {
         }
     }
 
-    /// The same with positions that are told in this way.
+    /// The same cache with another position style.
     pub(crate) fn with_style(self, style: PositionStyle) -> Self {
         Self { style, ..self }
     }
 
-    /// How positions are told.
+    /// How positions are sent to clients.
     pub(crate) fn style(&self) -> PositionStyle {
         self.style
     }
 
-    /// How many dialects there are.
+    /// The number of dialects.
     pub(crate) fn dialects(&self) -> usize {
         self.dialects
     }
 
-    /// Whether somebody who is `missing` so much should ask for their own changes alone ([`Self::long_after`]).
+    /// Whether a client that is missing so many changes should read only those of its user ([`Self::long_after`]).
     pub(crate) fn is_far(missing: Missing) -> bool {
         missing.up_to.0.saturating_sub(missing.after.0) > REACH
     }
 
-    /// Some of the changes that are `missing`, as many as there are at hand. None when some of them were forgotten.
+    /// Some of the `missing` changes, as many as are available. `None` when some of them are no longer in the log.
     ///
     /// # Errors
-    /// When the log cannot be read; perhaps a single change of it ([`Self::one_after`]).
+    /// When the log cannot be read. The cause may be a single change ([`Self::one_after`]).
     pub(crate) async fn after(&self, missing: Missing) -> Result<Option<Read>, Error> {
         if let Some(read) = self.known_after(missing) {
             return Ok(Some(read));
         }
-        // Fails only if somebody closes it, which nobody does.
+        // This fails only if the semaphore is closed, which never happens.
         let _turn = self.turns.acquire().await;
         if let Some(read) = self.known_after(missing) {
             return Ok(Some(read));
@@ -166,7 +168,8 @@ impl ReplayCache {
         }
     }
 
-    /// Some of the changes that are `missing` and that this person is told, for one who was away for longer than is kept here.
+    /// Some of the `missing` changes that this user may see, for a client that was away for longer than the cache
+    /// reaches.
     ///
     /// # Errors
     /// As [`Self::after`].
@@ -191,7 +194,7 @@ impl ReplayCache {
         }
     }
 
-    /// The first change that is `missing` alone.
+    /// Only the first of the `missing` changes.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -200,10 +203,11 @@ impl ReplayCache {
         self.read(missing, 1).await
     }
 
-    /// Takes note of what a change makes out of date that is about to be announced.
+    /// Applies the invalidation of a change that is about to be announced.
     pub(crate) fn observe(&self, delivery: &Delivery) {
-        // Of people and conversations the log shows later what they have become, in the change that has made them so.
-        let Invalidation { user: _, conversation: _, member: _, audience, message, newest: _ } =
+        // Profiles and conversations need no tracking: the change that modified them comes later in the log and shows
+        // their new state.
+        let Invalidation { user: _, conversation: _, member: _, audience, message, relation: _, newest: _ } =
             delivery.invalidates;
         if audience.is_none() && message.is_none() {
             return;
@@ -216,17 +220,18 @@ impl ReplayCache {
         if let Some(view) = view {
             Arc::make_mut(&mut memory.changed).note(view);
         }
-        // Nobody waits while it is given back.
+        // The memory is freed after the lock is released, so that no task waits for that.
         drop((memory, forgotten));
     }
 
-    /// The log is another one from now on.
+    /// Clears the cache, because the log was replaced.
     pub(crate) fn forget_all(&self) {
         let forgotten = self.memory.lock().forget();
         drop(forgotten);
     }
 
-    /// What has changed since something was read, unless everything was forgotten meanwhile: then it has to be read again.
+    /// The messages that have changed since something was read. `None` if the cache was cleared meanwhile: then it must
+    /// be read again.
     fn changed_since(&self, epoch: u64) -> Option<Arc<Changed>> {
         let memory = self.memory.lock();
         (memory.epoch == epoch).then(|| memory.changed.clone())
@@ -242,7 +247,7 @@ impl ReplayCache {
         Read::of(part.changes.clone()?, missing, changed)
     }
 
-    /// Reads on in the part in which the first of the missing changes is. None when that leads nowhere.
+    /// Extends the part that contains the first missing change. `None` when this yields nothing.
     async fn read_on(&self, missing: Missing) -> Result<Option<Read>, Error> {
         let number = missing.after.0 / LENGTH;
         loop {
@@ -250,7 +255,7 @@ impl ReplayCache {
                 let memory = self.memory.lock();
                 let part = memory.parts.get(&number);
                 if part.is_some_and(|part| part.changes.is_none()) {
-                    // Whoever wants something of it reads just that.
+                    // The part is too large to be cached. The caller reads only the changes it needs.
                     return Ok(None);
                 }
                 (memory.epoch, part.and_then(|part| part.changes.clone()))
@@ -258,7 +263,7 @@ impl ReplayCache {
             let known = known.as_deref().unwrap_or_default();
             let begin = known.last().map_or(Position(number * LENGTH), |last| last.position);
             let most = usize::try_from((number + 1) * LENGTH - begin.0).unwrap_or(AT_ONCE);
-            // The begin of the part may be forgotten already, though not what was asked for.
+            // The beginning of the part may be gone from the log already, although the requested changes are not.
             let Some(deliveries) = self.chat.changes_after(begin, most).await? else { return Ok(None) };
             let new = deliveries
                 .into_iter()
@@ -268,7 +273,7 @@ impl ReplayCache {
             let bytes = changes.iter().map(|change| change.weight()).sum();
             let mut memory = self.memory.lock();
             if memory.epoch != epoch {
-                // What is known since of what has changed, and of who has left, is not in what was read.
+                // What was read may be older than changes that were observed meanwhile, so it is read again.
                 continue;
             }
             if bytes <= LARGEST_PART {
@@ -305,9 +310,9 @@ impl ReplayCache {
 }
 
 impl Read {
-    /// None when there is nothing of what is missing.
+    /// `None` when no missing change is among them.
     ///
-    /// What has not been announced yet is left for later: what it takes back, or gives back, is not known here yet.
+    /// Changes that were not announced yet are left for later, because their invalidations are not known yet.
     fn of(changes: Arc<[Arc<Change>]>, missing: Missing, changed: Arc<Changed>) -> Option<Self> {
         let from = changes.partition_point(|change| change.position <= missing.after);
         let end = changes.partition_point(|change| change.position <= missing.up_to);
@@ -316,12 +321,12 @@ impl Read {
         Some(Self { changes, range: from..end, repeated, to: Some(to), changed })
     }
 
-    /// How far the log was read, if anything of it was there.
+    /// How far the log was read, if it contained anything.
     pub(crate) fn to(&self) -> Option<Position> {
         self.to
     }
 
-    /// What this person's connections of this dialect are told, with links that begin with this base.
+    /// The frames for this user's connections in this dialect, with links that begin with this base.
     pub(crate) fn of_user<'a>(
         &'a self,
         user: UserId,
@@ -343,7 +348,7 @@ impl Read {
     }
 }
 
-/// Which of these changes are of a profile and followed by another one of it: they would all show the same.
+/// The profile changes that a later change to the same profile replaces. Both would show the same state.
 fn repeated(changes: &[Arc<Change>], range: Range<usize>) -> HashSet<usize> {
     let (mut last, mut repeated) = (HashMap::new(), HashSet::new());
     for index in range {
@@ -363,7 +368,7 @@ impl Change {
 
     fn frames(&self, dialect: &Registered, base: &Base) -> Cow<'_, Frames> {
         let encode = || frames(&**dialect, &self.delivery, base, self.style);
-        // Whoever asks speaks a dialect of the registry, so there is a place for each.
+        // Every session uses a dialect of the registry, so the index is in range.
         let (theirs, frames) = self.frames[dialect.index()].get_or_init(|| (base.clone(), encode()));
         if theirs == base || !links::holds_paths(&self.delivery.event) {
             return Cow::Borrowed(frames);
@@ -371,7 +376,7 @@ impl Change {
         Cow::Owned(encode())
     }
 
-    /// The same with its message as it is now.
+    /// The frames with the message in its current state.
     fn frames_showing(&self, view: &MessageView, dialect: &Registered, base: &Base) -> Frames {
         let mut delivery = self.delivery.clone();
         if let Some(shown) = delivery.event.message_mut() {
@@ -380,7 +385,7 @@ impl Change {
         frames(&**dialect, &delivery, base, self.style)
     }
 
-    /// About how many bytes it takes, its frames included.
+    /// The approximate size in memory, including the frames, in bytes.
     fn weight(&self) -> usize {
         const FIXED: usize = 1_500;
         FIXED + self.delivery.event.message().map_or(0, |view| 3 * view.message.content.text.len())
@@ -402,7 +407,7 @@ impl Changed {
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
-    /// What an event shows now; none when it is what it was when it was read.
+    /// The current state of the message that an event shows. `None` if it has not changed since it was read.
     fn of(&self, event: &Event) -> Option<&Now> {
         event.message().filter(|_| event.shows_message()).and_then(|view| self.messages.get(&view.message.id))
     }
@@ -439,7 +444,7 @@ impl Memory {
         }
     }
 
-    /// Returns what there was.
+    /// Clears the cache. Returns the removed parts.
     fn forget(&mut self) -> HashMap<u64, Part> {
         self.bytes = 0;
         self.changed = Arc::default();

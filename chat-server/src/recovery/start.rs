@@ -1,4 +1,4 @@
-//! Where a session begins: afresh, or where an earlier one was cut; and how it ends for good.
+//! Decides where a session begins: afresh, or where an earlier one was cut. Also ends sessions for good.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,13 +17,14 @@ use crate::auth::token::Fingerprint;
 use crate::dialect::Registered;
 use crate::transport::{ConnectPayload, Field};
 
-/// Decides whether a session goes on or begins afresh.
+/// Decides whether a session is resumed or begins afresh.
 ///
-/// A pid that is forged, somebody else's, too old, of another [epoch](chat_core::epoch), or of a session that was ended on purpose, a position that does not exist yet, and more changes than are
-/// replayed all lead to a fresh session, whose page loads what it shows as at the first time.
+/// A fresh session, whose page loads its content as on the first visit, is the result of: a pid that is forged, belongs
+/// to another user, is too old, is from another [epoch](chat_core::epoch) or from a session that was ended explicitly;
+/// a position that does not exist yet; or more missed changes than the server replays.
 ///
 /// # Errors
-/// When the store cannot tell at the moment how far the log goes.
+/// When the store cannot say at the moment how far the log goes.
 pub(crate) async fn start(
     app: &App,
     payload: &ConnectPayload,
@@ -37,20 +38,21 @@ pub(crate) async fn start(
         tracing::debug!(user.id = %caller.user.id, "a connection is held up: there were too many");
         tokio::time::sleep(wait).await;
     }
-    // First: whatever is found out now is good for this log or an earlier one.
+    // This is read first: whatever is read after it belongs to this log or to a newer one, and a session with an
+    // outdated number is cut.
     let log_number = app.announcer.log_number();
     let announced = app.announcer.position();
     let pid = payload.pid.text();
     let known = pid.and_then(|pid| Some((pid, app.pids.read(pid, caller.user.id, &**dialect, now)?)));
-    // Whoever has chosen to leave has no session to go on with.
+    // A session that was ended explicitly cannot be resumed.
     let known = known.filter(|(pid, _)| !app.auth.is_revoked(&pid::key(pid)));
     let offset = match &payload.offset {
         Field::Text(offset) => offset.parse().ok().map(Position),
         Field::Missing | Field::Other => None,
     };
     if let Some((pid, Began { position: began_at, stale })) = known {
-        // A client that was cut before its first event has no offset, and one whose page has begun afresh still has
-        // that of its session before.
+        // A client that was cut before its first event has no offset. A client whose page has begun afresh still has
+        // the offset of its previous session.
         let mut confirmed = None;
         let position = match &payload.offset {
             Field::Missing => match reached(app, caller.user.id, &pid::key(pid)) {
@@ -63,7 +65,8 @@ pub(crate) async fn start(
             },
             Field::Text(_) => match offset {
                 Some(at) if at == stale && stale > Position(0) => {
-                    // It was told nothing since, unless the log has come so far again and it was told just that.
+                    // The client has received nothing since then. But if the log has reached this position again, the
+                    // offset may also be from this session.
                     let is_ambiguous = at <= announced || exists(app, at).await?;
                     (!is_ambiguous).then_some(began_at)
                 }
@@ -83,16 +86,16 @@ pub(crate) async fn start(
             tracing::debug!(user.id = %caller.user.id, "a session was away for too long to go on");
         }
     }
-    // A position that is not there yet is of a future that was lost. The client keeps it until it is told another one.
+    // A position that does not exist yet is from a log that was lost. The client keeps it until it receives another one.
     let stale = offset.filter(|at| *at > announced).unwrap_or_default();
     let pid = app.pids.issue(caller.user.id, &**dialect, Began { position: announced, stale }, now);
     Ok(Start { key: pid::key(&pid), pid, position: announced, receipt: Receipt::default(), log_number })
 }
 
-/// How far the client of a session was told, as far as this node knows.
+/// How much the client of a session has received, as far as this node knows.
 fn reached(app: &App, user: UserId, key: &Fingerprint) -> Reached {
     let mut reached = app.receipts.reached(key);
-    // The end of its last connection may not have been noticed.
+    // The session's last connection may still be open here, because its end was not noticed yet.
     app.sessions.for_user(user, &mut |session| {
         if session.key == *key {
             reached = session.receipt.reached();
@@ -101,7 +104,7 @@ fn reached(app: &App, user: UserId, key: &Fingerprint) -> Reached {
     reached
 }
 
-/// Whether a person has missed no more after `position` than is replayed.
+/// Whether the number of missed changes after `position` is within the replay limit.
 async fn has_missed_little(
     app: &App,
     user: UserId,
@@ -109,7 +112,7 @@ async fn has_missed_little(
     announced: Position,
 ) -> Result<bool, StoreError> {
     let limit = app.config.recovery_limit;
-    // Nobody is told of more than has happened.
+    // A user cannot have missed more changes than there were in all.
     if announced.0.saturating_sub(position.0) <= limit {
         return Ok(true);
     }
@@ -117,12 +120,12 @@ async fn has_missed_little(
     Ok(missed.is_some_and(|missed| missed <= limit))
 }
 
-/// Whether there is a change at `position`, of which this node may not have heard yet.
+/// Whether a change at `position` exists, even if this node has not seen it yet.
 async fn exists(app: &App, position: Position) -> Result<bool, StoreError> {
     Ok(position <= app.chat.store().last_position().await?)
 }
 
-/// The session with this [`key`](super::pid::key) was ended on purpose.
+/// Marks the session with this [`key`](super::pid::key) as ended explicitly.
 pub(crate) fn end_for_good(app: &Arc<App>, user: UserId, key: Fingerprint) {
     let now = app.chat.now();
     if app.auth.revoked_known() >= MAX_KNOWN || !app.ended.may_remember(user, now) {
@@ -130,7 +133,7 @@ pub(crate) fn end_for_good(app: &Arc<App>, user: UserId, key: Fingerprint) {
         return;
     }
     let until = now.after(REMEMBERED);
-    // From this moment on; the store takes longer.
+    // Takes effect on this node at once. Writing to the store takes longer.
     app.auth.note_ended(key, until);
     app.outbox(|outbox| outbox.ended(key, until));
     let app = app.clone();

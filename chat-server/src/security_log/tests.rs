@@ -1,4 +1,4 @@
-//! What holds for [`security_log`](super).
+//! Tests for [`security_log`](super).
 
 use std::cell::RefCell;
 use std::io;
@@ -9,12 +9,13 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::*;
 
 thread_local! {
-    /// What the thread's own test captures.
+    /// The lines that this thread's test captures.
     static CAPTURED: RefCell<Option<Lines>> = const { RefCell::new(None) };
 }
 
-/// What this thread logs under the target `security` while the other value lives, one JSON object a line. There is one
-/// subscriber for all: with several, tracing may take what one thread does not log for what nobody does.
+/// The lines that this thread logs under the target `security` while the guard lives, one JSON object per line. All
+/// tests share one subscriber: with several, tracing may cache that an event is disabled because it is so in one
+/// thread.
 pub(crate) fn capture() -> (Lines, Capturing) {
     static BEGIN: Once = Once::new();
     BEGIN.call_once(|| {
@@ -52,7 +53,7 @@ impl MakeWriter<'_> for OfThisThread {
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// The fields of each line, with nothing that is absent, and takes them out.
+    /// Takes the captured lines; returns the fields of each without the absent ones.
     pub(crate) fn take(&self) -> Vec<serde_json::Value> {
         let bytes = std::mem::take(&mut *self.0.lock());
         let lines = String::from_utf8(bytes).unwrap();
@@ -114,7 +115,7 @@ async fn what_happens_again_is_counted_and_summed_up() {
     assert_eq!(first.len(), 2, "one for each address: {first:?}");
     log.flush(START.after(WINDOW / 2));
     assert_eq!(lines.take(), [] as [serde_json::Value; 0], "its minute is not over");
-    // It happens again when that is over: the sum comes first.
+    // The event repeats after the window: the count is logged first.
     fail(1, START.after(WINDOW)).await;
     let summed = serde_json::json!({ "event": "log_in_failed", "address": "10.0.0.1", "repeated": 49 });
     let again =

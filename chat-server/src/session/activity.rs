@@ -1,4 +1,4 @@
-//! When a connection was last used, so that it is known which one a person needs least.
+//! When a connection was last used, to find the connection of a user that is needed least.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat_core::clock::Timestamp;
 use parking_lot::Mutex;
 
-/// A client that polls and has had no poll under way for so long has gone; its heartbeat would end it later.
+/// A polling client without an open poll for so long has gone. Its heartbeat timeout would detect this later.
 const POLLING_PAUSE: Duration = Duration::from_secs(10);
 
 /// When a connection was last used.
@@ -15,13 +15,13 @@ pub(super) struct Activity(Mutex<State>);
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// When its client last said something, or came.
+    /// When its client last sent an event, or connected.
     said: Timestamp,
-    /// How many polls are under way, and when the last one began or ended. None when it does not poll.
+    /// The number of open polls, and when the last one began or ended. `None` when the client does not poll.
     polls: Option<(u32, Timestamp)>,
 }
 
-/// How much a connection is needed; the least is needed least.
+/// How much a connection is needed. The lowest value is needed least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Need {
     has_gone: Reverse<bool>,
@@ -33,7 +33,7 @@ impl Activity {
         Self(Mutex::new(State { said: now, polls: None }))
     }
 
-    /// Its client has said something.
+    /// The client has sent an event.
     pub(super) fn said(&self, now: Timestamp) {
         self.0.lock().said = now;
     }

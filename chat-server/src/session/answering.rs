@@ -1,4 +1,4 @@
-//! How a connection's events are answered: by an acknowledgement, by events, or by both.
+//! How the server answers a connection's events: with an acknowledgement, with events, or with both.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::limits::{LongWork, cost};
 use crate::transport::text_frame::text_frame;
 use crate::transport::wire::MAX_UNSENT;
 
-/// Where an acknowledgement goes.
+/// The destination of an acknowledgement.
 pub(super) struct Ack {
     pub(super) id: i64,
     pub(super) sender: AckSender,
 }
 
-/// Where and how a command is answered.
+/// The destination and form of a command's answer.
 pub(super) struct Asker {
     pub(super) ack: Option<Ack>,
     pub(super) request: Request,
-    /// It was understood, and is answered, as in every dialect.
+    /// The native dialect has decoded the event, because the session's dialect does not know it. It also forms the answer.
     pub(super) is_native: bool,
 }
 
@@ -34,14 +34,15 @@ pub(super) struct Asker {
 fn ack_packet(id: i64, answer: &impl Serialize) -> Bytes {
     text_frame(128, |bytes| {
         bytes.extend_from_slice(format!("43{id}[").as_bytes());
-        // Plain structs with text keys: there is nothing in them that can fail.
+        // This cannot fail: it is a plain struct with string keys.
         let _ = serde_json::to_writer(&mut *bytes, answer);
         bytes.push(b']');
     })
 }
 
 impl Session {
-    /// Answers, away from the threads that serve others if writing the answer takes long.
+    /// Answers a command. If writing the answer takes long, it runs on another thread than those that serve other
+    /// connections.
     pub(super) async fn answer_in_background_if_long(
         self: &Arc<Self>,
         long_work: &LongWork,
@@ -57,7 +58,7 @@ impl Session {
         }
     }
 
-    /// Answers a command in the words of whoever has understood it.
+    /// Answers a command in the dialect that has decoded it.
     pub(super) fn answer(self: &Arc<Self>, reply: Result<Reply, Error>, asker: Asker) {
         let Asker { ack, request, is_native } = asker;
         let reply = match reply {
@@ -65,7 +66,9 @@ impl Session {
             Err(error) => return self.refuse_request(ack, &request, &Failure::from(&error)),
         };
         let server = self.server.upgrade();
+        let cut_off = self.cut_off();
         let seen = |user: &User| match &server {
+            _ if cut_off.contains(&user.id) => Seen::NOWHERE,
             Some(server) => server.seen(user),
             None => Seen { online: false, last_seen: user.last_seen },
         };
@@ -81,10 +84,10 @@ impl Session {
         }
     }
 
-    /// Answers what asks for nothing to be carried out.
+    /// Answers an event that requires no command.
     pub(super) fn answer_without_command(self: &Arc<Self>, inbound: Inbound, ack: Option<Ack>) {
         if let Inbound::Hello(Hello { welcome, .. }) = inbound {
-            // It was said on connecting who they are, and that is what counts.
+            // The user was authenticated when they connected. What this event claims is ignored.
             self.deliver(&welcome);
         }
         if let Some(ack) = ack {
@@ -128,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Ends the connection since its token has expired, and tells its page so.
+    /// Ends the connection because its token has expired, and reports that to its page.
     pub(crate) fn expire(self: &Arc<Self>) {
         tracing::debug!(user.id = %self.user, session = self.id.0, "the token of a connection has expired");
         self.refuse_as_expired(None);

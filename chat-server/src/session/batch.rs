@@ -1,4 +1,4 @@
-//! What is neither one command nor nothing: several commands in one packet, and events that are passed on.
+//! Handles batches (several commands in one packet) and client events that are relayed.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::dialect::{Answer, DecodeError, Failure, Frame, Relay, Request};
 use crate::relay;
 
 impl Session {
-    /// Carries out several commands and answers all of them together.
+    /// Carries out several commands and answers them together.
     pub(super) async fn answer_batch(
         self: &Arc<Self>,
         app: &Arc<App>,
@@ -29,7 +29,7 @@ impl Session {
         }
     }
 
-    /// Passes an event on to others, and answers whether that was done.
+    /// Relays a client event to other users, and answers whether this succeeded.
     pub(super) async fn pass_on(self: &Arc<Self>, app: &Arc<App>, relay: Relay, ack: Option<Ack>) {
         match relay::pass_on(app, &self.dialect, self.user, relay).await {
             Ok(()) => {

@@ -1,6 +1,6 @@
-//! Works off what comes in on a connection: what waits in its inbox is carried out, one after the other, and answered.
+//! Processes the events in the inbox of a connection: carries them out one after the other, and answers them.
 //!
-//! This side of a session knows the server; the other one, which is told what happens, does not.
+//! This part of a session depends on the server. The part that sends announced changes does not.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -34,17 +34,17 @@ use crate::dispatch::Dispatched;
 use crate::limits::{Held, LONG_BYTES};
 use crate::{surrogates, typing};
 
-/// Most messages of one connection that are about to be stored at once.
+/// The maximum number of messages of one connection that are being stored at the same time.
 const MAX_UNDER_WAY: usize = 64;
-/// A packet that is longer is read away from the threads that serve others.
+/// A packet that is longer is parsed on another thread than those that serve other connections.
 const LONG_PACKET: usize = LONG_BYTES;
 
-/// The one handler of all events of a connection. It holds its session weakly: the session holds the socket, and the
-/// socket its handlers.
+/// The handler for all events of a connection. It holds the session weakly, because the session holds the socket, and
+/// the socket holds its handlers.
 pub(crate) struct Inlet {
     pub(crate) session: Weak<Session>,
     pub(crate) app: Weak<App>,
-    /// The events of its connection that are kept from the engine.
+    /// The large events that were withheld from the engine.
     pub(crate) large: Option<Arc<LargeEvents>>,
 }
 
@@ -60,11 +60,11 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
     }
 }
 
-/// A message that is about to be stored.
+/// A message that is being stored.
 struct UnderWay<'a> {
     storing: Storing<'a>,
     asker: Asker,
-    /// Its text is kept until it is stored.
+    /// The memory reservation for the text, until the message is stored.
     _held: Option<Held>,
 }
 
@@ -75,7 +75,7 @@ enum Next {
     Nothing,
 }
 
-/// Whether this is for what was said with a person of whom there could be one; no account has a longer name.
+/// Whether this reads the history with a user who may exist. No account has a longer name.
 fn asks_for_history_of_a_person(command: &Command) -> bool {
     let Command::ReadHistory(ReadHistory { of: Destination::Person(person), .. }) = command else {
         return false;
@@ -86,7 +86,7 @@ fn asks_for_history_of_a_person(command: &Command) -> bool {
     }
 }
 
-/// The same packet, without halves of surrogate pairs.
+/// Replaces lone surrogates in the packet.
 fn mended(packet: Value) -> Value {
     match surrogates::mended(text_of(&packet)) {
         Cow::Borrowed(_) => packet,
@@ -95,7 +95,8 @@ fn mended(packet: Value) -> Value {
 }
 
 impl Session {
-    /// The connection has begun: what has come is worked off, and what comes from now on. Not twice.
+    /// Starts processing when the connection is ready: first the events that are waiting, then new ones. It must be
+    /// called only once.
     pub(crate) fn open_inbox(self: &Arc<Self>, app: &Arc<App>) {
         {
             let mut inbox = self.inbox.lock();
@@ -143,8 +144,8 @@ impl Session {
         tokio::spawn(self.source.clone().scope(typing::on_connection(self.id, work)));
     }
 
-    /// Works the inbox off. Messages follow each other into the store without one waiting for the other; everything
-    /// else waits until what came before it is over, so that it sees it.
+    /// Processes the inbox. Messages are stored in order without waiting for each other. Every other command waits
+    /// until the commands before it have finished, so that it sees their effects.
     async fn work_off(self: Arc<Self>, app: &Arc<App>) {
         let mut under_way: VecDeque<UnderWay<'_>> = VecDeque::new();
         loop {
@@ -203,7 +204,7 @@ impl Session {
                 }
                 Err(error) => {
                     self.person.was_mistaken(bytes, app.chat.now());
-                    // Pages send events that only some backends know; that is no fault worth an error event.
+                    // Pages send events that only some backends know. This is not worth an error event.
                     if error == DecodeError::UnknownEvent && ack.is_none() {
                         continue;
                     }
@@ -227,7 +228,7 @@ impl Session {
                 }
                 command => command,
             };
-            // Until the answer is queued, and counts with what waits.
+            // The permit is held until the answer is queued and counts as unsent.
             let _answering = match command.class() {
                 Class::Reads => self.room_to_answer(&app.sessions).await,
                 Class::Writes | Class::Ephemeral => None,
@@ -246,7 +247,7 @@ impl Session {
                     continue;
                 }
                 Dispatched::CarriedOut(outcome) => app.finish(self.user, Ok(outcome), |_| ()),
-                // The pages of all families open a chat first and are told that it is empty.
+                // Pages of all dialects open a chat first and expect an empty history.
                 Dispatched::Done(Err(Error::UserNotFound)) if wants_history => {
                     Ok(Reply::Messages(History::default()))
                 }
@@ -257,8 +258,8 @@ impl Session {
         }
     }
 
-    /// What a packet asks for, and how long it was. A long one is read away from the threads that serve others. The text of
-    /// a large file need not be kept twice while it is stored, so the packet is dropped here.
+    /// Decodes a packet. Returns its length as well. A long packet is parsed on another thread. The packet is dropped
+    /// here, so that the text of a large file is not in memory twice while it is stored.
     async fn decode(&self, app: &App, packet: Value) -> (Result<Decoded, DecodeError>, usize) {
         let (dialect, asker) = (self.dialect.clone(), self.user);
         let is_long = text_of(&packet).len() > LONG_PACKET;
@@ -279,7 +280,7 @@ impl Session {
         if !is_long {
             return decode();
         }
-        // Fails only when it panics.
+        // This fails only when the closure panics.
         app.limits
             .long_work
             .run(self.user, decode)
@@ -314,8 +315,8 @@ impl Session {
         self.conclude(app, outcome, asker);
     }
 
-    /// Has a search made beside what follows it, which need not wait for it: it sees what came before it, and changes
-    /// nothing.
+    /// Starts a search concurrently with later commands. They need not wait for it: it sees the effects of the commands
+    /// before it, and changes nothing.
     fn search(self: &Arc<Self>, app: &Arc<App>, search: Search, asker: Asker) {
         let asked = self.searches.lock().ask(search, asker);
         match asked {
@@ -333,10 +334,10 @@ impl Session {
         }
     }
 
-    /// Makes this search and those that wait for it, and answers all in the order in which they were asked for.
+    /// Runs this search and those that wait, and answers them in the order of their requests.
     async fn make_searches(self: Arc<Self>, app: &Arc<App>, mut search: Search, mut asker: Asker) {
         loop {
-            // Whoever has gone has no use for it.
+            // The search is skipped if its client has disconnected.
             if !self.is_over() {
                 let _answering = self.room_to_answer(&app.sessions).await;
                 let reply = app.search_in_turn(self.user, search).await.map(Reply::from);
@@ -352,7 +353,7 @@ impl Session {
         }
     }
 
-    /// Announces what a command has led to and answers it, in the order that the dialect asks for.
+    /// Announces the result of a command and answers it, in the order that the dialect requires.
     fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
         if !self.dialect.answers_first() {
             return self.answer(app.finish(self.user, outcome, |_| ()), asker);

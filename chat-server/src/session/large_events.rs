@@ -1,9 +1,9 @@
-//! Large events, which are kept from the engine.
+//! Large events, which are withheld from the engine.
 //!
-//! The engine reads each event to its end to learn its name, on a thread that serves everybody: there 16 MB of `0,` take
-//! longer than a hundred ordinary events. So a large event is taken out of what a client sends. The engine gets a stand-in
-//! with the same number for the answer, and the session's inbox puts the event back in the stand-in's place and has it read
-//! where long computations run. The order of events stays as it was.
+//! The engine parses each event completely to find its name, on a thread that serves all connections. There 16 MB of
+//! `0,` take longer than a hundred ordinary events. So this module takes large events out of the client's input. The
+//! engine gets a placeholder with the same acknowledgement id. The session's inbox puts the event back in place of the
+//! placeholder, and parses it on the threads for long computations. The order of events does not change.
 
 use std::collections::VecDeque;
 
@@ -14,14 +14,15 @@ use crate::limits::LONG_BYTES;
 use crate::memory::Reservation;
 use crate::transport::payload::SEPARATOR;
 
-/// What a stand-in begins with; its number and a bracket follow. It needs no escapes, since the engine borrows the name.
+/// The beginning of a placeholder; its number and a bracket follow. It needs no escapes, because the engine borrows the
+/// name.
 const STAND_IN: &str = r#"["chat-server:large","#;
 
-/// Most events that are kept of one session. Each is taken out as soon as the engine passes its stand-in on, so those that
-/// stay are of requests that the engine has refused.
+/// The maximum number of withheld events of one session. Each is taken out when the engine delivers its placeholder.
+/// Those that remain belong to requests that the engine has refused.
 const MAX_KEPT: usize = 512;
 
-/// The large events of one session whose stand-ins are with the engine.
+/// The large events of one session whose placeholders are in the engine.
 pub(crate) struct LargeEvents {
     max_message: usize,
     kept: Mutex<Kept>,
@@ -36,25 +37,25 @@ struct Kept {
 struct Event {
     number: u64,
     text: Str,
-    /// Accounts for the memory.
+    /// The reservation of its memory.
     _held: Option<Reservation>,
 }
 
 impl LargeEvents {
-    /// None yet. No message has more than `max_message` bytes.
+    /// Creates an empty set. No message is longer than `max_message` bytes.
     pub(crate) fn new(max_message: usize) -> Self {
         Self { max_message, kept: Mutex::default() }
     }
 
-    /// Most bytes of a message.
+    /// The maximum size of a message, in bytes.
     pub(crate) fn max_message(&self) -> usize {
         self.max_message
     }
 
-    /// Keeps a message if it is a large event, and answers what the engine gets instead.
+    /// Withholds a message if it is a large event, and returns the placeholder for the engine.
     ///
     /// # Errors
-    /// The message, when it is anything else.
+    /// Returns the message unchanged when it is anything else.
     pub(crate) fn keep(&self, message: Vec<u8>, held: Option<Reservation>) -> Result<String, Vec<u8>> {
         let Some(head) = event_head(&message).filter(|_| message.len() >= LONG_BYTES) else {
             return Err(message);
@@ -71,7 +72,7 @@ impl LargeEvents {
         Ok(stand_in)
     }
 
-    /// The same with each packet of a payload of long polling, in the form of Engine.IO 4.
+    /// The same for each packet of a long-polling payload, in the format of Engine.IO 4.
     pub(crate) fn keep_all(
         &self,
         payload: bytes::Bytes,
@@ -100,7 +101,7 @@ impl LargeEvents {
         left.into()
     }
 
-    /// Puts the event back, if this is its stand-in.
+    /// Puts the event back, if `packet` is its placeholder.
     pub(crate) fn put_back(&self, packet: Value) -> Value {
         let Value::Str(text, _) = &packet else { return packet };
         let number = text.strip_prefix(STAND_IN).and_then(|rest| rest.strip_suffix(']')?.parse().ok());
@@ -109,27 +110,27 @@ impl LargeEvents {
 
     fn take(&self, number: u64) -> Option<Str> {
         let events = &mut self.kept.lock().events;
-        // The first, unless its session has sent two requests at once.
+        // It is the first one, unless the client has sent two requests at once.
         let at = events.iter().position(|event| event.number == number)?;
         Some(events.remove(at)?.text)
     }
 
-    /// The event with this number, which is taken out.
+    /// Takes out the event with this number.
     #[cfg(test)]
     pub(crate) fn text_of(&self, number: u64) -> Option<String> {
         self.take(number).map(String::from)
     }
 }
 
-/// How long the head of an event of the namespace `/` is: the kinds of the packets (Engine.IO protocol, `4`; Socket.IO protocol,
-/// `2`) and the number of the answer that is wanted. None when this is something else.
+/// The length of the head of an event of the namespace `/`: the packet types (Engine.IO `4`, Socket.IO `2`) and the
+/// acknowledgement id. `None` when this is not such an event.
 fn event_head(message: &[u8]) -> Option<usize> {
     let digits =
         message.strip_prefix(b"42")?.iter().take(MAX_ACK_DIGITS + 1).position(|byte| *byte == b'[')?;
     message[2..2 + digits].iter().all(u8::is_ascii_digit).then_some(2 + digits)
 }
 
-/// Digits of the largest number of an answer.
+/// The number of digits of the largest acknowledgement id.
 const MAX_ACK_DIGITS: usize = 20;
 
 #[cfg(test)]

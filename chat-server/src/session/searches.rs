@@ -1,34 +1,34 @@
-//! The searches of one connection: one is made, and the latest waits for it. Whoever searches while they type has no use for
-//! what lies between, so a newer one takes the place of the one that waits.
+//! The searches of one connection: one runs, and the latest waits. A client that searches while the user types does not
+//! need the intermediate results, so a newer search replaces the one that waits.
 
-/// Most searches that were replaced and wait for their answer.
+/// The maximum number of replaced searches that wait for their answer.
 const MAX_REPLACED: usize = 4_096;
 
-/// Searches, and where their answers go. Of those that were replaced only that is kept.
+/// Searches and the destinations of their answers. Of a replaced search only the destination is kept.
 pub(super) struct Searches<T, A> {
     is_busy: bool,
-    // In a box, because every connection has one of these and next to none searches.
+    // Boxed, because every connection has this field and almost none of them searches.
     waiting: Option<Box<(T, A)>>,
     replaced: Vec<A>,
 }
 
-/// What becomes of a search.
+/// What happens to a new search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked<T, A> {
-    /// It is to be made now, and then what is due.
+    /// It must run now, and then whatever is due.
     Begin(T, A),
-    /// It waits for the one before it.
+    /// It waits for the running search.
     Waits,
-    /// There were too many; it was not taken.
+    /// Too many searches wait for an answer. It was rejected.
     TooMany,
 }
 
-/// What is to be done next, in this order.
+/// What to do next, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due<T, A> {
-    /// These were replaced by newer ones, and are answered so.
+    /// These searches were replaced by newer ones, and their answers say so.
     pub(super) replaced: Vec<A>,
-    /// This one is to be made. None when nothing waits: whoever worked at it has ended.
+    /// The search to run. `None` when none waits: then the task ends.
     pub(super) search: Option<(T, A)>,
 }
 
@@ -39,7 +39,7 @@ impl<T, A> Default for Searches<T, A> {
 }
 
 impl<T, A> Searches<T, A> {
-    /// Whether nothing waits or is being made.
+    /// Whether no search waits or runs.
     pub(super) fn is_idle(&self) -> bool {
         !self.is_busy
     }
@@ -51,13 +51,13 @@ impl<T, A> Searches<T, A> {
         if self.replaced.len() == MAX_REPLACED {
             return Asked::TooMany;
         }
-        // Answers come in the order of asking, so it is not told before the one that is being made is answered.
+        // Answers are sent in the order of requests, so this one waits until the running search is answered.
         let replaced = self.waiting.replace(Box::new((search, answer)));
         self.replaced.extend(replaced.map(|replaced| replaced.1));
         Asked::Waits
     }
 
-    /// What is due after a search was made.
+    /// What is due after a search has finished.
     pub(super) fn next(&mut self) -> Due<T, A> {
         let search = self.waiting.take().map(|waiting| *waiting);
         self.is_busy = search.is_some();

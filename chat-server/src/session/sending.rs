@@ -1,4 +1,5 @@
-//! What goes out on a connection: by the lane of its websocket, or through socketioxide's queue while its client polls.
+//! What is sent on a connection: through the lane of its WebSocket, or through socketioxide's queue while its client
+//! polls.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,9 +22,9 @@ use crate::sessions::Sessions;
 use crate::transport::together::Together;
 use crate::transport::wire::{MARKER_EVENT, MAX_UNSENT, Wire};
 
-/// While more bytes than this wait for a client, nothing more is read for it.
+/// While more bytes than this wait for a client, no more is read for it.
 const MAX_UNSENT_TO_ANSWER: usize = 4 << 20;
-/// The pause before it is looked again whether a client that polls has fetched what waits.
+/// The pause before the next check whether a polling client has fetched its queue.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 impl Session {
@@ -38,7 +39,7 @@ impl Session {
         }
     }
 
-    /// Tells of a change that was announced, unless it has been told already or will be read from the log.
+    /// Sends an announced change, unless it was sent already or will be read from the log.
     pub(crate) fn announce(self: &Arc<Self>, position: Position, frames: &Frames) {
         if self.cut.load(Ordering::Relaxed) {
             return;
@@ -59,29 +60,29 @@ impl Session {
         }
     }
 
-    /// Tells of what is in no log (somebody types, somebody new is there), if there is room. Who lags learns it when it
-    /// is of no use any more, and pages look for themselves when they load.
+    /// Sends an ephemeral event, which is in no log (a user types, a user has signed up), if there is room. A client
+    /// that lags misses it: later it would be useless, and pages load the current state when they open.
     pub(crate) fn ephemeral(&self, frames: &Frames) {
         if self.cut.load(Ordering::Relaxed) {
             return;
         }
         let mut outgoing = self.outgoing.lock();
         if outgoing.cursor.lags() {
-            // What it has missed needs the room.
+            // The room in the queue is needed for the missed changes.
             return;
         }
         self.send_mine(&mut outgoing, frames, self.max_pending_bytes);
     }
 
-    /// From now on announced changes are told at once, if nothing is missing before them; otherwise answers with what
-    /// is missing.
+    /// Lets announced changes be sent at once from now on, if none is missing before them. Otherwise returns what is
+    /// missing.
     pub(crate) fn go_live(&self, announcer: &Announcer) -> Result<(), Missing> {
         let mut outgoing = self.outgoing.lock();
-        // Asked while nothing can be announced to this connection.
+        // The lock is held, so no change can be announced to this connection meanwhile.
         outgoing.cursor.go_live(announcer.position())
     }
 
-    /// Tells of a change that was read from the log. Answers whether there was room for it; if not, nothing was sent.
+    /// Sends a change that was read from the log. Returns whether there was room for it; if not, nothing was sent.
     pub(crate) fn replay(&self, position: Position, frames: &Frames) -> bool {
         if self.cut.load(Ordering::Relaxed) {
             return false;
@@ -95,7 +96,7 @@ impl Session {
         queued
     }
 
-    /// Nothing up to `position` is missing any more.
+    /// Records that no change up to `position` is missing any more.
     pub(crate) fn pass(&self, position: Position) {
         self.outgoing.lock().cursor.pass(position);
     }
@@ -110,9 +111,10 @@ impl Session {
                     return;
                 }
             }
-            // Events go through socketioxide's queue, which may also be full of small packets; or its websocket has ended,
-            // and it will in a moment. A websocket that has taken over carries what was queued before its lane was open.
-            // One that is about to take over carries nothing yet: looking at it without a pause would never end.
+            // Events go through socketioxide's queue, which may also be full of small packets; or the WebSocket has
+            // ended, and the connection will end in a moment. A WebSocket after an upgrade carries what was queued
+            // before its lane was open. Before the upgrade it carries nothing yet: checking it without a pause would be
+            // a busy loop.
             tokio::time::sleep(POLL_PAUSE).await;
             let taken_over = self.wires.of(&self.socket).filter(|wire| wire.is_upgraded());
             let room = match &taken_over {
@@ -128,35 +130,35 @@ impl Session {
         }
     }
 
-    /// Waits until there is room for an answer: on this connection, and in what waits for this person over all of theirs.
-    /// Nothing more is read until the permit is dropped, but for one other answer.
+    /// Waits until there is room for an answer: on this connection, and in the unsent bytes of all connections of this
+    /// user. While the permit is held, at most one other answer is read for this user.
     pub(crate) async fn room_to_answer(&self, sessions: &Sessions) -> Option<SemaphorePermit<'_>> {
         self.room(MAX_UNSENT_TO_ANSWER).await;
         let permit = self.person.answering().await;
-        // A connection that takes nothing is cut after a while, so this ends.
+        // This ends, because a connection that reads nothing is cut after a while.
         while !self.is_over() && sessions.unsent_to(self.user) > MAX_UNSENT_BYTES {
             tokio::time::sleep(POLL_PAUSE).await;
         }
         permit
     }
 
-    /// About how many bytes wait for the client.
+    /// The approximate number of bytes that wait for the client.
     pub(crate) fn unsent(&self) -> usize {
         let outgoing = self.outgoing.lock();
         outgoing.polled.max(outgoing.wire.as_ref().map_or(0, |wire| wire.unsent()))
     }
 
-    /// What this person may still do.
+    /// The budgets of this user.
     pub(crate) fn person(&self) -> &Arc<Person> {
         &self.person
     }
 
-    /// How much it is needed, compared with others of the same person.
+    /// How much it is needed, compared with other connections of the same user.
     pub(crate) fn need(&self, now: Timestamp) -> Need {
         self.activity.need(now)
     }
 
-    /// Its client polls, until what is answered is dropped.
+    /// Records that a poll is open, until the returned guard is dropped.
     pub(crate) fn poll(self: Arc<Self>) -> PollUnderWay {
         if let Some(server) = self.server.upgrade() {
             self.activity.poll_began(server.now());
@@ -164,7 +166,7 @@ impl Session {
         PollUnderWay(self)
     }
 
-    /// A client that polls has fetched what waited for it.
+    /// Called when a polling client has fetched its queue.
     pub(crate) fn fetched(&self) {
         let mut outgoing = self.outgoing.lock();
         outgoing.polled = 0;
@@ -175,7 +177,7 @@ impl Session {
         }
     }
 
-    /// Whether the server has memory for so many bytes in socketioxide's queue.
+    /// Whether the memory budget has room for so many bytes in socketioxide's queue.
     pub(super) fn reserve_polled(&self, outgoing: &mut Outgoing, bytes: usize) -> bool {
         if bytes < MIN_ACCOUNTED {
             return true;
@@ -185,8 +187,8 @@ impl Session {
         reservation.bytes() >= bytes || reservation.set(bytes + MIN_ACCOUNTED).is_ok()
     }
 
-    /// Queues events that belong together, if at most `most` bytes wait then; answers whether there was room. If not, none
-    /// of them was queued.
+    /// Queues events that belong together, if at most `most` bytes wait then. Returns whether there was room. If not,
+    /// none of them was queued.
     pub(super) fn send(&self, outgoing: &mut Outgoing, frames: &[&Frame], most: usize) -> bool {
         let together = Together::new(frames, outgoing.cursor.told(), self.recovers);
         let packets = together.packets();
@@ -205,19 +207,19 @@ impl Session {
         emitted.is_ok() || !self.socket.connected()
     }
 
-    /// The same with what this person is told of a change, or of something that is in no log.
+    /// Queues the frames of a change or of an ephemeral event that concern this user.
     pub(super) fn send_mine(&self, outgoing: &mut Outgoing, frames: &Frames, most: usize) -> bool {
         let mine = frames.iter().filter(|(to, _)| to.includes(self.user)).map(|(_, frame)| frame);
         let mine: SmallVec<[&Frame; 2]> = mine.collect();
         mine.is_empty() || self.send(outgoing, &mine, most)
     }
 
-    /// The lane of the websocket, once events take it.
+    /// The lane of the WebSocket, once events are sent through it.
     pub(super) fn lane<'a>(&self, outgoing: &'a mut Outgoing) -> Option<&'a Arc<Wire>> {
-        // What was queued before is sent first: the lane opens behind a marker that is queued now.
+        // What was queued before must arrive first, so the lane opens after a marker that is queued now.
         if outgoing.awaited.is_some() && self.socket.emit(MARKER_EVENT, &[(); 0]).is_ok() {
             outgoing.wire = outgoing.awaited.take();
-            // What waits in that queue leaves by the websocket, and is fetched by nobody.
+            // What is in that queue is sent through the WebSocket now. No poll will fetch it.
             (outgoing.polled, outgoing.reservation) = (0, None);
             if let (Some(wire), Some(latest)) = (&outgoing.wire, outgoing.latest.take()) {
                 wire.send_latest(latest.packet());
@@ -226,7 +228,7 @@ impl Session {
         outgoing.wire.as_ref()
     }
 
-    /// Sends an event of which only the latest counts: it takes the place of one that still waits.
+    /// Sends a latest-only event: it replaces one that still waits.
     pub fn deliver_latest(&self, frame: &Frame) {
         if self.cut.load(Ordering::Relaxed) {
             return;
@@ -234,11 +236,12 @@ impl Session {
         self.send_latest(&mut self.outgoing.lock(), frame);
     }
 
-    /// Not by socketioxide's volatile events: one that is sent while a websocket takes over comes after everything else, and
-    /// an older list would be the last.
+    /// socketioxide's volatile events are not used: one that is sent during an upgrade arrives after everything else,
+    /// so an older list would arrive last.
     pub(super) fn send_latest(&self, outgoing: &mut Outgoing, frame: &Frame) {
         if self.recovers && frame.is_taken_for_position() {
-            // The position that must follow is the last one when the event leaves, which is known in its turn only.
+            // A position must follow this event, and it must be the last one at the time of sending. So the event
+            // cannot be replaced later and is queued normally.
             self.send(outgoing, &[frame], MAX_UNSENT);
             return;
         }
@@ -247,7 +250,7 @@ impl Session {
         }
         match outgoing.latest_is_queued {
             true => outgoing.latest = Some(Box::new(frame.clone())),
-            // If there is no room it waits until something has been fetched.
+            // If there is no room, it waits for the next poll.
             false => {
                 outgoing.latest_is_queued = true;
                 if !self.send(outgoing, &[frame], MAX_UNSENT) {
@@ -257,18 +260,18 @@ impl Session {
         }
     }
 
-    /// Whether events take the lane of a websocket.
+    /// Whether events are sent through the lane of a WebSocket.
     pub(crate) fn has_wire(&self) -> bool {
         self.lane(&mut self.outgoing.lock()).is_some()
     }
 
-    /// From now on events take the lane of this websocket, which has taken over from long polling.
+    /// Sends events through this WebSocket from now on, after an upgrade from long polling.
     pub(crate) fn adopt(&self, wire: &Arc<Wire>) {
         let mut outgoing = self.outgoing.lock();
         self.activity.upgraded();
         if outgoing.wire.is_none() {
             wire.set_receipt(&self.receipt);
-            // What waits for a poll leaves by the websocket.
+            // What waits for a poll is now sent through the WebSocket.
             self.receipt.leave();
             outgoing.awaited = Some(wire.clone());
             self.lane(&mut outgoing);
@@ -285,13 +288,14 @@ impl Session {
             wire.kill();
             return;
         }
-        // Long polling has no stream to cut, and socketioxide would notice only by its heartbeat.
+        // Long polling has no stream to cut, and socketioxide would notice the end only by its heartbeat.
         if self.socket.connected() {
             self.wires.expire(&self.socket);
         }
         if let Some(server) = self.server.upgrade() {
             let session = self.clone();
-            // Not here: whoever delivers holds the registry that this takes the session out of.
+            // This runs in another task, because the caller may hold the lock of the registry from which this removes
+            // the session.
             tokio::spawn(async move { server.ended(&session) });
         }
     }

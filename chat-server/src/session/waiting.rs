@@ -1,4 +1,4 @@
-//! What has come in on a connection and waits to be worked off.
+//! The events of a connection that wait to be processed.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ use socketioxide_core::Value;
 use super::answering::Ack;
 use crate::limits::Held;
 
-/// Most events that wait for one connection.
+/// The maximum number of waiting events of one connection.
 pub(super) const MAX_WAITING: usize = 4_096;
-/// Most bytes of events that wait for one connection; one packet always has room.
+/// The maximum bytes of waiting events of one connection. One packet always has room.
 pub(super) const MAX_WAITING_BYTES: usize = 48 << 20;
 
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) waiting: VecDeque<Inbound>,
     pub(super) bytes: usize,
-    /// A task is working it off, or its connection has not begun.
+    /// A task is processing it, or the connection is not ready yet.
     pub(super) busy: bool,
     pub(super) closed: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct Inbox {
 pub(super) struct Inbound {
     pub(super) packet: Value,
     pub(super) ack: Option<Ack>,
-    /// Counts it among what waits of its person; none before it has been counted.
+    /// The reservation in the user's budget for waiting bytes. `None` until the event was counted.
     pub(super) held: Option<Held>,
 }
 

@@ -1,9 +1,9 @@
-//! What one Socket.IO session may do before it is known whose it is, and how sessions end that nobody needs.
+//! Limits what a Socket.IO session may do before it is authenticated, and ends sessions that have no further use.
 //!
-//! An [`Admission`] is made with each Engine.IO session and lives as long. Until its client has said who it is, it may send
-//! few bytes and few packets and has [`HANDSHAKE_TIMEOUT`] for all of it. A client that is refused, or has left the one
-//! namespace there is, has [`LEAVE_TIMEOUT`] to read what it was told; then its connection ends, however well it goes on
-//! answering heartbeats.
+//! An [`Admission`] is created with each Engine.IO session and lives as long as it. Until the client is authenticated,
+//! it may send only few bytes and few packets, and has [`HANDSHAKE_TIMEOUT`] for all of it. A client that was refused,
+//! or has left the only namespace, has [`LEAVE_TIMEOUT`] to read the last packets; then its connection ends, even if it
+//! still answers heartbeats.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -23,36 +23,37 @@ use super::wire::Wire;
 use crate::memory::{MIN_ACCOUNTED, Memory, OutOfMemory, Owner, Reservation};
 use crate::session::large_events::LargeEvents;
 
-/// How long a client may take from opening a session to being known; the same as in Node's Socket.IO (`connectTimeout`).
+/// Maximum time from opening a session to its authentication; the same as in Node's Socket.IO (`connectTimeout`).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The same when so many are here whom nobody knows that there is hardly any room left, for those of whose address there are
-/// more than a few.
+/// The shortest such time. It applies when the limit of unauthenticated sessions is nearly reached, to addresses that
+/// have more than a few of them.
 const SHORTEST_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a session lives on whose client has nothing more to do here.
+/// How long a session lives on after its client was refused or has left.
 pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most bytes of one request or frame before it is known whose session it is.
+/// Maximum size in bytes of one request or frame of an unauthenticated session.
 pub const MAX_UNAUTHENTICATED_BYTES: usize = 16 << 10;
 
-/// Most bytes of all of them together.
+/// Maximum total size in bytes of all requests and frames of an unauthenticated session.
 const MAX_UNAUTHENTICATED_BYTES_IN_ALL: usize = 2 * MAX_UNAUTHENTICATED_BYTES;
 
-/// What may come before it is known whose session it is: the CONNECT, perhaps one for a namespace that does not exist, and
-/// the heartbeats of 45 seconds.
+/// The packets that an unauthenticated session may send: the CONNECT, perhaps another one for a namespace that does not
+/// exist, and the heartbeats of 45 seconds.
 const UNAUTHENTICATED_PACKETS: PacketBudget = PacketBudget { packets: 32, connects: 2, binaries: 0 };
 
-/// Most CONNECT packets of a whole session that is known.
+/// Maximum number of CONNECT packets in the lifetime of an authenticated session.
 const MAX_CONNECTS: u32 = 16;
 
-/// Most packets of one request of a session that is known: more do not fit into its inbox.
+/// Maximum number of packets in one request of an authenticated session. More would not fit into its inbox.
 const MAX_PACKETS_AT_ONCE: u32 = 4_096;
 
-/// Most binary packets of one request of a session that is known. No dialect has any.
+/// Maximum number of binary packets in one request of an authenticated session. No dialect uses any.
 const MAX_BINARIES: u32 = 64;
 
-/// Most frames within [`CONTROLS_WITHIN`] that say nothing: pings, heartbeats, empty pieces. Clients send one in seconds.
+/// Maximum number of frames without content within [`CONTROLS_WITHIN`]: pings, heartbeats, empty fragments. A normal
+/// client sends one every few seconds.
 const MAX_CONTROLS: u32 = 500;
 const CONTROLS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -60,34 +61,34 @@ const CONTROLS_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Admission {
     opened: Instant,
     memory: Arc<Memory>,
-    /// The id by which long polling knows it, and where it is found by that.
+    /// The long-polling session id, and the registry that lists the session under it.
     sid: OnceLock<(Box<str>, Weak<Admissions>)>,
-    /// The websocket that opened it, if one did.
+    /// The websocket that opened the session, if one did.
     wire: Weak<Wire>,
-    /// The websockets that try to take it over, of a session that began with long polling.
+    /// The attempts of websockets to take over a session that began with long polling.
     pub(super) upgrades: Upgrades,
-    /// Who the first of them says its client is, while nobody knows.
+    /// The credentials of the first of these websockets, until the session is authenticated.
     pub(super) late: LateCredentials,
-    /// How it is asked to make room. It is busy while it is looked up who it is.
+    /// Asks the session to leave. The session counts as busy while it is being authenticated.
     pub(super) leave: Arc<Leave>,
-    /// What is kept from the engine.
+    /// Large events that are withheld from the engine.
     pub(super) large: Arc<LargeEvents>,
     state: Mutex<State>,
 }
 
 struct State {
     phase: Phase,
-    /// Who pays for what is held.
+    /// Whose memory budget is charged.
     owner: Owner,
-    /// Before it is known: bytes that may still come.
+    /// The bytes that the client may still send before it is authenticated.
     bytes: usize,
     packets: PacketBudget,
-    /// Frames that said nothing, since when.
+    /// The number of frames without content, and when the count began.
     controls: (u32, Instant),
-    /// Given back when it is known.
+    /// Released when the session is authenticated.
     permit: Option<Permit>,
-    /// The connection of a websocket, which is known as soon as its session is. The websocket owns it: what the engine
-    /// keeps of a session outlives that.
+    /// The TCP connection of a websocket. It is marked as authenticated together with the session. It is weak because
+    /// the websocket owns it, and the engine keeps the state of a session longer.
     connection: Weak<Connection>,
 }
 
@@ -99,7 +100,7 @@ enum Phase {
     Ended,
 }
 
-/// Who sends what must not be: the session ends.
+/// The client has exceeded its budget, so its session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OverBudget;
 
@@ -126,19 +127,19 @@ impl Admission {
         Arc::new(Self { opened: Instant::now(), memory, sid, wire, upgrades, late, leave, large, state })
     }
 
-    /// One of somebody at an unknown address, with memory enough.
+    /// An admission for 127.0.0.1 with a large memory budget.
     #[cfg(test)]
     pub(super) fn for_tests(permit: Permit, wire: Weak<Wire>) -> Arc<Self> {
         let owner = Owner::Address([127, 0, 0, 1].into());
         Self::new((permit, Arc::default()), (Memory::new(1 << 30), owner), 16 << 20, wire, Weak::new())
     }
 
-    /// The id by which long polling knows it.
+    /// The long-polling session id.
     pub(super) fn sid(&self) -> Option<&str> {
         self.sid.get().map(|(sid, _)| &**sid)
     }
 
-    /// A websocket on this connection carries the session.
+    /// A websocket on this TCP connection carries the session.
     pub(super) fn carried_by(&self, connection: &Arc<Connection>) {
         if let Some(user) = self.user() {
             return connection.set_known(user);
@@ -150,7 +151,7 @@ impl Admission {
         self.wire.upgrade()
     }
 
-    /// It is known from now on whose session it is.
+    /// Marks the session as authenticated.
     pub(super) fn set_known(&self, user: UserId) {
         let mut state = self.state.lock();
         if state.phase != Phase::Unknown {
@@ -166,10 +167,10 @@ impl Admission {
         }
     }
 
-    /// Reserves memory for what is held of the session, if it is worth it.
+    /// Reserves memory for data that is held for the session. Amounts below `MIN_ACCOUNTED` are not counted.
     ///
     /// # Errors
-    /// When there is none left: the session is to end.
+    /// When no memory is left; the session must end then.
     pub(super) fn reserve(&self, bytes: usize) -> Result<Option<Reservation>, OutOfMemory> {
         if bytes < MIN_ACCOUNTED {
             return Ok(None);
@@ -178,7 +179,7 @@ impl Admission {
         self.memory.reserve(owner, bytes).map(Some)
     }
 
-    /// Whose it is, once that is known.
+    /// The account of the session, once it is authenticated.
     pub(super) fn user(&self) -> Option<UserId> {
         let state = self.state.lock();
         match (state.phase, state.owner) {
@@ -191,7 +192,7 @@ impl Admission {
         self.state.lock().phase == Phase::Known
     }
 
-    /// The client was refused or has left. Answers whether that is news.
+    /// The client was refused or has left. Returns whether this is the first such call.
     pub(super) fn leave(&self) -> bool {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Leaving(_) | Phase::Ended) {
@@ -202,12 +203,12 @@ impl Admission {
         true
     }
 
-    /// The session has been ended: nothing more is taken from its client.
+    /// Marks the session as ended: nothing more is accepted from its client.
     pub(super) fn set_ended(&self) {
         {
             let mut state = self.state.lock();
             state.phase = Phase::Ended;
-            // What the engine knows of it lives on, and is less.
+            // The engine keeps some state of the session, but that costs less.
             state.permit.iter().for_each(Permit::end);
         }
         self.upgrades.cancel();
@@ -218,7 +219,7 @@ impl Admission {
         self.state.lock().phase == Phase::Ended
     }
 
-    /// Whether the session is to end now.
+    /// Whether the session must end now.
     pub(super) fn is_due(&self) -> bool {
         let state = self.state.lock();
         match state.phase {
@@ -237,7 +238,7 @@ impl Admission {
         }
     }
 
-    /// Most bytes of the next request of long polling, of which at most `most` are allowed at all.
+    /// Maximum size in bytes of the next long-polling request; never more than `most`.
     pub(super) fn request_limit(&self, most: usize) -> usize {
         let state = self.state.lock();
         match state.phase {
@@ -248,7 +249,8 @@ impl Admission {
         }
     }
 
-    /// Takes a request of so many bytes into account, and answers what it may hold. [`Self::spent`] is told what is left.
+    /// Charges a request of this size, and returns the packets that it may contain. Report what is left to
+    /// [`Self::spent`].
     pub(super) fn begin_request(&self, bytes: usize) -> PacketBudget {
         let mut state = self.state.lock();
         if state.phase == Phase::Known {
@@ -260,7 +262,8 @@ impl Admission {
         state.packets
     }
 
-    /// What a request has used of the budget that it was given; others may have used theirs meanwhile.
+    /// Charges the packets that a request has used. Only the difference is subtracted, because other requests may have
+    /// run meanwhile.
     pub(super) fn spent(&self, given: PacketBudget, left: PacketBudget) {
         let mut state = self.state.lock();
         let packets = &mut state.packets;
@@ -269,10 +272,10 @@ impl Admission {
         packets.binaries = packets.binaries.saturating_sub(given.binaries - left.binaries);
     }
 
-    /// Takes into account that a frame of so many bytes has begun on a websocket.
+    /// Charges the length of a frame that has begun on a websocket.
     ///
     /// # Errors
-    /// When it is too large.
+    /// When the frame exceeds the limits of an unauthenticated session.
     pub(super) fn frame(&self, length: u64) -> Result<(), OverBudget> {
         let mut state = self.state.lock();
         if state.phase == Phase::Known {
@@ -286,20 +289,20 @@ impl Admission {
         Ok(())
     }
 
-    /// Takes into account what a frame begins with.
+    /// Charges a frame by its kind and its first bytes.
     ///
     /// # Errors
-    /// When it is one too many.
+    /// When the session has sent too many frames of this kind.
     pub(super) fn packet(&self, head: &[u8], kind: Kind) -> Result<(), OverBudget> {
         let mut state = self.state.lock();
         if state.phase == Phase::Known {
-            // What goes on with a message may begin with anything.
+            // Only `Text` begins a packet. A continuation frame may begin with any bytes.
             if kind == Kind::Text && head.starts_with(b"40") {
                 state.packets.connects = state.packets.connects.checked_sub(1).ok_or(OverBudget)?;
             }
             let says_something = match kind {
                 Kind::Text => head.starts_with(b"4"),
-                // No dialect has any, and the library keeps what comes before the last.
+                // No dialect uses binary packets, and the library keeps incomplete ones in memory.
                 Kind::Binary => false,
                 Kind::More => !head.is_empty(),
                 Kind::Control => false,
@@ -332,8 +335,8 @@ impl Drop for Admission {
     }
 }
 
-/// The sessions whose end is not left to their clients: those that are not known yet, and those that are leaving. Those
-/// that began with long polling are found here by their ids, too.
+/// The registry of sessions that the server ends by itself: those that are not authenticated yet, and those that are
+/// leaving. It also finds sessions that began with long polling by their ids.
 #[derive(Default)]
 pub(crate) struct Admissions {
     watched: Mutex<Vec<Weak<Admission>>>,
@@ -341,24 +344,24 @@ pub(crate) struct Admissions {
 }
 
 impl Admissions {
-    /// Notes the id by which long polling knows a session.
+    /// Registers the long-polling id of a session.
     pub(super) fn register(self: &Arc<Self>, sid: &str, admission: &Arc<Admission>) {
         if admission.sid.set((sid.into(), Arc::downgrade(self))).is_ok() {
             self.polling.lock().insert(sid.into(), Arc::downgrade(admission));
         }
     }
 
-    /// The session that long polling knows by this id, if it lives.
+    /// The live session with this long-polling id.
     pub(super) fn find(&self, sid: &str) -> Option<Arc<Admission>> {
         let admission = self.polling.lock().get(sid)?.upgrade()?;
-        // The engine keeps what it knows of a session for a while.
+        // The engine keeps the state of an ended session for a while.
         (!admission.is_ended()).then_some(admission)
     }
 
-    /// Ends the websockets that try to take over a session of long polling.
+    /// Ends all websockets that try to take over a long-polling session.
     pub(super) fn cancel_upgrades(&self) {
         let admissions: Vec<_> = self.polling.lock().values().filter_map(Weak::upgrade).collect();
-        // Not while they are locked: the last owner of one takes it out.
+        // Outside the lock: dropping the last owner of an admission takes the same lock.
         for admission in admissions {
             admission.upgrades.cancel();
         }
@@ -370,14 +373,14 @@ impl Admissions {
 
     /// The client was refused or has left.
     pub(super) fn leave(&self, admission: &Arc<Admission>) {
-        // Who was not known is watched already.
+        // An unauthenticated session is watched already.
         let was_known = admission.is_known();
         if admission.leave() && was_known {
             self.watch(admission);
         }
     }
 
-    /// Takes out those that are to end now, and forgets those that are known or have ended.
+    /// Removes and returns the sessions that must end now. Also drops sessions that are authenticated or have ended.
     pub(super) fn due(&self) -> Vec<Arc<Admission>> {
         let mut due = Vec::new();
         self.watched.lock().retain(|admission| {

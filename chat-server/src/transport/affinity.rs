@@ -1,12 +1,12 @@
-//! The requests of one long-polling session must all reach the node that opened it. A load balancer cannot know which
-//! that is: default clients keep no cookies, and many come from one address. So a node that has a name puts it before the
-//! session ids that it gives to clients (`a.Ab3…`), and the balancer goes by the `sid` in the address of each request.
-//! Behind this file nobody knows of it.
+//! Long-polling affinity: all requests of one session must reach the node that opened it. A load balancer cannot know
+//! that node: default clients keep no cookies, and many share one address. So a node with a name puts it in front of
+//! the session ids that it gives to clients (`a.Ab3…`), and the balancer routes by the `sid` in the query of each
+//! request. The rest of the server does not see the prefix.
 
 use axum::http::Uri;
 
-/// The address as the transport below knows it: without this node's name before the session id. None when it is not
-/// there: then it is nobody's session, or another node's, and answered like one that is over.
+/// The URI without this node's name in front of the session id. `None` if the name is not there. The session is then
+/// unknown or another node's, and the request is answered as if the session had ended.
 pub(super) fn unmarked(uri: &Uri, node: &str) -> Option<Uri> {
     let (path, query) = uri.path_and_query()?.as_str().split_once('?')?;
     let mark = format!("sid={node}.");
@@ -23,14 +23,14 @@ pub(super) fn unmarked(uri: &Uri, node: &str) -> Option<Uri> {
         .ok()
 }
 
-/// The answer that opens a session, with this node's name before its id.
+/// The answer that opens a session, with this node's name in front of the session id.
 pub(super) fn marked(answer: &str, node: &str) -> Option<String> {
     const SID: &str = r#""sid":""#;
     let put = |packet: &str| packet.contains(SID).then(|| packet.replacen(SID, &format!("{SID}{node}."), 1));
     if answer.starts_with('0') {
         return put(answer);
     }
-    // Engine.IO 3 says first how many characters follow.
+    // Engine.IO 3 puts the length in characters in front of each packet.
     let (length, packet) = answer.split_once(':')?;
     let length = length.parse::<usize>().ok()? + node.chars().count() + 1;
     Some(format!("{length}:{}", put(packet)?))

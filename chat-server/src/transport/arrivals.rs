@@ -1,9 +1,9 @@
-//! How fast connections of one address may come: whoever opens one after the other costs everybody else the time of the
-//! processor, however few stand at a time.
+//! Rate limit for new connections of one address. A client that opens connections in quick succession uses CPU time at
+//! the expense of other clients, even if few of them are open at a time.
 //!
-//! Only connections of strangers count in the end: one that turns out to be somebody's is given back, so a school behind one
-//! address whose pupils are logged in, or a proxy, does not meet the limit. What comes too fast waits to be served, if little
-//! does; the rest is closed at once, before anything of it is read and before it has a task.
+//! Only unauthenticated connections count in the end. A connection that is authenticated later is refunded, so neither
+//! a proxy nor a school whose logged-in pupils share one address reaches the limit. Connections above the rate wait, up
+//! to a limit; further ones are closed at once, before anything is read and before a task is spawned.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -15,22 +15,23 @@ use tokio::time::Instant;
 
 use crate::limits::{Bucket, Rate};
 
-/// Connections of one address that come at once and in a minute; of IPv6 a /64.
+/// Rate of new connections of one address: burst, and number per minute. For IPv6 an address is a /64.
 pub(super) const ARRIVALS: Rate = Rate { burst: 1_500, per_minute: 6_000 };
 
-/// How often it is looked whose turn has come of those that wait.
+/// How often waiting connections are checked again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Most connections that wait to be served, of all and of one address.
+/// Maximum number of waiting connections: in total, and of one address.
 const MAX_WAITING: (usize, usize) = (128, 64);
 
-/// When so many addresses are remembered, those that have gone quiet are forgotten.
+/// From this number of remembered addresses on, inactive ones are removed.
 const SWEEP_AT: usize = 10_000;
 
-/// More are not remembered, and so not limited: each has opened a connection within a minute, as a crowd does.
+/// Further addresses are not remembered, and so not limited. Each remembered address has opened a connection within the
+/// last minute, which is normal for a large number of clients.
 const MAX_REMEMBERED: usize = 100_000;
 
-/// Counts the connections of addresses.
+/// Counts the connections of each address.
 pub(super) struct Arrivals {
     rate: Rate,
     began: Instant,
@@ -48,7 +49,7 @@ impl Arrivals {
         Self { rate, began: Instant::now(), state }
     }
 
-    /// Counts a connection from this address. Answers whether it may come.
+    /// Counts a connection of this address. Returns whether the rate allows it.
     pub(super) fn count(&self, address: IpAddr) -> bool {
         let now = self.now();
         let mut state = self.state.lock();
@@ -69,7 +70,7 @@ impl Arrivals {
         may_come
     }
 
-    /// A connection from this address is somebody's: it does not count.
+    /// Refunds a connection of this address, because it was authenticated.
     pub(super) fn give_back(&self, address: IpAddr) {
         let now = self.now();
         if let Some(bucket) = self.state.lock().buckets.get_mut(&address) {
@@ -82,7 +83,7 @@ impl Arrivals {
     }
 }
 
-/// Connections that came too fast, in the order in which they came.
+/// Connections above the rate, in order of arrival.
 pub(super) struct WaitingRoom<S>(VecDeque<(S, SocketAddr)>);
 
 impl<S> Default for WaitingRoom<S> {
@@ -96,7 +97,7 @@ impl<S> WaitingRoom<S> {
         self.0.len()
     }
 
-    /// Has a connection wait. Answers whether there was room; if not, it is closed.
+    /// Queues a connection. Returns false if there was no room; the connection is closed then.
     pub(super) fn enter(&mut self, stream: S, peer: SocketAddr) -> bool {
         let (of_all, of_address) = MAX_WAITING;
         let theirs = || self.0.iter().filter(|(_, other)| other.ip() == peer.ip()).count();
@@ -107,7 +108,7 @@ impl<S> WaitingRoom<S> {
         has_room
     }
 
-    /// All of them, to be served or to wait on.
+    /// Takes all waiting connections, to serve them or to queue them again.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (S, SocketAddr)> + use<S> {
         std::mem::take(&mut self.0).into_iter()
     }

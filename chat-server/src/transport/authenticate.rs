@@ -1,4 +1,4 @@
-//! Who a connection is of, and what is spoken on it.
+//! Authenticates a connection and selects its dialect.
 
 use chat_core::error::{Error, ErrorKind};
 
@@ -10,19 +10,19 @@ use crate::dialect::Registered;
 use crate::outages::Part;
 use crate::security_log::SecurityEvent;
 
-/// Who has connected.
+/// The result of a successful connect.
 pub(super) enum Who {
-    /// Somebody whose token is good, and what they speak.
+    /// An authenticated client and its dialect.
     Known(Authenticated, Registered),
-    /// Nobody so far. They may say so in this dialect.
+    /// An unauthenticated client, which may log in later with an event of this dialect.
     Guest(Registered),
 }
 
-/// Why somebody is not let in.
+/// Why a client is not admitted.
 pub(super) enum ConnectError {
-    /// They may not come in, now or later; these words are for their page.
+    /// The client may not connect, now or later. The text is shown to its page.
     Refused(&'static str),
-    /// They may, and it does not work at the moment.
+    /// The server failed. The client may retry.
     OurFault,
 }
 
@@ -36,8 +36,8 @@ impl ConnectError {
     }
 }
 
-/// The first of the tokens that is good: the one in the CONNECT packet, in the header, in the address where that is
-/// allowed, in the cookies.
+/// Authenticates with the first valid token. The order is: CONNECT packet, `Authorization` header, query (if allowed),
+/// cookies.
 pub(super) async fn authenticate(
     app: &App,
     payload: &ConnectPayload,
@@ -62,17 +62,17 @@ pub(super) async fn authenticate(
         }
     }
     let brought_a_token = given.is_some() || handshake.bearer.is_some() || handshake.in_query.is_some();
-    // Pages that say whose they are do not say so again.
+    // Pages that name a user id do not log in later by an event.
     let guest = dialects.with_guests().filter(|_| !brought_a_token && !handshake.names_user);
     if let Some(dialect) = guest {
         return Ok(Who::Guest(dialect.clone()));
     }
-    // Which family it is cannot be known without a good token, so the words are the default's.
+    // Without a valid token the dialect is unknown, so the refusal text is that of the default dialect.
     app.note(SecurityEvent::Refused("socket"), None);
     if !brought_a_token {
         app.refused_pages.refused(&handshake.page, app.chat.now());
     }
-    // These pages believe to have said who they are, so nothing that they know is wrong.
+    // Such a page has named its user and sent no token, so the text must not say that its token is invalid.
     let lacks_cookie = handshake.names_user && handshake.cookies.is_empty() && !brought_a_token;
     let brought_nothing = !brought_a_token && handshake.cookies.is_empty();
     let words = dialects.default().auth().refusals;

@@ -1,4 +1,4 @@
-//! Who is let in, and what happens when a connection begins and ends.
+//! Decides which clients may connect, and begins and ends their sessions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -36,7 +36,7 @@ use crate::session::inbox::Inlet;
 use crate::session::{PollUnderWay, Server, Session, Surroundings};
 use crate::{presence, recovery};
 
-/// What of the endpoint a connection needs.
+/// The parts of the endpoint that a connection needs.
 #[derive(Clone)]
 pub(super) struct Parts {
     pub(super) wires: Wires,
@@ -44,16 +44,16 @@ pub(super) struct Parts {
     pub(super) admissions: Arc<Admissions>,
 }
 
-/// Who was let in and is not connected yet.
+/// Sockets that were accepted but are not connected yet.
 #[derive(Clone, Default)]
 pub(super) struct Arriving(Arc<Mutex<HashMap<Sid, (Instant, Arrived)>>>);
 
-/// Who waits for the connection to count as one. The engine sends the answer to the CONNECT before that, so their client may
-/// say something meanwhile, which waits too.
+/// An accepted socket that waits to count as connected. The engine answers the CONNECT earlier than that, so the client
+/// may already send events; these wait, too.
 pub(super) enum Arrived {
-    /// Somebody who was authenticated.
+    /// An authenticated client.
     Session(Arc<Session>),
-    /// Somebody who will say who they are.
+    /// A client that will authenticate later, by an event.
     Guest(Arc<Guest>),
 }
 
@@ -66,36 +66,36 @@ impl Arriving {
         self.0.lock().remove(&socket.id).map(|(_, arrived)| arrived)
     }
 
-    /// Forgets those that will never be connected: a connection that breaks at the wrong moment is let in and never begins,
-    /// and nobody says so.
+    /// Removes sockets that will never connect. If a connection breaks at the wrong moment, the engine reports neither
+    /// its begin nor its end.
     pub(super) fn sweep(&self) {
         let is_over = |_: &Sid, (since, _): &mut (Instant, Arrived)| since.elapsed() >= ARRIVAL;
         let over: Vec<_> = self.0.lock().extract_if(is_over).collect();
-        // Not while they are locked: whatever goes with them may look here.
+        // Dropped outside the lock: dropping an entry may run code that takes the same lock.
         drop(over);
     }
 }
 
-/// Most connections of one person.
+/// Maximum number of connections of one account.
 const MAX_PER_PERSON: usize = 64;
-/// How long the end waits for the store to note who was there.
+/// How long shutdown waits for the store to record when the connected accounts were last seen.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
-/// How long it takes at most from being authenticated to being connected.
+/// Maximum time between authentication and the moment when the socket counts as connected.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// The connections that began with long polling, by session id, until they end.
+/// Connections that began with long polling, by session id, until they end.
 #[derive(Clone, Default)]
 pub(super) struct Polling(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
     sessions: HashMap<String, Weak<Session>>,
-    /// What the answer to their CONNECT still has to be given, and since when.
+    /// The `pid` that the answer to the CONNECT must still carry, and since when it waits.
     pids: HashMap<String, (Instant, Box<str>)>,
 }
 
 impl Polling {
-    /// A websocket has taken over from long polling.
+    /// Called when a websocket has taken over from long polling.
     pub(super) fn upgraded(&self, sid: &str, wire: &Arc<Wire>) {
         let session = {
             let known = self.0.lock();
@@ -109,11 +109,11 @@ impl Polling {
         }
     }
 
-    /// Has the answer to the CONNECT of a connection that is let in carry its `pid`, whichever way it takes.
+    /// Adds `pid` to the answer to the CONNECT of an accepted connection, whichever transport carries that answer.
     fn tell_pid(&self, socket: &SocketRef, wires: &Wires, pid: &str) {
         let mut known = self.0.lock();
         if socket.req_parts().extensions.get::<Arc<Wire>>().is_none() {
-            // The answer leaves with a poll, or behind a takeover that may happen at any moment.
+            // The answer leaves with a poll, or by a websocket that may take over at any moment.
             known.pids.insert(socket.id.to_string(), (Instant::now(), pid.into()));
         }
         if let Some(wire) = wires.of(socket) {
@@ -121,19 +121,19 @@ impl Polling {
         }
     }
 
-    /// The `pid` that the answer to the CONNECT of this session still has to be given.
+    /// The `pid` that the answer to the CONNECT of this session must still carry.
     pub(super) fn pid(&self, sid: &str) -> Option<Box<str>> {
         self.0.lock().pids.get(sid).map(|(_, pid)| pid.clone())
     }
 
-    /// Its client polls, until what is answered is dropped.
+    /// Marks the session as polling until the returned guard is dropped.
     pub(super) fn poll(&self, sid: &str) -> Option<PollUnderWay> {
         let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
         session.map(Session::poll)
     }
 
-    /// The client asks for what waits for it: it has received the answer before. Answers what it was told until now, which
-    /// is in the next answer at the latest.
+    /// The client polls again, which proves that it has received the previous answer. Returns the last position that
+    /// was sent until now; the next answer contains it at the latest.
     pub(super) fn polls(&self, sid: &str) -> Position {
         let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
         let Some(session) = session else { return Position(0) };
@@ -141,7 +141,7 @@ impl Polling {
         session.receipt.told()
     }
 
-    /// The client has been given what waited for it, and everything it was `told` before.
+    /// An answer with the queued packets goes to the client. It covers every change up to `told`.
     pub(super) fn fetched(&self, sid: &str, told: Position) {
         let session = self.0.lock().sessions.get(sid).and_then(Weak::upgrade);
         if let Some(session) = session {
@@ -151,12 +151,13 @@ impl Polling {
         }
     }
 
-    /// Forgets what will never be fetched: a connection that breaks at the wrong moment never ends, and nobody says so.
+    /// Removes `pid`s that will never be fetched. If a connection breaks at the wrong moment, the engine does not
+    /// report its end.
     pub(super) fn sweep(&self) {
         self.0.lock().pids.retain(|_, (since, _)| since.elapsed() < 6 * ARRIVAL);
     }
 
-    /// It has been given.
+    /// Forgets the `pid` because the answer that carries it was sent.
     pub(super) fn forget_pid(&self, sid: &str) {
         self.0.lock().pids.remove(sid);
     }
@@ -166,7 +167,7 @@ impl Polling {
             return;
         }
         self.0.lock().sessions.insert(socket.id.to_string(), Arc::downgrade(session));
-        // The websocket may have taken over before the connection was let in.
+        // The websocket may have taken over before the session began.
         if let Some(wire) = wires.of(socket).filter(|wire| wire.is_upgraded()) {
             session.adopt(&wire);
         }
@@ -183,8 +184,8 @@ impl Polling {
     }
 }
 
-/// Sets the handlers of the one namespace. They hold the app weakly: sockets that socketioxide has forgotten keep their
-/// handlers. It is made here and now, so that no first connection finds it missing.
+/// Registers the handlers of the only namespace. The handlers hold the app weakly, because socketioxide keeps the
+/// handlers of sockets that it has forgotten. The namespace is created here, so that the first connection finds it.
 pub(super) fn register_handlers(
     io: &SocketIo,
     app: &Arc<App>,
@@ -205,7 +206,7 @@ pub(super) fn register_handlers(
                 let arrived = match app.upgrade() {
                     Some(app) => {
                         let arrival = accept(&app, id, socket.clone(), &payload, &parts, &arriving);
-                        // A panic here would leave the client waiting for 45 seconds.
+                        // After a panic the client would otherwise wait for 45 seconds.
                         AssertUnwindSafe(arrival).catch_unwind().await.unwrap_or_else(|_| {
                             chat_core::log_throttled!(error, "authenticating a connection panicked");
                             Err(ConnectError::OurFault)
@@ -218,7 +219,7 @@ pub(super) fn register_handlers(
                     match refusal {
                         ConnectError::Refused(why) => why,
                         ConnectError::OurFault => {
-                            // A client that reads a refusal stays away for good. One whose connection breaks comes back.
+                            // A client reconnects after a broken connection, but not after a refusal.
                             parts.wires.break_off(&socket);
                             "internal error"
                         }
@@ -229,7 +230,7 @@ pub(super) fn register_handlers(
     };
     let app = Arc::downgrade(app);
     let connected = move |socket: SocketRef| {
-        // What the client has sent since it was told that it is let in waits for this.
+        // Events that the client has sent since its CONNECT was answered wait for this.
         match (arriving.take(&socket), app.upgrade()) {
             (Some(Arrived::Session(session)), Some(app)) => begin(&app, &socket, &session, &parts),
             (Some(Arrived::Guest(guest)), _) => guest.connected(),
@@ -251,7 +252,7 @@ async fn accept(
     let handshake = socket.req_parts().extensions.get::<HandshakeSlot>().and_then(|slot| slot.lock().take());
     let handshake = handshake.unwrap_or_default();
     let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
-    // It is not asked to make room while it is looked up who it is.
+    // A session that is being authenticated must not be evicted.
     let _busy = admission.map(|admission| admission.leave.busy());
     let source = handshake.source.clone();
     let handshake = with_late_credentials(&socket, payload, handshake).await;
@@ -259,7 +260,7 @@ async fn accept(
     source.scope(arrival).await
 }
 
-/// The handshake of a client that has said nowhere who it is may be followed by one that does.
+/// If the first request of a client brought no credentials, waits for those of its websocket.
 async fn with_late_credentials(
     socket: &SocketRef,
     payload: &ConnectPayload,
@@ -304,15 +305,15 @@ async fn settle(
     Ok(())
 }
 
-/// What takes in the events of a session's connection.
+/// Creates the handler for incoming events of a session's connection.
 pub(super) fn inlet(app: &Arc<App>, session: &Arc<Session>, socket: &SocketRef) -> Inlet {
     let admission = socket.req_parts().extensions.get::<Arc<Admission>>();
     let large = admission.map(|admission| admission.large.clone());
     Inlet { session: Arc::downgrade(session), app: Arc::downgrade(app), large }
 }
 
-/// Opens the session of a connection of which it is known whose it is. It is not told anything before it [begins](begin). One
-/// that is not connected yet is among those that are `arriving`.
+/// Opens the session of an authenticated connection. The session receives nothing before it [begins](begin). A socket
+/// that is not connected yet is listed in `arriving`.
 pub(super) async fn open(
     app: &Arc<App>,
     id: SessionId,
@@ -333,6 +334,7 @@ pub(super) async fn open(
         person: app.limits.budgets.of(user, now),
         memory: app.memory.clone(),
         max_pending_bytes: app.config.transport.max_pending_bytes,
+        cut_off: presence::cut_off(&app.chat, user).await,
         now,
     };
     let session =
@@ -359,34 +361,35 @@ pub(super) async fn open(
     session
 }
 
-/// Begins a session: from now on it is told what happens.
+/// Begins a session: from now on it receives events.
 pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, parts: &Parts) {
     if app.is_draining() {
-        // Nobody would look for it any more. Its client comes back to whoever takes over.
+        // The shutdown would miss this session. Its client reconnects to the server that takes over.
         parts.wires.break_off(socket);
         return;
     }
     parts.polling.begin(socket, session, &parts.wires);
     app.sessions.add(session.clone());
+    presence::look_again(&app.sessions, &app.chat, session);
     take_the_place(app, session);
     make_room(app, session);
     app.expiries.add(session);
     recovery::catch_up::begin(app, session);
     app.presence.connect(session);
     if app.auth.is_revoked(&session.token) {
-        // Revoked after it was checked, and perhaps before it could be found here.
+        // The token was revoked after it was checked, perhaps before the session could be found in `app.sessions`.
         session.disconnect();
     }
     if !session.is_connected() || session.has_ended() {
-        // It ended while it began; its end may have come too early to find it, and before it counted as connected.
+        // The session ended while it began. Its end may have run before the session was registered as connected.
         parts.polling.end(socket, &parts.wires);
         end(app, session);
     }
     session.open_inbox(app);
 }
 
-/// Ends older connections of the same session: its client has come back, so they are gone although nobody has noticed. What is
-/// not known to have arrived by them must not count as the newest that is known, nor their end as that of the session.
+/// Ends older connections of the same session. The client has reconnected, so they are dead, although the server has
+/// not noticed yet. Their unconfirmed deliveries must not count as the newest position, nor their end as the session's.
 fn take_the_place(app: &Arc<App>, session: &Session) {
     let mut older = Vec::new();
     app.sessions.for_user(session.user, &mut |other| {
@@ -400,8 +403,8 @@ fn take_the_place(app: &Arc<App>, session: &Session) {
     }
 }
 
-/// Ends the connections that a person needs least while there are too many beside a new one. Their clients do not come back by
-/// themselves, or those of 65 tabs would push each other out for ever.
+/// Ends the least needed connections of an account that has too many. Their clients are told not to reconnect;
+/// otherwise the clients in 65 tabs would evict each other forever.
 fn make_room(app: &Arc<App>, session: &Session) {
     while app.sessions.count_of(session.user) > MAX_PER_PERSON {
         let Some(other) = app.sessions.least_needed(session, app.chat.now()) else { return };
@@ -411,12 +414,12 @@ fn make_room(app: &Arc<App>, session: &Session) {
     }
 }
 
-/// Whether a connection was ended by a client that has said so, or by a server that has told its client to stay away. As in
-/// Node, such a session does not go on.
+/// Whether the client has said goodbye, or the server has told the client to stay away. As in Node's Socket.IO, such a
+/// session cannot be resumed.
 fn is_on_purpose(reason: &DisconnectReason, session: Option<&Session>, app: &App) -> bool {
     match reason {
         DisconnectReason::ClientNSDisconnect => true,
-        // What is cut comes back, and so does everybody when the server stops.
+        // A client whose connection was cut reconnects, and so do all clients when the server stops.
         DisconnectReason::ServerNSDisconnect => {
             !app.is_draining() && !session.is_some_and(|session| session.is_cut())
         }
@@ -429,14 +432,14 @@ fn is_on_purpose(reason: &DisconnectReason, session: Option<&Session>, app: &App
     }
 }
 
-/// The client of a socket was refused or has left: nothing is left for it to do here.
+/// The client of this socket was refused or has left, so its transport has no further use.
 pub(super) fn leave(admissions: &Admissions, socket: &SocketRef) {
     if let Some(admission) = socket.req_parts().extensions.get::<Arc<Admission>>() {
         admissions.leave(admission);
     }
 }
 
-/// A connection has ended. Ending it twice changes nothing.
+/// Ends a session. Calling it twice has no effect.
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.receipts.remember(session.key, &session.receipt);
@@ -468,8 +471,8 @@ impl Server for App {
     }
 }
 
-/// Ends what is left of all connections when the server stops. socketioxide's `close()` forgets its sockets without
-/// telling their handlers, and those would hold the whole server in memory.
+/// Ends all remaining sessions at shutdown. socketioxide's `close()` forgets its sockets without calling their
+/// disconnect handlers, and the sessions would keep the whole server in memory.
 pub(crate) async fn end_all(app: &Arc<App>) {
     let mut people = BTreeSet::new();
     for _ in 0..200 {
@@ -480,17 +483,17 @@ pub(crate) async fn end_all(app: &Arc<App>) {
         }
         for session in left {
             people.insert(session.user);
-            // First the stream, so that the goodbye that tells a client to stay away is not sent on it.
+            // The stream is cut first, so that the packet that tells the client to stay away is not sent.
             session.cut("the server stops");
             session.disconnect();
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Written here, since the store is closed before the tasks that the ends have started get to it.
+    // Stored here, because the store is closed before the tasks that `end` has spawned can write.
     let now = app.chat.now();
     let storing =
         futures_util::future::join_all(people.into_iter().map(|user| store_last_seen(app, user, now)));
-    // A store that does not answer must not hold up the end.
+    // A store that does not answer must not block the shutdown.
     if tokio::time::timeout(LAST_WORDS, storing).await.is_err() {
         tracing::warn!("the times of some people's last connections were not stored");
     }

@@ -1,7 +1,7 @@
-//! What is read of the payload of a CONNECT packet.
+//! Reads the payload of a CONNECT packet.
 //!
-//! Whoever sends it is not known yet, so nothing is built of it but the few fields that are needed: a tree of all that a
-//! stranger may write takes a hundred times the memory of its text.
+//! The sender is not authenticated yet, so only the few needed fields are built. A tree of the whole payload could take
+//! a hundred times the memory of its text.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,8 +14,8 @@ use socketioxide::socket::Socket;
 
 use crate::surrogates;
 
-/// What a client gave with its CONNECT packet; nothing if it is malformed. socketioxide's own extractors would refuse what
-/// [`surrogates`] mends.
+/// The payload that a client sent with its CONNECT packet; empty if it is malformed. socketioxide's own extractors
+/// would refuse text that [`surrogates`] repairs.
 pub(super) struct GivenPayload(pub(super) ConnectPayload);
 
 impl<A: Adapter> FromConnectParts<A> for GivenPayload {
@@ -24,40 +24,40 @@ impl<A: Adapter> FromConnectParts<A> for GivenPayload {
     fn from_connect_parts(_: &Arc<Socket<A>>, given: &Option<Value>) -> Result<Self, Infallible> {
         let Some(Value::Str(text, _)) = given else { return Ok(Self(ConnectPayload::default())) };
         let text = surrogates::mended(text);
-        // What stands behind it counts for nothing, as it always did.
+        // Text behind the payload is ignored, as it always was.
         let payload = ConnectPayload::deserialize(&mut serde_json::Deserializer::from_str(&text));
         Ok(Self(payload.unwrap_or_default()))
     }
 }
 
-/// The fields of a CONNECT packet's payload. RemotePresence are passed over.
+/// The fields of a CONNECT packet's payload. Other fields are ignored.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct ConnectPayload {
-    /// The log-in token, with or without `Bearer`.
+    /// The login token, with or without `Bearer`.
     #[serde(default)]
     pub(crate) token: Field,
-    /// The session that is to go on; see `recovery`.
+    /// The session to resume; see `recovery`.
     #[serde(default)]
     pub(crate) pid: Field,
-    /// How far the client was told.
+    /// The last position that the client has received.
     #[serde(default)]
     pub(crate) offset: Field,
 }
 
-/// A field of which only a text is of use.
+/// A field that is used only if it is a string.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// It is not there, or null.
+    /// The field is absent or null.
     #[default]
     Missing,
-    /// It is a text.
+    /// The field is a string.
     Text(String),
-    /// It is anything else.
+    /// The field has any other type.
     Other,
 }
 
 impl Field {
-    /// The text, if it is one.
+    /// The string, if the field is one.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -1,8 +1,9 @@
-//! The TCP connections of this server: how many there are, and which of them belong to somebody who is known.
+//! The TCP connections of this server: how many there are, and which of them are authenticated.
 //!
-//! A connection is known once a request or a websocket on it was authenticated. Those that are not are limited by
-//! [`Unauthenticated`], which leaves the larger part of all descriptors to those who are logged in. When even that is used
-//! up, a few are kept in reserve, so that a health check gets through and the server can be asked what is the matter.
+//! A connection is authenticated once a request or a websocket on it was. The others are limited by
+//! [`Unauthenticated`], which leaves the larger part of all file descriptors to authenticated clients. A few
+//! connections beyond the limit are reserved, so that health checks get through and the server can still be queried
+//! when it is full.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,34 +16,35 @@ use parking_lot::Mutex;
 use super::arrivals::{ARRIVALS, Arrivals};
 use super::unauthenticated::{Leave, Permit, TooMany, Unauthenticated, UnauthenticatedLimits};
 
-/// Descriptors for everything else: the database, its readers, images, the log, the other nodes.
+/// File descriptors for everything else: the database, its readers, images, the log, the other nodes.
 const OTHER_FILES: u64 = 192;
 
-/// Connections beyond the limit, for health checks and short requests: each is served one request.
+/// Connections beyond the limit, for health checks and short requests. Each of them serves one request.
 const RESERVE: usize = 32;
 
-/// Most connections that count as one person's. Further ones are served, but make room for others like a stranger's.
+/// Maximum number of connections that count as authenticated for one account. Further ones are served, but can be
+/// evicted like unauthenticated ones.
 const MAX_OF_PERSON: u32 = 160;
 
-/// Most connections that are not known, however many descriptors there are: each costs some 10 kB.
+/// Maximum number of unauthenticated connections, however many file descriptors there are. Each costs about 10 kB.
 pub(super) const MAX_UNAUTHENTICATED: usize = 20_000;
 
-/// How many connections the descriptors of this process allow: its soft limit, less what everything else needs.
+/// The number of connections that the soft limit of file descriptors allows, less what everything else needs.
 pub(super) fn default_max_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
     max_connections_of(limit)
 }
 
-/// The same for a process that may have so many files open.
+/// The same for a process with this limit of file descriptors.
 pub(super) fn max_connections_of(limit: u64) -> usize {
     usize::try_from(limit.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(2 * RESERVE) - RESERVE
 }
 
-/// Raises the soft limit of open files to the hard one. Affects the whole process, so it is called by the program and not
-/// by the library.
+/// Raises the soft limit of open files to the hard limit. This affects the whole process, so only the program calls it,
+/// not the library.
 ///
 /// # Errors
-/// When the system refuses; the limit is as it was then.
+/// When the system refuses. The limit is unchanged then.
 pub fn raise_open_files_limit() -> std::io::Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -50,14 +52,14 @@ pub fn raise_open_files_limit() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// All connections of one listener.
+/// All connections of one server.
 pub(super) struct Connections {
     max: usize,
     open: AtomicUsize,
     unauthenticated: Arc<Unauthenticated>,
-    /// How many are known to be whose.
+    /// The number of authenticated connections of each account.
     known: Mutex<HashMap<UserId, u32>>,
-    /// Every connection comes from a proxy of ours, so addresses tell nothing.
+    /// Every connection comes from our own proxy, so its peer address identifies no client.
     behind_proxy: bool,
     arrivals: Arrivals,
 }
@@ -65,9 +67,9 @@ pub(super) struct Connections {
 /// Why a connection is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AcceptError {
-    /// It may be later: others of its address came just before.
+    /// The rate limit of its address is reached. The connection may be accepted later.
     TooFast,
-    /// There are too many.
+    /// There are too many connections.
     NoRoom,
 }
 
@@ -76,11 +78,11 @@ pub(crate) struct Connection {
     connections: Arc<Connections>,
     state: Mutex<State>,
     leave: Arc<Leave>,
-    /// Where it comes from, if that tells anything.
+    /// The address of the client, unless the connection comes from a proxy.
     address: Option<IpAddr>,
-    /// It is one of the last there can be.
+    /// The connection is one of the reserve.
     is_reserve: bool,
-    /// How many requests have come on it, by their heads.
+    /// The number of requests on the connection, counted when their heads are complete.
     requests: AtomicU32,
 }
 
@@ -103,10 +105,10 @@ impl Connections {
         Arc::new(Self { max, open, unauthenticated, known, behind_proxy, arrivals })
     }
 
-    /// Takes a connection that was accepted.
+    /// Registers an accepted connection.
     ///
     /// # Errors
-    /// When there is no room for it, not even in the reserve, and when connections of its address come too fast.
+    /// When there is no room, not even in the reserve, or when connections of this address come too fast.
     pub(super) fn accept(self: &Arc<Self>, peer: IpAddr) -> Result<Arc<Connection>, AcceptError> {
         let address = (!self.behind_proxy).then(|| crate::address::one_customer(peer));
         if address.is_some_and(|address| !self.arrivals.count(address)) {
@@ -137,14 +139,14 @@ impl Connections {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room for so many more before the reserve.
+    /// Whether `more` connections fit without the reserve.
     pub(super) fn has_room_for(&self, more: usize) -> bool {
         self.open() + more < self.max
     }
 }
 
 impl Connection {
-    /// This person uses it.
+    /// Marks the connection as authenticated for this account, unless the account has too many.
     pub(crate) fn set_known(&self, user: UserId) {
         let mut state = self.state.lock();
         if matches!(*state, State::Known(_)) {
@@ -163,38 +165,38 @@ impl Connection {
         }
     }
 
-    /// Whether it is known whose it is.
+    /// Whether the connection is authenticated.
     pub(super) fn is_known(&self) -> bool {
         matches!(*self.state.lock(), State::Known(_))
     }
 
-    /// Whether it is served one request only, since there is no room for more.
+    /// Whether the connection serves only one request, because the server is full.
     pub(super) fn is_reserve(&self) -> bool {
         self.is_reserve
     }
 
-    /// The head of a request has come.
+    /// Counts a request whose head was received.
     pub(super) fn begin_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many have come.
+    /// The number of requests so far.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How it is asked to make room.
+    /// The handle that asks the connection to leave.
     pub(super) fn leave(&self) -> &Arc<Leave> {
         &self.leave
     }
 
-    /// Has [`Self::set_current_known`] mean this connection while `work` is done.
+    /// Makes [`Self::set_current_known`] refer to this connection while `work` runs.
     pub(super) async fn scope<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
     }
 
-    /// Whoever has sent the request that is being answered is known. Where the listener is not ours nothing is counted, and
-    /// nothing happens.
+    /// Marks the connection of the current request as authenticated. Does nothing under a foreign listener, which
+    /// counts no connections.
     pub(crate) fn set_current_known(user: UserId) {
         let _ = CURRENT.try_with(|connection| connection.set_known(user));
     }

@@ -1,4 +1,4 @@
-//! The numbers in examples/deploy are compared with what they must fit.
+//! Compares the numbers in examples/deploy with the limits that they must match.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const SOCKET: &str = include_str!("../../../examples/deploy/chat-server.socket")
 const COMPOSE: &str = include_str!("../../../examples/deploy/docker-compose.yml");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// How many clients the proxies let in at once.
+/// The number of clients that the proxies admit at once.
 const CLIENTS: u64 = 20_000;
-/// An ordered end takes so long at most; see [`crate::serve`].
+/// Maximum duration of an orderly shutdown; see [`crate::serve`].
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// The values of all lines that begin with these words, as they are written, without what a line says for people.
+/// The values of all lines that begin with these words, without trailing comments.
 fn all<'a>(file: &'a str, name: &str) -> Vec<&'a str> {
     let lines = file.lines().map(|line| line.split('#').next().unwrap_or_default());
     let parts = lines.flat_map(|line| line.split([';', '{'])).map(str::trim);
@@ -39,7 +39,7 @@ fn number(file: &str, name: &str) -> u64 {
     value.parse().unwrap_or_else(|_| panic!("{name} {value} is no number"))
 }
 
-/// A time in seconds, as all of these files write it: with or without an `s`.
+/// A time in seconds as these files write it: with or without an `s`.
 fn time(file: &str, name: &str) -> Duration {
     let value = one(file, name);
     let seconds = value.trim_end_matches('s').parse();
@@ -76,7 +76,7 @@ fn proxies_wait_longer_than_heartbeats_are_apart() {
 fn proxies_keep_connections_as_the_server_does() {
     assert_eq!(time(HAPROXY, "timeout http-request"), HEAD_TIMEOUT);
     assert_eq!(time(HAPROXY, "timeout http-keep-alive"), IDLE_TIMEOUT);
-    // The side that ends an idle connection must be the one that would use it again.
+    // The side that closes an idle connection must be the one that would reuse it.
     assert_eq!(all(NGINX, "keepalive_timeout").len(), NGINX.matches("keepalive 32").count());
     assert!(time(NGINX, "keepalive_timeout") + Duration::from_secs(10) <= IDLE_TIMEOUT);
 }
@@ -94,9 +94,9 @@ fn proxies_take_as_large_requests_as_the_server() {
 fn every_node_has_room_for_all_that_the_proxies_let_in() {
     let open_files = number(SERVICE, "LimitNOFILE");
     assert!(max_connections_of(open_files) as u64 >= CLIENTS);
-    // After a restart all of them come back at once, and none is known yet.
+    // After a restart all clients reconnect at once, and none is authenticated yet.
     assert!(MAX_UNAUTHENTICATED.min(max_connections_of(open_files) / 2) as u64 >= CLIENTS);
-    // Both sides of a connection are files of the proxy's.
+    // Both ends of a proxied connection use a file descriptor of the proxy.
     assert!(
         all(HAPROXY, "maxconn").is_empty(),
         "it follows from the limit of files, which not every system allows"
@@ -116,7 +116,7 @@ fn systemd_waits_as_long_as_the_server_takes() {
     assert_eq!(number(SOCKET, "Backlog"), 4_096);
 }
 
-/// Whoever reaches a node past its proxy can claim any address.
+/// A client that reaches a node without its proxy can claim any address.
 #[test]
 fn who_trusts_a_proxy_listens_on_loopback() {
     assert!(
@@ -137,9 +137,9 @@ fn who_trusts_a_proxy_listens_on_loopback() {
         );
         assert!(file.contains("CHAT_TRUST_PROXY=1") && file.contains("CHAT_HOST=127.0.0.1"), "{place}");
     }
-    // Containers cannot; no port of a node may be published.
+    // Containers cannot bind to loopback only, so no port of a node may be published.
     assert_eq!(all(COMPOSE, "ports:"), ["[\"8080:8080\"]"]);
-    // Every command of the documents that trusts a proxy.
+    // Every documented command that trusts a proxy.
     for line in
         OPERATIONS.lines().filter(|line| line.contains("CHAT_TRUST_PROXY=1") && line.contains(" chat-server"))
     {

@@ -1,5 +1,5 @@
-//! `/socket.io/`: who may open a session, and how one is ended. Requests of long polling are read in [`super::polling`],
-//! upgrades are answered here.
+//! The endpoint `/socket.io/`: it decides who may open a session, and ends sessions. This file handles websocket
+//! upgrades; [`super::polling`] handles long-polling requests.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -40,26 +40,27 @@ use crate::app::App;
 use crate::http::error::HttpError;
 use crate::memory::Owner;
 
-/// What Engine.IO is told it may put into one poll answer: more than it ever will. It loses the packet that does not fit
-/// when a websocket takes over. Requests are limited here, and clients are told the true limit.
+/// The payload limit given to engineioxide: larger than any poll answer. If a packet exceeded it during a takeover by a
+/// websocket, engineioxide would lose that packet. The server checks the size of requests itself and tells clients the
+/// true limit.
 pub(super) const ENGINE_MAX_PAYLOAD: u64 = 1 << 40;
 
 pub(super) type Engine = SocketIoService<NotSocketIo>;
 
-/// Most bytes of the binary attachments of one packet.
+/// Maximum total size of the binary attachments of one packet, in bytes.
 const MAX_BINARY_BYTES: usize = 64 << 10;
 
-/// How often it is looked which sessions are due.
+/// How often the sweep looks for sessions that must end.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// The Socket.IO endpoint, to be put at `/socket.io/`.
+/// The Socket.IO endpoint. Mount it at `/socket.io/`.
 #[derive(Clone)]
 pub struct SocketIoEndpoint {
     pub(super) gate: Gate,
     io: SocketIo,
     pub(super) app: Arc<App>,
     pub(super) polling: Polling,
-    /// How many sessions there are of which it is not known whose they are.
+    /// Counts and limits the unauthenticated sessions.
     unauthenticated: Arc<Unauthenticated>,
 }
 
@@ -72,7 +73,7 @@ pub(super) struct Gate {
 }
 
 impl SocketIoEndpoint {
-    /// Prepares the endpoint; connections are let in as the app's tokens say.
+    /// Creates the endpoint. Connections are authenticated with the tokens of `app`.
     pub fn new(app: &Arc<App>) -> Self {
         let config = app.config.transport;
         let (wires, polling) = (Wires::default(), Polling::default());
@@ -80,10 +81,11 @@ impl SocketIoEndpoint {
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
             .max_payload(ENGINE_MAX_PAYLOAD)
-            // It ends only sessions of Engine.IO 4 that never connect; `sweep` ends all others. It must not come before that.
+            // This timeout ends only Engine.IO 4 sessions that never send a CONNECT. `sweep` ends all others, and must
+            // come first.
             .connect_timeout(HANDSHAKE_TIMEOUT)
             .max_buffer_size(config.max_queue)
-            // No dialect has binary attachments, and unfinished ones are kept.
+            // No dialect uses binary attachments, and socketioxide keeps incomplete ones in memory.
             .with_parser(
                 ParserConfig::common()
                     .max_incoming_binary_buf_size(MAX_BINARY_BYTES)
@@ -97,14 +99,17 @@ impl SocketIoEndpoint {
         let arriving = Arriving::default();
         connect::register_handlers(&io, app, &gate, (&polling, &arriving));
         app.spawn(sweep(Arc::downgrade(app), gate.clone(), polling.clone(), arriving));
-        // What the engine knows of one outlives its client by that time.
+        // The engine keeps the state of a session for some time after its client has gone.
         let limits = UnauthenticatedLimits::shared_by(config.max_unauthenticated, 4);
         let limits = limits.with_address(config.max_per_address).lingering();
         let unauthenticated = Unauthenticated::new(limits);
         Self { gate, io, app: app.clone(), polling, unauthenticated }
     }
 
-    /// Lets somebody open a session who has not said who they are.
+    /// Admits a new unauthenticated session.
+    ///
+    /// # Errors
+    /// 503 when there are too many unauthenticated sessions.
     pub(super) fn admit(&self, parts: &Parts, wire: Weak<Wire>) -> Result<Arc<Admission>, HttpError> {
         let address = Address::of(parts, self.app.config.trust_proxy);
         let leave = Arc::new(Leave::default());
@@ -116,7 +121,7 @@ impl SocketIoEndpoint {
             return Err(HttpError::unavailable("too many connections", HANDSHAKE_TIMEOUT / 9));
         };
         let connection = parts.extensions.get::<Arc<Connection>>();
-        // One that polls is somebody's by what it asks for.
+        // With long polling, each request authenticates its own TCP connection, so the session keeps none.
         let connection =
             connection.filter(|_| wire.strong_count() > 0).map(Arc::downgrade).unwrap_or_default();
         let account = (self.app.memory.clone(), Owner::Address(address.0));
@@ -126,10 +131,10 @@ impl SocketIoEndpoint {
         Ok(admission)
     }
 
-    /// Answers a request.
+    /// Answers a request of long polling or a websocket upgrade.
     pub async fn answer(self, mut request: Request) -> Response {
         if self.app.is_draining() {
-            // Its client would be told "Invalid namespace" and not try again.
+            // If the engine answered, the client would get "Invalid namespace" and not retry.
             return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
         }
         let node = self.app.config.node.as_deref();
@@ -142,7 +147,7 @@ impl SocketIoEndpoint {
         }
     }
 
-    /// Closes all connections in a way that makes their clients come back by themselves.
+    /// Closes all connections in a way that makes their clients reconnect automatically.
     pub(crate) async fn close(&self) {
         self.gate.admissions.cancel_upgrades();
         self.io.close().await;
@@ -177,7 +182,7 @@ impl SocketIoEndpoint {
                 let Some(admission) = found else {
                     return HttpError::bad_request("Session ID unknown").into_response();
                 };
-                // The engine would refuse it when it is too late.
+                // The engine would also refuse a wrong version, but only after the upgrade.
                 if !query_says_version(&parts.uri) {
                     return HttpError::bad_request("Unsupported protocol version").into_response();
                 }
@@ -215,8 +220,9 @@ impl SocketIoEndpoint {
             let Some(Ok(upgraded)) = upgrade.await else { return };
             let patience = self.app.config.transport.stall_timeout;
             let upgrading = sid.zip(attempt).map(|(sid, attempt)| (sid, attempt, admission.clone()));
-            // The bare stream, when the HTTP server is ours or axum's; whatever it is otherwise. What was read already is
-            // copied: even an empty slice would keep all of the HTTP server's read buffer.
+            // If the HTTP server is ours or axum's, this unwraps the bare stream; otherwise it keeps the stream as it
+            // is. The bytes read early are copied, because even an empty slice would keep the whole read buffer of the
+            // HTTP server alive.
             let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
                 Ok(parts) => {
                     let (stream, early) =
@@ -247,7 +253,8 @@ impl SocketIoEndpoint {
         (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
     }
 
-    /// Hands a websocket to the engine; one that is to take over from long polling as soon as its client has said so.
+    /// Hands a websocket to the engine. A websocket that takes over from long polling is handed over after its client
+    /// has completed the upgrade.
     async fn carry<S>(
         mut self,
         mut stream: Guarded<S>,
@@ -263,7 +270,7 @@ impl SocketIoEndpoint {
         };
         let (polling, takes_over) = (self.polling.clone(), wire.clone());
         let on_upgraded: OnUpgraded = Box::new(move |sid| polling.upgraded(sid, &takes_over));
-        // From here on what waits for the client leaves by the websocket, so the session cannot go on without it.
+        // From here on, queued packets leave by the websocket, so the session cannot continue without it.
         let gate = self.gate.clone();
         let on_failed: OnFailed = Box::new(move || gate.end(&admission));
         let then = (on_upgraded, on_failed);
@@ -282,7 +289,8 @@ impl SocketIoEndpoint {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // Refused when the query is none of Engine.IO's; dropping the stream is then the answer.
+        // The engine refuses the stream if the query is not a valid Engine.IO query. Dropping the stream is then the
+        // answer.
         drop(Service::<(Guarded<S>, axum::http::Request<()>)>::call(
             &mut self.gate.engine,
             (stream, request),
@@ -291,7 +299,8 @@ impl SocketIoEndpoint {
 }
 
 impl Gate {
-    /// Ends a session, whatever its client does. One that began with long polling is closed by a packet of its own.
+    /// Ends a session, whatever its client does. A session that began with long polling is closed by sending the engine
+    /// a close packet on behalf of its client.
     pub(super) fn end(&self, admission: &Admission) {
         admission.set_ended();
         if let Some(wire) = admission.wire() {
@@ -308,14 +317,14 @@ impl Gate {
         *close.uri_mut() = uri.parse().unwrap_or_default();
         let (engine, wires, sid) = (self.engine.clone(), self.wires.clone(), sid.to_owned());
         tokio::spawn(async move {
-            // Nothing is known of it any more if it has ended already.
+            // If the session has already ended, the engine answers that it does not know it.
             let Ok(_) = engine.oneshot(close).await;
             wires.forget(&sid);
         });
     }
 }
 
-/// Ends the sessions that are due, for as long as the server runs.
+/// Ends sessions that are due, until the server stops.
 async fn sweep(app: Weak<App>, gate: Gate, polling: Polling, arriving: Arriving) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -339,7 +348,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// RFC 6455, section 4.2.2.
+/// Computes `Sec-WebSocket-Accept` (RFC 6455, section 4.2.2).
 fn accept_key(key: &[u8]) -> HeaderValue {
     let mut hash = Sha1::new();
     hash.update(key);
@@ -347,27 +356,28 @@ fn accept_key(key: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&BASE64_STANDARD.encode(hash.finalize())).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Of an address what the engine needs, in memory of its own: a client may write any amount beside it.
+/// Copies only the parameters that the engine needs into a new URI. The client controls the length of the original.
 pub(super) fn copied(uri: &Uri) -> Uri {
     let mut wanted: SmallVec<[&str; 4]> = SmallVec::new();
     for name in ["EIO=", "transport=", "sid=", "b64="] {
-        // The first of each, as the engine takes it.
+        // The engine uses the first occurrence of each parameter.
         let given = uri.query().and_then(|query| query.split('&').find(|pair| pair.starts_with(name)));
         wanted.extend(given.filter(|pair| pair.len() <= MAX_PARAMETER_BYTES));
     }
     format!("/socket.io/?{}", wanted.join("&")).parse().unwrap_or_default()
 }
 
-/// Most bytes of a parameter that the engine needs; the longest is an id of 16 letters.
+/// Maximum length of a copied parameter in bytes. The longest valid value is a session id of 16 characters.
 const MAX_PARAMETER_BYTES: usize = 64;
 
-/// Whether a request is for a version of Engine.IO that is spoken.
+/// Whether the request names a supported Engine.IO version.
 fn query_says_version(uri: &Uri) -> bool {
     let given = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("EIO=")));
     matches!(given, Some("3" | "4"))
 }
 
-/// The service behind socketioxide's, for what is not its own: never reached, since only its path leads here.
+/// The inner service of socketioxide for requests of other paths. It is never reached, because only `/socket.io/` is
+/// routed here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NotSocketIo;
 

@@ -1,23 +1,23 @@
-//! Where the frames of a websocket begin in what is read (RFC 6455, section 5.2), so that they can be counted before anybody
-//! takes them apart. Payloads are passed over without being looked at, but for their first two bytes.
+//! Finds the frames of a websocket in the bytes that were read (RFC 6455, section 5.2), so that they can be counted
+//! before the websocket library decodes them. Only the first two bytes of each payload are examined.
 
-/// What is told of a client's frame.
+/// What the scanner reports about a client's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// Its head says that so many bytes of payload follow. Nothing of them need have come.
+    /// The head announces this length. The payload itself may not have arrived yet.
     Begin {
-        /// Bytes of the payload.
+        /// Length of the payload in bytes.
         length: u64,
-        /// Bytes of the message that it is a part of, up to its end: whoever takes messages apart keeps them all.
+        /// Bytes of the message so far, including this frame. The websocket library keeps all of them in memory.
         message: u64,
     },
-    /// Its payload begins so; of a message in several frames, as soon as two bytes are known.
+    /// The payload has begun. For a fragmented message this is reported as soon as two bytes are known.
     Payload {
-        /// What kind of frame it is.
+        /// The kind of the frame.
         kind: Kind,
-        /// The first two bytes; of less there are `available`.
+        /// The first two bytes, of which `available` are valid.
         head: [u8; 2],
-        /// How many of them there are.
+        /// The number of valid bytes in `head`.
         available: usize,
     },
 }
@@ -25,31 +25,31 @@ pub(super) enum Seen {
 /// What a frame begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A message of text.
+    /// A text message.
     Text,
-    /// A message of binary data.
+    /// A binary message.
     Binary,
-    /// Nothing new: it goes on with a message.
+    /// Nothing: it continues a message.
     More,
-    /// It is about the connection.
+    /// Nothing: it is a control frame.
     Control,
 }
 
-/// Follows a stream of frames.
+/// Scans a stream of frames.
 #[derive(Debug, Default)]
 pub(super) struct FrameScanner {
-    /// What was read of the head, and the first two bytes of the payload behind it.
+    /// The bytes read so far of the head, and of the first two bytes of the payload.
     head: [u8; MAX_HEAD],
     read: u8,
-    /// The length was told.
+    /// The length of the current frame was reported.
     has_begun: bool,
-    /// Bytes to come of a payload whose begin was told.
+    /// Remaining bytes of a payload whose begin was reported.
     left: u64,
-    /// The message that is not at its end.
+    /// The message that has not ended yet.
     message: Option<Message>,
 }
 
-/// What is known of a message in several frames.
+/// The state of a fragmented message.
 #[derive(Debug, Clone, Copy)]
 struct Message {
     kind: Kind,
@@ -61,13 +61,13 @@ struct Message {
 /// The head of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHead {
-    /// It ends its message.
+    /// The frame is the last one of its message.
     pub(super) is_last: bool,
     reserved: u8,
     opcode: u8,
-    /// How its payload is masked, as a client's is.
+    /// The mask of the payload. Clients must mask.
     pub(super) mask: Option<[u8; 4]>,
-    /// Bytes of its payload.
+    /// Length of the payload in bytes.
     pub(super) length: u64,
 }
 
@@ -75,7 +75,7 @@ impl FrameHead {
     /// Reads exactly the bytes of a head.
     ///
     /// # Errors
-    /// How many bytes there must be more.
+    /// Returns how many more bytes are needed at least.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, usize> {
         let mut head = [0; MAX_HEAD];
         let known = bytes.len().min(MAX_HEAD);
@@ -102,13 +102,13 @@ impl FrameHead {
         self.opcode == 0
     }
 
-    /// Masked, and without the bits of extensions, of which none is agreed on.
+    /// Whether the frame is masked and has no extension bits. No extension is negotiated.
     pub(super) fn is_plain(&self) -> bool {
         self.mask.is_some() && self.reserved == 0
     }
 }
 
-/// A whole message as a client may write it, masked with zeros.
+/// A complete text message as a client may send it, masked with zeros.
 pub(super) fn client_frame(text: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(MAX_HEAD + text.len());
     frame.push(0x81);
@@ -131,7 +131,7 @@ pub(super) fn client_frame(text: &[u8]) -> Vec<u8> {
 /// Two bytes, a length of eight, a mask of four, and two bytes of the payload.
 const MAX_HEAD: usize = 16;
 
-/// Where the length ends, and what it is.
+/// The end of the length field, and the length in it.
 fn length_of(head: &[u8; MAX_HEAD]) -> (usize, u64) {
     match head[1] & 0x7f {
         126 => (4, u64::from(u16::from_be_bytes([head[2], head[3]]))),
@@ -149,10 +149,11 @@ fn mask_length(head: &[u8; MAX_HEAD]) -> usize {
 }
 
 impl FrameScanner {
-    /// Takes what was read, and calls for every frame: when its length is known, and when its payload has begun.
+    /// Scans the bytes that were read. Calls `each` twice for every frame: when its length is known, and when its
+    /// payload has begun.
     ///
     /// # Errors
-    /// What `each` fails with.
+    /// Returns the first error of `each`.
     pub(super) fn scan<E>(
         &mut self,
         mut bytes: &[u8],
@@ -174,7 +175,7 @@ impl FrameScanner {
         Ok(())
     }
 
-    /// Tells what has become known.
+    /// Reports what has become known.
     fn look<E>(&mut self, each: &mut impl FnMut(Seen) -> Result<(), E>) -> Result<(), E> {
         let read = usize::from(self.read);
         if read < 2 || read < self.length().0 {
@@ -217,14 +218,14 @@ impl FrameScanner {
         }
         let is_last = self.head[0] & 0x80 != 0;
         self.message = (!is_last).then_some(message);
-        // A message is told once: when its begin is known, or at its end.
+        // A message is reported only once: when its first two bytes are known, or at its end.
         if !was_known && (message.known == 2 || is_last) {
             return each(Seen::Payload { kind: message.kind, head: message.head, available: message.known });
         }
         each(Seen::Payload { kind: Kind::More, head, available })
     }
 
-    /// Whether a frame or message whose length was told has not come to its end.
+    /// Whether the scanner is inside a frame or message whose length was reported.
     pub(super) fn is_inside(&self) -> bool {
         self.left > 0 || self.has_begun || self.message.is_some()
     }
@@ -237,7 +238,7 @@ impl FrameScanner {
         mask_length(&self.head)
     }
 
-    /// How many bytes there must be to go on.
+    /// The number of bytes that are needed for the next step.
     fn wanted(&self) -> usize {
         if self.read < 2 {
             return 2;
@@ -256,7 +257,7 @@ impl FrameScanner {
 pub struct FrameFuzz;
 
 impl FrameFuzz {
-    /// What is told of these bytes when they come in pieces.
+    /// Returns the reports for these bytes when they arrive in pieces of this size.
     pub fn scan(bytes: &[u8], piece: usize) -> Vec<String> {
         let (mut scanner, mut told) = (FrameScanner::default(), Vec::new());
         for bytes in bytes.chunks(piece.max(1)) {

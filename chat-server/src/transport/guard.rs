@@ -1,11 +1,11 @@
-//! A stream with a deadline for writes and a switch that ends it.
+//! A stream with a write deadline and a kill switch.
 //!
-//! socketioxide alone never notices a client that has stopped reading: its writer waits for ever, the socket stays in
+//! socketioxide alone never notices a client that has stopped reading: its writer waits forever, the socket stays in
 //! all registries, and even `disconnect()` fails because its packet cannot be queued (`InternalChannelFull`). Here the
-//! stream itself fails, on both sides, and everything above it ends as for any broken connection.
+//! stream itself fails in both directions, and everything above it ends as with any broken connection.
 //!
-//! What is written waits in the [`Wire`]. Whoever runs may send it; when the client takes no more, the reading side,
-//! which always has a task that waits on it, goes on as soon as it does.
+//! Outgoing bytes wait in the [`Wire`]. Any task may send them. If the client does not accept all of them, the reading
+//! side, which always has a waiting task, continues when the stream is writable again.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,28 +27,28 @@ use super::upgrade::Attempt;
 use super::wire::Wire;
 use crate::memory::Reservation;
 
-/// A stream that fails when its peer takes nothing for too long, or when its switch is thrown.
+/// A stream that fails when its peer accepts no bytes for too long, or when it is killed.
 pub struct Guarded<S: AsyncWrite + Unpin> {
     stream: S,
-    /// Bytes that the HTTP server had read beyond the upgrade request.
+    /// Bytes that the HTTP server has read beyond the upgrade request.
     early: bytes::Bytes,
     wire: Arc<Wire>,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// What is read again, and is not looked at again.
+    /// Bytes that are read next. They were already checked.
     replayed: bytes::Bytes,
-    /// It takes over from long polling.
+    /// Set if the websocket takes over from long polling.
     takeover: Option<Takeover>,
-    /// What the client may send.
+    /// Limits what the client may send.
     admission: Arc<Admission>,
     scanner: FrameScanner,
-    /// What is kept from the engine.
+    /// Extracts the large events that are withheld from the engine.
     large: LargeFrames,
     /// Memory for the large frame that is being received.
     frame: Option<Box<Reservation>>,
 }
 
-/// How often is read from one large frame before others have their turn.
+/// Number of reads of one large frame before the task yields.
 const READS_AT_ONCE: usize = 4;
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
@@ -64,13 +64,13 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         Self { stream, early, wire, patience, stalled, replayed, takeover, admission, scanner, large, frame }
     }
 
-    /// From now on it takes over from long polling. What is `replayed` is read first; all that was read before is forgotten.
+    /// Makes the websocket take over from long polling. `replayed` is read next; everything read before is discarded.
     pub(super) fn take_over(&mut self, takeover: Takeover, replayed: bytes::Bytes) {
         self.takeover = Some(takeover);
         self.replayed = replayed;
     }
 
-    /// Sends what waits, as far as the peer takes it; true when nothing waits any more.
+    /// Sends as many waiting bytes as the peer accepts. Returns true when none are left.
     fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let stream = &mut self.stream;
         let drained = self.wire.drain(|bytes| match Pin::new(&mut *stream).poll_write(cx, bytes) {
@@ -84,14 +84,14 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         Ok(drained.all)
     }
 
-    /// Looks whether the client may send what was read.
+    /// Checks whether the client may send the bytes that were read.
     fn screen(&mut self, read: &[u8]) -> io::Result<()> {
         let (admission, reserved, wire) = (&self.admission, &mut self.frame, &self.wire);
         let screened = self.scanner.scan(read, |seen| match seen {
             Seen::Begin { length, message } => {
                 admission.frame(length)?;
-                // The websocket library makes room for the whole frame at once and keeps a message until its end, and
-                // there is a copy when it is taken apart.
+                // The websocket library allocates the whole frame at once and keeps a message until its end. Decoding
+                // makes another copy.
                 let wanted = usize::try_from(message).unwrap_or(usize::MAX).saturating_mul(2);
                 match reserved {
                     Some(reserved) if reserved.bytes() >= wanted => Ok(()),
@@ -119,7 +119,8 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         })
     }
 
-    /// Takes out of what was read what is kept from the engine. Answers what the engine is to read, unless that is the same.
+    /// Removes withheld events from the bytes that were read. Returns what the engine reads instead, or `None` if that
+    /// is the same.
     fn cut(&mut self, read: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let admission = &self.admission;
         let reserve = |bytes| admission.reserve(bytes).ok().flatten();
@@ -129,7 +130,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         })
     }
 
-    /// Looks at the clock while something waits.
+    /// Checks the write deadline while bytes wait.
     fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let patience = self.patience;
         let stalled =
@@ -143,7 +144,8 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
-    /// Reads on of a frame that is kept from the engine; what follows on it waits to be read. False at the end of the stream.
+    /// Continues to read a frame that is withheld from the engine. Its replacement is put into `replayed`. False at the
+    /// end of the stream.
     fn poll_collect(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<bool>> {
         let mut large = std::mem::take(&mut self.large);
         let polled = large.collect(|room| {
@@ -167,10 +169,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // Before looking, so that what is sent or thrown meanwhile is not missed.
+        // The waker is registered before the checks, so that no send or kill in between is missed.
         this.wire.reader.register(cx.waker());
         this.wire.check()?;
-        // A peer that takes nothing any more may have said why: what it has sent is read first.
+        // A peer that accepts nothing more may have sent the reason, so its bytes are read before the write error is
+        // reported.
         let drained = this.drain(cx);
         if matches!(drained, Ok(false)) {
             this.watch(cx)?;
@@ -214,7 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
             let screened = this.screen(read).and_then(|()| this.cut(read));
             let has_ended = read.is_empty();
             let Some(instead) = screened.transpose() else { return Poll::Ready(Ok(())) };
-            // An empty answer would be the end of the stream, so it is read on when nothing is left of it for now.
+            // An empty read would mean the end of the stream, so the loop continues when nothing is left for the
+            // engine.
             buf.set_filled(before);
             this.replayed = instead?.into();
             if has_ended {
@@ -240,7 +244,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.check()?;
-        // The stream knows one waiting task for writing; the reading side's must be it.
+        // The stream keeps only one waker for writing, and that must be the one of the reading side.
         if !self.drain(&mut Context::from_waker(Waker::noop()))? {
             self.wire.reader.wake();
         }
@@ -255,15 +259,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
 impl<S: AsyncWrite + Unpin> Drop for Guarded<S> {
     fn drop(&mut self) {
-        // A goodbye that was written last is still given to the peer if it can take it.
+        // Sends the last packet, such as a disconnect, if the peer can accept it.
         let _ = self.drain(&mut Context::from_waker(Waker::noop()));
-        // Whoever waits for room must not wait for ever.
+        // Wakes tasks that wait for room; otherwise they would wait forever.
         self.wire.kill();
     }
 }
 
-/// What is known of sessions that began with long polling, by session id: the websockets that take them over, and those
-/// that are to end. A websocket that opened its session itself carries its [`Wire`] in its request.
+/// The registry of sessions that began with long polling, by session id: the websockets that take over, and the
+/// sessions that must end. A websocket that opened its session itself carries its [`Wire`] in its request.
 #[derive(Clone, Default)]
 pub struct Wires(Arc<Mutex<Known>>);
 
@@ -274,13 +278,13 @@ struct Known {
     expired: HashMap<String, Instant>,
 }
 
-/// From so many expired sessions on, those are looked for whose end nobody has told.
+/// From this number of expired sessions on, old ones are removed, because their end may never be reported.
 const MAX_EXPIRED: usize = 1_000;
-/// How long a session is remembered then: the heartbeat has ended it by now.
+/// How long an expired session is kept then. By this time the heartbeat has ended it.
 const EXPIRED_KEPT: Duration = Duration::from_secs(120);
 
 impl Wires {
-    /// The websocket under a socket, if there is one.
+    /// The websocket of a socket, if there is one.
     pub(crate) fn of(&self, socket: &Socket) -> Option<Arc<Wire>> {
         if let Some(wire) = socket.req_parts().extensions.get::<Arc<Wire>>() {
             return Some(wire.clone());
@@ -288,35 +292,36 @@ impl Wires {
         self.0.lock().taking_over.get(&socket.id.to_string()).cloned()
     }
 
-    /// From now on the polls of this session fail, as those of a session that does not exist: its client opens a new
-    /// one by itself, and this one ends by its heartbeat. A disconnect packet would tell the client to stay away.
+    /// From now on the polls of this session fail like those of an unknown session. Its client opens a new session
+    /// automatically, and the heartbeat timeout ends this one. A disconnect packet would make the client stay away.
     pub(crate) fn expire(&self, socket: &Socket) {
         {
             let expired = &mut self.0.lock().expired;
             if expired.len() >= MAX_EXPIRED {
-                // A connection that was never let in ends without a word.
+                // The engine does not report the end of a connection that was never accepted.
                 expired.retain(|_, since| since.elapsed() < EXPIRED_KEPT);
             }
         }
         self.doom_session(&socket.id.to_string());
     }
 
-    /// The same by the id of the session.
+    /// The same by session id.
     pub(super) fn doom_session(&self, sid: &str) {
         let mut known = self.0.lock();
         known.expired.insert(sid.to_owned(), Instant::now());
         if let Some(wire) = known.taking_over.get(sid) {
-            // It has taken over since its caller looked.
+            // The websocket has taken over after the caller checked.
             wire.kill();
         }
     }
 
-    /// The websocket that has taken over a session of long polling, or does so at this moment.
+    /// The websocket that has taken over a long-polling session, or is doing so now.
     pub(super) fn of_session(&self, sid: &str) -> Option<Arc<Wire>> {
         self.0.lock().taking_over.get(sid).cloned()
     }
 
-    /// Breaks the transport under a socket that is not let in at the moment, so that its client tries again by itself.
+    /// Breaks the transport of a socket that cannot be accepted at the moment, so that its client retries
+    /// automatically.
     pub(super) fn break_off(&self, socket: &Socket) {
         match self.of(socket) {
             Some(wire) => wire.kill(),
@@ -332,7 +337,7 @@ impl Wires {
         self.0.lock().expired.remove(sid);
     }
 
-    /// None when the session is expired.
+    /// Returns `None` when the session is expired.
     fn register(&self, sid: String, wire: &Arc<Wire>) -> Option<Registered> {
         let mut known = self.0.lock();
         if known.expired.contains_key(&sid) {
@@ -343,7 +348,7 @@ impl Wires {
     }
 }
 
-/// Takes a websocket out of the registry when it is dropped.
+/// Removes a websocket from the registry when it is dropped.
 struct Registered {
     wires: Wires,
     sid: String,
@@ -353,20 +358,20 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let wires = &mut self.wires.0.lock().taking_over;
-        // A second takeover of the same session may have taken the place.
+        // A second takeover of the same session may have replaced this one.
         if wires.get(&self.sid).is_some_and(|known| Arc::as_ptr(known) == self.wire.as_ptr()) {
             wires.remove(&self.sid);
         }
     }
 }
 
-/// What is done with the session id when its session has been taken over.
+/// Called with the session id when the takeover is complete.
 pub(super) type OnUpgraded = Box<dyn FnOnce(&str) + Send>;
 
-/// What is done when the websocket has gone before that.
+/// Called when the websocket is gone before that.
 pub(super) type OnFailed = Box<dyn FnOnce() + Send>;
 
-/// A websocket takes over a session from long polling; see [`super::upgrade`].
+/// The takeover of a session by a websocket; see [`super::upgrade`].
 pub(super) struct Takeover {
     registered: Registered,
     attempt: Attempt,
@@ -374,7 +379,7 @@ pub(super) struct Takeover {
 }
 
 impl Takeover {
-    /// From now on the websocket is the session's. None when the session is to end.
+    /// Begins the takeover. `None` when the session must end.
     pub(super) fn new(
         wires: &Wires,
         sid: String,
@@ -385,7 +390,7 @@ impl Takeover {
         Some(Self { registered: wires.register(sid, wire)?, attempt, then: Some(then) })
     }
 
-    /// The engine has taken the session off long polling: what is queued now leaves by the websocket.
+    /// Called when the engine has moved the session off long polling: what it queues now leaves by the websocket.
     fn complete(&mut self, wire: &Wire) {
         let Some((on_upgraded, _)) = self.then.take() else { return };
         self.attempt.set_upgraded();
@@ -396,7 +401,7 @@ impl Takeover {
 
 impl Drop for Takeover {
     fn drop(&mut self) {
-        // Not while the program ends, when nothing can be started any more.
+        // Not at process exit, when no task can be spawned any more.
         if let Some((_, on_failed)) = self.then.take()
             && tokio::runtime::Handle::try_current().is_ok()
         {

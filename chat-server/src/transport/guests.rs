@@ -1,10 +1,11 @@
-//! Sockets that come in without a log-in, where a dialect allows that, and say by an event who they are.
+//! Sockets that connect without a login, if their dialect allows it, and authenticate later by an event.
 //!
-//! A guest is a connection like any other that nobody has logged in to: it may send few packets and bytes, and its time is
-//! limited; see [`super::admission`]. It has no session, so nothing can be told to it, and whatever it sends before it has said
-//! who it is counts for nothing. What comes behind its greeting waits until the session has begun.
+//! A guest is an unauthenticated connection like any other: it may send few packets and bytes, and its time is limited;
+//! see [`super::admission`]. It has no session, so nothing can be delivered to it, and packets before its login event
+//! are refused. Packets behind the login event wait until the session has begun.
 //!
-//! Nothing of it is looked at before the connection counts as one: a session on a connection that does not is one that has ended.
+//! No packet is processed before the socket counts as connected: a session on a socket that is not connected looks like
+//! one that has ended.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -30,12 +31,12 @@ use crate::security_log::{SecurityEvent, Source};
 use crate::session::inbox::Inlet;
 use crate::surrogates;
 
-/// Most packets that wait for the session to begin: as many as a connection may send that nobody has logged in to.
+/// Maximum number of packets that wait for the session to begin: as many as an unauthenticated connection may send.
 const MAX_WAITING: usize = 32;
-/// Most bytes of all of them; one always has room.
+/// Maximum total size of these packets in bytes. A single packet always has room.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
-/// Lets a guest in, who is to be told when it is [connected](Guest::connected).
+/// Accepts a guest. The caller must report when the socket is [connected](Guest::connected).
 pub(super) fn receive(
     app: &Arc<App>,
     id: SessionId,
@@ -67,7 +68,7 @@ pub(super) fn receive(
     guest
 }
 
-/// Somebody who has connected without a log-in.
+/// A client that has connected without a login.
 pub(super) struct Guest {
     id: SessionId,
     dialect: Registered,
@@ -78,22 +79,23 @@ pub(super) struct Guest {
 }
 
 enum State {
-    /// It was let in, and its connection does not count as one yet. What has come since waits.
+    /// The guest is accepted, but its socket does not count as connected yet. Packets wait.
     Connecting(Waiting),
-    /// It has not said who it is.
+    /// The guest has not logged in.
     Unknown,
-    /// It has, and that is looked up. What has come since waits.
+    /// The guest is being authenticated. Packets wait.
     Greeting(Waiting),
-    /// Its session has begun.
+    /// The session has begun.
     Known(Inlet),
-    /// It was sent away, or has gone.
+    /// The guest was refused or has left.
     Over,
 }
 
-/// Packets with the numbers of their answers, and where they came. The socket holds what holds them.
+/// Packets with their ack ids and sockets. The sockets are weak, because each socket owns the handler that owns this
+/// list.
 type Waiting = Vec<(Value, Option<i64>, Weak<Socket<LocalAdapter>>)>;
 
-/// The one handler of all events of a guest, and later of its session.
+/// The only handler for all events of a guest, and later of its session.
 struct Reception(Arc<Guest>);
 
 impl MessageHandler<LocalAdapter, Guest> for Reception {
@@ -108,7 +110,7 @@ fn has_room(waiting: &Waiting, packet: &Value) -> bool {
     waiting.is_empty() || (waiting.len() < MAX_WAITING && bytes + size(packet) <= MAX_WAITING_BYTES)
 }
 
-/// Answers a guest that asks for something, if it wants an answer.
+/// Answers a packet of a guest that is not logged in, if the packet asks for an acknowledgement.
 fn refuse(socket: &Arc<Socket<LocalAdapter>>, packet: Value, ack_id: Option<i64>) {
     let failure = Failure::new("unauthenticated", "say first who you are");
     acknowledge(socket, packet, ack_id, &Refused::from(&failure));
@@ -129,7 +131,7 @@ fn acknowledge(
 }
 
 impl Guest {
-    /// Its connection counts as one from now on: what has come before is looked at.
+    /// The socket counts as connected from now on, so waiting packets are processed.
     pub(super) fn connected(self: &Arc<Self>) {
         let mut state = self.state.lock();
         let State::Connecting(waiting) = &mut *state else { return };
@@ -142,7 +144,7 @@ impl Guest {
         }
     }
 
-    /// Its connection has ended, and whoever let it in was told instead of its session.
+    /// The connection has ended. The disconnect handler belongs to the guest, so the session is ended here.
     fn left(&self) {
         let state = std::mem::replace(&mut *self.state.lock(), State::Over);
         if let State::Known(Inlet { session, app, .. }) = state
@@ -189,7 +191,7 @@ impl Guest {
         }
     }
 
-    /// The greeting that a packet is, if it is one.
+    /// The login event in a packet, if it is one.
     fn hello(&self, packet: &Value) -> Option<Hello> {
         let Value::Str(text, _) = packet else { return None };
         let text = surrogates::mended(text);
@@ -199,7 +201,7 @@ impl Guest {
         }
     }
 
-    /// Begins the session of the person that the token speaks of.
+    /// Authenticates the token and begins the session.
     async fn greet(
         &self,
         socket: Arc<Socket<LocalAdapter>>,
@@ -218,7 +220,7 @@ impl Guest {
                 *self.state.lock() = State::Over;
                 let failure = Failure::new("unauthenticated", self.dialect.auth().refusals.invalid);
                 acknowledge(&socket, packet, ack_id, &Refused::from(&failure));
-                // It is to stay away: what it knows does not become good.
+                // The client must not retry, because its token will not become valid.
                 let _ = socket.disconnect();
                 return;
             }
@@ -230,13 +232,13 @@ impl Guest {
         };
         let socket_ref = SocketRef::from(socket.clone());
         let known = (&caller, self.dialect.clone(), start);
-        // It is connected already.
+        // The socket is already connected, so it is not listed as arriving.
         let session = connect::open(&app, self.id, &socket_ref, known, &self.parts, None).await;
         connect::begin(&app, &socket_ref, &session, &self.parts);
         session.deliver(welcome);
         acknowledge(&socket, packet, ack_id, &Answer::done().into_ack());
         let inlet = connect::inlet(&app, &session, &socket_ref);
-        // What comes now waits until all that has waited is in the session's inbox.
+        // The lock is held until all waiting packets are in the session's inbox, so that new ones come behind them.
         let mut state = self.state.lock();
         if let State::Greeting(waiting) = std::mem::replace(&mut *state, State::Over) {
             for (packet, ack_id, _) in waiting {
@@ -246,12 +248,12 @@ impl Guest {
             return;
         }
         drop(state);
-        // It has gone meanwhile, and its session was not there to be told.
+        // The client has left meanwhile, before `left` could find the session.
         self.parts.polling.end(&socket_ref, &self.parts.wires);
         connect::end(&app, &session);
     }
 
-    /// Ends the connection so that its client comes back: it may be let in then.
+    /// Breaks the connection, so that the client reconnects. It may be accepted then.
     fn fail(&self, app: &App, socket: Arc<Socket<LocalAdapter>>, error: &chat_core::error::Error) {
         match error.kind() {
             chat_core::error::ErrorKind::Unavailable => app.outages.failed(Part::Store, error),

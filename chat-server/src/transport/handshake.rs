@@ -1,4 +1,4 @@
-//! What the request that opens a connection says of who has sent it.
+//! Reads the credentials from the request that opens a connection.
 
 use std::sync::Arc;
 
@@ -15,36 +15,38 @@ use crate::http::foreign::is_foreign;
 use crate::refused_pages::Page;
 use crate::security_log::Source;
 
-/// What a connection keeps of the request that opened it. The request itself is not kept: its headers and address are
-/// slices of the HTTP server's read buffer and would pin all of it (16 KiB) for the life of the connection.
+/// The parts of the opening request that a connection keeps. The request itself is not kept: its headers and address
+/// are slices of the HTTP server's read buffer and would keep all of it (16 KiB) alive for the lifetime of the
+/// connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Handshake {
-    /// Name and value of the log-in cookies.
+    /// Names and values of the login cookies.
     pub(super) cookies: Vec<(&'static str, String)>,
     pub(super) bearer: Option<String>,
-    /// Its page said whose it is, as some do and nobody believes: `io(URL, {query: {userId}})`.
+    /// The page named a user id in its query, as some pages do: `io(URL, {query: {userId}})`. The server does not trust
+    /// it.
     pub(super) names_user: bool,
-    /// The token in the address, where that is allowed; see [`Config::token_in_query`](crate::config::Config).
+    /// The token in the query, if that is allowed; see [`Config::token_in_query`](crate::config::Config).
     pub(super) in_query: Option<String>,
     pub(super) source: Source,
-    /// What page it is.
+    /// The page that has sent the request.
     pub(super) page: Page,
 }
 
 impl Handshake {
-    /// Whether it has brought anything by which somebody may be known.
+    /// Whether the request carried any credentials.
     pub(super) fn says_who(&self) -> bool {
         !self.cookies.is_empty() || self.bearer.is_some() || self.in_query.is_some()
     }
 }
 
-/// Taken out when the connection is authenticated, so that the token does not stay in memory.
+/// The slot is emptied when the connection is authenticated, so that the token does not stay in memory.
 pub(super) type HandshakeSlot = Arc<Mutex<Option<Handshake>>>;
 
-/// Most bytes of all tokens that are kept of a request until its session is connected.
+/// Maximum total size in bytes of the tokens that are kept until the session is connected.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-/// Keeps the first tokens that together are not too long.
+/// Keeps the token if it fits into the remaining budget.
 fn within_budget(token: &str, left: &mut usize) -> Option<String> {
     *left = left.checked_sub(token.len())?;
     Some(token.to_owned())
@@ -54,7 +56,7 @@ pub(super) fn slot(handshake: Handshake) -> HandshakeSlot {
     Arc::new(Mutex::new(Some(handshake)))
 }
 
-/// The token in the address of a client of Engine.IO 3, which has no other place for it across origins.
+/// The token in the query of an Engine.IO 3 client, which cannot send it in any other way across origins.
 fn token_in_query(uri: &Uri) -> Option<String> {
     let pairs = || uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let of = |name: &str| pairs().find(|(key, _)| *key == name).map(|(_, value)| value);
@@ -64,7 +66,7 @@ fn token_in_query(uri: &Uri) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-/// What a request has brought.
+/// Reads the handshake from a request.
 pub(super) fn handshake(parts: &Parts, config: &Config) -> Handshake {
     let (uri, headers) = (&parts.uri, &parts.headers);
     // A page of another origin must not connect with this browser's cookie (cross-site websocket hijacking).

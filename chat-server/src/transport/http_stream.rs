@@ -1,11 +1,11 @@
-//! The stream of an HTTP connection: fails when its peer does not take what is written to it, or does not finish the head of a
-//! request that it has begun.
+//! The stream of an HTTP connection. It fails when the peer does not accept the bytes that are written, or does not
+//! complete a request head that it has begun.
 //!
-//! Answers wait in memory until they are read. Without a deadline whoever asks for much and reads nothing could have any
-//! amount of it held for ever.
+//! Answers stay in memory until the peer reads them. Without a deadline, a client could request large answers and read
+//! nothing, and keep any amount of memory in use forever.
 //!
-//! A connection may be idle between two requests for longer than a head may take: proxies keep theirs open, and one that is
-//! closed just when it is used again costs somebody an answer.
+//! Between two requests a connection may be idle for longer than a head may take. Proxies keep idle connections open,
+//! and if one is closed just when the proxy reuses it, a client loses an answer.
 
 use std::io;
 use std::pin::Pin;
@@ -21,24 +21,24 @@ use tokio_util::either::Either;
 use super::connections::Connection;
 use crate::listeners::Stream;
 
-/// How long a client may take to send the head of a request, from its first byte; of the first one from when it came.
+/// Maximum time to send a request head, from its first byte; for the first head of a connection, from the accept.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the rest of an answer may wait in the system's buffers without anything of it being taken.
+/// How long the rest of an answer may wait in the kernel's buffers without being acknowledged.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A stream with deadlines: it fails when for so long nothing of what waits could be written, and when a head takes too long.
+/// A stream with deadlines: it fails when no byte can be written for too long, or when a request head takes too long.
 pub(super) struct HttpStream<S = Stream> {
     stream: S,
-    /// Here for as long as the stream is open.
+    /// Counts the connection for as long as the stream is open.
     connection: Arc<Connection>,
     stall_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Until when the head that is coming must be here.
+    /// The deadline for the request head that is being received.
     head: Option<Pin<Box<Sleep>>>,
-    /// How many heads have come.
+    /// The number of request heads so far.
     requests: u32,
-    /// It is no HTTP connection any more.
+    /// The connection has been upgraded to another protocol.
     is_upgraded: bool,
 }
 
@@ -48,7 +48,7 @@ impl<S> HttpStream<S> {
         Self { stream, connection, stall_timeout, stalled: None, head, requests: 0, is_upgraded: false }
     }
 
-    /// The same for another protocol, which has no heads.
+    /// The same stream for another protocol, which has no request heads.
     fn upgraded(self) -> Self {
         Self { head: None, is_upgraded: true, ..self }
     }
@@ -72,18 +72,18 @@ impl<S> HttpStream<S> {
 }
 
 impl HttpStream {
-    /// A connection that was accepted.
+    /// Wraps an accepted connection.
     pub(super) fn accepted(stream: Stream, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
-        // A Unix socket has nothing of this: its peer is on this machine, and has what is written to it.
+        // Unix sockets need neither option: the peer is on this machine and receives the bytes directly.
         if let Either::Left(stream) = &stream {
-            // Without this the last packet of each burst waits up to 40 ms for the client's acknowledgement.
+            // Without this option the last packet of each burst waits up to 40 ms for the client's acknowledgement.
             let _ = stream.set_nodelay(true);
             give_up_unread(stream, UNREAD_TIMEOUT);
         }
         Self::new(stream, connection, stall_timeout)
     }
 
-    /// A websocket. What it does not take is looked after by [`super::guard`].
+    /// Turns the stream into a websocket. [`super::guard`] enforces the write deadline from now on.
     pub(super) fn into_websocket(self) -> Self {
         if let Either::Left(stream) = &self.stream {
             give_up_unread(stream, Duration::ZERO);
@@ -92,8 +92,8 @@ impl HttpStream {
     }
 }
 
-/// Has the system end a connection whose peer takes nothing of what waits in the system's own buffers; zero: never. They hold
-/// megabytes, of which we know nothing once all of an answer is there.
+/// Makes the kernel end a connection whose peer acknowledges none of the bytes in the kernel's buffers; zero means
+/// never. These buffers hold megabytes, and the server no longer tracks them after it has written the whole answer.
 fn give_up_unread(stream: &TcpStream, timeout: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) =
@@ -101,7 +101,7 @@ fn give_up_unread(stream: &TcpStream, timeout: Duration) {
     {
         tracing::debug!(%error, "the time-out of a connection could not be set");
     }
-    // Elsewhere it ends as an idle one does.
+    // On other systems such a connection ends by its idle timeout.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (stream, timeout);
 }
@@ -127,7 +127,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HttpStream<S> {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         } else if buf.filled().len() > before && !this.connection.leave().is_busy() {
-            // While a request is answered it is its body that comes.
+            // While a request is being answered, incoming bytes are its body.
             this.head = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
         }
         read

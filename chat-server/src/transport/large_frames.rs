@@ -1,7 +1,7 @@
-//! Takes large events out of the stream of a websocket's frames (RFC 6455, section 5.2); see [`crate::session::large_events`].
+//! Extracts large events from the frames of a websocket (RFC 6455, section 5.2); see [`crate::session::large_events`].
 //!
-//! A message of text that is large, or comes in several frames, is collected here. Once it is whole, it goes on as one frame,
-//! or its stand-in does. Everything else passes as it comes.
+//! A text message that is large or fragmented is collected here. When it is complete, it is passed on as one frame, or
+//! a stand-in is passed on in its place. All other frames pass unchanged.
 
 use std::io;
 use std::task::Poll;
@@ -13,27 +13,27 @@ use crate::limits::LONG_BYTES;
 use crate::memory::Reservation;
 use crate::session::large_events::LargeEvents;
 
-/// Most bytes that are read at once to where they are collected.
+/// Maximum number of bytes that one read adds to a collected message.
 const READ_AT_ONCE: usize = 64 << 10;
 
-/// The stream of one websocket.
+/// The state of one websocket.
 #[derive(Default)]
 pub(super) struct LargeFrames {
-    /// The begin of a frame's head.
+    /// The begin of an incomplete frame head.
     held: Vec<u8>,
-    /// Bytes to come of a frame that passes.
+    /// Remaining bytes of a frame that passes unchanged.
     passing: u64,
     collected: Option<Collected>,
 }
 
-/// A message that is collected.
+/// A message that is being collected.
 #[derive(Default)]
 struct Collected {
     text: Vec<u8>,
-    /// Bytes to come of its frame.
+    /// Remaining bytes of its current frame.
     left: u64,
     mask: [u8; 4],
-    /// Which byte of the mask is next.
+    /// The index of the next mask byte.
     at: usize,
     is_last: bool,
 }
@@ -64,7 +64,7 @@ impl Collected {
     }
 }
 
-/// What a client must not send; its connection ends.
+/// The client has violated the protocol or a limit, so its connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Violation;
 
@@ -75,10 +75,10 @@ impl From<Violation> for io::Error {
 }
 
 impl LargeFrames {
-    /// Takes what was read, and answers what goes on in its place; None when that is the same.
+    /// Processes the bytes that were read. Returns what is passed on in their place, or `None` if that is the same.
     ///
     /// # Errors
-    /// When a message is too long, or another one begins before it has ended.
+    /// When a message is too long, or when another one begins before it has ended.
     pub(super) fn cut(
         &mut self,
         read: &[u8],
@@ -86,7 +86,7 @@ impl LargeFrames {
         reserve: impl Fn(usize) -> Option<Reservation>,
     ) -> Result<Option<Vec<u8>>, Violation> {
         let mut rest = read;
-        // What goes on, once it is not the same.
+        // The bytes to pass on, once they differ from `read`.
         let mut out = (!self.held.is_empty()).then(Vec::new);
         while !rest.is_empty() {
             if self.passing > 0 {
@@ -122,12 +122,12 @@ impl LargeFrames {
         Ok(out)
     }
 
-    /// Whether bytes of a frame are to come that is collected: [`Self::collect`] is for them.
+    /// Whether a collected frame is incomplete. Use [`Self::collect`] to read the rest of it.
     pub(super) fn is_collecting(&self) -> bool {
         self.collected.as_ref().is_some_and(|collected| collected.left > 0)
     }
 
-    /// Has bytes of that frame read to where they are collected. Answers those that were read, as they are on the wire.
+    /// Reads bytes of that frame directly into the collected message. Returns how many were read.
     pub(super) fn collect(
         &mut self,
         read: impl FnOnce(&mut ReadBuf<'_>) -> Poll<io::Result<()>>,
@@ -144,7 +144,7 @@ impl LargeFrames {
         polled.map_ok(|()| new)
     }
 
-    /// The head of the next frame, once all of it is held.
+    /// The head of the next frame, once it is complete.
     fn head(&mut self, rest: &mut &[u8]) -> Option<FrameHead> {
         loop {
             match FrameHead::read(&self.held) {
@@ -158,7 +158,7 @@ impl LargeFrames {
         }
     }
 
-    /// Whether a frame is of a message that is collected.
+    /// Whether a frame belongs to a message that must be collected.
     fn collects(&self, head: &FrameHead) -> Result<bool, Violation> {
         if head.is_control() {
             return Ok(false);
@@ -169,7 +169,7 @@ impl LargeFrames {
         Ok(head.is_text() && head.is_plain() && (!head.is_last || head.length >= LONG_BYTES as u64))
     }
 
-    /// What goes on of the message that is collected, if it is whole.
+    /// The frame to pass on for the collected message, once it is complete; empty before.
     pub(super) fn whole(
         &mut self,
         large: &LargeEvents,
@@ -207,7 +207,7 @@ mod tests {
         format!(r#"{head}["x","{}"]"#, "a".repeat(LONG_BYTES))
     }
 
-    /// A frame of a message in several.
+    /// A frame of a fragmented message.
     fn part(opcode: u8, is_last: bool, payload: &[u8]) -> Vec<u8> {
         let mut frame = masked(opcode, payload);
         if !is_last {
@@ -216,7 +216,7 @@ mod tests {
         frame
     }
 
-    /// What goes on of a stream that is read in pieces.
+    /// What is passed on when the stream is read in pieces of this size.
     fn passed_on(stream: &[u8], piece: usize, large: &LargeEvents) -> Result<Vec<u8>, Violation> {
         let (mut frames, mut out) = (LargeFrames::default(), Vec::new());
         for read in stream.chunks(piece) {
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    /// The websocket library refuses these, and says why.
+    /// The websocket library refuses these frames and reports the reason.
     #[test]
     fn frames_that_are_not_a_clients_pass() {
         let mut reserved = masked(1, &[b'x'; LONG_BYTES]);

@@ -1,6 +1,7 @@
-//! Who a client of long polling is may be known only when its websocket comes. A page of another origin that does not ask for
-//! credentials (`io(URL, {query: {userId}})`) polls without cookies, but browsers send them with every websocket. So the CONNECT
-//! of a session that has brought nothing at all waits for a while for the request of its websocket, and is decided by that.
+//! A long-polling client may send its credentials only with the websocket that follows. A page of another origin that
+//! does not ask for credentials (`io(URL, {query: {userId}})`) polls without cookies, but browsers send cookies with
+//! every websocket. So the CONNECT of a session without any credentials waits a while for the upgrade request of its
+//! websocket, and is authenticated by that request.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use tokio::sync::Notify;
 
 use super::handshake::Handshake;
 
-/// How long a CONNECT that has brought nothing waits for a websocket.
+/// How long a CONNECT without credentials waits for a websocket.
 const LATE_CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the request of a session's first websocket has brought.
+/// The credentials of the first websocket of a session.
 #[derive(Debug, Default)]
 pub(super) struct LateCredentials {
     brought: Mutex<Brought>,
@@ -22,17 +23,17 @@ pub(super) struct LateCredentials {
 
 #[derive(Debug, Default)]
 enum Brought {
-    /// No websocket has come.
+    /// No websocket has come yet.
     #[default]
     Nothing,
-    /// It has come with this.
+    /// The websocket has come with this handshake.
     Here(Handshake),
-    /// It is decided whose session it is.
+    /// The session is already authenticated or refused.
     Over,
 }
 
 impl LateCredentials {
-    /// A websocket has come. Only the first counts.
+    /// Stores the handshake of a websocket. Only the first one counts.
     pub(super) fn offer(&self, handshake: impl FnOnce() -> Handshake) {
         {
             let mut brought = self.brought.lock();
@@ -44,7 +45,7 @@ impl LateCredentials {
         self.arrived.notify_waiters();
     }
 
-    /// Waits for a websocket, for a while, and takes what it has brought. None when there was none.
+    /// Waits for a websocket until the timeout, and takes its handshake. `None` if no websocket came.
     pub(super) async fn take(&self) -> Option<Handshake> {
         let taken = async {
             loop {
@@ -64,7 +65,7 @@ impl LateCredentials {
         tokio::time::timeout(LATE_CREDENTIALS_TIMEOUT, taken).await.ok().flatten()
     }
 
-    /// It is decided whose session it is: tokens are not kept any longer.
+    /// Called when the session is authenticated or refused, so that tokens are not kept longer than needed.
     pub(super) fn forget(&self) {
         *self.brought.lock() = Brought::Over;
         self.arrived.notify_waiters();

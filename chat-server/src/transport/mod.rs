@@ -1,8 +1,8 @@
 //! Sockets: the Socket.IO endpoint and the streams under it.
 //!
-//! We answer the websocket upgrade ourselves and hand socketioxide the bare stream, wrapped in a [`guard::Guarded`].
-//! That gives us a deadline for writes, a way to cut a connection whose client has stopped reading, connections that pin
-//! none of the HTTP server's buffers, and a lane of our own for events ([`wire`]).
+//! The server answers the websocket upgrade itself and hands socketioxide the bare stream, wrapped in a
+//! [`guard::Guarded`]. The wrapper enforces a write deadline, can cut a connection whose client has stopped reading,
+//! keeps no buffers of the HTTP server alive, and sends events on a path of their own ([`wire`]).
 
 mod admission;
 mod affinity;

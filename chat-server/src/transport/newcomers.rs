@@ -1,9 +1,10 @@
-//! Turns for the connections of strangers: however many have something to do at once, others wait for a millisecond of it.
+//! Limits the CPU time of unauthenticated connections: however many are ready at once, other tasks wait at most about
+//! one millisecond for them.
 //!
-//! The runtime runs tasks in the order in which they became ready. A thousand connections that are opened at once are a thousand tasks,
-//! and an event of somebody who is known would wait behind all of them. So the tasks of connections that nobody is known
-//! on share [`TURN`]; when it is used up, those that are left go to the end of the queue. The next turn begins
-//! when the runtime has looked for news on its sockets.
+//! The runtime runs tasks in the order in which they became ready. A thousand connections that open at once are a
+//! thousand tasks, and an event of an authenticated client would wait behind all of them. So the tasks of
+//! unauthenticated connections share one [`TURN`]. When it is used up, the remaining ones go to the end of the queue.
+//! The next turn begins after the runtime has polled its sockets.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How long strangers are served in a turn.
+/// How long unauthenticated connections are served in one turn.
 const TURN: Duration = Duration::from_millis(1);
 
 /// The turns of one server.
@@ -26,18 +27,18 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Begins a turn after each that is over, until `stop`.
+    /// Begins the next turn whenever one is over, until `stop`.
     pub(super) async fn begin_next(self: Arc<Self>, stop: CancellationToken) {
         while stop.run_until_cancelled(self.is_over.notified()).await.is_some() {
-            // Goes on once the runtime has looked for news.
+            // Resumes after the runtime has polled its sockets.
             tokio::task::yield_now().await;
             self.used.store(0, Ordering::Relaxed);
         }
-        // Nobody waits any more.
+        // Tasks that still wait must be able to finish.
         self.used.store(0, Ordering::Relaxed);
     }
 
-    /// Does some of `work` if this turn is not over; for as long as `is_stranger` says so.
+    /// Runs `work`. While `is_stranger` returns true, it makes progress only if the current turn is not used up.
     pub(super) fn serve<F: Future>(
         self: Arc<Self>,
         work: F,

@@ -1,60 +1,60 @@
-//! The bodies of long-polling requests: taken apart in linear time and within bounds before the engine sees them.
+//! The bodies of long-polling requests, which are decoded in linear time and within limits before the engine sees them.
 //!
-//! engineioxide decodes a payload of Engine.IO 3 in quadratic time, and turns every CONNECT packet of a payload into a task
-//! however many there are. So each payload is read here first: its packets are counted against a [`PacketBudget`], and one
-//! of Engine.IO 3 is handed on in the form of Engine.IO 4, which the engine decodes in linear time.
+//! engineioxide decodes a payload of Engine.IO 3 in quadratic time, and spawns a task for every CONNECT packet of a
+//! payload, without a limit. So each payload is read here first: its packets are counted against a [`PacketBudget`],
+//! and a payload of Engine.IO 3 is converted to Engine.IO 4, which the engine decodes in linear time.
 //!
-//! The forms are those of the [Engine.IO protocol](https://github.com/socketio/engine.io-protocol), version 4 ("Payload")
-//! and version 3 ("Payload", with and without binary support).
+//! The formats are those of the [Engine.IO protocol](https://github.com/socketio/engine.io-protocol), version 4
+//! ("Payload") and version 3 ("Payload", with and without binary support).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
-/// Parts the packets of an Engine.IO 4 payload.
+/// Separates the packets of an Engine.IO 4 payload.
 pub(crate) const SEPARATOR: u8 = 0x1e;
 
-/// Most digits of a packet's length in Engine.IO 3.
+/// Maximum number of digits of a packet length in Engine.IO 3.
 const MAX_LENGTH_DIGITS: usize = 9;
 
-/// How a payload is written.
+/// The encoding of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Packets parted by U+001E.
+    /// Packets separated by U+001E.
     V4,
-    /// Each packet behind its length in UTF-16 code units and a colon.
+    /// Each packet is preceded by its length in UTF-16 code units and a colon.
     V3Text,
-    /// Each packet behind its kind, its length in bytes and 0xFF.
+    /// Each packet is preceded by its kind, its length in bytes and 0xFF.
     V3Binary,
 }
 
 /// Why a payload is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// It is not written as the protocol says.
+    /// The payload violates the protocol.
     #[error("the payload is malformed: {0}")]
     Malformed(&'static str),
-    /// It holds more than its sender may send.
+    /// The payload contains more packets than its sender may send.
     #[error("the payload holds too many packets")]
     TooMany,
 }
 
-/// How many packets may still come.
+/// The number of packets that may still come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketBudget {
     /// Packets of any kind.
     pub packets: u32,
-    /// Of these, CONNECT packets: each costs a task.
+    /// How many of them may be CONNECT packets. Each of these costs a task.
     pub connects: u32,
-    /// Of these, binary ones.
+    /// How many of them may be binary.
     pub binaries: u32,
 }
 
 impl PacketBudget {
-    /// Takes one packet into account, of which at least the first two bytes are given if it has so many.
+    /// Charges one packet. `head` contains at least its first two bytes, if it has that many.
     ///
     /// # Errors
-    /// When it is one too many.
+    /// When the budget is used up.
     pub fn spend(&mut self, head: &[u8]) -> Result<(), PayloadError> {
         let take = |left: &mut u32| {
             *left = left.checked_sub(1).ok_or(PayloadError::TooMany)?;
@@ -68,23 +68,24 @@ impl PacketBudget {
         }
     }
 
-    /// Takes one binary frame of a websocket into account.
+    /// Charges one binary frame of a websocket.
     ///
     /// # Errors
-    /// When it is one too many.
+    /// When the budget is used up.
     pub fn spend_binary(&mut self) -> Result<(), PayloadError> {
         self.spend(b"b")
     }
 }
 
-/// Reads a payload to its end and answers the same packets in the form of Engine.IO 4. Takes time and memory in
-/// proportion to its size.
+/// Reads a whole payload and returns the same packets encoded for Engine.IO 4. Takes time and memory in proportion to
+/// its size.
 ///
 /// # Errors
-/// When it is malformed, or holds more packets than the budget has left; what was counted until then stays counted.
+/// When the payload is malformed, or contains more packets than the budget allows. Packets charged until then stay
+/// charged.
 pub fn as_v4(body: Bytes, encoding: Encoding, budget: &mut PacketBudget) -> Result<Bytes, PayloadError> {
     match encoding {
-        // No packet, where a separator would part two empty ones.
+        // An empty body has no packet; splitting it would yield one empty packet.
         Encoding::V4 if body.is_empty() => Ok(body),
         Encoding::V4 => {
             body.split(|byte| *byte == SEPARATOR).try_for_each(|packet| budget.spend(packet))?;
@@ -112,7 +113,7 @@ fn from_v3_text(mut text: &str, budget: &mut PacketBudget) -> Result<Vec<u8>, Pa
     Ok(packets.0)
 }
 
-/// Splits a text behind so many UTF-16 code units, which is what JavaScript counts.
+/// Splits a text after this number of UTF-16 code units, which is how JavaScript counts.
 fn split_at_utf16(text: &str, length: usize) -> Result<(&str, &str), PayloadError> {
     let mut left = length;
     for (at, character) in text.char_indices() {
@@ -146,7 +147,7 @@ fn from_v3_binary(mut bytes: &[u8], budget: &mut PacketBudget) -> Result<Vec<u8>
         match kind {
             0 => packets.push(packet, budget)?,
             1 => {
-                // The first byte says that it is a message, as every binary packet is.
+                // The first byte says that the packet is a message, which is true of every binary packet.
                 let data = packet.get(1..).ok_or(PayloadError::Malformed("a packet is empty"))?;
                 packets.push(format!("b{}", BASE64_STANDARD.encode(data)).as_bytes(), budget)?;
             }
@@ -157,7 +158,7 @@ fn from_v3_binary(mut bytes: &[u8], budget: &mut PacketBudget) -> Result<Vec<u8>
     Ok(packets.0)
 }
 
-/// Packets in the form of Engine.IO 4.
+/// Packets in the encoding of Engine.IO 4.
 struct Packets(Vec<u8>);
 
 impl Packets {
@@ -170,10 +171,10 @@ impl Packets {
             return Err(PayloadError::Malformed("a packet is empty"));
         }
         if packet.contains(&SEPARATOR) {
-            // No client writes it: JSON has an escape for it. Here it would make two packets of one.
+            // No client sends it, because JSON escapes it. In Engine.IO 4 it would split the packet.
             return Err(PayloadError::Malformed("a packet holds U+001E"));
         }
-        // Engine.IO 3 writes the kind of packet that it is behind the `b`, Engine.IO 4 does not.
+        // Engine.IO 3 writes the packet type behind the `b`; Engine.IO 4 does not.
         let base64 = packet.strip_prefix(b"b4");
         budget.spend(packet)?;
         if !self.0.is_empty() {

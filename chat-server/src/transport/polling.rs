@@ -1,4 +1,4 @@
-//! Long polling: every request is read here, within bounds, and handed to the engine in a form that costs it little.
+//! Long polling: reads every request within limits, and passes it to the engine in a form that is cheap to decode.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Weak};
@@ -28,16 +28,16 @@ use crate::http::error::HttpError;
 use crate::links::Base;
 use crate::memory::{OutOfMemory, Reservation};
 
-/// How long a client may pause while it sends a body.
+/// Maximum pause while a client sends a body.
 const BODY_PAUSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the whole body may take, besides the time that its bytes take at [`MIN_BODY_RATE`].
+/// Maximum time for a whole body, in addition to the time that its bytes take at [`MIN_BODY_RATE`].
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The same for somebody who is not known yet, whatever the size.
+/// The same for an unauthenticated session, independent of the size.
 const UNAUTHENTICATED_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a body that must come in a second, on the whole: half of what the slowest mobile networks carry.
+/// Minimum average rate of a body in bytes per second: half of what the slowest mobile networks carry.
 const MIN_BODY_RATE: usize = 8 << 10;
 
 impl SocketIoEndpoint {
@@ -60,7 +60,7 @@ impl SocketIoEndpoint {
                     Method::POST => self.receive(&parts, body, &admission).await,
                     _ => self.fetch(&parts, &sid, &admission).await,
                 };
-                // Doomed while this request was waiting: what it was answered must not be read any more.
+                // The session expired while this request was waiting, so the client must not read its answer.
                 if wires.is_doomed(&sid) { unknown_session() } else { response }
             }
             (None, _) => engine_error(2, "Bad handshake method"),
@@ -77,7 +77,7 @@ impl SocketIoEndpoint {
         let mut small = small(parts, Body::empty());
         let handshake = handshake(parts, &self.app.config);
         if handshake.says_who() {
-            // Nothing more is waited for, and nothing more is kept.
+            // The credentials are here, so later ones are neither awaited nor stored.
             admission.late.forget();
         }
         small.extensions_mut().insert(slot(handshake));
@@ -87,15 +87,15 @@ impl SocketIoEndpoint {
         self.introduce(response.map(Body::new), &admission).await
     }
 
-    /// Answers with what waits for the client.
+    /// Answers a poll with the packets that are queued for the client.
     async fn fetch(&self, parts: &Parts, sid: &str, admission: &Admission) -> Response {
         let told = self.polling.polls(sid);
         let polled = async {
             let _under_way = (admission.upgrades.poll()?, self.polling.poll(sid));
             let request = small(parts, Body::empty());
             tokio::select! {
-                // Whatever waits for the client is sent first. While nothing does, the engine has taken nothing either, and may
-                // be left at any time.
+                // Queued packets are sent first. Without any, the engine has taken nothing from its queue, so its
+                // future can be dropped at any time.
                 biased;
                 Ok(response) = self.gate.engine.clone().oneshot(request) => Some(response),
                 () = admission.upgrades.released() => None,
@@ -105,11 +105,11 @@ impl SocketIoEndpoint {
             return noop(parts);
         };
         let (head, body) = response.into_parts();
-        // It is there as a whole: nothing is copied.
+        // The body is already in memory as a whole, so nothing is copied.
         let Ok(body) = axum::body::to_bytes(Body::new(body), usize::MAX).await else {
             return HttpError::internal().into_response();
         };
-        // What waited is still there then.
+        // A NOOP takes nothing from the queue.
         let is_noop = matches!(&body[..], b"6" | b"1:6");
         if head.status == StatusCode::OK && !is_noop {
             self.polling.fetched(sid, told);
@@ -119,19 +119,20 @@ impl SocketIoEndpoint {
             Some(pid) => tell_pid(response, sid, &pid, &self.polling).await,
             None => response,
         };
-        // To clients of Engine.IO 3 no events are sent together.
+        // For clients of Engine.IO 3, events are never combined into one packet.
         if is_noop || query(&parts.uri, "EIO") == Some("3") {
             return response;
         }
         taken_apart(response).await
     }
 
-    /// Takes what the client sends.
+    /// Receives the packets of a POST request.
     async fn receive(&self, parts: &Parts, body: Body, admission: &Arc<Admission>) -> Response {
         let most = admission.request_limit(self.app.config.transport.max_packet);
         let declared =
             parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        // Held until the engine has passed the packets on: from then on their connection's inbox accounts for them.
+        // Held until the engine has passed the packets on. From then on the inbox of their connection accounts for
+        // them.
         let mut reservation = None;
         let read = match declared {
             Some(length) if length > most => Err(Refusal::TooLarge),
@@ -150,7 +151,7 @@ impl SocketIoEndpoint {
         let payload = match read {
             Ok(payload) => payload,
             Err(refused) => {
-                // Who is known may have sent a message that is too large; everybody else has nothing to say any more.
+                // An authenticated client may have sent a message that is too large by mistake. Other sessions end.
                 if !admission.is_known() || refused == Refusal::Malformed {
                     self.gate.end(admission);
                 }
@@ -165,11 +166,11 @@ impl SocketIoEndpoint {
         response.map(Body::new)
     }
 
-    /// Writes into the answer that opens a session what clients are to know: the true limit, by which they split what they
-    /// send, and the node.
+    /// Writes into the answer that opens a session what the client must know: the true payload limit, by which clients
+    /// split their payloads, and the name of the node.
     async fn introduce(&self, response: Response, admission: &Arc<Admission>) -> Response {
         let (mut parts, body) = response.into_parts();
-        // The answer is a few hundred bytes of our own.
+        // The answer is a few hundred bytes that the engine has written.
         let Ok(body) = axum::body::to_bytes(body, 64 << 10).await else {
             return HttpError::internal().into_response();
         };
@@ -181,7 +182,7 @@ impl SocketIoEndpoint {
             self.gate.admissions.register(sid, admission);
         }
         let mut text = Cow::from(text);
-        // Long polling of Engine.IO 3 begins with the length of what follows, which must stay as it is.
+        // Engine.IO 3 puts the length in front, so the length of its answer must not change.
         if text.starts_with('0') {
             let most = self.app.config.transport.max_packet;
             let told = format!("\"maxPayload\":{ENGINE_MAX_PAYLOAD}");
@@ -196,7 +197,7 @@ impl SocketIoEndpoint {
     }
 }
 
-/// Reads a body of at most `most` bytes, which must not come too slowly.
+/// Reads a body of at most `most` bytes, and fails if it arrives too slowly.
 async fn read_body(
     mut body: Body,
     admission: &Admission,
@@ -239,7 +240,7 @@ async fn read_body(
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// What the engine needs of a request. The rest is not kept: it would pin the HTTP server's read buffer.
+/// A copy of the parts of a request that the engine needs. The rest would keep the HTTP server's read buffer alive.
 fn small(parts: &Parts, body: Body) -> Request {
     let mut small = Request::new(body);
     *small.method_mut() = parts.method.clone();
@@ -247,7 +248,7 @@ fn small(parts: &Parts, body: Body) -> Request {
     small
 }
 
-/// How the payload of a request is written.
+/// The encoding of a request's payload.
 fn encoding(parts: &Parts) -> Encoding {
     if query(&parts.uri, "EIO") != Some("3") {
         return Encoding::V4;
@@ -256,7 +257,7 @@ fn encoding(parts: &Parts) -> Encoding {
     if kind == Some(b"application/octet-stream") { Encoding::V3Binary } else { Encoding::V3Text }
 }
 
-/// The same address, for a payload of Engine.IO 4.
+/// The same URI, but for a payload of Engine.IO 4.
 fn as_v4_uri(uri: &Uri) -> Uri {
     let Some((path, query)) = uri.path_and_query().and_then(|path| path.as_str().split_once('?')) else {
         return uri.clone();
@@ -266,12 +267,12 @@ fn as_v4_uri(uri: &Uri) -> Uri {
     format!("{path}?{}", query.join("&")).parse().unwrap_or_default()
 }
 
-/// A parameter as the engine reads it: the first that begins so, without escapes.
+/// A query parameter as the engine reads it: its first occurrence, without percent-decoding.
 fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
     uri.query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Why what a client sends is not taken.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     Malformed,
@@ -298,23 +299,23 @@ fn unknown_session() -> Response {
     engine_error(1, "Session ID unknown")
 }
 
-/// An error of Engine.IO, by its code in the reference implementation.
+/// An Engine.IO error with the code of the reference implementation.
 fn engine_error(code: u8, message: &str) -> Response {
     let body = serde_json::json!({ "code": code, "message": message });
     HttpError::with_body(StatusCode::BAD_REQUEST, &body).into_response()
 }
 
-/// An answer to a poll that ends it without telling anything.
+/// An answer that ends a poll without any packet of the session.
 fn noop(parts: &Parts) -> Response {
-    // Engine.IO 3 says first how many characters follow.
+    // Engine.IO 3 puts the length in characters in front of each packet.
     let body = if query(&parts.uri, "EIO") == Some("3") { "1:6" } else { "6" };
     ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], body).into_response()
 }
 
-/// Takes apart what was queued together.
+/// Splits combined events into separate packets.
 async fn taken_apart(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // It is there as a whole: nothing is copied.
+    // The body is already in memory as a whole, so nothing is copied.
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return HttpError::internal().into_response();
     };
@@ -325,10 +326,10 @@ async fn taken_apart(response: Response) -> Response {
     Response::from_parts(parts, Body::from(apart))
 }
 
-/// Writes the `pid` into the answer to the CONNECT of a session, if it is in this poll's answer.
+/// Writes the `pid` into the answer to the CONNECT, if this poll's answer contains it.
 async fn tell_pid(response: Response, sid: &str, pid: &str, polling: &Polling) -> Response {
     let (mut parts, body) = response.into_parts();
-    // It is the first thing that a session is sent, so what was gathered with it is little.
+    // The answer to the CONNECT is the first packet of a session, so little else is queued with it.
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return HttpError::internal().into_response();
     };

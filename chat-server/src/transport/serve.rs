@@ -1,5 +1,5 @@
-//! Accepting connections: our own loop, so that small packets leave at once, everything ends in order, and nobody holds
-//! more connections than is good for the others (see [`super::connections`]).
+//! The accept loop. It is our own so that small packets are sent at once, shutdown happens in order, and no peer holds
+//! so many connections that others cannot connect (see [`super::connections`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,27 +25,27 @@ use super::newcomers::Turns;
 use crate::config::Config;
 use crate::listeners::{Listeners, Stream};
 
-/// How long a connection stays open between two requests: longer than proxies keep theirs (60 s, nginx). What a head may take
-/// is less, see [`super::http_stream`].
+/// How long a connection may stay idle between two requests. It is longer than the timeout of proxies (nginx: 60 s), so
+/// that the proxy closes first. Reading one request head has a shorter limit, see [`super::http_stream`].
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// The same where there is hardly any room left.
+/// The same timeout for a connection from the reserve, which is used when the server is almost full.
 const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Most bytes of a request's head; also of what is read ahead of a body at once.
+/// Maximum size of a request head in bytes. It also limits how much of a body is read ahead at once.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// How long the first request of a connection is waited for at the end. Whoever was accepted at the last moment has
-/// most likely sent it already, and would be told by a reset that it was not answered.
+/// How long shutdown waits for the first request of a connection. A client that was accepted just before shutdown has
+/// most likely sent its request already; without the wait it would get a connection reset instead of an answer.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
-/// So many are accepted, or seen to have ended, before others have their turn on this thread.
+/// Number of loop iterations (connections accepted or reaped) before the loop yields to other tasks on this thread.
 const ACCEPTS_IN_A_ROW: u32 = 16;
 
-/// Refused connections are logged once in this time.
+/// Minimum time between two log lines about refused connections.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// Accepts and serves until `stop`, then lets requests under way finish. Returns when none is left.
+/// Accepts and serves connections until `stop`, then lets running requests finish. Returns when no connection is left.
 pub(crate) fn serve_connections(
     listeners: Listeners,
     router: Router,
@@ -69,7 +69,7 @@ async fn accept_and_serve(
     let mut in_a_row = 0;
     let mut waiting = WaitingRoom::default();
     let turns = Arc::new(Turns::default());
-    // Those who are left at the end have their turns, too.
+    // Connections that remain after `stop` still need turns, so this token is cancelled last.
     let all_left = CancellationToken::new();
     tokio::spawn(turns.clone().begin_next(all_left.clone()));
     let _all_left = all_left.drop_guard();
@@ -78,7 +78,7 @@ async fn accept_and_serve(
     loop {
         in_a_row += 1;
         if in_a_row >= ACCEPTS_IN_A_ROW {
-            // However many come, those that are here are served in between.
+            // Even during a flood of new connections, the existing ones must be served.
             in_a_row = 0;
             tokio::task::yield_now().await;
         }
@@ -109,7 +109,7 @@ async fn accept_and_serve(
         match accepted {
             Ok((stream, peer)) => serve(stream, peer, &mut waiting),
             Err(error) => {
-                // Too many open files, most likely: those that wait are served when some are closed.
+                // The usual cause is too many open files. Waiting connections are accepted when some are closed.
                 chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -119,7 +119,7 @@ async fn accept_and_serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// Refused connections since they were logged last.
+/// Counts refused connections since the last log line.
 #[derive(Default)]
 struct Refused {
     count: u64,
@@ -174,7 +174,7 @@ where
     };
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        // Somebody else needs the room, and this connection does nothing.
+        // Another connection needs the slot, and this one is idle.
         () = leave.asked() => return,
         () = end => {
             serving.as_mut().graceful_shutdown();

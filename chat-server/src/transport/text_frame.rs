@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-/// The first of the frames a server has written (never masked), whole and its payload; RFC 6455, section 5.2.
+/// The first of several server frames, which are never masked: the whole frame, and its payload (RFC 6455, section
+/// 5.2).
 pub(super) fn first_frame(frames: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, length) = match frames.get(1)? & 0x7f {
         126 => (4, usize::from(u16::from_be_bytes(frames.get(2..4)?.try_into().ok()?))),
@@ -13,15 +14,15 @@ pub(super) fn first_frame(frames: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((frame, &frame[head..]))
 }
 
-/// Most bytes of a text frame's head.
+/// Maximum size of a text frame's head in bytes.
 const MAX_HEAD: usize = 10;
 
-/// Makes a text frame of what `write` writes.
+/// Creates a text frame with the payload that `write` writes.
 pub(crate) fn text_frame(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     text_frame_before(capacity, write, |_| ()).0
 }
 
-/// The same with the whole frames behind it that `behind` writes. Answers also how long the first frame is.
+/// The same, followed by the complete frames that `behind` writes. Also returns the length of the first frame in bytes.
 pub(crate) fn text_frame_before(
     capacity: usize,
     write: impl FnOnce(&mut Vec<u8>),
@@ -47,7 +48,7 @@ pub(crate) fn text_frame_before(
             10
         }
     };
-    // The last frame of a message, text.
+    // FIN and the opcode for text.
     bytes[MAX_HEAD - head] = 0x81;
     behind(&mut bytes);
     (Bytes::from(bytes).slice(MAX_HEAD - head..), head + length)

@@ -1,9 +1,9 @@
-//! Events that belong together: a client is told all of them, or none. That is how the position of a change follows the
-//! event of the change.
+//! Events that belong together: a client receives all of them or none. For example, the event of a change and the
+//! position of that change belong together.
 //!
-//! On a websocket they leave in one write. Long polling goes through socketioxide's queue, where a poll may be answered, or
-//! the queue be full, between any two packets. So there they are one packet, which is taken apart where it leaves: in the
-//! answer to the poll, or on the websocket that has taken over meanwhile.
+//! On a websocket they leave in one write. Long polling uses socketioxide's queue, where a poll may be answered, or the
+//! queue may become full, between any two packets. So there they are combined into one packet, which is split where it
+//! leaves: in the answer to the poll, or on the websocket that has taken over meanwhile.
 //!
 //! ```text
 //! 42["\u0001together",[20,23],["newMessage",{…}],["\u0001position","17"]]      with the length of each, in bytes
@@ -21,23 +21,23 @@ use socketioxide::extract::SocketRef;
 use super::text_frame::text_frame;
 use crate::dialect::{Frame, position_array, position_frame};
 
-/// What holds several events in socketioxide's queue. No client ever sees it.
+/// The event name of combined events in socketioxide's queue. It is never sent to a client.
 const EVENT: &str = "\u{1}together";
-/// How its packet begins.
+/// The begin of such a packet.
 const HEAD: &[u8] = br#"42["\u0001together",["#;
 
 /// Events that belong together.
 pub(crate) struct Together<'a> {
     frames: &'a [&'a Frame],
-    /// The position that follows them.
+    /// The position that follows the events.
     position: Option<Position>,
-    /// Its client comes back with positions.
+    /// The client reconnects with positions.
     recovers: bool,
 }
 
 impl<'a> Together<'a> {
-    /// These events for a client that has been `told` all changes up to a position. One that does not come back with
-    /// positions is not told any by events.
+    /// Combines events for a client that has received all changes up to the position `told`. A client that does not
+    /// reconnect with positions receives no position events.
     pub(crate) fn new(frames: &'a [&'a Frame], told: Position, recovers: bool) -> Self {
         let position = frames.iter().rev().find_map(|frame| frame.position_behind());
         let is_overwritten = || frames.last().is_some_and(|frame| frame.is_taken_for_position());
@@ -45,7 +45,7 @@ impl<'a> Together<'a> {
         Self { frames, position, recovers }
     }
 
-    /// All of them as websocket frames. A single event with its position is encoded once for everybody.
+    /// All events as websocket frames. A single event with its position is encoded only once for all recipients.
     pub(crate) fn packets(&self) -> SmallVec<[Bytes; 2]> {
         let [frame] = self.frames else {
             let events = self.frames.iter().map(|frame| frame.event_packet());
@@ -60,11 +60,11 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// Puts them into the socket's queue, as one packet.
+    /// Puts the events into the socket's queue as one packet.
     pub(crate) fn emit(&self, socket: &SocketRef) -> Result<(), SendError> {
         match (self.frames, self.position) {
             ([frame], None) => socket.emit(frame.event, &frame.arguments()),
-            // There is no position that they could be parted from, and answers of Engine.IO 3 are not taken apart.
+            // Without a position nothing has to stay together, and answers of Engine.IO 3 are not split.
             (frames, _) if !self.recovers => {
                 frames.iter().try_for_each(|frame| socket.emit(frame.event, &frame.arguments()))
             }
@@ -92,7 +92,7 @@ impl Serialize for Together<'_> {
     }
 }
 
-/// The names and arguments of the events in a packet, each as a JSON array, if it holds several that belong together.
+/// The events of a combined packet, each as a JSON array of its name and arguments. `None` for other packets.
 pub(super) fn arrays(packet: &[u8]) -> Option<SmallVec<[&[u8]; 3]>> {
     let rest = packet.strip_prefix(HEAD)?;
     let end = rest.iter().position(|byte| *byte == b']')?;
@@ -106,7 +106,7 @@ pub(super) fn arrays(packet: &[u8]) -> Option<SmallVec<[&[u8]; 3]>> {
     (rest == b"]").then_some(arrays)
 }
 
-/// One of them as a websocket frame.
+/// One of these events as a websocket frame.
 pub(super) fn frame(array: &[u8]) -> Bytes {
     text_frame(2 + array.len(), |bytes| {
         bytes.extend_from_slice(b"42");
@@ -114,10 +114,10 @@ pub(super) fn frame(array: &[u8]) -> Bytes {
     })
 }
 
-/// What separates packets in one answer (Engine.IO protocol 4, "Payload").
+/// Separates the packets in one answer (Engine.IO protocol 4, "Payload").
 pub(super) const SEPARATOR: u8 = 0x1e;
 
-/// The answer to a poll with those that belong together as packets of their own; none if there are none.
+/// The answer to a poll with combined events split into separate packets. `None` if it contains none.
 pub(super) fn taken_apart(answer: &[u8]) -> Option<Vec<u8>> {
     let has_any = answer.split(|byte| *byte == SEPARATOR).any(|packet| packet.starts_with(HEAD));
     if !has_any {

@@ -1,13 +1,13 @@
-//! How many may be here of whom it is not known yet who they are: connections, and Socket.IO sessions.
+//! Limits the number of unauthenticated connections and Socket.IO sessions.
 //!
-//! They are counted by address, by the network around it (of IPv6 the /48 that one site has), and all together. A permit is
-//! given back when its holder is known, or gone. Where there are too many, the oldest that does nothing makes room, of the
-//! address or network that has the most; otherwise the newcomer is refused. So somebody who only opens connections pushes out
-//! their own, and several who do so push out each other, and nobody else.
+//! They are counted by address, by the network around it (for IPv6 the /48 of one site), and in total. A permit is
+//! released when its holder is authenticated or gone. When a limit is reached, the oldest idle holder of the address or
+//! network that has the most is evicted; otherwise the newcomer is refused. So a client that only opens connections
+//! evicts its own, and several such clients evict each other's, but no others.
 //!
-//! Holders that [linger](UnauthenticatedLimits::lingering) cost memory for a while after they were asked to leave. They make
-//! room for newcomers of addresses that have few only, and no more than all of them together linger at a time: whoever comes
-//! again and again to push out others has used up their few.
+//! Holders that [linger](UnauthenticatedLimits::lingering) use memory for a while after they were asked to leave. They
+//! are evicted only for newcomers of addresses that have few, and at most as many linger at a time as the total limit.
+//! A client that reconnects again and again to evict others soon has more than a few.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -19,63 +19,63 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Most permits of each kind.
+/// Maximum number of permits of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnauthenticatedLimits {
-    /// Of all together.
+    /// In total.
     pub(super) all: usize,
-    /// Of one address; of IPv6 one /64.
+    /// Of one address; for IPv6 of one /64.
     pub(super) address: usize,
     /// Of one IPv6 /48.
     pub(super) site: usize,
-    /// Those of an address that has no more than so many need not make room for others, and come in although there are too
-    /// many. None for holders that are gone as soon as they are asked to leave: for these no address has too many to come in.
+    /// An address with at most this many holders keeps its full time, and newcomers of an address with fewer may evict
+    /// others. `None` for holders that are gone as soon as they are asked to leave; any address may evict then.
     pub(super) few: Option<usize>,
 }
 
 impl UnauthenticatedLimits {
-    /// Limits for so many of all: one of so many parts for an address, and half as much again for a site. Never none.
+    /// Limits for `all` in total, `all / parts` for an address, and half as much again for a site. No limit is zero.
     pub(super) fn shared_by(all: usize, parts: usize) -> Self {
         let all = all.max(4);
         let address = (all / parts.max(1)).max(1);
         Self { all, address, site: address + address / 2, few: None }
     }
 
-    /// The same for holders that cost something for a while after they were asked to leave.
+    /// The same for holders that use memory for a while after they were asked to leave.
     pub(super) fn lingering(self) -> Self {
         Self { few: Some((self.all / FEW_PARTS).max(MIN_FEW).min(self.address)), ..self }
     }
 
-    /// The same with so many for an address, if that is given.
+    /// The same with this limit for an address, if one is given.
     pub(super) fn with_address(self, address: Option<usize>) -> Self {
         let Some(address) = address else { return self };
         Self { address: address.max(1), site: self.site.max(address), ..self }
     }
 }
 
-/// Counts who is here without being known.
+/// Counts the unauthenticated holders.
 pub(super) struct Unauthenticated {
     limits: UnauthenticatedLimits,
     present: Mutex<Present>,
 }
 
-/// One of so many parts of all is few for one address.
+/// The total limit divided by this is "few" for one address.
 const FEW_PARTS: usize = 500;
-/// However few there are of all, that many are few.
+/// The least value of "few".
 const MIN_FEW: usize = 4;
 
 #[derive(Default)]
 struct Present {
     next: u64,
-    /// In the order in which they came.
+    /// By number, which is the order of arrival.
     all: BTreeMap<u64, Holder>,
     by_address: Groups,
     by_site: Groups,
-    /// How many were asked to leave, or have ended, and are not gone.
+    /// Holders that were asked to leave or have ended, but are not dropped yet.
     leaving: usize,
 }
 
-/// Those of each address or network, in the order in which they came.
+/// The holders of each address or network, in order of arrival.
 #[derive(Default)]
 struct Groups {
     of: HashMap<IpAddr, BTreeSet<u64>>,
@@ -91,7 +91,7 @@ impl Groups {
         self.of.get(&address).into_iter().flatten()
     }
 
-    /// The one with the most.
+    /// The group with the most holders.
     fn greediest(&self) -> Option<(usize, IpAddr)> {
         self.by_size.last().copied()
     }
@@ -119,7 +119,7 @@ struct Holder {
     leave: Option<Arc<Leave>>,
 }
 
-/// Among whom somebody is to make room.
+/// The group of holders from which one is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     All,
@@ -127,22 +127,22 @@ enum Which {
     Site(IpAddr),
 }
 
-/// Who has the most.
+/// Who has the most holders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Greed {
-    /// The newcomer, or nobody has more.
+    /// The address of the newcomer, or no other has more.
     Most,
-    /// Others.
+    /// Another address or network.
     Less(Which),
 }
 
-/// How a holder is asked to leave.
+/// Asks a holder to leave.
 #[derive(Default)]
 pub(super) struct Leave {
     asked: AtomicBool,
     notify: Notify,
     busy: AtomicU32,
-    /// The websocket that the connection has become.
+    /// The websocket that the connection was upgraded to.
     wire: OnceLock<Weak<dyn Kill>>,
 }
 
@@ -152,17 +152,17 @@ impl fmt::Debug for Leave {
     }
 }
 
-/// A websocket, as far as it can be ended.
+/// A websocket that can be ended.
 pub(super) trait Kill: Send + Sync {
-    /// Ends it.
+    /// Ends the websocket.
     fn kill(&self);
 }
 
-/// There are too many.
+/// The limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-/// The right to be here unknown, until it is dropped.
+/// The right to exist without authentication, until it is dropped.
 pub(super) struct Permit {
     unauthenticated: Arc<Unauthenticated>,
     address: IpAddr,
@@ -175,8 +175,8 @@ impl Permit {
         &self.unauthenticated
     }
 
-    /// How long its holder may stay, of a time that is `usual` and one that is `shortest`: while there are few, and for those
-    /// of whose address there are few, the usual one; the nearer there are to be too many the shorter.
+    /// How long the holder may stay. It is `usual` while at most half of all permits are used, and for addresses
+    /// with few holders. Above that it falls linearly to `shortest` as the total limit comes nearer.
     pub(super) fn time(&self, usual: Duration, shortest: Duration) -> Duration {
         let (limits, present) = (&self.unauthenticated.limits, self.unauthenticated.present.lock());
         let crowd = (2 * present.all.len()).saturating_sub(limits.all);
@@ -187,8 +187,8 @@ impl Permit {
         usual.saturating_sub(usual.saturating_sub(shortest).mul_f64(share))
     }
 
-    /// Its holder has ended, and costs less from now on: others may have its place. No more than half of all are left to go by
-    /// themselves at a time, so that newcomers may push out as many.
+    /// The holder has ended and uses less memory from now on, so others may take its place. At most half of the total
+    /// limit can be freed in this way at a time, so that newcomers can still evict as many.
     pub(super) fn end(&self) {
         let mut present = self.unauthenticated.present.lock();
         if 2 * present.leaving < self.unauthenticated.limits.all && present.remove(self.number) {
@@ -197,26 +197,26 @@ impl Permit {
     }
 }
 
-/// Most of the oldest that are looked at for one that can leave: some microseconds, when there are too many.
+/// Maximum number of holders that a search for an idle one examines, oldest first. This takes some microseconds.
 const MAX_LOOKED_AT: usize = 4_096;
 
 impl Unauthenticated {
-    /// Nobody is here yet.
+    /// Creates a counter without holders.
     pub(super) fn new(limits: UnauthenticatedLimits) -> Arc<Self> {
         Arc::new(Self { limits, present: Mutex::default() })
     }
 
-    /// How many are here.
+    /// The number of holders.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.present.lock().all.len()
     }
 
-    /// A permit for somebody from this address. An address of none is limited by all together only. Without `leave` the
-    /// holder stays until the permit is dropped.
+    /// Returns a permit for a holder at this address. Without an address only the total limit applies. Without `leave`
+    /// the holder cannot be evicted.
     ///
     /// # Errors
-    /// When there are too many and none of them can leave.
+    /// When a limit is reached and no holder can be evicted.
     pub(super) fn acquire(
         self: &Arc<Self>,
         address: Option<IpAddr>,
@@ -253,12 +253,13 @@ impl Unauthenticated {
         present.evict_greediest(address)
     }
 
-    /// Who has as many as they may pushes out their own, where that leaves nothing behind.
+    /// At the limit of its address or site, a newcomer evicts a holder of the same group, unless evicted holders
+    /// linger.
     fn push_out_own(&self, present: &mut Present, which: Which) -> Result<(), TooMany> {
         if self.limits.few.is_some() { Err(TooMany) } else { present.evict(which) }
     }
 
-    /// Asks the oldest that does nothing to leave, of those who have the most; answers whether there was one.
+    /// Evicts the oldest idle holder of the address or network that has the most. Returns whether there was one.
     pub(super) fn evict_one(&self) -> bool {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         self.present.lock().evict_greediest(nobody).is_ok()
@@ -270,14 +271,14 @@ impl Unauthenticated {
 }
 
 impl Present {
-    /// Whether somebody has more than this address, with one more.
+    /// Whether another address or network would have more holders than this one, counting the newcomer.
     fn greed(&self, address: IpAddr) -> Greed {
         let own = site(address);
         let of_site = self.by_site.greediest().filter(|(count, _)| *count > self.by_site.count(own) + 1);
         if let Some((_, site)) = of_site.filter(|(_, site)| *site != own) {
             return Greed::Less(Which::Site(site));
         }
-        // In the same network, most likely.
+        // Probably an address of the same network.
         let of_address = self.by_address.greediest();
         match of_address.filter(|(count, _)| *count > self.by_address.count(address) + 1) {
             Some((_, greediest)) if greediest != address => Greed::Less(Which::Address(greediest)),
@@ -285,7 +286,7 @@ impl Present {
         }
     }
 
-    /// Asks the oldest that does nothing to leave, of those who have the most. Who has the most already pushes out their own.
+    /// Evicts the oldest idle holder of the group that has the most, which may be the newcomer's own address.
     fn evict_greediest(&mut self, newcomer: IpAddr) -> Result<(), TooMany> {
         let greediest = match self.greed(newcomer) {
             Greed::Less(which) => which,
@@ -294,7 +295,7 @@ impl Present {
         self.evict(greediest).or_else(|TooMany| self.evict(Which::All))
     }
 
-    /// Asks the oldest of these that does nothing to leave.
+    /// Evicts the oldest idle holder of this group.
     fn evict(&mut self, which: Which) -> Result<(), TooMany> {
         let can_leave = |number: &u64| {
             let leave = self.all.get(number)?.leave.as_ref()?;
@@ -316,7 +317,7 @@ impl Present {
         Ok(())
     }
 
-    /// Answers whether it was there.
+    /// Returns whether the holder was present.
     fn remove(&mut self, number: u64) -> bool {
         let Some(holder) = self.all.remove(&number) else { return false };
         self.by_address.remove(holder.address, number);
@@ -325,7 +326,7 @@ impl Present {
     }
 }
 
-/// The network of one site: of IPv6 a /48 (RFC 6177), of IPv4 the address itself.
+/// The network of one site: for IPv6 a /48 (RFC 6177), for IPv4 the address itself.
 fn site(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -345,7 +346,7 @@ impl Leave {
         }
     }
 
-    /// From now on it is asked by ending this websocket, which nobody waits beside.
+    /// From now on, asking the holder to leave ends this websocket. No task waits on `asked` for it.
     pub(super) fn becomes<W: Kill + 'static>(&self, wire: &Arc<W>) {
         let wire_of: Weak<W> = Arc::downgrade(wire);
         let _ = self.wire.set(wire_of);
@@ -354,24 +355,24 @@ impl Leave {
         }
     }
 
-    /// Whether it was asked.
+    /// Whether the holder was asked to leave.
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// Waits until it is asked. One at a time may wait.
+    /// Waits until the holder is asked to leave. Only one task may wait at a time.
     pub(super) async fn asked(&self) {
         while !self.is_asked() {
             self.notify.notified().await;
         }
     }
 
-    /// Whether it does something.
+    /// Whether the holder is busy.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// It does something, until what is answered is dropped.
+    /// Marks the holder as busy until the returned guard is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(self.clone())

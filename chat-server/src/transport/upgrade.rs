@@ -1,16 +1,17 @@
-//! Websockets that are to take over a session from long polling.
+//! Websockets that take over a session from long polling.
 //!
-//! The client opens one, says `2probe` on it, is answered `3probe`, ends its last poll, and says `5`; from then on everything
-//! goes over the websocket (Engine.IO protocol, "Upgrade"). engineioxide takes the session off long polling as soon as the
-//! websocket is there. But a websocket may never speak: proxies and virus scanners answer the request themselves and pass
-//! nothing on. So the websocket is kept here until `5` has come. Until then the session is one of long polling in every
-//! respect, and an attempt that fails, breaks off or comes too late changes nothing for it.
+//! The client opens a websocket, sends `2probe` on it, receives `3probe`, ends its last poll, and sends `5`. From then
+//! on everything uses the websocket (Engine.IO protocol, "Upgrade"). engineioxide moves the session off long polling as
+//! soon as the websocket is there. But some websockets never carry a frame: proxies and virus scanners may answer the
+//! request themselves and forward nothing. So the websocket is kept here until `5` has come. Until then the session
+//! remains a long-polling session in every respect, and an attempt that fails, breaks or comes too late does not affect
+//! it.
 //!
-//! While a probed websocket waits for `5`, a poll that waits is answered with a NOOP, as the client wants to end its polling;
-//! so is each that follows, a tenth of a second later, as Node's Socket.IO does. Then what is queued leaves by the websocket
-//! (the engine could not hand it over if its queue were full), and the engine is given the stream with both packets said
-//! again. Its own `3probe`, which it says when no poll can fetch anything any more, is kept from the client (see
-//! [`super::wire`]).
+//! While a probed websocket waits for `5`, a waiting poll is answered with a NOOP, because the client wants to stop
+//! polling. Further polls are answered in the same way, at intervals of a tenth of a second, as in Node's Socket.IO.
+//! Then the queued packets leave by the websocket (the engine could not hand them over if its queue were full), and the
+//! engine receives the stream with both packets repeated. It sends its own `3probe` when no poll can fetch anything any
+//! more; this one is not forwarded to the client (see [`super::wire`]).
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -35,22 +36,23 @@ use super::payload::SEPARATOR;
 use super::text_frame::text_frame;
 use super::wire::Wire;
 
-/// How long an attempt may take, from its request to `5`; the same as in Node's Socket.IO (`upgradeTimeout`).
+/// Maximum time of an attempt, from its request to `5`; the same as in Node's Socket.IO (`upgradeTimeout`).
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most attempts of one session. Clients make one.
+/// Maximum number of attempts of one session. Normal clients make one.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// How often a poll is answered with a NOOP while a probed websocket waits.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often what is queued is looked for before the websocket takes over. Each time all of it is taken.
+/// How often the queue is drained at most before the websocket takes over. Each time it is emptied completely.
 const MAX_DRAINS: usize = 8;
 
-/// What is said to the engine of an attempt that has succeeded: `2probe` and `5`, masked with zeros as a client may.
+/// The frames that are repeated to the engine after a successful attempt: `2probe` and `5`, masked with zeros, as is
+/// allowed.
 const SAID: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 
-/// The upgrade of one session.
+/// The upgrade state of one session.
 #[derive(Debug, Default)]
 pub(super) struct Upgrades {
     state: Mutex<State>,
@@ -65,7 +67,7 @@ struct State {
     wire: Weak<Wire>,
     /// When the next poll is answered with a NOOP.
     release: Option<Instant>,
-    /// Polls that are with the engine.
+    /// The number of polls that are waiting at the engine.
     polls: u32,
 }
 
@@ -74,18 +76,19 @@ enum Phase {
     /// There is no websocket.
     #[default]
     Polling,
-    /// There is one, and nothing was heard of it.
+    /// There is a websocket, but it has not sent anything.
     Waiting,
-    /// It has said `2probe`.
+    /// The client has sent `2probe`.
     Probed,
-    /// It has said `5`.
+    /// The client has sent `5`.
     HandingOver,
-    /// It has taken over.
+    /// The websocket has taken over.
     Upgraded,
 }
 
 impl Upgrades {
-    /// A poll may wait at the engine until this is dropped. None once the engine is about to take the websocket.
+    /// Allows a poll to wait at the engine until the returned guard is dropped. `None` once the engine is about to
+    /// receive the websocket.
     pub(super) fn poll(&self) -> Option<Poll<'_>> {
         let mut state = self.state.lock();
         if state.phase == Phase::HandingOver {
@@ -95,7 +98,7 @@ impl Upgrades {
         Some(Poll(self))
     }
 
-    /// Waits until a poll is to be answered with a NOOP, since its client is about to change to the websocket.
+    /// Waits until a poll must be answered with a NOOP, because its client is changing to the websocket.
     pub(super) async fn released(&self) {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -123,7 +126,7 @@ impl Upgrades {
         }
     }
 
-    /// Ends the attempt that is under way, if there is one.
+    /// Cancels the current attempt, if there is one.
     pub(super) fn cancel(&self) {
         if let Some(wire) = self.state.lock().wire.upgrade() {
             wire.kill();
@@ -150,7 +153,8 @@ impl Drop for Poll<'_> {
     }
 }
 
-/// An attempt of a websocket to take over its session. When it is dropped before it has, the session goes on polling.
+/// An attempt of a websocket to take over its session. If it is dropped before it succeeds, the session continues
+/// polling.
 pub(super) struct Attempt {
     admission: Arc<Admission>,
     deadline: Instant,
@@ -161,8 +165,8 @@ pub(super) struct Attempt {
 pub(super) struct Failed;
 
 impl Attempt {
-    /// Begins an attempt. None while another one is under way, after the session was taken over, and when so many have failed
-    /// that this one most likely would, too.
+    /// Begins an attempt. `None` while another one is running, after a successful takeover, and after so many failures
+    /// that this attempt would probably fail, too.
     pub(super) fn begin(admission: &Arc<Admission>, wire: &Arc<Wire>) -> Option<Self> {
         let mut state = admission.upgrades.state.lock();
         if state.phase != Phase::Polling || state.attempts >= MAX_ATTEMPTS {
@@ -175,19 +179,19 @@ impl Attempt {
         Some(Self { admission: admission.clone(), deadline: Instant::now() + UPGRADE_TIMEOUT })
     }
 
-    /// What `work` comes to before the attempt is too late.
+    /// Runs `work` until the deadline of the attempt.
     ///
     /// # Errors
-    /// When it is.
+    /// When the deadline has passed.
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Failed> {
         tokio::time::timeout_at(self.deadline, work).await.map_err(|_| Failed)
     }
 
-    /// Speaks with the client until it has said `5` and no poll is under way any more. Answers what the engine is to read: the
-    /// same again, and whatever has come behind it.
+    /// Talks to the client until it has sent `5` and no poll is running. Returns the bytes that the engine must read:
+    /// the same packets again, and everything that came behind them.
     ///
     /// # Errors
-    /// When the client says something else, nothing in time, or goes.
+    /// When the client sends something else, sends nothing in time, or disconnects.
     pub(super) async fn probe<S>(&self, stream: &mut Guarded<S>, wire: &Wire) -> Result<Bytes, Failed>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -223,7 +227,7 @@ impl Attempt {
                     Frame::Text(_) | Frame::Other => return Err(Failed),
                 }
             }
-            // Its limits are those of the session, and `stream` keeps them.
+            // The limits are those of the session; `stream` enforces them.
             match stream.read_buf(&mut read).await {
                 Ok(0) | Err(_) => return Err(Failed),
                 Ok(_) => {}
@@ -231,7 +235,7 @@ impl Attempt {
         }
     }
 
-    /// Waits until no poll is with the engine.
+    /// Waits until no poll is waiting at the engine.
     async fn polls_end(&self) {
         let upgrades = &self.admission.upgrades;
         loop {
@@ -244,7 +248,7 @@ impl Attempt {
         }
     }
 
-    /// The engine has taken the session off long polling.
+    /// The engine has moved the session off long polling.
     pub(super) fn set_upgraded(&self) {
         self.admission.upgrades.enter(Phase::Upgraded);
     }
@@ -265,8 +269,8 @@ impl Drop for Attempt {
     }
 }
 
-/// Puts what is queued for a session onto the websocket that is about to take over. Nothing of it must have been sent there
-/// before, and no poll may be under way.
+/// Moves the queued packets of a session onto the websocket that is about to take over. The websocket must not have
+/// sent packets of the session before, and no poll may be running.
 pub(super) async fn drain_queue<E, B>(engine: &E, sid: &str, wire: &Wire)
 where
     E: Service<Request, Response = Response<B>, Error = Infallible> + Clone,
@@ -275,10 +279,10 @@ where
 {
     for _ in 0..MAX_DRAINS {
         let mut poll = Request::new(Body::empty());
-        // The engine writes the answer as the request says. There are no binary packets.
+        // The engine encodes the answer as the query asks. There are no binary packets.
         let uri = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
         *poll.uri_mut() = uri.parse().unwrap_or_default();
-        // It is ready at once if anything is queued.
+        // The answer is ready at once if anything is queued.
         let polled = tokio::task::unconstrained(engine.clone().oneshot(poll)).now_or_never();
         let Some(Ok(response)) = polled else { return };
         if response.status() != StatusCode::OK {
@@ -298,7 +302,7 @@ where
     }
 }
 
-/// What a client's frame is, before its session is on the websocket.
+/// A frame of the client before the takeover.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Text(Vec<u8>),
@@ -307,8 +311,10 @@ enum Frame {
     Other,
 }
 
-/// The first of these frames and its length, as soon as all of it is there (RFC 6455, section 5.2). One that is longer than
-/// anything that may come is an error.
+/// The first of these frames and its length, once it is complete (RFC 6455, section 5.2).
+///
+/// # Errors
+/// When it is longer than any valid frame.
 fn first_frame(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failed> {
     let Some(&[head, length]) = bytes.get(..2) else { return Ok(None) };
     let is_masked = length & 0x80 != 0;

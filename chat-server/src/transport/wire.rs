@@ -1,21 +1,23 @@
-//! The outgoing side of a websocket: what waits to be sent, and a lane of our own beside socketioxide's.
+//! The outgoing side of a websocket: the bytes that wait to be sent, and the lane, our own path for events beside the
+//! one of socketioxide.
 //!
-//! **Why a lane.** An event that goes out through socketioxide is encoded for each connection anew, copied four times,
-//! passes a channel and wakes a task that selects over three others. Here an event is a websocket frame, encoded once
-//! for everybody who gets it; sending it is one copy into the connection's buffer, and whatever has gathered there when
-//! the connection's task runs leaves in one system call. It also makes what waits for a client countable in bytes.
+//! **Why a lane.** socketioxide encodes an event again for each connection, copies it four times, passes it through a
+//! channel, and wakes a task that selects over three others. Here an event is a websocket frame that is encoded once
+//! for all its recipients. Sending it is one copy into the connection's buffer, and all bytes in that buffer leave in
+//! one system call when the connection's task runs. The lane also makes it possible to count the bytes that wait for a
+//! client.
 //!
-//! **Order.** Both sides write whole frames, so they mix at frame boundaries. What must come in order is sent on one
-//! side only: everything of ours takes the lane once it is open, socketioxide's side carries the handshake, heartbeats
-//! and goodbyes. The lane opens when the frame has passed behind which our own belong: the CONNECT answer, or, for a
-//! session that began with long polling, a marker that is queued behind all that was queued before (and taken out
-//! here). What is sent before that is held.
+//! **Order.** Both paths write whole frames, so they mix only at frame boundaries. Packets whose order matters use one
+//! path only: our own packets all take the lane once it is open; socketioxide's path carries the handshake, heartbeats
+//! and disconnects. The lane opens when the frame has passed that must precede our own: the CONNECT answer, or, for a
+//! session that began with long polling, a marker that is queued behind everything queued before (and removed here).
+//! Earlier packets of ours are held until then.
 //!
-//! Events that belong together (`together.rs`), and were queued for long polling, are taken apart here too.
+//! Events that belong together (`together.rs`), and were queued for long polling, are also split here.
 //!
-//! **Bounds.** At most [`MAX_UNSENT`] bytes wait for a client, of changes less (see `session`, "Lag"); what would be more
-//! is refused, and the caller waits or cuts the connection. Much of it is accounted for in the server's memory. A client that takes nothing for as long as the stall timeout
-//! is cut too.
+//! **Limits.** At most [`MAX_UNSENT`] bytes wait for a client; for changes the limit is lower (see `session`, "Lag").
+//! Beyond that a send is refused, and the caller waits or cuts the connection. Large amounts are charged to the
+//! server's memory budget. A client that accepts nothing for the stall timeout is cut, too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -32,69 +34,69 @@ use super::unauthenticated::Kill;
 use crate::memory::{MIN_ACCOUNTED, OutOfMemory, Reservation};
 use crate::recovery::receipts::Receipt;
 
-/// Most bytes that wait for one client; a single frame always has room.
+/// Maximum number of bytes that wait for one client. A single frame always has room.
 pub const MAX_UNSENT: usize = 32 << 20;
 
-/// The event that marks where a session changes from socketioxide's side to the lane. No client ever sees it.
+/// The event that marks where a session changes from socketioxide's path to the lane. It is never sent to a client.
 pub(crate) const MARKER_EVENT: &str = "\u{1}";
 const MARKER: &[u8] = br#"42["\u0001"]"#;
 
-/// What waits to be sent on a websocket, and the switch that ends it.
+/// The outgoing bytes of a websocket, and its kill switch.
 #[derive(Debug)]
 pub struct Wire {
     killed: AtomicBool,
     upgraded: AtomicBool,
     pub(super) reader: AtomicWaker,
-    /// Told whenever less waits than before, and at the end.
+    /// Notified whenever fewer bytes wait than before, and at the end.
     taken: Notify,
     out: Mutex<Out>,
-    /// Whose memory it uses. Not owned: the session that it carries owns both.
+    /// The session whose memory budget is charged. Weak, because that session owns this wire.
     admission: OnceLock<Weak<Admission>>,
-    /// What the client of its session has certainly been told.
+    /// Tracks what the client has certainly received.
     receipt: OnceLock<Arc<Receipt>>,
 }
 
-/// A Socket.IO CONNECT answer begins like this; the session id follows.
+/// The begin of a Socket.IO CONNECT answer. The session id follows.
 const CONNECT_ANSWER: &[u8] = br#"40{"sid":""#;
 
 #[derive(Debug)]
 struct Out {
-    /// Whole frames, but for what has been sent of the first one.
+    /// Whole frames, except that a part of the first one may already be sent.
     unsent: BytesMut,
-    /// Sent when nothing else waits; a later one takes its place.
+    /// Sent when nothing else waits. A newer one replaces it.
     latest: Option<Bytes>,
     lane: Lane,
-    /// The engine has not answered the probe that it is told of. Its answer is not sent: the client has had it.
+    /// The engine has not answered the replayed probe yet. Its answer is dropped, because the client already has one.
     awaits_probe: bool,
-    /// What the CONNECT answer still has to be given.
+    /// The `pid` that the CONNECT answer must still carry.
     pid: Option<Box<str>>,
-    /// Memory for what waits, while it is much.
+    /// Memory for the waiting bytes, if they are many.
     reservation: Option<Box<Reservation>>,
 }
 
 #[derive(Debug)]
 enum Lane {
-    /// Opens behind the CONNECT answer.
+    /// Opens behind the CONNECT answer. Holds the frames that wait for it.
     BehindConnect(Vec<Bytes>),
-    /// Opens behind the marker.
+    /// Opens behind the marker. Holds the frames that wait for it.
     BehindMarker(Vec<Bytes>),
     Open,
 }
 
-/// What socketioxide says to a client that comes after its only namespace was closed, which is when the server stops. A
-/// client that reads this stays away for good; one whose connection breaks comes back by itself.
+/// What socketioxide answers to a client that connects after its only namespace was closed, which happens at shutdown.
+/// A client that reads this does not reconnect; a client whose connection breaks does.
 const STOPPED: &[u8] = br#"44{"message":"Invalid namespace"}"#;
 
-/// How the engine answers `2probe`.
+/// The engine's answer to `2probe`.
 const PROBE_ANSWER: &[u8] = b"3probe";
-/// A heartbeat, as a frame. No text ends so: its bytes are no UTF-8.
+/// A heartbeat frame. No text can end with these bytes, because they are not valid UTF-8.
 const HEARTBEAT: &[u8] = b"\x81\x012";
 
 /// The connection must be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cut;
 
-/// Too much waits already.
+/// Too many bytes wait already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -130,12 +132,12 @@ impl Wire {
         }
     }
 
-    /// What waits here is accounted for as this session's.
+    /// Charges the waiting bytes to this session.
     pub(super) fn set_admission(&self, admission: &Arc<Admission>) {
         let _ = self.admission.set(Arc::downgrade(admission));
     }
 
-    /// Heartbeats here say what has arrived of what the session was told.
+    /// Confirms received changes in `receipt` when heartbeats on this websocket are answered.
     pub(crate) fn set_receipt(&self, receipt: &Arc<Receipt>) {
         let _ = self.receipt.set(receipt.clone());
     }
@@ -147,14 +149,14 @@ impl Wire {
         }
     }
 
-    /// Accounts for so many bytes that wait.
+    /// Reserves memory for this number of waiting bytes.
     fn reserve(&self, out: &mut Out, bytes: usize) -> Result<(), Full> {
         if bytes < MIN_ACCOUNTED {
             return Ok(());
         }
         let reserved = match &mut out.reservation {
             Some(reservation) if reservation.bytes() >= bytes => Ok(()),
-            // In steps, so that not every event asks.
+            // Reserved in steps, so that not every event asks for memory.
             Some(reservation) => reservation.set(bytes + MIN_ACCOUNTED),
             None => {
                 let Some(admission) = self.admission.get().and_then(Weak::upgrade) else { return Ok(()) };
@@ -164,20 +166,20 @@ impl Wire {
             }
         };
         reserved.map_err(|OutOfMemory| {
-            // Whoever holds so much is cut, and told what was missed when they come back.
+            // A client that holds so much memory is cut. It receives what it has missed when it reconnects.
             self.kill();
             Full
         })
     }
 
-    /// From now on reading and writing fail, and whoever waits for either is woken.
+    /// Kills the websocket: from now on reads and writes fail, and all waiting tasks are woken.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
         self.reader.wake();
         self.taken.notify_waiters();
     }
 
-    /// Waits until at most `most` bytes wait to be sent, or nothing is sent any more.
+    /// Waits until at most `most` bytes wait to be sent, or the websocket is killed.
     pub(crate) async fn room(&self, most: usize) {
         loop {
             let mut taken = std::pin::pin!(self.taken.notified());
@@ -189,12 +191,12 @@ impl Wire {
         }
     }
 
-    /// Whether the switch was thrown, or the stream has ended.
+    /// Whether the websocket was killed or its stream has ended.
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Fails when the switch was thrown.
+    /// Fails when the websocket was killed.
     pub(super) fn check(&self) -> std::io::Result<()> {
         match self.killed.load(Ordering::Acquire) {
             true => Err(std::io::ErrorKind::ConnectionAborted.into()),
@@ -202,7 +204,7 @@ impl Wire {
         }
     }
 
-    /// Whether the session has been taken over from long polling.
+    /// Whether the websocket has taken over its session from long polling.
     pub(crate) fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
     }
@@ -211,12 +213,12 @@ impl Wire {
         self.upgraded.store(true, Ordering::Release);
     }
 
-    /// Has the CONNECT answer carry this `pid` (see `recovery`), if it passes here.
+    /// Makes the CONNECT answer carry this `pid` (see `recovery`), if it is sent on this websocket.
     pub(crate) fn set_pid(&self, pid: &str) {
         self.out.lock().pid = Some(pid.into());
     }
 
-    /// How many bytes wait to be sent.
+    /// The number of bytes that wait to be sent.
     pub(crate) fn unsent(&self) -> usize {
         let out = self.out.lock();
         let held = match &out.lane {
@@ -226,19 +228,18 @@ impl Wire {
         out.unsent.len() + held
     }
 
-    /// Sends a frame behind all that was sent before it, if at most `most` bytes wait then; a single frame always has
-    /// room.
+    /// Queues a frame behind all earlier ones, if at most `most` bytes wait then. A single frame always has room.
     ///
     /// # Errors
-    /// When too much waits; nothing was sent then.
+    /// When too many bytes wait. Nothing is queued then.
     pub fn send(&self, frame: &Bytes, most: usize) -> Result<(), Full> {
         self.send_all(std::slice::from_ref(frame), most)
     }
 
-    /// The same with frames that belong together: they leave in one write, or none of them does.
+    /// The same for frames that belong together: all of them leave in one write, or none does.
     ///
     /// # Errors
-    /// When too much waits; nothing was sent then.
+    /// When too many bytes wait. Nothing is queued then.
     pub fn send_all(&self, frames: &[Bytes], most: usize) -> Result<(), Full> {
         let bytes: usize = frames.iter().map(Bytes::len).sum();
         let mut out = self.out.lock();
@@ -267,7 +268,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends a frame when nothing else waits, in the place of an earlier one that still waits for that.
+    /// Sends a frame when nothing else waits. It replaces an earlier such frame that is still waiting.
     pub fn send_latest(&self, frame: &Bytes) {
         let mut out = self.out.lock();
         out.latest = Some(frame.clone());
@@ -276,11 +277,13 @@ impl Wire {
         }
     }
 
-    /// Takes whole frames from socketioxide's side. It is never made to wait: its writer could not be interrupted then,
-    /// and its session would not end. Answers whether the engine's answer to the probe was among them.
+    /// Accepts whole frames from socketioxide. This never blocks: a blocked writer of socketioxide could not be
+    /// interrupted, and its session would not end. Returns whether the engine's answer to the probe was among the
+    /// frames.
     ///
     /// # Errors
-    /// When too much waits, or the client would be sent away although the server only stops.
+    /// When too many bytes wait, or when the frame would make the client stay away although the server is only
+    /// restarting.
     pub(super) fn accept(&self, frames: &[u8]) -> Result<bool, Cut> {
         let mut out = self.out.lock();
         if !out.unsent.is_empty() && out.unsent.len() + frames.len() > MAX_UNSENT {
@@ -290,7 +293,7 @@ impl Wire {
             && frames.ends_with(HEARTBEAT)
             && let Some(receipt) = self.receipt.get()
         {
-            // Everything that was told before waits in front of it.
+            // All earlier changes wait in front of this heartbeat, so its answer confirms them.
             receipt.ask(receipt.told());
         }
         let awaited_probe = out.awaits_probe;
@@ -298,12 +301,12 @@ impl Wire {
         Ok(awaited_probe && !out.awaits_probe)
     }
 
-    /// Sends a frame of our own at once, before anything takes a lane.
+    /// Queues a frame of our own directly, before the lane is open.
     pub(super) fn put(&self, frame: &[u8]) {
         self.out.lock().unsent.extend_from_slice(frame);
     }
 
-    /// Gives what waits to `write`, which returns how many bytes it has taken. Returns whether everything was taken.
+    /// Passes the waiting bytes to `write`, which returns how many it has written.
     pub(super) fn drain(
         &self,
         mut write: impl FnMut(&[u8]) -> std::io::Result<usize>,
@@ -331,7 +334,7 @@ impl Wire {
                 }
             }
         }
-        // Most connections are idle most of the time, and keep no buffer meanwhile.
+        // Most connections are idle most of the time, so the empty buffer is released.
         out.unsent = BytesMut::new();
         out.reservation = None;
         if progress {
@@ -341,11 +344,11 @@ impl Wire {
     }
 }
 
-/// What came of [`Wire::drain`].
+/// The result of [`Wire::drain`].
 pub(super) struct Drained {
-    /// Nothing waits any more.
+    /// No bytes are left.
     pub(super) all: bool,
-    /// Something was sent.
+    /// Some bytes were written.
     pub(super) progress: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What holds for [`typing`](super).
+//! Tests for [`typing`](super).
 
 use chat_core::chat::{Chat, Registration};
 use chat_core::command::{Actor, Destination, SetTyping};
@@ -23,7 +23,7 @@ impl Scene {
         Self { chat, people, typists: Typists::default() }
     }
 
-    /// The first person types to another one.
+    /// The first user types to another one.
     async fn type_to(&self, other: usize, typing: bool, connection: u64) -> ConversationId {
         let to = Destination::Person(UserKey::Id(self.people[other]));
         let actor = Actor { user: self.people[0] };

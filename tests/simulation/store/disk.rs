@@ -175,9 +175,9 @@ impl Disk {
                     audience.push(*other);
                     Some(audience)
                 }
-                Audience::MembersBut(room, other) => {
-                    let others = members(room).into_iter().filter(|member| member != other);
-                    Some(others.collect())
+                Audience::MembersBut(room, others) => {
+                    let told = members(room).into_iter().filter(|member| !others.contains(member));
+                    Some(told.collect())
                 }
                 Audience::Users(users) => Some(users.clone()),
                 Audience::Everyone => None,

@@ -1,20 +1,20 @@
-//! One block as it is written.
+//! The format of one block.
 
 use super::{MIN_CODED, STREAMS};
 use crate::codec::DecodeError;
 
-/// Kinds of blocks, their first bytes.
+/// The kinds of blocks, which are their first bytes.
 pub(super) const STORED: u8 = 0;
 pub(super) const RUN: u8 = 1;
 pub(super) const CODED: u8 = 2;
 
-/// Bytes of a coded block in front of its table: kind, size of the table, sizes of the streams.
+/// Bytes of a coded block before its table: kind, size of the table, sizes of the streams.
 pub(super) const HEAD: usize = 2 + 2 * STREAMS;
 
-/// A block of a known size of body.
+/// A block. The size of its body is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Block<'a> {
-    /// The body as it is.
+    /// The unencoded body.
     Stored(&'a [u8]),
     /// One byte repeated.
     Run(u8),
@@ -27,17 +27,16 @@ pub(super) enum Block<'a> {
 pub(super) struct Coded<'a> {
     /// The whole block.
     pub(super) bytes: &'a [u8],
-    /// The table, or nothing when it is the one of the coded block before.
+    /// The table. It is empty if the block uses the table of the previous coded block.
     pub(super) table: &'a [u8],
-    /// Sizes of the streams, which end where the block does.
+    /// The sizes of the streams. The last stream ends at the end of the block.
     pub(super) sizes: [usize; STREAMS],
 }
 
 impl<'a> Block<'a> {
-    /// Reads a block with `len` bytes of body off the front of `bytes` and answers with it and
-    /// the rest.
+    /// Reads a block with `len` bytes of body from the beginning of `bytes`. Returns the block and the rest.
     ///
-    /// Looks at the head only. The block that is found could hold `len` bytes.
+    /// It reads only the head, and checks that the block can contain `len` bytes.
     pub(super) fn read(bytes: &'a [u8], len: usize) -> Result<(Block<'a>, &'a [u8]), DecodeError> {
         let (&kind, rest) = bytes.split_first().ok_or(DecodeError::Truncated)?;
         match kind {
@@ -65,7 +64,7 @@ impl<'a> Coded<'a> {
             *size = usize::from(u16::from_le_bytes(*jump));
         }
         let codes: usize = sizes.iter().sum();
-        // No code is shorter than a bit.
+        // Every code has at least one bit.
         if len < MIN_CODED || codes * 8 < len {
             return Err(DecodeError::Corrupt);
         }

@@ -1,11 +1,11 @@
-//! Canonical prefix codes over bytes, short enough for one small look-up table.
+//! Canonical prefix codes over bytes, which are short enough for one small look-up table.
 
 use super::histogram::Counts;
 
-/// Longest code in bits.
+/// The longest code, in bits.
 ///
-/// Five such codes and the seven bits left over from a flush fit one 64-bit buffer, and the table
-/// that finds a code with one look-up takes 4 KiB, an eighth of a first-level cache.
+/// Five such codes and the seven bits left over from a flush fit into one 64-bit buffer. The table that decodes a code
+/// with one look-up takes 4 KiB, an eighth of a first-level cache.
 pub(super) const MAX_LEN: usize = 11;
 
 /// Number of bit patterns of [`MAX_LEN`] bits.
@@ -19,7 +19,7 @@ pub(super) const SPACE: usize = 1 << MAX_LEN;
 pub(super) struct Lengths([u8; 256]);
 
 impl Lengths {
-    /// Accepts complete codes only.
+    /// Accepts only complete codes.
     pub(super) fn new(lengths: [u8; 256]) -> Option<Lengths> {
         if lengths.iter().any(|&len| usize::from(len) > MAX_LEN) {
             return None;
@@ -28,10 +28,9 @@ impl Lengths {
         (used == SPACE).then_some(Lengths(lengths))
     }
 
-    /// Lengths for bytes that occur `counts` times each, or `None` when fewer than two do.
+    /// Code lengths for bytes that occur `counts` times each, or `None` when fewer than two values occur.
     ///
-    /// They are the optimal ones if these are short enough, and else near the optimum; see
-    /// [`limit`].
+    /// They are optimal if the optimal ones are short enough, and otherwise close to optimal; see [`limit`].
     pub(super) fn for_counts(counts: &Counts) -> Option<Lengths> {
         let mut leaves = [(0, 0); 256];
         let mut used = 0;
@@ -62,8 +61,7 @@ impl Lengths {
         &self.0
     }
 
-    /// Size in bits of a body in which bytes occur `counts` times each, or `None` when one of
-    /// them has no code.
+    /// The size in bits of a body in which bytes occur `counts` times each, or `None` when one of them has no code.
     pub(super) fn cost(&self, counts: &Counts) -> Option<usize> {
         let mut bits = 0;
         let mut without_code = 0;
@@ -76,7 +74,7 @@ impl Lengths {
 
     /// For each byte value that has a code, the first [`MAX_LEN`]-bit pattern that begins with it.
     ///
-    /// The codes are canonical: in the order of their lengths, equal lengths by byte value.
+    /// The codes are canonical: ordered by length, and among equal lengths by byte value.
     pub(super) fn codes(&self) -> [usize; 256] {
         let mut sizes = [0; CLASSES];
         for &len in &self.0 {
@@ -109,8 +107,8 @@ const MAX_DEPTH: usize = 255;
 /// The number of leaves at each depth of the Huffman tree over at least two `leaves`, which are in
 /// ascending order of their counts.
 fn depths(leaves: &[(u32, u8)]) -> [usize; MAX_DEPTH + 1] {
-    // Nodes in ascending order, leaves and pairs apart: both rows grow at their ends only, so the
-    // two lightest nodes are always found at their heads.
+    // Nodes in ascending order, leaves and pairs in separate queues. Both queues grow only at their ends, so the two
+    // lightest nodes are always at their heads.
     let mut pairs = [0; MAX_DEPTH];
     let mut parents = [0; MAX_DEPTH];
     let mut leaf_parents = [0; MAX_DEPTH + 1];
@@ -146,12 +144,11 @@ fn depths(leaves: &[(u32, u8)]) -> [usize; MAX_DEPTH + 1] {
     sizes
 }
 
-/// The number of codes of each length up to [`MAX_LEN`], from the `sizes` of an unlimited tree over
-/// `leaves`.
+/// The number of codes of each length up to [`MAX_LEN`], computed from the `sizes` of an unlimited tree over `leaves`.
 ///
-/// Leaves that are too deep are lifted to the limit. The code space that this takes too much is
-/// given back by lowering other leaves by one step, every time the one that costs least for what
-/// it frees: each is the rarest of its length, for a length's leaves are neighbours in `leaves`.
+/// Leaves that are too deep are raised to the limit, which uses too much code space. Lowering other leaves by one level
+/// frees space. Each step lowers the leaf with the least cost for the space that it frees. That leaf is the rarest of
+/// its length, because leaves of one length are neighbours in `leaves`.
 fn limit(sizes: &[usize; MAX_DEPTH + 1], leaves: &[(u32, u8)]) -> [usize; CLASSES] {
     let mut classes = [0; CLASSES];
     for (depth, size) in sizes.iter().enumerate() {
@@ -180,8 +177,8 @@ fn limit(sizes: &[usize; MAX_DEPTH + 1], leaves: &[(u32, u8)]) -> [usize; CLASSE
             excess -= share(len + 1);
             continue;
         }
-        // Any of these would free too much. What is too much goes to a leaf from the limit, which
-        // becomes the neighbour of the one that is lowered.
+        // Lowering any of these frees too much. The surplus goes to a leaf from the limit, which becomes the sibling of
+        // the lowered leaf.
         let Some(len) = (1..MAX_LEN).rev().find(|&len| classes[len] != 0) else { break };
         classes[len] -= 1;
         classes[len + 1] += 2;

@@ -1,4 +1,4 @@
-//! Reading the streams of a block.
+//! Decodes the streams of a block.
 
 use super::{
     BLOCK, STREAMS,
@@ -10,10 +10,10 @@ use crate::codec::DecodeError;
 /// How many codes are read between two refills; see [`MAX_LEN`].
 const STEP: usize = 5;
 
-/// Reads blocks written with one code.
+/// Decodes blocks of one code.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// By the next [`MAX_LEN`] bits: the byte in the high half, the code's length in the low one.
+    /// Indexed by the next [`MAX_LEN`] bits: the byte in the high half, and the length of the code in the low half.
     table: [u16; SPACE],
 }
 
@@ -28,9 +28,9 @@ impl Decoder {
         Decoder { table }
     }
 
-    /// Decodes the streams that fill `bytes` from `start` on and are `sizes` long into `block`.
+    /// Decodes the streams into `block`. They fill `bytes` from `start` on and are `sizes` long.
     ///
-    /// In front of the streams there must be at least one word of anything.
+    /// At least one word of any content must precede the streams.
     pub(super) fn decode(
         &self,
         bytes: &[u8],
@@ -58,8 +58,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes a block of the usual size. Knowing it, the compiler places the parts at fixed
-    /// distances from each other, which leaves enough registers for all the readers.
+    /// Decodes a block of the usual size. With a known size the compiler places the parts at fixed distances, so there
+    /// are enough registers for all readers.
     fn decode_full(
         &self,
         bytes: &[u8],
@@ -131,13 +131,13 @@ impl Decoder {
 /// One reader for each stream.
 type Readers = [BitReader; STREAMS];
 
-/// Reads a stream from its end to its start.
+/// Reads a stream from its end to its beginning.
 #[derive(Clone, Copy, Default)]
 struct BitReader {
-    /// The next bits from the high end. The lowest bit that is set is none of them: it marks where
-    /// they end, so that their number need not be kept.
+    /// The next bits, from the high end. The lowest set bit is a marker for the end of the bits, so that their number
+    /// need not be stored.
     buffer: u64,
-    /// Where the word in the buffer was read.
+    /// The position of the word in the buffer.
     at: u32,
 }
 
@@ -151,7 +151,7 @@ impl BitReader {
         Ok(reader)
     }
 
-    /// Makes sure that at least 56 bits are held.
+    /// Ensures that the buffer has at least 56 bits.
     #[inline(always)]
     fn refill(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let used = self.buffer.trailing_zeros();
@@ -168,7 +168,7 @@ impl BitReader {
         Ok(())
     }
 
-    /// Checks that the bits taken are those from `start` on.
+    /// Checks that the bits that were taken begin exactly at `start`.
     fn finish(&self, start: usize) -> Result<(), DecodeError> {
         let left = u64::from(self.at) * 8 + 64 - u64::from(self.buffer.trailing_zeros());
         if left == start as u64 * 8 { Ok(()) } else { Err(DecodeError::Corrupt) }

@@ -1,25 +1,25 @@
-//! Writing the streams of a block.
+//! Encodes the streams of a block.
 
 use super::{STREAMS, code::Lengths, split};
 
-/// Bytes whose codes are gathered between two writes; see [`MAX_LEN`](super::code::MAX_LEN).
+/// The number of bytes whose codes are joined between two writes; see [`MAX_LEN`](super::code::MAX_LEN).
 const STEP: usize = 5;
 
-/// Writes blocks with one code.
+/// Encodes blocks with one code.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// For each byte value its code in the high bits and the code's length in the low six.
+    /// For each byte value, its code in the high bits and the length of the code in the low six bits.
     codes: [u64; 256],
 }
 
-/// The bits of an entry that hold the length.
+/// The bits of an entry that contain the length.
 const LEN: u64 = 0x3f;
 
-/// One bit that is set, as an entry: what ends a stream.
+/// A single set bit as an entry: it ends a stream.
 const MARK: u64 = 1 << 63 | 1;
 
 impl Encoder {
-    /// For as long as nothing is to be written.
+    /// An encoder without codes, until there is something to write.
     pub(super) fn without_codes() -> Encoder {
         Encoder { codes: [0; 256] }
     }
@@ -34,14 +34,13 @@ impl Encoder {
         }
     }
 
-    /// Appends the streams of `block`, whose codes come to `bits` bits in all, and answers with
-    /// their sizes in bytes.
+    /// Appends the streams of `block`, whose codes have `bits` bits in total. Returns their sizes in bytes.
     ///
     /// Every byte of `block` must have a code.
     pub(super) fn append(&self, block: &[u8], bits: usize, out: &mut Vec<u8>) -> [usize; STREAMS] {
         let start = out.len();
-        // Every stream ends with a mark and may leave bits of its last byte unused. The writer
-        // always stores whole words, so it needs room for one behind the end.
+        // Every stream ends with a mark and may leave bits of its last byte unused. The writer always stores whole
+        // words, so it needs room for one after the end.
         out.resize(start + bits / 8 + 2 * STREAMS + size_of::<u64>(), 0);
         let mut room = &mut out[start..];
         let mut end = start;
@@ -55,7 +54,7 @@ impl Encoder {
         sizes
     }
 
-    /// Writes one stream to the front of `out` and answers with its size.
+    /// Writes one stream to the beginning of `out` and returns its size.
     fn write(&self, part: &[u8], out: &mut [u8]) -> usize {
         let mut writer = BitWriter { out, at: 0, buffer: 0, held: 0 };
         let (rest, steps) = part.as_rchunks::<STEP>();
@@ -72,21 +71,21 @@ impl Encoder {
 
 struct BitWriter<'a> {
     out: &'a mut [u8],
-    /// Where in `out` the next whole word goes.
+    /// The position in `out` of the next whole word.
     at: u32,
-    /// The high `held` bits wait to be written; what is below them has been.
+    /// The high `held` bits are not written yet. The bits below them are.
     buffer: u64,
     held: u32,
 }
 
 impl BitWriter<'_> {
-    /// Adds the codes of `entries`, the last one first, and writes all bits held; those that do
-    /// not fill a byte are kept and written again.
+    /// Adds the codes of `entries`, the last one first, and writes all held bits. Bits that do not fill a byte are kept
+    /// and written again.
     #[inline(always)]
     fn push<const N: usize>(&mut self, entries: [u64; N]) {
-        // The codes are joined apart from the buffer, which then waits for two operations a step
-        // instead of two a code. Lengths are left where they are when codes are joined: they are
-        // in bits that no code reaches, and are cleared at the end.
+        // The codes are joined outside the buffer, so that the buffer depends on two operations per step instead of two
+        // per code. The lengths stay in the entries while codes are joined: they are in bits that no code reaches, and
+        // are cleared at the end.
         let mut codes = 0_u64;
         let mut bits = 0_u64;
         for entry in entries.into_iter().rev() {

@@ -1,14 +1,14 @@
-//! How often each byte value occurs.
+//! Counts the occurrences of each byte value.
 
-/// Occurrences of each byte value.
+/// The occurrences of each byte value.
 pub(super) type Counts = [u32; 256];
 
-/// Bytes counted per turn, as two words; each of their bytes has counters of its own.
+/// The number of bytes that are counted per iteration, as two words. Each byte position has its own counters.
 const STEP: usize = 8;
 
-/// Counts all of `bytes`, which must be fewer than 4 GiB.
+/// Counts all of `bytes`, which must be shorter than 4 GiB.
 pub(super) fn count(bytes: &[u8]) -> Counts {
-    // Four sets of counters, so that a run of one value does not wait for its own last increment.
+    // There are four sets of counters, so that a run of one value does not wait for its own previous increment.
     let mut sets = [[0_u32; 256]; 4];
     let (steps, rest) = bytes.as_chunks::<STEP>();
     for step in steps {
@@ -29,25 +29,25 @@ pub(super) fn count(bytes: &[u8]) -> Counts {
     std::array::from_fn(|value| first[value] + second[value] + third[value] + fourth[value])
 }
 
-/// Bytes taken from one place for a sample.
+/// The number of bytes in one piece of a sample.
 const PIECE: usize = 64;
 
-/// Pieces in a sample.
+/// The number of pieces in a sample.
 const PIECES: usize = 64;
 
-/// Smallest block of which a sample is taken instead of all.
+/// The smallest block that is sampled instead of counted completely.
 const MIN_SAMPLED: usize = 4 * PIECE * PIECES;
 
-/// Bits per byte from which on a sample counts as noise.
+/// From this many bits per byte on, a sample is treated as noise.
 ///
-/// A block that is worth coding saves 1 %, which is 7.92 bits per byte. The sample's entropy comes
-/// out some 0.05 bits too low, for 4096 bytes cannot show 256 values evenly.
+/// A block that is worth coding saves 1 %, which is 7.92 bits per byte. The entropy of a sample is about 0.05 bits too
+/// low, because 4096 bytes cannot show 256 values evenly.
 const NOISE: f32 = 7.88;
 
-/// Whether a sample of `block` says that codes will not make it smaller.
+/// Whether a sample of `block` says that codes cannot make it smaller.
 ///
-/// Costs a thirtieth of counting a whole block. Errs towards "no": what it lets through is
-/// counted in full and then judged exactly.
+/// This costs a thirtieth of counting a whole block. It errs on the side of "no": such a block is then counted
+/// completely and judged exactly.
 pub(super) fn looks_like_noise(block: &[u8]) -> bool {
     block.len() >= MIN_SAMPLED && sampled_entropy(block) > NOISE
 }

@@ -1,4 +1,4 @@
-//! Attachments in blocks, each with a prefix code of its own if that makes it smaller.
+//! Attachments in blocks. Each block has its own prefix code if that makes it smaller.
 //!
 //! # The payload
 //!
@@ -18,15 +18,14 @@
 //!
 //! # Streams
 //!
-//! The bytes of a coded block, 64 at least, are cut into six parts of equal size, but for a smaller
-//! last one.
-//! One code after another can only be read as fast as the table answers; from independent streams
-//! the processor reads several at a time.
+//! The bytes of a coded block, at least 64, are split into six parts of equal size, except for a smaller last one. A
+//! single stream can only be decoded as fast as the table look-ups follow each other. With independent streams the
+//! processor decodes several at a time.
 //!
-//! A stream is written from the last byte of its part to the first, and read from its end: codes
-//! fill the low bits of each byte first, behind the last one is a set bit, and then zeros to the
-//! end of the byte. So both sides handle whole words in memory order, and the bytes that a reader
-//! fetches too many are those in front of the stream: there always is a head or another stream.
+//! A stream is written from the last byte of its part to the first, and read from its end. Codes fill the low bits of
+//! each byte first. After the last code there is one set bit, and then zeros to the end of the byte. So both sides
+//! process whole words in memory order. The extra bytes that a reader loads are those before the stream, where there
+//! always is a head or another stream.
 
 mod block;
 mod code;
@@ -47,40 +46,39 @@ use self::{
 };
 use crate::codec::DecodeError;
 
-/// Independent streams in a coded block.
+/// The number of independent streams in a coded block.
 ///
-/// Six is what fits the registers of x86-64 together with all else that reading needs. Measured:
-/// 4 streams read at 1.40 GB/s, 5 at 1.68, 6 at 1.86, 7 at 1.75 and 8 at 1.62.
+/// Six streams fit into the registers of x86-64 together with everything else that decoding needs. Measured: 4 streams
+/// are read at 1.40 GB/s, 5 at 1.68, 6 at 1.86, 7 at 1.75 and 8 at 1.62.
 const STREAMS: usize = 6;
 
-/// Bytes of body in a block.
+/// The number of body bytes in a block.
 ///
-/// Somewhat under 128 KiB, and in parts of 340 cache lines: distances near a power of two would
-/// make all parts fall on the same places of a first-level cache and push each other out. A part
-/// also is a whole number of decoder steps of five bytes.
+/// It is slightly less than 128 KiB, and each part is 340 cache lines. With distances near a power of two all parts
+/// would use the same sets of a first-level cache and evict each other. A part is also a whole number of decoder steps
+/// of five bytes.
 const BLOCK: usize = STREAMS * 340 * 64;
 
-/// Smallest block in bytes that may be coded; what is smaller could not give every stream a part.
+/// The smallest block in bytes that may be coded. A smaller one could not give every stream a part.
 const MIN_CODED: usize = 64;
 
-/// Most bytes that a number takes.
+/// The maximum number of bytes of a number.
 const MAX_VARINT: usize = 10;
 
-/// Bytes of the checksum.
+/// The number of bytes of the checksum.
 const CHECKSUM: usize = 4;
 
-/// Encodes `body`, or answers `None` when that would not make it smaller.
+/// Encodes `body`, or returns `None` when that would not make it smaller.
 #[cfg(test)]
 pub(super) fn encode(body: &[u8]) -> Option<Vec<u8>> {
     let mut payload = Vec::new();
     append(body, &mut payload).then_some(payload)
 }
 
-/// Appends the encoded `body` to `out`; answers `false` and leaves `out` as it was when that would
-/// not be smaller than the body.
+/// Appends the encoded `body` to `out`. Returns `false` and leaves `out` unchanged when the result would not be smaller
+/// than the body.
 ///
-/// Noise is recognised by samples, so finding out that a body is nothing else takes a fraction of
-/// the time that copying it would.
+/// Noise is detected by samples, so rejecting a body of noise takes a fraction of the time for copying it.
 pub(super) fn append(body: &[u8], out: &mut Vec<u8>) -> bool {
     if is_noise(body) {
         return false;
@@ -102,10 +100,10 @@ pub(super) fn append(body: &[u8], out: &mut Vec<u8>) -> bool {
     smaller
 }
 
-/// The size in bytes that [`append`] would add, or a few bytes per block more; at least the size
-/// of `body` when it would add nothing.
+/// The size in bytes that [`append`] would add, or a few bytes per block more. At least the size of `body` when it
+/// would add nothing.
 ///
-/// Takes a third of the time, for nothing is written.
+/// It takes a third of the time, because nothing is written.
 pub(super) fn size(body: &[u8]) -> usize {
     let bounds = MAX_VARINT + CHECKSUM;
     if is_noise(body) {
@@ -115,18 +113,19 @@ pub(super) fn size(body: &[u8]) -> usize {
     bounds + body.chunks(BLOCK).map(|block| planner.plan(block).size(block.len())).sum::<usize>()
 }
 
-/// Roughly the least that [`size`] can be, from samples; takes a thirtieth of its time.
+/// Approximately the minimum of [`size`], from samples. It takes a thirtieth of the time.
 pub(super) fn sampled_size(body: &[u8]) -> usize {
     let bits = |block: &[u8]| histogram::sampled_entropy(block) * block.len() as f32;
     body.chunks(BLOCK).map(|block| (bits(block) / 8.0) as usize).sum()
 }
 
-/// Whether no block of `body` is worth a try.
+/// Whether no block of `body` is worth encoding.
 fn is_noise(body: &[u8]) -> bool {
     body.chunks(BLOCK).all(histogram::looks_like_noise)
 }
 
-/// Appends `block` as planned. `encoder` is that of the last coded block, and of this one then.
+/// Appends `block` as planned. `encoder` belongs to the last coded block, and is replaced if this block has its own
+/// code.
 fn append_block(block: &[u8], plan: Plan, encoder: &mut Encoder, out: &mut Vec<u8>) {
     match plan {
         Plan::Stored => {
@@ -153,9 +152,8 @@ fn append_block(block: &[u8], plan: Plan, encoder: &mut Encoder, out: &mut Vec<u
 
 /// Decodes a payload into at most `limit` bytes.
 ///
-/// The memory taken for the body never exceeds `limit` bytes nor the size that the payload states;
-/// on top of it come 4 KiB of working tables. A payload whose blocks do not come to the stated
-/// size is found out before any memory is taken.
+/// The memory for the body never exceeds `limit` bytes or the size that the payload states; in addition there are 4 KiB
+/// of working tables. A payload whose blocks do not match the stated size is rejected before memory is allocated.
 ///
 /// # Errors
 ///
@@ -189,8 +187,7 @@ pub(super) fn decode(payload: &[u8], limit: usize) -> Result<Vec<u8>, DecodeErro
     Ok(body)
 }
 
-/// Checks that `blocks` are what a body of `len` bytes has, and answers with the checksum behind
-/// them.
+/// Checks that `blocks` are the blocks of a body of `len` bytes. Returns the checksum after them.
 fn check_sizes(blocks: &[u8], len: usize) -> Result<u32, DecodeError> {
     let mut rest = blocks;
     let mut left = len;
@@ -224,7 +221,7 @@ fn split(block: &[u8]) -> [&[u8]; STREAMS] {
     std::array::from_fn(|_| parts.next().unwrap_or_default())
 }
 
-/// Like [`split`].
+/// Like [`split`], for mutable slices.
 fn split_mut(block: &mut [u8]) -> [&mut [u8]; STREAMS] {
     let mut parts = block.chunks_mut(block.len().div_ceil(STREAMS));
     std::array::from_fn(|_| parts.next().unwrap_or_default())

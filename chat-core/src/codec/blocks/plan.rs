@@ -1,4 +1,4 @@
-//! Choosing how a block is written.
+//! Chooses the format of a block.
 
 use super::{
     MIN_CODED, STREAMS, block,
@@ -7,27 +7,27 @@ use super::{
     table,
 };
 
-/// How a block is to be written.
+/// The format in which a block is written.
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// As it is.
+    /// Unencoded.
     Stored,
-    /// As one byte that is repeated.
+    /// As one repeated byte.
     Run(u8),
     /// With a code.
     Coded {
-        /// The code, or `None` for that of the coded block before.
+        /// The code, or `None` for that of the previous coded block.
         own: Option<Box<Lengths>>,
-        /// The code as it is written; nothing for that of the coded block before.
+        /// The encoded table. It is empty for the code of the previous coded block.
         table: Vec<u8>,
-        /// Size in bits of all codes.
+        /// The size of all codes in bits.
         bits: usize,
     },
 }
 
 impl Plan {
-    /// Size in bytes of a block of `len` bytes that is written like this, or up to [`STREAMS`]
-    /// more: how many bytes the streams begin without filling them is not known beforehand.
+    /// The size in bytes of a block of `len` bytes in this format, or up to [`STREAMS`] more: the number of partial
+    /// bytes at the ends of the streams is not known in advance.
     pub(super) fn size(&self, len: usize) -> usize {
         match self {
             Plan::Stored => 1 + len,
@@ -37,17 +37,17 @@ impl Plan {
     }
 }
 
-/// Plans one block after another.
+/// Plans the blocks one after the other.
 #[derive(Default, Debug)]
 pub(super) struct Planner {
     /// The code of the last coded block.
     code: Option<Lengths>,
-    /// Whether the last block was made smaller, which makes it likely that the next one will be.
+    /// Whether the last block became smaller. Then the next one probably will as well.
     gained: bool,
 }
 
 impl Planner {
-    /// Chooses how to write `block`.
+    /// Chooses the format of `block`.
     pub(super) fn plan(&mut self, block: &[u8]) -> Plan {
         let hopeless = block.len() < MIN_CODED || (!self.gained && looks_like_noise(block));
         let plan = if hopeless { Plan::Stored } else { self.choose(block) };
@@ -70,7 +70,7 @@ impl Planner {
             }
             _ => Plan::Coded { own: Some(own.into()), table, bits: own_bits },
         };
-        // What saves less than 1 % is not worth the reader's time.
+        // A saving of less than 1 % is not worth the time for decoding.
         if plan.size(block.len()) > block.len() - block.len() / 100 {
             return Plan::Stored;
         }

@@ -1,4 +1,4 @@
-//! Code lengths as they are written into a block.
+//! The encoding of code lengths in a block.
 //!
 //! A row of 4-bit digits, the high half of each byte first, that covers the byte values from 0 to
 //! 255 in order. A digit from 1 to 11 is the length for one value; a 0 and a digit `n` stand for
@@ -11,10 +11,10 @@ use crate::codec::DecodeError;
 /// The longest run of values without a code that one pair of digits can stand for.
 const MAX_RUN: usize = 16;
 
-/// Most bytes that a table can take: every other value has a code.
+/// The maximum size of a table in bytes, which occurs when every other value has a code.
 pub(super) const MAX_SIZE: usize = 192;
 
-/// Writes `lengths`.
+/// Encodes `lengths`.
 pub(super) fn pack(lengths: &Lengths) -> Vec<u8> {
     let mut digits = Vec::with_capacity(2 * MAX_SIZE);
     for run in lengths.as_array().chunk_by(|a, b| *a == 0 && *b == 0) {
@@ -30,7 +30,7 @@ pub(super) fn pack(lengths: &Lengths) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect()
 }
 
-/// Reads what [`pack`] wrote.
+/// Decodes the output of [`pack`].
 pub(super) fn unpack(bytes: &[u8]) -> Result<Lengths, DecodeError> {
     let mut digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
     let mut lengths = [0; 256];

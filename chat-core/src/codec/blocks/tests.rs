@@ -7,12 +7,12 @@ use super::{
 };
 use crate::codec::tests::noise;
 
-/// Bytes as uneven as those of text, and without any repetition.
+/// Bytes as uneven as those of text, but without repetition.
 fn uneven(len: usize) -> Vec<u8> {
     noise(len).into_iter().map(|byte| byte.leading_zeros() as u8 * 16 + (byte & 7)).collect()
 }
 
-/// A payload by hand: the length, `blocks`, the checksum of `body`.
+/// A payload from its parts: the length, `blocks`, and the checksum of `body`.
 fn payload(len: u64, blocks: &[u8], body: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     varint::write(len, &mut payload);
@@ -21,7 +21,7 @@ fn payload(len: u64, blocks: &[u8], body: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Encodes and decodes `body`, answers with the payload.
+/// Encodes and decodes `body`. Returns the payload.
 fn check(body: &[u8]) -> Option<Vec<u8>> {
     let payload = encode(body)?;
     assert!(payload.len() < body.len());
@@ -109,7 +109,7 @@ fn noise_is_not_encoded() {
     }
 }
 
-/// Bytes that occur as often as the Fibonacci numbers say: the tree is as deep as it can be.
+/// Bytes with Fibonacci numbers as their counts: the tree has the maximum depth.
 fn fibonacci(values: u8) -> Vec<u8> {
     let (mut this, mut next) = (1, 1);
     let mut body = Vec::new();
@@ -130,7 +130,7 @@ fn codes_are_never_longer_than_the_limit() {
     assert!(check(&fibonacci(24)).is_some());
 }
 
-/// The least size in bits of codes within the limit (Larmore and Hirschberg's coin collector).
+/// The minimum size in bits of codes within the limit (Larmore and Hirschberg's coin collector).
 fn least_cost(counts: &Counts) -> usize {
     let mut leaves: Vec<usize> = counts.iter().filter(|&&n| n != 0).map(|&n| n as usize).collect();
     leaves.sort_unstable();
@@ -171,7 +171,7 @@ fn payloads_keep_their_bytes() {
     let coded = check(&body).unwrap();
     assert_eq!(hex(&coded), CODED);
 
-    // The second block has the first one's table.
+    // The second block uses the table of the first one.
     let reusing = check(&uneven(BLOCK + 1000)).unwrap();
     assert_eq!((reusing.len(), crc32c::crc32c(&reusing)), REUSING);
 }
@@ -211,7 +211,7 @@ fn every_flipped_bit_is_found() {
 fn lengths_that_lie_are_found() {
     let limit = usize::MAX;
     for len in [1 << 40, 1 << 50, u64::MAX >> 1] {
-        // Were the memory taken at once, this would fail in another way.
+        // If memory were allocated first, this would fail in another way.
         assert_eq!(decode(&payload(len, b"\x01e\x01e\x01e", b""), limit), Err(DecodeError::Truncated));
     }
     assert_eq!(
@@ -225,7 +225,7 @@ fn lengths_that_lie_are_found() {
     block.extend([[100, 0], [0; 2], [0; 2], [0; 2], [0; 2], [0; 2]].as_flattened());
     block.extend([0xff; 100]);
     assert_eq!(decode(&payload(1000, &block, b""), 1000), Err(DecodeError::Corrupt));
-    // Enough codes, but no table before.
+    // There are enough codes, but no previous table.
     assert_eq!(decode(&payload(700, &block, b""), 1000), Err(DecodeError::Corrupt));
     assert_eq!(decode(&payload(700, &[3; 100], b""), 1000), Err(DecodeError::Corrupt));
 }

@@ -12,9 +12,9 @@ pub(super) fn write(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Reads a number off the front of `bytes` and answers with it and the rest.
+/// Reads a number from the beginning of `bytes`. Returns the number and the rest.
 ///
-/// Every number has one spelling only: a zero as the last of several bytes is an error.
+/// Every number has only one encoding: a zero as the last of several bytes is an error.
 pub(super) fn read(bytes: &[u8]) -> Result<(u64, &[u8]), DecodeError> {
     let mut value = 0;
     let mut rest = bytes;

@@ -63,7 +63,7 @@ fn every_flipped_bit_is_found() {
     for bit in 0..payload.len() * 8 {
         let mut damaged = payload.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        // The size of the window and the bit that nobody uses say nothing about the body.
+        // The window size and the unused bit do not affect the body.
         assert!(decode(&damaged, 1 << 20).map_or(true, |found| found == body), "bit {bit}");
     }
 }
@@ -95,7 +95,7 @@ fn frames_unlike_ours_are_refused() {
 
 #[test]
 fn sizes_that_lie_are_found() {
-    // One block that repeats a byte a thousand times, in a frame that claims an exabyte.
+    // One block that repeats a byte a thousand times, in a frame that claims a size of an exabyte.
     let mut payload = vec![ZSTD];
     payload.extend(MAGIC);
     payload.push(0xe4);

@@ -1,21 +1,21 @@
-//! Bits in and out, from the high bit of each byte to the low one.
+//! Reads and writes bits, from the high bit of each byte to the low one.
 
 /// Writes codes into a frame.
 #[derive(Debug)]
 pub(super) struct BitWriter<'a> {
     frame: &'a mut Vec<u8>,
-    /// The low `held` bits wait to be written.
+    /// The low `held` bits are not written yet.
     buffer: u64,
     held: u32,
 }
 
 impl<'a> BitWriter<'a> {
-    /// Appends to `frame`.
+    /// Creates a writer that appends to `frame`.
     pub(super) fn new(frame: &'a mut Vec<u8>) -> BitWriter<'a> {
         BitWriter { frame, buffer: 0, held: 0 }
     }
 
-    /// Appends the low `len` (at most 32) bits of `code`; those above them must be 0.
+    /// Appends the low `len` (at most 32) bits of `code`. The bits above them must be 0.
     #[inline]
     pub(super) fn push(&mut self, code: u16, len: u32) {
         self.buffer = self.buffer << len | u64::from(code);
@@ -27,7 +27,7 @@ impl<'a> BitWriter<'a> {
         }
     }
 
-    /// Writes what is held and fills the last byte with zeros.
+    /// Writes the held bits and fills the last byte with zeros.
     pub(super) fn finish(self) {
         if self.held == 0 {
             return;
@@ -42,8 +42,8 @@ impl<'a> BitWriter<'a> {
 #[derive(Debug)]
 pub(super) struct BitReader<'a> {
     rest: &'a [u8],
-    /// The next bits, from the high end. Below the `held` ones there may already be some of the
-    /// first byte of `rest`; adding that byte again does not change them.
+    /// The next bits, from the high end. Below the `held` bits there may already be some bits of the first byte of
+    /// `rest`; adding that byte again does not change them.
     buffer: u64,
     held: u32,
 }
@@ -59,20 +59,19 @@ impl<'a> BitReader<'a> {
         self.buffer
     }
 
-    /// How many bits of [`peek`](Self::peek) are sure to be right.
+    /// The number of valid bits in [`peek`](Self::peek).
     #[inline]
     pub(super) fn held(&self) -> u32 {
         self.held
     }
 
-    /// How many bits have not been skipped yet.
+    /// The number of bits that were not skipped yet.
     pub(super) fn left(&self) -> u64 {
         u64::from(self.held) + 8 * self.rest.len() as u64
     }
 
-    /// Takes whole bytes until at least 56 bits are held. The last byte of the codes is never
-    /// among them, so none of these bits is padding. Answers `false` and does nothing when fewer
-    /// than 8 bytes are left.
+    /// Takes whole bytes until at least 56 bits are held. The last byte of the codes is never taken, so none of these
+    /// bits is padding. Returns `false` and does nothing when fewer than 8 bytes are left.
     #[inline]
     pub(super) fn refill(&mut self) -> bool {
         let Some(word) = self.rest.first_chunk() else { return false };
@@ -101,7 +100,7 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// Whether the last `pad` bits of `codes` are there and zero.
+/// Whether the last `pad` bits of `codes` exist and are zero.
 pub(super) fn is_padded(codes: &[u8], pad: u8) -> bool {
     codes.last().map_or(pad == 0, |last| last.trailing_zeros() >= u32::from(pad))
 }

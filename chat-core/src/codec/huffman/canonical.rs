@@ -1,14 +1,14 @@
 //! Optimal code lengths with a limit, for alphabets of any size.
 
-/// Length-limited optimal code lengths for at least two weights in ascending order, answered in
-/// the same order: L. L. Larmore and D. S. Hirschberg, "A fast algorithm for optimal
-/// length-limited Huffman codes" (1990), also known as package-merge.
+/// Length-limited optimal code lengths for at least two weights in ascending order, returned in the same order: L. L.
+/// Larmore and D. S. Hirschberg, "A fast algorithm for optimal length-limited Huffman codes" (1990), also known as
+/// package-merge.
 ///
 /// There must be at most `2^limit` weights.
 pub(super) fn package_merge(weights: &[u64], limit: u8) -> Vec<u8> {
     debug_assert!(weights.len() >= 2 && weights.len() <= 1 << limit && weights.is_sorted());
-    // Each level holds the leaves and the pairs of the level before, by weight; only whether an
-    // entry is a leaf has to be remembered, because leaves are always taken from the lightest.
+    // Each level contains the leaves and the pairs of the previous level, by weight. Only whether an entry is a leaf
+    // must be stored, because leaves are always taken from the lightest.
     let mut levels: Vec<Vec<bool>> = Vec::with_capacity(limit.into());
     let mut before: Vec<u64> = Vec::new();
     for _ in 0..limit {
@@ -40,8 +40,8 @@ pub(super) fn package_merge(weights: &[u64], limit: u8) -> Vec<u8> {
     lengths
 }
 
-/// As [`package_merge`], for weights in any order. Ties are broken by position, so that equal
-/// weights give equal lengths everywhere. Fewer than two weights have no code: all lengths are 0.
+/// As [`package_merge`], for weights in any order. Ties are resolved by position, so that equal weights give equal
+/// lengths everywhere. Fewer than two weights have no code: all lengths are 0.
 pub(super) fn lengths(weights: &[u64], limit: u8) -> Vec<u8> {
     let mut lengths = vec![0; weights.len()];
     if weights.len() < 2 {

@@ -17,22 +17,22 @@ pub use self::phrases::{OwnTables, TableError};
 use super::frame::{self, Format};
 use super::{Blob, BlobRef, Codec, DecodeError, Encoding, Kind, decode_with, files, is_compressible_size};
 
-/// Compresses messages with trained codes over phrases, and files by whatever is smallest.
+/// Compresses messages with trained codes over phrases, and files with the format that is smallest.
 ///
-/// Bodies too small for [`is_compressible_size`] are stored as they are. The others become a
-/// frame, which is never more than one byte longer than the body.
+/// Bodies too small for [`is_compressible_size`] are stored unencoded. The others become a frame, which is at most one
+/// byte longer than the body.
 #[derive(Clone, Default, Debug)]
 pub struct HuffmanCodec {
     own: Arc<OwnTables>,
 }
 
 impl HuffmanCodec {
-    /// With the shipped tables only.
+    /// A codec with the shipped tables only.
     pub fn new() -> HuffmanCodec {
         HuffmanCodec::default()
     }
 
-    /// With tables of one's own besides the shipped ones.
+    /// A codec with custom tables in addition to the shipped ones.
     pub fn with_tables(own: Arc<OwnTables>) -> HuffmanCodec {
         HuffmanCodec { own }
     }
@@ -55,11 +55,11 @@ impl Codec for HuffmanCodec {
     }
 }
 
-/// From so many bytes on a message may repeat itself so often that the formats for files are tried
-/// too: what is pasted is often a log.
+/// From this size on, a message may contain so many repetitions that the formats for files are tried as well: long
+/// pasted texts are often logs.
 const LONG: usize = 2048;
 
-/// The shortest frame of those that the looks of `body` suggest.
+/// The shortest frame among the candidates that the statistics of `body` suggest.
 fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
     let shipped = shipped::choose(body);
     let own_choice = own.choose(body).filter(|own| own.cost <= shipped.cost + shipped.cost / 16);
@@ -90,14 +90,15 @@ fn encode_message(body: &[u8], own: &OwnTables) -> Vec<u8> {
     best.unwrap_or_else(|| frame::stored(body))
 }
 
-/// Whether a body is in a script that no set knows: its characters begin with the same bytes again and again, which the
-/// formats for files make use of. For other texts that compress badly, numbers and keys, they are not worth their time.
+/// Whether a body is in a script that no set knows. Its characters begin with the same bytes again and again, which the
+/// formats for files can use. For other texts that compress badly, such as numbers and keys, these formats are not
+/// worth the time.
 fn is_unknown_script(body: &[u8], best: Option<&[u8]>) -> bool {
     let badly = best.is_none_or(|best| best.len() > body.len() / 4 * 3);
     badly && body.iter().filter(|byte| !byte.is_ascii()).count() > body.len() / 2
 }
 
-/// A frame with room for a header, and for as many codes as are usual for `body`.
+/// A frame with room for a header, and for the usual size of the codes of `body`.
 fn start(body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(body.len() / 2 + 16);
     frame.push(0);

@@ -1,10 +1,10 @@
-//! Frames: what was once written stays readable, and which frames are written.
+//! Tests of frames: old frames stay readable, and the right formats are written.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Decodes a frame without tables of one's own.
+/// Decodes a frame without custom tables.
 fn decode(frame: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     crate::codec::decode(BlobRef { encoding: Encoding::Huffman, bytes: frame }, limit)
 }

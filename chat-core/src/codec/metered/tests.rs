@@ -1,4 +1,4 @@
-//! What is counted, and where.
+//! Tests of the counters.
 
 use std::{cell::Cell, thread};
 
@@ -9,7 +9,7 @@ thread_local! {
     static READINGS: Cell<(Instant, u32)> = Cell::new((Instant::now(), 0));
 }
 
-/// A clock of this thread that is 7 ns later at every look.
+/// A clock of this thread that advances by 7 ns at every reading.
 fn ticking() -> Instant {
     let (start, looks) = READINGS.get();
     READINGS.set((start, looks + 1));

@@ -1,4 +1,4 @@
-//! Whoever has the tables reads what was written with them.
+//! Blobs of custom tables can be read when the tables are loaded.
 
 use super::*;
 use crate::codec::{StoredCodec, ZstdCodec};

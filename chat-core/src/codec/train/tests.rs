@@ -1,11 +1,11 @@
-//! Training as an operator does it, on messages that are made up here, and who is learnt from.
+//! Trains on generated messages, as an operator does, and checks which samples each set learns from.
 
 use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::codec::{Codec, HuffmanCodec, Kind, OwnTables};
 
-/// A file trained on the jargon, a small one: without optimisation training is slow.
+/// A small file, trained on the jargon. Without optimization training is slow.
 pub(in crate::codec) static TRAINED: LazyLock<Vec<u8>> =
     LazyLock::new(|| train_on_jargon(0..300).expect("there are enough messages"));
 
@@ -18,8 +18,8 @@ fn plan() -> Plan {
     Plan { name: "jargon".to_owned(), phrases: 600, contexts: 8 }
 }
 
-/// A message of a deployment that speaks of its own things: hosts, tickets, states and who is to
-/// look. Equal numbers give equal messages.
+/// A message of a deployment with its own vocabulary: hosts, tickets, states and names. Equal numbers give equal
+/// messages.
 pub(in crate::codec) fn jargon(number: u64) -> String {
     const HOSTS: [&str; 6] =
         ["krx-ingest", "vlt-gateway", "zq-broker", "mdw-cache", "pylon-auth", "grb-batch"];
@@ -70,7 +70,7 @@ fn training_pays() {
     assert!(with * 3 < without, "{raw} bytes became {with}, and {without} without training");
 }
 
-/// What is learnt of jargon does no harm to other texts: for those the shipped sets are chosen.
+/// Training on jargon does not make other texts larger: the shipped sets are chosen for those.
 #[test]
 fn training_costs_nothing_elsewhere() {
     let own = Arc::new(OwnTables::new([&*TRAINED]).expect("the file is sound"));
@@ -97,7 +97,7 @@ fn plans_that_no_set_can_follow_are_refused() {
     let refused = |change: fn(&mut Plan)| {
         let mut plan = plan();
         change(&mut plan);
-        // Without any messages: the plan is looked at first.
+        // There are no messages, because the plan is checked first.
         train(&plan, &[]).unwrap_err().to_string()
     };
     assert_eq!(refused(|plan| plan.phrases = 256), "phrases must be 257 to 4095");
@@ -119,7 +119,7 @@ fn too_little_to_learn_from_is_refused() {
     assert_eq!(error, "9999 bytes of messages are too few to learn from; 10000 are the least");
 }
 
-/// A message may be anything, also nothing.
+/// A message may contain anything, or nothing.
 #[test]
 fn odd_messages_can_be_learnt_from() {
     let all: Vec<u8> = (0..=u8::MAX).cycle().take(MIN_BYTES).collect();
@@ -151,14 +151,14 @@ fn recipes_take_their_groups_and_sources() {
     assert_eq!(takers("en", "wherever from"), ["english"]);
     assert_eq!(takers("en-irc", ""), ["english"]);
     assert_eq!(takers("pt", "a list por"), ["iberian"]);
-    // Of a group of many languages the last word of the source counts.
+    // In a group of many languages the last word of the source decides.
     assert_eq!(takers("other-latin", "a list swe"), ["germanic"]);
     assert_eq!(takers("other-latin", "swe"), ["germanic"]);
     assert_eq!(takers("other-latin", "a list(cat) cs"), ["slavic"]);
     assert_eq!(takers("other-latin", "swe a list"), [""; 0]);
     assert_eq!(takers("other-latin", "a list sweden"), [""; 0]);
     assert_eq!(takers("other-latin", ""), [""; 0]);
-    // A source alone is not enough, and groups are known by their whole name.
+    // A source alone is not enough, and groups match only by their whole name.
     assert_eq!(takers("nowhere", "a list swe"), [""; 0]);
     assert_eq!(takers("EN", ""), [""; 0]);
 }
@@ -174,11 +174,11 @@ fn a_recipe_learns_from_its_own() {
     let own = OwnTables::new([&file]).expect("the file is sound");
     assert_eq!(own.sets().map(|(name, _)| name).collect::<Vec<_>>(), ["english"]);
 
-    // A hundredth of what is not its own is learnt too, beginning with the first.
+    // A hundredth of the samples of other groups is learned too, beginning with the first.
     let mut others = mine.clone();
     others.push(sample("de", "ein fremdes Wort"));
     assert!(RECIPE.train(&others).is_ok_and(|with| with != file), "the foreign message makes no difference");
-    // Those of others alone are too few.
+    // Samples of other groups alone are too few.
     let foreign: Vec<Sample<'_>> = jargon.iter().map(|text| sample("de", text)).collect();
     assert!(matches!(RECIPE.train(&foreign), Err(TrainError::TooLittle { .. })));
 }

@@ -1,4 +1,4 @@
-//! What holds for [`members`](super).
+//! Tests of [`members`](super).
 
 use super::*;
 use crate::clock::Timestamp;
@@ -38,7 +38,7 @@ fn the_last_admin_is_followed_by_who_came_first_with_the_greatest_role() {
     use Role::{Admin, Member as Plain, Moderator};
     use Succession::{Heir, Nobody, NotNeeded};
     let room = |roles: &[Role]| -> Members {
-        // The order of joining counts, not what clocks said.
+        // The order of joining decides, not the timestamps.
         let joined_at = |n: u8| Timestamp::from_millis(100 - i64::from(n));
         let member = |(n, role): (u8, &Role)| Member { user: user(n), role: *role, joined_at: joined_at(n) };
         (1..).zip(roles).map(member).collect()

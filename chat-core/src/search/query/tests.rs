@@ -12,7 +12,7 @@ fn shown(terms: &[Wanted]) -> Vec<(String, bool)> {
     terms.iter().map(|wanted| (wanted.term.clone(), wanted.is_prefix)).collect()
 }
 
-/// Whether a message is found altogether.
+/// Whether a message matches completely.
 fn finds(query: &str, text: &str) -> bool {
     meets(&Query::parse(query).unwrap(), text, None)
 }
@@ -22,7 +22,7 @@ fn meets(query: &Query, text: &str, file_name: Option<&str>) -> bool {
     query.finds(&Terms::of(text, file_name)) && query.is_met_by(&[&parts[0], &parts[1]])
 }
 
-/// How it was read before there were phrases and a minus.
+/// The parser of queries before phrases and the minus existed.
 fn plain(text: &str) -> BTreeSet<Wanted> {
     let mut wanted = BTreeSet::new();
     each_run(text, |run, is_last| {
@@ -83,7 +83,7 @@ fn a_phrase_is_words_side_by_side() {
 
 #[test]
 fn where_there_are_no_spaces_a_phrase_is_characters_side_by_side() {
-    // All pairs of what is looked for are there, and not side by side.
+    // The text contains all pairs of the query, but not adjacent.
     let scattered = "北京大 京大学";
     assert!(finds("北京大学", scattered) && !finds("\"北京大学\"", scattered));
     assert!(finds("\"北京大学\"", "我在北京大学上学"));
@@ -123,7 +123,7 @@ fn what_stands_behind_a_minus_is_left_out() {
     ] {
         assert!(!finds(other, text), "{other}");
     }
-    // What is only begun leaves nothing out, and a longer word is another one.
+    // An excluded word must match completely: neither its beginning nor a longer word is excluded.
     assert!(finds("train -si", text) && finds("train -sixty", text));
     for (left_out, is_found) in
         [("-火", false), ("-火车", false), ("-车火", true), ("-火车站", false), ("-火站", true)]
@@ -210,7 +210,7 @@ fn nothing_of_a_query_shows_in_a_log() {
     assert!(!shown.contains("secret"), "{shown}");
 }
 
-/// Words, signs of the language and scripts without spaces, as nobody types them.
+/// Random queries of words, operators and scripts without spaces.
 fn any_query() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         Just("\"".to_owned()),
@@ -265,7 +265,7 @@ proptest! {
         }
     }
 
-    /// Against a reference of a few lines: the words are there if the text, with single spaces, has them so.
+    /// Compared with a short reference: a phrase matches if the text contains it, with single spaces.
     #[test]
     fn a_phrase_is_where_its_words_are(words in prop::collection::vec("[ab]{1,2}", 1..20),
         phrase in prop::collection::vec("[ab]{1,2}", 1..4)) {

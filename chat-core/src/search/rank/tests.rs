@@ -1,4 +1,4 @@
-//! What holds for [`rank`](super).
+//! Tests of [`rank`](super).
 
 use proptest::prelude::*;
 
@@ -18,16 +18,16 @@ fn what_is_rare_frequent_in_a_message_and_short_comes_first() {
     assert!(more(1) > more(2) && more(2) > more(10), "and the more there is, the less more of it matters");
 }
 
-/// Worked out by hand: ln(1 + (10 - 2 + 0.5) / (2 + 0.5)) is 1.481605, and with the mean length twice is
+/// Computed by hand: ln(1 + (10 - 2 + 0.5) / (2 + 0.5)) is 1.481605, and two occurrences at the average length give
 /// 1.481605 * 2 * 2.2 / 3.2.
 #[test]
 fn it_is_the_function_of_the_paper() {
     let weights = Weights::new(10, &[vec![2]], 8);
     assert_eq!(weights.weights, [1481605]);
     assert_eq!(weights.score(&[2], 8), 2037206875);
-    // Three times as long: K is 1.2 * (0.25 + 0.75 * 3).
+    // It is three times as long: K is 1.2 * (0.25 + 0.75 * 3).
     assert_eq!(weights.score(&[2], 24), 1303812400);
-    // A phrase weighs what its words weigh, and nothing is rarer than what nothing has.
+    // A phrase has the sum of the weights of its words, and a word that no message contains has the maximum weight.
     assert_eq!(Weights::new(10, &[vec![2, 2], vec![0]], 8).weights, [2963209, 3091042]);
     assert_eq!(Weights::new(0, &[vec![9]], 0).score(&[0], 0), 0);
 }

@@ -1,12 +1,12 @@
-//! What the write of rows of keyed tables does.
+//! Rows of keyed tables that are put and deleted as they are given.
 
 use std::collections::BTreeSet;
 
+use super::super::StoreError;
 use super::super::keyed::{KeyPart, MAX_VALUE_BYTES, Named, Table};
 use super::super::tx::{Abort, Reads, Tx};
 use super::super::write::{EditRows, EditedRows, Effect};
 use crate::id::MessageId;
-use crate::store::StoreError;
 
 impl Effect for EditRows {
     fn reads(&self, reads: &mut Reads) {

@@ -60,7 +60,7 @@ pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) ->
         let [with_bob, with_cid] = [direct(&*store, 1, ann, bob).await, direct(&*store, 2, cid, ann).await];
         direct(&*store, 3, ann, ann).await;
         let cast = vec![member(bob, Role::Moderator, 5), member(ann, Role::Admin, 5)];
-        let (_, made) = store.create_room(new_room(4, cast, ann)).await.unwrap();
+        let (_, made) = store.create_room(new_room(4, cast, ann)).await.unwrap().unwrap();
         add(&*store, made.id, ann, cid, 4).await;
         remove(&*store, made.id, ann, ann, 70).await;
         add(&*store, made.id, bob, ann, 3).await;
@@ -185,7 +185,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
         let store = open(&path).await;
         let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
         let cast = vec![member(ann, Role::Admin, 1), member(bob, Role::Member, 1)];
-        let id = store.create_room(new_room(1, cast, ann)).await.unwrap().1.id;
+        let id = store.create_room(new_room(1, cast, ann)).await.unwrap().unwrap().1.id;
         for n in 1..=5 {
             say(&*store, n, id, ann).await;
             if n == 3 {

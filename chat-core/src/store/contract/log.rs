@@ -45,7 +45,7 @@ pub async fn every_change_gets_the_next_position(store: Arc<dyn Store>) {
     // Between the changes are calls that change nothing and those that are no news.
     positions.push(append(&*store, new_message(1, with_bob, ann)).await.0);
     store.record_last_seen(ann, at(1)).await.unwrap();
-    positions.push(store.create_room(room).await.unwrap().0);
+    positions.push(store.create_room(room).await.unwrap().unwrap().0);
     store.revoke_token([1; 32], at(1)).await.unwrap();
     positions.extend(add(&*store, id, ann, bob, 2).await.position);
     positions.extend(add(&*store, id, ann, bob, 3).await.position);
@@ -149,13 +149,17 @@ async fn told(store: &dyn Store, user: UserId) -> Vec<LoggedChange> {
             Change::MessageSent(said) | Change::MessageDeleted(said) | Change::MessageRestored(said) => {
                 (said.conversation, false)
             }
-            Change::MessageReacted { message, .. } => (message.conversation, false),
+            Change::MessageChanged { message, .. } => (message.conversation, false),
             Change::ReadMarked { conversation, .. } => (*conversation, false),
             Change::RoomCreated { room, .. }
             | Change::MemberAdded { room, .. }
             | Change::RoleChanged { room, .. }
             | Change::RoomChanged { room, .. } => (*room, false),
             Change::MemberRemoved { room, user: who } => (*room, *who == user),
+            Change::RelationChanged { user: who, .. } => {
+                told.extend((*who == user).then(|| entry.clone()));
+                continue;
+            }
             Change::ProfileUpdated { user: who } => {
                 told.extend((last_of(*who) == Some(entry.position)).then(|| entry.clone()));
                 continue;

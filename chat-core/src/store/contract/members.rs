@@ -51,7 +51,7 @@ pub async fn adding_a_member_changes_no_role(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let cast =
         vec![member(ann, Role::Admin, 10), member(bob, Role::Moderator, 11), member(cid, Role::Member, 12)];
-    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().unwrap().1.id;
     let before = everything(&*store).await;
     for (by, user) in [(ann, bob), (bob, ann), (bob, bob), (ann, cid)] {
         let change = add(&*store, id, by, user, 99).await;
@@ -67,7 +67,7 @@ pub async fn roles_change_in_place(store: Arc<dyn Store>) {
     let mut expected =
         vec![member(ann, Role::Admin, 10), member(cid, Role::Member, 11), member(bob, Role::Member, 12)];
     let id = conversation_id(1);
-    store.create_room(new_room(1, expected.clone(), ann)).await.unwrap();
+    store.create_room(new_room(1, expected.clone(), ann)).await.unwrap().unwrap();
     let mut last = 1;
     for role in [Role::Moderator, Role::Admin, Role::Member, Role::Admin] {
         for again in [false, true] {
@@ -119,8 +119,8 @@ pub async fn members_are_removed_once(store: Arc<dyn Store>) {
     let (id, elsewhere) = (conversation_id(1), conversation_id(2));
     let all =
         vec![member(ann, Role::Admin, 10), member(bob, Role::Moderator, 10), member(cid, Role::Member, 10)];
-    store.create_room(new_room(1, all.clone(), ann)).await.unwrap();
-    store.create_room(new_room(2, all.clone(), ann)).await.unwrap();
+    store.create_room(new_room(1, all.clone(), ann)).await.unwrap().unwrap();
+    store.create_room(new_room(2, all.clone(), ann)).await.unwrap().unwrap();
 
     let without_bob = [all[0], all[2]];
     let change = remove(&*store, id, ann, bob, 60).await;
@@ -156,7 +156,7 @@ pub async fn the_last_admin_who_goes_is_followed(store: Arc<dyn Store>) {
         member(cid, Role::Moderator, 10),
         member(dan, Role::Moderator, 5),
     ];
-    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().unwrap().1.id;
     let mut left = cast;
     let mut last = 1;
     for (goes, follows) in [(ann, Some(cid)), (cid, Some(dan)), (dan, Some(bob)), (bob, None)] {
@@ -177,7 +177,7 @@ pub async fn the_last_admin_who_goes_is_followed(store: Arc<dyn Store>) {
     }
     let two =
         vec![member(ann, Role::Admin, 10), member(bob, Role::Admin, 11), member(cid, Role::Moderator, 12)];
-    let id = store.create_room(new_room(2, two, ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(2, two, ann)).await.unwrap().unwrap().1.id;
     let change = remove(&*store, id, ann, ann, 60).await;
     assert_eq!(change.successor, None, "there is another admin");
     let change = remove(&*store, id, bob, cid, 60).await;
@@ -243,7 +243,7 @@ pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
     let [ann, bob, cid, eve] = people(&*store, [1, 2, 3, 4]).await;
     let cast =
         vec![member(ann, Role::Admin, 10), member(bob, Role::Moderator, 10), member(cid, Role::Member, 10)];
-    let id = store.create_room(new_room(1, cast, ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast, ann)).await.unwrap().unwrap().1.id;
     let with_bob = direct(&*store, 2, ann, bob).await;
     let no_such_room = conversation_id(9);
     let before = everything(&*store).await;
@@ -290,7 +290,7 @@ pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
 
     let mut public = new_room(3, vec![member(ann, Role::Admin, 10)], ann);
     public.info.visibility = Visibility::Public;
-    let public = store.create_room(public).await.unwrap().1.id;
+    let public = store.create_room(public).await.unwrap().unwrap().1.id;
     add(&*store, public, cid, cid, 40).await;
     let refused = store.add_member(adding(public, cid, eve, 41)).await.unwrap();
     assert!(matches!(refused, Err(Refusal::Forbidden(_))), "others are brought by moderators: {refused:?}");
@@ -348,7 +348,7 @@ pub async fn a_large_room_keeps_its_rules(store: Arc<dyn Store>) {
     let mut cast: Vec<_> = plain.iter().map(|user| member(*user, Role::Member, 10)).collect();
     cast.insert(50, member(bob, Role::Moderator, 10));
     cast.push(member(ann, Role::Admin, 10));
-    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast.clone(), ann)).await.unwrap().unwrap().1.id;
     let count = cast.len();
     let refused =
         store.add_member(AddMember { max_members: count, ..adding(id, ann, cid, 20) }).await.unwrap();

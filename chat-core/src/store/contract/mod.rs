@@ -24,6 +24,7 @@ mod parallel;
 mod people;
 mod reactions;
 mod read_marks;
+mod relations;
 mod rooms;
 mod rules;
 mod search;
@@ -34,7 +35,8 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*,
-    parallel::*, people::*, reactions::*, read_marks::*, rooms::*, rules::*, search::*, tokens::*,
+    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
+    tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -194,6 +196,11 @@ macro_rules! __store_clauses {
             plain_members_wait_where_a_wait_is_set
             the_roles_decide_who_moderates
             rules_keep_the_order_of_asking
+            requests_for_friendship_are_told_to_both
+            relations_are_told_to_nobody_else
+            blocked_people_do_not_reach_each_other
+            a_block_holds_in_a_conversation_that_is_opened_later
+            blocked_people_do_not_react_to_each_other
             rows_are_put_replaced_and_deleted
             rows_come_in_the_order_of_their_keys
             rows_of_many_prefixes_are_read_at_once
@@ -246,6 +253,7 @@ macro_rules! __store_clauses {
             marks_moved_at_once_end_at_the_farthest
             an_index_is_extended_once_by_many
             rules_hold_while_everything_changes
+            a_block_holds_while_everything_is_said
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
@@ -347,6 +355,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("relations.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),
             include_str!("search.rs"),

@@ -344,7 +344,7 @@ pub async fn only_so_many_join_at_once(store: Arc<dyn Store>, spawn: Spawn<'_>) 
     let [ann] = people(&*store, [1]).await;
     let mut new = new_room(1, vec![member(ann, Role::Admin, 10)], ann);
     new.info.visibility = Visibility::Public;
-    let id = store.create_room(new).await.unwrap().1.id;
+    let id = store.create_room(new).await.unwrap().unwrap().1.id;
     people(&*store, std::array::from_fn::<u16, { TASKS as usize }, _>(|n| 10 + n as u16)).await;
     let max_members = usize::from(TASKS / 2);
     let join = |n: u16| {
@@ -371,7 +371,7 @@ pub async fn a_room_left_at_once_keeps_an_admin(store: Arc<dyn Store>, spawn: Sp
     let role_of = |user: UserId| if user == eve || user == bob { Role::Member } else { Role::Admin };
     let everybody = admins.into_iter().chain([eve, bob]);
     let cast = everybody.map(|user| member(user, role_of(user), 10)).collect();
-    let id = store.create_room(new_room(1, cast, admins[0])).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast, admins[0])).await.unwrap().unwrap().1.id;
     let leave = |n: u16| {
         let (store, user) = (store.clone(), user_id(10 + n));
         async move {

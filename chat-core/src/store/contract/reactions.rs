@@ -7,10 +7,12 @@ use super::support::{
     add, at, delete, direct, everything, last_position, message_id, people, remove, restore, room, say,
     user_id, whole_log,
 };
+use crate::aspects::MessageChange;
 use crate::change::Change;
+use crate::chat::Chat;
 use crate::id::{ConversationId, UserId};
 use crate::policy::Refusal;
-use crate::reactions::{self, Emoji, MAX_EMOJIS, MAX_NAMED, React, Reacted, Reacting, Reaction};
+use crate::reactions::{Emoji, MAX_EMOJIS, MAX_NAMED, React, Reacted, Reacting, Reaction};
 use crate::store::write::make;
 use crate::store::{Store, Table};
 
@@ -26,8 +28,8 @@ async fn react(store: &dyn Store, react: React) -> Result<Reacted, Refusal> {
 /// What stands on a message, as it is shown: who reacted with what.
 async fn shown(store: &Arc<dyn Store>) -> Vec<(String, u32, Vec<UserId>)> {
     let message = store.message(message_id(1)).await.unwrap().expect("the message");
-    let shown = reactions::of(store, &message).await.unwrap();
-    plain(&shown)
+    let annexes = Chat::new(store.clone()).annexes_of(&message).await.unwrap();
+    plain(&annexes.reactions)
 }
 
 fn plain(shown: &[Reaction]) -> Vec<(String, u32, Vec<UserId>)> {
@@ -68,9 +70,9 @@ pub async fn a_person_reacts_once_with_each_emoji(store: Arc<dyn Store>) {
     let told: Vec<_> = log
         .iter()
         .filter_map(|entry| match &entry.change {
-            Change::MessageReacted { message, user, emoji, is_there } => {
+            Change::MessageChanged { message, by, what: MessageChange::Reacted(change) } => {
                 assert_eq!(*message, now);
-                Some((*user, Some(*emoji), *is_there))
+                Some((*by, Some(change.emoji), change.is_there))
             }
             _ => None,
         })

@@ -125,7 +125,7 @@ pub async fn marks_belong_to_members(store: Arc<dyn Store>) {
 pub async fn who_joins_begins_at_the_last_message(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let cast = vec![member(ann, Role::Admin, 1), member(bob, Role::Member, 1)];
-    let id = store.create_room(new_room(1, cast, ann)).await.unwrap().1.id;
+    let id = store.create_room(new_room(1, cast, ann)).await.unwrap().unwrap().1.id;
     for n in 1..=3 {
         say(&*store, n, id, ann).await;
     }
@@ -206,7 +206,7 @@ pub async fn unread_conversations_come_latest_first(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let (with_bob, with_cid) = (direct(&*store, 1, ann, bob).await, direct(&*store, 2, cid, ann).await);
     let cast = [ann, bob, cid].map(|user| member(user, Role::Member, 1)).to_vec();
-    let in_room = store.create_room(new_room(3, cast, ann)).await.unwrap().1.id;
+    let in_room = store.create_room(new_room(3, cast, ann)).await.unwrap().unwrap().1.id;
     assert_eq!(counts(&*store, ann).await, [], "nothing was said yet");
     for (n, conversation, sender) in
         [(1, with_bob, bob), (2, in_room, cid), (3, with_cid, cid), (4, in_room, bob)]

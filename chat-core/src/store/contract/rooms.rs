@@ -79,7 +79,7 @@ pub async fn a_room_is_made_as_asked(store: Arc<dyn Store>) {
             members: new.members.clone().into(),
             created_at: new.at,
         };
-        let (position, made) = store.create_room(new).await.unwrap();
+        let (position, made) = store.create_room(new).await.unwrap().unwrap();
         assert_eq!(*made, expected, "what was made");
         assert_eq!(find(&*store, n).await, Some(made), "what is found");
         assert_eq!(position, Position(n.into()));
@@ -95,7 +95,7 @@ pub async fn texts_of_rooms_come_back_as_given(store: Arc<dyn Store>) {
     for (n, name) in names() {
         let mut new = new_room(n, vec![], ann);
         new.info.name = (*name).into();
-        store.create_room(new).await.unwrap();
+        store.create_room(new).await.unwrap().unwrap();
     }
     for (n, name) in names() {
         let info = RoomInfo::new(*name, Visibility::Private);
@@ -165,7 +165,7 @@ pub async fn only_direct_conversations_with_others_make_chat_partners(store: Arc
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let own = direct(&*store, 1, ann, ann).await;
     let cast = [ann, bob, cid].map(|user| member(user, Role::Member, 1)).to_vec();
-    store.create_room(new_room(2, cast, ann)).await.unwrap();
+    store.create_room(new_room(2, cast, ann)).await.unwrap().unwrap();
     say(&*store, 1, own, ann).await;
     say(&*store, 2, conversation_id(2), ann).await;
     say(&*store, 3, conversation_id(2), bob).await;

@@ -471,7 +471,7 @@ pub async fn an_index_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> A
         let mut store = open(&path).await;
         let [ann] = people(&*store, [1]).await;
         let here = room(&*store, 1, ann).await;
-        store.create_room(new_room(2, vec![member(ann, Role::Admin, 1)], ann)).await.unwrap();
+        store.create_room(new_room(2, vec![member(ann, Role::Admin, 1)], ann)).await.unwrap().unwrap();
         for n in 0..6 {
             say(&*store, n, here, ann).await;
             index(&*store, here, n.into(), vec![words("x")]).await;

@@ -146,7 +146,13 @@ pub(super) fn new_room(n: u16, members: Vec<Member>, by: UserId) -> NewRoom {
 /// Makes room `n` with one admin.
 pub(super) async fn room(store: &dyn Store, n: u16, admin: UserId) -> ConversationId {
     let members = vec![member(admin, Role::Admin, 10)];
-    store.create_room(new_room(n, members, admin)).await.expect("a room must be made").1.id
+    store
+        .create_room(new_room(n, members, admin))
+        .await
+        .expect("a room must be made")
+        .expect("nobody blocks anybody")
+        .1
+        .id
 }
 
 /// Most members of a room in the clauses.

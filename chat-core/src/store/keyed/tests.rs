@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn numbers_and_words_are_those_of_old_databases() {
-    let known = [(1, "reactions"), (2, "pins"), (3, "blocks"), (4, "reaction_tallies")];
+    let known = [(1, "reactions"), (2, "pins"), (3, "relations"), (4, "reaction_tallies")];
     let now: Vec<_> = Table::ALL.iter().map(|table| (table.code(), table.name())).collect();
     assert_eq!(now[..known.len()], known);
     for table in Table::ALL {
@@ -47,7 +47,7 @@ fn a_key_is_taken_apart_only_if_it_is_one() {
     assert_eq!(Table::Reactions.parts(&[&key[..24], &[b'a'; 300]].concat()), None, "too long");
     assert_eq!(Table::Pins.parts(&key), None, "something behind it");
     assert_eq!(Table::Pins.parts(&key[..24]).map(|named| named.len()), Some(2));
-    assert_eq!(Table::Blocks.parts(&key[..20]), None, "half an id");
+    assert_eq!(Table::Relations.parts(&key[..20]), None, "half an id");
 }
 
 #[test]

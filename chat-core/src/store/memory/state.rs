@@ -58,6 +58,8 @@ pub(super) struct Room {
     /// How far each member has read.
     pub(super) read: HashMap<UserId, Seq>,
     pub(super) index: Index,
+    /// Who of the two in a direct conversation blocks the other one.
+    pub(super) blockers: Vec<UserId>,
 }
 
 #[derive(Clone)]
@@ -106,6 +108,7 @@ impl State {
             Subject::Message(id) => self.message_index.get(id).is_some_and(|(room, _)| is_mine(room)),
             Subject::Conversation { id, removed } => removed == Some(user) || is_mine(&id),
             Subject::ReadMark { conversation, .. } => is_mine(&conversation),
+            Subject::Own(who) => who == user,
             Subject::Profile(who) => {
                 let index = self.account_index.get(&UserKey::Id(who));
                 index.is_some_and(|index| self.accounts[*index].profile == position)

@@ -91,6 +91,15 @@ impl Tx for State {
         Ok(self.rooms.get(&id).map(Room::end))
     }
 
+    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, StoreError> {
+        Ok(self.rooms.get(&id).map_or(Vec::new(), |room| room.blockers.clone()))
+    }
+
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), StoreError> {
+        self.room_mut(id)?.blockers = blockers.to_vec();
+        Ok(())
+    }
+
     fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
         Ok(self.rooms.get(&id).map(|room| room.conversation.kind.clone()))
     }
@@ -113,6 +122,7 @@ impl Tx for State {
             messages: Vec::new(),
             read: people().map(|user| (user, Seq(0))).collect(),
             index: Index::default(),
+            blockers: Vec::new(),
         };
         self.rooms.insert(new.id, room);
         Ok(())

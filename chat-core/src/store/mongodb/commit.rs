@@ -61,6 +61,8 @@ pub(super) struct Committer {
     /// What is known by heart, and the number of the batch after which it was true.
     known: Option<i64>,
     ends: HashMap<ConversationId, Seq>,
+    /// Who of the two in a direct conversation in `ends` blocks the other one, where one does.
+    blockers: HashMap<ConversationId, Vec<UserId>>,
     /// What members may do. Nobody is here who is no member.
     roles: HashMap<(ConversationId, UserId), Role>,
     /// Rows of tables that are known by heart, and which are not there.
@@ -84,8 +86,8 @@ struct InTheWay {
 
 impl Committer {
     pub(super) fn new(client: Client, db: Database, session: ClientSession, me: ObjectId) -> Self {
-        let (ends, roles, rows) = Default::default();
-        Self { client, db, session, me, begun: 0, known: None, ends, roles, rows }
+        let (ends, blockers, roles, rows) = Default::default();
+        Self { client, db, session, me, begun: 0, known: None, ends, blockers, roles, rows }
     }
 
     /// Makes all these changes and answers.
@@ -163,6 +165,7 @@ impl Committer {
         let is_current = self.known == Some(before.batches);
         if !is_current || self.ends.len() > REMEMBERED {
             self.ends.clear();
+            self.blockers.clear();
         }
         if !is_current || self.roles.len() > REMEMBERED {
             self.roles.clear();
@@ -175,6 +178,8 @@ impl Committer {
         jobs.iter().for_each(|job| job.reads(&mut reads));
         let known = reads.ends.iter().filter_map(|id| self.ends.get_key_value(id));
         writing.ends.extend(known.map(|(id, seq)| (*id, *seq)));
+        let known = reads.ends.iter().filter_map(|id| self.blockers.get_key_value(id));
+        writing.blockers.extend(known.map(|(id, blockers)| (*id, blockers.clone())));
         let known = reads.roles.iter().filter_map(|key| self.roles.get_key_value(key));
         writing.roles.extend(known.map(|(key, role)| (*key, *role)));
         for (key, value) in reads.rows.iter().filter_map(|key| self.rows.get_key_value(key)) {
@@ -202,6 +207,12 @@ impl Committer {
         *unsure = None;
         self.known = Some(before.batches + 1);
         self.ends.extend(writing.ends);
+        for (id, blockers) in writing.blockers {
+            match blockers.is_empty() {
+                true => self.blockers.remove(&id),
+                false => self.blockers.insert(id, blockers),
+            };
+        }
         for gone in writing.writes.members.iter().filter(|key| !writing.roles.contains_key(key)) {
             self.roles.remove(gone);
         }

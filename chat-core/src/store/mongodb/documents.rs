@@ -215,6 +215,25 @@ pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> R
     doc
 }
 
+/// Adds to a conversation's document who of the two in it blocks the other one, where one does.
+#[cfg(feature = "sqlite")]
+pub(super) fn append_blockers(conversation: &mut RawDocumentBuf, blockers: &[UserId]) {
+    if !blockers.is_empty() {
+        conversation.append(cstr!("blockers"), binary(&ids_bytes(blockers)));
+    }
+}
+
+/// Notes with a conversation who of the two in it blocks the other one.
+pub(super) fn blockers_update(id: ConversationId, blockers: &[UserId]) -> RawDocumentBuf {
+    let mut set = rawdoc! {};
+    set.append(cstr!("blockers"), binary(&ids_bytes(blockers)));
+    rawdoc! { "q": { "_id": object_id(id.as_bytes()) }, "u": { "$set": set } }
+}
+
+fn ids_bytes(ids: &[UserId]) -> Vec<u8> {
+    ids.iter().flat_map(UserId::as_bytes).copied().collect()
+}
+
 /// Adds to a conversation's document where its last message that is not deleted stands in the log.
 #[cfg(feature = "sqlite")]
 pub(super) fn append_latest(conversation: &mut RawDocumentBuf, latest: Option<Position>) {

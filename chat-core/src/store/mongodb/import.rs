@@ -152,10 +152,11 @@ impl Batch {
     }
 
     fn add_conversation(&mut self, copied: &CopiedConversation) {
-        let CopiedConversation { conversation, read, last_seq, latest } = copied;
+        let CopiedConversation { conversation, read, blockers, last_seq, latest } = copied;
         let id = conversation.id;
         let mut document = documents::conversation_document(conversation, *last_seq);
         documents::append_latest(&mut document, *latest);
+        documents::append_blockers(&mut document, blockers);
         self.conversations.push(document);
         for ((member, read), place) in conversation.members.iter().zip(read).zip(0..) {
             self.members.push(documents::member_document(id, member, place, *read));

@@ -255,7 +255,13 @@ fn entries(
         .chunks(CONVERSATIONS_AT_ONCE)
         .map(|mine| doc! { "room": any_of(mine), "_id": range() })
         .collect();
+    let own = ChangeKind::all().filter(|kind| kind.is_personal()).map(|kind| kind.name());
     let others = [
+        doc! {
+            "user": object_id(user.as_bytes()),
+            "kind": { "$in": own.collect::<Vec<_>>() },
+            "_id": range(),
+        },
         doc! {
             "user": object_id(user.as_bytes()),
             "kind": ChangeKind::MemberRemoved.name(),

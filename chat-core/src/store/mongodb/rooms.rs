@@ -37,6 +37,7 @@ impl Transaction<'_> {
         self.find(command, |doc| {
             let (id, seq) = documents::read_end(doc)?;
             writing.ends.insert(id, seq);
+            writing.blockers.insert(id, documents::read_blockers(doc)?);
             let conversation = documents::read_conversation(doc)?;
             let pair = pair_of(&conversation);
             let is_asked = pair.is_some_and(|pair| reads.pairs.contains(&pair));

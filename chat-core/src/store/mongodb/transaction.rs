@@ -220,6 +220,8 @@ impl Transaction<'_> {
             ends.push(rawdoc! { "q": conversation(id), "u": { "$set": set } });
         }
         updates.extend(ends);
+        let blockers = |id: &ConversationId| documents::blockers_update(*id, &writing.blockers[id]);
+        updates.extend(writing.writes.blockers.iter().map(blockers));
         self.update(CONVERSATIONS, updates).await
     }
 

@@ -89,6 +89,16 @@ impl Tx for Writing {
         Ok(self.ends.get(&id).copied())
     }
 
+    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, StoreError> {
+        Ok(self.blockers.get(&id).cloned().unwrap_or_default())
+    }
+
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), StoreError> {
+        self.blockers.insert(id, blockers.to_vec());
+        self.writes.blockers.insert(id);
+        Ok(())
+    }
+
     fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
         Ok(self.rooms.get(&id).map(|room| room.conversation.kind.clone()))
     }

@@ -67,6 +67,8 @@ pub(super) struct Writing {
     pub(super) name_keys: HashSet<String>,
     pub(super) password_hashes: HashMap<UserId, PasswordHash>,
     pub(super) ends: HashMap<ConversationId, Seq>,
+    /// Of conversations in `ends`: who of the two blocks the other one. Nothing stands for nobody.
+    pub(super) blockers: HashMap<ConversationId, Vec<UserId>>,
     pub(super) rooms: HashMap<ConversationId, Room>,
     pub(super) pairs: HashMap<Pair, ConversationId>,
     /// What members may do of whom that was asked, or who have changed.
@@ -95,6 +97,8 @@ pub(super) struct Writes {
     pub(super) conversations: Vec<RawDocumentBuf>,
     /// Where conversations end now, and the position of their last message.
     pub(super) ends: BTreeMap<ConversationId, (Seq, Position)>,
+    /// Conversations in which somebody blocks the other one since, or does no longer.
+    pub(super) blockers: BTreeSet<ConversationId>,
     /// Conversations whose latest message that is not deleted may be another one now.
     pub(super) latest: BTreeSet<ConversationId>,
     pub(super) members: BTreeSet<(ConversationId, UserId)>,

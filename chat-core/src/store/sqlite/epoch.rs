@@ -98,7 +98,7 @@ mod tests {
         let info = RoomInfo::new("room", Visibility::Public);
         let at = Timestamp::from_millis(1);
         let room = NewRoom { id: ConversationId::from_bytes([n; 12]), info, members: vec![], by, at };
-        store.create_room(room).await.unwrap();
+        store.create_room(room).await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -200,9 +200,12 @@ impl SqliteExport {
         let sql = "SELECT max(position) FROM messages WHERE place BETWEEN ? AND ? AND deleted_at IS NULL";
         let latest: Option<i64> =
             self.db.prepare_cached(sql)?.query_row(params![first, last], |row| row.get(0))?;
+        let mut blockers = self.db.prepare_cached("SELECT blockers FROM conversations WHERE key = ?")?;
+        let blockers = blockers.query_row([key], |row| rows::read_blockers(row, 0))?;
         Ok(CopiedConversation {
             conversation,
             read,
+            blockers,
             last_seq: Seq(end.map_or(0, rows::seq_of)),
             latest: latest.map(|position| Position(position.unsigned_abs())),
         })

@@ -22,6 +22,8 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct State {
     position: Option<i64>,
     pub(super) ends: HashMap<ConversationId, End>,
+    /// Of conversations in `ends`: who of the two blocks the other one, where one does.
+    pub(super) blockers: HashMap<ConversationId, Vec<UserId>>,
     /// What members may do, by the key of the conversation. Nobody is here who is no member.
     pub(super) roles: HashMap<(i64, UserId), Role>,
     pub(super) fingerprints: Fingerprints,
@@ -33,10 +35,22 @@ impl State {
     /// A transaction has failed: what it had counted is not true.
     pub(super) fn rolled_back(&mut self) {
         self.position = None;
-        self.ends.clear();
+        self.forget_ends();
         self.roles.clear();
         self.rows.clear();
         self.fingerprints.rolled_back();
+    }
+
+    fn forget_ends(&mut self) {
+        self.ends.clear();
+        self.blockers.clear();
+    }
+
+    pub(super) fn know_blockers(&mut self, id: ConversationId, blockers: Vec<UserId>) {
+        match blockers.is_empty() {
+            true => self.blockers.remove(&id),
+            false => self.blockers.insert(id, blockers),
+        };
     }
 }
 
@@ -71,7 +85,7 @@ impl<'a> Writing<'a> {
             state.position = Some(last);
         }
         if state.ends.len() > REMEMBERED {
-            state.ends.clear();
+            state.forget_ends();
         }
         if state.roles.len() > REMEMBERED {
             state.roles.clear();
@@ -101,15 +115,18 @@ impl<'a> Writing<'a> {
         if let Some(end) = self.state.ends.get(&id) {
             return Ok(Some(*end));
         }
-        let mut select = self.db.prepare_cached("SELECT key FROM conversations WHERE id = ?")?;
-        let key = select.query_row([id.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
-        let Some(key) = key else { return Ok(None) };
+        let mut select = self.db.prepare_cached("SELECT key, blockers FROM conversations WHERE id = ?")?;
+        let found = select
+            .query_row([id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, rows::read_blockers(row, 1)?)))
+            .optional()?;
+        let Some((key, blockers)) = found else { return Ok(None) };
         let mut last =
             self.db.prepare_cached("SELECT max(place) FROM messages WHERE place BETWEEN ? AND ?")?;
         let last: Option<i64> =
             last.query_row([rows::place(key, 0), rows::place(key, u32::MAX)], |row| row.get(0))?;
         let end = End { key, seq: last.map_or(0, rows::seq_of) };
         self.state.ends.insert(id, end);
+        self.state.know_blockers(id, blockers);
         Ok(Some(end))
     }
 

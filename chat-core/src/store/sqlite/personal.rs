@@ -25,6 +25,10 @@ const SENT: &str = "SELECT position FROM messages WHERE place BETWEEN ? AND ? OR
 const IN_ROOM: &str = "SELECT position FROM log WHERE room = ? AND position > ? ORDER BY position";
 const REMOVALS: &str =
     "SELECT position, room FROM log WHERE kind = 6 AND user = ? AND position > ? ORDER BY position";
+/// See [`ChangeKind::FIRST_PERSONAL`](crate::change::ChangeKind::FIRST_PERSONAL).
+const OWN: &str = "SELECT position FROM log WHERE kind >= 64 AND user = ? AND position > ? ORDER BY position";
+const COUNT_OWN: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM log WHERE kind >= 64 AND user = ? AND position > ? LIMIT ?)";
 const PROFILES: &str =
     "SELECT profile_position FROM users WHERE profile_position > ? ORDER BY profile_position";
 const COUNT_IN_ROOM: &str =
@@ -33,7 +37,7 @@ const COUNT_PROFILES: &str = "SELECT count(*) FROM (SELECT 1 FROM users WHERE pr
 const ENTRY: &str = "SELECT position, kind, place, room, user, role, detail FROM log WHERE position = ?";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [CONVERSATIONS, POSITION, SENT, IN_ROOM, REMOVALS, PROFILES];
+pub(super) const STATEMENTS: [&str; 7] = [CONVERSATIONS, POSITION, SENT, IN_ROOM, REMOVALS, OWN, PROFILES];
 
 /// A conversation of a person.
 struct Mine {
@@ -62,6 +66,7 @@ pub(super) fn changes_for(
         first.add_all(db.prepare_cached(IN_ROOM)?.query(params![mine.id.as_bytes(), after])?)?;
     }
     first.add_all(db.prepare_cached(REMOVALS)?.query(params![user.as_bytes(), after])?)?;
+    first.add_all(db.prepare_cached(OWN)?.query(params![user.as_bytes(), after])?)?;
     first.add_all(db.prepare_cached(PROFILES)?.query([after])?)?;
 
     let mut read_to = if first.positions.len() < limit {
@@ -126,6 +131,10 @@ pub(super) fn count(
     let profiles: i64 =
         db.prepare_cached(COUNT_PROFILES)?.query_row([after, rest(counted)], |row| row.get(0))?;
     counted += profiles.unsigned_abs();
+    let own: i64 = db
+        .prepare_cached(COUNT_OWN)?
+        .query_row(params![user.as_bytes(), after, rest(counted)], |row| row.get(0))?;
+    counted += own.unsigned_abs();
     let mut removals = db.prepare_cached(REMOVALS)?;
     let mut removals = removals.query(params![user.as_bytes(), after])?;
     while let Some(row) = removals.next()?

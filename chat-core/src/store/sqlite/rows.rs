@@ -167,6 +167,19 @@ pub(super) fn read_conversation_row(row: &Row<'_>) -> rusqlite::Result<Conversat
     })
 }
 
+/// Who blocks the other one in a direct conversation, as the file holds it; nothing where nobody does.
+pub(super) fn blockers_bytes(blockers: &[UserId]) -> Option<Vec<u8>> {
+    let bytes: Vec<u8> = blockers.iter().flat_map(UserId::as_bytes).copied().collect();
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+pub(super) fn read_blockers(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<UserId>> {
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    let bytes = bytes.unwrap_or_default();
+    let (ids, []) = bytes.as_chunks() else { return Err(unreadable(column, "blockers")) };
+    Ok(ids.iter().copied().map(UserId::from_bytes).collect())
+}
+
 pub(super) fn read_pair(bytes: &[u8; 24]) -> Pair {
     let half = |at: usize| {
         let mut id = [0; 12];

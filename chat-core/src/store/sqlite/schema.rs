@@ -9,7 +9,7 @@ use crate::store::{Opened, StoreError};
 pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11];
 
 const V1: &str = "
 CREATE TABLE users (
@@ -169,6 +169,13 @@ ALTER TABLE conversations ADD COLUMN member_count INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX members_by_place ON members (conversation); -- and the key, which is the order of joining
 CREATE INDEX members_leading ON members (conversation, role) WHERE role <> 0;
 UPDATE conversations SET member_count = (SELECT count(*) FROM members WHERE conversation = conversations.key);
+";
+
+/// Who blocks the other one in a direct conversation: their ids, one after the other. What only one person is told of the log
+/// ([`ChangeKind::FIRST_PERSONAL`](crate::change::ChangeKind::FIRST_PERSONAL)) is found without reading what is for others.
+const V11: &str = "
+ALTER TABLE conversations ADD COLUMN blockers BLOB;
+CREATE INDEX log_of_one ON log (user, position) WHERE kind >= 64;
 ";
 
 /// The version that knows when each change was made.

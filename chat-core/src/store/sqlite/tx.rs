@@ -130,6 +130,20 @@ impl Tx for Writing<'_> {
         Ok(self.end_of(id)?.map(|end| Seq(end.seq)))
     }
 
+    fn blockers(&mut self, id: ConversationId) -> rusqlite::Result<Vec<UserId>> {
+        self.end_of(id)?;
+        Ok(self.state.blockers.get(&id).cloned().unwrap_or_default())
+    }
+
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> rusqlite::Result<()> {
+        let key = self.key_of(id)?;
+        let bytes = rows::blockers_bytes(blockers);
+        let mut update = self.db.prepare_cached("UPDATE conversations SET blockers = ? WHERE key = ?")?;
+        update.execute(params![bytes, key])?;
+        self.state.know_blockers(id, blockers.to_vec());
+        Ok(())
+    }
+
     fn kind(&mut self, id: ConversationId) -> rusqlite::Result<Option<ConversationKind>> {
         rows::kind(self.db, id)
     }

@@ -1,4 +1,4 @@
-//! What holds for [`claims`](super).
+//! Tests for [`claims`](super).
 
 use serde_json::json;
 

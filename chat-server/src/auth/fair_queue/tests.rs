@@ -1,4 +1,4 @@
-//! What holds for [`fair_queue`](super).
+//! Tests for [`fair_queue`](super).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use super::*;
 
 type Asking<'a> = Pin<Box<dyn Future<Output = Result<Permit<&'static str>, Busy>> + 'a>>;
 
-/// A queue, and what was asked of it in the order of asking. Nothing is waited for: each future is looked at when
-/// something may have changed.
+/// A queue and its requests in order of arrival. The test never waits: it polls each future when something may have
+/// changed.
 struct Scene<'a> {
     queue: &'a FairQueue<&'static str>,
     asking: Vec<(&'static str, Asking<'a>)>,
@@ -26,7 +26,7 @@ impl<'a> Scene<'a> {
         for _ in 0..times {
             self.asking.push((key, Box::pin(self.queue.turn(key))));
             self.look();
-            // Those that were looked at before may have lost their place to it.
+            // Requests that were polled before may have lost their place to it.
             self.look();
         }
     }
@@ -47,7 +47,7 @@ impl<'a> Scene<'a> {
         });
     }
 
-    /// Ends the oldest turn that is under way and tells who got the next.
+    /// Ends the oldest running turn and returns the key that got the next one.
     fn end_one(&mut self) -> Option<&'static str> {
         let before = self.turns.len();
         drop(self.turns.remove(0));
@@ -73,10 +73,10 @@ fn one_that_asks_much_holds_nobody_up() {
     scene.ask("ann", 1);
     scene.ask("bob", 2);
     assert_eq!(scene.under_way(), ["greedy"]);
-    // The greedy one is first in line, and then everybody has their turn before it comes again.
+    // The greedy key is first in the queue; then every other key has a turn before it gets another one.
     let order: Vec<_> = (0..6).filter_map(|_| scene.end_one()).collect();
     assert_eq!(order, ["greedy", "ann", "bob", "greedy", "bob", "greedy"]);
-    // It keeps the line full, and somebody else comes: after one turn it is theirs.
+    // It keeps the queue full. Another key that arrives gets the turn after the next.
     scene.ask("greedy", 20);
     scene.ask("carl", 1);
     assert_eq!(scene.end_one(), Some("greedy"));
@@ -90,14 +90,14 @@ fn nobody_has_all_turns_while_others_wait() {
     scene.ask("greedy", 30);
     assert_eq!(scene.under_way(), ["greedy"; 3]);
     scene.ask("ann", 5);
-    // Whoever has fewer turns under way is next, until both have their share.
+    // The key with fewer running turns is next, until both have the same number.
     assert_eq!(scene.end_one(), Some("ann"));
     for _ in 0..4 {
         scene.end_one().unwrap();
         let mine = scene.under_way().iter().filter(|key| **key == "ann").count();
         assert!((1..=2).contains(&mine), "{:?}", scene.under_way());
     }
-    // Where nobody else waits, one may have all.
+    // If no other key is waiting, one key may have all turns.
     while scene.under_way().contains(&"ann") || scene.asking.iter().any(|(key, _)| *key == "ann") {
         scene.end_one();
     }
@@ -112,7 +112,7 @@ fn places_are_bounded_and_the_greediest_gives_way() {
     assert_eq!(scene.refused, [("greedy", Busy::TooManyOfOne)], "one has a turn and three wait");
     scene.ask("ann", 1);
     assert_eq!(scene.refused.len(), 1, "there is a place left");
-    // All places are taken: those with fewer take them from the one with most.
+    // The queue is full: keys with fewer waiting requests take places of the key with the most.
     scene.ask("bob", 1);
     assert_eq!(scene.refused[1..], [("greedy", Busy::TooManyOfOne)]);
     scene.ask("ann", 1);
@@ -140,7 +140,7 @@ fn whoever_stops_waiting_leaves_no_trace() {
     assert_eq!(scene.refused, [], "the place is free again");
     scene.asking.retain(|(key, _)| *key != "bob");
     assert_eq!(scene.end_one(), Some("carl"));
-    // A turn that was given to somebody who is gone is passed on.
+    // A turn that was given to a dropped request is passed on.
     scene.ask("dora", 1);
     scene.ask("eve", 1);
     drop(scene.turns.remove(0));

@@ -1,4 +1,4 @@
-//! What holds for [`limit`](super).
+//! Tests for [`limit`](super).
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn it_is_told_how_a_limit_stands() {
 fn an_attempt_counts_only_if_it_is_said_so() {
     let limiter = Arc::new(Limiter::new(2, MINUTE));
     let start = Timestamp::from_millis(0);
-    // At the same time: what is under way counts as long as it is.
+    // Concurrent attempts: a running one counts until it ends.
     let (first, second) = (limiter.acquire("a", start).unwrap(), limiter.acquire("a", start).unwrap());
     assert_eq!(limiter.acquire("a", start).err(), Some(MINUTE));
     drop(first);

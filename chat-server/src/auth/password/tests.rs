@@ -1,4 +1,4 @@
-//! What holds for [`password`](super).
+//! Tests for [`password`](super).
 
 use super::*;
 use crate::auth::password_rules::PasswordRules;
@@ -49,7 +49,7 @@ async fn long_passwords_and_broken_hashes_let_nobody_in_by_accident() {
 #[tokio::test]
 async fn nothing_and_what_holds_a_nul_is_nobodys_password() {
     let passwords = Passwords::new(4, 1);
-    // As bcryptjs would have made them: of what stands before the NUL.
+    // As bcryptjs would have hashed them: only the part before the NUL.
     for (kept, given) in [("secret", "secret\0"), ("secret", "secret\0anything"), ("-", "\0"), ("-", "")] {
         let hash = PasswordHash::new(bcrypt::hash(kept, 4).unwrap());
         assert!(!verified(&passwords, given, Some(&hash)).await.is_good, "{given:?}");
@@ -73,7 +73,7 @@ async fn a_cheap_hash_is_renewed_by_a_good_password_alone() {
 
 #[test]
 fn what_is_spent_is_the_same_for_everybody() {
-    // In rounds, of which a hash takes two to the power of its cost.
+    // In rounds. A hash takes two to the power of its cost.
     let cost = |spent: Option<u32>, to: u32| {
         let first: u64 = spent.map_or(0, |spent| 1 << spent);
         first + missing(spent, to).map(|step| 1_u64 << step).sum::<u64>()
@@ -81,7 +81,7 @@ fn what_is_spent_is_the_same_for_everybody() {
     for spent in [None, Some(4), Some(10), Some(11), Some(12)] {
         assert_eq!(cost(spent, 12), 1 << 12, "{spent:?}");
     }
-    // A dearer hash that is in use makes nobody's look-up dearer too, within reason.
+    // A more expensive hash in use also makes failed lookups more expensive, up to a limit.
     let usual = AtomicU32::new(4);
     let dear = PasswordHash::new(bcrypt::hash("secret", 6).unwrap());
     verify("wrong", Some(&dear), 4, &usual);

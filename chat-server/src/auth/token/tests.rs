@@ -1,7 +1,6 @@
-//! What holds for [`token`](super).
+//! Tests for [`token`](super).
 
 use chat_core::id::UserId;
-use jsonwebtoken::signature::Signer as _;
 
 use super::*;
 
@@ -30,7 +29,7 @@ fn ann() -> User {
 
 fn signed(claims: &serde_json::Value, header: &Header, secret: &str) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
-    // The library's own, since ours knows one algorithm.
+    // The provider of the library, because ours supports only one algorithm.
     let sign = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.signer_factory;
     let part = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let head = part(serde_json::to_vec(header).unwrap());
@@ -104,7 +103,7 @@ fn a_key_is_named_and_no_other_is_tried() {
     };
     assert!(rotated.verify(&token(name.as_deref(), "new"), NOW).is_some());
     assert!(rotated.verify(&token(name.as_deref(), "old"), NOW).is_none(), "it is not that key's");
-    // Old backends name their keys as they like.
+    // Old backends use arbitrary key ids.
     assert!(rotated.verify(&token(Some("my-key-1"), "old"), NOW).is_some());
     assert!(rotated.verify(&token(None, "old"), NOW).is_some());
     assert!(rotated.verify(&token(None, "older"), NOW).is_none());
@@ -128,7 +127,7 @@ fn tokens_for_something_else_do_not_log_in() {
         serde_json::json!({"userId": id, "exp": "never"}),
     ] {
         assert_eq!(verified(&claims, &plain), None, "{claims}");
-        // Our type alone does not make a token ours.
+        // Our token type alone does not make a token ours.
         let header = Header { typ: Some(TYPE.into()), kid: Some("x".into()), ..Header::default() };
         assert_eq!(verified(&claims, &header), None, "{claims}");
     }

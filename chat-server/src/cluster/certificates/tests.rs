@@ -1,4 +1,4 @@
-//! What holds for [`certificates`](super).
+//! Tests of [`certificates`](super).
 
 use super::*;
 

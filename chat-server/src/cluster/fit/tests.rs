@@ -1,4 +1,4 @@
-//! What holds for [`fit`](super).
+//! Tests of [`fit`](super).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds for [`presence`](super).
+//! Tests of [`presence`](super).
 
 use super::*;
 
@@ -66,6 +66,6 @@ fn a_silent_node_is_not_believed_for_ever() {
     let silent = LEASE + Duration::from_secs(1);
     assert_eq!(others.expire(now + 2 * LEASE + silent), [(vec![user(1)], silent)]);
     assert_eq!(online(&others), []);
-    // It was only slow.
+    // The node was only slow.
     assert!(others.told(a, Told::Alive(1), now + 4 * LEASE).ask);
 }

@@ -1,4 +1,4 @@
-//! What holds for [`seal`](super).
+//! Tests of [`seal`](super).
 
 use super::*;
 
@@ -63,11 +63,11 @@ fn nothing_is_taken_twice_and_what_is_late_is_taken() {
     }
     assert!(!take(476) && !take(5), "later than the window");
     assert!(take(1_024) && !take(1_024) && !take(900));
-    // A leap of more than the window forgets nothing of what it must know.
+    // A jump of more than the window keeps all information that is still needed.
     assert!(take(10_000) && !take(10_000) && !take(1_500) && take(9_999) && !take(9_999));
     assert!(take(10_000 - 1_023) && !take(10_000 - 1_024));
     assert!(take(u64::MAX) && !take(u64::MAX) && take(u64::MAX - 1));
-    // Each node has numbers of its own.
+    // Each node has its own numbers.
     assert!(replays.is_new(NodeId::random(), 1, NOW, NOW));
 }
 
@@ -103,7 +103,7 @@ fn what_is_remembered_is_bounded_and_nothing_can_be_repeated_by_that() {
     }
     assert!(!replays.is_new(NodeId::random(), 1, NOW, NOW), "there is no place left");
     assert!(!replays.is_new(first, 1, NOW, NOW) && replays.is_new(first, 2, NOW, NOW));
-    // Those that have fallen silent make room.
+    // Silent nodes are removed to make room.
     let later = NOW.after(MAX_SKEW + Duration::from_millis(1));
     assert!(replays.is_new(NodeId::random(), 1, later, later));
     assert_eq!(replays.nodes.len(), 1);

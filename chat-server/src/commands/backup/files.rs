@@ -1,4 +1,4 @@
-//! Files that are copied durably, for their owner alone, and what they hold.
+//! Copies files durably, readable only by their owner, and computes their checksums.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Bytes that are copied at once.
+/// The number of bytes that are copied at once.
 const PART: usize = 256 << 10;
 
-/// Writes a file that is there wholly and durably when this returns.
+/// Writes a file completely and durably.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
 
-/// Copies a file over what is there, durably. Answers with the length and SHA-256 of what was copied.
+/// Copies a file durably and overwrites the target. Returns the length and SHA-256 of the content.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<(u64, String)> {
     let mut source = File::open(from)?;
     let mut target = create(to)?;
@@ -30,18 +30,18 @@ pub(crate) fn sum(path: &Path) -> io::Result<(u64, String)> {
     read_through(&mut File::open(path)?, |_| Ok(()))
 }
 
-/// Makes a folder and those it is in, all of them its owner's alone: the program's umask sees to that.
+/// Creates a folder and its parents. The umask of the program makes them accessible to their owner only.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Makes the names in a folder durable.
+/// Makes the directory entries of a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// The same for all folders in it.
+/// The same, recursively.
 pub(crate) fn sync_folders(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -52,8 +52,8 @@ pub(crate) fn sync_folders(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// The files in a folder and those in it, as paths from there; none when there is no such folder. Links are passed over: what
-/// they lead to is not ours.
+/// The files in a folder, recursively, as relative paths. The list is empty if the folder does not exist. Symbolic
+/// links are skipped, because their targets do not belong to the server.
 pub(crate) fn below(folder: &Path, skip: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::new()];
@@ -76,7 +76,7 @@ pub(crate) fn below(folder: &Path, skip: &[&str]) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// `chat.db` and `.x` are `chat.db.x`.
+/// Appends an ending: `chat.db` and `.x` become `chat.db.x`.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -1,4 +1,4 @@
-//! What is in a backup: `manifest.json`, and `manifest.sha256`, which says whether that is as it was written.
+//! The content of a backup: `manifest.json`, and its checksum in `manifest.sha256`.
 
 use std::fs;
 use std::io;
@@ -11,47 +11,47 @@ use sha2::{Digest, Sha256};
 
 use super::files;
 
-/// Its name in the backup.
+/// The file name of the manifest.
 pub(crate) const NAME: &str = "manifest.json";
-/// The file beside it.
+/// The file with its checksum.
 const SUM: &str = "manifest.sha256";
 
-/// The form that is written, and the newest that is read.
+/// The format version that is written, and the newest one that can be read.
 const FORM: u32 = 1;
 
-/// What may lie in a backup, at its top.
+/// The allowed names at the top level of a backup.
 const KNOWN: [&str; 5] = [DATABASE, SECRET, MEDIA, CLOUDINARY, TABLES];
 
 /// The database.
 pub(crate) const DATABASE: &str = "chat.db";
-/// The secret that the server keeps itself.
+/// The secret that the server has generated.
 pub(crate) const SECRET: &str = "jwt-secret";
-/// The images, with what is known of them.
+/// The images, with their journal and quotas.
 pub(crate) const MEDIA: &str = "media";
-/// What is known of images that are with Cloudinary.
+/// The journal and quotas of images at Cloudinary.
 pub(crate) const CLOUDINARY: &str = "cloudinary";
 /// The files of CHAT_CODEC_TABLES.
 pub(crate) const TABLES: &str = "codec-tables";
 
-/// What a backup holds.
+/// The manifest of a backup.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Manifest {
-    /// The form of this file.
+    /// The format version of the manifest.
     pub(crate) form: u32,
     /// The version of the program that has written it.
     pub(crate) version: String,
-    /// Where the messages are: `sqlite` (here) or `mongodb` (elsewhere).
+    /// The store of the messages: `sqlite` (in the backup) or `mongodb` (not in the backup).
     pub(crate) store: String,
-    /// When it was taken.
+    /// When the backup was made.
     pub(crate) taken_at: String,
-    /// What the database holds, if it is here.
+    /// The state of the database, if it is in the backup.
     pub(crate) database: Option<Database>,
-    /// All files but the two of the manifest.
+    /// All files except the manifest and its checksum.
     pub(crate) files: Vec<Entry>,
 }
 
-/// See [`Snapshot`].
+/// The state of a database; see [`Snapshot`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Database {
@@ -59,18 +59,18 @@ pub(crate) struct Database {
     pub(crate) layout: u32,
     /// The last position of its log.
     pub(crate) position: u64,
-    /// When that change or an account was made, whichever was the last, in milliseconds since 1970.
+    /// When the last change or account was created, whichever is later, in milliseconds since 1970.
     pub(crate) changed_at: Option<i64>,
     /// The epoch of its log, in hexadecimal digits.
     pub(crate) epoch: Option<String>,
 }
 
-/// A file.
+/// A file in the backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Where it is in the backup.
+    /// Its path in the backup.
     pub(crate) path: String,
-    /// How long it is.
+    /// Its length in bytes.
     pub(crate) bytes: u64,
     /// The SHA-256 of its content, in hexadecimal digits.
     pub(crate) sha256: String,
@@ -88,7 +88,7 @@ impl From<Snapshot> for Database {
 }
 
 impl Manifest {
-    /// Of these files, taken now.
+    /// The manifest of these files, with the version of this program.
     pub(crate) fn new(
         store: &str,
         taken_at: Timestamp,
@@ -105,20 +105,20 @@ impl Manifest {
         }
     }
 
-    /// Writes it into a backup.
+    /// Writes the manifest and its checksum into a backup.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         files::write(&folder.join(NAME), &text)?;
-        // As sha256sum writes and checks it.
+        // In the format of sha256sum, which can check it.
         let sum = format!("{}  {NAME}\n", hex::encode(Sha256::digest(&text)));
         files::write(&folder.join(SUM), sum.as_bytes())
     }
 
-    /// Reads that of a backup.
+    /// Reads the manifest of a backup.
     ///
     /// # Errors
-    /// A text for the operator: it is not there, damaged, or of a newer version.
+    /// A message for the operator: the manifest is missing, damaged, or of a newer version.
     pub(crate) fn read(folder: &Path) -> Result<Self, String> {
         let read = |name: &str| {
             fs::read(folder.join(name)).map_err(|error| match error.kind() {
@@ -148,20 +148,20 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The files in one of the folders, or the one file of that name.
+    /// The files in a top-level folder, or the one file of that name.
     pub(crate) fn below<'a>(&'a self, top: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.files.iter().filter(move |entry| {
             entry.path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 
-    /// How many images are in it.
+    /// The number of images in the backup.
     pub(crate) fn images(&self) -> usize {
         self.below(MEDIA).filter(|entry| !entry.path.contains("/.")).count()
     }
 }
 
-/// Whether a path stays in the backup, and is one of those that are made.
+/// Whether a path stays within the backup and is one that `backup` creates.
 fn is_known(path: &str) -> bool {
     let mut parts = Path::new(path).components();
     let Some(Component::Normal(top)) = parts.next() else { return false };

@@ -1,8 +1,9 @@
-//! `chat-server backup FOLDER`: everything of this server as it is at one moment, while it runs.
+//! `chat-server backup FOLDER`: saves the complete state of this server at one moment, while it runs.
 //!
-//! **The order.** An image is stored before the message that names it, and may be removed when nobody names it any more. So the
-//! images are copied first, then the database, then the images that have come since: whatever a message in the copy names was
-//! there at its moment, and was copied before or after it.
+//! **The order.** An image is stored before the message that references it, and may be removed when nothing references
+//! it any more. So the images are copied first, then the database, then the images that were added since. Every image
+//! that a message in the copied database references existed at that moment, so one of the two passes copies it, unless
+//! it was removed in between.
 
 mod files;
 pub(crate) mod manifest;
@@ -21,10 +22,10 @@ use clap::Args;
 pub(crate) use self::files::{below, beside, copy, make_folder, sum, sync_folder, sync_folders, write};
 use self::manifest::{CLOUDINARY, DATABASE, Entry, MEDIA, Manifest, SECRET, TABLES};
 
-/// The folder of images that are being written.
+/// The folder of partially written images.
 const UNFINISHED_IMAGES: &str = ".tmp";
 
-/// The folder of what everybody has stored: its files change.
+/// The folder of quotas, whose files change.
 const USAGE: &str = ".usage";
 
 /// Where it is kept.
@@ -50,7 +51,8 @@ impl Backup {
                 let mut snapshot = copying.database(path)?;
                 copying.images(data)?;
                 if copying.missing_images()? > 0 {
-                    // A picture that was named at that moment has been replaced and removed before it was copied.
+                    // A profile picture that was referenced at that moment was replaced and removed before it was
+                    // copied. Another pass is made.
                     snapshot = copying.database(path)?;
                     copying.images(data)?;
                 }
@@ -72,7 +74,7 @@ impl Backup {
         Ok(())
     }
 
-    /// What is in a backup must be nobody else's to read, and must not be in the next one.
+    /// A backup must not be readable by other users, and must not become part of the next backup.
     fn check_place(&self, options: &Options) -> Result<(), String> {
         let place = resolved(&self.folder);
         let inside = |folder: &Path| place.starts_with(resolved(folder));
@@ -116,7 +118,7 @@ impl Backup {
     }
 }
 
-/// What is copied.
+/// The progress of a backup.
 struct Copying {
     folder: Unfinished,
     files: BTreeMap<String, Entry>,
@@ -136,15 +138,15 @@ impl Copying {
         Ok(snapshot)
     }
 
-    /// Copies what has not been copied yet.
+    /// Copies the images that were not copied yet.
     fn images(&mut self, data: &Path) -> Result<(), Box<dyn Error>> {
         for top in [MEDIA, CLOUDINARY] {
             for inner in below(&data.join(top), &[UNFINISHED_IMAGES])? {
-                // All names of ours are ASCII.
+                // All file names of the server are ASCII.
                 let Some(name) = inner.to_str() else { continue };
                 let path = format!("{top}/{name}");
-                // Images never change. An undecided one that is known to be wanted by now may not have been in the copy of the
-                // database, so its note stays.
+                // Images never change, so they are copied once. The journal entry of an undecided image stays even if
+                // it was decided meanwhile, because the message may be missing in the copy of the database.
                 if !self.files.contains_key(&path) || inner.starts_with(USAGE) {
                     self.file(&data.join(top).join(&inner), &path)?;
                 }
@@ -168,7 +170,7 @@ impl Copying {
         Ok(())
     }
 
-    /// Answers whether it was there: what is not needed any more may be removed at any time.
+    /// Copies a file. Returns whether it existed: unneeded files may be removed at any time.
     fn file(&mut self, from: &Path, path: &str) -> Result<bool, Box<dyn Error>> {
         let to = self.folder.path.join(path);
         if let Some(folder) = to.parent() {
@@ -186,7 +188,7 @@ impl Copying {
         self.files.insert(path.clone(), Entry { path, bytes, sha256 });
     }
 
-    /// How many images of this server the copy of the database names that were not copied.
+    /// The number of images of this server that the copied database references but the backup lacks.
     fn missing_images(&self) -> Result<usize, Box<dyn Error>> {
         let mut missing = std::collections::BTreeSet::new();
         sqlite::images_named(&self.folder.path.join(DATABASE), |url| {
@@ -200,7 +202,7 @@ impl Copying {
     }
 }
 
-/// A backup that is being made, under another name; removed unless it is [finished](Self::finish).
+/// A backup in progress, under a temporary name. It is removed on drop unless it is [finished](Self::finish).
 struct Unfinished {
     path: PathBuf,
     folder: PathBuf,
@@ -239,12 +241,12 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // It has another name when it was finished.
+        // A finished backup has another name, so this does not remove it.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// For its owner alone: SQLite gives a file the usual mode, less the umask.
+/// Makes a file accessible to its owner only. SQLite creates files with the default mode and the umask.
 fn private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -252,7 +254,7 @@ fn private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a path leads, by whatever links, as far as it is there.
+/// The canonical path, even if only the beginning of the path exists.
 fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for known in path.ancestors() {

@@ -1,4 +1,4 @@
-//! `chat-server codec file`: attachments.
+//! `chat-server codec file`: compresses files as attachments.
 
 use std::error::Error;
 use std::fs;
@@ -45,7 +45,7 @@ impl File {
     }
 }
 
-/// What is shown.
+/// The result.
 #[derive(Serialize)]
 struct Report {
     codec: &'static str,
@@ -53,19 +53,19 @@ struct Report {
     all: Row,
 }
 
-/// One file, or all together.
+/// The row of one file, or of all files.
 #[derive(Serialize)]
 struct Row {
     path: String,
     bytes_in: u64,
     bytes_out: u64,
-    /// Bytes out per byte in.
+    /// The compressed size divided by the original size.
     ratio: f64,
-    /// The order-0 entropy as such a ratio. For all together: each file by itself.
+    /// The order-0 entropy as a ratio of the same kind. In the row of all files, each file has its own entropy.
     order0: f64,
     encode_mb_per_s: f64,
     decode_mb_per_s: f64,
-    /// The blob's format, by its name; several for all files.
+    /// The name of the blob's format. The row of all files may have several.
     format: String,
 }
 

@@ -8,7 +8,7 @@ use chat_core::codec::Kind;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-/// What [`Kind`] is called on the command line.
+/// The command line names of [`Kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum KindName {
     Message,
@@ -31,30 +31,30 @@ impl KindName {
     }
 }
 
-/// A text, and the line it stands on, from 1.
+/// A text, and its line number, from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) line: usize,
     pub(super) group: String,
-    /// Empty if it was not asked for.
+    /// Empty if it was not requested.
     pub(super) source: String,
     pub(super) text: String,
 }
 
-/// Which messages are wanted.
+/// Selects messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Filter<'a> {
-    /// Those of at least so many bytes.
+    /// Only messages with at least this many bytes.
     pub(super) min_bytes: usize,
-    /// Those of this split alone.
+    /// Only messages of this split.
     pub(super) split: Option<&'a str>,
-    /// Those of these groups alone, if there are any.
+    /// Only messages of these groups, if the list is not empty.
     pub(super) groups: &'a [String],
-    /// Whether each must say where it is from.
+    /// Whether each message must have a source.
     pub(super) sources: bool,
 }
 
-/// Why messages cannot be read. Never shows what stands in the line.
+/// Why messages cannot be read. The error never contains the content of a line.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputError {
     #[error(transparent)]
@@ -79,7 +79,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
     Ok(Box::new(BufReader::new(File::open(path)?)))
 }
 
-/// Reads the messages that are wanted, in their order. Empty lines are passed over.
+/// Reads the selected messages in order. Empty lines are skipped.
 pub(super) fn read(input: impl BufRead, filter: Filter<'_>) -> Result<Vec<Message>, InputError> {
     let mut messages = Vec::new();
     for (index, content) in input.split(b'\n').enumerate() {
@@ -87,7 +87,7 @@ pub(super) fn read(input: impl BufRead, filter: Filter<'_>) -> Result<Vec<Messag
         if content.trim_ascii().is_empty() {
             continue;
         }
-        // Without the reason: the parser's own would quote what somebody has written.
+        // The parser's reason is dropped, because it would quote the content of messages.
         let fields = serde_json::from_slice::<Map<String, Value>>(&content);
         let mut fields = Fields { line, fields: fields.map_err(|_| InputError::NoObject(line))? };
         let (group, text) = (fields.take("group")?, fields.take("text")?);
@@ -104,14 +104,14 @@ pub(super) fn read(input: impl BufRead, filter: Filter<'_>) -> Result<Vec<Messag
     if messages.is_empty() {
         return Err(InputError::Nothing);
     }
-    // A group that was mistyped must not be missed in silence.
+    // A mistyped group must not be ignored silently.
     match filter.groups.iter().find(|group| messages.iter().all(|message| message.group != **group)) {
         Some(group) => Err(InputError::NothingOf(group.clone())),
         None => Ok(messages),
     }
 }
 
-/// One line, taken apart.
+/// The fields of one line.
 struct Fields {
     line: usize,
     fields: Map<String, Value>,

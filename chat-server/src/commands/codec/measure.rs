@@ -1,4 +1,4 @@
-//! Encodes and decodes bodies, checks that they survive it, and takes the time.
+//! Encodes and decodes bodies, verifies that they are unchanged, and measures the time.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use chat_core::codec::{Blob, BlobFormat, Codec, Kind};
 
-/// What came of some bodies.
+/// The results for a set of bodies.
 #[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) bodies: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    /// The shortest time in which all were encoded.
+    /// The shortest time for encoding all bodies.
     pub(super) encode: Duration,
-    /// The shortest time in which all were decoded.
+    /// The shortest time for decoding all bodies.
     pub(super) decode: Duration,
-    /// How many blobs each format has got.
+    /// The number of blobs of each format.
     pub(super) formats: BTreeMap<BlobFormat, u64>,
-    /// What the best code of single bytes would make of the bodies, in bytes and without headers.
+    /// The size of the bodies with the best possible code of single bytes, in bytes and without headers.
     order0: f64,
 }
 
-/// A body, by its place in the list, that was not the same afterwards.
+/// A body that was changed, by its index in the list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Changed(pub(super) usize);
 
@@ -39,7 +39,7 @@ impl Measured {
         }
     }
 
-    /// All of it together. The times are the sums of the shortest, and each part has the code that is best for it.
+    /// The sum of several results. The times are the sums of the shortest times. Each part keeps its own best code.
     pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         parts.into_iter().fold(Self::nothing(), |mut sum, part| {
             sum.bodies += part.bodies;
@@ -55,12 +55,12 @@ impl Measured {
         })
     }
 
-    /// Bytes out per byte in.
+    /// The compressed size divided by the original size.
     pub(super) fn ratio(&self) -> f64 {
         self.bytes_out as f64 / self.bytes_in as f64
     }
 
-    /// The order-0 entropy as such a ratio: what no code of single bytes can fall below.
+    /// The order-0 entropy as such a ratio: the lower bound of any code of single bytes.
     pub(super) fn order0(&self) -> f64 {
         self.order0 / self.bytes_in as f64
     }
@@ -81,8 +81,8 @@ impl Measured {
     }
 }
 
-/// Encodes and decodes all bodies once to check them and to warm up, then `passes` times for the time. Only calls of
-/// the codec are timed.
+/// Encodes and decodes all bodies once, to verify them and to warm up, and then `passes` times for the measurement.
+/// Only calls of the codec are measured.
 pub(super) fn measure(
     codec: &dyn Codec,
     kind: Kind,
@@ -116,14 +116,14 @@ pub(super) fn measure(
     Ok(measured)
 }
 
-/// The size in bytes of all that was counted, by the entropy of single bytes.
+/// The size of the counted bytes according to the entropy of single bytes, in bytes.
 fn order0(counts: &[u64; 256]) -> f64 {
     let total = counts.iter().sum::<u64>() as f64;
     let bits = |count: f64| -count * (count / total).log2();
     counts.iter().filter(|&&count| count > 0).map(|&count| bits(count as f64)).sum::<f64>() / 8.0
 }
 
-/// The shortest of several passes is the one that others disturbed least.
+/// The shortest of several passes, because other processes have disturbed it least.
 fn shortest(passes: u32, mut pass: impl FnMut()) -> Duration {
     let time = |_| {
         let started = Instant::now();

@@ -1,4 +1,5 @@
-//! `chat-server codec …`: what the configured compression does to messages and files of one's own, and tables for it.
+//! `chat-server codec …`: measures the configured compression on the operator's own messages and files, and trains
+//! tables.
 
 mod file;
 mod input;
@@ -40,7 +41,7 @@ pub(crate) enum CodecCommand {
     Train(train::Train),
 }
 
-/// What to do with the command that makes tables.
+/// An example for the help of the training command.
 const LOOP: &str = r#"From messages to tables in use:
 
   1. Export messages, {"group": "all", "split": "train", "text": "…"}, every tenth with "split": "test".
@@ -62,14 +63,14 @@ impl CodecCommand {
             Self::Train(train) => train.run()?,
         };
         match io::stdout().lock().write_all(report.as_bytes()) {
-            // Whoever reads has seen enough.
+            // The reader has closed the output.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written?),
         }
     }
 }
 
-/// The codec that is measured: the one the server would have.
+/// The codec to measure: the one that the server would use.
 struct Configured {
     name: &'static str,
     codec: Arc<dyn Codec>,

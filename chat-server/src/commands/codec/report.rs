@@ -1,6 +1,6 @@
-//! Lines text up in columns.
+//! Formats text in columns.
 
-/// A table for people to read: the first column is flush left, the others are numbers and flush right.
+/// A table for the terminal: the first column is left-aligned; the others are numbers and right-aligned.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -14,7 +14,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The lines, each with its end.
+    /// The text of the table, with a line end after each row.
     pub(super) fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {

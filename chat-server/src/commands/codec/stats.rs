@@ -1,4 +1,4 @@
-//! `chat-server codec stats`: messages.
+//! `chat-server codec stats`: compresses messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -72,7 +72,7 @@ enum Problem {
     Changed { line: usize },
 }
 
-/// What is shown.
+/// The result.
 #[derive(Serialize)]
 struct Report {
     codec: &'static str,
@@ -81,22 +81,22 @@ struct Report {
     all: Row,
 }
 
-/// One group, or all together.
+/// The row of one group, or of all groups.
 #[derive(Serialize)]
 struct Row {
     group: String,
     messages: u64,
     bytes_in: u64,
     bytes_out: u64,
-    /// Bytes out per byte in.
+    /// The compressed size divided by the original size.
     ratio: f64,
-    /// The order-0 entropy as such a ratio. For all together: each group by itself.
+    /// The order-0 entropy as a ratio of the same kind. In the row of all groups, each group has its own entropy.
     order0: f64,
     encode_ns_per_message: f64,
     decode_ns_per_message: f64,
     encode_ns_per_100_bytes: f64,
     decode_ns_per_100_bytes: f64,
-    /// How many blobs each format has got, by its name.
+    /// The number of blobs of each format, by its name.
     formats: BTreeMap<String, u64>,
 }
 
@@ -153,9 +153,9 @@ impl Report {
         format!("codec {}, kind {}\n\n{}\n{}", self.codec, self.kind, table.text(), self.formats().text())
     }
 
-    /// How many blobs each format has got, in each group.
+    /// The number of blobs of each format, for each group.
     fn formats(&self) -> Table {
-        // By number, not by letter; the one without a number comes first.
+        // Sorted by number, not alphabetically. The format without a number comes first.
         let names: BTreeSet<_> =
             self.all.formats.keys().map(|name| (name.parse::<u8>().ok(), name)).collect();
         let mut table =
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps nothing but the first ten bytes.
+    /// Keeps only the first ten bytes.
     struct Lossy;
 
     impl Codec for Lossy {

@@ -1,4 +1,4 @@
-//! `chat-server codec train`: tables of one's own.
+//! `chat-server codec train`: trains custom tables.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -130,7 +130,7 @@ impl Train {
             .map_err(|error| format!("{}: {error}", self.file.display()))
     }
 
-    /// Asked before the training, which takes its time, and once more after it.
+    /// This is checked before the training, which takes long, and again after it.
     fn may_write(&self, path: &Path) -> Result<(), String> {
         if !folder_of(path).is_dir() {
             return Err(format!("{}: its folder is not there", path.display()));
@@ -143,7 +143,7 @@ impl Train {
         }
     }
 
-    /// Writes a file so that whoever reads it meanwhile sees the old one or the new one and nothing in between.
+    /// Writes a file atomically: a concurrent reader sees either the old or the new content.
     fn write(&self, path: &Path, content: &[u8]) -> Result<(), String> {
         self.may_write(path)?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -154,11 +154,11 @@ impl Train {
             file.write_all(content)?;
             file.sync_all()?;
             fs::rename(&unfinished, path)?;
-            // Only then the new name is on the disk too.
+            // The directory entry is durable only after this.
             File::open(folder_of(path))?.sync_all()
         };
         write().map_err(|error| {
-            // What is half written is of no use to anybody; that it stays is no reason to hide the error.
+            // A partial file is useless. If it cannot be removed, the original error is still the one to report.
             let _ = fs::remove_file(&unfinished);
             format!("{}: {error}", path.display())
         })
@@ -169,7 +169,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What frames call the set. Loading it also proves that a server can.
+/// The number by which frames refer to the set. Loading the set also verifies that a server can load it.
 fn fingerprint(file: &[u8]) -> Result<u16, TrainError> {
     let tables = OwnTables::new([file])?;
     Ok(tables.sets().map(|(_, fingerprint)| fingerprint).next().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What holds for [`cluster`](super).
+//! Tests for [`cluster`](super).
 
 use clap::Parser;
 

@@ -1,4 +1,4 @@
-//! Who may read what, and what may not be served.
+//! Tests for file modes, and for paths that must not be served.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -63,7 +63,7 @@ fn everything_that_is_there_is_mended() {
     for name in ["", "media", "media/ab", "media/.usage", "media/.usage/cd"] {
         set_mode(&data.join(name), 0o755);
     }
-    // Not ours, although it is there.
+    // A file that is not ours, although it is in the folder.
     fs::write(data.join("notes.txt"), "x").unwrap();
     set_mode(&data.join("notes.txt"), 0o644);
     let outside = folder.path().join("outside.txt");
@@ -85,7 +85,7 @@ fn everything_that_is_there_is_mended() {
     }
     assert_eq!(mode(&data.join("notes.txt")), 0o644);
     assert_eq!((mode(&outside), mode(&elsewhere)), (0o644, 0o755), "links are not followed");
-    // A second start finds nothing to do.
+    // A second start has nothing to correct.
     mend(&data, &sqlite(&data.join("chat.db"))).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! What holds for [`secrets`](super).
+//! Tests for [`secrets`](super).
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -6,14 +6,14 @@ use super::*;
 
 const HUSH: &str = "hush-hush-hush-hush-hush-hush-hush-hush";
 
-/// Options of flags alone, whatever the environment says.
+/// Options from flags only; the environment is ignored.
 fn parsed(arguments: &[&str]) -> Options {
     let command = Options::command().mut_args(|arg| arg.env(None));
     let arguments = std::iter::once("chat-server").chain(arguments.iter().copied());
     Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
 }
 
-/// Every option whose value is a secret: its flag and its variable.
+/// The flag and the variable of every option that contains a secret.
 fn secrets() -> Vec<(String, String)> {
     let command = Options::command();
     let hidden = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());

@@ -1,4 +1,4 @@
-//! Reads flags and variables, so that what is wrong with one is said by the name of its variable.
+//! Reads flags and variables, so that errors name the variable.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,16 +7,16 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, value_parse
 use super::{SETTINGS, names};
 use crate::config::error::ConfigError;
 
-/// Reads the command line and the environment. An empty variable is as good as none. Ends the process for `--help` and for
-/// flags that there are not, as clap does.
+/// Reads the command line and the environment. An empty variable counts as not set. Like clap, exits the process for
+/// `--help` and for unknown flags.
 ///
 /// # Errors
-/// Names a variable that begins like ours and is none, or one with a value that it cannot have.
+/// Names an unknown variable with our prefix, or a variable with an invalid value.
 pub fn from_command_line<C: CommandFactory + FromArgMatches>() -> Result<C, ConfigError> {
     let command = C::command().mut_args(without_empty_variable);
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let variables: Vec<_> = std::env::vars_os().collect();
-    // As text first: whatever type it is to have, what is wrong with it is said in one way.
+    // The values are first read as text, so that errors look the same for all types.
     let given = command.clone().mut_args(as_text).get_matches_from(&arguments);
     names::check(variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))?;
     check(&command, &given)?;
@@ -24,7 +24,7 @@ pub fn from_command_line<C: CommandFactory + FromArgMatches>() -> Result<C, Conf
     C::from_arg_matches(&given).map_err(|error| error.exit())
 }
 
-/// Checks what was given as text.
+/// Checks the values as text.
 pub(super) fn check(command: &Command, given: &ArgMatches) -> Result<(), ConfigError> {
     for setting in SETTINGS {
         let of_setting = |arg: &&Arg| arg.get_env() == Some(OsStr::new(setting.name));

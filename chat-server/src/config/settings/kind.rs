@@ -1,4 +1,4 @@
-//! What a setting may be.
+//! The kinds of values of a setting.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -8,32 +8,32 @@ use tracing_subscriber::EnvFilter;
 use super::names::nearest;
 use crate::config::switch::switch;
 
-/// Most bytes of a secret, and of every other text.
+/// Maximum sizes in bytes: of a secret, and of every other text.
 const MAX_SECRET_BYTES: usize = 64 << 10;
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
-/// What a setting may be.
+/// The valid values of a setting.
 pub(super) enum Kind {
-    /// A whole number.
+    /// A whole number in this range.
     Number(RangeInclusive<u64>),
-    /// A whole number up to this one, where 0 means that there is no limit.
+    /// A whole number up to this one; 0 means no limit.
     Limit(u64),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// On or off, see [`switch`].
     Switch,
-    /// What this function says; otherwise the function says what it must be.
+    /// A text that passes this function; its error says what the text must be.
     Text(fn(&str) -> Result<(), &'static str>),
-    /// Files or folders, of which whoever opens them says what is wrong. They may have any name.
+    /// Files or folders with any name. The code that opens them reports errors.
     Path,
-    /// A text that is shown to nobody.
+    /// A text that is never shown.
     Secret,
-    /// It has a form of its own, which is read and checked where it is used.
+    /// A format of its own, which is checked where it is used.
     CheckedElsewhere,
 }
 
 impl Kind {
-    /// Says what is wrong with a value, which is none if it is no text.
+    /// Describes what is wrong with a value; `None` is a value that is not UTF-8.
     pub(super) fn check(&self, value: Option<&str>) -> Result<(), String> {
         let Some(value) = value else {
             return if matches!(self, Self::Path) { Ok(()) } else { Err("is not UTF-8 text".to_owned()) };
@@ -76,8 +76,8 @@ fn in_range(value: &str, range: RangeInclusive<u64>) -> Result<(), String> {
     Err(format!("{} is not a whole number from {least} to {most}", shown(value)))
 }
 
-/// A value as it may be shown. Somebody may have put an address with a password, or a key, into the wrong variable, so
-/// only what is short and plain is shown.
+/// The value for an error message. The operator may have put a URL with a password, or a key, into the wrong variable,
+/// so only short and plain values are shown.
 fn shown(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.,=+ ".contains(c);
     if value.len() <= 16 && value.chars().all(is_plain) {
@@ -132,7 +132,7 @@ pub(super) fn is_name(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// As S3 names buckets.
+/// The naming rules of S3 buckets.
 pub(super) fn is_bucket(value: &str) -> Result<(), &'static str> {
     let is_plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'.');
     if !(3..=63).contains(&value.len()) || !value.bytes().all(is_plain) {
@@ -155,7 +155,7 @@ pub(super) fn is_log_filter(value: &str) -> Result<(), &'static str> {
             .iter()
             .any(|level| level.eq_ignore_ascii_case(word.trim()))
     };
-    // What stands in brackets are spans and fields, with commas of their own.
+    // Brackets contain spans and fields, which may have commas of their own.
     let is_directive = |part: &str| match part.rsplit_once('=') {
         Some((target, level)) => is_level(level) && !target.trim().is_empty(),
         None => is_level(part),

@@ -1,4 +1,4 @@
-//! Names that begin like ours and are not: typing errors, which would otherwise leave a setting at its default in silence.
+//! Detects misspelled variables. Without this check, the setting would silently keep its default.
 
 use std::ffi::OsStr;
 
@@ -7,13 +7,13 @@ use crate::config::error::ConfigError;
 
 const PREFIX: &str = "CHAT_";
 
-/// What this project's own tests are told by.
+/// Variables of this project's own tests.
 const OF_TESTS: &[&str] = &["CHAT_SERVER_BIN", "CHAT_TRANSCRIPT"];
 
-/// Refuses a variable that begins like ours and is none.
+/// Refuses a variable that begins with our prefix but is unknown.
 ///
 /// # Errors
-/// Names it, and the nearest that there is. Never its value.
+/// Names the variable and the most similar known one, but never its value.
 pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>) -> Result<(), ConfigError> {
     for (name, value) in variables {
         let name = name.to_string_lossy();
@@ -25,7 +25,7 @@ pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>)
         {
             continue;
         }
-        // Those of the old backends have no prefix.
+        // The variables of the old backends have no prefix.
         let of_old =
             SETTINGS.iter().map(|setting| setting.name).find(|known| name[PREFIX.len()..] == **known);
         let nearest = of_old.or_else(|| nearest(&name, SETTINGS.iter().map(|setting| setting.name)));
@@ -39,7 +39,7 @@ pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>)
     Ok(())
 }
 
-/// Kubernetes and Docker tell every container of a service called `chat` where it is (`CHAT_SERVICE_HOST`,
+/// Kubernetes and Docker set such variables in every container, if a service is called `chat` (`CHAT_SERVICE_HOST`,
 /// `CHAT_PORT=tcp://10.0.0.1:80`, `CHAT_PORT_80_TCP_ADDR`).
 fn is_of_a_container_platform(name: &str, value: &OsStr) -> bool {
     let value = value.to_string_lossy();
@@ -60,11 +60,11 @@ fn is_of_a_container_platform(name: &str, value: &OsStr) -> bool {
         || of_a_port() == Some(true)
 }
 
-/// The one of these that somebody who wrote this may have meant.
+/// The known name that is most similar to the given one, if any is similar enough.
 pub(super) fn nearest(written: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let likeness = |name: &str| match (name.starts_with(written), written.is_empty()) {
         (_, true) => 0.0,
-        // `prod` is no typing error.
+        // An abbreviation such as `prod` is a perfect match.
         (true, _) => 1.0,
         (false, _) => strsim::normalized_damerau_levenshtein(written, name),
     };

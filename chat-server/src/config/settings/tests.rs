@@ -1,11 +1,11 @@
-//! All settings, with what they may be and what not.
+//! Tests for all settings, with valid and invalid values of each.
 
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::config::Config;
 
-/// What is given beside, because it is needed or would hide the rest.
+/// Other settings that are given together with the tested one, because they are required or would hide its error.
 type Beside = &'static [(&'static str, &'static str)];
 
 const LONG: &str = "hush-hush-hush-hush-hush-hush-hush-hush";
@@ -24,8 +24,8 @@ const NO_LIMIT: &[&str] = &["-1", "5.0", "many", "18446744073709551615", "100000
 const NO_BYTES: &[&str] = &["-1", "1G", "18446744073709551615", "none"];
 const NO_FILE: &[&str] = &["/hush/nowhere", "hush\nhush"];
 
-/// Good values and bad ones of each. `{here}` is an empty folder, `{file}` a file that holds a long secret, `{uri}` one that
-/// holds the address of a MongoDB, `{cert}` and `{key}` a certificate and its key.
+/// Valid and invalid values of each setting. `{here}` is an empty folder, `{file}` a file with a long secret, `{uri}` a
+/// file with the address of a MongoDB, `{cert}` and `{key}` a certificate and its key.
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     Row("PORT", &["0", "1", "3000", "65535"], &["65536", "-1", "http", "80,81", "3000/tcp"], &[]),
@@ -82,6 +82,7 @@ const ROWS: &[Row] = &[
     Row("CHAT_DIALECTS", &["camel", "push", "push,camel"], &["camel,pusch", "all", "camel,,push"], &[]),
     Row("CHAT_DEFAULT_DIALECT", &["camel", "push"], &["kamel", "both"], &[]),
     Row("CHAT_STATIC_DIR", &["{here}"], &["/hush/nowhere", "{file}"], &[]),
+    Row("CHAT_DOCS", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_SOCKET_PATH", &["/socket.io", "/socket.io/", "chat"], &["/api", "http://x", "/a b"], &[]),
     Row("CHAT_TOKEN_IN_QUERY", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_RECOVERY_LIMIT", &["0", "100000", "10000000"], &["10000001", "-1", "all"], &[]),
@@ -123,7 +124,7 @@ fn variables() -> Vec<String> {
     variables.collect()
 }
 
-/// What a start says to these settings.
+/// The result of a start with these settings.
 fn start(folder: &std::path::Path, given: &[(&str, String)]) -> Result<(), String> {
     let command = Options::command();
     let flag = |name: &str| {
@@ -135,7 +136,7 @@ fn start(folder: &std::path::Path, given: &[(&str, String)]) -> Result<(), Strin
         arguments.push(format!("--data-dir={}", folder.join("data").display()));
     }
     arguments.extend(given.iter().map(|(name, value)| format!("--{}={value}", flag(name))));
-    // The names of variables are looked up in the original, the values read from flags alone.
+    // The names of the variables come from the original command, the values only from flags.
     let alone = command.clone().mut_args(|arg| arg.env(None));
     let texts = alone.clone().mut_args(|arg| {
         let is_given = arg.get_action().takes_values();
@@ -173,7 +174,7 @@ fn every_setting_takes_what_is_good_and_names_itself_when_it_is_not() {
             start(folder.path(), &given)
         };
         for value in *good {
-            // An empty flag of a number is none that clap can read; an empty variable is left out before.
+            // clap cannot parse an empty flag of a number; empty variables are removed earlier.
             let is_read =
                 !value.is_empty() || !matches!(setting(name).kind, Kind::Number(_) | Kind::Limit(_));
             if is_read && !(value.is_empty() && *name == "NODE_ENV") {
@@ -209,7 +210,7 @@ fn no_setting_is_without_a_row_here_there_and_in_the_docs() {
     for name in &variables {
         assert!(page.contains(&format!("`{name}`")), "docs/configuration.md does not know {name}");
     }
-    // What the page speaks of is there.
+    // All variables that the page mentions exist.
     let mut known_to_page = page.split('`').skip(1).step_by(2).filter(|code| {
         code.starts_with("CHAT_")
             && code.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')

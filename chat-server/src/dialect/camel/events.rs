@@ -2,16 +2,19 @@
 
 use axum::http::StatusCode;
 use chat_core::command::{Command, Destination, ReadHistory, Reply, SendMessage};
-use chat_core::event::Event;
+use chat_core::event::{Event, MessageChanged};
 use chat_core::history::Window;
 use chat_core::model::{Content, ConversationKind, Fingerprint, Seq, UserKey};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 
-use super::shapes::{MessageList, MessageObject};
+use super::shapes::{MessageFields, MessageList, MessageObject};
 use super::{Camel, routes};
+use crate::dialect::described::{Events, Heard, Told};
+use crate::dialect::field::{Field, Kind, shown};
 use crate::dialect::native::Native;
 use crate::dialect::payload::{Count, Flag, Text, client_id};
 use crate::dialect::{
@@ -58,7 +61,7 @@ impl Dialect for Camel {
             Event::MessageDeleted(view) | Event::MessageRestored(view) if view.recipient.is_none() => {
                 Native.outbound(event, mark)
             }
-            Event::MessageReacted { conversation, .. }
+            Event::MessageChanged(MessageChanged { conversation, .. })
                 if matches!(conversation.kind, ConversationKind::Room(_)) =>
             {
                 Native.outbound(event, mark)
@@ -71,8 +74,9 @@ impl Dialect for Camel {
             | Event::RoomChanged { .. } => Native.outbound(event, mark),
             Event::MessageDeleted(_)
             | Event::MessageRestored(_)
-            | Event::MessageReacted { .. }
+            | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
+            | Event::RelationChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -81,28 +85,18 @@ impl Dialect for Camel {
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
         match reply {
             Reply::Messages(history) => {
-                #[derive(Serialize)]
-                #[serde(rename_all = "camelCase")]
-                struct Fields<'a> {
-                    messages: MessageList<'a>,
-                    has_more: bool,
-                    next_before: Option<u32>,
-                }
                 let messages = MessageList(&history.messages);
                 let next_before = history.next_before().map(|seq| seq.0);
-                let fields = Fields { messages, has_more: history.has_more, next_before };
+                let fields = Listed { messages, has_more: history.has_more, next_before };
                 Answer::done().with_event(Frame::new("messageHistory", &messages)).with_ack(asked, &fields)
             }
-            Reply::Message(view) => {
-                #[derive(Serialize)]
-                struct Fields<'a> {
-                    message: MessageObject<'a>,
-                }
-                Answer::done().with_ack(asked, &Fields { message: MessageObject(view) })
-            }
-            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-                Native.reply(asked, reply)
-            }
+            Reply::Message(view) => Answer::done().with_ack(asked, &Sent { message: MessageObject(view) }),
+            Reply::Read(_)
+            | Reply::Unread(_)
+            | Reply::Changes(_)
+            | Reply::Related(_)
+            | Reply::RelatedPage(_)
+            | Reply::Found(_) => Native.reply(asked, reply),
             Reply::Done
             | Reply::Users(_)
             | Reply::User(_)
@@ -113,11 +107,6 @@ impl Dialect for Camel {
     }
 
     fn error(&self, error: &HttpFailure<'_>) -> (StatusCode, Box<RawValue>) {
-        #[derive(Serialize)]
-        struct NotValid {
-            valid: bool,
-            message: &'static str,
-        }
         let Some(why) = error.unauthenticated else { return error.as_message() };
         let (status, message) = match why {
             Unauthenticated::Missing => (StatusCode::UNAUTHORIZED, "No token provided"),
@@ -126,6 +115,83 @@ impl Dialect for Camel {
         };
         (status, raw(&NotValid { valid: false, message }))
     }
+}
+
+const CLIENT_ID: Field =
+    Field::new("clientId", Kind::Text { least: 1, most: 128 }, "The client's own name for this message.")
+        .optional();
+
+/// The family's events.
+pub(crate) static EVENTS: Events = Events {
+    heard: &[
+        Heard {
+            name: "privateMessage",
+            about: "Says something to somebody.",
+            fields: &[
+                text("text", "The text, or that of a text file."),
+                text("receiver", "To whom, by their user name."),
+                Field::new("isFile", Kind::Flag, "Whether it is a text file.").optional(),
+                text("fileName", "The name of the file.").optional(),
+                text("timestamp", "When it was sent, by the clock of the page.").optional(),
+                CLIENT_ID,
+            ],
+            rules: &[],
+            answer: shown::<Sent<'_>>,
+        },
+        Heard {
+            name: "getMessageHistory",
+            about: "Reads what was said with somebody; answered by `messageHistory` too.",
+            fields: &[
+                text("otherUser", "With whom, by their user name."),
+                Field::new("limit", Kind::Count, "How many are wanted at most.").optional(),
+                Field::new("before", Kind::Count, "The `nextBefore` of the page before.").optional(),
+            ],
+            rules: &[],
+            answer: shown::<Listed<'_>>,
+        },
+    ],
+    told: &[
+        Told {
+            name: "privateMessage",
+            about: "Somebody has said something, on whichever device.",
+            argument: shown::<MessageFields<'_>>,
+        },
+        Told {
+            name: "messageHistory",
+            about: "What was asked for by `getMessageHistory`, the oldest message first.",
+            argument: shown::<Vec<MessageFields<'_>>>,
+        },
+    ],
+};
+
+const fn text(name: &'static str, about: &'static str) -> Field {
+    Field::new(name, Kind::Text { least: 0, most: 0 }, about)
+}
+
+/// What is answered to a message.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CamelSent")]
+struct Sent<'a> {
+    #[schemars(with = "MessageFields<'a>")]
+    message: MessageObject<'a>,
+}
+
+/// A part of a history.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "CamelHistory")]
+struct Listed<'a> {
+    #[schemars(with = "Vec<MessageFields<'a>>")]
+    messages: MessageList<'a>,
+    has_more: bool,
+    next_before: Option<u32>,
+}
+
+/// Why a token is not taken.
+#[derive(Serialize)]
+struct NotValid {
+    valid: bool,
+    message: &'static str,
 }
 
 #[derive(serde::Deserialize)]

@@ -16,6 +16,8 @@ mod events;
 mod routes;
 mod shapes;
 
+pub(crate) use self::events::EVENTS;
+
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Camel;

@@ -9,21 +9,47 @@ use chat_core::chat::Registration;
 use chat_core::command::ListUsers;
 use chat_core::model::{PasswordHash, User, UserKey};
 use chat_core::prelude::Error;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{App, LogIn};
+use crate::auth::password_rules::MAX_BYTES;
+use crate::dialect::described::Described;
+use crate::dialect::field::{Field, Kind, shown};
 use crate::dialect::payload::Text;
 use crate::dialect::{Registered, Route};
 use crate::http::{Address, Body, HttpError, caller_by_bearer, json, with_rate};
 
 pub(super) fn all() -> Vec<Route> {
     vec![
-        Route::post("/api/register", register),
-        Route::post("/api/login", login),
-        Route::get("/api/users", users),
-        Route::get("/api/validate-token", validate_token),
+        Route::post("/api/register", register).described(
+            Described::new("Makes an account.", CREDENTIALS, shown::<LoggedIn<'_>>).for_everybody(),
+        ),
+        Route::post("/api/login", login)
+            .described(Described::new("Logs in.", LOGIN, shown::<LoggedIn<'_>>).for_everybody()),
+        Route::get("/api/users", users).described(Described::new(
+            "Lists all other people.",
+            &[],
+            shown::<Vec<Person>>,
+        )),
+        Route::get("/api/validate-token", validate_token).described(Described::new(
+            "Tells whether a token is good.",
+            &[],
+            shown::<Valid>,
+        )),
     ]
 }
+
+const LOGIN: &[Field] =
+    &[CREDENTIALS[0], Field::new("password", Kind::Text { least: 0, most: 0 }, "The password.")];
+const CREDENTIALS: &[Field] = &[
+    Field::new("username", Kind::Text { least: 3, most: 64 }, "The user name."),
+    Field::new(
+        "password",
+        Kind::Text { least: 6, most: MAX_BYTES },
+        "The password, of which the first 72 bytes count.",
+    ),
+];
 
 #[derive(serde::Deserialize)]
 struct Credentials<'a> {
@@ -33,7 +59,9 @@ struct Credentials<'a> {
     password: Text<'a>,
 }
 
-#[derive(Serialize)]
+/// A new log-in.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CamelLoggedIn")]
 struct LoggedIn<'a> {
     token: &'a str,
     username: &'a str,
@@ -84,30 +112,36 @@ fn logged_in(app: &App, dialect: &Registered, user: &User) -> Result<Response, H
     Ok(json(StatusCode::OK, &LoggedIn { token: &token, username: &user.handle() }))
 }
 
+/// A person, and whether they are there.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "CamelPerson")]
+struct Person {
+    #[serde(rename = "_id")]
+    id: String,
+    username: String,
+    online: bool,
+    last_seen: String,
+}
+
+/// That a token is good.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CamelValid")]
+struct Valid {
+    valid: bool,
+}
+
 async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Person {
-        #[serde(rename = "_id")]
-        id: String,
-        username: String,
-        online: bool,
-        last_seen: String,
-    }
     let caller = caller_by_bearer(&app, &headers).await?;
     let users = app.dispatch(caller.user.id, ListUsers { limit: App::MAX_USERS }).await?;
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
     let people: Vec<_> = users
         .iter()
         .map(|user| Person {
             id: user.id.to_string(),
             username: user.handle(),
-            online: app.presence.is_online(user.id),
-            last_seen: app
-                .presence
-                .left_at(user.id)
-                .max(user.last_seen)
-                .unwrap_or(user.created_at)
-                .to_string(),
+            online: seen(user).online,
+            last_seen: seen(user).last_seen.unwrap_or(user.created_at).to_string(),
         })
         .collect();
     Ok(json(StatusCode::OK, &people))
@@ -115,5 +149,5 @@ async fn users(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
 
 async fn validate_token(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
     caller_by_bearer(&app, &headers).await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({ "valid": true })))
+    Ok(json(StatusCode::OK, &Valid { valid: true }))
 }

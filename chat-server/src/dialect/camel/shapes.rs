@@ -2,29 +2,35 @@
 
 use chat_core::codec::{self, Kind};
 use chat_core::model::{MessageView, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
 /// A message as this family knows it.
 pub(super) struct MessageObject<'a>(pub(super) &'a MessageView);
 
+/// A message between two people, who are named by their user names.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "CamelMessage")]
+pub(super) struct MessageFields<'a> {
+    text: &'a str,
+    sender: &'a str,
+    receiver: &'a str,
+    /// As `Date.toISOString()` writes it.
+    timestamp: &'a str,
+    /// Whether it is stored compressed; the text is whole in any case.
+    compressed: bool,
+    is_file: bool,
+    file_name: Option<&'a str>,
+}
+
 impl Serialize for MessageObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Fields<'a> {
-            text: &'a str,
-            sender: &'a str,
-            receiver: &'a str,
-            timestamp: &'a str,
-            compressed: bool,
-            is_file: bool,
-            file_name: Option<&'a str>,
-        }
         let MessageView { message, sender, recipient, .. } = self.0;
         let content = &message.content;
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
-        Fields {
+        MessageFields {
             text: &content.text,
             sender: name(sender),
             receiver: recipient.as_deref().map_or("", name),

@@ -16,29 +16,60 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chat_core::chat::Registration;
 use chat_core::model::{PasswordHash, User, UserKey};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::routes::{accepted, in_full};
 use super::shapes::{PersonObject, person};
 use crate::address::Address;
 use crate::app::{App, LogIn};
+use crate::auth::password_rules::MAX_BYTES;
+use crate::dialect::described::{Body as DescribedBody, Described, Gives};
+use crate::dialect::field::{Field, Kind, shown};
 use crate::dialect::payload::Text;
 use crate::dialect::{Registered, Route, Seen};
 use crate::http::{Body, HttpError, bearer, with_rate};
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![
-        Route::post("/api/v1/auth/register", register),
-        Route::post("/api/v1/auth/login", login),
-        Route::post("/api/v1/auth/logout", logout),
+        Route::post("/api/v1/auth/register", register).described(REGISTER),
+        Route::post("/api/v1/auth/login", login).described(LOGIN),
+        Route::post("/api/v1/auth/logout", logout).described(LOGOUT),
     ];
     routes.extend([
-        Route::post("/api/auth/register", register).where_spoken(),
-        Route::post("/api/auth/login", login).for_bodies_with(&["username"]).where_spoken(),
-        Route::post("/api/auth/logout", logout).where_spoken(),
+        Route::post("/api/auth/register", register).where_spoken().described(REGISTER),
+        Route::post("/api/auth/login", login).for_bodies_with(&["username"]).where_spoken().described(LOGIN),
+        Route::post("/api/auth/logout", logout).where_spoken().described(LOGOUT),
     ]);
     routes
 }
+
+const CREDENTIALS: &[Field] = &[
+    Field::new("username", Kind::Text { least: 3, most: 64 }, "The user name."),
+    Field::new(
+        "password",
+        Kind::Text { least: 6, most: MAX_BYTES },
+        "The password, of which the first 72 bytes count.",
+    ),
+];
+const REGISTER: Described = Described {
+    answer: (StatusCode::CREATED, Gives::Accepted(shown::<LoggedIn<'_>>)),
+    refuses_in_full: true,
+    ..Described::new("Makes an account.", CREDENTIALS, shown::<LoggedIn<'_>>).for_everybody()
+};
+const LOGIN: Described = Described {
+    fields: &[CREDENTIALS[0], Field::new("password", Kind::Text { least: 0, most: 0 }, "The password.")],
+    about: "Logs in.",
+    answer: (StatusCode::OK, REGISTER.answer.1),
+    ..REGISTER
+};
+const LOGOUT: Described = Described {
+    about: "Logs out: the token is void at once, and its sockets close.",
+    fields: &[],
+    body: DescribedBody::Nothing,
+    answer: (StatusCode::OK, Gives::Accepted(shown::<LoggedOut>)),
+    ..REGISTER
+};
 
 #[derive(serde::Deserialize)]
 struct Credentials<'a> {
@@ -48,7 +79,8 @@ struct Credentials<'a> {
     password: Text<'a>,
 }
 
-#[derive(Serialize)]
+/// A new log-in; both tokens are the same.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LoggedIn<'a> {
     user: PersonObject<'a>,
@@ -106,11 +138,13 @@ fn logged_in(app: &App, dialect: &Registered, user: &User, status: StatusCode) -
     accepted(status, &LoggedIn { user: person(user, seen), token: &token, access_token: &token })
 }
 
+/// That one is logged out.
+#[derive(Serialize, JsonSchema)]
+struct LoggedOut {
+    message: &'static str,
+}
+
 async fn logout(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    #[derive(Serialize)]
-    struct LoggedOut {
-        message: &'static str,
-    }
     if let Some(token) = bearer(&headers)
         && let Err(error) = app.log_out(token).await
     {

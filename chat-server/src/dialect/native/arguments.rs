@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use chat_core::command::Destination;
 use chat_core::epoch::LogPosition;
-use chat_core::id::UserId;
+use chat_core::id::{MessageId, UserId};
 use chat_core::model::{Position, UserKey};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -215,6 +215,11 @@ impl<'a> Arguments<'a> {
             return Err(wrong("one of roomId, userId and username", "given once, and not twice"));
         }
         Ok(place)
+    }
+
+    /// The message that is meant, which must be named.
+    pub(super) fn message(&self) -> Result<MessageId, DecodeError> {
+        self.required_id("messageId")
     }
 
     /// The conversation that is meant, which must be named.

@@ -11,16 +11,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use chat_core::command::{Command, Request as _};
 use chat_core::id::UserId;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::arguments::wrong;
+use super::fields::COMMANDS;
 use super::{Native, table};
 use crate::app::App;
 use crate::dialect::answer::Refused;
+use crate::dialect::described::{Described, Gives};
+use crate::dialect::field::{Field, shown};
 use crate::dialect::payload::{Text, from_object};
 use crate::dialect::{Asked, Call, DecodeError, Dialect, Failure, Registered, Request, Whereabouts, raw};
 use crate::limits::Person;
@@ -121,9 +126,22 @@ fn one(json: &str, asked: &Call<'_>) -> Result<(Command, Request), DecodeError> 
     table::decode(&asked.instead(item.event.required("event")?, item.data))
 }
 
-/// The results of a batch.
-#[derive(Debug, Serialize)]
+/// Its route, for the descriptions of the API.
+pub(super) const DESCRIBED: Described = Described {
+    event: EVENT,
+    answer: (StatusCode::OK, Gives::Accepted(shown::<Results>)),
+    refuses_in_full: true,
+    ..Described::new(ABOUT, FIELDS, shown::<Results>)
+};
+/// What it does.
+pub(crate) const ABOUT: &str = "Carries several commands out, one after the other.";
+/// Its fields.
+pub(crate) const FIELDS: &[Field] = &[COMMANDS];
+
+/// The results of a batch, each as it is answered alone.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Results {
+    #[schemars(with = "Vec<serde_json::Value>")]
     results: Vec<Box<RawValue>>,
 }
 
@@ -168,7 +186,7 @@ async fn one_result(
     let checked = limits.check(user, command.as_command(), app.chat.now());
     checked.map_err(|error| Failure::from(&error))?;
     let reply = app.dispatch(user, command).await.map_err(|error| Failure::from(&error))?;
-    let seen = app.presence.seen();
+    let seen = app.presence.seen_by(&app.chat, user).await;
     let whereabouts = Whereabouts::new(&seen);
     let asked = Asked { user, request: &request, has_ack: true, whereabouts };
     Ok(Native.reply(&asked, &base.reply(reply)).into_ack())

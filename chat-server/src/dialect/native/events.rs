@@ -3,21 +3,17 @@
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, RoomAspect};
 use schemars::JsonSchema;
 use serde::Serialize;
-use smallvec::smallvec;
 
-use super::moderation::{restricted, updated};
-use super::shapes::{
-    OfMessage, OfRoom, OfUser, RoomObject, UserId24, message, reacted, role, room, status, user,
-};
+use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, messages, moderation, people, read, rooms, routes, search, sync, table,
+    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, sync,
+    table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
-    PresenceChange, Roster, Route, To, Whereabouts,
+    PresenceChange, Roster, Route, Whereabouts,
 };
 
 impl Dialect for Native {
@@ -42,59 +38,7 @@ impl Dialect for Native {
     }
 
     fn outbound(&self, event: &Event, mark: EventPosition) -> Frames {
-        let of_member = |name, conversation: &Conversation, who: UserId, new_role| {
-            let told = |is_inside| {
-                let told = OfMember {
-                    room: room(conversation, is_inside),
-                    user_id: who.to_string(),
-                    role: new_role,
-                };
-                mark.frame(name, &told)
-            };
-            // Who has left is told of it, and learns nothing of the room.
-            if conversation.member(who).is_some() {
-                return smallvec![(To::All, told(true))];
-            }
-            smallvec![(To::Except(who), told(true)), (To::Only(who), told(false))]
-        };
-        match event {
-            Event::MessageSent(view) => {
-                to_all("messageSent", &OfMessage { message: message(&view.message) }, mark)
-            }
-            Event::MessageDeleted(view) => {
-                to_all("messageDeleted", &OfMessage { message: message(&view.message) }, mark)
-            }
-            Event::MessageRestored(view) => {
-                to_all("messageRestored", &OfMessage { message: message(&view.message) }, mark)
-            }
-            Event::MessageReacted { message, user, emoji, is_there, reactions, .. } => {
-                let name = if *is_there { "reactionAdded" } else { "reactionRemoved" };
-                to_all(name, &reacted(message, *user, emoji, reactions), mark)
-            }
-            Event::RoomCreated { room, by } => of_member("roomCreated", room, *by, None),
-            Event::MemberAdded { room, user } => of_member("memberAdded", room, *user, None),
-            Event::MemberRemoved { room, user } => of_member("memberRemoved", room, *user, None),
-            Event::RoleChanged { room, user, role: new } => {
-                of_member("roleChanged", room, *user, Some(role(*new)))
-            }
-            Event::RoomChanged { room, by, aspect } => {
-                let of_member = |name, user| to_all(name, &restricted(room, user, *by, *aspect), mark);
-                match *aspect {
-                    RoomAspect::Banned(user) => of_member("memberBanned", user),
-                    RoomAspect::Unbanned(user) => of_member("memberUnbanned", user),
-                    RoomAspect::Muted { user, .. } => of_member("memberMuted", user),
-                    RoomAspect::Unmuted(user) => of_member("memberUnmuted", user),
-                    RoomAspect::Updated => to_all("roomUpdated", &updated(room, *by, true), mark),
-                }
-            }
-            Event::MessagesRead { conversation, user, seq, .. } => read::told(conversation, user, *seq, mark),
-            Event::ProfileUpdated(changed) => to_all("profileUpdated", &OfUser { user: user(changed) }, mark),
-            Event::UserRegistered(new) => to_all("userRegistered", &OfUser { user: user(new) }, mark),
-            Event::TypingChanged { conversation, user, typing } => {
-                let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
-                to_all("typingChanged", &Typing { room_id, user_id, typing: *typing }, mark)
-            }
-        }
+        told::frames(event, mark)
     }
 
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
@@ -136,6 +80,8 @@ pub(super) enum Fields<'a> {
     Bans(moderation::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
+    Related(relations::RelatedObject<'a>),
+    RelatedPage(relations::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
 }
@@ -154,43 +100,21 @@ impl<'a> Fields<'a> {
             Reply::Bans(page) => Self::Bans(moderation::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
+            Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
+            Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
         })
     }
 }
 
-/// A room, and of whom it is told.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct OfMember<'a> {
-    room: RoomObject<'a>,
-    user_id: UserId24,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
-    role: Option<&'static str>,
-}
-
-/// Whether somebody types.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Typing {
-    room_id: String,
-    user_id: UserId24,
-    typing: bool,
-}
-
 /// Whether somebody is there.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Presence {
+pub(super) struct Presence {
     user_id: UserId24,
     #[schemars(extend("enum" = ["online", "offline"]))]
     status: &'static str,
     /// Milliseconds since 1970.
     last_seen: i64,
-}
-
-fn to_all(name: &'static str, told: &impl Serialize, mark: EventPosition) -> Frames {
-    smallvec![(To::All, mark.frame(name, told))]
 }

@@ -2,7 +2,6 @@
 //! does ([`Field::about`]).
 
 use chat_core::model::ClientId;
-use chat_core::reactions::Emoji;
 
 use crate::dialect::field::{Field, Kind};
 
@@ -47,13 +46,19 @@ pub(super) const COMMANDS: Field =
     field("commands", Kind::Commands { most: 20 }, "The commands, to be carried out in this order.");
 pub(super) const CONTENT: Field =
     text("content", 0, 10_000_000, "The text of the message, or with `fileName` that of a text file.");
+pub(super) const CURSOR: Field =
+    field("cursor", Kind::Id("what was told as next"), "The `next` of the page before.").optional();
 pub(super) const DELETED: Field =
     field("deleted", Kind::Flag, "Whether deleted messages are wanted too, without their content.")
         .optional();
-pub(super) const EMOJI: Field =
-    text("emoji", 1, Emoji::MAX_BYTES, "One emoji of Unicode, sequences included.");
 pub(super) const FILE_NAME: Field =
     text("fileName", 1, 255, "The name of a text file, which is then the content.").optional();
+pub(super) const FRIENDS: Field = field(
+    "kind",
+    Kind::Choice(&["friends", "received", "sent"], "friends, received or sent"),
+    "Friends, or the requests that were received or sent; `friends` when nothing is said.",
+)
+.optional();
 pub(super) const FROM: Field = field("from", Kind::Moment, "Only what was sent then or later.").optional();
 pub(super) const FULL_NAME: Field = text("fullName", 1, 100, "The name that is shown.").optional();
 pub(super) const IMAGE: Field =

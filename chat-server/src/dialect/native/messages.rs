@@ -4,7 +4,6 @@
 //! ann > message.send {"userId":"BOB","content":"hello","clientId":"ann-42"} (ack)      {"ok":true,"success":true,"message":{…}}
 //! ann > message.list {"roomId":"…","before":41,"limit":50} (ack)      {"ok":true,"success":true,"messages":[…],"hasMore":true}
 //! ann > message.delete {"messageId":"…"}, message.restore {"messageId":"…"} (ack)      {…,"message":{…}}
-//! bob > reaction.add {"messageId":"…","emoji":"👍"}, reaction.remove {the same} (ack)      {…,"message":{…,"reactions":[…]}}
 //! ann > typing.set {"roomId":"…","typing":true} (ack)      {"ok":true,"success":true}
 //! ```
 //! Messages come the oldest first. The page before them is what comes `before` the `seq` of the first one, the page after
@@ -14,9 +13,7 @@ use chat_core::command::{
     Command, DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping,
 };
 use chat_core::history::Window;
-use chat_core::id::MessageId;
 use chat_core::model::{Content, Seq};
-use chat_core::reactions::{Reacting, SetReaction};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -53,28 +50,11 @@ pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
 }
 
 pub(super) fn delete(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(DeleteMessage { message: id(arguments)? }.into())
+    Ok(DeleteMessage { message: arguments.message()? }.into())
 }
 
 pub(super) fn restore(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    Ok(RestoreMessage { message: id(arguments)? }.into())
-}
-
-fn id(arguments: &Arguments<'_>) -> Result<MessageId, DecodeError> {
-    arguments.required_id("messageId")
-}
-
-pub(super) fn react(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    set_reaction(arguments, Reacting::Add)
-}
-
-pub(super) fn take_back(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    set_reaction(arguments, Reacting::Remove)
-}
-
-fn set_reaction(arguments: &Arguments<'_>, reacting: Reacting) -> Result<Command, DecodeError> {
-    let emoji = arguments.required("emoji")?.into_owned();
-    Ok(SetReaction { message: id(arguments)?, emoji, reacting }.into())
+    Ok(RestoreMessage { message: arguments.message()? }.into())
 }
 
 pub(super) fn set_typing(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

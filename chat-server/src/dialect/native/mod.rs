@@ -23,6 +23,7 @@
 //! ann < roomCreated, memberAdded, memberRemoved {"room":{…},"userId":"…"}      roleChanged has "role" too
 //! ann < messagesRead {"roomId":"…","userId":"…","seq":7}
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
+//! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -30,16 +31,21 @@
 //! and it is the default, as far as it is named in `CHAT_DIALECTS`. Its routes are served in any case.
 
 mod accounts;
+mod annexes;
 mod arguments;
 pub(crate) mod batch;
+mod changed;
+mod described;
 mod events;
 mod fields;
 mod messages;
 mod moderation;
 mod people;
 pub(crate) mod read;
+mod relations;
 mod rooms;
 mod routes;
+mod row;
 mod search;
 mod search_options;
 mod shapes;
@@ -47,8 +53,13 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::LazyLock;
+
+pub(crate) use self::described::{BATCH, FAILURE, TOLD, commands};
+pub(crate) use self::read::{Marked as ReadMark, Moved as MessagesRead};
+pub(crate) use self::told::LOGGED;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +68,6 @@ pub struct Native;
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
     static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::TABLE.iter().flat_map(table::Row::events).chain([batch::EVENT]).collect());
+        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
     &EVENTS
 }

@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::arguments::{Arguments, wrong};
 use super::rooms::{room, user};
 use super::shapes::{self, RoomObject, UserId24};
+use super::told::Told;
 use crate::dialect::DecodeError;
 
 pub(super) fn update(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -109,14 +110,27 @@ pub(super) struct Updated<'a> {
     by: UserId24,
 }
 
-pub(super) fn restricted(room: &Conversation, user: UserId, by: UserId, aspect: RoomAspect) -> Restricted {
-    let until = match aspect {
-        RoomAspect::Muted { until, .. } if until != RoomAspect::FOR_EVER => Some(until.as_millis()),
-        _ => None,
+/// What the change of a room is called, and what is told of it.
+pub(super) fn told(
+    room: &Conversation,
+    by: UserId,
+    aspect: RoomAspect,
+    is_inside: bool,
+) -> (&'static str, Told<'_>) {
+    let restricted = |name, user: UserId, until: Option<Timestamp>| {
+        let (room_id, user_id, by) = (room.id.to_string(), user.to_string(), by.to_string());
+        let until = until.map(Timestamp::as_millis);
+        (name, Told::Restricted(Restricted { room_id, user_id, by, until }))
     };
-    Restricted { room_id: room.id.to_string(), user_id: user.to_string(), by: by.to_string(), until }
-}
-
-pub(super) fn updated(room: &Conversation, by: UserId, is_inside: bool) -> Updated<'_> {
-    Updated { room: shapes::room(room, is_inside), by: by.to_string() }
+    match aspect {
+        RoomAspect::Banned(user) => restricted("memberBanned", user, None),
+        RoomAspect::Unbanned(user) => restricted("memberUnbanned", user, None),
+        RoomAspect::Muted { user, until } => {
+            restricted("memberMuted", user, Some(until).filter(|until| *until != RoomAspect::FOR_EVER))
+        }
+        RoomAspect::Unmuted(user) => restricted("memberUnmuted", user, None),
+        RoomAspect::Updated => {
+            ("roomUpdated", Told::Room(Updated { room: shapes::room(room, is_inside), by: by.to_string() }))
+        }
+    }
 }

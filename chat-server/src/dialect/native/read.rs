@@ -44,8 +44,12 @@ pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
 
 /// What all members are told of a mark.
 pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: EventPosition) -> Frames {
-    let told = Told { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 };
-    smallvec![(To::All, mark.frame("messagesRead", &told))]
+    smallvec![(To::All, mark.frame("messagesRead", &moved(conversation, user, seq)))]
+}
+
+/// That a mark has moved.
+pub(super) fn moved(conversation: &Conversation, user: &User, seq: Seq) -> Moved {
+    Moved { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 }
 }
 
 /// Where the mark is.
@@ -65,7 +69,7 @@ pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessagesRead")]
-struct Told {
+pub(crate) struct Moved {
     room_id: String,
     user_id: String,
     seq: u32,
@@ -75,7 +79,7 @@ struct Told {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReadMark")]
-pub(super) struct Marked {
+pub(crate) struct Marked {
     room_id: Option<String>,
     seq: u32,
 }

@@ -19,7 +19,8 @@ use super::accounts;
 use super::arguments::Arguments;
 use super::batch;
 use super::events::Fields;
-use super::table::{Row, TABLE};
+use super::row::Row;
+use super::table::rows;
 use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::answer::acknowledgement;
@@ -37,20 +38,21 @@ const BUSY: Duration = Duration::from_secs(1);
 pub(super) fn all() -> Vec<Route> {
     let mut routes = accounts::all();
     routes.extend(crate::files::routes::all());
-    for row in TABLE {
+    for row in rows() {
         let handler = move |app, dialect, parameters, uri, headers, request| async move {
             in_full(answer(row, Form::Full, app, dialect, parameters, uri, headers, request).await)
         };
-        routes.push(Route::new(row.method.clone(), row.path, handler));
+        routes.push(Route::new(row.method.clone(), row.path, handler).described(row.described()));
         let Some(old) = &row.old else { continue };
         let handler = move |app, dialect, parameters, uri, headers, request| {
             answer(row, Form::Plain, app, dialect, parameters, uri, headers, request)
         };
-        routes.push(Route::new(row.method.clone(), old.path, handler));
+        routes.push(Route::new(row.method.clone(), old.path, handler).described(row.described_as_before()));
     }
-    routes.push(Route::post(batch::PATH, async |app, dialect, headers, request| {
+    let batch = Route::post(batch::PATH, async |app, dialect, headers, request| {
         in_full(answer_batch(app, dialect, headers, request).await)
-    }));
+    });
+    routes.push(batch.described(batch::DESCRIBED));
     routes
 }
 
@@ -121,8 +123,11 @@ async fn carry_out(
     (status, form): (StatusCode, Form),
 ) -> Result<Response, HttpError> {
     let base = Base::of(headers, &app.config);
-    let shown =
-        |reply: Result<Reply, HttpError>| reply.map(|reply| show(app, &base, user, reply, (status, form)));
+    let seen = app.presence.seen_by(&app.chat, user).await;
+    let whereabouts = Whereabouts::new(&seen);
+    let shown = |reply: Result<Reply, HttpError>| {
+        reply.map(|reply| show(&base, (user, whereabouts), reply, (status, form)))
+    };
     match command {
         Command::Search(search) => {
             let searched = app.search_unless_busy(user, search).await;
@@ -163,10 +168,14 @@ async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Res
     app.dispatch_with_image(user, media, command).await.map(Reply::from)
 }
 
-fn show(app: &App, base: &Base, user: UserId, reply: Reply, (status, form): (StatusCode, Form)) -> Response {
+fn show(
+    base: &Base,
+    (user, whereabouts): (UserId, Whereabouts<'_>),
+    reply: Reply,
+    (status, form): (StatusCode, Form),
+) -> Response {
     let reply = base.reply(reply);
-    let seen = app.presence.seen();
-    let fields = Fields::of(&reply, user, Whereabouts::new(&seen));
+    let fields = Fields::of(&reply, user, whereabouts);
     match (form, fields) {
         (Form::Full, Some(fields)) => accepted(status, &fields),
         (Form::Full, None) => accepted(status, &Nothing {}),

@@ -1,13 +1,11 @@
 //! The objects of the native wire.
 
 use chat_core::clock::Timestamp;
-use chat_core::id::UserId;
-use chat_core::invalidation::MessageHead;
 use chat_core::model::{Conversation, ConversationKind, Member, Message, Role, User, Visibility};
-use chat_core::reactions::{Emoji, Reaction};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::annexes::{AnnexesObject, annexes};
 use crate::dialect::Seen;
 
 /// An id as 24 hexadecimal digits.
@@ -36,31 +34,8 @@ pub(super) struct MessageObject<'a> {
     timestamp: i64,
     updated_at: i64,
     deleted: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reactions: Vec<ReactionObject<'a>>,
-}
-
-/// How many have reacted to a message with one emoji, and who was first.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Reaction")]
-pub(super) struct ReactionObject<'a> {
-    emoji: &'a str,
-    count: u32,
-    user_ids: Vec<UserId24>,
-}
-
-/// That somebody has reacted to a message, or has taken it back, and all that stands on the message since.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Reacted")]
-pub(super) struct ReactedObject<'a> {
-    room_id: String,
-    message_id: String,
-    seq: u32,
-    user_id: UserId24,
-    emoji: &'a str,
-    reactions: Vec<ReactionObject<'a>>,
+    #[serde(flatten)]
+    annexes: AnnexesObject<'a>,
 }
 
 /// A room. Who is no member is shown its id only.
@@ -171,33 +146,7 @@ pub(super) fn message(message: &Message) -> MessageObject<'_> {
         timestamp: message.created_at.as_millis(),
         updated_at: message.updated_at.as_millis(),
         deleted,
-        reactions: reactions(&message.reactions),
-    }
-}
-
-fn reactions(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
-    let objects = reactions.iter().map(|reaction| ReactionObject {
-        emoji: reaction.emoji.as_str(),
-        count: reaction.count,
-        user_ids: reaction.users.iter().map(ToString::to_string).collect(),
-    });
-    objects.collect()
-}
-
-/// That this person has reacted with an emoji, and what there is since.
-pub(super) fn reacted<'a>(
-    message: &MessageHead,
-    user: UserId,
-    emoji: &'a Emoji,
-    now: &'a [Reaction],
-) -> ReactedObject<'a> {
-    ReactedObject {
-        room_id: message.conversation.to_string(),
-        message_id: message.id.to_string(),
-        seq: message.seq.0,
-        user_id: user.to_string(),
-        emoji: emoji.as_str(),
-        reactions: reactions(now),
+        annexes: annexes(&message.annexes),
     }
 }
 

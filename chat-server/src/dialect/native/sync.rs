@@ -13,18 +13,18 @@
 //! last is there. Only what the caller is told is looked at, so the way is short for who was away for long. The same in
 //! every dialect.
 
+use std::borrow::Cow;
+
 use chat_core::command::{Changes, Command, ReadChanges};
-use chat_core::event::{Delivery, Event};
+use chat_core::event::Delivery;
 use chat_core::id::UserId;
-use chat_core::model::{Conversation, Position, RoomAspect};
-use schemars::JsonSchema;
+use chat_core::model::Position;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
+use serde_json::json;
 
 use super::arguments::Arguments;
-use super::moderation::{Restricted, Updated, restricted, updated};
-use super::shapes::{
-    MessageObject, ReactedObject, RoomObject, UserId24, UserObject, message, reacted, role, room, user,
-};
+use super::told::{LOGGED, Told, told};
 use crate::dialect::DecodeError;
 
 /// The command that reads on.
@@ -35,13 +35,13 @@ pub(super) fn command(arguments: &Arguments<'_>) -> Result<Command, DecodeError>
 
 /// The answer, for the person who asked.
 pub(super) fn answer(changes: &Changes, user: UserId) -> SyncObject<'_> {
-    let told = |position: Position| match changes.epoch {
+    let position = |position: Position| match changes.epoch {
         Some(epoch) => epoch.at(position).to_string(),
         None => position.0.to_string(),
     };
     SyncObject {
-        changes: changes.deliveries.iter().filter_map(|delivery| change(delivery, user, &told)).collect(),
-        next: told(changes.next),
+        changes: changes.deliveries.iter().filter_map(|delivery| change(delivery, user, &position)).collect(),
+        next: position(changes.next),
         more: changes.more,
         reset: changes.reset,
     }
@@ -58,111 +58,49 @@ pub(super) struct SyncObject<'a> {
 }
 
 /// A change.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Change")]
+#[derive(Serialize)]
 struct ChangeObject<'a> {
     position: String,
+    /// The name of the event that tells of it.
+    #[serde(rename = "type")]
+    kind: &'static str,
     #[serde(flatten)]
-    what: What<'a>,
+    what: Told<'a>,
 }
 
-/// What has changed.
-#[derive(Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[schemars(rename = "What")]
-enum What<'a> {
-    MessageSent {
-        message: MessageObject<'a>,
-    },
-    MessageDeleted {
-        message: MessageObject<'a>,
-    },
-    MessageRestored {
-        message: MessageObject<'a>,
-    },
-    ReactionAdded(ReactedObject<'a>),
-    ReactionRemoved(ReactedObject<'a>),
-    RoomCreated {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
-    MemberAdded {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
-    MemberRemoved {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-    },
-    RoleChanged {
-        room: RoomObject<'a>,
-        user_id: UserId24,
-        #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
-        role: &'static str,
-    },
-    MemberBanned(Restricted),
-    MemberUnbanned(Restricted),
-    MemberMuted(Restricted),
-    MemberUnmuted(Restricted),
-    RoomUpdated(Updated<'a>),
-    MessagesRead {
-        room_id: String,
-        user_id: UserId24,
-        seq: u32,
-    },
-    ProfileUpdated {
-        user: UserObject<'a>,
-    },
+/// One of the kinds that there are, each with the fields that its event has.
+impl JsonSchema for ChangeObject<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Change".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = LOGGED.iter().map(|told| {
+            let mut kind = (told.argument)(generator).to_value();
+            kind["properties"] = json!({ "type": { "const": told.name } });
+            kind["required"] = json!(["type"]);
+            kind
+        });
+        let kinds: Vec<_> = kinds.collect();
+        json_schema!({
+            "type": "object",
+            "description": "A change.",
+            "required": ["position"],
+            "properties": { "position": { "type": "string" } },
+            "oneOf": kinds,
+        })
+    }
 }
 
+/// Nothing of what is in no log.
 fn change<'a>(
     delivery: &'a Delivery,
     reader: UserId,
-    told: &impl Fn(Position) -> String,
+    position: &impl Fn(Position) -> String,
 ) -> Option<ChangeObject<'a>> {
-    let inside = |room: &Conversation| room.member(reader).is_some();
-    let what = match &delivery.event {
-        Event::MessageSent(view) => What::MessageSent { message: message(&view.message) },
-        Event::MessageDeleted(view) => What::MessageDeleted { message: message(&view.message) },
-        Event::MessageRestored(view) => What::MessageRestored { message: message(&view.message) },
-        Event::MessageReacted { message, user, emoji, is_there, reactions, .. } => {
-            let reacted = reacted(message, *user, emoji, reactions);
-            if *is_there { What::ReactionAdded(reacted) } else { What::ReactionRemoved(reacted) }
-        }
-        Event::RoomCreated { room: made, by } => {
-            What::RoomCreated { room: room(made, inside(made)), user_id: by.to_string() }
-        }
-        Event::MemberAdded { room: joined, user } => {
-            What::MemberAdded { room: room(joined, inside(joined)), user_id: user.to_string() }
-        }
-        Event::MemberRemoved { room: left, user } => {
-            What::MemberRemoved { room: room(left, inside(left)), user_id: user.to_string() }
-        }
-        Event::RoleChanged { room: in_room, user, role: new } => What::RoleChanged {
-            room: room(in_room, inside(in_room)),
-            user_id: user.to_string(),
-            role: role(*new),
-        },
-        Event::RoomChanged { room, by, aspect } => {
-            let of_member = |user| restricted(room, user, *by, *aspect);
-            match *aspect {
-                RoomAspect::Banned(user) => What::MemberBanned(of_member(user)),
-                RoomAspect::Unbanned(user) => What::MemberUnbanned(of_member(user)),
-                RoomAspect::Muted { user, .. } => What::MemberMuted(of_member(user)),
-                RoomAspect::Unmuted(user) => What::MemberUnmuted(of_member(user)),
-                RoomAspect::Updated => What::RoomUpdated(updated(room, *by, inside(room))),
-            }
-        }
-        Event::MessagesRead { conversation, user, seq, .. } => What::MessagesRead {
-            room_id: conversation.id.to_string(),
-            user_id: user.id.to_string(),
-            seq: seq.0,
-        },
-        Event::ProfileUpdated(changed) => What::ProfileUpdated { user: user(changed) },
-        // Not in the log.
-        Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
-    };
-    Some(ChangeObject { position: told(delivery.position?), what })
+    let position = position(delivery.position?);
+    let (kind, what) = told(&delivery.event, |room| room.member(reader).is_some());
+    Some(ChangeObject { position, kind, what })
 }
 
 #[cfg(test)]

@@ -1,55 +1,26 @@
 //! The commands, each once: its event, its route, its fields, and what it asks the core for. The socket's events and the routes
 //! under `/api/v1` are made from this table.
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE};
 use chat_core::rooms::MAX_BANS_AT_ONCE;
 use chat_core::search::Search;
 
 use super::arguments::Arguments;
 use super::fields::*;
+use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{messages, moderation, people, read, rooms, search, sync};
+use super::{changed, messages, moderation, people, read, relations, rooms, search, sync};
 use crate::app::App;
-use crate::dialect::field::{Field, Nothing, Rule, Shown, shown};
+use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
 
-/// A command as clients know it. What it takes and answers is described here for those who read it, and for the descriptions of
-/// the API ([`crate::describe`]).
-pub(crate) struct Row {
-    /// Its event: a noun and a verb.
-    pub(crate) event: &'static str,
-    /// Its method over HTTP. With `GET` and `DELETE` what does not stand in the path is in the query, else in the body.
-    pub(crate) method: Method,
-    /// Its path over HTTP, with `:field` for fields that stand there.
-    pub(crate) path: &'static str,
-    /// What it does, as a sentence.
-    pub(crate) about: &'static str,
-    /// Its fields.
-    pub(crate) fields: &'static [Field],
-    /// What of its fields must be there together.
-    pub(crate) rules: &'static [Rule],
-    /// The object of its answer.
-    pub(crate) answer: Shown,
-    /// What it asks for.
-    command: fn(&Arguments<'_>) -> Result<Command, DecodeError>,
-    /// What it was called before there was this table; both names stay.
-    pub(crate) old: Option<Old>,
-    /// Whether something new is there once it is carried out.
-    creates: bool,
-    /// Whether an event may come without an object.
-    is_optional: bool,
+/// All of them.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(changed::ROWS.iter().copied().flatten())
 }
 
-/// The names of a command that is older than the table.
-pub(crate) struct Old {
-    /// Its event.
-    pub(crate) event: &'static str,
-    /// Its path, with the same method.
-    pub(crate) path: &'static str,
-}
-
-pub(crate) static TABLE: &[Row] = &[
+static TABLE: &[Row] = &[
     row(
         "message.send",
         Method::POST,
@@ -88,24 +59,6 @@ pub(crate) static TABLE: &[Row] = &[
         &[MESSAGE_ID],
         shown::<OfMessage<'_>>,
         messages::restore,
-    ),
-    row(
-        "reaction.add",
-        Method::POST,
-        "/api/v1/messages/:messageId/reactions",
-        "Reacts to a message with an emoji.",
-        &[MESSAGE_ID, EMOJI],
-        shown::<OfMessage<'_>>,
-        messages::react,
-    ),
-    row(
-        "reaction.remove",
-        Method::DELETE,
-        "/api/v1/messages/:messageId/reactions",
-        "Takes a reaction back.",
-        &[MESSAGE_ID, EMOJI],
-        shown::<OfMessage<'_>>,
-        messages::take_back,
     ),
     row(
         "message.search",
@@ -327,101 +280,101 @@ pub(crate) static TABLE: &[Row] = &[
         people::update_profile,
     )
     .with(&[Rule::Some(&["fullName", "avatar"])]),
+    row(
+        "user.block",
+        Method::PUT,
+        "/api/v1/blocks/:userId",
+        "Blocks a person, and ends what there is of a friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::block,
+    ),
+    row(
+        "user.unblock",
+        Method::DELETE,
+        "/api/v1/blocks/:userId",
+        "Lifts one's own block.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::unblock,
+    ),
+    row(
+        "block.list",
+        Method::GET,
+        "/api/v1/blocks",
+        "Lists the people whom one blocks.",
+        &[CURSOR, limit(100, relations::MAX)],
+        shown::<relations::PageObject<'_>>,
+        relations::list_blocked,
+    )
+    .optional(),
+    row(
+        "friend.request",
+        Method::PUT,
+        "/api/v1/friends/:userId",
+        "Asks for friendship, or accepts it where the other one has asked.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::request,
+    ),
+    row(
+        "friend.accept",
+        Method::POST,
+        "/api/v1/friends/:userId/accept",
+        "Accepts a request for friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::accept,
+    ),
+    row(
+        "friend.decline",
+        Method::POST,
+        "/api/v1/friends/:userId/decline",
+        "Declines a request for friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::decline,
+    ),
+    row(
+        "friend.withdraw",
+        Method::POST,
+        "/api/v1/friends/:userId/withdraw",
+        "Takes one's own request for friendship back.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::withdraw,
+    ),
+    row(
+        "friend.remove",
+        Method::DELETE,
+        "/api/v1/friends/:userId",
+        "Ends a friendship.",
+        &[USER_ID],
+        shown::<relations::RelatedObject<'_>>,
+        relations::remove,
+    ),
+    row(
+        "friend.list",
+        Method::GET,
+        "/api/v1/friends",
+        "Lists friends, or requests for friendship.",
+        &[FRIENDS, CURSOR, limit(100, relations::MAX)],
+        shown::<relations::PageObject<'_>>,
+        relations::list_friends,
+    )
+    .optional(),
 ];
-
-const fn row(
-    event: &'static str,
-    method: Method,
-    path: &'static str,
-    about: &'static str,
-    fields: &'static [Field],
-    answer: Shown,
-    command: fn(&Arguments<'_>) -> Result<Command, DecodeError>,
-) -> Row {
-    Row {
-        event,
-        method,
-        path,
-        about,
-        fields,
-        rules: &[],
-        answer,
-        command,
-        old: None,
-        creates: false,
-        is_optional: false,
-    }
-}
-
-impl Row {
-    /// What of its fields must be there together.
-    const fn with(mut self, rules: &'static [Rule]) -> Self {
-        self.rules = rules;
-        self
-    }
-
-    const fn creating(mut self) -> Self {
-        self.creates = true;
-        self
-    }
-
-    const fn optional(mut self) -> Self {
-        self.is_optional = true;
-        self
-    }
-
-    const fn formerly(mut self, event: &'static str, path: &'static str) -> Self {
-        self.old = Some(Old { event, path });
-        self
-    }
-
-    /// The command that is asked for.
-    pub(super) fn command(&self, arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-        (self.command)(arguments)
-    }
-
-    /// The names of its event.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &'static str> {
-        [Some(self.event), self.old.as_ref().map(|old| old.event)].into_iter().flatten()
-    }
-
-    /// The status of its answer over HTTP.
-    pub(crate) fn status(&self) -> StatusCode {
-        if self.creates { StatusCode::CREATED } else { StatusCode::OK }
-    }
-
-    /// Whether an event of it may come without an object.
-    pub(crate) fn is_optional(&self) -> bool {
-        self.is_optional
-    }
-
-    /// The fields that stand in its path over HTTP.
-    pub(crate) fn in_path(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('/').filter_map(|part| part.strip_prefix(':'))
-    }
-
-    /// Whether a request may come without a body: where an event may come without an object, and where its path says what is
-    /// meant.
-    pub(crate) fn may_have_no_body(&self) -> bool {
-        self.is_optional || self.path.contains(':')
-    }
-
-    /// Whether it may be as large as an image or a file.
-    pub(super) fn may_be_large(&self) -> bool {
-        self.fields.iter().any(Field::may_be_large)
-    }
-}
 
 /// The row of an event, and the name of it that was used.
 pub(super) fn find(event: &str) -> Option<(&'static Row, &'static str)> {
-    TABLE.iter().find_map(|row| Some((row, row.events().find(|name| *name == event)?)))
+    rows().find_map(|row| Some((row, row.events().find(|name| *name == event)?)))
 }
 
 /// What an event asks for.
 pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError> {
     let (row, name) = find(&call.event).ok_or(DecodeError::UnknownEvent)?;
     let mut arguments = Arguments::of(row.fields, call.asker());
-    if !(row.is_optional && call.is_empty()) {
+    if !(row.is_optional() && call.is_empty()) {
         let object = call.arguments().first().ok_or(DecodeError::NoObject)?;
         arguments = arguments.with_object(object.get())?;
     }

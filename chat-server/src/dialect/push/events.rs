@@ -1,20 +1,33 @@
 //! What the family's pages send, and what they are told.
 
+use std::sync::LazyLock;
+
 use chat_core::command::Reply;
 use chat_core::event::Event;
 use chat_core::id::UserId;
-use chat_core::model::ConversationKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{Ids, MessageObject};
-use super::{COOKIE, Push, reading, routes, typing};
+use super::{COOKIE, Push, changed, reading, routes, typing};
 use crate::dialect::native::Native;
 use crate::dialect::shapes::UserObject;
 use crate::dialect::{
     Answer, Asked, Auth, Call, DecodeError, Dialect, EventPosition, Frame, Frames, Inbound, Limits, Refusals,
     Roster, Route, To,
 };
+
+/// A message that was deleted.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushDeletedMessage")]
+pub(super) struct Deleted<'a> {
+    message_id: &'a str,
+    #[serde(rename = "_id")]
+    id: &'a str,
+    deleted: bool,
+}
 
 const EVENTS: &[&str] = &[
     "typing",
@@ -25,7 +38,6 @@ const EVENTS: &[&str] = &[
     "messageSeen",
     "message_read",
     "messages:read",
-    "addReaction",
 ];
 
 /// Why a page is refused that has said whose it is and nothing that proves it.
@@ -51,7 +63,8 @@ impl Dialect for Push {
     }
 
     fn events(&self) -> &[&str] {
-        EVENTS
+        static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| [EVENTS, changed::EVENTS].concat());
+        &ALL
     }
 
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
@@ -60,7 +73,7 @@ impl Dialect for Push {
             decoded => decoded,
         };
         let decoded = match decoded {
-            Err(DecodeError::UnknownEvent) => routes::reactions::decode(call),
+            Err(DecodeError::UnknownEvent) => changed::decode(call),
             decoded => decoded,
         };
         decoded.map(Inbound::from)
@@ -76,14 +89,6 @@ impl Dialect for Push {
                 smallvec![(To::Except(sender), to_others), (To::Only(sender), to_sender)]
             }
             Event::MessageDeleted(view) => {
-                #[derive(Serialize)]
-                #[serde(rename_all = "camelCase")]
-                struct Deleted<'a> {
-                    message_id: &'a str,
-                    #[serde(rename = "_id")]
-                    id: &'a str,
-                    deleted: bool,
-                }
                 let id = view.message.id.hex();
                 let deleted = Deleted { message_id: id.as_str(), id: id.as_str(), deleted: true };
                 smallvec![(To::All, mark.frame("messageDeleted", &deleted))]
@@ -92,10 +97,8 @@ impl Dialect for Push {
                 Some(message) => smallvec![(To::All, mark.frame("messageRestored", &message))],
                 None => Frames::new(),
             },
-            Event::MessageReacted { conversation, message, user, emoji, reactions, .. }
-                if matches!(conversation.kind, ConversationKind::Direct { .. }) =>
-            {
-                routes::reactions::told(message.id, *user, emoji, reactions, mark)
+            Event::MessageChanged(change) => {
+                changed::told(change, mark).unwrap_or_else(|| Native.outbound(event, mark))
             }
             Event::ProfileUpdated(user) => {
                 smallvec![(To::All, mark.frame("userUpdated", &UserObject { user, online: None }))]
@@ -112,9 +115,10 @@ impl Dialect for Push {
             Event::MessagesRead { conversation, user, seq, messages } => {
                 reading::told(conversation, user, *seq, messages, mark)
             }
+            // The family has no words for it.
+            Event::RelationChanged { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
-            Event::MessageReacted { .. }
-            | Event::RoomCreated { .. }
+            Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
@@ -125,9 +129,12 @@ impl Dialect for Push {
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer {
         match reply {
             // Nobody has agreed on what a page is told that has marked something as read.
-            Reply::Read(_) | Reply::Unread(_) | Reply::Changes(_) | Reply::Found(_) => {
-                Native.reply(asked, reply)
-            }
+            Reply::Read(_)
+            | Reply::Unread(_)
+            | Reply::Changes(_)
+            | Reply::Related(_)
+            | Reply::RelatedPage(_)
+            | Reply::Found(_) => Native.reply(asked, reply),
             // Everything else that has an answer is asked for over HTTP.
             Reply::Done
             | Reply::Message(_)

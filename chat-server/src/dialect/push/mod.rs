@@ -12,11 +12,15 @@
 //! sender's other tabs up to date; `userJoined` and `userUpdated` keep lists of people fresh. Forks of the family tell who
 //! types and what was seen, each in spellings of its own: see the modules `typing` and `reading`.
 
+mod changed;
+mod described;
 mod events;
 mod reading;
 mod routes;
 mod shapes;
 mod typing;
+
+pub(crate) use self::described::EVENTS;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -20,6 +20,7 @@
 use chat_core::command::{Command, Destination, MarkRead, ReadUpTo};
 use chat_core::id::MessageId;
 use chat_core::model::{Conversation, ConversationKind, Seq, User, UserKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::typing::id_of;
@@ -120,9 +121,11 @@ pub(super) fn these(mut ids: Vec<MessageId>) -> Option<MarkRead> {
     Some(MarkRead { of, up_to: ReadUpTo::Messages(ids) })
 }
 
-#[derive(Serialize)]
+/// Who has seen what.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Seen<'a> {
+#[schemars(rename = "PushSeen")]
+pub(super) struct Seen<'a> {
     room_id: &'a str,
     chat_id: &'a str,
     user_id: &'a str,
@@ -134,10 +137,13 @@ struct Seen<'a> {
     message_ids: &'a [String],
 }
 
-#[derive(Serialize)]
+/// What has become of a message.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct StatusUpdated<'a> {
+#[schemars(rename = "PushStatusUpdated")]
+pub(super) struct StatusUpdated<'a> {
     message_id: &'a str,
+    #[schemars(extend("enum" = ["read"]))]
     status: &'static str,
 }
 

@@ -1,6 +1,5 @@
 //! The family's REST.
 
-pub(super) mod reactions;
 mod seen;
 
 use std::sync::Arc;
@@ -19,16 +18,17 @@ use chat_core::history::Window;
 use chat_core::id::{MessageId, UserId};
 use chat_core::model::{ClientId, Content, MessageView, PasswordHash, ProfilePatch, Seq, User, UserKey};
 use chat_core::policy;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
-use super::COOKIE;
-use super::shapes::MessageObject;
+pub(super) use self::seen::Marked;
+use super::shapes::{MessageObject, Nested};
+use super::{COOKIE, changed, described};
 use crate::app::{App, LogIn};
 use crate::auth::password_rules::PasswordProblem;
 use crate::dialect::payload::{MAX_IMAGE_BYTES, Text, client_id};
 use crate::dialect::route::Names;
-use crate::dialect::shapes::UserObject;
+use crate::dialect::shapes::{UserFields, UserObject};
 use crate::dialect::{Registered, Route};
 use crate::http::cookie::{self, Cookie};
 use crate::http::{Address, Body, HttpError, Origin, bearer, caller, is_foreign, json, parameter, with_rate};
@@ -38,22 +38,24 @@ use crate::media::{Media, MediaError, Purpose};
 
 pub(super) fn all() -> Vec<Route> {
     let mut routes = vec![
-        Route::post("/api/auth/signup", signup),
-        Route::post("/api/auth/login", login).for_bodies_with(&["email"]),
-        Route::post("/api/auth/logout", logout),
-        Route::get("/api/auth/check", check),
-        Route::put("/api/auth/update-profile", update_profile),
-        Route::get("/api/messages/contacts", contacts),
-        Route::get("/api/messages/users", contacts),
-        Route::get("/api/messages/chats", chats),
-        Route::get("/api/messages/:id", messages).for_ids_of(Names::User),
-        Route::delete("/api/messages/:id", delete_message).for_ids_of(Names::Message),
-        Route::post("/api/messages/send/:id", send),
-        Route::delete("/api/messages/delete/:id", delete_message),
-        Route::put("/api/messages/:id/restore", restore_message),
+        Route::post("/api/auth/signup", signup).described(described::SIGNUP),
+        Route::post("/api/auth/login", login).for_bodies_with(&["email"]).described(described::LOGIN),
+        Route::post("/api/auth/logout", logout).described(described::LOGOUT),
+        Route::get("/api/auth/check", check).described(described::CHECK),
+        Route::put("/api/auth/update-profile", update_profile).described(described::UPDATE_PROFILE),
+        Route::get("/api/messages/contacts", contacts).described(described::CONTACTS),
+        Route::get("/api/messages/users", contacts).described(described::CONTACTS),
+        Route::get("/api/messages/chats", chats).described(described::CHATS),
+        Route::get("/api/messages/:id", messages).for_ids_of(Names::User).described(described::MESSAGES),
+        Route::delete("/api/messages/:id", delete_message)
+            .for_ids_of(Names::Message)
+            .described(described::DELETE),
+        Route::post("/api/messages/send/:id", send).described(described::SEND),
+        Route::delete("/api/messages/delete/:id", delete_message).described(described::DELETE),
+        Route::put("/api/messages/:id/restore", restore_message).described(described::RESTORE),
     ];
     routes.extend(seen::all());
-    routes.extend(reactions::all());
+    routes.extend(changed::routes());
     routes
 }
 
@@ -177,9 +179,12 @@ fn logged_in(
     with_cookie(json(status, &LoggedIn { user: user_object(app, &user), token }), &cookie)
 }
 
-#[derive(Serialize)]
-struct LoggedIn<'a> {
+/// A new log-in.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PushLoggedIn")]
+pub(super) struct LoggedIn<'a> {
     #[serde(flatten)]
+    #[schemars(with = "UserFields<'a>")]
     user: UserObject<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
@@ -192,15 +197,18 @@ fn with_cookie(mut response: Response, cookie: &Cookie) -> Response {
     response
 }
 
+/// That one is logged out.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PushLoggedOut")]
+pub(super) struct LoggedOut {
+    message: &'static str,
+}
+
 async fn logout(
     State(app): State<Arc<App>>,
     origin: Origin,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    #[derive(Serialize)]
-    struct LoggedOut {
-        message: &'static str,
-    }
     may_set_cookie(&app, &headers)?;
     let cookies = cookie::tokens(&headers, app.config.dialects.cookies()).map(|(_, token)| token);
     for token in cookies.chain(bearer(&headers)) {
@@ -208,30 +216,6 @@ async fn logout(
     }
     let body = LoggedOut { message: "User logged out successfully" };
     Ok(with_cookie(json(StatusCode::OK, &body), &Cookie::log_out(COOKIE, app.chat.now(), origin.cookie)))
-}
-
-/// A user object that also holds itself under another name, for clients that read it there.
-struct Nested<'a>(&'static str, UserObject<'a>);
-
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Flat<'a> {
-            #[serde(flatten)]
-            user: &'a UserObject<'a>,
-            #[serde(flatten)]
-            again: Again<'a>,
-        }
-        struct Again<'a>(&'static str, &'a UserObject<'a>);
-        impl Serialize for Again<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry(self.0, self.1)?;
-                map.end()
-            }
-        }
-        Flat { user: &self.1, again: Again(self.0, &self.1) }.serialize(serializer)
-    }
 }
 
 async fn check(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpError> {
@@ -306,7 +290,9 @@ async fn people(
     let caller = caller(app, headers).await?;
     let users = app.dispatch(caller.user.id, command).await?;
     let users = Base::of(headers, &app.config).reply(users);
-    let people: Vec<_> = users.iter().map(|user| user_object(app, user)).collect();
+    let seen = app.presence.seen_by(&app.chat, caller.user.id).await;
+    let people: Vec<_> =
+        users.iter().map(|user| UserObject { user, online: Some(seen(user).online) }).collect();
     Ok(json(StatusCode::OK, &people))
 }
 
@@ -318,11 +304,11 @@ async fn messages(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let nothing: [(); 0] = [];
-    let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
     let query = query.as_deref();
     let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok());
     let before = parameter(query, "before").map(|seq| seq.parse().map(Seq));
     let before = before.transpose().map_err(|_| HttpError::bad_request("before must be a whole number"))?;
+    let Ok(other) = id.parse::<UserId>() else { return Ok(json(StatusCode::OK, &nothing)) };
     let window = Window::before(before, limit.unwrap_or(Window::MAX_LIMIT));
     let of = Destination::Person(UserKey::Id(other));
     let command = ReadHistory { of, window, include_deleted: false };
@@ -451,8 +437,16 @@ fn message(view: &MessageView, status: StatusCode) -> Result<Response, HttpError
     Ok(json(status, &message))
 }
 
-fn message_not_found() -> HttpError {
+pub(super) fn message_not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "Message not found")
+}
+
+/// That a message is deleted.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PushDeleted")]
+pub(super) struct Deleted {
+    success: bool,
+    message: &'static str,
 }
 
 async fn delete_message(
@@ -460,11 +454,6 @@ async fn delete_message(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    #[derive(Serialize)]
-    struct Deleted {
-        success: bool,
-        message: &'static str,
-    }
     change(&app, &headers, &id, |message| DeleteMessage { message }).await?;
     Ok(json(StatusCode::OK, &Deleted { success: true, message: "Message deleted successfully" }))
 }
@@ -478,7 +467,7 @@ async fn restore_message(
     message(&Base::of(&headers, &app.config).reply(view), StatusCode::OK)
 }
 
-async fn change<R: command::Request<Reply = MessageView>>(
+pub(super) async fn change<R: command::Request<Reply = MessageView>>(
     app: &Arc<App>,
     headers: &HeaderMap,
     id: &str,

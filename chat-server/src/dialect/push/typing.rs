@@ -13,6 +13,7 @@
 
 use chat_core::command::{Command, Destination, SetTyping};
 use chat_core::model::{Conversation, ConversationKind, User, UserKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::payload::{Flag, Text};
@@ -94,9 +95,11 @@ pub(super) fn id_of(field: &'static str, expected: &'static str, id: &str) -> Re
     id.map(|id| *id.as_bytes()).map_err(|_| DecodeError::WrongType { field, expected })
 }
 
-#[derive(Serialize)]
+/// Whether somebody types.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct UserTyping<'a> {
+#[schemars(rename = "PushTyping")]
+pub(super) struct UserTyping<'a> {
     user_id: &'a str,
     sender_id: &'a str,
     chat_id: &'a str,

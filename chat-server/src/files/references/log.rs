@@ -1,9 +1,9 @@
-//! References as the log of changes tells them: a message refers to a file by its link (`/api/v1/files/ID`), in its text or as
-//! its image.
+//! Finds references in the log of changes: a message refers to a file by its link (`/api/v1/files/ID`), in its text or
+//! as its image.
 //!
-//! Nothing is done when a message is sent. When somebody asks, the log is read on from where it was read to the last time, so
-//! the answer counts all that was committed before. What was found is kept in a folder, one small file for each file that is
-//! referred to, because the log is forgotten after a while. Every node reads for itself.
+//! Sending a message does no work here. Each query first reads the log from the last position to its end, so that the
+//! answer includes everything that was committed before. The references are stored in a folder, one small file for each
+//! referenced file, because the log is truncated after a while. Every node does this for itself.
 
 use std::fs;
 use std::io::{self, Write};
@@ -27,16 +27,16 @@ use super::super::staging::blocking;
 use super::super::store::FileStore;
 use super::{FileReferences, Reference};
 
-/// What a link to a file begins with.
+/// The beginning of a link to a file.
 const LINK: &str = "/api/v1/files/";
-/// Most files that one message refers to; those behind them do not count.
+/// The maximum number of files that one message can refer to. Further links do not count.
 const MAX_PER_MESSAGE: usize = 32;
-/// Longer texts are files themselves.
+/// Longer texts are the content of files.
 const MAX_TEXT_BYTES: usize = 256 << 10;
-/// Most changes read at once.
+/// The maximum number of changes that are read at once.
 const MAX_CHANGES: usize = 256;
 
-/// References as the log tells them.
+/// References that are found in the log.
 pub struct LogReferences {
     dir: Arc<Path>,
     chat: Arc<Chat>,
@@ -45,7 +45,7 @@ pub struct LogReferences {
     read: Mutex<Read>,
 }
 
-/// How far the log was read.
+/// The state of reading the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Read {
     position: u64,
@@ -54,11 +54,11 @@ struct Read {
 }
 
 impl LogReferences {
-    /// What was found is kept in this folder. `begin` is where the log is read from the first time: the position before the
-    /// first file was stored, or 0 when that is not known. Blocks.
+    /// Opens the references, which are stored in this folder. `begin` is where the log is first read from: the position
+    /// before the first file was stored, or 0 if it is unknown. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn open(
         dir: PathBuf,
         begin: Position,
@@ -83,7 +83,7 @@ impl LogReferences {
     async fn catch_up(&self) -> Result<Read, FileError> {
         let mut read = self.read.lock().await;
         let store = self.chat.store();
-        // Somebody has put back a backup: what follows is another history.
+        // A backup was restored, so the log continues differently.
         if store.last_position().await.map_err(unreadable)?.0 < read.position {
             read.position = 0;
         }
@@ -141,7 +141,7 @@ impl LogReferences {
         Ok(())
     }
 
-    /// See the guarantees of [`FileReferences`].
+    /// Whether the sender may refer to this file; see the guarantees of [`FileReferences`].
     async fn may_pass_on(
         &self,
         sender: UserId,
@@ -163,7 +163,7 @@ impl LogReferences {
 
     fn files_of(&self, message: &StoredMessage) -> Vec<FileId> {
         let text = match &message.file_name {
-            // The text is that of a file.
+            // The text is the content of a file.
             Some(_) => Vec::new(),
             None => self.codec.decode((&message.body).into(), MAX_TEXT_BYTES).unwrap_or_default(),
         };
@@ -186,7 +186,8 @@ impl LogReferences {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             text => text,
         });
-        // A line that a crash has cut short is written once more, since the log is read from before it.
+        // A line that a crash has cut off is skipped. It is written again, because the log is read again from before
+        // it.
         Ok(text.await?.lines().filter_map(parse).collect())
     }
 

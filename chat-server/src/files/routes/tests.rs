@@ -1,4 +1,4 @@
-//! The routes, asked through the whole router.
+//! Tests of the file routes through the complete router.
 
 mod refused;
 
@@ -116,7 +116,7 @@ impl Site {
         self.as_person(person, "GET", path, &[], Body::empty()).await
     }
 
-    /// Uploads a file, and answers its object.
+    /// Uploads a file, and returns its object.
     pub(in crate::files) async fn upload(&self, person: &Person, name: &str, content: &[u8]) -> Value {
         let path = format!("{FILES}?name={name}");
         let answer = self.as_person(person, "POST", &path, &[], content.to_vec()).await;
@@ -133,7 +133,7 @@ impl Site {
         view
     }
 
-    /// The names of all that lies in the folder of files, but for what is kept of everybody and of references.
+    /// The names of all files in the folder, except quotas and references.
     pub(in crate::files) fn stored(&self) -> Vec<String> {
         fn below(folder: &std::path::Path, found: &mut Vec<String>) {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -325,7 +325,7 @@ async fn what_nothing_refers_to_goes_after_a_day() {
     assert_eq!(site.app.files.sweep().await.unwrap(), 1);
 }
 
-/// A JPEG with a place in its notes, to be turned by 90 degrees.
+/// A JPEG with a location in its metadata and an orientation of 90 degrees.
 #[cfg(feature = "images")]
 pub(in crate::files) fn photograph() -> Vec<u8> {
     let photo = image::RgbImage::from_fn(600, 300, |x, y| image::Rgb([(x / 3) as u8, (y / 2) as u8, 90]));

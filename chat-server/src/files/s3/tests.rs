@@ -1,4 +1,4 @@
-//! Against a server on this machine that checks every signature and every hash of a body, as S3 does.
+//! Tests against a local server that checks every signature and every body hash, as S3 does.
 
 use std::sync::atomic::Ordering;
 

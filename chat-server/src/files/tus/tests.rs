@@ -1,4 +1,4 @@
-//! Resumable uploads, asked through the whole router.
+//! Tests of resumable uploads through the complete router.
 
 use std::convert::Infallible;
 

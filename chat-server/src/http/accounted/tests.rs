@@ -1,4 +1,4 @@
-//! What holds for [`accounted`](super).
+//! Tests of [`accounted`](super).
 
 use http_body_util::BodyExt;
 

@@ -1,4 +1,4 @@
-//! Bodies by what they say they are, how large they are, and how fast they come.
+//! Tests of bodies by content type, size and speed.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -83,7 +83,7 @@ async fn the_largest_body_is_read_and_one_byte_more_is_not() {
     assert_eq!(too_large(MAX_BODY_BYTES), "The request is larger than 10 MB");
 }
 
-/// A body whose parts come so many seconds apart.
+/// A body whose parts arrive at intervals of `seconds`.
 fn in_parts(size: usize, parts: usize, seconds: u64) -> Request {
     let parts = stream::unfold(0, move |n| async move {
         if n == parts {
@@ -98,14 +98,14 @@ fn in_parts(size: usize, parts: usize, seconds: u64) -> Request {
 #[tokio::test(start_paused = true)]
 async fn a_body_has_time_by_its_size() {
     for (size, parts, seconds, expected, time) in [
-        // Byte by byte, never with a pause that would be too long by itself.
+        // Byte by byte, without a pause that is too long by itself.
         (1, 1_000, 1, 408, 30),
         (1, 1_000, 15, 408, 30),
         // A pause that is too long.
         (1, 2, 21, 408, 20),
         // Small, and in time.
         (1, 25, 1, 200, 25),
-        // Large, over a line of 8 KiB a second and of a little less than it takes.
+        // Large, at 8 KiB a second, and at slightly less than the required speed.
         (8 << 10, 1_280, 1, 200, 1_280),
         (7 << 10, 1_457, 1, 408, 233),
     ] {

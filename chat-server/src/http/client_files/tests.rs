@@ -1,4 +1,4 @@
-//! What holds for [`client_files`](super).
+//! Tests of [`client_files`](super).
 
 use super::*;
 

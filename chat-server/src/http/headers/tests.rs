@@ -1,4 +1,4 @@
-//! The headers of every kind of answer, as the whole router gives them.
+//! Tests of the headers of every kind of response, through the complete router.
 
 use axum::Router;
 use axum::body::Body;

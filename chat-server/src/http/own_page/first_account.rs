@@ -1,7 +1,8 @@
-//! Whether nobody has an account on this server yet, so that our own page can say so to its first visitor.
+//! Whether this server has no account yet, so that the built-in page can say so to its first visitor.
 //!
-//! Everybody may know that, because whoever signs up sees who is there. How many there are, or whether somebody in particular
-//! is, is not said. The store is asked at most once in [`GOOD_FOR`], however many ask, and never again once there is an account.
+//! This is public information, because every user sees the list of users after sign-up. The number of accounts and the
+//! existence of a particular account are not disclosed. The store is queried at most once per [`GOOD_FOR`], regardless
+//! of the number of requests, and never again once an account exists.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use chat_core::prelude::Chat;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// How long an answer is good for everybody who asks.
+/// How long an answer is valid for all requests.
 const GOOD_FOR: Duration = Duration::from_millis(250);
 
 /// How long the page waits for the store.
@@ -24,7 +25,8 @@ pub(super) struct FirstAccount {
 }
 
 impl FirstAccount {
-    /// Whether there is none. A store that does not answer is taken for one with accounts: that is what it usually is.
+    /// Whether no account exists. If the store does not answer, the server assumes that accounts exist, because that is
+    /// the usual case.
     pub(super) async fn is_to_come(&self, chat: &Chat) -> bool {
         if self.exists.load(Ordering::Relaxed) {
             return false;

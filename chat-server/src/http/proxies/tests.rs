@@ -1,4 +1,4 @@
-//! What holds for [`proxies`](super).
+//! Tests of [`proxies`](super).
 
 use axum::body::Body;
 use clap::{CommandFactory, FromArgMatches};
@@ -32,7 +32,7 @@ fn https_is_claimed_by_ones_own_page() {
     }
     assert!(claims(&[], &[host, ("referer", "https://chat.example/login?next=1")]));
     assert!(claims(&[], &[("host", "chat.example:8443"), ("origin", "https://chat.example:8443")]));
-    // A proxy that does not pass the Host on, in front of a server that knows how it is called.
+    // A proxy that does not forward the Host header, in front of a server with a configured URL.
     let inner = ("host", "127.0.0.1:3000");
     let origin = ("origin", "https://chat.example");
     assert!(claims(&["--public-url=https://chat.example"], &[inner, origin]));

@@ -1,4 +1,4 @@
-//! A folder with everything in it that somebody could have left there.
+//! A folder with all kinds of files that must not be served.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! What holds for [`site`](super).
+//! Tests of [`site`](super).
 
 use axum::http::HeaderValue;
 use clap::{CommandFactory, FromArgMatches};
@@ -30,10 +30,10 @@ fn pages_of_other_sites_get_a_cookie_that_they_can_send() {
     let render = ("host", "my-chat.onrender.com");
     let page = ("origin", "https://my-chat.vercel.app");
     assert_eq!(attributes(&[vercel], &[render, page]), NONE);
-    // A page of the same site, and one over plain HTTP, which could not send a Secure one.
+    // A page of the same site, and one over plain HTTP, which could not send a `Secure` cookie.
     assert_eq!(attributes(&[vercel], &[("host", "my-chat.vercel.app"), page]), STRICT);
     assert_eq!(attributes(&[vercel], &[render, ("origin", "http://localhost:5173")]), STRICT);
-    // Two customers of one host are two sites.
+    // Two customers of one hosting domain are two sites.
     assert_eq!(attributes(&[vercel], &[("host", "other.vercel.app"), page]), NONE);
     let own = "--client-url=https://www.example.co.uk";
     let page = ("origin", "https://www.example.co.uk");
@@ -41,7 +41,7 @@ fn pages_of_other_sites_get_a_cookie_that_they_can_send() {
     assert_eq!(attributes(&[own], &[("host", "API.Example.co.uk."), page]), STRICT);
     assert_eq!(attributes(&[own], &[("host", "example2.co.uk"), page]), NONE);
     assert_eq!(attributes(&[own], &[("host", "127.0.0.1:3000"), page]), NONE);
-    // CHAT_PUBLIC_URL knows better than the request.
+    // CHAT_PUBLIC_URL takes precedence over the request.
     let public = "--public-url=https://api.example.co.uk/chat";
     assert_eq!(attributes(&[own, public], &[("host", "10.0.0.7:3000"), page]), STRICT);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What holds for asking all limits at once.
+//! Tests for acquiring all limits at once.
 
 use chat_core::command::{Command, Destination, Request, SendMessage};
 use chat_core::model::{Content, UserKey};
@@ -11,7 +11,7 @@ use crate::memory::Memory;
 
 const ANN: UserId = UserId::from_bytes([1; 12]);
 
-/// Two messages and two searches in a minute, and 1 MB sent at once at most, in two minutes' worth.
+/// Two messages and two searches per minute, and at most 1 MB sent per minute, with a burst of two minutes.
 fn limits() -> Limits {
     let budgets = Budgets::new(Rates::new(0, 0, 1), Memory::new(1 << 30));
     Limits::new(Arc::new(Chat::in_memory()), budgets, LongWork::new(2), (2, 2), None)
@@ -43,7 +43,7 @@ fn remaining(rate: Option<RateLimit>) -> u64 {
 #[tokio::test]
 async fn what_another_limit_refuses_does_not_count_as_a_message() {
     let limits = limits();
-    // It takes all that is left, and is not refused for that.
+    // The message uses up the budget, and is not refused for that.
     drop(acquire(&limits, &message(8 << 20)).await.expect("the first may be as large as it likes"));
     assert_eq!(remaining(limits.message_rate(ANN)), 1);
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! What holds for [`slots`](super).
+//! Tests for [`slots`](super).
 
 use futures_util::FutureExt;
 
@@ -35,7 +35,7 @@ async fn one_person_reads_so_much_and_others_need_not_wait() {
 async fn those_who_wait_take_turns_by_person() {
     let slots = FairSlots::new((1, 1), (100, 100));
     let reading = slots.acquire(user(9)).await.unwrap();
-    // Ann asks for five things before anybody else asks.
+    // Ann sends five requests before any other account does.
     let asked = [1, 1, 1, 1, 1, 2, 3, 2].map(|n| {
         let mut asked = Box::pin(slots.acquire(user(n)));
         assert!(asked.as_mut().now_or_never().is_none());
@@ -72,7 +72,7 @@ async fn who_gives_up_waits_no_more() {
     assert!(last.as_mut().now_or_never().is_none());
     drop(reading);
     let last = last.now_or_never().expect("nobody is before them").unwrap();
-    // One who has been given a permit and never looks gives it back.
+    // A request that was given a permit but is never polled returns it on drop.
     let others = (slots.acquire(ann).await.unwrap(), slots.acquire(user(2)).await.unwrap());
     let mut unlooked = Box::pin(slots.acquire(ann));
     assert!(unlooked.as_mut().now_or_never().is_none());

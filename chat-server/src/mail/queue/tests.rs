@@ -1,4 +1,4 @@
-//! The queue, with a mailer that does as the test says.
+//! Tests of the queue with a mailer that the test controls.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::mail::{LogMailer, Mail, MailError, Mailer};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// Announces each mail, holds it until a permit is given, and counts how many it holds.
+/// Reports each mail, holds it until it gets a permit, and counts how many it holds.
 struct Gate {
     began: mpsc::UnboundedSender<String>,
     permits: Semaphore,

@@ -1,4 +1,4 @@
-//! Mail to a local server that checks it as Resend does.
+//! Tests against a local server that checks mails as Resend does.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,7 +23,7 @@ use crate::{
 
 const KEY: &str = "re_123";
 
-/// The service: what it should answer before it does its work, and what it was sent.
+/// The service: the answers that it gives before it works normally, and the requests that it has received.
 #[derive(Default)]
 struct Fake {
     first_answers: Mutex<Vec<(u16, &'static str, Option<&'static str>)>>,
@@ -135,7 +135,7 @@ async fn what_may_pass_is_tried_three_times_more() {
 async fn the_service_says_how_long_to_wait() {
     let fake = Fake::answering_first((429, "rate_limit_exceeded", Some("0")), 2);
     let mailer = fake.mailer().await.with_backoff(Duration::from_hours(1));
-    // An hour of our own pause would be noticed.
+    // Our own pause is an hour, so the test would not finish if it were used.
     tokio::time::timeout(Duration::from_secs(30), mailer.send(&mail())).await.unwrap().unwrap();
     assert_eq!(fake.attempts(), 3);
 }

@@ -1,4 +1,4 @@
-//! Uploads to a local server that checks them as Cloudinary does.
+//! Tests uploads against a local server that checks them as Cloudinary does.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ use crate::{
 const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "a-secret";
 
-/// The service: what it should answer before it does its work, and what it has taken.
+/// The service: the responses that it gives before it works normally, and what it has received.
 #[derive(Default)]
 struct Fake {
     first_answers: Mutex<Vec<(StatusCode, &'static str)>>,
@@ -111,7 +111,7 @@ fn parse_multipart(headers: &HeaderMap, body: &[u8]) -> (BTreeMap<String, String
     (fields, file.unwrap())
 }
 
-/// The same where there may be no file.
+/// The same for bodies that may have no file.
 fn parse_fields(headers: &HeaderMap, body: &[u8]) -> (BTreeMap<String, String>, Option<Part>) {
     let (_, boundary) = headers["content-type"].to_str().unwrap().split_once("boundary=").unwrap();
     let delimiter = format!("\r\n--{boundary}");
@@ -291,7 +291,7 @@ async fn a_failing_service_is_asked_twice() {
 async fn a_service_that_comes_back_is_reached_at_the_second_attempt() {
     let fake = Arc::new(Fake::default());
     let (address, socket) = test_http::nobody();
-    // The clock is read once for each attempt; at the second reading the service begins to listen.
+    // The clock is read once for each attempt. At the second reading the service begins to listen.
     let attempts = AtomicUsize::new(0);
     let absent = Mutex::new(Some(socket));
     let app = fake.app();

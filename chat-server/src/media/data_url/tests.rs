@@ -1,4 +1,4 @@
-//! What holds for [`data_url`](super).
+//! Tests of [`data_url`](super).
 
 use base64::{
     Engine,
@@ -77,7 +77,7 @@ fn content_decides_whatever_is_claimed() {
             assert!(matches!(refused, Err(MediaError::UnsupportedType)), "{claimed}");
         }
     }
-    // Old Android says nothing at all before the encoding.
+    // Old Android sends nothing before the encoding.
     let file = samples::jpeg();
     assert_eq!(parse_data_url(&format!("data:base64,{}", STANDARD.encode(&file)), MAX).unwrap(), file);
 }
@@ -111,7 +111,7 @@ fn the_limit_is_exact_and_comes_before_decoding() {
         let limit = file.len() - 1;
         assert!(matches!(parse_data_url(&url, limit), Err(MediaError::TooLarge { limit: l }) if l == limit));
     }
-    // Not base64 at all, but the length is what is found first.
+    // This is not base64 at all, but the length is checked first.
     let garbage = format!("data:image/png;base64,{}", "!".repeat(1000));
     assert!(matches!(parse_data_url(&garbage, 100), Err(MediaError::TooLarge { .. })));
     assert!(matches!(parse_data_url(&garbage, 1000), Err(MediaError::Malformed(_))));

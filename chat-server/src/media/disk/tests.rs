@@ -1,4 +1,4 @@
-//! The folder: what goes in comes out, and nothing else is reachable.
+//! Tests of the folder: stored pictures can be read, and nothing else is reachable.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What holds for [`image`](super).
+//! Tests of [`image`](super).
 
 use super::{ImageKind, sniff};
 use crate::media::samples;
@@ -90,7 +90,7 @@ fn every_kind_of_heif_is_known_by_its_brands() {
         assert_eq!(branded(heic, b"mif1"), Some(ImageKind::Heic));
         assert_eq!(branded(b"msf1", heic), Some(ImageKind::Heic));
     }
-    // Films, pictures in a coding that browsers do not have, and a film that lists a picture's brand.
+    // Videos, images in an unsupported coding, and a video that lists an image brand.
     for (major, other) in
         [(b"isom", b"mp41"), (b"qt  ", b"qt  "), (b"mif1", b"jpeg"), (b"isom", b"heic"), (b"crx ", b"heic")]
     {
@@ -117,14 +117,14 @@ fn heif_without_a_pictures_description_is_refused() {
         assert_eq!(with(0, &[0, 0, 0, 7]), None, "a box that is smaller than its head");
         assert_eq!(with(0, &(ends as u32 - 1).to_be_bytes()), None, "half a brand");
         assert_eq!(sniff(&file[..ends]), None, "nothing but brands");
-        // Something else may come first, but not for ever.
+        // Other boxes may precede it, up to a limit.
         let padded = |boxes: usize| {
             let free = b"\0\0\0\x0cfree<!--".repeat(boxes);
             sniff(&[&file[..ends], &free, &file[ends..]].concat())
         };
         assert_eq!(padded(8), kind);
         assert_eq!(padded(9), None);
-        // No length panics.
+        // No length causes a panic.
         for length in 0..file.len() {
             let _ = sniff(&file[..length]);
         }

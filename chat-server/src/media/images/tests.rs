@@ -1,4 +1,4 @@
-//! What is on the disk after images were accepted, refused, repeated and left undecided.
+//! What is on disk after images were accepted, refused, repeated and left undecided.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// The links of all images that are on the disk.
+    /// The links of all images on disk.
     fn stored(&self) -> BTreeSet<String> {
         let media = self.folder.path().join("media");
         let folders = std::fs::read_dir(media).unwrap().map(|entry| entry.unwrap().path());
@@ -103,13 +103,13 @@ async fn what_is_refused_or_repeated_leaves_no_image() {
     let world = World::new(0, 0).await;
     let first = world.send("one", Some("a"), true).await.unwrap();
     assert_eq!(world.stored(), set([&first]));
-    // The message that exists has another image.
+    // The existing message has another image.
     assert_eq!(world.send("one", Some("a"), false).await, Ok(first.clone()));
     assert_eq!(world.stored(), set([&first]));
     assert_eq!(world.send(&"x".repeat(1 << 20), None, true).await, Err(400), "the text is too long");
     assert_eq!(world.set_picture(Some(&"x".repeat(1_000))).await, Err(400), "the name is too long");
     assert_eq!(world.stored(), set([&first]));
-    // Those that were refused count for the limit of five.
+    // Refused images count for the limit of five.
     for _ in 0..2 {
         world.send("more", None, true).await.unwrap();
     }
@@ -134,7 +134,7 @@ async fn a_profile_picture_goes_when_it_is_replaced() {
         assert_ne!(before.replace(picture.clone()), Some(picture));
     }
     assert_eq!((world.undecided(), world.used()), (0, 2 * 4096));
-    // At once, and still one remains: each knows which one it has replaced.
+    // All run concurrently, and still only one remains: each change knows which picture it has replaced.
     let all = futures_util::future::join_all((0..8).map(|_| world.set_picture(None))).await;
     assert!(all.iter().all(Result::is_ok));
     let now = world.app.chat.store().user(&UserKey::Id(world.ann)).await.unwrap().unwrap();
@@ -172,7 +172,7 @@ async fn a_rate_holds_and_gives_back() {
     assert_eq!(world.send("one", None, true).await, Err(429));
 }
 
-/// What a crash leaves at any moment between storing an image and knowing what became of it.
+/// The state that a crash leaves at any moment between storing an image and deciding it.
 #[tokio::test]
 async fn what_was_left_undecided_is_decided_by_what_names_it() {
     let world = World::new(0, 0).await;
@@ -184,10 +184,10 @@ async fn what_was_left_undecided_is_decided_by_what_names_it() {
         position: app.announcer.position(),
         replaces: None,
     };
-    // Stored, and the process died before anything named it.
+    // The image was stored, and the process died before anything referenced it.
     let orphan = app.images.put(new(Purpose::MessageImage)).await.unwrap().url().to_owned();
     let never = app.images.put(new(Purpose::ProfilePicture)).await.unwrap().url().to_owned();
-    // Stored and named, and the process died before that was noted.
+    // The image was stored and referenced, and the process died before that was recorded.
     let named = app.images.put(new(Purpose::MessageImage)).await.unwrap().url().to_owned();
     let to = Destination::Person(UserKey::Id(world.bob));
     let content = Content { image: Some(named.clone()), ..Content::text("") };
@@ -200,7 +200,7 @@ async fn what_was_left_undecided_is_decided_by_what_names_it() {
 
     app.sweep_images().await.unwrap();
     assert_eq!((world.stored().len(), world.undecided()), (4, 4), "somebody may still be at it");
-    // Also a message that is deleted can be restored.
+    // A deleted message can be restored, so its image stays.
     app.dispatch(world.ann, DeleteMessage { message: view.message.id }).await.unwrap();
     world.clock.advance(SETTLED_AFTER);
     app.sweep_images().await.unwrap();
@@ -213,7 +213,7 @@ async fn what_was_left_undecided_is_decided_by_what_names_it() {
 async fn an_answer_that_was_lost_keeps_the_image_until_it_is_known() {
     let world = World::new(0, 0).await;
     world.app.chat.store().close().await.unwrap();
-    // The person is known without the store.
+    // The user is cached, so the store is not needed to authenticate.
     let failed = world.send("one", None, true).await;
     assert_eq!(failed, Err(503));
     assert_eq!((world.stored().len(), world.undecided()), (1, 1));
@@ -238,7 +238,7 @@ async fn an_image_stays_when_the_log_is_forgotten() {
     assert_eq!((world.stored().len(), world.undecided()), (3, 0));
 }
 
-/// A store that names images only when it has them, as Cloudinary does.
+/// A store that knows the URL of an image only after storing it, as Cloudinary does.
 #[derive(Default)]
 struct Elsewhere {
     files: Mutex<BTreeSet<String>>,

@@ -1,4 +1,4 @@
-//! The routes, asked through a real listener.
+//! Tests of the routes through a real listener.
 
 use std::{fs, sync::Arc};
 
@@ -153,7 +153,7 @@ async fn nothing_else_is_found() {
         let response = server.get(&path, &[]).await;
         assert_error(response, StatusCode::NOT_FOUND, "Not found").await;
     }
-    // Clients tidy such a path before they send it; a raw one is no route of ours.
+    // Clients normalize such a path before they send it. The raw path matches no route.
     let raw = test_http::raw_get(&server.address, "/media/../../secret.png").await;
     assert!(raw.starts_with("HTTP/1.1 404"), "{raw}");
 }

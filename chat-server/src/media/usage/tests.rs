@@ -1,4 +1,4 @@
-//! What holds for [`usage`](super).
+//! Tests of [`usage`](super).
 
 use super::*;
 

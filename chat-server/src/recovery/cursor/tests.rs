@@ -1,4 +1,4 @@
-//! What holds for [`cursor`](super).
+//! Tests of [`cursor`](super).
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ const AT_ONCE: u64 = 2;
 /// A server and one session, between any two steps.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct World {
-    /// What is in the log.
+    /// The last position in the log.
     committed: u64,
-    /// What the announcer has counted.
+    /// The last position that the announcer has counted.
     counted: u64,
-    /// What the announcer has then handed to the session.
+    /// The last position that the announcer has then passed to the session.
     handed: u64,
     cursor: Cursor,
     catching_up: CatchingUp,
@@ -30,7 +30,7 @@ enum CatchingUp {
 }
 
 impl World {
-    /// All that can happen next.
+    /// All possible next states.
     fn steps(&self) -> Vec<World> {
         let mut next = Vec::new();
         let mut step = |change: &dyn Fn(&mut World)| {
@@ -41,7 +41,7 @@ impl World {
         if self.committed < LAST {
             step(&|world| world.committed += 1);
         }
-        // One change at a time is announced, first counted and then handed over.
+        // Changes are announced one at a time: first counted and then passed on.
         if self.counted < self.committed && self.counted == self.handed {
             step(&|world| world.counted += 1);
         }
@@ -53,7 +53,7 @@ impl World {
                     world.cursor.pass(Position(world.handed));
                 }
             });
-            // There is no room for it.
+            // The queue has no room for it.
             if self.cursor.is_due(Position(self.handed + 1)) {
                 step(&|world| {
                     world.handed += 1;
@@ -92,13 +92,13 @@ impl World {
     }
 }
 
-/// Every order in which things can happen, for every position at which a session can begin.
+/// Every order of events, for every position at which a session can begin.
 #[test]
 fn nothing_is_missed_and_nothing_told_twice_in_any_order() {
     let mut ends = 0;
     for began_at in 0..=2 {
         for announced_before in 0..=LAST {
-            // The session has begun behind what was announced then, or long before.
+            // The session begins at the last announced position, or long before it.
             let world = World {
                 committed: announced_before,
                 counted: announced_before,

@@ -1,4 +1,4 @@
-//! What holds for [`pid`](super).
+//! Tests of [`pid`](super).
 
 use super::*;
 use crate::dialect::Dialects;
@@ -27,7 +27,7 @@ fn a_pid_is_of_one_epoch() {
     }
 }
 
-/// One that an older version has issued.
+/// A pid that an older version has issued.
 #[test]
 fn a_pid_without_an_epoch_is_of_the_first() {
     let camel = &*Dialects::built_in().known()[0].clone();

@@ -1,4 +1,4 @@
-//! What those are told who come back, and what they must not be told any more.
+//! Tests of what reconnecting clients receive, and of what they must not receive any more.
 
 use chat_core::chat::Registration;
 use chat_core::command::{
@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// As a server does it: stores, observes, announces.
+    /// Stores, observes and announces, as a server does.
     async fn execute<R: Request>(&self, actor: UserId, request: R) -> R::Reply {
         let outcome = self.chat.execute(&Actor { user: actor }, request).await.unwrap();
         outcome.deliveries.iter().for_each(|delivery| self.cache.observe(delivery));
@@ -53,7 +53,7 @@ impl World {
         Destination::Person(UserKey::Id(self.bob))
     }
 
-    /// The positions of what somebody is told after `position`, read to the end.
+    /// The positions that a user receives after `position`, read to the end.
     async fn told(&self, user: UserId, position: u64) -> Vec<u64> {
         let (mut at, mut told) = (Position(position), Vec::new());
         while let Some(read) = self.cache.after(everything_after(at)).await.unwrap() {
@@ -96,8 +96,8 @@ async fn what_was_deleted_since_it_was_read_is_not_shown() {
     assert_eq!(world.told(world.bob, 3).await, [4]);
 }
 
-/// A message that was deleted is restored, and that is not announced yet: whoever was told now would learn of the
-/// deletion only.
+/// A deleted message was restored, and that is not announced yet: a client that read now would receive only the
+/// deletion.
 #[tokio::test]
 async fn what_is_not_announced_yet_is_left_for_later() {
     let world = World::new().await;
@@ -213,8 +213,8 @@ async fn of_many_changes_of_a_profile_the_last_of_each_part_is_told() {
     assert_eq!(world.told(world.bob, LENGTH - 4).await, [LENGTH - 2, LENGTH - 1, LENGTH]);
 }
 
-/// Files that are stored in a few hundred bytes are read one at a time, and the part in which they are is not read from
-/// its beginning for each of them.
+/// Files that are stored in a few hundred bytes are read one at a time, and their part is not read from its beginning
+/// again for each of them.
 #[tokio::test]
 async fn what_is_large_when_it_is_decoded_is_read_in_small_parts() {
     let world = World::new().await;
@@ -265,7 +265,7 @@ fn memory_is_bounded() {
     }
 }
 
-/// As an edit does it: the text is another one, and nobody may be told the one before, also not with the change that brought it.
+/// The message was edited: no client may receive the old text, not even with the change that brought it.
 #[tokio::test]
 async fn what_has_changed_since_it_was_read_is_shown_as_it_is_now() {
     let world = World::new().await;

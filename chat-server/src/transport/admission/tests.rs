@@ -1,4 +1,4 @@
-//! What holds for [`admission`](super).
+//! Tests for [`admission`](super).
 
 use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
 use super::*;
@@ -26,7 +26,7 @@ async fn who_says_nothing_ends_after_the_handshake_timeout() {
     assert_eq!(unauthenticated.len(), 0);
 }
 
-/// As many admissions of one address, of at most so many.
+/// `count` admissions of one address, of at most `all` in total.
 fn crowd(all: usize, count: usize) -> Vec<Arc<Admission>> {
     let limits = UnauthenticatedLimits { all, address: all, site: all, few: Some(1) };
     let unauthenticated = Unauthenticated::new(limits);

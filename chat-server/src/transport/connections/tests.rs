@@ -1,4 +1,4 @@
-//! What holds for [`connections`](super).
+//! Tests for [`connections`](super).
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn strangers_of_one_address_come_at_a_rate_and_who_is_known_as_fast_as_they_like
         connections.accept(peer(1)).unwrap().set_known(user(nr));
     }
     let came = (0..2 * burst).filter(|_| connections.accept(peer(1)).is_ok()).count();
-    // A few come back while this runs.
+    // The rate refills a little while this runs.
     assert!((burst..burst + burst / 2).contains(&came), "{came}");
     assert!(connections.accept(peer(2)).is_ok());
     let proxied = Connections::new(100, None, true);

@@ -1,8 +1,8 @@
-//! What holds for [`frames`](super).
+//! Tests for [`frames`](super).
 
 use super::*;
 
-/// A frame as a client writes it.
+/// A frame as a client sends it.
 pub(in super::super) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
@@ -70,7 +70,7 @@ fn a_message_in_pieces_is_told_by_its_begin_and_its_sum() {
         frame[0] &= 0x7f;
         frame
     };
-    // Nothing, then `4`, a ping in between, then `0{}` and the end.
+    // An empty fragment, then `4`, a ping in between, then `0{}` and the end.
     let stream = [open(1, b""), open(0, b"4"), masked(9, b""), masked(0, b"0{}"), masked(1, b"3")].concat();
     let (mut scanner, mut told, mut sums) = (FrameScanner::default(), Vec::new(), Vec::new());
     for byte in stream.chunks(1) {

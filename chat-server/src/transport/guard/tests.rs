@@ -1,4 +1,4 @@
-//! What holds for [`guard`](super).
+//! Tests for [`guard`](super).
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -25,7 +25,7 @@ async fn what_was_read_with_the_request_comes_first() {
     assert_eq!(text, "early late");
 }
 
-/// A client says that it leaves and closes its stream, while something is about to be sent to it.
+/// A client sends a disconnect and closes its stream, while the server is about to send something.
 #[tokio::test]
 async fn the_last_words_of_a_peer_are_read_although_nothing_can_be_sent_to_it() {
     let (mut ours, mut theirs, _) = guarded(64);

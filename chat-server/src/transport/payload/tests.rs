@@ -1,4 +1,4 @@
-//! What holds for [`payload`](super).
+//! Tests for [`payload`](super).
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn packets_of_engine_io_3_are_handed_on_as_those_of_4() {
         ("", ""),
         ("2:40", "40"),
         ("1:26:2probe5:4hell", "2\u{1e}2probe\u{1e}4hell"),
-        // One letter beyond the first plane counts twice, as in JavaScript.
+        // A character outside the basic plane counts twice, as in JavaScript.
         ("4:4é€x5:4😀😀", "4é€x\u{1e}4😀😀"),
         ("6:b4AQID", "bAQID"),
     ] {
@@ -74,7 +74,7 @@ fn packets_are_counted_by_kind() {
     assert_eq!(count("4:b4AQ4:b4AQ", Encoding::V3Text), Err(PayloadError::TooMany));
 }
 
-/// The time is that of the packets, not of their square: a payload that took minutes takes no time to speak of.
+/// The time is linear in the number of packets, not quadratic: such payloads used to take minutes.
 #[test]
 fn many_packets_cost_what_their_bytes_cost() {
     let body = "2:4é".repeat(1 << 20);

@@ -1,4 +1,4 @@
-//! What holds for [`serve`](super).
+//! Tests for [`serve`](super).
 
 use std::io;
 
@@ -35,7 +35,7 @@ async fn ask(client: &mut DuplexStream, path: &str) -> String {
     }
 }
 
-/// After how many seconds the server has closed the connection.
+/// The number of seconds after which the server closes the connection.
 async fn closed(client: &mut DuplexStream) -> io::Result<u64> {
     let started = Instant::now();
     client.read_to_end(&mut Vec::new()).await?;
@@ -75,7 +75,7 @@ async fn an_idle_connection_outlives_a_proxys_patience() {
         ask(&mut client, "/").await;
         tokio::time::sleep(Duration::from_secs(pause)).await;
     }
-    // An answer may take longer than a head.
+    // An answer may take longer than a request head.
     ask(&mut client, "/slow").await;
     assert_eq!(closed(&mut client).await.unwrap(), 75);
 }

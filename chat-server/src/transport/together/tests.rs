@@ -1,9 +1,9 @@
-//! What holds for [`together`](super).
+//! Tests for [`together`](super).
 
 use super::*;
 use crate::dialect::{EventPosition, PositionStyle};
 
-/// What socketioxide makes of it.
+/// The packet as socketioxide encodes it.
 fn packet(together: &Together<'_>) -> String {
     let name = serde_json::to_string(EVENT).unwrap();
     let arguments = serde_json::to_string(together).unwrap();
@@ -68,7 +68,7 @@ fn what_is_taken_for_a_position_is_followed_by_the_last_one() {
     }
 }
 
-/// A cut in the middle would lose what comes behind the position.
+/// A cut in the middle would lose the packets behind the position.
 #[test]
 fn of_several_events_of_a_change_the_last_is_followed_by_the_position() {
     let mark = EventPosition(Some(Position(17)));
@@ -78,7 +78,7 @@ fn of_several_events_of_a_change_the_last_is_followed_by_the_position() {
     let expected = [r#"42["messagesRead",[1]]"#, r#"42["messagesSeen","x"]"#, r#"42["\u0001position","17"]"#];
     assert_eq!(texts(&together.packets()), expected);
     assert_eq!(apart(&packet(&together)).unwrap(), expected.join("\u{1e}"));
-    // Also without a position they are one packet in the queue.
+    // Even without a position they are one packet in the queue.
     let together = Together::new(&frames, TOLD, false);
     assert_eq!(texts(&together.packets()), expected[..2]);
 }

@@ -1,4 +1,4 @@
-//! What holds for [`unauthenticated`](super).
+//! Tests for [`unauthenticated`](super).
 
 use futures_util::FutureExt;
 
@@ -13,7 +13,7 @@ fn limits(all: usize, address: usize, site: usize) -> Arc<Unauthenticated> {
     Unauthenticated::new(UnauthenticatedLimits { all, address, site, few: None })
 }
 
-/// Holders and how they are asked to leave.
+/// Permits with their leave handles.
 type Held = Vec<(Permit, Arc<Leave>)>;
 
 fn from(unauthenticated: &Arc<Unauthenticated>, text: &str) -> Result<(Permit, Arc<Leave>), TooMany> {
@@ -21,7 +21,7 @@ fn from(unauthenticated: &Arc<Unauthenticated>, text: &str) -> Result<(Permit, A
     Ok((unauthenticated.acquire(address(text), Some(leave.clone()))?, leave))
 }
 
-/// As many as come in of so many.
+/// The holders that are admitted in this number of tries.
 fn flood(unauthenticated: &Arc<Unauthenticated>, text: &str, tries: usize) -> Held {
     (0..tries).filter_map(|_| from(unauthenticated, text).ok()).collect()
 }
@@ -39,7 +39,7 @@ fn the_greediest_make_room_for_who_has_few() {
     let flooded = flooding.map(|text| flood(&unauthenticated, text, 3_000));
     assert_eq!(flooded.each_ref().map(Vec::len), [2_000, 2_000, 2_000, 1_000, 1_000, 16]);
     assert_eq!(unauthenticated.len(), 8_000);
-    // Of the site that has the most, although its networks have no more than others.
+    // The site with the most holders loses one, although none of its networks has more than others.
     assert_eq!(flooded.each_ref().map(asked), [0, 0, 16, 0, 0, 0]);
     let newcomers: Held = (0..100)
         .map(|nr| from(&unauthenticated, &format!("10.1.0.{nr}")).expect("it gets in at once"))
@@ -150,7 +150,7 @@ fn the_oldest_that_does_nothing_makes_room() {
     let third = from(2).unwrap();
     assert!(!leaves[0].is_asked() && leaves[1].is_asked() && !leaves[2].is_asked());
     assert!(leaves[1].asked().now_or_never().is_some());
-    // What was asked to leave is counted no more, and its end changes nothing.
+    // An evicted holder is not counted any more, so its drop changes nothing.
     drop(second);
     assert_eq!(unauthenticated.len(), 2);
     let also_busy = leaves[2].busy();

@@ -1,4 +1,4 @@
-//! What holds for [`upgrade`](super).
+//! Tests for [`upgrade`](super).
 
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
@@ -21,7 +21,7 @@ fn admission() -> Arc<Admission> {
     Admission::for_tests(unauthenticated.acquire(None, None).unwrap(), Weak::new())
 }
 
-/// An attempt, the client's end of its websocket, and the server's.
+/// An attempt, and the client's and the server's end of its websocket.
 fn begin(admission: &Arc<Admission>) -> (Attempt, DuplexStream, Guarded<DuplexStream>, Arc<Wire>) {
     let wire = Arc::new(Wire::upgrade());
     let attempt = Attempt::begin(admission, &wire).unwrap();

@@ -1,4 +1,4 @@
-//! What holds for [`wire`](super).
+//! Tests for [`wire`](super).
 
 use super::*;
 

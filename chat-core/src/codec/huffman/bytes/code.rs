@@ -1,10 +1,9 @@
-//! Canonical prefix codes over bytes: which lengths, and which bits they stand for.
+//! Canonical prefix codes over bytes: their lengths and their bits.
 
-/// Longest code in bits.
+/// The longest code, in bits.
 ///
-/// Four such codes and the seven bits left over from a flush fit one 64-bit buffer, so encoder
-/// and decoder touch memory once for four symbols. A limit of 15 would allow only three and save
-/// less than 1 % of the code space.
+/// Four such codes and the seven bits left over from a flush fit into one 64-bit buffer, so encoder and decoder access
+/// memory once for four symbols. A limit of 15 would allow only three and save less than 1 % of the code space.
 pub(super) const MAX_LEN: u8 = 14;
 
 /// Code length in bits for every byte value; 0 marks a byte that has no code.
@@ -14,8 +13,8 @@ pub(super) const MAX_LEN: u8 = 14;
 pub(in crate::codec) struct Lengths([u8; 256]);
 
 impl Lengths {
-    /// Accepts complete codes (Kraft sum exactly 1, so every bit pattern means something), and
-    /// the code of a single byte value, which is the one bit `0`.
+    /// Accepts complete codes (a Kraft sum of exactly 1, so that every bit pattern has a meaning), and the code of a
+    /// single byte value, which is the one bit `0`.
     pub(super) fn new(lengths: [u8; 256]) -> Option<Lengths> {
         let mut space = 0_u32;
         let mut used = 0_u32;
@@ -32,8 +31,8 @@ impl Lengths {
         (complete || single).then_some(Lengths(lengths))
     }
 
-    /// Byte values that have a code with that code and its length, in canonical order: short
-    /// codes first, equal lengths by byte value.
+    /// The byte values that have a code, with the code and its length, in canonical order: short codes first, equal
+    /// lengths by byte value.
     pub(super) fn codes(&self) -> impl Iterator<Item = (u8, u16, u8)> {
         let mut next = 0_u16;
         (1..=MAX_LEN).flat_map(move |len| {

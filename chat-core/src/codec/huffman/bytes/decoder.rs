@@ -1,23 +1,23 @@
-//! Reading codes.
+//! Decodes codes.
 
 use super::code::{Lengths, MAX_LEN};
 use crate::codec::DecodeError;
 use crate::codec::huffman::bits::{BitReader, is_padded};
 
-/// Codes up to this many bits are found with one look-up. Of chat text fewer than one code in a
-/// hundred is longer, and with 11 bits the table takes 4 KiB, an eighth of a first-level cache.
+/// Codes up to this many bits are decoded with one look-up. In chat text fewer than one code in a hundred is longer,
+/// and with 11 bits the table takes 4 KiB, an eighth of a first-level cache.
 const DIRECT: u32 = 11;
 
 /// How many codes are read between two refills; see [`MAX_LEN`].
 const STEP: usize = 4;
 const _: () = assert!(STEP * MAX_LEN as usize <= 56, "a refill must last for a step");
 
-/// Reads bodies written with one code.
+/// Decodes bodies of one code.
 #[derive(Debug)]
 pub(in crate::codec) struct Decoder {
-    /// By the next [`DIRECT`] bits: `byte << 4 | length`, or 0 if the code is longer or none.
+    /// Indexed by the next [`DIRECT`] bits: `byte << 4 | length`, or 0 if the code is longer or invalid.
     direct: [u16; 1 << DIRECT],
-    /// By the length of the code; used for those longer than [`DIRECT`].
+    /// Indexed by the length of the code; used for codes longer than [`DIRECT`].
     classes: [Class; MAX_LEN as usize + 1],
     /// The byte values in canonical order.
     bytes: [u8; 256],
@@ -32,7 +32,7 @@ struct Class {
     first: u32,
     /// Number of codes.
     count: u32,
-    /// Position in canonical order of the first code's byte value.
+    /// The position of the first code's byte value in canonical order.
     position: u32,
 }
 
@@ -63,7 +63,7 @@ impl Decoder {
         decoder
     }
 
-    /// Decodes all of `codes` but the last `pad` (at most 7) bits into at most `limit` bytes.
+    /// Decodes all of `codes` except the last `pad` (at most 7) bits into at most `limit` bytes.
     pub(in crate::codec) fn decode(
         &self,
         codes: &[u8],
@@ -73,7 +73,7 @@ impl Decoder {
         if !is_padded(codes, pad) {
             return Err(DecodeError::Corrupt);
         }
-        // No body of this many bits is longer, so the memory is taken once.
+        // No body of this many bits is longer, so memory is allocated only once.
         let bound = (codes.len() as u64 * 8 - u64::from(pad)) / u64::from(self.min_len);
         let room = usize::try_from(bound).map_or(limit, |bound| bound.min(limit));
         let mut body = vec![0; room];
@@ -112,7 +112,7 @@ impl Decoder {
         Ok(body)
     }
 
-    /// The byte whose code the high bits of `buffer` begin with, and the length of that code.
+    /// The byte of the code at the high end of `buffer`, and the length of that code.
     #[inline]
     fn peek(&self, buffer: u64) -> Option<(u8, u32)> {
         let entry = self.direct[(buffer >> (64 - DIRECT)) as usize];

@@ -1,4 +1,4 @@
-//! Code lengths as they stand in a frame.
+//! The encoding of code lengths in a frame.
 //!
 //! A row of 4-bit digits, the high half of each byte first, that covers the byte values from 0 to
 //! 255 in order. A digit from 1 to 14 is the length for one value; a 0 and a digit `n` stand for
@@ -8,7 +8,7 @@
 use super::code::{Lengths, MAX_LEN};
 use crate::codec::DecodeError;
 
-/// Reads lengths off the front of `bytes` and answers with them and the rest.
+/// Reads lengths from the beginning of `bytes`. Returns them and the rest.
 pub(in crate::codec) fn unpack(bytes: &[u8]) -> Result<(Lengths, &[u8]), DecodeError> {
     let mut digits = Digits { bytes, low: None };
     let mut lengths = [0; 256];
@@ -33,7 +33,7 @@ pub(in crate::codec) fn unpack(bytes: &[u8]) -> Result<(Lengths, &[u8]), DecodeE
 
 struct Digits<'a> {
     bytes: &'a [u8],
-    /// The half of the byte before `bytes` that has not been taken yet.
+    /// The low half of the last byte, if it was not taken yet.
     low: Option<u8>,
 }
 

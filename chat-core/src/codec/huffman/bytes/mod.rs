@@ -1,4 +1,4 @@
-//! Codes over single bytes, which the first release wrote. They are only read now.
+//! Codes over single bytes, which the first release wrote. They are now only read.
 
 mod code;
 mod decoder;

@@ -12,7 +12,7 @@ use super::decoder::Decoder;
 /// A table known to every release. The order is that of the frame ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::codec) enum StaticTable {
-    /// English as it is chatted, with its technical words.
+    /// English chat, with technical words.
     English,
     /// Western European languages and Indonesian.
     Latin,
@@ -64,7 +64,7 @@ static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
     LENGTHS.iter().map(decoder).collect()
 });
 
-/// Code lengths by table and byte value.
+/// The code lengths by table and byte value.
 pub(super) static LENGTHS: [[u8; 256]; COUNT] = [
     // English
     digits([
@@ -124,7 +124,7 @@ pub(super) static LENGTHS: [[u8; 256]; COUNT] = [
     ]),
 ];
 
-/// Lengths written as one hexadecimal digit for each byte value.
+/// Parses lengths that are written as one hexadecimal digit for each byte value.
 const fn digits(rows: [&[u8; 64]; 4]) -> [u8; 256] {
     let mut lengths = [0; 256];
     let mut byte = 0;

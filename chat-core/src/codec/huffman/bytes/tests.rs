@@ -1,4 +1,4 @@
-//! What was once written stays readable, and lies are found out.
+//! Frames of earlier releases stay readable, and inconsistent frames are detected.
 
 use proptest::prelude::*;
 
@@ -97,7 +97,7 @@ fn padding_must_be_there_and_zero() {
 
 #[test]
 fn tables_in_frames_must_be_codes() {
-    // "ab" three times over: two codes of one bit, 0 and 1.
+    // "ab" three times: two codes of one bit, 0 and 1.
     let table = |middle: &[u8]| [&[29 << 3 | 2], middle].concat();
     let runs = [0x0f; 6];
     let good = [&runs[..], &[0x00, 0x11, 0x0f], &[0x0f; 8], &[0x0c], &[0b0101_0100]].concat();
@@ -118,7 +118,7 @@ fn tables_in_frames_must_be_codes() {
     for len in 0..18 {
         assert_eq!(decode(&table(&good[..len]), 100), Err(DecodeError::Truncated));
     }
-    // No code at all, and a bit that the code of a single value does not have.
+    // A table without codes, and a bit that the code of a single value does not have.
     assert_eq!(decode(&table(&[0x0f; 17]), 100), Err(DecodeError::Corrupt));
     let single = [&[0x10][..], &[0xf0; 15], &[0xe0], &[0b0000_0100]].concat();
     assert_eq!(decode(&table(&single), 100), Err(DecodeError::Corrupt));

@@ -1,41 +1,41 @@
-//! Which set suits a body, found without trying them all.
+//! Chooses the set for a body without trying all sets.
 //!
-//! Every set says what each *mark*, a hash of two neighbouring bytes, costs: how surprising it is
-//! in the texts that the set was trained on. The set with the lowest sum wins. That is a naive
-//! Bayes classifier over bigrams, which tells languages apart after a few words.
+//! Every set has a cost for each *mark*, a hash of two adjacent bytes: it says how rare the mark is in the training
+//! texts of the set. The set with the lowest sum is chosen. This is a naive Bayes classifier over bigrams, which
+//! distinguishes languages after a few words.
 
 use std::borrow::Borrow;
 
 use super::model::MARKS;
 
-/// Number of sets that are looked at in one go.
+/// The number of sets that are compared at once.
 pub(super) const LANES: usize = 16;
 
-/// Only the beginning of a body is looked at, in bytes.
+/// Only this many bytes at the beginning of a body are used.
 const LOOK: usize = 192;
 
-/// Two sets of which the second costs at most this much more, in parts of the first's costs, are
-/// both tried. With 16 in its place English messages took 1.4 times as long, and were 0.03 % smaller.
+/// Both sets are tried if the second one costs at most one part in this many more than the first. With 16 instead,
+/// English messages took 1.4 times as long, and were 0.03 % smaller.
 const CLOSE: u32 = 48;
 
 /// The costs of [`LANES`] sets side by side.
 pub(super) struct Chooser(Box<[[u8; LANES]; MARKS]>);
 
-/// Costs of the set that suits a body best and of the runner-up.
+/// The set that suits a body best, its cost, and the runner-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::codec) struct Choice {
     /// The best set.
     pub(in crate::codec) best: usize,
-    /// What it costs, in quarters of a bit.
+    /// Its cost, in quarters of a bit.
     pub(in crate::codec) cost: u32,
-    /// Another one that is worth trying.
+    /// A second set that is worth trying.
     pub(in crate::codec) second: Option<usize>,
 }
 
 impl Chooser {
-    /// Chooses among sets with these costs, at most [`LANES`].
+    /// Creates a chooser for sets with these costs, at most [`LANES`].
     pub(super) fn new(sets: impl IntoIterator<Item = impl Borrow<[u8; MARKS]>>) -> Chooser {
-        // A set that is not there is the most expensive of all.
+        // An absent set has the maximum cost.
         let mut rows = Box::new([[u8::MAX; LANES]; MARKS]);
         for (lane, costs) in sets.into_iter().take(LANES).enumerate() {
             for (row, &cost) in rows.iter_mut().zip(costs.borrow()) {
@@ -45,7 +45,7 @@ impl Chooser {
         Chooser(rows)
     }
 
-    /// The set for `body`.
+    /// Chooses the set for `body`.
     pub(super) fn choose(&self, body: &[u8]) -> Choice {
         // 192 times 255 fits 16 bits.
         let mut sums = [0_u16; LANES];

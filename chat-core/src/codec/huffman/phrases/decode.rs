@@ -1,15 +1,15 @@
-//! Reading phrases.
+//! Decodes phrases.
 
 use super::model::{ESCAPE, MAX_LEN, MAX_PHRASE};
 use super::set::TableSet;
 use crate::codec::DecodeError;
 use crate::codec::huffman::bits::{BitReader, is_padded};
 
-/// Most bits that one phrase takes: an escape and a shared code.
+/// The maximum number of bits of one phrase: an escape and a shared code.
 const MAX_BITS: u32 = 2 * MAX_LEN as u32;
 
 impl TableSet {
-    /// Decodes all of `codes` but the last `pad` (at most 7) bits into at most `limit` bytes.
+    /// Decodes all of `codes` except the last `pad` (at most 7) bits into at most `limit` bytes.
     pub(in crate::codec) fn decode(
         &self,
         codes: &[u8],
@@ -51,7 +51,7 @@ impl TableSet {
         Ok(())
     }
 
-    /// The phrase that the high bits of `buffer` stand for, and how many bits that are.
+    /// The phrase of the code at the high end of `buffer`, and the number of its bits.
     #[inline]
     fn peek(&self, buffer: u64, context: u8) -> (u16, u32) {
         let (symbol, len) = self.context(context).row.read(buffer);
@@ -63,16 +63,16 @@ impl TableSet {
     }
 }
 
-/// The body as far as it is decoded.
+/// The decoded part of a body.
 struct Body {
-    /// The first `len` bytes are decoded; the others are room.
+    /// The first `len` bytes are decoded. The others are spare room.
     bytes: Vec<u8>,
     len: usize,
     limit: usize,
 }
 
 impl Body {
-    /// Room for what `codes` bytes of codes usually become.
+    /// Reserves room for the usual size of a body with `codes` bytes of codes.
     fn new(codes: usize, limit: usize) -> Body {
         let room = codes.saturating_mul(4).saturating_add(2 * MAX_PHRASE).min(limit);
         Body { bytes: vec![0; room], len: 0, limit }
@@ -81,7 +81,7 @@ impl Body {
     /// Appends the first `len` bytes of `text`.
     #[inline]
     fn append(&mut self, text: &[u8; MAX_PHRASE], len: usize) -> Result<(), DecodeError> {
-        // Copying a fixed number of bytes is faster than copying just those that count.
+        // Copying a fixed number of bytes is faster than copying only `len` bytes.
         match self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) {
             Some(room) => *room = *text,
             None => self.append_at_end(&text[..len])?,

@@ -1,10 +1,9 @@
-//! Choosing and writing phrases.
+//! Chooses and writes phrases.
 //!
-//! A body can be cut into phrases in many ways, and what a phrase costs depends on the one before
-//! it. The cheapest way is found by dynamic programming from left to right (A. J. Viterbi's
-//! algorithm): for each position it keeps the best [`KEPT`] ways to get there that end in different
-//! contexts. Keeping all of them was no better on the development messages (0.3140 of the original
-//! size either way), keeping one gave 0.3149.
+//! A body can be split into phrases in many ways, and the cost of a phrase depends on the previous one. The cheapest
+//! way is found by dynamic programming from left to right (A. J. Viterbi's algorithm): each position keeps the best
+//! [`KEPT`] ways to it that end in different contexts. Keeping all of them was no better on the development messages
+//! (0.3140 of the original size either way), and keeping one gave 0.3149.
 
 use std::cell::RefCell;
 
@@ -12,24 +11,24 @@ use super::model::{ESCAPE, MAX_PHRASE, Symbol};
 use super::set::{TableSet, of};
 use crate::codec::huffman::bits::BitWriter;
 
-/// How many ways to get to a position are kept.
+/// The number of ways to a position that are kept.
 const KEPT: usize = 2;
 
-/// A position that takes so many bits more to get to than one further on leads nowhere. With 3 the
-/// messages become 0.1 % larger than if all were looked at, in a tenth less of the time.
+/// A position whose way costs this many bits more than a way to a later position is skipped. With 3 the messages become
+/// 0.1 % larger than without skipping, in a tenth less of the time.
 const MARGIN: u32 = 3;
 
-/// A position and all that a phrase leads to from there, in an array whose size is a power of two: then the remainder
-/// of a length is cheaper than a check.
+/// The size of an array for a position and all positions that a phrase can reach from it. It is a power of two, because
+/// then the remainder of a length is cheaper than a bounds check.
 const AHEAD: usize = (MAX_PHRASE + 1).next_power_of_two();
 
-/// Bodies are cut into windows of this many bytes and phrases do not cross them, which bounds the
-/// memory and costs a few bits for each.
+/// Bodies are split into windows of this many bytes, and phrases do not cross them. This bounds the memory and costs a
+/// few bits for each window.
 const WINDOW: usize = 1024;
 
-/// A way to get to a position: bits so far in this window, the last phrase, the context after it, and which of the
-/// ways to the position before that phrase it goes on from. Packed so that the smaller number is the better way, and
-/// that the better of two can be had without a jump that the processor would have to guess.
+/// A way to a position: the bits so far in this window, the last phrase, the context after it, and which of the ways to
+/// the position before that phrase it continues. It is packed so that the smaller number is the better way, and so that
+/// the better of two is chosen without a branch that the processor would have to predict.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Way(u64);
 
@@ -61,13 +60,13 @@ impl Way {
 }
 
 thread_local! {
-    /// Kept from body to body, because clearing what was used takes less than asking for memory.
+    /// Reused for every body, because clearing the used part is faster than allocating.
     static WAYS: RefCell<Vec<[Way; KEPT]>> = const { RefCell::new(Vec::new()) };
 }
 
 impl TableSet {
-    /// Cuts `body` into the phrases that take the fewest bits, hands them to `each` in order with
-    /// the context they are in, and answers with the bits of all.
+    /// Splits `body` into the phrases that take the fewest bits, and passes them to `each` in order with their context.
+    /// Returns the total number of bits.
     pub(super) fn cut(&self, body: &[u8], mut each: impl FnMut(u8, Symbol)) -> u64 {
         WAYS.with_borrow_mut(|ways| {
             let mut bits = 0;
@@ -84,7 +83,7 @@ impl TableSet {
         })
     }
 
-    /// Appends the codes of `body` to `frame` and answers with the number of their bits.
+    /// Appends the codes of `body` to `frame`. Returns the number of their bits.
     pub(in crate::codec) fn encode(&self, body: &[u8], frame: &mut Vec<u8>) -> u64 {
         let mut writer = BitWriter::new(frame);
         let bits = self.cut(body, |context, phrase| self.write(context, phrase, &mut writer));
@@ -98,13 +97,13 @@ impl TableSet {
         if let Some(code) = own.row.code(phrase, cost) {
             return writer.push(code, cost.into());
         }
-        // The code is complete, so it knows the escape.
+        // The code is complete, so it contains the escape.
         let (code, len) = self.shared_codes[usize::from(phrase)];
         writer.push(own.row.code(ESCAPE, own.escape).unwrap_or_default(), own.escape.into());
         writer.push(code, len.into());
     }
 
-    /// Puts the best phrases for `window` into `path`, the last one first.
+    /// Writes the best phrases for `window` into `path`, the last one first.
     fn cut_window(
         &self,
         window: &[u8],
@@ -113,12 +112,12 @@ impl TableSet {
         path: &mut Vec<Symbol>,
     ) -> u64 {
         ways.clear();
-        // Room for a phrase behind the end, so that what is ahead is an array of fixed size everywhere.
+        // There is room for a phrase after the end, so that the positions ahead are always an array of fixed size.
         ways.resize(window.len() + AHEAD, [Way::NONE; KEPT]);
         ways[0][0] = Way::new(0, 0, context, false);
 
         let after = self.after();
-        // A position ahead to which there is a cheap way already, and the bits of that way.
+        // A later position with a cheap way, and the bits of that way.
         let mut goal = (0, u32::MAX);
         for at in 0..window.len() {
             let [first, second] = ways[at];
@@ -129,7 +128,7 @@ impl TableSet {
                 continue;
             }
             let Some(ahead) = ways.get_mut(at..).and_then(<[_]>::first_chunk_mut::<AHEAD>) else { break };
-            // Without a second way the first one is taken twice, which changes nothing.
+            // Without a second way the first one is used twice, which changes nothing.
             let second = if second == Way::NONE { first } else { second };
             let (first_costs, second_costs) = (self.costs(first.context()), self.costs(second.context()));
             let text = &window[at..window.len().min(at + MAX_PHRASE)];

@@ -1,4 +1,4 @@
-//! Table files: a [`Model`] packed small.
+//! Table files: a [`Model`] in compressed form.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -9,43 +9,43 @@
 //! | … | everything else, range-coded as `Walk` goes through it |
 //! | 8 | FNV-1a of all before, least byte first |
 //!
-//! The hash finds damage; it is also the set's fingerprint, by which frames name it.
+//! The hash detects damage. It is also the set's fingerprint, to which frames refer.
 
 use super::model::{BYTES, Context, ESCAPE, MARKS, MAX_CONTEXTS, MAX_LEN, MAX_PHRASE, Model};
 #[cfg(any(feature = "train", test))]
 use super::range::Writer;
 use super::range::{Bits, Chance, Reader};
 
-/// So many classes of byte pairs are told apart in phrases.
+/// The number of classes of byte pairs in phrases.
 const PAIRS: usize = 2048;
 
 const MAGIC: &[u8; 4] = b"CHT1";
 
-/// A file that holds no set of tables.
+/// The file is not a valid set of tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The file is something else, or of a later release.
+    /// The file is of another format, or of a later release.
     #[error("not a table file of this release (it does not begin with CHT1)")]
     Foreign,
-    /// The file was cut or changed.
+    /// The file was truncated or changed.
     #[error("the table file is damaged (its checksum is wrong)")]
     Damaged,
-    /// The content contradicts itself: made by a faulty program.
+    /// The content is inconsistent, because a faulty program created it.
     #[error("the table file is invalid: {0}")]
     Invalid(
-        /// What is wrong.
+        /// The problem.
         &'static str,
     ),
-    /// More files than can be loaded: see [`OwnTables::MAX`](super::OwnTables::MAX).
+    /// There are more files than can be loaded: see [`OwnTables::MAX`](super::OwnTables::MAX).
     #[error("there are more than 16 table files")]
     TooMany,
-    /// Two loaded sets cannot be told apart in frames.
+    /// Frames cannot distinguish two loaded sets.
     #[error(
         "two table files have the fingerprint {fingerprint:#06x}; train one of them again under another name"
     )]
     Ambiguous {
-        /// What both have.
+        /// The fingerprint of both sets.
         fingerprint: u16,
     },
 }
@@ -67,9 +67,9 @@ pub(super) fn pack(model: &Model) -> Vec<u8> {
     file
 }
 
-/// Unpacks a set, and answers with it and its hash.
+/// Unpacks a set. Returns the set and its hash.
 ///
-/// What comes out has the right shape, but whether its codes are complete is not checked yet.
+/// The result has the right shape, but the codes are not checked for completeness yet.
 pub(super) fn unpack(file: &[u8]) -> Result<(Model, u64), TableError> {
     let rest = file.strip_prefix(MAGIC).ok_or(TableError::Foreign)?;
     let (content, hash) = file.split_last_chunk().ok_or(TableError::Damaged)?;
@@ -101,7 +101,7 @@ pub(super) fn unpack(file: &[u8]) -> Result<(Model, u64), TableError> {
     Ok((model, hash))
 }
 
-/// The costs of the marks in a file, without unpacking all of it, or `None` if it is no table file.
+/// The costs of the marks in a file, without unpacking all of it, or `None` if it is not a table file.
 pub(super) fn marks(file: &[u8]) -> Option<[u8; MARKS]> {
     let header = Header::parse(file.strip_prefix(MAGIC)?)?;
     let mut marks = [0; MARKS];
@@ -109,7 +109,7 @@ pub(super) fn marks(file: &[u8]) -> Option<[u8; MARKS]> {
     Some(marks)
 }
 
-/// What stands in front, and where the rest begins.
+/// The header of a file, and its packed content.
 struct Header<'a> {
     name: &'a [u8],
     count: usize,
@@ -133,7 +133,7 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// A file with a right checksum around any content.
+/// A file with a valid checksum for any content.
 #[cfg(test)]
 pub(super) fn with_checksum(count: u16, contexts: u8, packed: &[u8]) -> Vec<u8> {
     let mut file = [&MAGIC[..], &[0], &count.to_le_bytes(), &[contexts], packed].concat();
@@ -142,8 +142,8 @@ pub(super) fn with_checksum(count: u16, contexts: u8, packed: &[u8]) -> Vec<u8> 
     file
 }
 
-/// Goes through a model in one fixed order and passes each number through the coder, in either
-/// direction: what is there is written, or what is read is put there.
+/// Visits a model in one fixed order and passes each number through the coder, in either direction: existing values are
+/// written, or values that were read are stored.
 struct Walk<'a, B> {
     bits: &'a mut B,
 }
@@ -168,8 +168,8 @@ impl<'a, B: Bits> Walk<'a, B> {
         }
     }
 
-    /// Each phrase as the length of what it has in common with the one before, the length of the
-    /// rest, and the rest, each byte in the light of the one and of the two before it.
+    /// Codes each phrase as the length of its common prefix with the previous one, the length of the rest, and the
+    /// rest. Each byte is conditioned on the previous byte and on the previous two bytes.
     fn phrases(&mut self, phrases: &mut [Vec<u8>]) {
         let mut common_chances = vec![[Chance::EVEN; 16]; 17];
         let mut rest_chances = vec![[Chance::EVEN; 16]; 16];
@@ -183,7 +183,7 @@ impl<'a, B: Bits> Walk<'a, B> {
             let rest = phrase.len().saturating_sub(common + 1);
             let rest = self.bits.number(&mut rest_chances[common], 4, rest as u32) as usize + 1;
 
-            // A faulty file could ask for more than there is, or for more than fits.
+            // A faulty file could request more than exists, or more than fits.
             let len = (common + rest).min(MAX_PHRASE);
             let common = common.min(before.len()).min(len);
             phrase.resize(len, 0);
@@ -200,7 +200,7 @@ impl<'a, B: Bits> Walk<'a, B> {
         }
     }
 
-    /// The context after each phrase, in the light of the phrase's last byte.
+    /// The context after each phrase, conditioned on the phrase's last byte.
     fn contexts_after(&mut self, model: &mut Model) {
         let mut chances = vec![[Chance::EVEN; 64]; 257];
         model.start = self.bits.number(&mut chances[256], 6, model.start.into()) as u8;
@@ -211,7 +211,7 @@ impl<'a, B: Bits> Walk<'a, B> {
         }
     }
 
-    /// The lengths of the shared code, in the light of the phrase's length.
+    /// The lengths of the shared code, conditioned on the phrase's length.
     fn shared(&mut self, model: &mut Model) {
         let mut chances = vec![[Chance::EVEN; 16]; 18];
         for number in 0..model.len() {
@@ -221,13 +221,13 @@ impl<'a, B: Bits> Walk<'a, B> {
         }
     }
 
-    /// The contexts' lengths, in the light of what codes the phrase had in contexts before, and of
-    /// the codes of others in this context.
+    /// The lengths of the contexts' codes, conditioned on the phrase's codes in previous contexts and on the codes of
+    /// other phrases in this context.
     fn context_codes(&mut self, model: &mut Model) {
         let mut escapes = [Chance::EVEN; 16];
-        // By how many contexts (up to 7) had the phrase, the shortest code it had and the shared one.
+        // Indexed by the number of contexts (up to 7) that had the phrase, its shortest code, and its shared code.
         let mut known_before = vec![[[Chance::EVEN; 16]; 16]; 8];
-        // By the shortest code, and the length of the escape.
+        // Indexed by the shortest code and the length of the escape.
         let mut lengths_before = vec![[[Chance::EVEN; 16]; 16]; 16];
         let mut had = vec![0_usize; model.len()];
         let mut shortest = vec![0_usize; model.len()];

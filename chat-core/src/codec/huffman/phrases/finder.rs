@@ -1,13 +1,13 @@
-//! Finding all phrases that a body goes on with.
+//! Finds all phrases with which the rest of a body can begin.
 
-/// A number of a node or a phrase: 16 bits for tables in use, 32 for the trainer's many candidates.
+/// The number of a node or a phrase: 16 bits for tables in use, 32 bits for the many candidates in training.
 pub(super) trait Number: Copy + Eq + std::fmt::Debug {
-    /// Stands for no node and no phrase.
+    /// Means no node and no phrase.
     const NONE: Self;
     /// The number `at`, which is below [`MAX`](Self::MAX).
     fn new(at: usize) -> Self;
     fn get(self) -> usize;
-    /// How many nodes there can be: a multiple of 256, so that the 256 places of a base exist.
+    /// The maximum number of nodes: a multiple of 256, so that the 256 places of a base exist.
     const MAX: usize;
 }
 
@@ -69,8 +69,8 @@ impl<N: Number> Node<N> {
 const ROOT: usize = 0;
 
 impl<N: Number> Finder<N> {
-    /// Finds `phrases`, which must be distinct, sorted and not empty; the number of each is
-    /// given with it. Answers `None` if they are too many for such node numbers.
+    /// Builds a finder for `phrases`, which must be distinct, sorted and not empty, with the number of each. Returns
+    /// `None` if there are too many for this type of node numbers.
     pub(super) fn new(phrases: &[(&[u8], N)]) -> Option<Finder<N>> {
         let mut build = Build { nodes: vec![Node::free(); 256], first_free: 1 };
         build.nodes[ROOT].parent = N::new(ROOT);
@@ -78,14 +78,13 @@ impl<N: Number> Finder<N> {
         Some(Finder { nodes: build.nodes.into() })
     }
 
-    /// Calls `found` with the length and the number of each phrase that `text` begins with, the
-    /// shortest first.
+    /// Calls `found` with the length and the number of each phrase that is a prefix of `text`, the shortest first.
     #[inline]
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize, N)) {
         let mut at = ROOT;
         for (index, &byte) in text.iter().enumerate() {
             let child = self.nodes[at].base.get() ^ usize::from(byte);
-            // The root is nobody's child, though it names itself.
+            // The root is not a child of any node, although it refers to itself as its parent.
             let Some(node) = self.nodes.get(child) else { return };
             if node.parent != N::new(at) || child == ROOT {
                 return;
@@ -106,7 +105,7 @@ impl<N: Number> Finder<N> {
 
 struct Build<N> {
     nodes: Vec<Node<N>>,
-    /// No node before this one is free.
+    /// All nodes before this one are used.
     first_free: usize,
 }
 

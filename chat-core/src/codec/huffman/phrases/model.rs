@@ -1,40 +1,39 @@
-//! What a set of tables is made of, as the trainer makes it and a file holds it.
+//! The parts of a set of tables, as training creates them and a file stores them.
 
 /// A phrase or the escape, by number.
 pub(super) type Symbol = u16;
 
-/// Longest code in bits.
+/// The longest code, in bits.
 pub(super) const MAX_LEN: u8 = 15;
 
-/// Longest phrase in bytes.
+/// The longest phrase, in bytes.
 pub(super) const MAX_PHRASE: usize = 16;
 
-/// Every single byte is a phrase, with its value as its number; so there is a way to write any body.
+/// Every single byte is a phrase, with its value as its number. So every body can be encoded.
 pub(super) const BYTES: usize = 256;
 
-/// In a context's code: the phrase follows in the code of all contexts. Also the number of phrases
-/// a set can have at most.
+/// The escape in a context's code: the phrase follows in the code of all contexts. This is also the maximum number of
+/// phrases of a set.
 pub(super) const ESCAPE: Symbol = 4095;
 
-/// Most contexts of a set.
+/// The maximum number of contexts of a set.
 pub(super) const MAX_CONTEXTS: usize = 64;
 
-/// Number of marks a [`Model`] knows of; see there.
+/// The number of marks in a [`Model`].
 pub(super) const MARKS: usize = 1024;
 
-/// A set of tables before it is made ready for use.
+/// A set of tables before it is prepared for use.
 ///
 /// # Phrases and contexts
 ///
-/// The alphabet is made of phrases: all single bytes, then byte strings found in training, in
-/// lexicographic order. The phrase that was written last decides in which *context* the next one
-/// is written. Each context has a code of its own over the phrases that are likely in it, and an
-/// escape; after an escape follows the phrase in the one code that all contexts share and that
-/// knows all phrases. (The idea of escaping to a less specific model is that of J. G. Cleary and
-/// I. H. Witten, "Data compression using adaptive coding and partial string matching", 1984.)
+/// The alphabet consists of phrases: all single bytes, then byte strings found in training, in lexicographic order. The
+/// previous phrase determines the *context* in which the next one is coded. Each context has its own code over the
+/// phrases that are likely in it, and an escape. After an escape the phrase follows in the one code that all contexts
+/// share and that contains all phrases. (Escaping to a less specific model is the idea of J. G. Cleary and I. H.
+/// Witten, "Data compression using adaptive coding and partial string matching", 1984.)
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Model {
-    /// What the set is called in reports.
+    /// The name of the set in reports.
     pub(super) name: String,
     /// The phrases of two and more bytes, in lexicographic order: number [`BYTES`] and up.
     pub(super) phrases: Vec<Vec<u8>>,
@@ -46,8 +45,8 @@ pub(super) struct Model {
     pub(super) shared: Vec<u8>,
     /// The contexts' own codes.
     pub(super) contexts: Vec<Context>,
-    /// What each mark costs, in quarters of a bit, at most 127. A mark is the hash of two neighbouring bytes;
-    /// they tell which set suits a body without trying it. See `choose`.
+    /// The cost of each mark, in quarters of a bit, at most 127. A mark is the hash of two adjacent bytes. The marks
+    /// show which set suits a body without trying it. See `choose`.
     pub(super) marks: Box<[u8; MARKS]>,
 }
 
@@ -56,7 +55,7 @@ pub(super) struct Model {
 pub(super) struct Context {
     /// Length of the escape's code.
     pub(super) escape: u8,
-    /// Code lengths by number; 0 for phrases that are written with the escape.
+    /// The code lengths by number; 0 for phrases that need the escape.
     pub(super) lengths: Vec<u8>,
 }
 

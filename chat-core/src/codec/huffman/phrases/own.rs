@@ -5,11 +5,10 @@ use super::file::{self, TableError};
 use super::model::MARKS;
 use super::set::TableSet;
 
-/// Tables trained on messages of one's own, loaded from their files.
+/// Custom tables, loaded from their files.
 ///
-/// Frames name the set they were written with by its fingerprint, 16 bits of a hash of the file. To
-/// read old frames all sets must be loaded with which any were written; which of them are used for
-/// writing is decided for each message by what it looks like.
+/// Frames refer to their set by its fingerprint, 16 bits of a hash of the file. To read old frames, all sets with which
+/// any were written must be loaded. The statistics of each message decide which set is used for writing.
 #[derive(Default)]
 pub struct OwnTables {
     sets: Vec<OwnSet>,
@@ -24,10 +23,10 @@ struct OwnSet {
 }
 
 impl OwnTables {
-    /// Most sets that can be loaded.
+    /// The maximum number of sets that can be loaded.
     pub const MAX: usize = LANES;
 
-    /// Reads the contents of table files, as [`train`](crate::codec::train::train) makes them.
+    /// Reads the contents of table files, as created by [`train`](crate::codec::train::train).
     ///
     /// # Errors
     ///
@@ -59,7 +58,7 @@ impl OwnTables {
         self.chooser.as_ref().map(|chooser| chooser.choose(body))
     }
 
-    /// A set and its fingerprint, by the index that [`choose`](Self::choose) answers.
+    /// A set and its fingerprint, by the index that [`choose`](Self::choose) returns.
     pub(in crate::codec) fn get(&self, index: usize) -> Option<(u16, &TableSet)> {
         self.sets.get(index).map(|set| (set.fingerprint, &set.set))
     }

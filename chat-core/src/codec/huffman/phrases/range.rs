@@ -1,32 +1,32 @@
-//! The adaptive binary range coder that table files are packed with.
+//! The adaptive binary range coder for table files.
 //!
-//! It is the carry-less coder of LZMA (Igor Pavlov's `lzma-specification.txt`) after G. N. N. Martin's
-//! "Range encoding" (1979), with probabilities that learn the faster the less they have seen, and
-//! that can be asked two at a time. Packing and unpacking share one description of the format by
-//! way of [`Bits`]: a writer takes the value it is given, a reader answers with what it reads.
+//! It is the carry-less coder of LZMA (Igor Pavlov's `lzma-specification.txt`) after G. N. N. Martin's "Range encoding"
+//! (1979), with probabilities that adapt faster the fewer bits they have seen, and that can be combined in pairs.
+//! Packing and unpacking share one description of the format through [`Bits`]: a writer encodes the value that it gets,
+//! and a reader returns the value that it reads.
 //!
-//! All of this is part of the file format: another constant, and old files are read wrongly.
+//! All of this is part of the file format: with other constants old files could not be read.
 
-/// The chance that the next bit is 0, learned from the bits before it.
+/// The probability that the next bit is 0, learned from the previous bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chance {
     /// In units of 2^-16.
     zero: u16,
-    /// How many bits it has seen, at most [`Chance::MAX_SEEN`].
+    /// The number of bits it has seen, at most [`Chance::MAX_SEEN`].
     seen: u16,
 }
 
 impl Chance {
-    /// Nothing is known yet.
+    /// The initial probability, without any information.
     pub(super) const EVEN: Chance = Chance { zero: 1 << 15, seen: 0 };
 
-    /// Every bit weighs the same until so many were seen; from then on old ones fade.
+    /// Up to this number of bits every bit has the same weight. After that old bits lose weight.
     const MAX_SEEN: u16 = 60;
 
-    /// How much more a bit that was seen in the narrower sense weighs.
+    /// The additional weight of a bit that was seen in the narrow context.
     const NARROW: u32 = 3;
 
-    /// No bit is ever certain.
+    /// No bit is ever certain: the minimum probability.
     const LEAST: u32 = 24;
 
     /// In units of 2^-16, never 0 and never 1.
@@ -34,8 +34,8 @@ impl Chance {
         u32::from(self.zero).clamp(Chance::LEAST, (1 << 16) - Chance::LEAST)
     }
 
-    /// What two say together: this one, which has seen bits in a narrower sense, and `wide`. The one
-    /// that has seen more counts for more.
+    /// The combined probability of this one, which has seen bits in a narrower context, and `wide`. The one that has
+    /// seen more bits has more weight.
     fn of_zero_with(self, wide: Chance) -> u32 {
         let (own, other) = (u32::from(self.seen) * Chance::NARROW + 1, u32::from(wide.seen) + 1);
         (self.of_zero() * own + wide.of_zero() * other) / (own + other)
@@ -49,20 +49,19 @@ impl Chance {
     }
 }
 
-/// Either direction of the coder.
+/// One direction of the coder.
 pub(super) trait Bits {
-    /// Passes one bit through that is 0 with a chance of `zero` in 2^16: the writer's is `bit`, the
-    /// reader ignores it.
+    /// Codes one bit that is 0 with a probability of `zero` in 2^16. The writer encodes `bit`; the reader ignores it.
     fn pass(&mut self, zero: u32, bit: bool) -> bool;
 
-    /// Passes one bit through and learns from it.
+    /// Codes one bit and learns from it.
     fn bit(&mut self, chance: &mut Chance, bit: bool) -> bool {
         let bit = self.pass(chance.of_zero(), bit);
         chance.learn(bit);
         bit
     }
 
-    /// As [`bit`](Self::bit), by what is known in a narrow and in a wide sense.
+    /// As [`bit`](Self::bit), with a narrow and a wide context.
     fn bit_of_both(&mut self, narrow: &mut Chance, wide: &mut Chance, bit: bool) -> bool {
         let bit = self.pass(narrow.of_zero_with(*wide), bit);
         narrow.learn(bit);
@@ -70,7 +69,7 @@ pub(super) trait Bits {
         bit
     }
 
-    /// As [`number`](Self::number), by what is known in a narrow and in a wide sense.
+    /// As [`number`](Self::number), with a narrow and a wide context.
     fn number_of_both(&mut self, narrow: &mut [Chance], wide: &mut [Chance], width: u32, number: u32) -> u32 {
         let mut node = 1;
         for shift in (0..width).rev() {
@@ -80,7 +79,7 @@ pub(super) trait Bits {
         node as u32 - (1 << width)
     }
 
-    /// Passes a number of `width` bits through, high bit first. `chances` holds `1 << width`.
+    /// Codes a number of `width` bits, the high bit first. `chances` must have `1 << width` items.
     fn number(&mut self, chances: &mut [Chance], width: u32, number: u32) -> u32 {
         let mut node = 1;
         for shift in (0..width).rev() {
@@ -93,13 +92,13 @@ pub(super) trait Bits {
 
 const TOP: u32 = 1 << 24;
 
-/// Packs.
+/// Packs a file.
 #[cfg(any(feature = "train", test))]
 #[derive(Debug)]
 pub(super) struct Writer {
     low: u64,
     range: u32,
-    /// The last byte that is not certain yet, and how many bytes of ones follow it.
+    /// The last byte that is not final yet, and how many bytes of ones follow it.
     held: u8,
     waiting: u64,
     out: Vec<u8>,
@@ -152,7 +151,7 @@ impl Bits for Writer {
     }
 }
 
-/// Unpacks. Behind the end it reads zeros; whoever uses it checks what comes out.
+/// Unpacks a file. After the end it reads zeros; the caller checks the result.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     code: u32,

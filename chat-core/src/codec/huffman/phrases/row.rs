@@ -1,17 +1,17 @@
-//! One prefix code over phrases: which bits mean which phrase.
+//! One prefix code over phrases.
 
 use super::model::{MAX_LEN, Symbol};
 
-/// Codes up to this many bits are found with one look-up. A wider table would be pushed out of the
-/// cache by its neighbours: a set has one for each of its contexts.
+/// Codes up to this many bits are decoded with one look-up. A larger table would be evicted from the cache by its
+/// neighbours, because a set has one table for each of its contexts.
 const DIRECT: u32 = 10;
 
 /// A complete canonical code: short codes first, equal lengths by symbol.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// By the next [`DIRECT`] bits: `symbol << 4 | length`, or 0 if the code is longer.
+    /// Indexed by the next [`DIRECT`] bits: `symbol << 4 | length`, or 0 if the code is longer.
     direct: Box<[u16; 1 << DIRECT]>,
-    /// By the length of the code.
+    /// Indexed by the length of the code.
     classes: [Class; MAX_LEN as usize + 1],
     /// The symbols in canonical order.
     symbols: Box<[Symbol]>,
@@ -24,14 +24,14 @@ struct Class {
     first: u16,
     /// Number of codes.
     count: u16,
-    /// Position in canonical order of the first code's symbol.
+    /// The position of the first code's symbol in canonical order.
     position: u16,
 }
 
 impl Row {
-    /// The code in which each symbol has the given length in bits; those of length 0 have no code.
+    /// Creates the code in which each symbol has the given length in bits. Symbols of length 0 have no code.
     ///
-    /// Answers `None` unless it is complete, that is, unless every sequence of bits means something.
+    /// Returns `None` unless the code is complete, that is, unless every sequence of bits has a meaning.
     pub(super) fn new(lengths: impl IntoIterator<Item = (Symbol, u8)>) -> Option<Row> {
         let mut codes: Vec<(u8, Symbol)> =
             lengths.into_iter().filter(|&(_, len)| len != 0).map(|(symbol, len)| (len, symbol)).collect();
@@ -76,7 +76,7 @@ impl Row {
         Some(class.first + rank as u16)
     }
 
-    /// The symbol whose code the high bits of `buffer` begin with, and the length of that code.
+    /// The symbol of the code at the high end of `buffer`, and the length of that code.
     #[inline]
     pub(super) fn read(&self, buffer: u64) -> (Symbol, u32) {
         let entry = self.direct[(buffer >> (64 - DIRECT)) as usize];
@@ -101,7 +101,7 @@ impl Row {
         unreachable!("a complete code has a meaning for all bits")
     }
 
-    /// Bytes of memory.
+    /// The memory in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         size_of::<Row>() + size_of_val(&*self.direct) + size_of_val(&*self.symbols)

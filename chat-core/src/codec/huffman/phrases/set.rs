@@ -1,4 +1,4 @@
-//! A set of tables made ready for use.
+//! A set of tables that is ready for use.
 
 use super::file::TableError;
 use super::finder::Finder;
@@ -7,20 +7,20 @@ use super::row::Row;
 
 /// Phrases, contexts and their codes, laid out for encoding and decoding.
 ///
-/// It takes some 180 KB, and 6.5 KB for each context.
+/// It takes about 180 KB, and 6.5 KB for each context.
 #[derive(Debug)]
 pub(in crate::codec) struct TableSet {
-    /// The bytes of all phrases, one after the other, and behind them as many zeros as a phrase
-    /// has at most, so that [`MAX_PHRASE`] bytes can be copied from wherever one begins.
+    /// The bytes of all phrases, one after the other, followed by as many zeros as the longest phrase has bytes, so
+    /// that [`MAX_PHRASE`] bytes can be copied from the beginning of any phrase.
     text: Box<[u8]>,
     /// The phrases, by number.
     phrases: Box<[Phrase]>,
     /// The context in which a body begins.
     pub(super) start: u8,
     pub(super) finder: Finder,
-    /// Bits that a phrase takes in a context, escape included, by context and number.
+    /// The number of bits of a phrase in a context, including the escape, by context and number.
     costs: Box<[ByPhrase]>,
-    /// The context after each phrase, by number: the same as in `phrases`, where looking it up needs no check.
+    /// The context after each phrase, by number. It is the same as in `phrases`, but needs no bounds check.
     after: Box<ByPhrase>,
     /// The code of all contexts.
     pub(super) shared: Row,
@@ -29,7 +29,7 @@ pub(in crate::codec) struct TableSet {
     contexts: Box<[Context]>,
 }
 
-/// Something of every phrase, by number. There is room for all numbers that fit, so that looking one up needs no check.
+/// A value for every phrase, by number. It has room for all possible numbers, so that a look-up needs no bounds check.
 pub(super) type ByPhrase = [u8; 1 << 12];
 
 /// One phrase.
@@ -50,7 +50,7 @@ pub(super) struct Context {
 }
 
 impl TableSet {
-    /// Checks a model and lays it out.
+    /// Checks a model and prepares it for use.
     pub(super) fn new(model: &Model) -> Result<TableSet, TableError> {
         let count = model.len();
         let phrases = &model.phrases;
@@ -113,13 +113,13 @@ impl TableSet {
         })
     }
 
-    /// The phrase with this number; numbers come from this set's finder and codes.
+    /// The phrase with this number. Numbers come from this set's finder and codes.
     #[inline]
     pub(super) fn phrase(&self, number: Symbol) -> Phrase {
         self.phrases[usize::from(number)]
     }
 
-    /// As many bytes as a phrase has at most, of which the first are `phrase`.
+    /// [`MAX_PHRASE`] bytes that begin with `phrase`.
     #[inline]
     pub(super) fn text(&self, phrase: Phrase) -> &[u8; MAX_PHRASE] {
         const NOTHING: &[u8; MAX_PHRASE] = &[0; MAX_PHRASE];
@@ -131,7 +131,7 @@ impl TableSet {
         &self.contexts[usize::from(context)]
     }
 
-    /// What each phrase costs in `context`, in bits.
+    /// The cost of each phrase in `context`, in bits.
     #[inline]
     pub(super) fn costs(&self, context: u8) -> &ByPhrase {
         &self.costs[usize::from(context)]
@@ -143,7 +143,7 @@ impl TableSet {
         &self.after
     }
 
-    /// Bytes of memory.
+    /// The memory in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         let rows = self.contexts.iter().map(|context| size_of::<Context>() + context.row.memory());
@@ -164,7 +164,7 @@ fn by_phrase(values: impl Iterator<Item = u8>) -> ByPhrase {
     by_phrase
 }
 
-/// Looks up what belongs to a phrase.
+/// Looks up the value of a phrase.
 #[inline]
 pub(super) fn of(values: &ByPhrase, phrase: Symbol) -> u8 {
     values[usize::from(phrase) % values.len()]

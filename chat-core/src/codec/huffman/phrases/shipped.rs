@@ -1,7 +1,7 @@
-//! The sets that come with the program, for the languages that are chatted in most.
+//! The sets that come with the program, for the most frequent languages in chats.
 //!
-//! They are trained on public texts (see `ATTRIBUTION.md` beside the tables) and are part of the
-//! stored format: a set must never change; a better one takes a new id.
+//! They are trained on public texts (see `ATTRIBUTION.md` beside the tables) and are part of the stored format: a set
+//! must never change. A better one gets a new id.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -9,7 +9,7 @@ use super::choose::{Choice, Chooser};
 use super::file;
 use super::set::TableSet;
 
-/// What a set is for, and its file. The set at index `n` has the frame id `n + 1`.
+/// The sets' names and files. The set at index `n` has the frame id `n + 1`.
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
         /// The sets' names, by index.
@@ -28,7 +28,7 @@ shipped![
     "japanese", "korean", "arabic", "indic", "other", "code",
 ];
 
-/// The sets that have been used, unpacked.
+/// The unpacked sets that were used so far.
 static SETS: [OnceLock<TableSet>; COUNT] = [const { OnceLock::new() }; COUNT];
 
 static CHOOSER: LazyLock<Chooser> =

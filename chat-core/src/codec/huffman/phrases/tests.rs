@@ -1,4 +1,4 @@
-//! The shipped sets, the table files, and writing and reading with them.
+//! Tests of the shipped sets, the table files, and coding with them.
 
 use proptest::prelude::*;
 
@@ -7,8 +7,8 @@ use super::set::TableSet;
 use super::{OwnTables, TableError, file, shipped};
 use crate::codec::DecodeError;
 
-/// Hashes of the shipped files. Frames depend on them: a file that changed cannot read what was
-/// written with it before. Add to them; never change one.
+/// Hashes of the shipped files. Frames depend on them: a changed file could not read old frames. Add to them; never
+/// change one.
 const HASHES: [(&str, u64); shipped::COUNT] = [
     ("english", 0x8559ce8c931282a0),
     ("french", 0x6503722fcb158f74),
@@ -35,7 +35,7 @@ fn shipped_sets_never_change() {
     assert_eq!(found, HASHES);
 }
 
-/// 256 KB in the program, 6 MB in memory if all sets are used.
+/// They take 256 KB in the program, and 6 MB in memory if all sets are used.
 #[test]
 fn shipped_sets_are_small() {
     let packed: usize = shipped::FILES.iter().map(|file| file.len()).sum();
@@ -76,7 +76,7 @@ fn assert_round_trip(set: &TableSet, body: &[u8]) {
     }
 }
 
-/// A set with one phrase of two bytes and two contexts; short enough to see through.
+/// A set with one phrase of two bytes and two contexts, which is small enough to check by hand.
 fn small() -> Model {
     let count = BYTES + 1;
     // 255 codes of 8 bits and 2 of 9.
@@ -102,7 +102,7 @@ fn small() -> Model {
 #[test]
 fn codes_are_what_the_model_says() {
     let set = TableSet::new(&small()).expect("the model is sound");
-    // In the first context "ab" is the code 0: the escape has the highest number, so it comes last.
+    // In the first context "ab" has the code 0: the escape has the highest number, so it is the last one.
     let mut codes = Vec::new();
     assert_eq!(set.encode(b"abab", &mut codes), 2);
     assert_eq!(codes, [0b0000_0000]);
@@ -199,7 +199,7 @@ proptest! {
         }
     }
 
-    /// A file can have the right checksum and still be nonsense.
+    /// A file can have a valid checksum and invalid content.
     #[test]
     fn any_packed_bytes_are_a_set_or_refused(
         packed in prop::collection::vec(any::<u8>(), 0..400),

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::codec::{Blob, Encoding};
-use crate::model::{ProfilePatch, RoomInfo, Visibility};
+use crate::model::{ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::rooms::{ChangeRoom, RoomAct};
 use crate::store::tx::Reads;
 use crate::store::write::{
-    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
-    RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
+    RemoveMember, RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
 
@@ -43,6 +43,14 @@ impl Watched<'_> {
         self.looks_at_room(id);
         let is_named = self.reads.members.contains(&(id, user)) || self.first.contains(&user);
         assert!(is_named, "membership of {user} in {id}");
+    }
+
+    fn looks_at_blockers(&self, id: ConversationId) {
+        let kind = self.state.rooms.get(&id).map(|room| &room.conversation.kind);
+        match kind {
+            Some(ConversationKind::Direct { pair }) if self.reads.pairs.contains(pair) => {}
+            _ => self.looks_at_end(id),
+        }
     }
 
     fn looks_at_user(&self, id: UserId) {
@@ -115,6 +123,16 @@ impl Tx for Watched<'_> {
     fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, StoreError> {
         self.looks_at_end(id);
         self.state.end(id)
+    }
+
+    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, StoreError> {
+        self.looks_at_blockers(id);
+        self.state.blockers(id)
+    }
+
+    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), StoreError> {
+        self.looks_at_blockers(id);
+        self.writing().set_blockers(id, blockers)
     }
 
     fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
@@ -300,7 +318,9 @@ impl Random {
     fn new_room(&mut self, at: Timestamp) -> NewRoom {
         let by = self.user();
         let visibility = if self.below(2) == 0 { Visibility::Public } else { Visibility::Private };
-        let members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
+        let other = self.user();
+        let mut members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
+        members.extend((other != by).then_some(Member { user: other, role: Role::Member, joined_at: at }));
         NewRoom { id: self.room(), info: RoomInfo::new("room", visibility), members, by, at }
     }
 
@@ -320,7 +340,7 @@ impl Random {
 
     /// Sometimes with a key that is none.
     fn edit_rows(&mut self) -> EditRows {
-        let table = [Table::Reactions, Table::Pins, Table::Blocks][self.below(3) as usize];
+        let table = [Table::Reactions, Table::Pins, Table::Relations][self.below(3) as usize];
         let edits = (0..self.below(4)).map(|_| {
             let len = if table == Table::Reactions { 25 } else { 24 } - usize::from(self.below(20) == 0);
             (vec![self.below(5) as u8; len], if self.below(3) == 0 { None } else { Some(vec![1]) })
@@ -349,6 +369,11 @@ impl Random {
             }
             12 => self.edit_rows().into(),
             13 => {
+                if self.below(2) == 0 {
+                    let act =
+                        [RelationAct::Block, RelationAct::Unblock, RelationAct::Ask, RelationAct::Accept];
+                    return Relate { by, with: user, act: act[self.below(4) as usize], at }.into();
+                }
                 let emoji = Emoji::parse(["👍", "🎉"][self.below(2) as usize]).unwrap();
                 let reacting = [Reacting::Add, Reacting::Remove, Reacting::Toggle][self.below(3) as usize];
                 let message = MessageId::from_bytes(self.id(20));
@@ -382,11 +407,12 @@ fn is_refusal(written: &Written) -> bool {
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
+        Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
+        Written::CreateRoom(made) => made.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
         | Written::RevokeToken(())
         | Written::OpenDirect(_)
-        | Written::CreateRoom(_)
         | Written::EditRows(_) => false,
     }
 }
@@ -432,6 +458,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "MarkRead",
         "ChangeRoom",
         "EditRows",
+        "CreateRoom",
+        "Relate",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");

@@ -61,6 +61,15 @@ pub(in super::super) fn read_end(doc: &RawDocument) -> Result<(ConversationId, S
     Ok((ConversationId::from_bytes(fields.id("_id")?), Seq(seq)))
 }
 
+/// Who of the two in a direct conversation blocks the other one.
+pub(in super::super) fn read_blockers(doc: &RawDocument) -> Result<Vec<UserId>, StoreError> {
+    let ids = Reading::new("conversation", doc).field("blockers", |value| {
+        let (ids, []) = as_bytes(value)?.as_chunks() else { return None };
+        Some(ids.iter().copied().map(UserId::from_bytes).collect())
+    })?;
+    Ok(ids.unwrap_or_default())
+}
+
 /// How many members a conversation has; none in a document from before that was noted.
 pub(in super::super) fn read_member_count(doc: &RawDocument) -> Result<Option<usize>, StoreError> {
     let fields = Reading::new("conversation", doc);

@@ -26,10 +26,10 @@ fn enough_is_loaded_for_all_that_may_be_deleted() {
         (Table::Pins, key("a"), 5),
         (Table::Pins, key("ab"), 7),
         (Table::Pins, key("b"), 100),
-        (Table::Blocks, key("a"), 100),
+        (Table::Relations, key("a"), 100),
     ];
     reads.rows.insert((Table::Pins, key("abc")));
-    reads.rows.insert((Table::Blocks, key("abd")));
+    reads.rows.insert((Table::Relations, key("abd")));
     assert_eq!(needed(&reads, Table::Pins, b"a"), 5 + 1 + 3 + 5 + 7);
     assert_eq!(needed(&reads, Table::Pins, b"ab"), 7 + 1 + 3 + 5 + 7);
     reads.ranges.push((Table::Pins, key("a"), usize::MAX));

@@ -1,4 +1,4 @@
-//! What holds for [`input`](super).
+//! Tests of [`input`](super).
 
 use super::*;
 

@@ -15,35 +15,38 @@ use chat_core::command::{Destination, MarkRead};
 use chat_core::error::Error;
 use chat_core::id::{MessageId, UserId};
 use chat_core::model::UserKey;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::message_not_found;
 use crate::app::App;
 use crate::dialect::Route;
+use crate::dialect::described::Described;
+use crate::dialect::push::described;
 use crate::dialect::push::reading::{self, Form};
 use crate::http::{Body, HttpError, caller, json};
 
 pub(super) fn all() -> Vec<Route> {
     [
-        any_of("/api/messages/read/:id", &of_person),
-        any_of("/api/messages/seen/:id", &of_person),
-        any_of("/api/messages/mark-read/:id", &of_person),
-        any_of("/api/messages/mark-seen/:id", &of_person),
-        any_of("/api/messages/mark-read", &of_form),
-        any_of("/api/messages/mark-seen", &of_form),
-        any_of("/api/messages/:id/read", &of_message),
-        any_of("/api/messages/:id/seen", &of_message),
+        any_of("/api/messages/read/:id", &of_person, described::SEEN_OF),
+        any_of("/api/messages/seen/:id", &of_person, described::SEEN_OF),
+        any_of("/api/messages/mark-read/:id", &of_person, described::SEEN_OF),
+        any_of("/api/messages/mark-seen/:id", &of_person, described::SEEN_OF),
+        any_of("/api/messages/mark-read", &of_form, described::SEEN),
+        any_of("/api/messages/mark-seen", &of_form, described::SEEN),
+        any_of("/api/messages/:id/read", &of_message, described::SEEN_MESSAGE),
+        any_of("/api/messages/:id/seen", &of_message, described::SEEN_MESSAGE),
     ]
     .concat()
 }
 
-fn any_of<H, T>(path: &'static str, handler: &H) -> Vec<Route>
+fn any_of<H, T>(path: &'static str, handler: &H, described: Described) -> Vec<Route>
 where
     H: axum::handler::Handler<T, Arc<App>> + Sync,
     T: 'static,
 {
     let methods = [Method::PUT, Method::POST, Method::PATCH];
-    methods.into_iter().map(|method| Route::new(method, path, handler.clone())).collect()
+    methods.into_iter().map(|method| Route::new(method, path, handler.clone()).described(described)).collect()
 }
 
 async fn of_person(
@@ -75,15 +78,18 @@ async fn of_message(
     answer(&app, caller.user.id, command).await
 }
 
+/// Where the mark is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushMarked")]
+pub(in crate::dialect::push) struct Marked {
+    success: bool,
+    message: &'static str,
+    room_id: Option<String>,
+    seq: u32,
+}
+
 async fn answer(app: &Arc<App>, user: UserId, command: MarkRead) -> Result<Response, HttpError> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Marked {
-        success: bool,
-        message: &'static str,
-        room_id: Option<String>,
-        seq: u32,
-    }
     let mark = app.dispatch(user, command).await.map_err(|error| match error {
         Error::MessageNotFound => message_not_found(),
         error => error.into(),

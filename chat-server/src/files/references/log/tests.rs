@@ -1,4 +1,4 @@
-//! What the log tells of references. Who may read a file by them is tested with the routes.
+//! Tests of the references from the log. The tests of the routes check who may read a file through them.
 
 use chat_core::chat::Registration;
 use chat_core::command::{Actor, Destination, SendMessage};

@@ -1,4 +1,4 @@
-//! Uploads that are refused, of which nothing is left.
+//! Tests of refused uploads, which must leave nothing behind.
 
 use std::convert::Infallible;
 
@@ -175,7 +175,7 @@ async fn strangers_store_nothing() {
 #[cfg(unix)]
 #[tokio::test]
 async fn what_the_scan_finds_or_cannot_see_is_not_let_in() {
-    // It takes what holds this word.
+    // This scanner accepts files that contain the word.
     let site = Site::new(&["--scan-command=grep -q harmless"]).await;
     let ann = site.person("ann").await;
     let path = format!("{FILES}?name=a.txt");
@@ -199,7 +199,7 @@ async fn a_form_that_comes_in_small_pieces_is_taken() {
         form(&[("name=\"file\"; filename=\"a.txt\"", content.as_bytes()), ("name=\"name\"", b"b.txt")]);
     for size in [1, 7, 100, whole.len() - 1] {
         let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
-        // Between two of them the network is silent for a moment.
+        // The network is silent for a moment between two pieces.
         let pieces = stream::iter(pieces).then(async |piece| {
             tokio::task::yield_now().await;
             Ok::<_, Infallible>(piece)

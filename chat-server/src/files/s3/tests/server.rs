@@ -1,4 +1,4 @@
-//! As much of S3 as is used, with the checks that clients get wrong: Signature Version 4
+//! The used part of S3, with the checks that clients often fail: Signature Version 4
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>) and the SHA-256 of every body.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,14 +17,14 @@ use sha2::{Digest, Sha256};
 pub(super) const KEY_ID: &str = "AKIDEXAMPLE";
 pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// What is in the bucket, and what was done.
+/// The objects in the bucket, and the requests that were made.
 #[derive(Default)]
 pub(super) struct Bucket {
     pub(super) objects: Mutex<BTreeMap<String, Bytes>>,
     pub(super) uploads: Mutex<HashMap<String, BTreeMap<u32, Bytes>>>,
     pub(super) refused: AtomicU64,
     pub(super) parts: AtomicU64,
-    /// This part and those behind it are answered with 500; none if 0.
+    /// This part and the later ones are answered with 500; 0 means none.
     pub(super) fails_at_part: AtomicU64,
     next: AtomicU64,
 }
@@ -161,7 +161,7 @@ fn sign(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Whether a request is signed with the secret, and its body is what was signed.
+/// Whether a request is signed with the secret, and its body matches the signature.
 fn check(
     method: &Method,
     path: &str,

@@ -1,4 +1,4 @@
-//! What holds for [`finder`](super).
+//! Tests of [`finder`](super).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds for [`range`](super).
+//! Tests of [`range`](super).
 
 use proptest::prelude::*;
 

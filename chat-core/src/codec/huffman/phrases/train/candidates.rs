@@ -1,20 +1,19 @@
-//! Byte strings that occur often.
+//! Finds byte strings that occur often.
 
 use super::super::model::MAX_PHRASE;
 
-/// A byte string and how often it occurs.
+/// A byte string and its number of occurrences.
 pub(super) type Candidate = (Vec<u8>, u64);
 
-/// How often a string must occur to be a candidate.
+/// The minimum number of occurrences of a candidate.
 const LEAST: usize = 6;
 
 /// Finds the strings that occur often, the most promising first.
 ///
-/// Strings of more than three bytes begin and end at characters; shorter ones may be parts of
-/// characters, so that rare characters of a script can share their first bytes. Strings with a
-/// zero byte are left out.
+/// Strings of more than three bytes begin and end at character boundaries. Shorter ones may be parts of characters, so
+/// that rare characters of a script can share their first bytes. Strings with a zero byte are excluded.
 pub(super) fn find(messages: &[&[u8]]) -> Vec<Candidate> {
-    // A number for each place in the messages: the bytes from there on, zeros behind the end.
+    // A number for each position in the messages: the bytes from there on, with zeros after the end.
     let mut places: Vec<u128> = Vec::with_capacity(messages.iter().map(|message| message.len()).sum());
     for message in messages {
         for at in 0..message.len() {
@@ -26,7 +25,7 @@ pub(super) fn find(messages: &[&[u8]]) -> Vec<Candidate> {
     }
     places.sort_unstable();
 
-    // In order, equal beginnings are neighbours.
+    // After sorting, equal prefixes are neighbours.
     let mut found = Vec::new();
     for len in 2..=MAX_PHRASE {
         let shift = 8 * (MAX_PHRASE - len);
@@ -38,7 +37,7 @@ pub(super) fn find(messages: &[&[u8]]) -> Vec<Candidate> {
             }
         }
     }
-    // A string saves about a byte less than it is long, each time.
+    // Each occurrence of a string saves about one byte less than its length.
     found.sort_by_cached_key(|(string, count)| {
         (std::cmp::Reverse((string.len() as u64 - 1) * count), string.clone())
     });

@@ -1,14 +1,14 @@
-//! From counts to code lengths.
+//! Computes code lengths from counts.
 
 use super::super::model::{Context, ESCAPE, MAX_LEN, Symbol};
 use crate::codec::huffman::canonical;
 
-/// How often phrases follow each other.
+/// Counts which phrases follow which.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    /// Each occurrence as `before << 12 | phrase` until it is finished, then what came of it.
+    /// Each occurrence as `before << 12 | phrase`, until `finish` converts them.
     occurrences: Vec<u32>,
-    /// What followed each phrase, by number, and how often; the last entry is for the start.
+    /// What followed each phrase, by number, and how often. The last entry is for the start.
     pub(super) followers: Vec<Vec<(Symbol, f64)>>,
 }
 
@@ -24,7 +24,7 @@ impl Pairs {
         self.occurrences.push((before as u32) << 12 | u32::from(phrase));
     }
 
-    /// Makes `followers` of what was counted.
+    /// Computes `followers` from the occurrences.
     pub(super) fn finish(mut self) -> Pairs {
         self.occurrences.sort_unstable();
         for run in self.occurrences.chunk_by(|a, b| a == b) {
@@ -40,7 +40,7 @@ impl Pairs {
         self.followers.len() - 1
     }
 
-    /// How often each phrase occurs.
+    /// The number of occurrences of each phrase.
     pub(super) fn totals(&self) -> Vec<f64> {
         let mut totals = vec![0.0; self.count()];
         for &(phrase, count) in self.followers.iter().flatten() {
@@ -50,20 +50,20 @@ impl Pairs {
     }
 }
 
-/// What is taken off each count and given to what was not seen (H. Ney, U. Essen and R. Kneser,
-/// "On structuring probabilistic dependences", 1994). Values from 0.5 to 0.8 were equally good.
+/// The discount that is subtracted from each count and given to unseen phrases (H. Ney, U. Essen and R. Kneser, "On
+/// structuring probabilistic dependences", 1994). Values from 0.5 to 0.8 were equally good.
 const DISCOUNT: f64 = 0.6;
 
-/// How often a phrase must occur in a context to get a code of its own there.
+/// The minimum number of occurrences in a context for a phrase to get its own code there.
 const LEAST: f64 = 3.0;
 
-/// How many bits the own code must save in training; in the file it takes about that many.
+/// The minimum number of bits that an own code must save in training. In the file it takes about that many.
 const GAIN: f64 = 10.0;
 
-/// What an escape is taken to cost, when the gain is estimated.
+/// The assumed cost of an escape for the estimate of the gain, in bits.
 const ESCAPE_BITS: f64 = 2.0;
 
-/// How often any phrase is taken to occur with an escape, at least.
+/// The minimum number of assumed occurrences of any phrase with an escape.
 const FLOOR: f64 = 0.3;
 
 /// The lengths of the shared code, and the contexts' codes.
@@ -97,7 +97,7 @@ pub(super) fn make(pairs: &Pairs, after: &[u8], start: u8) -> (Vec<u8>, Vec<Cont
             }
         }
         if phrases.is_empty() {
-            // A code needs two symbols; the space is as good a guess as any.
+            // A code needs two symbols. The space is a likely one.
             phrases.push(b' '.into());
         }
         own.push(phrases);
@@ -124,7 +124,7 @@ fn context(counts: &[f64], phrases: &[Symbol]) -> Context {
     Context { escape: own.last().copied().unwrap_or(0), lengths }
 }
 
-/// Codes are made of whole numbers, so that they come out the same everywhere.
+/// Codes are computed from integers, so that the result is the same everywhere.
 fn weight(count: f64) -> u64 {
     (count * 64.0).round().max(1.0) as u64
 }

@@ -1,24 +1,23 @@
-//! Which phrases share a context.
+//! Assigns phrases to contexts.
 //!
-//! Phrases that are followed by similar phrases belong together. As in k-means, each phrase goes to
-//! the context whose code would write its followers in the fewest bits, then the contexts are
-//! counted anew; see S. Martin, J. Liermann and H. Ney, "Algorithms for bigram and trigram word
-//! clustering" (1998).
+//! Phrases that are followed by similar phrases share a context. As in k-means, each phrase moves to the context whose
+//! code would encode its followers in the fewest bits, and then the contexts are counted again; see S. Martin, J.
+//! Liermann and H. Ney, "Algorithms for bigram and trigram word clustering" (1998).
 
 use super::codes::Pairs;
 
-/// Most passes over the phrases. Most of the moves happen in the first five.
+/// The maximum number of passes over the phrases. Most of the moves happen in the first five.
 const PASSES: usize = 14;
 
-/// A pass in which fewer than one in so many phrases moved is the last.
+/// A pass in which fewer than one in this many phrases moved is the last one.
 const SETTLED: usize = 200;
 
-/// How many occurrences the totals of all contexts weigh in each: what a context has not seen is
-/// as likely there as elsewhere.
+/// The weight of the totals of all contexts in each context, in occurrences: a phrase that a context has not seen is as
+/// likely there as elsewhere.
 const PRIOR: f64 = 50.0;
 
-/// The context after each phrase, by number, then the one of the start, which is a context by
-/// itself. `before` is an earlier answer to go on from.
+/// The context after each phrase, by number, then that of the start, which has its own context. `before` is an earlier
+/// result to continue from.
 pub(super) fn cluster(pairs: &Pairs, contexts: usize, before: Option<Vec<u8>>) -> Vec<u8> {
     let mut after = before.unwrap_or_else(|| seeds(pairs, contexts));
     for _ in 0..PASSES {
@@ -30,10 +29,10 @@ pub(super) fn cluster(pairs: &Pairs, contexts: usize, before: Option<Vec<u8>>) -
     after
 }
 
-/// No context yet.
+/// Means that a phrase has no context yet.
 const NOWHERE: u8 = u8::MAX;
 
-/// Begins with a context for the start and one for each of the most frequent phrases.
+/// The initial contexts: one for the start and one for each of the most frequent phrases.
 fn seeds(pairs: &Pairs, contexts: usize) -> Vec<u8> {
     let totals = pairs.totals();
     let mut order: Vec<usize> = (0..pairs.count()).collect();
@@ -46,7 +45,7 @@ fn seeds(pairs: &Pairs, contexts: usize) -> Vec<u8> {
     after
 }
 
-/// Moves every phrase to the context that suits it best; answers how many moved.
+/// Moves every phrase to its best context. Returns the number of moves.
 fn pass(pairs: &Pairs, contexts: usize, after: &mut [u8]) -> usize {
     let count = pairs.count();
     let totals = pairs.totals();
@@ -71,7 +70,7 @@ fn pass(pairs: &Pairs, contexts: usize, after: &mut [u8]) -> usize {
     for (phrase, followers) in pairs.followers[..count].iter().enumerate() {
         let here = usize::from(after[phrase]);
         let mass: f64 = followers.iter().map(|&(_, n)| n).sum();
-        // The start's context is not for sharing.
+        // The context of the start is not shared.
         let best = (1..contexts)
             .map(|context| {
                 let row = &costs[context * count..][..count];
@@ -79,7 +78,7 @@ fn pass(pairs: &Pairs, contexts: usize, after: &mut [u8]) -> usize {
                 if context != here || sums[here] - mass < 1.0 {
                     return (shared, context);
                 }
-                // Where a phrase is already, its own followers must not speak for it.
+                // For a phrase's current context, its own followers must not count.
                 let others = followers.iter().map(|&(next, n)| {
                     let next = usize::from(next);
                     n * bits(counts[here * count + next] - n, sums[here] - mass, next)

@@ -1,10 +1,10 @@
-//! Making a set of tables from messages.
+//! Trains a set of tables on messages.
 //!
 //! 1. Byte strings that occur often are candidates for phrases (`candidates`).
-//! 2. Those that help least are dropped until as many are left as wanted (`vocabulary`).
-//! 3. The messages are cut into phrases; phrases after which similar ones follow share a context
-//!    (`contexts`); each context gets a code (`codes`). With the codes the messages are cut anew,
-//!    some times over: each round makes the cuts fit the codes and the codes fit the cuts.
+//! 2. The least useful ones are dropped until the wanted number is left (`vocabulary`).
+//! 3. The messages are split into phrases. Phrases with similar followers share a context (`contexts`), and each
+//!    context gets a code (`codes`). With the codes the messages are split again, in several rounds, so that the splits
+//!    and the codes fit each other.
 //!
 //! Equal messages in equal order give an equal file with the same build of the program.
 
@@ -21,65 +21,63 @@ use super::file;
 use super::model::{BYTES, ESCAPE, MARKS, MAX_CONTEXTS, Model};
 use super::set::TableSet;
 
-/// What to train.
+/// The parameters of a training.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// What the set is called in reports; at most 255 bytes.
+    /// The name of the set in reports; at most 255 bytes.
     pub name: String,
-    /// Most phrases, single bytes included: 257 to 4,095. More of them compress better and make the
-    /// file larger; with few messages there may be fewer.
+    /// The maximum number of phrases, including single bytes: 257 to 4,095. More phrases compress better and make the
+    /// file larger. With few messages there may be fewer.
     pub phrases: usize,
-    /// Most contexts: 2 to 64. Each takes 6.5 KB of memory when the set is in use.
+    /// The maximum number of contexts: 2 to 64. Each takes 6.5 KB of memory when the set is in use.
     pub contexts: usize,
 }
 
-/// Numbers of phrases that a [`Plan`] may ask for.
+/// The allowed numbers of phrases of a [`Plan`].
 pub const PHRASES: RangeInclusive<usize> = BYTES + 1..=ESCAPE as usize;
 
-/// Numbers of contexts that a [`Plan`] may ask for.
+/// The allowed numbers of contexts of a [`Plan`].
 pub const CONTEXTS: RangeInclusive<usize> = 2..=MAX_CONTEXTS;
 
-/// Fewest bytes of messages that a set can be trained on. For tables that are worth their place
-/// some hundred kilobytes are needed.
+/// The minimum size of the training messages in bytes. Useful tables need some hundred kilobytes.
 pub const MIN_BYTES: usize = 10_000;
 
 /// Why no set was trained.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The plan asks for something a set cannot have.
+    /// A parameter of the plan is out of range.
     #[error("{field} must be {from} to {to}")]
     OutOfBounds {
         /// The field of the plan.
         field: &'static str,
-        /// Its least value.
+        /// Its minimum.
         from: usize,
-        /// Its greatest value.
+        /// Its maximum.
         to: usize,
     },
-    /// There is too little to learn from.
+    /// There are too few messages.
     #[error("{bytes} bytes of messages are too few to learn from; {MIN_BYTES} are the least")]
     TooLittle {
-        /// How many there were.
+        /// The size of the messages in bytes.
         bytes: usize,
     },
-    /// The set that was made is not sound: a fault of the trainer.
+    /// The trained set is invalid, which is a fault of the trainer.
     #[error(transparent)]
     Unsound(#[from] file::TableError),
 }
 
-/// How often the messages are cut anew with the codes made from the cuts before. The third time
-/// still gained 0.1 %, the fourth nothing that would be seen.
+/// The number of rounds in which the messages are split with the codes from the previous round. The third round still
+/// gained 0.1 %, the fourth nothing noticeable.
 const ROUNDS: usize = 4;
 
-/// Trains a set on `messages` and answers with its file.
+/// Trains a set on `messages`. Returns the content of its file.
 ///
-/// Takes some seconds for each megabyte, and memory for some fifty times the size of the messages.
+/// It takes some seconds for each megabyte, and about fifty times the size of the messages in memory.
 ///
 /// # Errors
 ///
-/// [`TrainError::OutOfBounds`] and [`TrainError::TooLittle`] for a plan and messages that cannot
-/// become a set.
+/// [`TrainError::OutOfBounds`] and [`TrainError::TooLittle`] for a plan and messages from which no set can be trained.
 pub fn train(plan: &Plan, messages: &[&[u8]]) -> Result<Vec<u8>, TrainError> {
     let bounds = [
         ("the length of the name", &(0..=255), plan.name.len()),
@@ -106,12 +104,12 @@ pub fn train(plan: &Plan, messages: &[&[u8]]) -> Result<Vec<u8>, TrainError> {
         after = contexts::cluster(&pairs, plan.contexts, Some(after));
         model = self::model(plan, std::mem::take(&mut model.phrases), &after, &pairs, messages);
     }
-    // Whoever loads the file does the same checks.
+    // Loading the file performs the same checks.
     TableSet::new(&model)?;
     Ok(file::pack(&model))
 }
 
-/// How often each phrase follows each, when the messages are cut with `set`.
+/// Counts which phrase follows which when `set` splits the messages.
 fn cut(set: &TableSet, count: usize, messages: &[&[u8]]) -> Pairs {
     let mut pairs = Pairs::new(count);
     for message in messages {
@@ -138,7 +136,7 @@ fn model(plan: &Plan, phrases: Vec<Vec<u8>>, after: &[u8], pairs: &Pairs, messag
     }
 }
 
-/// What the marks cost in these messages.
+/// The costs of the marks in these messages.
 fn marks(messages: &[&[u8]]) -> Box<[u8; MARKS]> {
     let mut counts = [0.5_f64; MARKS];
     for message in messages {

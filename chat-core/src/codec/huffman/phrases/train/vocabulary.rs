@@ -1,22 +1,22 @@
-//! Choosing the phrases of a set among the candidates.
+//! Chooses the phrases of a set from the candidates.
 //!
-//! This is the pruning of a unigram language model (T. Kudo, "Subword regularization", 2018) with
-//! best cuts in place of expected ones: cut the messages, see how many bits each phrase saves
-//! over writing its text with the others, drop those that save least, and again.
+//! This is the pruning of a unigram language model (T. Kudo, "Subword regularization", 2018) with best splits instead
+//! of expected ones: split the messages, compute how many bits each phrase saves compared with other phrases for its
+//! text, drop those that save least, and repeat.
 
 use super::super::finder::Finder;
 use super::super::model::{BYTES, MAX_PHRASE};
 use super::candidates::Candidate;
 use super::codes::Pairs;
 
-/// How many candidates are considered for each phrase that is wanted.
+/// The number of candidates for each wanted phrase.
 const CANDIDATES: usize = 14;
 
-/// How many of the phrases stay at each step.
+/// The fraction of the phrases that stays at each step.
 const STAY: f64 = 0.8;
 
-/// Chooses the phrases of at least two bytes, in lexicographic order, so that there are at most
-/// `wanted` with the single bytes.
+/// Chooses the phrases of at least two bytes, in lexicographic order, so that there are at most `wanted` including the
+/// single bytes.
 pub(super) fn choose(candidates: Vec<Candidate>, wanted: usize, messages: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut phrases: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
     let mut counts = vec![50.0; BYTES];
@@ -49,14 +49,14 @@ pub(super) fn choose(candidates: Vec<Candidate>, wanted: usize, messages: &[&[u8
     }
 
     let mut chosen = phrases.split_off(BYTES);
-    // What no best cut uses would only take room.
+    // A phrase that no best split uses would only take room.
     let mut used = counts[BYTES..].iter().map(|&count| count > 0.0);
     chosen.retain(|_| used.next().unwrap_or(false));
     chosen.sort_unstable();
     chosen
 }
 
-/// How often each phrase follows each, in cuts that know nothing of contexts.
+/// Counts which phrase follows which, in splits without contexts.
 pub(super) fn cut(phrases: &[Vec<u8>], messages: &[&[u8]]) -> Pairs {
     let phrases: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).chain(phrases.iter().cloned()).collect();
     let mut cutter = Cutter::new(&phrases, &vec![1.0; phrases.len()]);
@@ -77,15 +77,15 @@ pub(super) fn cut(phrases: &[Vec<u8>], messages: &[&[u8]]) -> Pairs {
     pairs.finish()
 }
 
-/// Cuts texts so that phrases which occur often are used.
+/// Splits texts into phrases so that frequent phrases are used.
 struct Cutter {
     finder: Finder<u32>,
     lengths: Vec<usize>,
-    /// How often each phrase was used.
+    /// The number of uses of each phrase.
     counts: Vec<f64>,
-    /// The bits that an ideal code takes for each phrase.
+    /// The bits of each phrase in an ideal code.
     costs: Vec<f64>,
-    /// The least bits to each position, and the phrase that ends there.
+    /// The fewest bits to each position, and the phrase that ends there.
     ways: Vec<(f64, u32)>,
 }
 
@@ -102,7 +102,7 @@ impl Cutter {
         }
     }
 
-    /// Cuts all messages and counts anew.
+    /// Splits all messages and counts again.
     fn again(mut self, messages: &[&[u8]]) -> Cutter {
         let mut counts = vec![0.0; self.counts.len()];
         for message in messages {
@@ -113,8 +113,7 @@ impl Cutter {
         self
     }
 
-    /// Cuts `text` without the phrase `but`, hands over the phrases, the last one first, and
-    /// answers with the bits.
+    /// Splits `text` without the phrase `but`, passes the phrases to `each`, the last one first, and returns the bits.
     fn cut(&mut self, text: &[u8], but: Option<u32>, mut each: impl FnMut(u32)) -> f64 {
         let ways = &mut self.ways;
         ways.clear();
@@ -139,7 +138,7 @@ impl Cutter {
     }
 }
 
-/// The bits an ideal code takes; what does not occur is taken to occur a tenth of a time.
+/// The bits in an ideal code. A phrase that does not occur counts as a tenth of an occurrence.
 fn costs(counts: &[f64]) -> Vec<f64> {
     let total: f64 = counts.iter().map(|count| count + 0.1).sum();
     counts.iter().map(|count| -((count + 0.1) / total).log2()).collect()

@@ -14,25 +14,31 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use chat_core::command::Command;
-use chat_core::id::{MessageId, UserId};
-use chat_core::reactions::{Emoji, Reacting, Reaction, SetReaction};
+use chat_core::event::MessageChanged;
+use chat_core::id::MessageId;
+use chat_core::reactions::{Reacting, Reaction, ReactionChange, SetReaction};
+use schemars::JsonSchema;
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::{change, message_not_found};
 use crate::app::App;
 use crate::dialect::payload::Text;
-use crate::dialect::push::shapes::{MessageObject, ReactionList};
+use crate::dialect::push::described;
+use crate::dialect::push::routes::{change, message_not_found};
+use crate::dialect::push::shapes::{Id, MessageObject};
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route, To};
 use crate::http::{Body, HttpError, caller, json};
 use crate::links::Base;
 
-pub(super) fn all() -> Vec<Route> {
-    vec![
+pub(super) fn routes() -> Vec<Route> {
+    [
         Route::post("/api/messages/:id/react", react),
         Route::post("/api/messages/:id/reactions", react),
         Route::post("/api/messages/react/:id", react),
         Route::new(Method::PUT, "/api/messages/react/:id", react),
     ]
+    .map(|route| route.described(described::REACT))
+    .into()
 }
 
 #[derive(Deserialize)]
@@ -45,7 +51,7 @@ struct Form<'a> {
 }
 
 /// What an event asks for, if it is this one.
-pub(in crate::dialect::push) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
+pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     if &*call.event != "addReaction" {
         return Err(DecodeError::UnknownEvent);
     }
@@ -74,17 +80,46 @@ async fn react(
     let view = change(&app, &headers, &id, |message| toggle(message, emoji)).await?;
     let view = Base::of(&headers, &app.config).reply(view);
     let message = MessageObject::of(&view).ok_or_else(message_not_found)?;
-    Ok(json(StatusCode::OK, &message.with_reactions()))
+    Ok(json(StatusCode::OK, &message.in_full()))
+}
+
+/// Who has reacted with what.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushReaction")]
+pub(super) struct ReactionFields<'a> {
+    emoji: &'a str,
+    #[schemars(with = "String")]
+    user_id: Id,
+}
+
+/// Reactions as a flat list of who has reacted with what.
+pub(super) struct ReactionList<'a>(pub(super) &'a [Reaction]);
+
+impl Serialize for ReactionList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let each = self.0.iter().flat_map(|reaction| {
+            let emoji = reaction.emoji.as_str();
+            reaction.users.iter().map(move |user| ReactionFields { emoji, user_id: Id(*user) })
+        });
+        serializer.collect_seq(each)
+    }
+}
+
+/// That somebody has reacted, and what stands on the message since.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PushReacted")]
+pub(in crate::dialect::push) struct Reacted<'a> {
+    message_id: &'a str,
+    user_id: &'a str,
+    emoji: &'a str,
+    #[schemars(with = "Vec<ReactionFields<'a>>")]
+    reactions: ReactionList<'a>,
 }
 
 /// What both are told.
-pub(in crate::dialect::push) fn told(
-    message: MessageId,
-    user: UserId,
-    emoji: &Emoji,
-    reactions: &[Reaction],
-    mark: EventPosition,
-) -> Frames {
+pub(super) fn told(changed: &MessageChanged, change: &ReactionChange, mark: EventPosition) -> Frames {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Reacted<'a> {
@@ -93,12 +128,12 @@ pub(in crate::dialect::push) fn told(
         emoji: &'a str,
         reactions: ReactionList<'a>,
     }
-    let (message, user) = (message.hex(), user.hex());
+    let (message, user) = (changed.message.id.hex(), changed.by.hex());
     let reacted = Reacted {
         message_id: message.as_str(),
         user_id: user.as_str(),
-        emoji: emoji.as_str(),
-        reactions: ReactionList(reactions),
+        emoji: change.emoji.as_str(),
+        reactions: ReactionList(&changed.annexes.reactions),
     };
     let mut frames = Frames::new();
     // The position comes with the last one. If the connection is cut before it, both come again, and say the same.

@@ -1,0 +1,40 @@
+//! What is shown of messages beside their content: a field for each aspect of which they show something
+//! ([`chat_core::aspects`]).
+
+use chat_core::aspects::Annexes;
+use chat_core::reactions::Reaction;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What is shown of a message beside its content.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessageAnnexes")]
+pub(super) struct AnnexesObject<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<ReactionObject<'a>>,
+}
+
+pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
+    AnnexesObject { reactions: reactions(&annexes.reactions) }
+}
+
+/// How many have reacted to a message with one emoji, and who was first.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reaction")]
+pub(super) struct ReactionObject<'a> {
+    emoji: &'a str,
+    count: u32,
+    user_ids: Vec<String>,
+}
+
+/// What stands on a message.
+pub(super) fn reactions(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
+    let objects = reactions.iter().map(|reaction| ReactionObject {
+        emoji: reaction.emoji.as_str(),
+        count: reaction.count,
+        user_ids: reaction.users.iter().map(ToString::to_string).collect(),
+    });
+    objects.collect()
+}

@@ -1,0 +1,163 @@
+//! What is told of events: the same name and the same object live and in `sync`.
+
+use chat_core::event::Event;
+use chat_core::id::UserId;
+use chat_core::model::Conversation;
+use schemars::JsonSchema;
+use serde::Serialize;
+use smallvec::smallvec;
+
+use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
+use super::{changed, moderation, read, relations};
+use crate::dialect::field::shown;
+use crate::dialect::{EventPosition, Frames, To, described};
+
+/// What an event is called, and what is told of it to somebody who is inside of a room or not.
+pub(super) fn told<'a>(
+    event: &'a Event,
+    is_inside: impl Fn(&Conversation) -> bool,
+) -> (&'static str, Told<'a>) {
+    let of_member = |conversation, who: &UserId, new_role| {
+        let user_id = who.to_string();
+        Told::Member(OfMember { room: room(conversation, is_inside(conversation)), user_id, role: new_role })
+    };
+    match event {
+        Event::MessageSent(view) => {
+            ("messageSent", Told::Message(OfMessage { message: message(&view.message) }))
+        }
+        Event::MessageDeleted(view) => {
+            ("messageDeleted", Told::Message(OfMessage { message: message(&view.message) }))
+        }
+        Event::MessageRestored(view) => {
+            ("messageRestored", Told::Message(OfMessage { message: message(&view.message) }))
+        }
+        Event::MessageChanged(change) => {
+            let (name, change) = changed::told(change);
+            (name, Told::Changed(change))
+        }
+        Event::RoomCreated { room, by } => ("roomCreated", of_member(room, by, None)),
+        Event::MemberAdded { room, user } => ("memberAdded", of_member(room, user, None)),
+        Event::MemberRemoved { room, user } => ("memberRemoved", of_member(room, user, None)),
+        Event::RoleChanged { room, user, role: new } => {
+            ("roleChanged", of_member(room, user, Some(role(*new))))
+        }
+        Event::RoomChanged { room, by, aspect } => moderation::told(room, *by, *aspect, is_inside(room)),
+        Event::MessagesRead { conversation, user, seq, .. } => {
+            ("messagesRead", Told::Read(read::moved(conversation, user, *seq)))
+        }
+        Event::ProfileUpdated(changed) => ("profileUpdated", Told::User(OfUser { user: user(changed) })),
+        Event::RelationChanged { with, relation, .. } => {
+            ("relationChanged", Told::Relation(relations::related(with, *relation)))
+        }
+        Event::UserRegistered(new) => ("userRegistered", Told::User(OfUser { user: user(new) })),
+        Event::TypingChanged { conversation, user, typing } => {
+            let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
+            ("typingChanged", Told::Typing(Typing { room_id, user_id, typing: *typing }))
+        }
+    }
+}
+
+/// What those are told live who are told of an event.
+pub(super) fn frames(event: &Event, mark: EventPosition) -> Frames {
+    let frame = |is_inside| {
+        let (name, told) = told(event, |_| is_inside);
+        mark.frame(name, &told)
+    };
+    match event {
+        // Who has left is told of it, and learns nothing of the room.
+        Event::RoomCreated { room, by: user }
+        | Event::MemberAdded { room, user }
+        | Event::MemberRemoved { room, user }
+        | Event::RoleChanged { room, user, .. }
+            if room.member(*user).is_none() =>
+        {
+            smallvec![(To::Except(*user), frame(true)), (To::Only(*user), frame(false))]
+        }
+        _ => smallvec![(To::All, frame(true))],
+    }
+}
+
+/// What each of the events is that tell of something in the log, for the descriptions of the API.
+pub(crate) static LOGGED: &[described::Told] = &[
+    described::told("messageSent", "Somebody has said something.", shown::<OfMessage<'_>>),
+    described::told("messageDeleted", "A message was deleted.", shown::<OfMessage<'_>>),
+    described::told("messageRestored", "A deletion was taken back.", shown::<OfMessage<'_>>),
+    described::told("reactionAdded", "Somebody has reacted to a message.", shown::<changed::Reacted<'_>>),
+    described::told("reactionRemoved", "Somebody has taken a reaction back.", shown::<changed::Reacted<'_>>),
+    described::told("roomCreated", "A room was made, with oneself in it.", shown::<OfMember<'_>>),
+    described::told("memberAdded", "Somebody has come into a room.", shown::<OfMember<'_>>),
+    described::told(
+        "memberRemoved",
+        "Somebody has left a room, or was taken out of it.",
+        shown::<OfMember<'_>>,
+    ),
+    described::told(
+        "roleChanged",
+        "A member of a room may do something else than before.",
+        shown::<OfMember<'_>>,
+    ),
+    described::told(
+        "memberBanned",
+        "A moderator does not let a user come into a room any more.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberUnbanned",
+        "A user who was banned may come into a room again.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberMuted",
+        "A moderator does not let a member of a room send messages.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberUnmuted",
+        "A member who was muted may send messages again.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told("roomUpdated", "The settings of a room have changed.", shown::<moderation::Updated<'_>>),
+    described::told("messagesRead", "Somebody has read on.", shown::<read::Moved>),
+    described::told(
+        "relationChanged",
+        "A block or friendship of one's own has changed.",
+        shown::<relations::RelatedObject<'_>>,
+    ),
+    described::told("profileUpdated", "Somebody has changed their name or picture.", shown::<OfUser<'_>>),
+];
+
+/// What is told of an event.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "What")]
+pub(super) enum Told<'a> {
+    Message(OfMessage<'a>),
+    Changed(changed::Changed<'a>),
+    Member(OfMember<'a>),
+    Restricted(moderation::Restricted),
+    Room(moderation::Updated<'a>),
+    Read(read::Moved),
+    Relation(relations::RelatedObject<'a>),
+    User(OfUser<'a>),
+    Typing(Typing),
+}
+
+/// A room, and of whom it is told.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OfMember<'a> {
+    room: RoomObject<'a>,
+    user_id: UserId24,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["member", "moderator", "admin"]))]
+    role: Option<&'static str>,
+}
+
+/// Whether somebody types.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Typing {
+    room_id: String,
+    user_id: UserId24,
+    typing: bool,
+}

@@ -1,0 +1,645 @@
+// The events of chat-server's own dialect, native, for socket.io-client:
+//
+//     const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, { auth: { token } });
+//     const answer = await socket.emitWithAck('message.send', { username: 'bob', content: 'hello' });
+//     if (answer.ok) show(answer.message);
+//
+// Made by `chat-server describe`; see docs/protocol.md.
+
+/** What a command is answered with. */
+export type Answer<T> = ({ ok: true; success: true } & T) | Refused;
+
+/** A change. */
+export type Change = {
+  position: string;
+} & ({
+  message: Message;
+  type: "messageSent";
+} | {
+  message: Message;
+  type: "messageDeleted";
+} | {
+  message: Message;
+  type: "messageRestored";
+} | (Reacted & {
+  type: "reactionAdded";
+}) | (Reacted & {
+  type: "reactionRemoved";
+}) | {
+  room: Room;
+  type: "roomCreated";
+  userId: string;
+} | {
+  room: Room;
+  type: "memberAdded";
+  userId: string;
+} | {
+  room: Room;
+  type: "memberRemoved";
+  userId: string;
+} | {
+  role: "member" | "moderator" | "admin";
+  room: Room;
+  type: "roleChanged";
+  userId: string;
+} | {
+  roomId: string;
+  seq: number;
+  type: "messagesRead";
+  userId: string;
+} | {
+  type: "profileUpdated";
+  user: User;
+});
+
+/** A part of the log. */
+export type Changes = {
+  changes: Array<Change>;
+  more: boolean;
+  next: string;
+  reset: boolean;
+};
+
+export type Failure = {
+  /** A stable word for programs. */
+  code: string;
+  /** The field that was wrong, where it is a single one. */
+  field?: string;
+  /** For people. */
+  message: string;
+  /** How many seconds to wait, where that is known. */
+  retryAfter?: number;
+};
+
+/** What was found. */
+export type Found = {
+  /** There, and true, when the search ended before it had looked at everything. */
+  bounded?: boolean;
+  complete: boolean;
+  messages: Array<Message>;
+  next: string | null;
+  snippets?: Array<Snippet>;
+};
+
+/** Somebody in a room. */
+export type Member = {
+  /** Milliseconds since 1970. */
+  joinedAt: number;
+  role: "member" | "moderator" | "admin";
+  userId: string;
+};
+
+export type MemberList = {
+  members: Array<Member>;
+  /** The next page is behind this; none when there are no more. */
+  next: number | null;
+};
+
+/** A message. Times are milliseconds since 1970. */
+export type Message = {
+  /** Empty when it is deleted. */
+  content: string;
+  deleted: boolean;
+  fileName?: string;
+  image?: string;
+  messageId: string;
+  reactions?: Array<Reaction>;
+  roomId: string;
+  senderId: string;
+  /** Its place in the conversation, without gaps from 1 on. */
+  seq: number;
+  timestamp: number;
+  /** A message with a file or an image is `media`. */
+  type: "text" | "media";
+  updatedAt: number;
+};
+
+/** A part of a history. */
+export type MessageList = {
+  hasMore: boolean;
+  messages: Array<Message>;
+};
+
+/** An object without fields, for what has no more to say than that it was done. */
+export type Nothing = Record<string, unknown>;
+
+/** What a command is answered with, or an event tells, about one message. */
+export type OfMessage = {
+  message: Message;
+};
+
+/** The same of a room. */
+export type OfRoom = {
+  room: Room;
+};
+
+/** The same of a person. */
+export type OfUser = {
+  user: User;
+};
+
+/** A person, and whether they are there. */
+export type Person = {
+  avatar: string;
+  fullName: string;
+  /** Milliseconds since 1970; null for a person who was never there. */
+  lastSeen: number | null;
+  status: "online" | "offline";
+  userId: string;
+  username: string;
+};
+
+/** People, and whether they are there. */
+export type PersonList = {
+  users: Array<Person>;
+};
+
+/** Whether somebody is there. */
+export type Presence = {
+  /** Milliseconds since 1970. */
+  lastSeen: number;
+  status: "online" | "offline";
+  userId: string;
+};
+
+/** That somebody has reacted to a message, or has taken it back, and all that stands on the message since. */
+export type Reacted = {
+  emoji: string;
+  messageId: string;
+  reactions: Array<Reaction>;
+  roomId: string;
+  seq: number;
+  userId: string;
+};
+
+/** How many have reacted to a message with one emoji, and who was first. */
+export type Reaction = {
+  count: number;
+  emoji: string;
+  userIds: Array<string>;
+};
+
+/** Where the mark is. */
+export type ReadMark = {
+  roomId: string | null;
+  seq: number;
+};
+
+/** The acknowledgement of a command that was refused. */
+export type Refused = {
+  error: Failure;
+  ok: false;
+  success: false;
+};
+
+/** The results of a batch, each as it is answered alone. */
+export type Results = {
+  results: Array<unknown>;
+};
+
+/** A room. Who is no member is shown its id only. */
+export type Room = {
+  /** Milliseconds since 1970. */
+  createdAt?: number;
+  /** How many there are, in a larger room; `member.list` tells who they are. */
+  memberCount?: number;
+  /** All of them, in a room of at most 100. */
+  members?: Array<Member>;
+  name?: string;
+  roomId: string;
+  visibility?: "private" | "public";
+};
+
+/** Where in a text is what was found; marks are pairs of places in UTF-16 code units. */
+export type Snippet = {
+  cutBefore: boolean;
+  cutBehind: boolean;
+  fileNameMarks?: Array<[number, number]>;
+  marks: Array<[number, number]>;
+  text: string;
+};
+
+/** Whether somebody types. */
+export type Typing = {
+  roomId: string;
+  typing: boolean;
+  userId: string;
+};
+
+/** A conversation in which something is unread. */
+export type Unread = {
+  lastSeq: number;
+  name: string;
+  readSeq: number;
+  roomId: string;
+  unread: number;
+  userId?: string;
+  username?: string;
+};
+
+/** What is unread. */
+export type UnreadList = {
+  unread: Array<Unread>;
+};
+
+/** A person. */
+export type User = {
+  avatar: string;
+  fullName: string;
+  userId: string;
+  username: string;
+};
+
+/** What clients are told. */
+export interface ServerToClientEvents {
+  /** Somebody has said something. */
+  messageSent: (told: {
+    message: Message;
+  }) => void;
+  /** A message was deleted. */
+  messageDeleted: (told: {
+    message: Message;
+  }) => void;
+  /** A deletion was taken back. */
+  messageRestored: (told: {
+    message: Message;
+  }) => void;
+  /** Somebody has reacted to a message. */
+  reactionAdded: (told: Reacted) => void;
+  /** Somebody has taken a reaction back. */
+  reactionRemoved: (told: Reacted) => void;
+  /** A room was made, with oneself in it. */
+  roomCreated: (told: {
+    room: Room;
+    userId: string;
+  }) => void;
+  /** Somebody has come into a room. */
+  memberAdded: (told: {
+    room: Room;
+    userId: string;
+  }) => void;
+  /** Somebody has left a room, or was taken out of it. */
+  memberRemoved: (told: {
+    room: Room;
+    userId: string;
+  }) => void;
+  /** A member of a room may do something else than before. */
+  roleChanged: (told: {
+    role: "member" | "moderator" | "admin";
+    room: Room;
+    userId: string;
+  }) => void;
+  /** Somebody has read on. */
+  messagesRead: (told: {
+    roomId: string;
+    seq: number;
+    userId: string;
+  }) => void;
+  /** Somebody has changed their name or picture. */
+  profileUpdated: (told: {
+    user: User;
+  }) => void;
+  /** Somebody has registered. */
+  userRegistered: (told: OfUser) => void;
+  /** Somebody types, or does not any more. */
+  typingChanged: (told: Typing) => void;
+  /** Somebody came or went. */
+  presence: (told: Presence) => void;
+  /** What was sent was refused, and nobody waits for an answer. */
+  error: (told: Failure) => void;
+}
+
+/** What clients send. */
+export interface ClientToServerEvents {
+  /** Says something in a conversation, which is begun if there is none with that person yet. */
+  'message.send': (
+    fields: {
+    /** The client's own name for this message: sent again, it is the same message. */
+    clientId?: string | null;
+    /** The text of the message, or with `fileName` that of a text file. */
+    content?: string | null;
+    /** The name of a text file, which is then the content. */
+    fileName?: string | null;
+    /** An image, as a data URL. */
+    image?: string | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Reads a part of a history, the oldest message first; the latest part when nothing is said. */
+  'message.list': (
+    fields: {
+    /** Only what comes behind this `seq`. */
+    after?: number | null;
+    /** Only what comes before this `seq`. */
+    before?: number | null;
+    /** Whether deleted messages are wanted too, without their content. */
+    deleted?: boolean | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<MessageList>) => void,
+  ) => void;
+  /** Deletes a message for everybody. */
+  'message.delete': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Takes the deletion of a message back. */
+  'message.restore': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Reacts to a message with an emoji. */
+  'reaction.add': (
+    fields: {
+    /** One emoji of Unicode, sequences included. */
+    emoji: string;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Takes a reaction back. */
+  'reaction.remove': (
+    fields: {
+    /** One emoji of Unicode, sequences included. */
+    emoji: string;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Finds messages by their words, by who wrote them, by their kind and by when they were sent. */
+  'message.search': (
+    fields: {
+    /** The `next` of the page before. */
+    before?: string | null;
+    /** Only what was sent then or later. */
+    from?: number | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** What comes first. */
+    order?: "newest" | "best" | null;
+    /** The words, as docs/protocol.md says under Searching. */
+    q?: string | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** Only what this person wrote. */
+    senderId?: string | null;
+    /** Only what the person of this name wrote. */
+    senderUsername?: string | null;
+    /** Whether the places of what was found are wanted. */
+    snippets?: boolean | null;
+    /** Only messages of these kinds. */
+    types?: Array<"text" | "image" | "file"> | null;
+    /** Only what was sent before. */
+    until?: number | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<Found>) => void,
+  ) => void;
+  /** Finds messages by their words, by who wrote them, by their kind and by when they were sent. */
+  search: (
+    fields: {
+    /** The `next` of the page before. */
+    before?: string | null;
+    /** Only what was sent then or later. */
+    from?: number | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** What comes first. */
+    order?: "newest" | "best" | null;
+    /** The words, as docs/protocol.md says under Searching. */
+    q?: string | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** Only what this person wrote. */
+    senderId?: string | null;
+    /** Only what the person of this name wrote. */
+    senderUsername?: string | null;
+    /** Whether the places of what was found are wanted. */
+    snippets?: boolean | null;
+    /** Only messages of these kinds. */
+    types?: Array<"text" | "image" | "file"> | null;
+    /** Only what was sent before. */
+    until?: number | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<Found>) => void,
+  ) => void;
+  /** Makes a room, of which one is the admin. */
+  'room.create': (
+    fields: {
+    /** Who else is in it from the beginning. */
+    members?: Array<string> | null;
+    /** The name of the room. */
+    name: string;
+    /** Whether everybody may join; `private` when nothing is said. */
+    visibility?: "private" | "public" | null;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Enters a public room. */
+  'room.join': (
+    fields: {
+    /** The room. */
+    roomId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Leaves a room; one learns nothing of it any more but its id. */
+  'room.leave': (
+    fields: {
+    /** The room. */
+    roomId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Reads who is in a room, in the order of joining. */
+  'member.list': (
+    fields: {
+    /** Only who comes behind this `next`. */
+    after?: number | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The room. */
+    roomId: string;
+  },
+    answer: (answer: Answer<MemberList>) => void,
+  ) => void;
+  /** Takes somebody into a room. */
+  'member.add': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Takes somebody out of a room. */
+  'member.remove': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Says what a member of a room may do. */
+  'member.setRole': (
+    fields: {
+    /** What the member may do. */
+    role: "member" | "moderator" | "admin";
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Says how far one has read a conversation; to its end when nothing is said. */
+  'read.mark': (
+    fields: {
+    /** The message. */
+    messageId?: string | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** Up to which message it is read, by its place. */
+    seq?: number | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<ReadMark>) => void,
+  ) => void;
+  /** Says how far one has read a conversation; to its end when nothing is said. */
+  read: (
+    fields: {
+    /** The message. */
+    messageId?: string | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** Up to which message it is read, by its place. */
+    seq?: number | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<ReadMark>) => void,
+  ) => void;
+  /** Tells in which conversations something is unread, the latest first. */
+  'unread.list': (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<UnreadList>) => void,
+  ) => void;
+  /** Tells in which conversations something is unread, the latest first. */
+  unread: (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<UnreadList>) => void,
+  ) => void;
+  /** Reads on in the log of changes. */
+  'log.sync': (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The `next` of the answer before. */
+    since?: string | null;
+  } | null,
+    answer: (answer: Answer<Changes>) => void,
+  ) => void;
+  /** Reads on in the log of changes. */
+  sync: (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The `next` of the answer before. */
+    since?: string | null;
+  } | null,
+    answer: (answer: Answer<Changes>) => void,
+  ) => void;
+  /** Tells the others of a conversation whether one types. */
+  'typing.set': (
+    fields: {
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** Whether one types now. */
+    typing: boolean;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<Nothing>) => void,
+  ) => void;
+  /** Lists all other people, and whether they are there. */
+  'user.list': (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<PersonList>) => void,
+  ) => void;
+  /** Lists the people whom one has talked with, the latest first. */
+  'chat.list': (
+    fields: {
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<PersonList>) => void,
+  ) => void;
+  /** Changes one's own name and picture. */
+  'profile.update': (
+    fields: {
+    /** The picture, as a data URL. */
+    avatar?: string | null;
+    /** The name that is shown. */
+    fullName?: string | null;
+  },
+    answer: (answer: Answer<OfUser>) => void,
+  ) => void;
+  /** Carries several commands out, one after the other. */
+  batch: (
+    fields: {
+    /** The commands, to be carried out in this order. */
+    commands: Array<{
+      data?: Record<string, unknown>;
+      event: string;
+    }>;
+  },
+    answer: (answer: Answer<Results>) => void,
+  ) => void;
+}
