@@ -12,45 +12,31 @@ export type Answer<T> = ({ ok: true; success: true } & T) | Refused;
 /** A change. */
 export type Change = {
   position: string;
-} & ({
-  message: Message;
+} & ((OfMessage & {
   type: "messageSent";
-} | {
-  message: Message;
+}) | (OfMessage & {
   type: "messageDeleted";
-} | {
-  message: Message;
+}) | (OfMessage & {
   type: "messageRestored";
-} | (Reacted & {
+}) | (Reacted & {
   type: "reactionAdded";
 }) | (Reacted & {
   type: "reactionRemoved";
-}) | {
-  room: Room;
+}) | (OfMember & {
   type: "roomCreated";
-  userId: string;
-} | {
-  room: Room;
+}) | (OfMember & {
   type: "memberAdded";
-  userId: string;
-} | {
-  room: Room;
+}) | (OfMember & {
   type: "memberRemoved";
-  userId: string;
-} | {
-  role: "member" | "moderator" | "admin";
-  room: Room;
+}) | (OfMember & {
   type: "roleChanged";
-  userId: string;
-} | {
-  roomId: string;
-  seq: number;
+}) | (MessagesRead & {
   type: "messagesRead";
-  userId: string;
-} | {
+}) | (Related & {
+  type: "relationChanged";
+}) | (OfUser & {
   type: "profileUpdated";
-  user: User;
-});
+}));
 
 /** A part of the log. */
 export type Changes = {
@@ -120,8 +106,22 @@ export type MessageList = {
   messages: Array<Message>;
 };
 
+/** How far somebody has read. */
+export type MessagesRead = {
+  roomId: string;
+  seq: number;
+  userId: string;
+};
+
 /** An object without fields, for what has no more to say than that it was done. */
 export type Nothing = Record<string, unknown>;
+
+/** A room, and of whom it is told. */
+export type OfMember = {
+  role?: "member" | "moderator" | "admin";
+  room: Room;
+  userId: string;
+};
 
 /** What a command is answered with, or an event tells, about one message. */
 export type OfMessage = {
@@ -192,6 +192,19 @@ export type Refused = {
   success: false;
 };
 
+/** Somebody, and what the reader has with them. */
+export type Related = {
+  blocked: boolean;
+  friendship: "none" | "sent" | "received" | "friends";
+  user: User;
+};
+
+/** A page of people. */
+export type RelatedPage = {
+  next: string | null;
+  people: Array<Related>;
+};
+
 /** The results of a batch, each as it is answered alone. */
 export type Results = {
   results: Array<unknown>;
@@ -253,52 +266,29 @@ export type User = {
 /** What clients are told. */
 export interface ServerToClientEvents {
   /** Somebody has said something. */
-  messageSent: (told: {
-    message: Message;
-  }) => void;
+  messageSent: (told: OfMessage) => void;
   /** A message was deleted. */
-  messageDeleted: (told: {
-    message: Message;
-  }) => void;
+  messageDeleted: (told: OfMessage) => void;
   /** A deletion was taken back. */
-  messageRestored: (told: {
-    message: Message;
-  }) => void;
+  messageRestored: (told: OfMessage) => void;
   /** Somebody has reacted to a message. */
   reactionAdded: (told: Reacted) => void;
   /** Somebody has taken a reaction back. */
   reactionRemoved: (told: Reacted) => void;
   /** A room was made, with oneself in it. */
-  roomCreated: (told: {
-    room: Room;
-    userId: string;
-  }) => void;
+  roomCreated: (told: OfMember) => void;
   /** Somebody has come into a room. */
-  memberAdded: (told: {
-    room: Room;
-    userId: string;
-  }) => void;
+  memberAdded: (told: OfMember) => void;
   /** Somebody has left a room, or was taken out of it. */
-  memberRemoved: (told: {
-    room: Room;
-    userId: string;
-  }) => void;
+  memberRemoved: (told: OfMember) => void;
   /** A member of a room may do something else than before. */
-  roleChanged: (told: {
-    role: "member" | "moderator" | "admin";
-    room: Room;
-    userId: string;
-  }) => void;
+  roleChanged: (told: OfMember) => void;
   /** Somebody has read on. */
-  messagesRead: (told: {
-    roomId: string;
-    seq: number;
-    userId: string;
-  }) => void;
+  messagesRead: (told: MessagesRead) => void;
+  /** A block or friendship of one's own has changed. */
+  relationChanged: (told: Related) => void;
   /** Somebody has changed their name or picture. */
-  profileUpdated: (told: {
-    user: User;
-  }) => void;
+  profileUpdated: (told: OfUser) => void;
   /** Somebody has registered. */
   userRegistered: (told: OfUser) => void;
   /** Somebody types, or does not any more. */
@@ -362,26 +352,6 @@ export interface ClientToServerEvents {
   /** Takes the deletion of a message back. */
   'message.restore': (
     fields: {
-    /** The message. */
-    messageId: string;
-  },
-    answer: (answer: Answer<OfMessage>) => void,
-  ) => void;
-  /** Reacts to a message with an emoji. */
-  'reaction.add': (
-    fields: {
-    /** One emoji of Unicode, sequences included. */
-    emoji: string;
-    /** The message. */
-    messageId: string;
-  },
-    answer: (answer: Answer<OfMessage>) => void,
-  ) => void;
-  /** Takes a reaction back. */
-  'reaction.remove': (
-    fields: {
-    /** One emoji of Unicode, sequences included. */
-    emoji: string;
     /** The message. */
     messageId: string;
   },
@@ -630,6 +600,104 @@ export interface ClientToServerEvents {
     fullName?: string | null;
   },
     answer: (answer: Answer<OfUser>) => void,
+  ) => void;
+  /** Blocks a person, and ends what there is of a friendship. */
+  'user.block': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Lifts one's own block. */
+  'user.unblock': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Lists the people whom one blocks. */
+  'block.list': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<RelatedPage>) => void,
+  ) => void;
+  /** Asks for friendship, or accepts it where the other one has asked. */
+  'friend.request': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Accepts a request for friendship. */
+  'friend.accept': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Declines a request for friendship. */
+  'friend.decline': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Takes one's own request for friendship back. */
+  'friend.withdraw': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Ends a friendship. */
+  'friend.remove': (
+    fields: {
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<Related>) => void,
+  ) => void;
+  /** Lists friends, or requests for friendship. */
+  'friend.list': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** Friends, or the requests that were received or sent; `friends` when nothing is said. */
+    kind?: "friends" | "received" | "sent" | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<RelatedPage>) => void,
+  ) => void;
+  /** Reacts to a message with an emoji. */
+  'reaction.add': (
+    fields: {
+    /** One emoji of Unicode, sequences included. */
+    emoji: string;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Takes a reaction back. */
+  'reaction.remove': (
+    fields: {
+    /** One emoji of Unicode, sequences included. */
+    emoji: string;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
   ) => void;
   /** Carries several commands out, one after the other. */
   batch: (

@@ -25,7 +25,7 @@ pub(super) fn document(dialects: &Dialects) -> Value {
             let mut message =
                 json!({ "name": event.name, "summary": event.about, "payload": event.argument });
             if let Direction::ToServer { answer, is_optional } = event.direction {
-                message["x-acknowledgement"] = super::schema::accepted(answer);
+                message["x-acknowledgement"] = super::schema::accepted(&answer);
                 message["x-argument-optional"] = json!(is_optional);
             }
             messages.insert(key, message);

@@ -32,7 +32,7 @@ pub(super) fn document(dialects: &Dialects) -> Value {
         let operation = operation(&route, described, dialect.name(), &method, &mut generator);
         let (_, methods) = paths.entry(route.pattern()).or_insert_with(|| (path(&route), Map::new()));
         match methods.get_mut(&method) {
-            Some(other) => join(other, operation),
+            Some(other) => join(other, &operation),
             None => drop(methods.insert(method, operation)),
         }
     }
@@ -153,10 +153,10 @@ fn answers(described: &Described, generator: &mut SchemaGenerator) -> Value {
         let mut answer = json!({ "description": status.canonical_reason().unwrap_or_default() });
         match gives {
             Gives::Json(shown) => {
-                answer["content"] = json!({ "application/json": { "schema": shown(generator) } })
+                answer["content"] = json!({ "application/json": { "schema": shown(generator) } });
             }
             Gives::Accepted(shown) => {
-                let schema = super::schema::accepted(shown(generator).to_value());
+                let schema = super::schema::accepted(&shown(generator).to_value());
                 answer["content"] = json!({ "application/json": { "schema": schema } });
             }
             Gives::Bytes => answer["content"] = json!({ "*/*": { "schema": {} } }),
@@ -169,7 +169,7 @@ fn answers(described: &Described, generator: &mut SchemaGenerator) -> Value {
 }
 
 /// Two dialects have this route: what is sent and answered is of the one or of the other.
-fn join(one: &mut Value, other: Value) {
+fn join(one: &mut Value, other: &Value) {
     let summary = format!(
         "{} Or: {}",
         one["summary"].as_str().unwrap_or_default(),

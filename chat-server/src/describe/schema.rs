@@ -17,7 +17,7 @@ pub(super) fn document() -> Value {
             match event.direction {
                 Direction::ToServer { answer, .. } => {
                     of_dialect["clientToServer"][event.name] =
-                        json!({ "argument": event.argument, "answer": accepted(answer) });
+                        json!({ "argument": event.argument, "answer": accepted(&answer) });
                 }
                 Direction::ToClient => of_dialect["serverToClient"][event.name] = event.argument,
             }
@@ -36,7 +36,7 @@ pub(super) fn document() -> Value {
 }
 
 /// An answer that says that all went well.
-pub(super) fn accepted(fields: Value) -> Value {
+pub(super) fn accepted(fields: &Value) -> Value {
     let accepted = json!({
         "type": "object",
         "required": ["ok", "success"],

@@ -31,7 +31,7 @@ pub(super) fn document() -> String {
         // Writing into a text cannot fail.
         let _ = match event.direction {
             Direction::ToClient => {
-                write!(told, "{about}  {}: (told: {argument}) => void;\n", key(&event.name))
+                writeln!(told, "{about}  {}: (told: {argument}) => void;", key(&event.name))
             }
             Direction::ToServer { answer, is_optional } => {
                 let argument = if is_optional { format!("{argument} | null") } else { argument };
@@ -135,7 +135,7 @@ fn object(fields: &Value, required: &Value, depth: usize) -> String {
     for (name, schema) in fields {
         let about = comment(schema["description"].as_str().unwrap_or_default(), depth + 2);
         let mark = if is_required(name) { "" } else { "?" };
-        let _ = write!(text, "{about}{indent}{}{mark}: {};\n", key(name), of_type(schema, depth + 2));
+        let _ = writeln!(text, "{about}{indent}{}{mark}: {};", key(name), of_type(schema, depth + 2));
     }
     text + &" ".repeat(depth) + "}"
 }

@@ -65,21 +65,6 @@ impl<'a> MessageObject<'a> {
 
 impl Serialize for MessageObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Fields<'a> {
-            #[serde(rename = "_id")]
-            id: &'a str,
-            sender_id: &'a str,
-            receiver_id: &'a str,
-            text: &'a str,
-            image: Option<&'a str>,
-            deleted: bool,
-            created_at: &'a str,
-            updated_at: &'a str,
-            #[serde(flatten)]
-            annexes: AnnexesObject<'a>,
-        }
         let message = &self.view.message;
         MessageFields {
             id: message.id.hex().as_str(),
