@@ -401,13 +401,16 @@ impl Effect for Append {
         }
         let seq = end.checked_add(1).map(Seq);
         let seq = seq.ok_or_else(|| refused(format!("conversation {} is full", new.conversation)))?;
+        if let Some(rules) = rules
+            && let Err(refusal) = rules.may_speak_again(tx, new, role)?
+        {
+            return Ok(Appended::Refused(refusal));
+        }
+        // The message comes first, because a store refuses one whose id is taken.
+        let position = tx.insert_message(new, seq)?;
         if let Some(rules) = rules {
-            if let Err(refusal) = rules.may_speak_again(tx, new, role)? {
-                return Ok(Appended::Refused(refusal));
-            }
             rules.note_spoken(tx, new, role)?;
         }
-        let position = tx.insert_message(new, seq)?;
         Ok(Appended::New { position, seq })
     }
 }
