@@ -1,11 +1,13 @@
-//! What can change about a message that is there, and what is shown beside its content: the two lists of which the log, the
-//! events and the views of messages are made. Whatever passes a change on ([`Change`](crate::change::Change),
-//! [`Event`](crate::event::Event), deliveries, caches) knows only that a message has changed.
+//! The aspects of a stored message that can change, and the annexes that clients see beside its content. The log, the
+//! events and the views of messages are built from these two lists. Code that only passes a change on
+//! ([`Change`](crate::change::Change), [`Event`](crate::event::Event), deliveries, caches) knows no more than that a
+//! message has changed.
 //!
 //! # Adding an aspect
-//! 1. A file of its own, with the type of the change, which is an [`OfMessage`].
-//! 2. A line in `changes!`: its number and its word in the log.
-//! 3. If messages show something of it, a line in `annexes!`: the keyed table that holds it, and what looks it up.
+//! 1. Add a file with the type of the change, which implements [`OfMessage`].
+//! 2. Add a line to `changes!`: its number and its word in the log.
+//! 3. If clients see it in messages, add a line to `annexes!`: the keyed table that holds it, and the function that
+//!    reads it.
 
 use crate::change::Detail;
 use crate::chat::Chat;
@@ -14,35 +16,35 @@ use crate::id::MessageId;
 use crate::reactions::{self, Reaction, ReactionChange};
 use crate::store::{Facets, StoredMessage, Table};
 
-/// The change of one aspect of a message, as the log keeps it beside the message and the person.
+/// A change of one aspect of a message. The log stores it beside the message and the user.
 pub trait OfMessage: Copy {
-    /// Whether the content is another one since: what was remembered of it is out of date, and those who are told of the change
-    /// are told the message.
+    /// Whether the change replaces the content. Then caches of the message are out of date, and receivers of the change
+    /// get the message with it.
     const IS_OF_CONTENT: bool = false;
 
-    /// Whether it is nobody's affair but that of the person who has made it.
+    /// Whether only the user who made the change may see it.
     const IS_PERSONAL: bool = false;
 
-    /// What is kept beside the message and the person, if anything is.
+    /// The data that the log stores beside the message and the user, if any.
     fn detail(&self) -> Option<Detail>;
 
-    /// The change of which this was kept; none when it was not.
+    /// Decodes what `detail` returned; `None` if the data is invalid.
     fn from_detail(detail: &[u8]) -> Option<Self>;
 }
 
 macro_rules! changes {
     ($($(#[$doc:meta])* $aspect:ident($change:ty) = $code:literal, $name:literal;)*) => {
-        /// What can change about a message that is there, beside that it is deleted and restored.
+        /// The aspects of a stored message that can change, besides being deleted and restored.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Aspect {
             $($(#[$doc])* $aspect = $code,)*
         }
 
         impl Aspect {
-            /// All of them.
+            /// All aspects.
             pub const ALL: &[Self] = &[$(Self::$aspect),*];
 
-            /// The word that stands for its change in a database. Words are never given another meaning.
+            /// The word for this aspect in a database. A word never gets another meaning.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$aspect => $name,)*
@@ -50,14 +52,14 @@ macro_rules! changes {
             }
         }
 
-        /// How one aspect of a message has changed.
+        /// A change of one aspect of a message.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum MessageChange {
             $($(#[$doc])* $aspect($change),)*
         }
 
         impl MessageChange {
-            /// Which aspect it is.
+            /// The aspect that changes.
             pub fn aspect(&self) -> Aspect {
                 match self {
                     $(Self::$aspect(_) => Aspect::$aspect,)*
@@ -104,12 +106,12 @@ macro_rules! changes {
 }
 
 changes! {
-    /// Somebody has reacted to it, or has taken a reaction back.
+    /// A user has added a reaction or removed one.
     Reacted(ReactionChange) = 10, "message_reacted";
 }
 
 impl Aspect {
-    /// The number that stands for its change in a database. Numbers are never reused, also not for another kind of change.
+    /// The number for this aspect in a database. A number is never reused for another kind of change.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -117,7 +119,7 @@ impl Aspect {
 
 macro_rules! annexes {
     ($($(#[$doc:meta])* $annex:ident: $shown:ty = $table:ident, $of_all:path;)*) => {
-        /// What is shown of a message beside its content. Nothing while it is deleted.
+        /// What clients see of a message beside its content. Empty while the message is deleted.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Annexes {
             $($(#[$doc])* pub $annex: $shown,)*
@@ -126,7 +128,7 @@ macro_rules! annexes {
         const TABLES: &[Table] = &[$(Table::$table),*];
 
         impl Chat {
-            /// What is shown of each of these messages.
+            /// Loads the annexes of these messages.
             pub(crate) async fn annexes_of_all(&self, messages: &[Annexed]) -> Result<Vec<Annexes>, Error> {
                 let mut all = vec![Annexes::default(); messages.len()];
                 $(
@@ -145,11 +147,11 @@ macro_rules! annexes {
 }
 
 annexes! {
-    /// What stands on it: each emoji that somebody has reacted with.
+    /// Its reactions, grouped by emoji.
     reactions: Vec<Reaction> = ReactionTallies, reactions::of_all;
 }
 
-/// A message of which there is something to look up.
+/// A message with annexes to load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Annexed {
     id: MessageId,
@@ -157,7 +159,7 @@ pub(crate) struct Annexed {
 }
 
 impl Annexed {
-    /// None when there is nothing: most messages cost nothing here.
+    /// `None` when the message has no annexes, so that most messages cost nothing here.
     pub(crate) fn of(message: &StoredMessage) -> Option<Self> {
         let facets = message.facets;
         let is_annexed = message.deleted.is_none() && facets != Facets::default();
@@ -167,7 +169,7 @@ impl Annexed {
 }
 
 impl Chat {
-    /// What is shown of a message.
+    /// Loads the annexes of a message.
     pub(crate) async fn annexes_of(&self, message: &StoredMessage) -> Result<Annexes, Error> {
         let Some(annexed) = Annexed::of(message) else { return Ok(Annexes::default()) };
         Ok(self.annexes_of_all(&[annexed]).await?.pop().unwrap_or_default())
@@ -178,7 +180,7 @@ impl Chat {
 pub(crate) mod tests {
     use super::*;
 
-    /// A good detail of each aspect.
+    /// A valid detail of each aspect.
     pub(crate) fn detail(aspect: Aspect) -> Option<Detail> {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),

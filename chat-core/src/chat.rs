@@ -1,5 +1,5 @@
-//! One command from beginning to end: validate, look up, authorise, encode, store; then say what others are to be
-//! told. Nothing here tells them.
+//! Executes commands. Each command is validated, looked up, authorised, encoded and stored; its result says what to
+//! deliver to other users. The delivery itself happens elsewhere.
 
 mod decoding;
 mod ephemeral;
@@ -35,7 +35,7 @@ use crate::model::{Conversation, Pair, UserKey};
 use crate::policy::{self, Limits};
 use crate::store::{MemoryStore, Store};
 
-/// The chat: everything that can be asked of it, over a store.
+/// The chat: executes all commands, over a store.
 ///
 /// # Example
 /// ```
@@ -52,13 +52,13 @@ use crate::store::{MemoryStore, Store};
 ///     client_id: None,
 ///     fingerprint: None,
 /// };
-/// // When this returns, the message is stored; now others may be told of it.
+/// // When this returns, the message is stored and may be delivered.
 /// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;
 /// assert_eq!(&*outcome.reply.message.content.text, "hello");
 /// let delivery = &outcome.deliveries[0];
 /// assert!(delivery.audience.includes(bob.id));
 ///
-/// // Whoever was away reads the same deliveries again, from the position they have seen last.
+/// // A user who was away reads the same deliveries later, from the last position that the user has seen.
 /// let missed = chat.changes_after(Position(0), 100).await?.unwrap_or_default();
 /// assert_eq!(missed[0].position, delivery.position);
 /// # Ok(()) }
@@ -79,17 +79,17 @@ pub struct Chat {
 
 /// A command whose change has been handed to the store.
 pub enum Started<'a, T = Reply> {
-    /// It is stored, or there was nothing to store.
+    /// The change is stored, or there was nothing to store.
     Done(Outcome<T>),
-    /// It is about to be stored.
+    /// The change is being stored.
     Storing(Storing<'a, T>),
 }
 
-/// What comes of a command once its change is stored.
+/// Resolves to the outcome of a command once its change is stored.
 pub type Storing<'a, T = Reply> = Pin<Box<dyn Future<Output = Result<Outcome<T>, Error>> + Send + 'a>>;
 
 impl<'a, T: Answer> Started<'a, T> {
-    /// The same for callers that do not know which command it is.
+    /// Erases the type of the reply, for callers that do not know which command it is.
     pub(crate) fn any(self) -> Started<'a> {
         match self {
             Self::Done(outcome) => Started::Done(outcome.map(Into::into)),
@@ -107,7 +107,8 @@ impl<T> From<Outcome<T>> for Started<'_, T> {
 }
 
 impl Chat {
-    /// A chat over this store, with the system's clock, random ids, Huffman compression and the default limits.
+    /// Creates a chat over this store, with the system's clock, random ids, Huffman compression and the default
+    /// limits.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             directory: Directory::new(store.clone()),
@@ -124,43 +125,44 @@ impl Chat {
         }
     }
 
-    /// A chat that forgets everything when it is dropped.
+    /// Creates a chat that keeps its data in memory only.
     pub fn in_memory() -> Self {
         Self::new(Arc::new(MemoryStore::new()))
     }
 
-    /// With another clock.
+    /// Uses another clock.
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
     }
 
-    /// With another source of ids.
+    /// Uses another source of ids.
     pub fn with_ids(self, ids: Arc<dyn IdSource>) -> Self {
         Self { ids, ..self }
     }
 
-    /// With another codec. It writes new bodies, and reads old ones: those of every built-in codec ever used.
+    /// Uses another codec for new bodies. It must also read all old bodies: those of every built-in codec that was
+    /// ever used.
     pub fn with_codec(self, codec: Arc<dyn Codec>) -> Self {
         Self { codec, ..self }
     }
 
-    /// With other limits.
+    /// Uses other limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// With a place for long computations, such as decoding a large file: `run` must run what it is given soon, on a
-    /// thread that serves nobody else, or drop it. Without one they run on the thread that asks for them.
+    /// Sets where long computations run, such as decoding a large file. `run` must either run the work soon, on a
+    /// thread that may block, or drop it. By default they run on the calling thread.
     pub fn with_background(self, run: impl Fn(Work) + Send + Sync + 'static) -> Self {
         Self { background: Background::new(run), ..self }
     }
 
-    /// The store below.
+    /// The underlying store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
-    /// What time it is here.
+    /// The current time of the chat's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -170,12 +172,13 @@ impl Chat {
         &self.limits
     }
 
-    /// Carries out a command. When this returns `Ok`, all of it is stored.
+    /// Executes a command. When this returns `Ok`, its change is completely stored.
     ///
-    /// Run it to its end: a future that is dropped half-way may have stored its change, and then nobody is told of it.
+    /// Poll the future to completion. If it is dropped before that, its change may be stored although no delivery is
+    /// made for it.
     ///
     /// # Errors
-    /// When the command is malformed, not allowed, or the store fails; then nothing has changed.
+    /// When the command is malformed or not allowed, or the store fails; then nothing has changed.
     pub async fn execute<R: Request>(&self, actor: &Actor, request: R) -> Result<Outcome<R::Reply>, Error> {
         match self.start(actor, request).await? {
             Started::Done(outcome) => Ok(outcome),
@@ -183,17 +186,18 @@ impl Chat {
         }
     }
 
-    /// Carries out a command as far as handing its change to the store. A [`SendMessage`](crate::command::SendMessage) then waits to be stored;
-    /// whoever starts several in order has them stored and announced in that order, without one waiting for the
-    /// other. Every other command is carried out completely.
+    /// Executes a command up to the point where its change is handed to the store. A
+    /// [`SendMessage`](crate::command::SendMessage) then waits to be stored. A caller that starts several in order
+    /// has them stored and announced in that order, without waiting for one before the next. Every other command is
+    /// executed completely.
     ///
     /// # Errors
-    /// As [`Self::execute`].
+    /// The same as [`Self::execute`].
     pub async fn start<R: Request>(&self, actor: &Actor, request: R) -> Result<Started<'_, R::Reply>, Error> {
         request.start(self, actor.user).await
     }
 
-    /// A conversation as it is; none when nobody has opened it yet.
+    /// The conversation in its current state; none when it has not been opened yet.
     async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
         match self.place(actor, of).await? {
             Place::Direct(pair) => Ok(self.directory.find_direct(pair).await?),
@@ -211,7 +215,7 @@ impl Chat {
                 if let Some(found) = self.directory.find_direct(pair).await? {
                     return Ok(found);
                 }
-                // Nothing is opened for those who do not reach each other.
+                // A blocked user must not cause a conversation to be opened.
                 if let Some(peer) = pair.other(actor).filter(|peer| *peer != actor) {
                     policy::may_reach(self.relation(actor, peer).await?)?;
                 }
@@ -221,7 +225,7 @@ impl Chat {
         }
     }
 
-    /// What is meant by a destination.
+    /// Resolves a destination.
     async fn place(&self, actor: UserId, of: &Destination) -> Result<Place, Error> {
         match of {
             Destination::Person(key) => {
@@ -246,11 +250,11 @@ impl Chat {
     }
 }
 
-/// What is meant by a destination.
+/// A resolved destination.
 enum Place {
-    /// The direct conversation of these two, which may not be there yet.
+    /// The direct conversation of these two users, which may not exist yet.
     Direct(Pair),
-    /// A conversation.
+    /// An existing conversation.
     There(Arc<Conversation>),
 }
 

@@ -1,5 +1,5 @@
-//! Who is in a conversation, in a form that is shared: a copy shares all that it has in common with the original, so that
-//! a room of ten thousand is neither copied nor walked over when one person comes or goes.
+//! The members of a conversation, as a persistent data structure: a copy shares its structure with the original. So
+//! when one member of a room of ten thousand joins or leaves, the list is neither copied nor scanned.
 
 use std::fmt;
 
@@ -8,16 +8,18 @@ use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use crate::id::UserId;
 use crate::model::{Member, Role};
 
-/// So many are kept in a plain list, which is smaller and faster for them. Nearly all conversations have fewer.
+/// Up to this number of members are kept in a plain list, which is smaller and faster for so few. Nearly all
+/// conversations have fewer.
 const MAX_LISTED: usize = 32;
 
-/// A place in the order of joining of one conversation: greater for those who came later. It stays the same for as long as
-/// the member is in, and only its order has a meaning. 0 means "before everybody".
+/// A place in the order of joining of one conversation: members who joined later have a greater one. It stays the
+/// same as long as the user is a member. Only the order of these numbers has a meaning. 0 means "before all members".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct JoinOrder(pub u64);
 
-/// The members of a conversation in the order of joining, each once. Cloning is cheap; finding, adding and removing one
-/// takes a time that hardly grows with their number. Two are equal when they have equal members in the same order.
+/// The members of a conversation in the order of joining, each once. Cloning is cheap. The time to find, add or
+/// remove a member hardly grows with their number. Two values are equal when they have equal members in the same
+/// order.
 #[derive(Clone)]
 pub struct Members(Kept);
 
@@ -28,20 +30,22 @@ enum Kept {
     Tree(Tree),
 }
 
-/// Two can have the same order for a moment, where one has gone and the other has come since.
+/// The user id makes the key unique: two members can have the same order for a moment, when one has left and another
+/// one has joined since.
 type Place = (JoinOrder, UserId);
 
 #[derive(Clone)]
 struct Tree {
     by_user: HashTrieMapSync<UserId, (JoinOrder, Member)>,
     by_place: RedBlackTreeMapSync<Place, Member>,
-    /// Those who are more than plain members: so the first of them and their number are found without passing over all others.
+    /// The members with a role above plain member. Their number and the first of them are found without scanning all
+    /// members.
     leading: RedBlackTreeMapSync<Place, Member>,
     admins: usize,
 }
 
 impl Members {
-    /// How many there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         match &self.0 {
             Kept::List(list) => list.len(),
@@ -49,12 +53,12 @@ impl Members {
         }
     }
 
-    /// Whether nobody is in.
+    /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many of them are admins.
+    /// The number of admins.
     pub fn admins(&self) -> usize {
         match &self.0 {
             Kept::List(list) => list.iter().filter(|(_, member)| member.role == Role::Admin).count(),
@@ -62,7 +66,7 @@ impl Members {
         }
     }
 
-    /// The membership of a person, if they are in.
+    /// The membership of a user, if the user is a member.
     pub fn get(&self, user: UserId) -> Option<&Member> {
         match &self.0 {
             Kept::List(list) => list.iter().map(|(_, member)| member).find(|member| member.user == user),
@@ -70,7 +74,7 @@ impl Members {
         }
     }
 
-    /// Where a person stands in the order of joining, if they are in.
+    /// The user's place in the order of joining, if the user is a member.
     pub fn order_of(&self, user: UserId) -> Option<JoinOrder> {
         match &self.0 {
             Kept::List(list) => list.iter().find(|((_, one), _)| *one == user).map(|((order, _), _)| *order),
@@ -78,18 +82,18 @@ impl Members {
         }
     }
 
-    /// All of them in the order of joining.
+    /// All members in the order of joining.
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
         let (list, tree) = match &self.0 {
             Kept::List(list) => (Some(list), None),
             Kept::Tree(tree) => (None, Some(tree)),
         };
         let listed = list.into_iter().flatten().map(|(_, member)| member);
-        // With a limit, so that it is known how many can come.
+        // `take` gives the iterator an upper bound for its size hint.
         listed.chain(tree.into_iter().flat_map(|tree| tree.by_place.values())).take(self.len())
     }
 
-    /// Those who came after a place, each with their own, at most `limit`.
+    /// The members after a place, each with their own place, at most `limit`.
     pub fn page(&self, after: JoinOrder, limit: usize) -> Vec<(JoinOrder, Member)> {
         let first: Place = (JoinOrder(after.0.saturating_add(1)), UserId::from_bytes([0; 12]));
         match &self.0 {
@@ -104,7 +108,7 @@ impl Members {
         }
     }
 
-    /// The first with this role in the order of joining, at most `limit`.
+    /// The first members with this role in the order of joining, at most `limit`.
     pub fn first_with(&self, role: Role, limit: usize) -> Vec<Member> {
         let has_role = |member: &&Member| member.role == role;
         match &self.0 {
@@ -115,7 +119,8 @@ impl Members {
         }
     }
 
-    /// Adds a member in the last place, or, when they are in already, gives them what is new of their membership.
+    /// Adds a member in the last place. If the user already is a member, the membership is replaced and keeps its
+    /// place.
     pub fn put(&mut self, member: Member) {
         let last = match &self.0 {
             Kept::List(list) => list.last().map(|((order, _), _)| *order),
@@ -125,7 +130,7 @@ impl Members {
         self.put_at(order, member);
     }
 
-    /// Adds a member at this place, or moves them there.
+    /// Adds a member at this place. If the user already is a member, the membership moves there.
     pub fn put_at(&mut self, order: JoinOrder, member: Member) {
         self.remove(member.user);
         let place = (order, member.user);
@@ -143,7 +148,7 @@ impl Members {
         }
     }
 
-    /// Gives somebody another role, if they are in.
+    /// Changes the role of a user, if the user is a member.
     pub fn set_role(&mut self, user: UserId, role: Role) {
         if let (Some(order), Some(member)) = (self.order_of(user), self.get(user)) {
             let member = Member { role, ..*member };
@@ -151,11 +156,11 @@ impl Members {
         }
     }
 
-    /// Takes somebody out, if they are in.
+    /// Removes a user, if the user is a member.
     pub fn remove(&mut self, user: UserId) {
         match &mut self.0 {
             Kept::List(list) => list.retain(|((_, one), _)| *one != user),
-            // It stays a tree: a room that loses members gets them again.
+            // A tree stays a tree when members leave, because such a room will probably grow again.
             Kept::Tree(tree) => tree.remove(user),
         }
     }

@@ -1,4 +1,4 @@
-//! Who is connected: a person is online while any of their connections lives, on any device.
+//! Presence: a user is online while at least one of the user's connections is open, on any device.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,27 +7,27 @@ use parking_lot::Mutex;
 
 use crate::id::UserId;
 
-/// Names one connection of one device. Public to its owner alone; never the transport's own session id.
+/// Identifies one connection of one device. Only its owner may see it. It is never the transport's own session id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// The roster of one node, in memory.
+/// The connections of one node, in memory.
 #[derive(Debug, Default)]
 pub struct Roster(Mutex<HashMap<UserId, Vec<SessionId>>>);
 
-/// What a connection changed in the roster.
+/// How a connection changed a user's presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RosterChange {
-    /// The person's first connection: they came online.
+    /// This is the user's first connection: the user came online.
     CameOnline,
-    /// The person's last connection ended: they went offline.
+    /// The user's last connection ended: the user went offline.
     WentOffline,
-    /// The person had or still has other connections, or the connection was (not) known already.
+    /// The user had or still has other connections, or the call repeated an earlier one.
     Unchanged,
 }
 
 impl Roster {
-    /// A connection has begun. Beginning twice changes nothing.
+    /// Adds a connection. Adding it twice changes nothing.
     pub fn connect(&self, user: UserId, session: SessionId) -> RosterChange {
         match self.0.lock().entry(user) {
             Entry::Vacant(entry) => {
@@ -43,7 +43,7 @@ impl Roster {
         }
     }
 
-    /// A connection has ended. Ending twice changes nothing.
+    /// Removes a connection. Removing it twice changes nothing.
     pub fn disconnect(&self, user: UserId, session: SessionId) -> RosterChange {
         let mut roster = self.0.lock();
         let Entry::Occupied(mut entry) = roster.entry(user) else { return RosterChange::Unchanged };
@@ -55,12 +55,12 @@ impl Roster {
         RosterChange::WentOffline
     }
 
-    /// Whether the person has a connection.
+    /// Whether the user has a connection.
     pub fn is_online(&self, user: UserId) -> bool {
         self.0.lock().contains_key(&user)
     }
 
-    /// Everybody who is online, in the order of ids.
+    /// All users who are online, sorted by id.
     pub fn online(&self) -> Vec<UserId> {
         let mut users: Vec<_> = self.0.lock().keys().copied().collect();
         users.sort_unstable();

@@ -1,10 +1,10 @@
-//! Reactions: what a reaction is, who may react, and what reacting changes. Everything about them stands here, but for the lists
-//! in which every effect has a line.
+//! Reactions: what a reaction is, who may react, and what a reaction changes. Everything about reactions is in this
+//! file, except for the lists in which every effect has an entry.
 //!
-//! A person reacts to a message with any number of emojis, each once. Who has reacted with what are rows of
-//! [`Table::Reactions`]. What is shown of a message are its tallies ([`Table::ReactionTallies`]), one row for each emoji that
-//! stands there: how many have reacted with it, and who was first. So a message that ten thousand people have reacted to is
-//! shown as fast as one with two reactions. Both change in one transaction.
+//! A user reacts to a message with any number of emojis, once with each. Each reaction of a user is a row of
+//! [`Table::Reactions`]. A message shows its tallies ([`Table::ReactionTallies`]): one row for each emoji, with the
+//! number of users who reacted with it, and a list of the first ones. So a message with ten thousand reactions is
+//! shown as fast as one with two. Both tables change in one transaction.
 
 use std::fmt;
 
@@ -27,29 +27,31 @@ use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::Effect;
 use crate::store::{Row, Table};
 
-/// Most different emojis that stand on one message. Any number of people may react with those that are there.
+/// The maximum number of different emojis on one message. Any number of users may react with an emoji that is already
+/// there.
 pub const MAX_EMOJIS: usize = 20;
 
-/// So many of those who have reacted with an emoji are named, the first ones first; the others are only counted.
+/// The maximum number of users listed for an emoji, in the order of reacting; the others are only counted.
 pub const MAX_NAMED: usize = 50;
 
-/// React to a message, or take a reaction back. What is as wanted already succeeds and changes nothing.
+/// Adds a reaction to a message, or removes it. If the reaction already is in the wanted state, this succeeds and
+/// changes nothing.
 #[derive(Debug, Clone)]
 pub struct SetReaction {
-    /// To which.
+    /// The message.
     pub message: MessageId,
-    /// With what: any one emoji of Unicode, at most [`Emoji::MAX_BYTES`].
+    /// The emoji: any single Unicode emoji, at most [`Emoji::MAX_BYTES`].
     pub emoji: String,
-    /// What is to be done.
+    /// Whether to add, remove or toggle the reaction.
     pub reacting: Reacting,
 }
 
-/// That somebody has reacted to a message, or has taken a reaction back.
+/// A user has added or removed a reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReactionChange {
-    /// With what.
+    /// The emoji.
     pub emoji: Emoji,
-    /// Whether the reaction is there since.
+    /// Whether the reaction exists after the change.
     pub is_there: bool,
 }
 
@@ -64,30 +66,30 @@ impl OfMessage for ReactionChange {
     }
 }
 
-/// What is to be done about a reaction.
+/// What to do with a reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reacting {
-    /// It is there afterwards.
+    /// The reaction exists afterwards.
     Add,
-    /// It is not there afterwards.
+    /// The reaction does not exist afterwards.
     Remove,
-    /// It is there afterwards if it was not before, and the other way round. Asking twice is not the same as asking once.
+    /// Adds the reaction if it does not exist, and removes it otherwise. This is not idempotent.
     Toggle,
 }
 
-/// How many people have reacted to a message with one emoji.
+/// The number of users who reacted to a message with one emoji.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction {
-    /// With what.
+    /// The emoji.
     pub emoji: Emoji,
-    /// How many.
+    /// The number of users.
     pub count: u32,
-    /// Who, at most [`MAX_NAMED`], in the order in which they have reacted.
+    /// The first users who reacted, at most [`MAX_NAMED`], in the order of reacting.
     pub users: Vec<UserId>,
 }
 
-/// One emoji, in the form that Unicode calls fully qualified (UTS 51): with a selector behind each character that would be a
-/// letter or a sign without it, and without one behind the others. So `❤` and `❤️` are one emoji.
+/// One emoji, in the fully qualified form of Unicode (UTS 51): a variation selector follows each character that would
+/// otherwise be shown as text, and no other character. So `❤` and `❤️` are the same emoji.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Emoji {
     len: u8,
@@ -101,10 +103,10 @@ const BLACK_FLAG: char = '\u{1f3f4}';
 const END_OF_TAGS: char = '\u{e007f}';
 
 impl Emoji {
-    /// Most bytes of an emoji. The longest ones that are in use, of families with skin tones, have 41.
+    /// The maximum length of an emoji in bytes. The longest ones in use, families with skin tones, have 41.
     pub const MAX_BYTES: usize = 48;
 
-    /// The emoji that is all of a text; none when it is something else, or several.
+    /// Parses a text that consists of exactly one emoji; none for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut emoji = Self { len: 0, bytes: [0; Self::MAX_BYTES] };
         let mut chars = text.chars().peekable();
@@ -127,12 +129,13 @@ impl Emoji {
         chars.next().is_none().then_some(emoji)
     }
 
-    /// The text.
+    /// The emoji as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 
-    /// What was stored of one. What a newer version took for an emoji is one.
+    /// Reads a stored emoji. Every stored text is accepted, because a newer version may know more emojis than this
+    /// one.
     pub(crate) fn from_stored(bytes: &[u8]) -> Option<Self> {
         let mut emoji = Self { len: 0, bytes: [0; Self::MAX_BYTES] };
         let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())?;
@@ -140,7 +143,7 @@ impl Emoji {
         Some(emoji)
     }
 
-    /// A character that is an emoji, with what belongs to it: a skin tone, or a region in tags behind a flag.
+    /// Reads one pictograph and what belongs to it: a skin tone, or a region in tags after a flag.
     fn push_pictograph(&mut self, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<()> {
         let is_pictograph = |c: &char| {
             is::<IsEmoji>(*c) && !c.is_ascii() && !is::<EmojiModifier>(*c) && !is::<RegionalIndicator>(*c)
@@ -181,23 +184,23 @@ fn is<P: icu_properties::props::BinaryProperty>(c: char) -> bool {
     CodePointSetData::new::<P>().contains(c)
 }
 
-/// A letter or digit of a region.
+/// A letter or digit of a region in tags.
 fn is_tag(c: char) -> bool {
     matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}')
 }
 
-// It is something that somebody has said.
+// An emoji is content of a user, so it must not appear in logs.
 impl fmt::Debug for Emoji {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Emoji({} bytes)", self.len)
     }
 }
 
-/// Who may react to a message, or take a reaction back: the members of its conversation, while it is not deleted. The role is that
-/// at the moment of reacting, none outside.
+/// Checks whether a user may add or remove a reaction: the user must be a member of the conversation, and the message
+/// must not be deleted. `role` is the user's role at the moment of reacting; none if the user is not a member.
 ///
 /// # Errors
-/// [`Refusal::MessageNotFound`] for those outside the conversation, and [`Refusal::Forbidden`] when it is deleted.
+/// [`Refusal::MessageNotFound`] if the user is not a member, [`Refusal::Forbidden`] if the message is deleted.
 pub fn may_react(role: Option<Role>, deleted: Option<Tombstone>) -> Result<(), Refusal> {
     role.ok_or(Refusal::MessageNotFound)?;
     match deleted {
@@ -206,32 +209,32 @@ pub fn may_react(role: Option<Role>, deleted: Option<Tombstone>) -> Result<(), R
     }
 }
 
-/// Adds a reaction of somebody to a message, or takes it away, and logs [`ReactionChange`]; without a position when it is
-/// as wanted already. [`may_react`] decides whether it may be done, by what the message is and by the role at that moment.
+/// Adds or removes a user's reaction to a message, and logs [`ReactionChange`]. The result has no position if nothing
+/// changed. [`may_react`] decides whether it is allowed, from the message and the role at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct React {
-    /// To which message.
+    /// The message.
     pub message: MessageId,
     /// Its conversation. Messages never move, so the caller that has looked the message up knows it.
     pub conversation: ConversationId,
-    /// Who reacts.
+    /// The user who reacts.
     pub by: UserId,
-    /// With what.
+    /// The emoji.
     pub emoji: Emoji,
-    /// What is to be done.
+    /// Whether to add, remove or toggle the reaction.
     pub reacting: Reacting,
-    /// When.
+    /// The time of the reaction.
     pub at: Timestamp,
 }
 
-/// What came of [`React`].
+/// The result of [`React`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reacted {
-    /// Where the log says so; none when it was so before.
+    /// The position of the change in the log; none if nothing changed.
     pub position: Option<Position>,
-    /// Whether the reaction is there since.
+    /// Whether the reaction exists now.
     pub is_there: bool,
-    /// What stands on the message since.
+    /// All reactions to the message now.
     pub reactions: Vec<Reaction>,
 }
 
@@ -309,7 +312,7 @@ impl React {
     }
 }
 
-/// Counts somebody, or counts them no longer, and answers the tally of the emoji; none when nobody is left.
+/// Adds a user to the tally of an emoji, or removes the user. Returns the new tally; none if no user is left.
 fn count(reactions: &mut Vec<Reaction>, emoji: Emoji, by: UserId, is_there: bool) -> Option<&Reaction> {
     let place = reactions.binary_search_by(|reaction| reaction.emoji.as_str().cmp(emoji.as_str()));
     let place = match place {
@@ -337,7 +340,7 @@ fn count(reactions: &mut Vec<Reaction>, emoji: Emoji, by: UserId, is_there: bool
 }
 
 impl Reaction {
-    /// The count, and the ids of those who are named.
+    /// The count, followed by the ids of the listed users.
     fn to_value(&self) -> Vec<u8> {
         let users = self.users.iter().flat_map(UserId::as_bytes);
         self.count.to_be_bytes().iter().chain(users).copied().collect()
@@ -352,12 +355,12 @@ impl Reaction {
     }
 }
 
-/// What stands on a message, in the order of the emojis.
+/// The reactions to a message, in the order of the emojis.
 fn from_rows(rows: &[Row]) -> Vec<Reaction> {
     rows.iter().filter_map(Reaction::from_row).collect()
 }
 
-/// What stands on each of these messages.
+/// The reactions to each of these messages.
 pub(crate) async fn of_all(chat: &Chat, messages: &[MessageId]) -> Result<Vec<Vec<Reaction>>, Error> {
     let prefixes: Vec<_> = messages.iter().map(|id| id.as_bytes().to_vec()).collect();
     let rows = chat.store.rows_of(Table::ReactionTallies, &prefixes, MAX_EMOJIS).await?;

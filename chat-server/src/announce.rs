@@ -1,13 +1,15 @@
-//! Tells connections what happened, in the order in which it was committed.
+//! Delivers committed changes to connections, in the order of the log.
 //!
-//! Commands finish on many tasks at once, but every member of a conversation must see its events in one order. So
-//! whoever finishes a command hands its deliveries in here, and they are held until all before them have been sent,
-//! going by their positions in the log. Whoever brings the missing one sends what it was holding up, there and then.
+//! Commands finish concurrently on many tasks, but all members of a conversation must receive its events in the same
+//! order. So the task that finishes a command passes its deliveries to the `Announcer`. The announcer holds a
+//! delivery back until all earlier log positions have been sent. The task that brings the missing position also sends
+//! the deliveries that waited for it.
 //!
-//! A position that is not handed in (another node made the change) is read from the log a moment after a later one was
-//! handed in, or at once when another node is heard of having made it: the log is the truth, handing in only makes it
-//! fast. There is one reader at a time, so that what comes while it reads is read together. After a change has failed it
-//! is looked whether it is in the log all the same: when only the store's answer was lost, nobody hands it in.
+//! Some positions are never passed in, because another node made the change. The announcer then reads them from the
+//! log: shortly after a later position was passed in, or at once when another node has reported the change. The log is
+//! the source of truth; passing deliveries in only saves the read. Only one task reads the log at a time, so that
+//! changes which arrive during a read are read together. After a write has failed, the announcer checks whether the
+//! change is in the log anyway: when only the store's answer was lost, no task passes the change in.
 
 pub(crate) mod frames;
 pub(crate) mod other_log;
@@ -35,23 +37,23 @@ use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::typing::Typists;
 
-/// How long a missing position is waited for before the log is asked.
+/// How long the announcer waits for a missing position before it reads the log.
 pub(crate) const MISSING_TIMEOUT: Duration = Duration::from_millis(20);
-/// The same among several nodes: whoever else has made the change has most likely told of it by then.
+/// The same in a cluster: by then the node that made the change has most likely reported it.
 pub(crate) const MISSING_TIMEOUT_WITH_NODES: Duration = Duration::from_millis(2);
-/// Most changes read from the log at once.
+/// The most changes that are read from the log at once.
 const MAX_AT_ONCE: usize = 64;
-/// The pause after a first failure to read the log. It doubles with every further one.
+/// The pause after the first failure to read the log. It doubles with every further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Longest time between two attempts to read the log.
+/// The longest pause between two attempts to read the log.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// After the log has become another one, what commands hand in may be of the one before for so long: as long as any of them can
-/// be under way.
+/// For this long after the store's log was replaced, running commands may still pass in changes of the old log. No
+/// command runs longer.
 const UNDER_WAY: Duration = Duration::from_secs(30);
-/// How long after a change has failed it is looked for the last time.
+/// How long after a failed write the announcer checks the log for the last time.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Sends what is announced.
+/// Delivers events to connections in log order.
 pub(crate) struct Announcer(Arc<Shared>);
 
 struct Shared {
@@ -64,26 +66,26 @@ struct Shared {
 }
 
 struct Order {
-    /// Counts the logs.
+    /// Counts the logs; increases when the store's log is replaced.
     log_number: u64,
-    /// Until then only the log itself says what is in it.
+    /// Until this moment positions that commands pass in are not trusted, and the log is read instead.
     settles_at: Option<Instant>,
-    /// The position that is sent next.
+    /// The next position to send.
     next: u64,
     held: BTreeMap<u64, Delivery>,
     rooms: Rooms,
-    /// The log is said to reach as far as this.
+    /// The highest position that the log is reported to have.
     known: u64,
-    /// Somebody is sending.
+    /// A task is sending.
     busy: bool,
-    /// Somebody is asking the log.
+    /// A task is reading the log.
     asking: bool,
-    /// Changes that have failed and may have been stored, since it was looked last.
+    /// The number of failed writes that may have been stored, since the last check.
     doubtful: usize,
 }
 
 impl Announcer {
-    /// Everything up to `position` was announced before. A missing position is waited for with `timeout`.
+    /// Everything up to `position` counts as announced. The announcer waits for a missing position for `timeout`.
     pub(crate) fn new(
         chat: Arc<Chat>,
         sessions: Arc<Sessions>,
@@ -105,18 +107,18 @@ impl Announcer {
         Self(Arc::new(Shared { chat, sessions, replay_cache, typists, timeout, order: Mutex::new(order) }))
     }
 
-    /// The last position that was announced, or is being announced: sessions are looked for after it was counted here.
+    /// The last position that is announced, or is being announced: it is counted before its sessions are looked up.
     pub(crate) fn position(&self) -> Position {
         Position(self.0.order.lock().next - 1)
     }
 
-    /// Counts the logs: it is another one after [`Self::begin_log`].
+    /// The number of the current log. It changes with [`Self::begin_log`].
     pub(crate) fn log_number(&self) -> u64 {
         self.0.order.lock().log_number
     }
 
-    /// The store has another log from now on, of which everything up to `position` counts as announced: whoever is told of what
-    /// comes after it must have begun with this log.
+    /// Switches to another log of the store. Everything up to `position` counts as announced. Only sessions that began
+    /// with this log may receive what follows.
     pub(crate) fn begin_log(&self, position: Position) {
         let mut order = self.0.order.lock();
         order.log_number += 1;
@@ -127,7 +129,7 @@ impl Announcer {
         order.rooms = Rooms::default();
     }
 
-    /// Announces what a command has led to. What is not logged has no order and is sent at once.
+    /// Delivers the events of a command. Events that are not logged have no order and are sent at once.
     pub(crate) fn announce(&self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             match delivery.position {
@@ -137,7 +139,8 @@ impl Announcer {
         }
     }
 
-    /// A change has failed, but may have been stored: then it must be announced, also if nothing else ever happens.
+    /// Reports a failed write that may have been stored. If it was, it must be announced even when no other change
+    /// follows.
     pub(crate) fn recheck_log(&self) {
         let mut order = self.0.order.lock();
         order.doubtful += 1;
@@ -147,13 +150,13 @@ impl Announcer {
         }
     }
 
-    /// Whether something has failed that may have been stored.
+    /// Whether a failed write may still turn out to be stored.
     #[cfg(test)]
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.0.order.lock().doubtful > 0
     }
 
-    /// Somebody says that the log goes up to here. What has not been announced of it is read.
+    /// Reports that the log reaches `position`. The announcer reads what it has not announced yet.
     pub(crate) fn advance_to(&self, position: Position) {
         let mut order = self.0.order.lock();
         order.known = order.known.max(position.0);
@@ -162,7 +165,7 @@ impl Announcer {
 }
 
 impl Order {
-    /// The last position that must be there and was not handed in.
+    /// The last position that must exist and was not passed in.
     fn last_missing(&self) -> Option<u64> {
         let mut last = self.known.max(self.held.last_key_value().map_or(0, |(held, _)| *held));
         for (held, _) in self.held.iter().rev() {
@@ -179,7 +182,7 @@ impl Shared {
     fn announce_handed_in(self: &Arc<Self>, position: Position, delivery: Delivery) {
         let mut order = self.order.lock();
         if order.settles_at.is_some_and(|at| Instant::now() < at) {
-            // It may be of the log before: it is read, if it is there.
+            // The delivery may belong to the old log, so the announcer reads the position from the current one.
             order.known = order.known.max(position.0);
             return self.look_for_missing(order);
         }
@@ -193,7 +196,7 @@ impl Shared {
         delivery: Delivery,
     ) {
         if position.0 < order.next {
-            // The log was asked and this has been sent.
+            // This position was already read from the log and sent.
             return;
         }
         order.held.insert(position.0, delivery);
@@ -208,11 +211,11 @@ impl Shared {
             self.replay_cache.observe(&delivery);
             order.next += 1;
             drop(order);
-            // Whatever a frame does to us, those behind it must not wait for ever.
+            // A panic while sending one frame must not block the deliveries that follow.
             if catch_unwind(AssertUnwindSafe(|| self.send(&delivery))).is_err() {
                 chat_core::log_throttled!(error, position = next, "announcing a change panicked");
             }
-            // Behind the message, whose pages then see that it is the end of what was typed.
+            // After the message, so that clients see that the message ends this sender's typing.
             if let Event::MessageSent(view) = &delivery.event {
                 self.typists.said(view.message.sender, view.message.conversation);
             }
@@ -243,12 +246,12 @@ impl Shared {
                 Ok(last) => {
                     let mut order = shared.order.lock();
                     order.known = order.known.max(last.0);
-                    // A store may make up its mind only after it has given up answering, so one look is not enough.
+                    // A store may commit after it has stopped answering, so one check is not enough.
                     if pause < LAST_LOOK {
                         shared.look_for_missing(order);
                         continue;
                     }
-                    // Those that have failed meanwhile may be stored yet.
+                    // Writes that failed in the meantime may still be stored.
                     order.doubtful -= doubtful;
                     doubtful = order.doubtful;
                     shared.look_for_missing(order);
@@ -288,7 +291,7 @@ impl Shared {
                     order.asking = false;
                     return;
                 };
-                // Something came meanwhile; the next one that is missing gets its time too.
+                // Other deliveries arrived meanwhile; the next missing position gets its own waiting time.
                 if std::mem::replace(&mut missing, order.next) != order.next {
                     failures = 0;
                     continue;
@@ -302,15 +305,15 @@ impl Shared {
         }
     }
 
-    /// As long as the log is the same one, that is.
+    /// Locks the order, unless the log has been replaced since `number`.
     fn in_log(&self, number: u64) -> Option<MutexGuard<'_, Order>> {
         let order = self.order.lock();
         (order.log_number == number).then_some(order)
     }
 
-    /// Reads and announces some of the `span` changes from `missing` on. Answers whether that leads on.
+    /// Reads and announces some of the `span` changes from `missing` on. Returns whether that made progress.
     async fn read(self: &Arc<Self>, missing: u64, span: u64, failures: u32) -> bool {
-        // After a failure one at a time, so that it is known which one cannot be read.
+        // After a failure it reads one change at a time, to find the one that cannot be read.
         let most = if failures > 0 { 1 } else { MAX_AT_ONCE };
         let limit = usize::try_from(span).unwrap_or(most).clamp(1, most);
         let log_number = self.order.lock().log_number;
@@ -332,7 +335,7 @@ impl Shared {
                 true
             }
             Ok(None) => {
-                // Nobody who is connected waits for what is so old.
+                // No connected client waits for a change that old.
                 chat_core::log_throttled!(
                     error,
                     position = missing,
@@ -346,7 +349,7 @@ impl Shared {
                     chat_core::log_throttled!(error, position = missing, %error, "the log could not be read");
                 }
                 if limit == 1 && error.kind() != ErrorKind::Unavailable {
-                    // It will never be readable; those behind it must not wait for ever.
+                    // The change will never be readable, and it must not block the changes after it.
                     chat_core::log_throttled!(
                         error, position = missing, %error, "a change cannot be read and is passed over"
                     );
@@ -357,7 +360,7 @@ impl Shared {
         }
     }
 
-    /// Nothing was found where something was said to be.
+    /// Lowers `known` when the log has no change where one was reported.
     async fn correct(&self) {
         if let Ok(last) = self.chat.store().last_position().await {
             let mut order = self.order.lock();
@@ -370,7 +373,7 @@ impl Shared {
         if order.next != position {
             return;
         }
-        // It may have said that somebody has come or gone.
+        // The skipped change may have added or removed a member.
         order.rooms = Rooms::default();
         order.next += 1;
         let next = order.next;
@@ -383,15 +386,15 @@ impl Shared {
             self.sessions.relation_changed(one);
             self.sessions.relation_changed(other);
         }
-        // Encoded once per dialect, and only for dialects that somebody in the audience speaks; where it holds links, once
-        // for each base.
+        // Encodes once per dialect, and only for the dialects that are used in the audience. An event that contains
+        // links is encoded once per base URL.
         let mut encoded: SmallVec<[Option<Frames>; 8]> =
             SmallVec::from_elem(None, self.replay_cache.dialects());
         let mut with_links: HashMap<(usize, Base), Frames> = HashMap::new();
         let holds_links = links::holds_paths(&delivery.event);
         let mut send_to = |session: &Arc<Session>| {
             let index = session.dialect.index();
-            // Every session speaks a dialect of the registry, so there is one for each.
+            // Every session uses a registered dialect, so the index is valid.
             let slot = &mut encoded[index];
             let encode = || frames(&*session.dialect, delivery, session.base(), self.replay_cache.style());
             let frames = match holds_links {

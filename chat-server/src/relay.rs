@@ -1,8 +1,9 @@
-//! Events that are passed on as they are: the signalling of calls, and whatever else pages say to each other through the server.
+//! Relayed events: the signalling of calls, and other events that pages send to each other through the server.
 //!
-//! Nothing of it is stored or logged. It reaches the connections that are there at the moment and speak the same dialect, on
-//! every node; a client that lags does not get it. Only the person who is meant gets it, or the members of a conversation that
-//! its sender is in, and nobody whom the sender blocks or who blocks them. It is as dear as a change, and more so the more people it is for.
+//! The server neither stores nor logs them. A relayed event reaches the recipients' open connections that speak the
+//! same dialect, on every node; a client that lags does not receive it. Its recipient is one user, or the members of
+//! a conversation that the sender is a member of. It never reaches a user whom the sender blocks or who blocks the
+//! sender. A relayed event costs as much of the sender's budget as a change, and more for many recipients.
 
 use std::sync::Arc;
 
@@ -19,15 +20,16 @@ use crate::dialect::{Frame, Frames, Registered, Relay, To};
 use crate::limits::Cost;
 use crate::session::Session;
 
-/// Most bytes of what is passed on; the description of a call takes some 10 KB.
+/// The maximum size of a relayed payload; the description of a call has about 10 KB.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
-/// When so many receive it, that is one change more.
+/// For each full group of this many recipients, the event costs as much as one more change.
 const TOLD: usize = 50;
 
-/// Passes an event on.
+/// Relays an event.
 ///
 /// # Errors
-/// When it is too large, when its sender has said too much lately, or when it is for nobody that they may say something to.
+/// When the event is too large, the sender has exceeded the rate limit, or the recipient does not exist or must not
+/// receive events from the sender.
 pub(crate) async fn pass_on(
     app: &Arc<App>,
     dialect: &Registered,
@@ -74,7 +76,7 @@ pub(crate) async fn pass_on(
     Ok(())
 }
 
-/// Tells those who are connected here of what another node passes on.
+/// Delivers an event that another node relays to the recipients connected to this node.
 pub(crate) fn hear(app: &App, relayed: &Relayed) {
     // A node of another version may know another dialect, or other events of it.
     let Some(dialect) = app.config.dialects.find(&relayed.dialect) else { return };
@@ -86,7 +88,7 @@ pub(crate) fn hear(app: &App, relayed: &Relayed) {
     }
 }
 
-/// Tells a connection, if it speaks the same dialect.
+/// Returns a function that sends the event to a connection if it speaks the same dialect.
 fn teller(dialect: &Registered, event: &'static str, payload: &RawValue) -> impl FnMut(&Arc<Session>) {
     let frames: Frames = smallvec![(To::All, Frame::new(event, &payload))];
     move |session| {
@@ -96,10 +98,10 @@ fn teller(dialect: &Registered, event: &'static str, payload: &RawValue) -> impl
     }
 }
 
-/// Whom it is for.
+/// The recipients of an event.
 enum Recipients {
     One(UserId),
-    /// The members of a conversation but for the sender, who is one.
+    /// The members of a conversation except the sender, who is one of them.
     Others(Arc<Conversation>),
 }
 
@@ -122,7 +124,7 @@ impl Recipients {
     }
 }
 
-/// The person who is meant, or the other members of the conversation.
+/// The recipients that a destination names: a user, or the other members of a conversation.
 async fn recipients(app: &App, sender: UserId, to: Destination) -> Result<Recipients, Error> {
     let conversation = match to {
         Destination::Person(key) => {

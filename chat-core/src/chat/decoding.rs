@@ -1,5 +1,5 @@
-//! Encoding and decoding bodies, with bounds that count what comes out. What is stored may be a thousand times smaller than what it
-//! decodes to, so neither a number of messages nor their stored size bounds an answer.
+//! Encodes and decodes bodies, with limits that count decoded bytes. A stored body may be a thousand times smaller than
+//! its decoded text, so neither the number of messages nor their stored size limits a response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::damage::WITHOUT_TABLES;
 use crate::model::{Content, Message};
 use crate::store::{StoreError, StoredMessage};
 
-/// What was let in may be decoded, however limits were changed since.
+/// An accepted text can be decoded up to this size, even if the limits were lowered since.
 pub(super) const MAX_DECODED_BYTES: usize = 256 << 20;
-/// A stored body of more bytes than this takes long to decode, and so may any compressed file.
+/// A stored body larger than this takes long to decode. Any compressed file may take long too.
 const LONG_BYTES: usize = 64 << 10;
-/// After so many decoded bytes others have their turn.
+/// After this many decoded bytes the task yields to others.
 const TURN_BYTES: usize = 64 << 10;
 
 /// A long computation.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Where long computations run, so that they do not hold up a thread that serves others; see
-/// [`Chat::with_background`]. By default they run where they are asked for.
+/// Where long computations run, so that they do not block a thread that serves other requests; see
+/// [`Chat::with_background`]. By default they run on the calling thread.
 #[derive(Clone, Default)]
 pub(super) struct Background(Option<Arc<dyn Fn(Work) + Send + Sync>>);
 
@@ -33,7 +33,7 @@ impl Background {
         Self(Some(Arc::new(run)))
     }
 
-    /// Runs this there. None when it was dropped or has panicked.
+    /// Runs `work` there. Returns `None` when it was dropped or has panicked.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let Some(run) = &self.0 else { return Some(work()) };
         let (reply, answer) = oneshot::channel();
@@ -42,7 +42,7 @@ impl Background {
     }
 }
 
-/// How many decoded bytes an answer may still hold. The first message always has room.
+/// How many more decoded bytes a response may contain. The first message always has room.
 pub(crate) struct Budget {
     left: usize,
     is_untouched: bool,
@@ -54,7 +54,7 @@ impl Budget {
         Self { left: bytes, is_untouched: true, since_turn: 0 }
     }
 
-    /// How large the next body may be; none when there is no room for any.
+    /// The maximum size of the next body; `None` when there is no room left.
     fn room(&self) -> Option<usize> {
         match self.is_untouched {
             true => Some(MAX_DECODED_BYTES),
@@ -70,13 +70,14 @@ impl Budget {
 }
 
 impl Chat {
-    /// Decodes a message, without its annexes. None when the budget has no room for it; then no more than what was left has been decoded.
+    /// Decodes a message, without its annexes. Returns `None` when the budget has no room for it; then no more than the
+    /// rest of the budget was decoded.
     pub(super) async fn decode_within(
         &self,
         stored: StoredMessage,
         budget: &mut Budget,
     ) -> Result<Option<Message>, StoreError> {
-        // With the reason: whoever has forgotten to load their tables must learn which.
+        // Includes the reason, so that an operator who forgot to load a compression table learns which one.
         let corrupt = |reason: &dyn fmt::Display| StoreError::Corrupt {
             what: "message body",
             id: format!("{}: {reason}", stored.id),
@@ -110,26 +111,26 @@ impl Chat {
         }))
     }
 
-    /// Decodes a message that stands for itself.
+    /// Decodes a single message.
     pub(super) async fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
         let id = stored.id;
-        // The first one always has room.
+        // The first message always has room.
         let decoded = self.decode_within(stored, &mut Budget::new(0)).await?;
         decoded.ok_or_else(|| StoreError::Corrupt { what: "message body", id: id.to_string() })
     }
 
-    /// What is stored of a text, made in the background if that may take long.
+    /// Encodes a text for storage, in the background if that may take long.
     pub(super) async fn encode_body(&self, kind: Kind, text: &Arc<str>) -> Blob {
         if text.len() <= LONG_BYTES || self.background.0.is_none() {
             return self.codec.encode(kind, text.as_bytes());
         }
         let (codec, for_background) = (self.codec.clone(), text.clone());
         let encoded = self.background.run(move || codec.encode(kind, for_background.as_bytes())).await;
-        // When it was dropped, since the program ends.
+        // The background dropped the work, because the program ends.
         encoded.unwrap_or_else(|| self.codec.encode(kind, text.as_bytes()))
     }
 
-    /// The bytes of a body, in the background if that may take long.
+    /// Decodes the bytes of a body, in the background if that may take long.
     pub(super) async fn decode_body(
         &self,
         body: &Blob,
@@ -146,7 +147,7 @@ impl Chat {
     }
 }
 
-/// Lets others of the same executor run.
+/// Yields to other tasks of the same executor.
 pub(super) async fn take_turns() {
     let mut waited = false;
     std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! What is told of and is in no log: that somebody types, and news of another node about such things.
+//! Events that are not logged: typing, and the ephemeral events that other nodes report.
 
 use super::Chat;
 use crate::command::{Outcome, SetTyping};
@@ -9,8 +9,8 @@ use crate::model::UserKey;
 use crate::policy;
 
 impl Chat {
-    /// What is to be told of an ephemeral event that another node has told of. None when there is nothing to tell: somebody or
-    /// something in it is not known, or the typist is no member.
+    /// Returns the delivery for an ephemeral event that another node has reported. Returns `None` when a person or
+    /// conversation in it is unknown, or when the typist is not a member.
     ///
     /// # Errors
     /// When the store fails.
@@ -38,7 +38,7 @@ impl Chat {
 
     pub(crate) async fn set_typing(&self, actor: UserId, command: SetTyping) -> Result<Outcome<()>, Error> {
         let conversation = match self.open(actor, &command.to).await {
-            // It is told to nobody, as in a conversation that is there.
+            // The sender gets the same reply as in an existing conversation, but no delivery is made.
             Err(Error::Forbidden(_)) => return Ok(Outcome::reply_only(())),
             opened => opened?,
         };

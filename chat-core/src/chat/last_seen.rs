@@ -1,10 +1,11 @@
 //! When people were last seen: never earlier than their last message or connection, also after the process was killed.
 //!
-//! A message would then cost a second write, of its sender. Instead the store is told a moment that lies [`AHEAD`]: what its
-//! person does until then needs no further write. The first message is handed over right behind it, so that no message is
-//! stored without it. The true moment is kept here and takes the place of the other one when the person's last connection
-//! has ended, or when they have done nothing for that long; if the process dies before, they were seen up to [`AHEAD`] later
-//! than they really were, though never in the future.
+//! Recording this exactly would cost every message a second write, for its sender. Instead the store gets a time that
+//! lies [`AHEAD`] in the future, and the person's activity until then needs no further write. The first message is
+//! submitted directly after that write, so that no message is stored without it. The true time is kept here. It
+//! replaces the stored time when the person's last connection has ended, or when they were inactive for that long. If
+//! the process dies before, people appear to be seen up to [`AHEAD`] later than they really were, though never in the
+//! future.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -22,27 +23,27 @@ use crate::id::UserId;
 use crate::model::User;
 use crate::store::{Store, StoreError};
 
-/// How far ahead of somebody's doings the store is told.
+/// How far ahead of a person's activity the stored time lies.
 const AHEAD: Duration = Duration::from_secs(30);
 
-/// Who was seen here, until the store has the true moment.
+/// The people who were active here, until the store has the true time.
 #[derive(Debug, Default)]
 pub(super) struct LastSeen(Mutex<HashMap<UserId, Seen>>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    /// When they were last seen really.
+    /// The true time of the last activity.
     at: Timestamp,
-    /// Up to when nothing has to be written; none while it is not known what the store has.
+    /// Until this moment nothing has to be written. `None` while it is unknown what the store has.
     covered: Option<Timestamp>,
 }
 
-/// A write that has been handed to the store.
+/// A write that was submitted to the store.
 pub(super) type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 impl LastSeen {
-    /// Somebody does something. If that has to be written, the write has been handed over when this returns, so that what is
-    /// handed over later is not stored without it.
+    /// Records activity of `user`. If it has to be written, the write was submitted when this returns, so that a write
+    /// which is submitted later is not stored without it.
     pub(super) async fn note(&self, store: &Arc<dyn Store>, user: UserId, at: Timestamp) -> Option<Writing> {
         poll_fn(|cx| {
             let mut known = self.0.lock();
@@ -57,27 +58,27 @@ impl LastSeen {
         .await
     }
 
-    /// Has the true moment written, which is answered too: nothing more is known of them for the time being.
+    /// Submits the true time and returns it with the write. From then on it is unknown what the store has.
     async fn settle(&self, store: &Arc<dyn Store>, user: UserId, at: Timestamp) -> (Timestamp, Writing) {
         poll_fn(|cx| {
             let mut known = self.0.lock();
             let seen = known.entry(user).or_default();
             seen.at = seen.at.max(at);
-            // What they do from now on is written again.
+            // The next activity is written again.
             seen.covered = None;
             Poll::Ready((seen.at, hand_over(cx, store, user, seen.at)))
         })
         .await
     }
 
-    /// What was handed over was not written.
+    /// Records that a submitted write failed.
     pub(super) fn is_not_covered(&self, user: UserId) {
         if let Some(seen) = self.0.lock().get_mut(&user) {
             seen.covered = None;
         }
     }
 
-    /// The true moment has been written; nothing has to be kept of somebody who has done nothing since.
+    /// The true time was written. The entry is dropped if the person was not active since.
     fn settled(&self, user: UserId, at: Timestamp) {
         let mut known = self.0.lock();
         if known.get(&user).is_some_and(|seen| seen.at == at && seen.covered.is_none()) {
@@ -85,7 +86,7 @@ impl LastSeen {
         }
     }
 
-    /// Those who have done nothing for so long that the store has to be told the true moment.
+    /// The people who were inactive for so long that the store needs the true time; everybody if `now` is `None`.
     fn idle(&self, now: Option<Timestamp>) -> Vec<(UserId, Timestamp)> {
         let known = self.0.lock();
         let idle =
@@ -93,10 +94,10 @@ impl LastSeen {
         idle.map(|(user, seen)| (*user, seen.at)).collect()
     }
 
-    /// A person as they are to be shown: with the true moment, as far as it is known here.
+    /// The user to show to clients, with the true time as far as it is known here.
     pub(super) fn of(&self, user: Arc<User>, now: Timestamp) -> Arc<User> {
         let known = self.0.lock().get(&user.id).map(|seen| seen.at);
-        // What was written ahead, by a process that has died or by another node.
+        // The stored time may lie ahead, written by a process that has died or by another node.
         let shown = known.or(user.last_seen.map(|at| at.min(now)));
         if shown == user.last_seen {
             return user;
@@ -105,8 +106,8 @@ impl LastSeen {
     }
 }
 
-/// Hands a write over by its first poll; see the guarantee "in order of asking" of stores. Under the lock, so that what is
-/// handed over here stays in the order in which it was decided.
+/// Submits a write by polling it once; see the guarantee "in order of asking" of stores. The caller holds the lock, so
+/// that writes are submitted in the order in which they were decided.
 fn hand_over(cx: &mut Context<'_>, store: &Arc<dyn Store>, user: UserId, at: Timestamp) -> Writing {
     let store = store.clone();
     let mut writing: Writing = Box::pin(async move { store.record_last_seen(user, at).await });
@@ -117,7 +118,7 @@ fn hand_over(cx: &mut Context<'_>, store: &Arc<dyn Store>, user: UserId, at: Tim
 }
 
 impl Chat {
-    /// Notes that a person is there now: they have connected, or do something. A message of theirs notes it by itself.
+    /// Records that a person is active now: they connect or send a request. Sending a message records it by itself.
     ///
     /// # Errors
     /// When the store fails.
@@ -132,7 +133,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Notes when a person's last connection has ended.
+    /// Records when a person's last connection has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -144,11 +145,11 @@ impl Chat {
         Ok(())
     }
 
-    /// Stores when those were last seen who have done nothing for a while and are not connected; `is_online` says who is. To
-    /// be called now and then, and with `at_end` before the store is closed: then of everybody.
+    /// Stores the true time for people who were inactive for a while and are not connected; `is_online` tells who is
+    /// connected. Call it regularly, and with `at_end` before the store is closed: then it covers everybody.
     ///
     /// # Errors
-    /// When the store fails: it is done again at the next time.
+    /// When the store fails. The next call tries again.
     pub async fn settle_last_seen(
         &self,
         is_online: impl Fn(UserId) -> bool,
@@ -162,7 +163,7 @@ impl Chat {
         Ok(())
     }
 
-    /// A person as they are to be shown; see [`LastSeen::of`].
+    /// The user to show to clients; see [`LastSeen::of`].
     pub(crate) fn shown(&self, user: Arc<User>) -> Arc<User> {
         self.last_seen.of(user, self.clock.now())
     }

@@ -1,4 +1,4 @@
-//! Commands about what is said, and messages as their readers get them.
+//! Commands that send, change and read messages, and the views of messages for their readers.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Chat {
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
         let body = self.encode_body(kind, &content.text).await;
         let now = self.clock.now();
-        // Handed over before the message, so that no message is stored without it.
+        // Submitted before the message, so that no message is stored without it.
         let noting = self.last_seen.note(&self.store, actor, now).await;
         let id = MessageId::from_bytes(self.ids.next(now));
         let new = NewMessage {
@@ -54,7 +54,7 @@ impl Chat {
             if let Some(noting) = noting
                 && let Err(error) = noting.await
             {
-                // It is tried again with the next message.
+                // The next message tries again.
                 self.last_seen.is_not_covered(actor);
                 crate::log_throttled!(warn, %error, "when a person was last seen could not be stored");
             }
@@ -66,7 +66,7 @@ impl Chat {
                     return Ok(Outcome::reply_only(view));
                 }
                 Appended::Refused(refusal) => {
-                    // What is remembered of the conversation is out of date.
+                    // The cached members of the conversation are out of date.
                     self.directory.refresh_members(conversation.id, &[actor]).await;
                     return Err(refusal.into());
                 }
@@ -87,7 +87,7 @@ impl Chat {
             let deliveries = self.committed(Some(position), change, AtHand::default()).await?;
             Ok(Outcome { reply: view, deliveries })
         });
-        // The first poll hands the change to the store; see its guarantee "in order of asking".
+        // The first poll submits the change to the store; see its guarantee "in order of asking".
         match poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await {
             Poll::Ready(outcome) => outcome.map(Started::Done),
             Poll::Pending => Ok(Started::Storing(storing)),
@@ -117,7 +117,7 @@ impl Chat {
         delete: bool,
     ) -> Result<Outcome<MessageView>, Error> {
         let (stored, conversation) = self.message_for(actor, id).await?;
-        // With what is shown of it when it is not deleted.
+        // The view includes the annexes that the message has when it is not deleted.
         let view = self.view(StoredMessage { deleted: None, ..stored }, &conversation).await?;
         let at = self.clock.now();
         let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
@@ -132,7 +132,7 @@ impl Chat {
         Ok(Outcome { reply: view, deliveries })
     }
 
-    /// A message of which somebody wants something, and its conversation. To those outside it does not exist.
+    /// Loads a message and its conversation. For a person outside the conversation the message does not exist.
     pub(crate) async fn message_for(
         &self,
         actor: UserId,
@@ -140,12 +140,13 @@ impl Chat {
     ) -> Result<(StoredMessage, Arc<Conversation>), Error> {
         let stored = self.store.message(id).await?.ok_or(Error::MessageNotFound)?;
         let conversation = self.directory.conversation(stored.conversation).await?;
-        // Before a text is decoded: how long that takes would tell a stranger that there is something.
+        // Checked before the text is decoded, because the time that decoding takes would reveal to a stranger that the
+        // message exists.
         policy::must_be_member(actor, &conversation).map_err(|_| Error::MessageNotFound)?;
         Ok((stored, conversation))
     }
 
-    /// Makes a change of a message of this conversation that may be refused.
+    /// Submits a change of a message of this conversation. The store may refuse it.
     pub(crate) async fn change_message<W, T>(
         &self,
         actor: UserId,
@@ -157,7 +158,7 @@ impl Chat {
     {
         let done = make(&*self.store, write).await?;
         if done.as_ref().is_err_and(|refusal| *refusal == Refusal::MessageNotFound) {
-            // They are no member any more: what is remembered of the conversation is out of date.
+            // The actor is no longer a member, so the cached members are out of date.
             self.directory.refresh_members(conversation, &[actor]).await;
         }
         Ok(done?)
@@ -175,9 +176,9 @@ impl Chat {
         let ReadHistory { of, window, include_deleted } = command;
         let Some(conversation) = self.find(actor, &of).await? else { return Ok(History::default()) };
         policy::must_be_member(actor, &conversation)?;
-        // From the end at which the window begins, so that what finds no room is what the next page begins with.
+        // Starts at the end where the window begins, so that the next page begins with the messages that did not fit.
         let newest_first = !matches!(window, Window::After { .. });
-        // A page has few speakers, so each is looked up once. Of some there is no account any more.
+        // A page has few senders, so each is looked up once. Some accounts may no longer exist.
         let mut people: Vec<(UserId, Option<Speaker>)> = Vec::new();
         let mut messages = Vec::new();
         let (mut places, mut annexed) = (Vec::new(), Vec::new());
@@ -226,11 +227,11 @@ impl Chat {
             let left_out = count - (messages.len() - before);
             let missing = window.limit().saturating_sub(messages.len());
             let Some(last) = last.filter(|_| has_more && left_out > 0 && missing > 0) else { break has_more };
-            // What was left out takes nobody's place: a page that ended there would be the last that is asked for.
+            // Skipped messages must not shorten the page, because clients take a short page for the last one.
             next = match window {
                 Window::Latest { .. } | Window::Before { .. } => Window::Before { seq: last, limit: missing },
                 Window::After { .. } => Window::After { seq: last, limit: missing },
-                // These are found by counting, damaged or not.
+                // Numbered pages are found by counting, and damaged messages count.
                 Window::Page { .. } => break has_more,
             };
             take_turns().await;
@@ -244,7 +245,7 @@ impl Chat {
         Ok(History { messages, has_more })
     }
 
-    /// Who says something in a conversation, and to whom.
+    /// The sender of a message in a conversation, and its recipient.
     async fn speaker(&self, conversation: &Conversation, sender: UserId) -> Result<Speaker, Error> {
         let recipient = self.directory.recipient(conversation, sender).await?;
         Ok((self.directory.user(sender).await?, recipient))
@@ -262,7 +263,7 @@ impl Chat {
         Ok(MessageView { message, conversation: conversation.clone(), sender, recipient })
     }
 
-    /// The same as far as the budget goes; none when it has no room.
+    /// The same within a budget; `None` when the budget has no room.
     pub(crate) async fn view_within(
         &self,
         stored: StoredMessage,
@@ -280,5 +281,5 @@ impl Chat {
     }
 }
 
-/// Somebody, and to whom they speak.
+/// The sender, and the recipient if there is one.
 type Speaker = (Arc<User>, Option<Arc<User>>);

@@ -1,5 +1,5 @@
-//! The newest messages of conversations, by their places: pages that are told of a read mark know messages by their ids
-//! alone. Looked up once for each conversation, and kept up to date with what is said.
+//! A cache of the newest messages of conversations by seq. It is needed because a read mark is a seq, but some pages
+//! know messages only by their ids. The messages of a conversation are looked up once and then kept up to date.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::Seq;
 use crate::store::{Store, StoreError};
 
-/// How many conversations are remembered: at most some 20 MB.
+/// The maximum number of cached conversations: at most about 20 MB.
 const CAPACITY: usize = 10_000;
-/// How many messages of each.
+/// The maximum number of messages per conversation.
 const MAX_KEPT: usize = 50;
 
-/// See the module.
+/// See the module documentation.
 pub(crate) struct Newest(Cache<ConversationId, Kept>);
 
 type Kept = Arc<Mutex<BTreeMap<Seq, (MessageId, UserId)>>>;
@@ -30,7 +30,7 @@ impl Default for Newest {
 }
 
 impl Newest {
-    /// The newest messages up to a place that are not this person's own, the last one first.
+    /// The newest messages up to a seq that other users sent, the last one first.
     pub(crate) async fn up_to(
         &self,
         store: &Arc<dyn Store>,
@@ -44,7 +44,8 @@ impl Newest {
                 let (messages, _) = store.history(conversation, Window::before(None, MAX_KEPT), true).await?;
                 let found = messages.into_iter().map(|message| (message.seq, (message.id, message.sender)));
                 let kept: Kept = Arc::new(Mutex::new(found.collect()));
-                // Fails when something was said meanwhile: then the next look-up asks again.
+                // The insert fails if a message was sent meanwhile; then the next call looks the conversation up
+                // again.
                 let _ = place.insert(kept.clone());
                 kept
             }
@@ -58,7 +59,7 @@ impl Newest {
         self.0.clear();
     }
 
-    /// Takes note of what a change has made out of date. What is deleted keeps its place.
+    /// Updates the cache after a change. A deleted message keeps its entry.
     pub(crate) fn invalidate(&self, invalidation: Invalidation) {
         let Invalidation {
             user: _,
@@ -76,7 +77,7 @@ impl Newest {
 
     fn said(&self, message: MessageHead) {
         let Some(kept) = self.0.peek(&message.conversation) else {
-            // Makes a look-up that is under way forget what it found.
+            // Invalidates a lookup that is in progress, because its result would miss this message.
             self.0.remove(&message.conversation);
             return;
         };

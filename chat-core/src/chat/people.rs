@@ -13,7 +13,7 @@ use crate::model::{NewUser, PasswordHash, User, UserKey};
 use crate::policy;
 use crate::store::{Change, CreatedUser};
 
-/// What somebody gives to get an account. At least one of user name and address is needed.
+/// The data of a new account. It needs at least a user name or an e-mail address.
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// The unique user name.
@@ -22,21 +22,21 @@ pub struct Registration {
     pub email: Option<String>,
     /// The name to show; the user name when empty.
     pub full_name: String,
-    /// What the password was hashed to.
+    /// The hash of the password.
     pub password_hash: PasswordHash,
 }
 
 impl Registration {
-    /// An account with a user name alone.
+    /// An account with only a user name.
     pub fn named(username: impl Into<String>, password_hash: PasswordHash) -> Self {
         Self { username: Some(username.into()), email: None, full_name: String::new(), password_hash }
     }
 
-    /// The same in the form in which it is kept. What looks only at the form itself is refused here, for those who want
-    /// to know before they have a password hashed.
+    /// Checks the form of all fields and brings them into the form in which they are stored. Callers can use this to
+    /// refuse a registration before they hash the password.
     ///
     /// # Errors
-    /// When a field has not the form it must have.
+    /// When a field does not have the required form.
     pub fn checked(self) -> Result<Self, Error> {
         let username = self.username.as_deref().map(policy::check_username).transpose()?;
         let email = self.email.as_deref().map(policy::check_email).transpose()?;
@@ -51,20 +51,20 @@ impl Registration {
     }
 }
 
-/// What came of a registration.
+/// The result of a registration.
 #[derive(Debug, Clone)]
 pub struct Registered {
-    /// The new person.
+    /// The new user.
     pub user: Arc<User>,
-    /// What others are to be told.
+    /// The events to deliver to other users.
     pub deliveries: Vec<Delivery>,
 }
 
 impl Chat {
-    /// Makes an account.
+    /// Creates an account.
     ///
     /// # Errors
-    /// When a field has not the form it must have, or the name or address is taken.
+    /// When a field does not have the required form, or the name or address is taken.
     pub async fn register(&self, registration: Registration) -> Result<Registered, Error> {
         let Registration { username, email, full_name, password_hash } = registration.checked()?;
         let now = self.clock.now();
@@ -88,7 +88,7 @@ impl Chat {
         }
     }
 
-    /// Looks a person up together with their password's hash, for the one who verifies passwords.
+    /// Finds a user together with the hash of the password, for the code that verifies passwords.
     ///
     /// # Errors
     /// When the store fails.
@@ -100,8 +100,8 @@ impl Chat {
         }
     }
 
-    /// Puts another hash of the same password in the place of one, if it is still there; answers whether it was.
-    /// Nobody is told of it.
+    /// Replaces the hash of a password with another hash of the same password, if the old hash is still stored.
+    /// Returns whether it was. No event is delivered.
     ///
     /// # Errors
     /// When the store fails.
@@ -114,7 +114,7 @@ impl Chat {
         Ok(self.store.set_password_hash(user, old, new).await?)
     }
 
-    /// Looks a person up.
+    /// Finds a user.
     ///
     /// # Errors
     /// When the store fails.
@@ -122,7 +122,7 @@ impl Chat {
         Ok(self.directory.find_user(key).await?.map(|user| self.shown(user)))
     }
 
-    /// Forgets what is remembered of a person: another process has noted when they were last seen.
+    /// Evicts a user from the cache, because another process has changed when the user was last seen.
     pub fn forget_user(&self, user: UserId) {
         self.directory.forget_user(user);
     }

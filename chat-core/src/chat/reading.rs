@@ -1,4 +1,4 @@
-//! Commands about what was read and what was not.
+//! Commands about read marks and unread messages.
 
 use super::Chat;
 use crate::command::{ListUnread, MarkRead, Outcome, ReadMark, ReadUpTo, Unread};
@@ -31,7 +31,7 @@ impl Chat {
             ReadUpTo::Messages(messages) => Some(self.last_place_in(&conversation, &messages).await?),
         };
         let marked = self.store.mark_read(conversation.id, actor, up_to, self.clock.now()).await?;
-        // Taken out since.
+        // The actor was removed from the conversation meanwhile.
         let (position, seq) = marked.ok_or(Error::ConversationNotFound)?;
         let at_hand = AtHand { conversation: Some(conversation.clone()), ..AtHand::default() };
         let change = Change::ReadMarked { conversation: conversation.id, user: actor, seq };
@@ -47,7 +47,7 @@ impl Chat {
         Ok(message.seq)
     }
 
-    /// The last of several; those of other conversations are passed over.
+    /// The place of the last of several messages; those of other conversations are ignored.
     async fn last_place_in(&self, conversation: &Conversation, ids: &[MessageId]) -> Result<Seq, Error> {
         let mut last = None;
         for id in ids {
@@ -73,13 +73,13 @@ impl Chat {
                 unread.truncate(limit);
                 return Ok(Outcome::reply_only(unread));
             }
-            // Those of which nothing can be shown take nobody's place.
+            // Conversations without anything to show do not count towards the limit.
             let left_out = counts.len() - unread.len();
             wanted = limit.saturating_add(2 * left_out);
         }
     }
 
-    /// Those of these conversations that can be read, with how much of them is unread.
+    /// Those of these conversations that the actor can read, each with its number of unread messages.
     async fn readable(&self, actor: UserId, counts: &[UnreadCount]) -> Result<Vec<Unread>, Error> {
         let (mut unread, mut looked_at) = (Vec::new(), 0);
         for count in counts {

@@ -1,5 +1,5 @@
-//! Searching: first the index is brought up to date (here), then it is asked (`finding.rs`), and what is found is put into
-//! order if that is asked for (`ranking.rs`). Who may see what stands in `visibility.rs`.
+//! Searching: first the index is brought up to date (here), then it is queried (`finding.rs`), and the matches are
+//! ranked if the client asks for that (`ranking.rs`). `visibility.rs` decides which messages a user may see.
 
 mod finding;
 mod ranking;
@@ -19,39 +19,39 @@ use crate::model::Seq;
 use crate::search::{Filter, Found, Order, Search, Snippet, Terms};
 use crate::store::{Lookup, SearchProgress, StoreError, StoredMessage};
 
-/// One search brings at most so many messages into the index.
+/// The maximum number of messages that one search adds to the index.
 const MAX_INDEXED: usize = 20_000;
-/// And about so many bytes of texts; one message always has room.
+/// The approximate maximum of text bytes that one search adds; one message is always allowed.
 const MAX_BYTES_INDEXED: usize = 32 << 20;
-/// And in at most so many batches, each of which is a commit: there may be many conversations with a few messages each, or
-/// many messages with thousands of terms.
+/// The maximum number of batches in one search. Each batch is a commit, and there may be many conversations with a
+/// few messages each, or many messages with thousands of terms.
 const MAX_BATCHES: usize = 100;
-/// So many messages are read at once: some batches of short ones. A read of so many counts as long, so that no executor
-/// waits for it.
+/// The number of messages that are read at once: some batches of short ones. A read of this size counts as long work,
+/// so it does not block the executor.
 const READ: usize = 2 * BATCH;
-/// So many messages go into the index at once. Whoever sends something meanwhile waits for no more than one such batch.
+/// The maximum number of messages in one batch. A concurrent send waits for at most one such batch.
 const BATCH: usize = 256;
-/// And about so many terms: those of short messages by far, and of a few that are long.
+/// The approximate maximum of terms in one batch. Short messages stay far below it; a few long ones reach it.
 const BATCH_TERMS: usize = 8 << 10;
-/// After so many bytes of texts others have their turn.
+/// After this many bytes of text the task yields to other tasks.
 const TURN_BYTES: usize = 64 << 10;
 
-/// How much may still be brought into the index.
+/// How much a search may still add to the index.
 struct Budget {
     messages: usize,
     bytes: usize,
     batches: usize,
-    /// Bytes since others had their turn.
+    /// The number of bytes since the task last yielded.
     since_turn: usize,
 }
 
-/// What came of bringing a conversation's index up to date.
+/// The result of bringing a conversation's index up to date.
 enum Brought {
-    /// All is in it.
+    /// All messages are in the index.
     UpToDate,
-    /// What follows cannot be read for now.
+    /// The next message cannot be read at the moment.
     Stuck,
-    /// No more is done for this search.
+    /// The budget of this search is used up.
     Spent,
 }
 
@@ -72,14 +72,14 @@ impl Chat {
         self.find_messages(actor, &search).await.map(Outcome::reply_only)
     }
 
-    /// What there is to find.
+    /// Finds the messages.
     async fn find_messages(&self, actor: UserId, search: &Search) -> Result<Found, Error> {
         let lookup = self.lookup(search).await?;
         let progress = self.searchable(actor, search.within.as_ref()).await?;
         if progress.is_empty() {
             return Ok(Found { complete: true, ..Found::default() });
         }
-        // Where no word is looked for, the index is not asked.
+        // A query without words does not need the index.
         let complete = lookup.query.is_everything() || self.bring_up_to_date(&progress).await?;
         let conversations = progress.iter().map(|progress| progress.conversation).collect();
         let sought = Sought { actor, conversations, lookup, limit: search.limit.min(Search::MAX) };
@@ -93,7 +93,7 @@ impl Chat {
         Ok(Found { complete, ..found })
     }
 
-    /// What a store is asked for.
+    /// Builds the lookup for the store.
     async fn lookup(&self, search: &Search) -> Result<Lookup, Error> {
         let query = search.query()?;
         if search.from.zip(search.until).is_some_and(|(from, until)| from >= until) {
@@ -112,7 +112,7 @@ impl Chat {
         Ok(Lookup { query, filter, max_looked_at })
     }
 
-    /// Brings what is missing into the index, as far as one search does. Answers whether that was all.
+    /// Adds missing messages to the index, within the budget of one search. Returns whether the index is complete.
     async fn bring_up_to_date(&self, progress: &[SearchProgress]) -> Result<bool, Error> {
         let mut budget =
             Budget { messages: MAX_INDEXED, bytes: MAX_BYTES_INDEXED, batches: MAX_BATCHES, since_turn: 0 };
@@ -120,10 +120,10 @@ impl Chat {
         for progress in progress {
             match self.bring_one_up_to_date(progress, &mut budget).await {
                 Ok(Brought::UpToDate) => {}
-                // The other conversations can be read.
+                // The other conversations may still be readable.
                 Ok(Brought::Stuck) => complete = false,
                 Ok(Brought::Spent) => return Ok(false),
-                // Something is in the way of storing, which need not be in the way of finding what is there.
+                // The index cannot be written at the moment, but the search may still find what is already in it.
                 Err(Error::Store(error @ (StoreError::Unavailable(_) | StoreError::Full(_)))) => {
                     crate::log_throttled!(
                         warn, %error, "the index for searches could not be brought up to date"
@@ -148,14 +148,14 @@ impl Chat {
             }
             let window = Window::After { seq: at, limit: READ };
             let (messages, has_more) = self.store.history(progress.conversation, window, true).await?;
-            // Those that the store left out as damaged have no terms, and must not shift those of others.
+            // Damaged messages that the store left out get no terms. They must not shift the terms of later messages.
             let read_to = messages.last().map_or(at, |message| message.seq);
             let end = if has_more { read_to } else { progress.last.max(read_to) };
             if end <= at {
                 return Ok(Brought::Stuck);
             }
             let mut unread = messages.iter().peekable();
-            // What was read goes into the index before more is read.
+            // Index the messages of this read before the next read.
             while at < end {
                 if budget.is_spent() {
                     return Ok(Brought::Spent);
@@ -167,7 +167,7 @@ impl Chat {
                 let expected = Seq(at.0 + batch.len() as u32);
                 match self.store.index(progress.conversation, at, batch).await? {
                     Some(end) if end == expected => at = end,
-                    // Somebody else has gone on with it.
+                    // Another task has extended the index meanwhile.
                     Some(end) if end > at => {
                         at = end;
                         break;
@@ -179,8 +179,8 @@ impl Chat {
         Ok(Brought::UpToDate)
     }
 
-    /// The terms of the messages between these places: as many as go into the index at once, up to the first that cannot be
-    /// read for now.
+    /// The terms of the messages between these places, up to the size of a batch or to the first message that cannot
+    /// be read at the moment.
     async fn next_batch(
         &self,
         messages: &mut Peekable<std::slice::Iter<'_, StoredMessage>>,
@@ -210,9 +210,9 @@ impl Chat {
         batch
     }
 
-    /// The terms of a message, and the bytes of its text. None when the tables by which it can be read are missing, or a
-    /// later version has written it: once they are there it can be found. What nobody will ever be able to read has no
-    /// terms, since it cannot be shown, and must not be in the way of what follows.
+    /// The terms of a message, and the bytes of its text. None if the tables to decode it are missing or a later
+    /// version has written it: it can be indexed once they are there. A message that can never be decoded gets no
+    /// terms, since it cannot be shown, and must not block the messages after it.
     async fn terms(&self, message: &StoredMessage) -> Option<(Terms, usize)> {
         let unreadable = |error: &dyn std::fmt::Display| {
             crate::log_throttled!(warn, message.id = %message.id, %error, "a message cannot be searched");
@@ -236,7 +236,7 @@ impl Chat {
     }
 }
 
-/// What is shown of each message that was found.
+/// The snippets of the messages that were found.
 async fn snippets(found: &Found, sought: &Sought) -> Vec<Snippet> {
     let (mut snippets, mut bytes) = (Vec::new(), 0);
     for view in &found.messages {

@@ -1,4 +1,4 @@
-//! Reading on in the log, for clients that keep a copy of what they are told.
+//! Reading the log from a position on, for clients that keep a copy of what they have received.
 
 use super::Chat;
 use super::decoding::Budget;
@@ -12,18 +12,20 @@ use crate::id::UserId;
 use crate::model::Position;
 use crate::store::{LoggedChange, PersonalChanges, StoreError};
 
-/// So many changes are read at once.
+/// The number of changes that are read at once.
 const AT_ONCE: usize = 64;
 
 impl Chat {
-    /// What happened after a position, as the same deliveries that [`Self::execute`] returned then, in order and
-    /// at most `limit`, and fewer when their texts take more than [`Limits::answer_bytes`](crate::policy::Limits::answer_bytes), though never none because of
-    /// that; none when some of it has been forgotten ([`ChangeLog::forget_before`]). What has meanwhile ceased to be (a
-    /// user of a message that cannot be loaded) is an error where it is the first; otherwise what comes before it is answered.
+    /// Reads what happened after `position`, as the same deliveries that [`Self::execute`] returned then, in log order.
     ///
-    /// Another process may have made the changes: what was remembered here of the rooms and people they are about is
-    /// looked up again, also for commands that come later. Until this has been called, commands go by what was so
-    /// before.
+    /// Returns at most `limit` deliveries. Returns fewer when their texts exceed
+    /// [`Limits::answer_bytes`](crate::policy::Limits::answer_bytes), but at least one. Returns `None` when some of the
+    /// changes have been forgotten ([`ChangeLog::forget_before`]). A change whose data no longer exists (for example
+    /// the sender of a message cannot be loaded) is an error only where it comes first; otherwise the deliveries before
+    /// it are returned.
+    ///
+    /// Another process may have made the changes. So the cached rooms and people that they concern are loaded again,
+    /// also for later commands. Until this method is called, commands use the cached state.
     ///
     /// # Errors
     /// When the store fails.
@@ -45,7 +47,7 @@ impl Chat {
                 Err(error) => {
                     if damage::is_damage(&error) {
                         damage::report(&self.store.place(), "log", &position.0, &error);
-                        // What comes before it is not lost with it.
+                        // The deliveries before it are not lost with it.
                         if !deliveries.is_empty() {
                             break;
                         }
@@ -57,14 +59,14 @@ impl Chat {
         Ok(Some(deliveries))
     }
 
-    /// As [`Self::changes_after`], only what this person is told, and up to where that is all there is. What is for others
-    /// is not even looked at, so this is cheap for somebody who was away for long; and of each person's changes of their
-    /// profile only the last is told, since it shows what all of them have led to
-    /// ([`ChangeLog::changes_for`](crate::store::ChangeLog::changes_for)).
+    /// Like [`Self::changes_after`], but only with the deliveries for `user`; also returns the position up to which
+    /// they are complete. Changes for other people are not read, so this is cheap for a client that was away for a long
+    /// time. Of several profile changes of one person only the last is delivered, because it shows their combined
+    /// result ([`ChangeLog::changes_for`](crate::store::ChangeLog::changes_for)).
     ///
     /// # Errors
-    /// As [`Self::changes_after`]. Only a change that is the very next of the log is an error; otherwise what comes before
-    /// it is answered.
+    /// As [`Self::changes_after`]. Only a change that directly follows `position` in the log is an error; otherwise the
+    /// deliveries before it are returned.
     pub async fn changes_for(
         &self,
         user: UserId,
@@ -94,14 +96,14 @@ impl Chat {
             let delivery = match delivery {
                 Ok(Some(delivery)) => delivery,
                 Ok(None) => return Ok(Some((deliveries, passed))),
-                // What is in the way is asked for alone the next time.
+                // The next call asks for the failing change alone.
                 Err(error) if error.kind() != ErrorKind::Unavailable && at.0 - 1 > position.0 => {
                     return Ok(Some((deliveries, Position(at.0 - 1))));
                 }
                 Err(error) => return Err(error),
             };
             passed = at;
-            // Somebody may have left since the list was made.
+            // The user may have left the room since the list was made.
             if delivery.audience.includes(user) {
                 deliveries.push(delivery);
             }
@@ -109,8 +111,8 @@ impl Chat {
         Ok(Some((deliveries, read_to)))
     }
 
-    /// The epoch of the log. It is read once: whoever renews it stops the servers first, or is noticed; see
-    /// [`Self::begin_epoch`].
+    /// The epoch of the log. It is read once and cached: an operator who renews it stops the servers first, and
+    /// otherwise the server detects the new epoch; see [`Self::begin_epoch`].
     ///
     /// # Errors
     /// When the store fails.
@@ -119,12 +121,12 @@ impl Chat {
             return Ok(known);
         }
         let read = self.store.epoch().await?;
-        // Another one may have begun meanwhile.
+        // Another epoch may have begun meanwhile.
         Ok(*self.epoch.lock().get_or_insert(read))
     }
 
-    /// The store has another log from now on, since somebody has put a backup in its place: forgets all that was remembered of
-    /// the one before.
+    /// Switches to another log of the store, for example after a backup was restored. Clears all caches, because they
+    /// belong to the old log.
     pub fn begin_epoch(&self, epoch: Epoch) {
         *self.epoch.lock() = Some(epoch);
         self.directory.forget_all();
@@ -140,7 +142,7 @@ impl Chat {
         self.read_log(user, command.since, command.limit).await.map(Outcome::reply_only)
     }
 
-    /// What is told of the log after `since`.
+    /// Reads what `user` receives of the log after `since`.
     async fn read_log(
         &self,
         user: UserId,
@@ -162,13 +164,13 @@ impl Chat {
                 Ok(None) => return Ok(reset),
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 Err(_) => {
-                    // It will never be readable; those behind it must not wait for ever.
+                    // The change will never be readable, and it must not block the changes after it.
                     answer.next.0 += 1;
                     continue;
                 }
             };
             if read_to == answer.next {
-                // There is no room for the next one.
+                // The budget has no room for the next change.
                 break;
             }
             answer.deliveries.extend(mine);

@@ -1,4 +1,4 @@
-//! What holds for accounts, and what strangers do not learn.
+//! Tests of accounts, and of what a user who is not a member may not learn.
 
 use super::*;
 use crate::codec::{Blob, Encoding};
@@ -40,7 +40,7 @@ async fn a_name_that_looks_like_anothers_is_taken() {
         let refused = chat.register(Registration::named(name, PasswordHash::new("x"))).await.unwrap_err();
         assert!(matches!(refused, Error::Invalid { field: "username", .. }), "{name:?}: {refused}");
     }
-    // Some ASCII letters look alike in some fonts, and are everybody's.
+    // Some ASCII letters look alike in some fonts. Such names are still allowed for everyone.
     person(&chat, "modem").await;
     person(&chat, "山田taro").await;
     assert!(chat.register(with_address("Coco@b.c")).await.is_ok());
@@ -89,8 +89,8 @@ async fn accounts_from_before_the_rules_go_on() {
     }
 }
 
-/// A message whose text cannot be decoded: whoever may know of it gets an error, and a stranger the same answer as for
-/// none, because its text is not looked at for them.
+/// The text of this message cannot be decoded. A member gets an error; another user gets the same answer as for an
+/// unknown message, because the text is not read for that user.
 #[tokio::test]
 async fn a_strangers_request_looks_at_no_text() {
     let chat = Chat::in_memory();
@@ -127,7 +127,7 @@ async fn a_strangers_request_looks_at_no_text() {
         .await
         .unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Internal);
-    // The same for conversations, of which nobody learns who is no member.
+    // The same for conversations: a user who is not a member learns nothing about them.
     for of in [conversation.id, ConversationId::from_bytes([9; 12])] {
         let of = Destination::Conversation(of);
         let commands = [

@@ -1,11 +1,12 @@
-//! Messages that were met and cannot be shown, so that they do not count as unread.
+//! Remembers messages that turned out to be unreadable, so that they do not count as unread.
 //!
-//! A store counts what is unread without looking at bodies and senders, and leaves out only records that are not what was
-//! written. A body that cannot be decoded, or a message of somebody who is not there any more, is found out about when it is
-//! read. From then on it is remembered here and taken off the count. Otherwise the count would say "1" for ever where such a
-//! message is the last one: clients mark as read what they show.
+//! A store counts unread messages without looking at bodies and senders, and leaves out only damaged records. A body
+//! that cannot be decoded, or a sender whose account no longer exists, is noticed only when the message is read. From
+//! then on the message is remembered here and subtracted from the count. Otherwise the count would stay at "1" for ever
+//! where such a message is the last one, because clients mark only what they show as read.
 //!
-//! After a restart it counts until somebody reads the conversation again. A count of [`UNREAD_MOST`] means "or more" and stays.
+//! After a restart such a message counts until a client reads the conversation again. A count of [`UNREAD_MOST`] means
+//! "or more" and is not reduced.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,22 +22,22 @@ use crate::model::{Conversation, Seq};
 use crate::store::read_marks::counted_after;
 use crate::store::{StoreError, UNREAD_MOST, UnreadCount};
 
-/// So many messages are remembered: some 300 KB. More of them count.
+/// The most messages that are remembered, some 300 KB. Further ones count as unread.
 const MAX_KNOWN: usize = 4_096;
 
-/// So many of them are looked at for one list; more of them count.
+/// The most remembered messages that are checked for one list. Further ones count as unread.
 const MAX_LOOKED_AT: usize = 256;
 
-/// See the module.
+/// See the module documentation.
 #[derive(Default)]
 pub(super) struct Unreadable {
-    /// How many there are, so that a sound store takes no lock.
+    /// The number of remembered messages, so that a sound store needs no lock.
     count: AtomicUsize,
     known: Mutex<HashMap<ConversationId, BTreeMap<Seq, MessageId>>>,
 }
 
 impl Unreadable {
-    /// A message was met that cannot be shown.
+    /// Remembers a message that cannot be shown.
     pub(super) fn note(&self, conversation: ConversationId, seq: Seq, id: MessageId) {
         let mut known = self.known.lock();
         if self.count.load(Ordering::Relaxed) >= MAX_KNOWN {
@@ -53,7 +54,7 @@ impl Unreadable {
         self.count.store(0, Ordering::Relaxed);
     }
 
-    /// Those among the messages that a count is about.
+    /// The remembered messages that are part of a count.
     fn among(&self, count: &UnreadCount, limit: usize) -> Vec<(Seq, MessageId)> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return Vec::new();
@@ -65,7 +66,7 @@ impl Unreadable {
         counted.take(limit).map(|(seq, id)| (*seq, *id)).collect()
     }
 
-    /// It can be read again, or is gone.
+    /// Forgets a message that is readable again, or gone.
     fn forget(&self, conversation: ConversationId, seq: Seq) {
         let mut known = self.known.lock();
         let Some(messages) = known.get_mut(&conversation) else { return };
@@ -79,7 +80,7 @@ impl Unreadable {
 }
 
 impl Chat {
-    /// How many messages of a count this person can be shown, as far as that is known. Spends what may be `looked_at`.
+    /// How many of the counted messages the user can be shown, as far as known. Uses up the `looked_at` budget.
     pub(super) async fn shown_of(
         &self,
         count: &UnreadCount,
@@ -99,11 +100,11 @@ impl Chat {
                     self.unreadable.forget(count.conversation, seq);
                     continue;
                 }
-                // The store leaves it out by itself.
+                // The store itself does not count it.
                 Err(StoreError::Corrupt { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            // Neither of these is counted.
+            // The store counts neither deleted messages nor the user's own.
             if stored.deleted.is_some() || stored.sender == actor {
                 continue;
             }

@@ -1,30 +1,30 @@
-//! Reading on in the log.
+//! The command that reads the log from a position on.
 
 use crate::epoch::{Epoch, LogPosition};
 use crate::event::Delivery;
 use crate::model::Position;
 
-/// Read on in the log: every change that one is told of.
+/// Reads every change after a position that the caller may receive.
 #[derive(Debug, Clone)]
 pub struct ReadChanges {
-    /// What came after this; none to learn where to begin.
+    /// The position to read after; `None` to learn the current position.
     pub since: Option<LogPosition>,
-    /// At most so many.
+    /// The most changes to return.
     pub limit: usize,
 }
 
-/// A part of the log, as far as it concerns one person.
+/// A part of the log, with the changes that concern one user.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// The changes in order, as they were delivered then; messages, rooms and people as they are now.
+    /// The changes in log order, as they were delivered then; messages, rooms and people in their current state.
     pub deliveries: Vec<Delivery>,
-    /// Where to go on.
+    /// The position to continue from.
     pub next: Position,
-    /// Of which epoch all these positions are.
+    /// The epoch of all these positions.
     pub epoch: Option<Epoch>,
-    /// Whether there is more of the log, though perhaps nothing for this person.
+    /// Whether the log continues, though perhaps with nothing for this user.
     pub more: bool,
-    /// What was asked for is not known any more: everything has to be loaded afresh, and then followed from
-    /// [`Self::next`].
+    /// The requested part of the log is no longer available. The client must load everything again and then continue
+    /// from [`Self::next`].
     pub reset: bool,
 }

@@ -1,69 +1,70 @@
-//! Commands about what is said.
+//! Commands about messages.
 
 use super::Destination;
 use crate::history::Window;
 use crate::id::MessageId;
 use crate::model::{ClientId, Content, Fingerprint, MessageView, Seq};
 
-/// Say something.
+/// Sends a message.
 #[derive(Debug, Clone)]
 pub struct SendMessage {
-    /// Where.
+    /// The conversation.
     pub to: Destination,
-    /// What.
+    /// The content.
     pub content: Content,
-    /// The client's own name for this send; a repeated one answers the first message again.
+    /// The client's own id for this send. A repeated send with the same id returns the first message.
     pub client_id: Option<ClientId>,
-    /// What a repeated send is known by when it has no name: the first message is answered again, as long as it is
-    /// remembered ([`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint)).
+    /// Identifies a repeated send that has no client id. It returns the first message for as long as the store
+    /// remembers the fingerprint ([`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint)).
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Delete a message so that it can be restored. Deleting a deleted one succeeds and changes nothing.
+/// Deletes a message so that it can be restored. Deleting a deleted message succeeds and changes nothing.
 #[derive(Debug, Clone)]
 pub struct DeleteMessage {
-    /// Which.
+    /// The message.
     pub message: MessageId,
 }
 
-/// Undo a deletion. Restoring what is not deleted succeeds and changes nothing.
+/// Restores a deleted message. Restoring a message that is not deleted succeeds and changes nothing.
 #[derive(Debug, Clone)]
 pub struct RestoreMessage {
-    /// Which.
+    /// The message.
     pub message: MessageId,
 }
 
-/// Read what was said.
+/// Reads the history of a conversation.
 #[derive(Debug, Clone)]
 pub struct ReadHistory {
-    /// Where. With a person nobody has talked to yet the answer is empty.
+    /// The conversation. For a direct conversation that does not exist yet the answer is empty.
     pub of: Destination,
-    /// Which part.
+    /// The part of the history.
     pub window: Window,
-    /// Whether deleted messages are part of it.
+    /// Whether deleted messages are included.
     pub include_deleted: bool,
 }
 
-/// Tell the others that one is typing, or has stopped.
+/// Tells the other members that the user is typing or has stopped.
 #[derive(Debug, Clone)]
 pub struct SetTyping {
-    /// Where.
+    /// The conversation.
     pub to: Destination,
-    /// Typing or not.
+    /// Whether the user is typing.
     pub typing: bool,
 }
 
 /// A part of a conversation's history.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// The messages, the oldest first.
+    /// The messages, oldest first.
     pub messages: Vec<MessageView>,
-    /// Whether there are more beyond the window's open end.
+    /// Whether there are more beyond the open end of the window.
     pub has_more: bool,
 }
 
 impl History {
-    /// Of a window at the end or before a place: before what the next page is; none when there is none.
+    /// For a window at the end or before a place: the seq before which the next page ends; none if there is no next
+    /// page.
     pub fn next_before(&self) -> Option<Seq> {
         self.messages.first().filter(|_| self.has_more).map(|view| view.message.seq)
     }

@@ -1,4 +1,4 @@
-//! Commands about what was read and what was not.
+//! Commands about read marks and unread messages.
 
 use std::sync::Arc;
 
@@ -6,58 +6,58 @@ use super::Destination;
 use crate::id::MessageId;
 use crate::model::{Conversation, Seq, User};
 
-/// Note how far one has read. The mark only moves forward: if it is there already or farther, this succeeds and changes
-/// nothing. Only members have a mark. Answered with none when nobody has talked there yet.
+/// Moves the user's read mark. The mark only moves forward: if it is there already or farther, this succeeds and
+/// changes nothing. Only members have a mark. The answer is none when the conversation does not exist yet.
 #[derive(Debug, Clone)]
 pub struct MarkRead {
-    /// Where. With a person nobody has talked to yet there is nothing to note.
+    /// The conversation. A direct conversation that does not exist yet has no mark.
     pub of: Destination,
-    /// How far.
+    /// The new mark.
     pub up_to: ReadUpTo,
 }
 
-/// How far something was read.
+/// The message up to which a conversation is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadUpTo {
-    /// Up to the last message there is.
+    /// The last message of the conversation.
     TheLast,
-    /// Up to this place. Beyond the last message it means that one.
+    /// This place; a place beyond the last message means the last message.
     Seq(Seq),
-    /// Up to this message, which must be of that conversation; it may be deleted.
+    /// This message, which must be in the conversation; it may be deleted.
     Message(MessageId),
-    /// Up to the last of these that is of that conversation; one must be.
+    /// The last of these messages that is in the conversation; at least one must be.
     Messages(Vec<MessageId>),
 }
 
-/// The conversations in which something is unread, the one with the latest message first.
+/// Lists the conversations with unread messages, the one with the latest message first.
 #[derive(Debug, Clone)]
 pub struct ListUnread {
-    /// At most so many.
+    /// The maximum number of conversations.
     pub limit: usize,
 }
 
-/// How far somebody has read a conversation.
+/// How far a user has read a conversation.
 #[derive(Debug, Clone)]
 pub struct ReadMark {
-    /// Which.
+    /// The conversation.
     pub conversation: Arc<Conversation>,
-    /// The last message that they have read; 0 when they have read none.
+    /// The last message that the user has read; 0 if there is none.
     pub seq: Seq,
 }
 
-/// A conversation in which something is unread.
+/// A conversation with unread messages.
 #[derive(Debug, Clone)]
 pub struct Unread {
-    /// Which.
+    /// The conversation.
     pub conversation: Arc<Conversation>,
-    /// In a direct conversation the other one; none in rooms.
+    /// The other user of a direct conversation; none for rooms.
     pub other: Option<Arc<User>>,
-    /// Of the last message.
+    /// The seq of the last message.
     pub last_seq: Seq,
-    /// How far it is read.
+    /// The user's read mark.
     pub read_seq: Seq,
-    /// How many messages of others after that are not deleted, counted up to
-    /// [`UNREAD_MOST`](crate::store::UNREAD_MOST). This is not the distance between the two: that would count one's own
-    /// messages and deleted ones.
+    /// The number of messages of other users after the mark that are not deleted, counted up to
+    /// [`UNREAD_MOST`](crate::store::UNREAD_MOST). This is not the difference of the two numbers above: that would
+    /// count the user's own messages and deleted ones.
     pub unread: u32,
 }

@@ -1,58 +1,58 @@
-//! Commands about what one has with other people: blocks, friends, and requests for friendship.
+//! Commands about relations to other users: blocks, friends, and friend requests.
 
 use std::sync::Arc;
 
 use crate::id::UserId;
 use crate::model::{Relation, RelationAct, User};
 
-/// Block somebody, ask for friendship, answer such a request, or undo one of these. What is so already stays so and is told to
-/// nobody.
+/// Blocks a user, sends a friend request, answers one, or undoes one of these. If the relation already is in the
+/// wanted state, nothing changes and no event is delivered.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeRelation {
-    /// With whom.
+    /// The other user.
     pub with: UserId,
-    /// What is done.
+    /// The action.
     pub act: RelationAct,
 }
 
-/// The people one has something with, in the order of their ids.
+/// Lists the users with whom the actor has a relation, sorted by id.
 #[derive(Debug, Clone, Copy)]
 pub struct ListRelations {
-    /// Which.
+    /// The kind of relation.
     pub kind: RelationKind,
-    /// Only those behind this one: where the last page ended.
+    /// Only users after this id: the end of the previous page.
     pub after: Option<UserId>,
-    /// At most so many.
+    /// The maximum number of users.
     pub limit: usize,
 }
 
-/// Which relations are wanted.
+/// A kind of relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelationKind {
-    /// People whom one blocks.
+    /// Users whom the actor blocks.
     Blocked,
     /// Friends.
     Friends,
-    /// People who have asked for friendship.
+    /// Users who have sent the actor a friend request.
     Received,
-    /// People whom one has asked for friendship.
+    /// Users to whom the actor has sent a friend request.
     Sent,
 }
 
-/// A person, and what one has with them.
+/// A user and the actor's relation to that user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    /// The other one.
+    /// The other user.
     pub user: Arc<User>,
-    /// As the asker may see it.
+    /// The relation, as far as the actor may see it.
     pub relation: Relation,
 }
 
-/// A page of people one has something with.
+/// A page of related users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelatedPage {
-    /// The people.
+    /// The users.
     pub people: Vec<Related>,
-    /// Where the next page begins; none when this is the last.
+    /// Where the next page begins; none on the last page.
     pub next: Option<UserId>,
 }

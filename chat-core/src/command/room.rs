@@ -1,67 +1,67 @@
-//! Commands about rooms and who is in them. Those that change something are answered with the room as it is then.
+//! Commands about rooms and their members. A command that changes a room returns the room after the change.
 
 use crate::id::{ConversationId, UserId};
 use crate::model::{JoinOrder, Member, Role, Visibility};
 
-/// Make a room, as its admin.
+/// Creates a room; the caller becomes its admin.
 #[derive(Debug, Clone)]
 pub struct CreateRoom {
     /// Its name.
     pub name: String,
-    /// Who may join by themselves.
+    /// Who may join without being added.
     pub visibility: Visibility,
-    /// Who is in besides oneself.
+    /// The members besides the caller.
     pub members: Vec<UserId>,
 }
 
-/// Bring somebody into a room (or oneself into a public one).
+/// Adds a person to a room. In a public room the caller may add themselves.
 #[derive(Debug, Clone)]
 pub struct AddMember {
     /// The room.
     pub room: ConversationId,
-    /// Who.
+    /// The person to add.
     pub user: UserId,
 }
 
-/// Take somebody out of a room, or leave it.
+/// Removes a person from a room. The caller may remove themselves.
 #[derive(Debug, Clone)]
 pub struct RemoveMember {
     /// The room.
     pub room: ConversationId,
-    /// Who.
+    /// The person to remove.
     pub user: UserId,
 }
 
-/// Change what a member may do.
+/// Changes the role of a member.
 #[derive(Debug, Clone)]
 pub struct SetRole {
     /// The room.
     pub room: ConversationId,
-    /// Who.
+    /// The member.
     pub user: UserId,
     /// The new role.
     pub role: Role,
 }
 
-/// Read who is in a conversation, in the order of joining. Only members may.
+/// Reads the members of a conversation, in the order of joining. Only members may read them.
 #[derive(Debug, Clone)]
 pub struct ReadMembers {
     /// The conversation.
     pub of: ConversationId,
-    /// Those who came after this place; [`JoinOrder`] 0 is before everybody.
+    /// Only members after this place; [`JoinOrder`] 0 is before all members.
     pub after: JoinOrder,
-    /// At most so many, and at most [`MAX_MEMBERS_AT_ONCE`].
+    /// The most members to return, at most [`MAX_MEMBERS_AT_ONCE`].
     pub limit: usize,
 }
 
-/// Most members that [`ReadMembers`] is answered with.
+/// The most members that one [`ReadMembers`] returns.
 pub const MAX_MEMBERS_AT_ONCE: usize = 1_000;
 
-/// Some of the members of a conversation.
+/// A page of a conversation's members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPage {
-    /// In the order of joining, each with their place in it: the next page comes after that of the last one.
+    /// In the order of joining, each with its place. The next page starts after the place of the last one.
     pub members: Vec<(JoinOrder, Member)>,
-    /// Whether there are others behind them.
+    /// Whether more members follow.
     pub has_more: bool,
 }

@@ -1,4 +1,4 @@
-//! A conversation that is remembered.
+//! A cached conversation.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::store::Store;
 
 pub(super) struct Known {
     conversation: Mutex<Arc<Conversation>>,
-    /// Those whose membership has changed and was not looked up since.
+    /// The users whose membership has changed and was not read since.
     changed: Mutex<HashSet<UserId>>,
-    /// Held while memberships are looked up.
+    /// Held while memberships are read.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -30,17 +30,17 @@ impl Known {
         self.conversation.lock().clone()
     }
 
-    /// Looks the memberships of these people up, and of all others who wait for that. When that fails or is given up half-way,
-    /// `forget` must see to it that this is no longer remembered.
+    /// Reads the memberships of these users, and of all others that wait for it. When that fails or is cancelled,
+    /// `forget` must remove this conversation from the cache.
     pub(super) async fn refresh(&self, store: &dyn Store, users: &[UserId], forget: impl Fn()) {
         self.changed.lock().extend(users);
         let waiting = UnlessDone(Some(&forget));
         let _turn = self.turn.lock().await;
-        // Dropped before the turn ends: the next one must not find what was not looked up.
+        // Dropped before the turn ends, so that the next task does not find a stale conversation.
         let mut looking = waiting;
         let changed: Vec<_> = self.changed.lock().drain().collect();
         if changed.is_empty() {
-            // Somebody has looked this up together with their own.
+            // Another task has read these memberships together with its own.
             looking.0 = None;
             return;
         }
@@ -50,7 +50,7 @@ impl Known {
         looking.0 = None;
     }
 
-    /// Keeps all look-ups waiting.
+    /// Blocks all refreshes until the guard is dropped.
     #[cfg(test)]
     pub(super) async fn hold_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
@@ -74,7 +74,7 @@ impl Known {
     }
 }
 
-/// Calls the function when it is dropped before it is done.
+/// Calls the function if it is dropped before it is done.
 struct UnlessDone<'a, F: Fn()>(Option<&'a F>);
 
 impl<F: Fn()> Drop for UnlessDone<'_, F> {

@@ -32,7 +32,7 @@ impl Scene {
         chat.execute(&Actor { user }, request).await.unwrap().reply
     }
 
-    /// Adds somebody as another process does.
+    /// Adds a member directly in the store, as another process would.
     async fn add(&self, user: UserId) {
         let (by, at, max_members) = (self.people[0], Timestamp::from_millis(1), 9);
         let add = store::AddMember { room: self.room, by, user, at, max_members };
@@ -45,7 +45,7 @@ impl Scene {
         self.chat.store.remove_member(remove).await.unwrap().unwrap();
     }
 
-    /// As it is remembered, and as it is.
+    /// The cached members and the stored ones.
     async fn both(&self) -> (Members, Members) {
         let remembered = self.chat.directory.conversation(self.room).await.unwrap();
         let stored = self.chat.store.conversation(self.room).await.unwrap().unwrap();
@@ -61,14 +61,14 @@ impl Scene {
 async fn what_is_heard_of_late_undoes_nothing_newer() {
     let scene = Scene::new().await;
     let bob = scene.people[1];
-    // He came, went and came again; of all that is heard in another order.
+    // Bob joined, left and joined again; the directory hears of it in another order.
     scene.add(bob).await;
     scene.chat.directory.refresh_members(scene.room, &[bob]).await;
     let before = scene.chat.directory.conversation(scene.room).await.unwrap();
     assert!(before.member(bob).is_some());
     scene.remove(bob).await;
     scene.chat.directory.refresh_members(scene.room, &[bob]).await;
-    // Only now of his coming, by the log.
+    // Only now the directory learns from the log that he joined.
     scene.chat.changes_after(Position(0), 2).await.unwrap();
     let (remembered, stored) = scene.both().await;
     assert_eq!((remembered.get(bob), remembered == stored), (None, true));
@@ -125,7 +125,7 @@ async fn a_look_up_under_way_does_not_remember_what_was_before() {
     let bob = scene.people[1];
     let directory = &scene.chat.directory;
     directory.conversations.remove(&scene.room);
-    // The place is held as by a look-up that has read and not yet remembered.
+    // The entry is held as by a look-up that has read the store but not yet cached the result.
     let Err(place) = directory.conversations.get_value_or_guard_async(&scene.room).await else {
         panic!("it is not remembered");
     };

@@ -17,7 +17,7 @@ fn role(n: u8) -> Role {
     [Role::Member, Role::Moderator, Role::Admin][usize::from(n % 3)]
 }
 
-/// All that can be asked of members, as a plain list answers it.
+/// Compares all methods of `Members` with a plain list.
 fn check(members: &Members, expected: &[Member]) {
     assert_eq!(members.iter().copied().collect::<Vec<_>>(), expected);
     assert_eq!((members.len(), members.is_empty()), (expected.len(), expected.is_empty()));
@@ -84,7 +84,8 @@ fn a_place_is_kept_and_given() {
     assert_eq!(members.iter().nth(40), Some(&member(40, Role::Admin)));
     members.put_at(JoinOrder(1), member(90, Role::Member));
     assert_eq!(members.iter().nth(1), Some(&member(90, Role::Member)));
-    // One has gone, and somebody else has their place, before that is known.
+    // For a moment two members have the same place: one has left and another has joined, but only the second change
+    // is known yet.
     members.put_at(order, member(91, Role::Member));
     members.remove(user(40));
     assert_eq!(members.iter().nth(41), Some(&member(91, Role::Member)));

@@ -1,51 +1,51 @@
-//! What two people have with each other: friendship, requests for it, and blocks.
+//! The relation between two people: friendship, friend requests, and blocks.
 
 use crate::id::UserId;
 
-/// What one person has with another one, as that person sees it.
+/// The relation of one person with another one, as that person sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relation {
-    /// They block the other one.
+    /// This person blocks the other one.
     pub blocks: bool,
-    /// The other one blocks them. They are never told: it is `false` in all that they see.
+    /// The other one blocks this person. Clients never learn this: it is `false` in everything they receive.
     pub blocked: bool,
-    /// How far they are friends.
+    /// The state of their friendship.
     pub friendship: Friendship,
 }
 
-/// How far two people are friends.
+/// The state of the friendship of two people.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Friendship {
-    /// Not at all.
+    /// No friendship and no request.
     #[default]
     None,
-    /// The person has asked, and waits for an answer.
+    /// This person has sent a request and waits for an answer.
     Sent,
-    /// The person was asked, and has not answered yet.
+    /// This person has received a request and not answered it yet.
     Received,
     /// They are friends.
     Friends,
 }
 
 impl Friendship {
-    /// All of them, in the order of their numbers in a database.
+    /// All states, in the order of their numbers in a database.
     const ALL: [Self; 4] = [Self::None, Self::Sent, Self::Received, Self::Friends];
 }
 
-/// What somebody does about what they have with another person.
+/// An action of one person on the relation with another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelationAct {
-    /// Blocks the other one: neither reaches the other any more, and what there was of a friendship ends.
+    /// Blocks the other person: neither can reach the other any more, and a friendship or request between them ends.
     Block,
-    /// Lifts the own block.
+    /// Lifts this person's own block.
     Unblock,
-    /// Asks for friendship, or accepts it where the other one has asked.
+    /// Sends a friend request, or accepts the request of the other person.
     Ask,
-    /// Accepts what the other one has asked for.
+    /// Accepts the request of the other person.
     Accept,
-    /// Declines what the other one has asked for.
+    /// Declines the request of the other person.
     Decline,
-    /// Takes back what was asked for.
+    /// Withdraws this person's own request.
     Withdraw,
     /// Ends a friendship.
     Unfriend,
@@ -55,12 +55,12 @@ impl Relation {
     const BLOCKS: u8 = 4;
     const BLOCKED: u8 = 8;
 
-    /// Whether the two do not reach each other, because one blocks the other.
+    /// Whether the two cannot reach each other because one blocks the other.
     pub fn is_cut(self) -> bool {
         self.blocks || self.blocked
     }
 
-    /// The same as the other one sees it.
+    /// The same relation as the other person sees it.
     pub fn mirrored(self) -> Self {
         let friendship = match self.friendship {
             Friendship::Sent => Friendship::Received,
@@ -70,18 +70,18 @@ impl Relation {
         Self { blocks: self.blocked, blocked: self.blocks, friendship }
     }
 
-    /// The same without what the person may not know: that they are blocked.
+    /// The relation without what the person must not learn: that the other one blocks them.
     pub fn shown(self) -> Self {
         Self { blocked: false, ..self }
     }
 
-    /// The byte that stands for it in a database.
+    /// The byte that represents the relation in a database.
     pub fn code(self) -> u8 {
         let flag = |is_set, bit| if is_set { bit } else { 0 };
         self.friendship as u8 | flag(self.blocks, Self::BLOCKS) | flag(self.blocked, Self::BLOCKED)
     }
 
-    /// What a byte stands for; none when it is none of these.
+    /// Decodes a byte; `None` when it is invalid.
     pub fn from_code(code: u8) -> Option<Self> {
         let flags = code & !3;
         if flags & !(Self::BLOCKS | Self::BLOCKED) != 0 {
@@ -91,7 +91,7 @@ impl Relation {
         Some(Self { blocks: flags & Self::BLOCKS != 0, blocked: flags & Self::BLOCKED != 0, friendship })
     }
 
-    /// The key of the row of a keyed table in which a person's relation with another one is kept.
+    /// The key of the row that holds a person's relation with another one.
     pub(crate) fn key(of: UserId, with: UserId) -> Vec<u8> {
         [of.as_bytes().as_slice(), with.as_bytes()].concat()
     }

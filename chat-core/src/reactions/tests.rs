@@ -115,7 +115,7 @@ impl World {
         SetReaction { message: self.message, emoji: emoji.into(), reacting }
     }
 
-    /// What stands on the message, in the history of a person.
+    /// The reactions of the message, in the history of a user.
     async fn shown(&self, user: UserId, other: UserId) -> Vec<Reaction> {
         let of = Destination::Person(UserKey::Id(other));
         let read = ReadHistory { of, window: Window::Latest { limit: 9 }, include_deleted: true };
@@ -123,7 +123,7 @@ impl World {
     }
 }
 
-/// What is told at once is what the log tells later, and what is shown.
+/// Live deliveries, deliveries from the log and views all show the same reactions.
 #[tokio::test]
 async fn everybody_is_told_what_stands_on_a_message() {
     let world = World::new().await;

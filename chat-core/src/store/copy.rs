@@ -1,9 +1,9 @@
-//! Everything of one store into another: from SQLite to MongoDB, for those who have outgrown one machine.
+//! Copies a whole store into another one: from SQLite to MongoDB, for operators who need more than one machine.
 //!
-//! Nothing changes on the way. Ids, positions, places in conversations, read marks, client ids, deleted messages and the log are those
-//! they were, so clients go on where they were as if nothing had happened: sessions resume, sends that are repeated are
-//! known, pages of histories stay what they were. Texts stay as they were compressed. Only the
-//! index that searches go by is left behind: it is made again when somebody searches.
+//! The copy is exact: ids, positions, places in conversations, read marks, client ids, deleted messages and the log
+//! stay the same. So clients continue as if nothing had happened: sessions resume, repeated sends are detected, and
+//! pages of histories stay the same. Texts keep their compressed form. Only the search index is not copied; it is built
+//! again on the first search.
 
 use super::keyed::{Row, Table};
 use super::mongodb::MongoImport;
@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::model::{ClientId, Conversation, Fingerprint, NewUser, Position, Seq};
 
-/// Something that a store holds, with all that is known of it.
+/// A record of a store, with all its data.
 pub(super) enum Record {
-    /// An account, and its place in the order of accounts.
+    /// An account, and its place in the order of creation.
     User { account: NewUser, place: i64 },
     /// A revoked token.
     RevokedToken { fingerprint: [u8; 32], until: Timestamp },
@@ -25,19 +25,19 @@ pub(super) enum Record {
     Message(Box<CopiedMessage>),
     /// A row of a keyed table.
     Row { table: Table, row: Row },
-    /// An entry of the log that is not the sending of a message.
+    /// A log entry that is not a sent message.
     LogEntry { position: Position, at: Timestamp, change: Change<MessageRef> },
 }
 
 pub(super) struct CopiedConversation {
     pub(super) conversation: Conversation,
-    /// How far each member has read, in the same order.
+    /// The read mark of each member, in the same order.
     pub(super) read: Vec<Seq>,
-    /// Who of the two in a direct conversation blocks the other one.
+    /// Who of the two people in a direct conversation blocks the other one.
     pub(super) blockers: Vec<UserId>,
-    /// Of the last message; 0 when there is none.
+    /// The seq of the last message; 0 when there is none.
     pub(super) last_seq: Seq,
-    /// Where the last message that is not deleted stands in the log.
+    /// The log position of the last message that is not deleted.
     pub(super) latest: Option<Position>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct CopiedMessage {
     pub(super) fingerprint: Option<Fingerprint>,
 }
 
-/// Where a log is complete, and where it ends.
+/// The positions between which a log is complete.
 #[derive(Clone, Copy)]
 pub(super) struct LogEnds {
     pub(super) begin: Position,
@@ -63,13 +63,13 @@ pub struct Copied {
     pub users: u64,
     /// Conversations, direct ones and rooms.
     pub conversations: u64,
-    /// Messages, deleted ones too.
+    /// Messages, including deleted ones.
     pub messages: u64,
-    /// Rows of keyed tables: what belongs to messages, conversations and people.
+    /// Rows of keyed tables: data that belongs to messages, conversations and people.
     pub rows: u64,
-    /// Entries of the log other than the sending of messages.
+    /// Log entries that are not sent messages.
     pub log_entries: u64,
-    /// Void tokens.
+    /// Revoked tokens.
     pub revoked_tokens: u64,
 }
 
@@ -88,12 +88,12 @@ impl Copied {
     }
 }
 
-/// Copies everything into a database that holds nothing of a chat yet, and tells `progress` from time to time how much was
-/// copied so far. No server may be using that database meanwhile. If this fails half-way, the database is marked and no
-/// store opens it any more: drop its collections whose names begin with `chat_`, and copy again.
+/// Copies everything into an empty database and regularly reports to `progress` how much was copied so far. No server
+/// may use that database meanwhile. If the copy fails half-way, the database stays marked and no store opens it: drop
+/// its collections whose names begin with `chat_`, and copy again.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when the database is not empty; otherwise as its reads and writes fail.
+/// [`StoreError::Refused`] when the database is not empty; otherwise any read or write error.
 pub async fn copy_to_mongodb(
     mut from: SqliteExport,
     to: &MongoStore,

@@ -1,7 +1,7 @@
-//! Going over everything that a store holds, for `chat-server check`: what is damaged is named, and nothing is changed.
+//! Checks everything that a store holds, for `chat-server check`. It reports damage and changes nothing.
 //!
-//! Everything is read in parts, so it takes little memory, and a server may use the store meanwhile: what it writes can be
-//! seen or not, and is never taken for damage.
+//! The data is read in parts, so a check needs little memory. A server may use the store at the same time: the check
+//! may or may not see what it writes, but never reports it as damage.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use std::sync::Arc;
 use crate::codec::{Codec, DecodeError};
 use crate::store::StoredMessage;
 
-/// Most bytes that a body may decode to.
+/// The maximum size of a decoded body in bytes.
 const MAX_DECODED_BYTES: usize = 256 << 20;
 
-/// Something that is not as it should be.
+/// A problem that the check has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of record: `message`, `user`, `conversation`, `member`, `read mark`, `log entry`, ….
+    /// The kind of record: `message`, `user`, `conversation`, `member`, `read mark`, `log entry`, ….
     pub kind: &'static str,
-    /// Which one: an id, a position, bytes in hexadecimal. Never a text of somebody's.
+    /// The record: an id, a position, or bytes in hexadecimal. Never a text that a user wrote.
     pub id: String,
-    /// Where it is: the table or the collection and the row.
+    /// The location: the table or the collection and the row.
     pub place: String,
-    /// What is wrong with it, without what it holds.
+    /// What is wrong with the record, without its content.
     pub reason: String,
-    /// What to do.
+    /// What the operator can do.
     pub remedy: &'static str,
-    /// It only takes room: nothing is lost, and nobody notices.
+    /// The record only takes space: no data is lost, and users notice nothing.
     pub is_leftover: bool,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How much was looked at.
+/// How much was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspected {
@@ -53,16 +53,16 @@ pub struct Inspected {
     pub rows: u64,
     /// Entries of the log.
     pub log_entries: u64,
-    /// What was named that is damaged.
+    /// The number of damaged records that were reported.
     pub damaged: u64,
-    /// What was named that only takes room.
+    /// The number of reported leftovers, which only take space.
     pub leftovers: u64,
 }
 
-/// Answers what is wrong with the image of a URL.
+/// Returns what is wrong with the image of a URL.
 type LookAtImage<'a> = Box<dyn FnMut(&str) -> Option<String> + Send + 'a>;
 
-/// Where findings go, and what is needed to judge.
+/// Receives findings, and holds what is needed to check records.
 pub struct Inspection<'a> {
     codec: Arc<dyn Codec>,
     tell: Box<dyn FnMut(&Finding) + Send + 'a>,
@@ -71,22 +71,22 @@ pub struct Inspection<'a> {
 }
 
 impl<'a> Inspection<'a> {
-    /// Bodies are decoded by this codec; each finding is told at once.
+    /// Decodes bodies with this codec and passes each finding to `tell` at once.
     pub fn new(codec: Arc<dyn Codec>, tell: impl FnMut(&Finding) + Send + 'a) -> Self {
         Self { codec, tell: Box::new(tell), image: Box::new(|_| None), counts: Inspected::default() }
     }
 
-    /// With somebody who is told the URL of every image that a message or a person has, and answers what is wrong with it.
+    /// Calls `image` with the URL of every image of a message or a user. It returns what is wrong with the image.
     pub fn with_images(self, image: impl FnMut(&str) -> Option<String> + Send + 'a) -> Self {
         Self { image: Box::new(image), ..self }
     }
 
-    /// What was looked at so far.
+    /// How much was checked so far.
     pub fn counts(&self) -> &Inspected {
         &self.counts
     }
 
-    /// Names something.
+    /// Reports a finding.
     pub fn found(&mut self, finding: &Finding) {
         match finding.is_leftover {
             true => self.counts.leftovers += 1,
@@ -123,7 +123,7 @@ impl<'a> Inspection<'a> {
         self.found(&Finding { kind, id, place, reason, remedy, is_leftover: true });
     }
 
-    /// Judges the body and the image of a message.
+    /// Checks the body and the image of a message.
     pub(super) fn content(&mut self, message: &StoredMessage, place: impl fmt::Display) {
         let decoded = self.codec.decode((&message.body).into(), MAX_DECODED_BYTES);
         let wrong = match decoded.map(String::from_utf8) {

@@ -1,4 +1,4 @@
-//! The log of all changes, and what else is said of a store as a whole.
+//! The log of all changes, and operations on a store as a whole.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,29 +18,31 @@ pub trait ChangeLog: Send + Sync {
     /// The position of the last change, 0 when there is none.
     async fn last_position(&self) -> Result<Position, StoreError>;
 
-    /// The position after which the log is complete: 0 until something is forgotten.
+    /// The position after which the log is complete: 0 until changes are removed from the log.
     async fn log_begin(&self) -> Result<Position, StoreError>;
 
     /// The changes after a position in the order of positions, at most `limit`; none when some of them have been
-    /// forgotten. Messages, rooms and users come as they are now, not as they were. A driver may end early, though not
-    /// before the first change, when the bodies take more than 4 MiB.
+    /// removed from the log. Messages, rooms and users are returned in their current state, not as they were at the
+    /// time of the change. A driver may return fewer changes, but at least one, when the bodies take more than 4 MiB.
     ///
-    /// The list ends before a change that cannot be read, because it is damaged or of a kind that only a newer version
-    /// knows. Only the very first one is an error, so that whoever passes over it loses nothing else.
+    /// The list ends before a change that cannot be read, because it is damaged or of a kind that only a newer
+    /// version knows. It is an error only if the first change cannot be read: so a caller that skips that one change
+    /// misses no other.
     async fn changes_after(
         &self,
         position: Position,
         limit: usize,
     ) -> Result<Option<Vec<LoggedChange>>, StoreError>;
 
-    /// The changes after a position of which this person is told, in the order of positions, at most `limit`; none when
-    /// some of the log after the position was forgotten. That is what happened to messages and read marks in the
-    /// conversations of which they are a member now, to rooms of which they are a member now, that they were taken out
-    /// of a room, and of each person's changes of their profile the last one: all of them come as they are now.
+    /// The changes after a position that this user receives, in the order of positions, at most `limit`; none when a
+    /// part of the log after the position was removed. The user receives: changes of messages and read marks in the
+    /// conversations of which the user is a member now; changes of rooms of which the user is a member now; the
+    /// user's own removal from a room; changes that only this user receives, such as those of relations; and the last
+    /// profile change of each user. All of them are returned in their current state.
     ///
-    /// A driver must not pass over the changes that are for others one by one: somebody who was away for long asks for a
-    /// few changes out of millions. It may end early as [`Self::changes_after`] does, also before a change that cannot be
-    /// read; only when that is the very next one of the log it is an error.
+    /// A driver must not scan the changes for other users one by one: a user who was away for a long time asks for a
+    /// few changes out of millions. The driver may return fewer changes as in [`Self::changes_after`], also when it
+    /// reaches a change that cannot be read; that is an error only if it is the very next change of the log.
     async fn changes_for(
         &self,
         user: UserId,
@@ -48,8 +50,8 @@ pub trait ChangeLog: Send + Sync {
         limit: usize,
     ) -> Result<Option<PersonalChanges>, StoreError>;
 
-    /// How many changes [`Self::changes_for`] tells of in all after a position, counted up to `limit`; none when some of
-    /// the log after the position was forgotten. A driver may count some too many.
+    /// The number of changes that [`Self::changes_for`] returns in all after a position, counted up to `limit`; none
+    /// when a part of the log after the position was removed. A driver may count a few too many.
     async fn count_changes_for(
         &self,
         user: UserId,
@@ -57,78 +59,79 @@ pub trait ChangeLog: Send + Sync {
         limit: u64,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// Forgets the changes before the first one that was made at `at` or later, but never the last of all, and returns
-    /// the new [`Self::log_begin`]. What changed stays as it is; only the log gets shorter.
+    /// Removes the changes before the first one that was made at `at` or later, but never the last change of the log.
+    /// Returns the new [`Self::log_begin`]. The data itself does not change; only the log gets shorter.
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError>;
 
-    /// The epoch of the log: the same for as long as nobody has put a backup in its place.
+    /// The epoch of the log. It stays the same unless a backup is restored.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 
-    /// Begins another epoch, and returns it: from now on nothing counts that was told of positions before. It is durable. For
-    /// those who have put back a backup, before anybody is served.
+    /// Begins another epoch, and returns it. Positions that clients received before are not valid any more. The new
+    /// epoch is durable. Call this after a backup was restored, before the first client is served.
     async fn renew_epoch(&self) -> Result<Epoch, StoreError>;
 
-    /// Whether several nodes can use it at once. Then they learn of each other by [`Self::meet_nodes`].
+    /// Whether several nodes can use the store at once. Then they find each other with [`Self::meet_nodes`].
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Notes what a node tells the others of itself, or that it is still there, and answers what all others have noted in the
-    /// last [`NODE_LEASE`]. A store that only one node can use has nobody to tell of.
+    /// Stores a node's note, or renews it, and returns the notes that all other nodes have stored in the last
+    /// [`NODE_LEASE`]. A store that only one node can use returns an empty list.
     async fn meet_nodes(&self, note: &NodeNote) -> Result<Vec<NodeNote>, StoreError> {
         let _ = note;
         Ok(Vec::new())
     }
 
-    /// Takes a node's note away.
+    /// Removes a node's note.
     async fn leave_nodes(&self, id: &str) -> Result<(), StoreError> {
         let _ = id;
         Ok(())
     }
 
-    /// Makes sure that all that was acknowledged is on disk and closes what needs closing; later calls fail
-    /// with [`StoreError::Unavailable`]. Closing twice is fine.
+    /// Flushes all acknowledged changes to disk and releases all resources. Later calls fail with
+    /// [`StoreError::Unavailable`]. Closing twice is allowed.
     async fn close(&self) -> Result<(), StoreError>;
 
-    /// Whether reading and writing work at this moment.
+    /// Checks that reading and writing work at this moment.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Where everything is kept, as whoever looks after it knows it: a file, the name of a database. Holds no secret.
+    /// Where the data is kept, in words for the operator: a file, or the name of a database. Contains no secret.
     fn place(&self) -> String {
         "memory".into()
     }
 }
 
-/// A node that has not noted for so long that it is there is taken for dead.
+/// A node that has not renewed its note for this long is considered dead.
 pub const NODE_LEASE: Duration = Duration::from_secs(20);
 
-/// What a node tells the others of itself, see [`ChangeLog::meet_nodes`]. Nothing in it may be secret.
+/// What a node publishes to the other nodes, see [`ChangeLog::meet_nodes`]. It must not contain secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeNote {
-    /// A name that no other start has.
+    /// A name that is unique to this start of the node.
     pub id: String,
-    /// Whether it has compared itself with the others and stays.
+    /// Whether the node has compared its facts with those of the others and stays.
     pub is_settled: bool,
-    /// What it tells, by name.
+    /// The published facts, by name.
     pub facts: BTreeMap<String, String>,
-    /// When it was noted, in milliseconds by the clock of the store. Set by the store.
+    /// When the note was stored, in milliseconds by the clock of the store. Set by the store.
     pub noted: i64,
 }
 
 /// A change and its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedChange {
-    /// Where.
+    /// The position in the log.
     pub position: Position,
-    /// What.
+    /// The change.
     pub change: Change,
 }
 
-/// See [`ChangeLog::changes_for`].
+/// The result of [`ChangeLog::changes_for`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonalChanges {
     /// The changes, in order.
     pub changes: Vec<LoggedChange>,
-    /// Up to here there are no others for this person: where to go on. Never before the position that was asked for.
+    /// Where to continue: up to this position there are no other changes for this user. Never less than the position
+    /// that was asked for.
     pub read_to: Position,
 }

@@ -1,41 +1,43 @@
-//! What a store must do, written as a contract.
+//! The contract of a store.
 //!
-//! A [`Store`] is users, conversations, messages, read marks, [keyed tables](keyed), the index by which messages are searched,
-//! and the log of changes. One method is one atomic effect, named for the domain. All writes go one way: a [`Write`] is handed to
-//! [`WriteStore::write`], and what it does and whether it may be done is decided inside the transaction, once for all
-//! drivers, over the rows that a driver gives ([`tx::Tx`]). Drivers hold no policy, no clock and no compression: bodies reach
-//! them as [`Blob`](crate::codec::Blob)s and come back bit-identical.
+//! A [`Store`] holds users, conversations, messages, read marks, [keyed tables](keyed), the search index for messages,
+//! and the log of changes. Each method has one atomic effect, in terms of the domain. All writes take one path: the
+//! caller passes a [`Write`] to [`WriteStore::write`]. What the write does, and whether it is allowed, is decided
+//! inside the transaction by code that all drivers share, over the rows that the driver provides ([`tx::Tx`]). Drivers
+//! contain no policy, no clock and no compression: message bodies reach them as [`Blob`](crate::codec::Blob)s and must
+//! come back bit-identical.
 //!
 //! # Guarantees every driver gives
-//! - **Acknowledged means durable.** When a method that changes something returns `Ok`, the change survives the
-//!   death of the process at that moment (and the loss of power, unless the operator chose otherwise).
-//! - **One log.** Every change listed in [`Change`] gets a [`Position`](crate::model::Position); positions are 1, 2, 3, … in the order
-//!   of commit, on all nodes together, and a reader never sees a position before all lesser ones.
+//! - **Acknowledged means durable.** When a method that changes something returns `Ok`, the change survives the death
+//!   of the process at that moment (and a power failure, unless the operator chose otherwise).
+//! - **One log.** Every change listed in [`Change`] gets a [`Position`](crate::model::Position). Positions are 1, 2, 3,
+//!   … in the order of commit, across all nodes. A reader never sees a position before all lower ones.
 //! - **Gap-free conversations.** The messages of a conversation have [`Seq`](crate::model::Seq) 1, 2, 3, … in the order of commit.
 //! - **Atomic.** A method that fails has changed nothing.
-//! - **In order of asking.** A change is handed over when its future is polled for the first time, without waiting
-//!   for anything before; changes are committed in the order in which they were handed over. So somebody who polls
-//!   several futures once each, in order, has them committed together and in that order.
+//! - **In order of asking.** A change is submitted by the first poll of its future, without waiting for anything
+//!   before. Changes are committed in the order in which they were submitted. So a caller that polls several futures
+//!   once each, in order, gets them committed together and in that order.
 //! - Absence is `None`, never an error.
-//! - **A damaged record is alone.** Lists leave out what is not what was written, go on behind it, and are as long as without
-//!   it; only whoever asks for that very record is told [`StoreError::Corrupt`]. It is named in the log once.
+//! - **A damaged record is isolated.** Lists leave a damaged record out, continue after it, and are as long as without
+//!   it. Only a request for that very record returns [`StoreError::Corrupt`]. Each damaged record is reported in the
+//!   server log once.
 //!
 //! # Writing a driver
-//! Implement [`tx::Tx`], [`WriteStore::write`], which gives each write to [`Write::apply`] inside a transaction, and the reads
-//! of the other traits; the methods that write are made of these. Then let the clauses judge: `chat_core::store::contract`
-//! (feature `contract`) holds one function per guarantee, and the macro [`store_contract!`](crate::store_contract) turns
-//! them into tests:
+//! Implement [`tx::Tx`], then [`WriteStore::write`], which passes each write to [`Write::apply`] inside a transaction,
+//! and the reads of the other traits. The write methods have default implementations on top of these. Then run the
+//! contract tests: `chat_core::store::contract` (feature `contract`) has one function per guarantee, and the macro
+//! [`store_contract!`](crate::store_contract) turns them into tests:
 //! ```text
 //! chat_core::store_contract!(async { Arc::new(MyStore::open_fresh().await) as Arc<dyn Store> });
 //! ```
-//! A driver that cannot run in a test must show as ignored with its reason, never as passed.
+//! A driver that cannot run in a test environment must be reported as ignored with the reason, never as passed.
 
 mod apply;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 mod copy;
-// Only drivers that keep something outlive what damages it.
+// Only persistent drivers can have damaged records.
 #[cfg_attr(not(any(feature = "sqlite", feature = "mongodb")), allow(dead_code))]
 pub mod inspect;
 pub mod keyed;
@@ -73,7 +75,7 @@ pub use write::{
 
 pub use crate::change::Change;
 
-/// A complete store. How to write one: see the [module](self).
+/// A complete store. For how to write one, see the [module](self).
 ///
 /// # Example
 /// ```
@@ -93,7 +95,7 @@ pub use crate::change::Change;
 /// chat.store().close().await?;
 /// drop(chat); // it holds the file
 ///
-/// // Whatever was acknowledged is there when it is opened again.
+/// // All acknowledged changes are there when the file is opened again.
 /// let chat = Chat::new(Arc::new(SqliteStore::open(&path, SqliteOptions::default())?));
 /// assert!(chat.find_user(&UserKey::Username("ann".into())).await?.is_some());
 /// # chat.store().close().await?;
@@ -111,39 +113,39 @@ impl<T> Store for T where
 {
 }
 
-/// The store failed. Ours to mend, never the client's.
+/// A failure of the store. It is the server's fault, never the client's.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached or cannot write at the moment; trying again later may help.
+    /// The store cannot be reached or cannot write at the moment. A later retry may succeed.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// There is no room for what is to be written: the disk is full, or a quota is used up. Reading may go on. Trying again
-    /// helps once somebody has made room.
+    /// There is no room for the write: the disk is full or a quota is used up. Reads may still work. A retry succeeds
+    /// once an operator has made room.
     #[error("there is no room: {0}")]
     Full(String),
-    /// A record is not what was written.
+    /// A stored record is damaged.
     #[error("corrupt {what} {id}")]
     Corrupt {
-        /// What kind of record.
+        /// The kind of record.
         what: &'static str,
-        /// Which one, and why if that is known.
+        /// Its id, and the reason if known.
         id: String,
     },
-    /// The store will not do this, now or later (wrong version, read-only, misconfigured).
+    /// The store refuses this permanently (wrong version, read-only, misconfigured).
     #[error("refused: {0}")]
     Refused(String),
-    /// There is no database where one must be.
+    /// A required database does not exist.
     #[error("there is no database: {0}")]
     Missing(String),
 }
 
-/// What was found when a store was opened.
+/// What a store found when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
-    /// There was nothing: it was made.
+    /// The database did not exist and was created.
     pub made_new: bool,
-    /// The number of the layout that it had.
+    /// The layout version before the upgrade.
     pub layout_before: u32,
-    /// The number of the layout that it has now.
+    /// The layout version now.
     pub layout: u32,
 }

@@ -1,4 +1,5 @@
-//! People, conversations and messages: what is asked of a store. Its writes are here by name; what they do stands in `apply`.
+//! The store traits for accounts, conversations and messages. Each write is one provided method; the module `apply`
+//! implements the writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,26 +25,28 @@ use crate::policy::Refusal;
 /// Accounts and log-in tokens.
 ///
 /// # Guarantees
-/// User names and e-mail addresses are unique as [`UserKey::folded`] compares them, and together: where people are named
-/// by name, an account without one is known by its address, so nobody's user name is another's address. A
-/// [`NewUser::name_key`] is unique among those who have one. All of it is decided in one step with making the account.
+/// User names and e-mail addresses are unique, compared by [`UserKey::folded`]. They share one namespace: where a
+/// client names a person by user name, an account without one is known by its address, so a user name must never equal
+/// the address of another account. [`NewUser::name_key`] is unique among the accounts that have one. The store checks
+/// all of this and creates the account in one atomic step.
 #[async_trait]
 pub trait UserStore: WriteStore {
-    /// Makes an account, unless its id, name, address or key is taken.
+    /// Creates an account, unless its id, name, address or key is taken.
     async fn create_user(&self, new: NewUser) -> Result<CreatedUser, StoreError> {
         make(self, CreateUser(new)).await
     }
 
-    /// Looks a person up.
+    /// Finds an account.
     async fn user(&self, key: &UserKey) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Looks a person up together with the hash of their password.
+    /// Finds an account together with its password hash.
     async fn credentials(&self, key: &UserKey) -> Result<Option<(Arc<User>, PasswordHash)>, StoreError>;
 
-    /// Everybody, in the order of accounts made, at most `limit`.
+    /// Lists all accounts in the order of their creation, at most `limit`.
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError>;
 
-    /// Changes a profile and logs [`Change::ProfileUpdated`](super::Change::ProfileUpdated); none when there is no such person.
+    /// Changes a profile and logs [`Change::ProfileUpdated`](super::Change::ProfileUpdated). Returns `None` when the
+    /// account does not exist.
     async fn update_profile(
         &self,
         user: UserId,
@@ -53,7 +56,7 @@ pub trait UserStore: WriteStore {
         make(self, UpdateProfile { user, patch, at }).await
     }
 
-    /// Puts another hash in the place of this one, if it is still there; answers whether it was. Not logged.
+    /// Replaces the password hash `old` with `new` if `old` is still stored. Returns whether it was. Not logged.
     async fn set_password_hash(
         &self,
         user: UserId,
@@ -63,51 +66,54 @@ pub trait UserStore: WriteStore {
         make(self, SetPasswordHash { user, old: old.clone(), new }).await
     }
 
-    /// Notes when a person was last connected. Not logged; unknown people are passed over.
+    /// Records when a person was last connected. Not logged. Unknown ids are ignored.
     async fn record_last_seen(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
         make(self, RecordLastSeen { user, at }).await
     }
 
-    /// Changes what two people have with each other and logs [`Change::RelationChanged`](super::Change::RelationChanged) for the one
-    /// who does it and behind it for the other one, each only if they see a difference. It is kept in
-    /// [`Table::Relations`](super::Table::Relations). [`policy::relate`](crate::policy::relate) decides whether it may be done, by what
-    /// they have at that moment.
+    /// Changes the relation between two people. Logs [`Change::RelationChanged`](super::Change::RelationChanged) for
+    /// the person who makes the change, then for the other one; each only if that person sees a difference. The
+    /// relation is stored in [`Table::Relations`](super::Table::Relations). [`policy::relate`](crate::policy::relate)
+    /// decides whether the change is allowed, from the relation at the moment of the write.
     async fn relate(&self, relate: Relate) -> Result<Result<Related, Refusal>, StoreError> {
         make(self, relate).await
     }
 
-    /// Notes that the token with this fingerprint is revoked; the note may be dropped once `until` has passed.
+    /// Records that the token with this fingerprint is revoked. The store may drop the record once `until` has passed.
     async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
         make(self, RevokeToken { fingerprint, until }).await
     }
 
-    /// The fingerprints of all tokens that are revoked and would otherwise be valid after `now`.
+    /// The fingerprints of all revoked tokens that would otherwise still be valid after `now`.
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError>;
 }
 
-/// What came of [`UserStore::create_user`].
+/// The result of [`UserStore::create_user`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreatedUser {
-    /// The account exists now.
+    /// The account was created.
     Created(Arc<User>),
-    /// Somebody has this user name, for a name or an address, or one with the same key (or, never in practice, this id).
+    /// Another account has this user name (as its name or its address) or the same key. Also returned for an id that is
+    /// taken, which does not happen in practice.
     UsernameTaken,
-    /// Somebody has this e-mail address, for an address or a name, or, without a user name, one with the same key.
+    /// Another account has this e-mail address (as its address or its name). Also returned when the new account has no
+    /// user name and its key is taken.
     EmailTaken,
 }
 
 impl CreatedUser {
-    /// What is answered when somebody has the key of a person's name.
+    /// The result when another account has the same name key.
     pub(super) fn key_taken(user: &User) -> Self {
         if user.username.is_some() { Self::UsernameTaken } else { Self::EmailTaken }
     }
 }
 
-/// Conversations and who is in them.
+/// Conversations and their members.
 #[async_trait]
 pub trait RoomStore: WriteStore {
-    /// The direct conversation of a pair; made, with `id`, if there is none. Not logged: it is no news until
-    /// somebody speaks in it. Both are members with the role [`Role::Member`](crate::model::Role::Member).
+    /// Returns the direct conversation of a pair. Creates it with `id` if there is none. The creation is not logged,
+    /// because clients learn of the conversation with its first message. Both people are members with the role
+    /// [`Role::Member`](crate::model::Role::Member).
     async fn open_direct(
         &self,
         pair: Pair,
@@ -120,8 +126,8 @@ pub trait RoomStore: WriteStore {
     /// The direct conversation of a pair, if there is one.
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError>;
 
-    /// Makes a room with these members and logs [`Change::RoomCreated`](super::Change::RoomCreated).
-    /// [`policy::may_reach`](crate::policy::may_reach) decides whether its maker may bring each of the others in.
+    /// Creates a room with these members and logs [`Change::RoomCreated`](super::Change::RoomCreated).
+    /// [`policy::may_reach`](crate::policy::may_reach) decides whether the creator may add each of the others.
     async fn create_room(
         &self,
         room: NewRoom,
@@ -129,36 +135,38 @@ pub trait RoomStore: WriteStore {
         make(self, CreateRoom(room)).await
     }
 
-    /// Looks a conversation up, with all its members.
+    /// Finds a conversation, with all its members.
     async fn conversation(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>, StoreError>;
 
-    /// Makes somebody a member with the role [`Role::Member`](crate::model::Role::Member), in the last place, and logs
-    /// [`Change::MemberAdded`](super::Change::MemberAdded). Whoever is in already stays as they are, with their role, and
-    /// nothing is logged. [`policy::may_add_member`](crate::policy::may_add_member) decides whether it may be done, by who is
-    /// in the room at that moment.
+    /// Adds a member with the role [`Role::Member`](crate::model::Role::Member) in the last place, and logs
+    /// [`Change::MemberAdded`](super::Change::MemberAdded). A person who is already a member keeps place and role, and
+    /// nothing is logged. [`policy::may_add_member`](crate::policy::may_add_member) decides whether it is allowed, from
+    /// the members at the moment of the write.
     async fn add_member(&self, add: AddMember) -> Result<Result<RoomChange, Refusal>, StoreError> {
         make(self, add).await
     }
 
-    /// Gives a member another role and logs [`Change::RoleChanged`](super::Change::RoleChanged); nothing when they have it
-    /// already. Nobody becomes a member by this. [`policy::may_set_roles`](crate::policy::may_set_roles) decides whether it may
-    /// be done, by the roles at that moment. When the last admin gives up the role, another member becomes one
-    /// ([`policy::succession`](crate::policy::succession)), which is logged behind it.
+    /// Gives a member another role and logs [`Change::RoleChanged`](super::Change::RoleChanged). Does nothing when the
+    /// member already has that role. Never adds a member. [`policy::may_set_roles`](crate::policy::may_set_roles)
+    /// decides whether it is allowed, from the roles at the moment of the write. When the last admin gives up the role,
+    /// another member becomes admin ([`policy::succession`](crate::policy::succession)); that change is logged directly
+    /// after it.
     async fn set_role(&self, set: SetRole) -> Result<Result<RoomChange, Refusal>, StoreError> {
         make(self, set).await
     }
 
-    /// Takes a member out and logs [`Change::MemberRemoved`](super::Change::MemberRemoved).
-    /// [`policy::may_remove_member`](crate::policy::may_remove_member) decides whether it may be done, by the roles at that
-    /// moment. When the last admin goes, another member becomes one
-    /// ([`policy::succession`](crate::policy::succession)), which is logged behind it; a room without members has none.
+    /// Removes a member and logs [`Change::MemberRemoved`](super::Change::MemberRemoved).
+    /// [`policy::may_remove_member`](crate::policy::may_remove_member) decides whether it is allowed, from the roles at
+    /// the moment of the write. When the last admin is removed, another member becomes admin
+    /// ([`policy::succession`](crate::policy::succession)); that change is logged directly after it. A room without
+    /// members has no admin.
     async fn remove_member(&self, remove: RemoveMember) -> Result<Result<RoomChange, Refusal>, StoreError> {
         make(self, remove).await
     }
 
-    /// The members of a conversation in the order of joining, each with their place in it: those after a place, at most
-    /// `limit`. Nobody where there is no such conversation. Somebody who comes back after they were out has another place. A
-    /// driver must not pass over the other members.
+    /// A page of a conversation's members in the order of joining, each with its place: the members after the place
+    /// `after`, at most `limit`. Empty when the conversation does not exist. A member who leaves and comes back gets a
+    /// new place. A driver must not scan the other members.
     async fn members(
         &self,
         id: ConversationId,
@@ -166,63 +174,67 @@ pub trait RoomStore: WriteStore {
         limit: usize,
     ) -> Result<Vec<(JoinOrder, Member)>, StoreError>;
 
-    /// Those of these people who are members of a conversation, each with their place in the order of joining, in any order. A
-    /// driver must not pass over the other members.
+    /// Those of `users` who are members of a conversation, each with its place in the order of joining. The result has
+    /// no particular order. A driver must not scan the other members.
     async fn members_of(
         &self,
         id: ConversationId,
         users: &[UserId],
     ) -> Result<Vec<(JoinOrder, Member)>, StoreError>;
 
-    /// The people with whom somebody has a direct conversation with at least one message that is not deleted,
-    /// the latest such message first, at most `limit`. Notes to oneself are left out.
+    /// The people with whom `user` has a direct conversation that contains at least one message that is not deleted.
+    /// The person with the latest such message comes first; at most `limit`. The conversation of a person with
+    /// themselves is left out.
     async fn chat_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError>;
 }
 
-/// A room to be made.
+/// A room to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRoom {
     /// Its id.
     pub id: ConversationId,
     /// Name and visibility.
     pub info: RoomInfo,
-    /// Its members, each once.
+    /// Its members, each listed once.
     pub members: Vec<Member>,
-    /// Who makes it.
+    /// The creator.
     pub by: UserId,
-    /// When.
+    /// The time of creation.
     pub at: Timestamp,
 }
 
-/// How long a fingerprint tells a repeated send from a new one.
+/// For this long a fingerprint identifies a repeated send.
 pub const FINGERPRINT_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The fingerprints of so many of the newest changes are remembered at least.
+/// The store remembers the fingerprints of at least this many of the newest changes.
 pub const FINGERPRINTS_KEPT: usize = 1 << 18;
 
-/// What was said.
+/// Messages.
 #[async_trait]
 pub trait MessageStore: WriteStore {
-    /// Appends a message to its conversation and logs [`Change::MessageSent`](super::Change::MessageSent). When the sender has used the
-    /// client id before, nothing changes and the first message is returned. The same goes for a fingerprint that the
-    /// sender has used in this conversation less than [`FINGERPRINT_WINDOW`] before, by the times of the messages; a
-    /// driver may forget it when there were [`FINGERPRINTS_KEPT`] changes since, or when the log was forgotten
-    /// ([`ChangeLog::forget_before`](super::ChangeLog::forget_before)). The conversation exists.
-    /// [`policy::may_speak`](crate::policy::may_speak) and, where it is for one person, [`policy::may_reach`](crate::policy::may_reach)
-    /// decide whether it may be said at all, by who is in the conversation and who blocks whom at that moment, also for what
-    /// was sent before.
+    /// Appends a message to its conversation, which must exist, and logs
+    /// [`Change::MessageSent`](super::Change::MessageSent).
+    ///
+    /// When the sender has already used the client id, the store changes nothing and returns the first message. The
+    /// same holds for a fingerprint that the sender has used in this conversation less than [`FINGERPRINT_WINDOW`]
+    /// before, measured by the times of the messages. A driver may forget a fingerprint after [`FINGERPRINTS_KEPT`]
+    /// further changes, or when the log is truncated ([`ChangeLog::forget_before`](super::ChangeLog::forget_before)).
+    ///
+    /// [`policy::may_speak`](crate::policy::may_speak) decides whether the sender may write; in a direct conversation
+    /// [`policy::may_reach`](crate::policy::may_reach) decides too. Both use the members and blocks at the moment of
+    /// the write, and both apply to repeated sends as well.
     async fn append(&self, new: NewMessage) -> Result<Appended, StoreError> {
         make(self, Append(new)).await
     }
 
-    /// Looks a message up, deleted or not.
+    /// Finds a message, whether it is deleted or not.
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
 
-    /// Deletes a message softly, or restores it, and logs [`Change::MessageDeleted`](super::Change::MessageDeleted) or
-    /// [`Change::MessageRestored`](super::Change::MessageRestored); without a position when it is as wanted already. The moment
-    /// becomes `updated_at`. [`policy::may_delete`](crate::policy::may_delete) and
-    /// [`policy::may_restore`](crate::policy::may_restore) decide whether it may be done, by what the message is and by the role at
-    /// that moment.
+    /// Soft-deletes or restores a message and logs [`Change::MessageDeleted`](super::Change::MessageDeleted) or
+    /// [`Change::MessageRestored`](super::Change::MessageRestored). The position is `None` when the message already is
+    /// in the wanted state. The time of the change becomes `updated_at`.
+    /// [`policy::may_delete`](crate::policy::may_delete) and [`policy::may_restore`](crate::policy::may_restore) decide
+    /// whether it is allowed, from the message and the role at the moment of the write.
     async fn set_deleted(
         &self,
         set: SetDeleted,
@@ -230,9 +242,9 @@ pub trait MessageStore: WriteStore {
         make(self, set).await
     }
 
-    /// A window on a conversation's messages, the oldest first, and whether there are more beyond its open end
-    /// (older ones; newer ones for [`Window::After`]). Deleted messages do not count when they are left out. A driver may
-    /// end a window early, with more to come, when its bodies take more than 4 MiB.
+    /// A window of a conversation's messages, oldest first, and whether more messages follow at its open end (older
+    /// ones; newer ones for [`Window::After`]). Deleted messages do not count when they are excluded. A driver may
+    /// return fewer messages, and report that more follow, when their bodies exceed 4 MiB.
     async fn history(
         &self,
         conversation: ConversationId,
@@ -241,59 +253,59 @@ pub trait MessageStore: WriteStore {
     ) -> Result<(Vec<StoredMessage>, bool), StoreError>;
 }
 
-/// A message to be appended.
+/// A message to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
     /// Its id.
     pub id: MessageId,
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Who.
+    /// The sender.
     pub sender: UserId,
     /// The encoded text.
     pub body: Blob,
-    /// The file's name when the text is a file's.
+    /// The file's name when the text is the content of a file.
     pub file_name: Option<String>,
     /// URL of an image.
     pub image: Option<String>,
-    /// The client's own name for this send.
+    /// The id that the client gave to this send.
     pub client_id: Option<ClientId>,
-    /// What a repeated send is known by when it has no name: see [`MessageStore::append`].
+    /// Identifies a repeated send that has no client id; see [`MessageStore::append`].
     pub fingerprint: Option<Fingerprint>,
-    /// When.
+    /// The time of sending.
     pub at: Timestamp,
 }
 
-/// What came of [`MessageStore::append`].
+/// The result of [`MessageStore::append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It was stored at this place.
+    /// The message was stored.
     New {
-        /// In the log.
+        /// Its position in the log.
         position: Position,
-        /// In the conversation.
+        /// Its place in the conversation.
         seq: Seq,
     },
-    /// The sender had sent it before; this is the first one.
+    /// The sender had already sent it; this is the first message.
     Repeated(Box<StoredMessage>),
-    /// The sender may not say anything there, or not any more.
+    /// The sender may not write in this conversation, or no longer may.
     Refused(Refusal),
 }
 
-/// A message as stores keep it: the text encoded.
+/// A message as it is stored, with the text encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
     /// Its id.
     pub id: MessageId,
-    /// Where it was said.
+    /// Its conversation.
     pub conversation: ConversationId,
-    /// Its place there.
+    /// Its place in the conversation.
     pub seq: Seq,
-    /// Who said it.
+    /// The sender.
     pub sender: UserId,
     /// The encoded text.
     pub body: Blob,
-    /// The file's name when the text is a file's.
+    /// The file's name when the text is the content of a file.
     pub file_name: Option<String>,
     /// URL of an image.
     pub image: Option<String>,
@@ -301,26 +313,26 @@ pub struct StoredMessage {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Set while it is deleted.
+    /// Set while the message is deleted.
     pub deleted: Option<Tombstone>,
-    /// Which keyed tables hold something of it.
+    /// The keyed tables that hold data about this message.
     pub facets: Facets,
 }
 
 impl StoredMessage {
-    /// Which one it is, and where.
+    /// The message's id and place.
     pub fn reference(&self) -> MessageRef {
         MessageRef { id: self.id, conversation: self.conversation, seq: self.seq }
     }
 }
 
-/// Which message, and where it is.
+/// The id of a message and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageRef {
     /// Its id.
     pub id: MessageId,
     /// Its conversation.
     pub conversation: ConversationId,
-    /// Its place there.
+    /// Its place in the conversation.
     pub seq: Seq,
 }

@@ -1,7 +1,7 @@
-//! How far everybody has read, and what is unread.
+//! Read marks and unread messages.
 //!
-//! A read mark is one number per member: the seq up to which they have read a conversation. Nothing is written for a
-//! message that is unread, so sending costs the same however many are to read it.
+//! A read mark is one number per member: the seq up to which the member has read a conversation. Nothing is written
+//! for an unread message, so the cost of sending does not depend on the number of readers.
 
 use async_trait::async_trait;
 
@@ -11,30 +11,32 @@ use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 
-/// Unread messages of a conversation are counted up to so many: "1,000 or more".
+/// The maximum that is counted as unread in a conversation; a client shows "1,000 or more".
 pub const UNREAD_MOST: u32 = 1_000;
 
-/// Only so many of the last messages of a conversation are looked at when the unread ones are counted. So an answer has
-/// its cost bounded also for somebody who says much and never reads: what is passed over is their own or deleted.
+/// The number of last messages of a conversation that are examined when unread messages are counted. This limits the
+/// cost also for a user who sends many messages and never reads: their own and deleted messages are examined but not
+/// counted.
 pub const UNREAD_LOOKED_AT: u32 = 2_000;
 
-/// So many messages in all are looked at for one list of what is unread; a driver may end the list where they are spent.
-/// Without this, a thousand conversations that somebody has never read would keep a database busy for seconds.
+/// The number of messages that are examined in all for one list of unread conversations; a driver may end the list
+/// when it reaches this number. Without it, a thousand conversations that a user has never read would keep a database
+/// busy for seconds.
 pub const UNREAD_LOOKED_AT_IN_ALL: u32 = 50_000;
 
-/// Read marks.
+/// The store of read marks.
 ///
 /// # Guarantees
 /// - A member's mark only moves forward, and never beyond the last message.
-/// - Those who are in a conversation from its beginning begin at 0. Whoever joins later begins at the last message there
-///   is then, also when they were a member before.
-/// - Another role leaves the mark where it is. Whoever is taken out has none.
+/// - The mark of a member who was added when the conversation was created begins at 0. For a user who joins later it
+///   begins at the last message of that time, also if the user was a member before.
+/// - A change of role does not move the mark. Removing a member removes the mark.
 /// - Appending a message moves no mark, not even its sender's.
 #[async_trait]
 pub trait ReadMarkStore: WriteStore {
-    /// Moves a member's mark to `up_to`, or to the last message when there are fewer or none is named, and logs
-    /// [`Change::ReadMarked`](super::Change::ReadMarked). Answers where the mark is now; without a position when it was
-    /// there, or farther, before. None when there is no such conversation or they are no member of it.
+    /// Moves a member's mark to `up_to`, or to the last message if `up_to` is beyond it or none, and logs
+    /// [`Change::ReadMarked`](super::Change::ReadMarked). Returns the current mark, without a position if the mark
+    /// already was there or farther. Returns none if the conversation does not exist or the user is not a member.
     async fn mark_read(
         &self,
         conversation: ConversationId,
@@ -45,36 +47,36 @@ pub trait ReadMarkStore: WriteStore {
         make(self, MarkRead { conversation, user, up_to, at }).await
     }
 
-    /// The conversations of a person in which something is unread, the one with the latest message that is not deleted
-    /// first, at most `limit`.
+    /// The conversations of a user with unread messages, at most `limit`. The conversation with the latest message
+    /// that is not deleted comes first.
     ///
-    /// Unread are the messages of others after the mark that are not deleted; a restored one is unread again. (The
-    /// distance from the mark to the last message would count one's own and deleted ones.) At most [`UNREAD_MOST`] are
-    /// counted, among the last [`UNREAD_LOOKED_AT`] messages of each conversation. Notes to oneself are never unread. A
-    /// driver may end the list early when [`UNREAD_LOOKED_AT_IN_ALL`] messages have been looked at, also where nothing was
-    /// found in them.
+    /// Unread are messages of other users after the mark that are not deleted; a restored message is unread again.
+    /// (The distance from the mark to the last message would count the user's own messages and deleted ones.) At most
+    /// [`UNREAD_MOST`] are counted, among the last [`UNREAD_LOOKED_AT`] messages of each conversation. Notes to
+    /// oneself are never unread. A driver may end the list early when it has examined [`UNREAD_LOOKED_AT_IN_ALL`]
+    /// messages, even if none of them was unread.
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError>;
 }
 
-/// What is unread in a conversation.
+/// The unread messages of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnreadCount {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Of the last message.
+    /// The seq of its last message.
     pub last_seq: Seq,
-    /// How far it is read.
+    /// The user's read mark.
     pub read_seq: Seq,
-    /// How many messages are unread, from 1 to [`UNREAD_MOST`]. Records that are not what was written do not count.
+    /// The number of unread messages, from 1 to [`UNREAD_MOST`]. Damaged records do not count.
     pub unread: u32,
 }
 
-/// After which seq messages are counted, given the mark and the last message.
+/// The seq after which messages are counted, given the mark and the last message.
 pub(crate) fn counted_after(read: Seq, last: Seq) -> Seq {
     read.max(Seq(last.0.saturating_sub(UNREAD_LOOKED_AT)))
 }
 
-/// How many messages may still be looked at for one list.
+/// The number of messages that may still be examined for one list.
 #[cfg(any(feature = "sqlite", feature = "mongodb"))]
 pub(super) struct LookingAt {
     left: u32,
@@ -86,7 +88,7 @@ impl LookingAt {
         Self { left: UNREAD_LOOKED_AT_IN_ALL }
     }
 
-    /// Whether those of this conversation may be looked at; then they count.
+    /// Whether the messages of this conversation may be examined; if so, they are subtracted.
     pub(super) fn may(&mut self, read: Seq, last: Seq) -> bool {
         if self.left == 0 {
             return false;

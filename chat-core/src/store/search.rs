@@ -1,4 +1,4 @@
-//! The index that searches go by.
+//! The search index.
 
 use async_trait::async_trait;
 
@@ -7,34 +7,36 @@ use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Filter, Query, Terms, Wanted};
 
-/// Which messages have which terms.
+/// The terms of messages.
 ///
-/// A message is not in the index because it was appended: whoever wants to search reads what is not indexed yet, says
-/// what terms it has ([`Self::index`]) and then asks ([`Self::search`]). So appending costs nothing for it, and messages
-/// that are older than the index are as good as any.
+/// Appending a message does not add it to the index. Before a search, the caller reads the messages that are not
+/// indexed yet, computes their terms and adds them ([`Self::index`]); then it queries the index ([`Self::search`]).
+/// So the index adds no cost to appending, and messages that are older than the index can be found too.
 ///
 /// # Guarantees
-/// - In every conversation the messages with [`Seq`] 1 to [`SearchProgress::indexed`] are in the index, once each, and no
-///   other: storing terms and moving that mark is one effect, however many tasks and nodes do it at once.
-/// - Any text that is not empty is a term, compared byte by byte, whatever it may mean to the database.
+/// - In every conversation the index contains each of the messages with [`Seq`] 1 to [`SearchProgress::indexed`]
+///   once, and no other: storing terms and moving that mark is one atomic effect, however many tasks and nodes do it
+///   at once.
+/// - Any text that is not empty is a term. Terms are compared byte by byte, whatever the text may mean to the
+///   database.
 /// - Deleted messages stay in the index and are not found; restored ones are found again. Neither needs a call here.
-/// - Nothing here is a change: the log takes no notice.
+/// - Indexing is not a change, so it does not appear in the log.
 #[async_trait]
 pub trait SearchIndex: Send + Sync {
-    /// How far the index of a conversation goes; none when there is no such conversation.
+    /// How far the index of a conversation goes; none if the conversation does not exist.
     async fn search_progress(
         &self,
         conversation: ConversationId,
     ) -> Result<Option<SearchProgress>, StoreError>;
 
-    /// The same of every conversation with a message of which this person is a member now. Those in which something was
-    /// said lately come first, as far as the driver can tell cheaply; callers must not rely on that.
+    /// The same for every conversation that has a message and of which the user is a member now. Recently active
+    /// conversations come first, as far as the driver can find out cheaply; callers must not rely on that order.
     async fn search_progress_of(&self, user: UserId) -> Result<Vec<SearchProgress>, StoreError>;
 
-    /// Puts the messages after `after` into the index: the first of `terms` are those of the next message, and so on
-    /// without a gap. Only if the index ends at `after`; otherwise (somebody else has gone on with it) nothing changes.
-    /// Returns where the index ends now; none when there is no such conversation. [`StoreError::Refused`] when there are
-    /// fewer messages than `terms`.
+    /// Adds the messages after `after` to the index. The first of `terms` belong to the next message, and so on
+    /// without a gap. This happens only if the index ends at `after`; otherwise another task has extended it, and
+    /// nothing changes. Returns where the index ends now; none if the conversation does not exist.
+    /// [`StoreError::Refused`] if there are fewer messages than `terms`.
     async fn index(
         &self,
         conversation: ConversationId,
@@ -42,10 +44,10 @@ pub trait SearchIndex: Send + Sync {
         terms: Vec<Terms>,
     ) -> Result<Option<Seq>, StoreError>;
 
-    /// The indexed messages of these conversations (each given once) that are looked for, are not deleted, and were sent
-    /// before a position: the last `limit` of them, the newest first. A driver may end early, with more to come, though
-    /// not before the first, when the bodies take more than 4 MiB; and it ends early when it has looked at as many as
-    /// [`Lookup::max_looked_at`] says.
+    /// Finds indexed messages of these conversations (each given once) that match the lookup, are not deleted, and
+    /// were sent before a position: the last `limit` of them, newest first. A driver may return fewer, but at least
+    /// one, when the bodies take more than 4 MiB, although there are more. It also ends early when it has examined
+    /// [`Lookup::max_looked_at`] messages.
     async fn search(
         &self,
         conversations: &[ConversationId],
@@ -54,8 +56,9 @@ pub trait SearchIndex: Send + Sync {
         limit: usize,
     ) -> Result<Matches, StoreError>;
 
-    /// How many indexed messages of these conversations (each given once) have each of these, deleted ones included, in
-    /// their order. A driver need not count farther than `at_most`, and answers no more than that.
+    /// Counts the indexed messages of these conversations (each given once) for each term, deleted messages included.
+    /// The counts are in the order of the terms. A driver need not count farther than `at_most`, and returns no more
+    /// than that.
     async fn count_terms(
         &self,
         conversations: &[ConversationId],
@@ -64,53 +67,54 @@ pub trait SearchIndex: Send + Sync {
     ) -> Result<Vec<u64>, StoreError>;
 }
 
-/// What is looked for. Phrases are not the store's affair: it has no texts.
+/// What to find. Phrases are not checked by the store: it has no texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// Which terms a message must have and must not have. In a query for
-    /// [everything](Query::everything) those count that are not in the index, too.
+    /// Which terms a message must have and must not have. A query for [everything](Query::everything) also finds
+    /// messages that are not in the index.
     pub query: Query,
-    /// What else must be so.
+    /// Conditions other than terms.
     pub filter: Filter,
-    /// When about so many messages were looked at that meet the query, those that the filter leaves out included, a
-    /// driver ends early. In every conversation it looks at one at least, so that one can always go on.
+    /// A driver ends early when it has examined about this many messages that match the query, including those that
+    /// the filter excludes. It examines at least one message, so that the next page always makes progress.
     pub max_looked_at: usize,
 }
 
 impl Lookup {
-    /// All that meets a query.
+    /// Finds everything that matches a query.
     pub fn new(query: Query) -> Self {
         Self { query, filter: Filter::default(), max_looked_at: usize::MAX }
     }
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// The messages, the newest first.
+    /// The messages, newest first.
     pub found: Vec<Match>,
     /// Whether there are more, or may be.
     pub has_more: bool,
-    /// Set when as many as [`Lookup::max_looked_at`] were looked at: what is before this position was not looked at, and
-    /// what is not was. One goes on before it. Otherwise before the last one that was found.
+    /// Set if the search ended because [`Lookup::max_looked_at`] was reached: messages before this position were not
+    /// examined, all others were. The next page begins before this position; if it is none, before the last message
+    /// found.
     pub looked_at_from: Option<Position>,
 }
 
 /// How far the index of a conversation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SearchProgress {
-    /// Which.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// The last message that is in the index, 0 when there is none.
+    /// The last message in the index, 0 if there is none.
     pub indexed: Seq,
-    /// The last message that there is, 0 when there is none.
+    /// The last message of the conversation, 0 if there is none.
     pub last: Seq,
 }
 
 /// A message that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
-    /// Where the log says that it was sent, by which matches are ordered.
+    /// The log position of its sending, by which matches are ordered.
     pub position: Position,
     /// The message.
     pub message: StoredMessage,

@@ -1,14 +1,14 @@
-//! What clients receive of a change.
+//! The frames that clients receive for a change.
 
 use chat_core::event::Delivery;
 
 use crate::dialect::{Dialect, EventPosition, Frames, PositionStyle};
 use crate::links::Base;
 
-/// What the clients of one dialect are told of a change, live or later, with links that begin with this base.
+/// The frames for the clients of one dialect, live or read from the log later. Links begin with the base URL `base`.
 ///
-/// A change that is read from the log comes with its message as it is now. What has been deleted since is not shown any
-/// more; that it was deleted follows.
+/// A change that is read from the log contains the current state of its message. A message that was deleted since then
+/// is no longer shown; the event of its deletion follows.
 pub(crate) fn frames(
     dialect: &dyn Dialect,
     delivery: &Delivery,

@@ -1,16 +1,19 @@
-//! Notices that the log of the store is another one: an operator has put back a backup, or another database, under running nodes.
+//! Detects that the store has another log: an operator restored a backup, or replaced the database, while nodes were
+//! running.
 //!
-//! Positions are then given again, to other changes. Whoever went on as before would tell nobody of them until there are as many
-//! as there were, and let pages go on from a future that was lost. So the log gets another [epoch](chat_core::epoch), unless it
-//! has one already, announcing begins anew at its end, and everybody who is connected comes back and begins afresh. What is
-//! written after the backup was put back is lost by nobody: it is in the log, or in what pages load then.
+//! Log positions are then assigned again, to other changes. A node that continued as before would not announce these
+//! changes until the new log is as long as the old one was, and clients would resume from positions that no longer
+//! exist. So the log gets a new [epoch](chat_core::epoch), unless it already has one. The announcer starts again at the
+//! end of the log, and all clients reconnect and load their state again. Nothing that is written after the restore is
+//! lost: it is in the log, or in the state that clients load.
 //!
-//! **Gone back.** The log ends before what was announced. A database that is not sure who leads it may answer so for a moment,
-//! so it is believed only once something was written.
+//! **Gone back.** The log ends before the last announced position. A database without a confirmed leader may report
+//! this for a moment, so the node believes it only after a successful write.
 //!
-//! **Another epoch.** Somebody has renewed it: another node that has noticed the same, or `chat-server restore`. It is taken
-//! over, unless pages may know it from before: if it is one of those that this node has seen go, has been renewed less often than
-//! the one before, or is the first of another database.
+//! **Another epoch.** Another node that detected the same replacement has renewed the epoch, or `chat-server restore`
+//! has. The node adopts that epoch, unless clients may know it from before. That is so when this node has already seen
+//! the epoch end, when it was renewed less often than the current one, or when it is the first epoch of another
+//! database.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,28 +26,29 @@ use tokio::time::Instant;
 
 use crate::app::App;
 
-/// How often the epoch is looked at, while the log has not gone back.
+/// How often the epoch is read while the log has not gone back.
 const LOOK_AT_EPOCH_EVERY: Duration = Duration::from_secs(1);
-/// Several nodes notice at about the same time: each waits for up to so long whether another one renews the epoch.
+/// Several nodes detect the replacement at about the same time. Each waits for up to this long, to see whether another
+/// node renews the epoch.
 const WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
 
-/// What is known of the log from one look to the next.
+/// The state that is kept between two checks of the log.
 #[derive(Default)]
 pub(crate) struct LogWatch {
     looked_at_epoch: Option<Instant>,
-    /// The epochs that have gone, by their ids.
+    /// The ids of the epochs that have ended.
     gone: HashSet<u64>,
 }
 
 impl LogWatch {
-    /// Looks how far the log goes, and begins it anew if it is another one.
+    /// Reads the last position of the log, and switches to the new log if it was replaced.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) async fn look(&mut self, app: &Arc<App>) -> Result<Position, StoreError> {
         let store = app.chat.store();
         let known = app.pids.epoch();
-        // Before the log is asked: what is announced afterwards may be missing in the answer.
+        // Read before the log, because the log's answer may lack what is announced after it.
         let announced = app.announcer.position();
         let last = store.last_position().await?;
         if last >= announced {
@@ -56,7 +60,7 @@ impl LogWatch {
                 return Ok(last);
             }
         }
-        // Writes, which only the one that leads can do.
+        // This writes, which only the leader of the database can do.
         store.check().await?;
         let (last, found) = (store.last_position().await?, store.epoch().await?);
         let went_back = last < announced;
@@ -71,7 +75,7 @@ impl LogWatch {
             false => found,
             true => match renew(app, found).await? {
                 Some(renewed) => renewed,
-                // Somebody else was faster; it is looked again.
+                // Another node was faster; the next call checks again.
                 None => return Ok(last),
             },
         };
@@ -89,7 +93,7 @@ impl LogWatch {
     }
 }
 
-/// Begins another epoch after this one, unless somebody else does.
+/// Starts a new epoch after `found`, unless another node does.
 async fn renew(app: &App, found: Epoch) -> Result<Option<Epoch>, StoreError> {
     let store = app.chat.store();
     if app.cluster().is_some() {

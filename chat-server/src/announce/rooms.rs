@@ -1,7 +1,8 @@
-//! Who is in a room when something said there is announced.
+//! The members of a room at the moment when a message of that room is announced.
 //!
-//! A message knows the members as they were when its sender was let in; meanwhile somebody may have come or gone, by
-//! another command or at another node. What is announced after such a change goes by the change.
+//! A delivery carries the members at the moment when its command was accepted. Since then another command or another
+//! node may have added or removed members. A delivery that comes after such a change in the log uses the members after
+//! the change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use chat_core::id::{ConversationId, UserId};
 use chat_core::model::{Conversation, Member};
 use tokio::time::Instant;
 
-/// How long a command may be under way that still knows the members from before a change.
+/// How long a command may run that still has the members from before a change.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// The rooms in which somebody came or went lately, as they are now.
+/// The rooms whose members changed recently, with their current members.
 #[derive(Default)]
 pub(super) struct Rooms {
     known: HashMap<ConversationId, (Instant, Arc<Conversation>)>,
-    /// When those were taken out last that have not changed for long: not at every change, for which there are too many.
+    /// When old entries were last removed. Not done at every change, because there are too many.
     swept_at: Option<Instant>,
 }
 
 impl Rooms {
-    /// The next delivery in the order of positions: takes note of it, and mends its audience.
+    /// Handles the next delivery in log order: records member changes and corrects the audience.
     pub(super) fn pass(&mut self, delivery: &mut Delivery) {
         match &delivery.event {
             Event::MemberAdded { room, user } => {
@@ -35,7 +36,7 @@ impl Rooms {
                 let known = self.changed(room, *user, None);
                 delivery.audience = Audience::MembersAnd(known, *user);
             }
-            // Whatever it is, it is told to those who are there.
+            // Every other event goes to the current members.
             _ => {
                 if let Audience::Members(conversation) | Audience::MembersBut(conversation, _) =
                     &mut delivery.audience
@@ -47,8 +48,8 @@ impl Rooms {
         }
     }
 
-    /// The room, now that somebody has come or gone. Only of them the event is sure to know what is so at its position: of others
-    /// it may not have heard yet, or may have heard already what is told behind it.
+    /// Records a member change and returns the updated room. The event is reliable only about this one member at its
+    /// position. About other members it may lack earlier changes, or already contain later ones.
     fn changed(
         &mut self,
         room: &Arc<Conversation>,
@@ -105,7 +106,7 @@ mod tests {
             client_id: None,
             fingerprint: None,
         };
-        // Both were let in before the other changes, and are announced after them.
+        // Both messages were accepted before the member changes and are announced after them.
         let mut without_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
         let mut added = execute(&chat, ann, AddMember { room: room.id, user: bob }).await;
         let mut with_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
@@ -135,7 +136,7 @@ mod tests {
         let mut bob_came = execute(&chat, ann, AddMember { room: room.id, user: bob }).await;
         let mut cid_came = execute(&chat, ann, AddMember { room: room.id, user: cid }).await;
         let mut bob_went = execute(&chat, ann, RemoveMember { room: room.id, user: bob }).await;
-        // As their commands may see it that have not heard of each other.
+        // Each command may have run without knowing of the other one.
         let forget = |outcome: &mut Outcome<Arc<Conversation>>, user| {
             let (Event::MemberAdded { room, .. } | Event::MemberRemoved { room, .. }) =
                 &mut outcome.deliveries[0].event

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::fields;
 use crate::dialect::described::Events;
 use crate::dialect::field::{Field, Rule, Shown};
-use crate::dialect::{camel, native, push};
+use crate::dialect::native::described::{BATCH, FAILURE, TOLD, commands};
+use crate::dialect::native::told::LOGGED;
+use crate::dialect::{camel, push};
 
 /// An event.
 pub(super) struct Event {
@@ -34,7 +36,7 @@ pub(super) enum Direction {
 pub(super) fn of(dialect: &str, generator: &mut SchemaGenerator) -> Vec<Event> {
     match dialect {
         "camel" => of_family(&camel::EVENTS, generator),
-        "push" => of_family(&push::EVENTS, generator),
+        "push" => of_family(&push::told::EVENTS, generator),
         "native" => of_native(generator),
         _ => Vec::new(),
     }
@@ -53,7 +55,7 @@ fn of_family(events: &Events, generator: &mut SchemaGenerator) -> Vec<Event> {
     all.push(to_client(
         "error",
         "What was sent was refused, and nobody waits for an answer.",
-        native::FAILURE,
+        FAILURE,
         generator,
     ));
     all
@@ -61,15 +63,15 @@ fn of_family(events: &Events, generator: &mut SchemaGenerator) -> Vec<Event> {
 
 fn of_native(generator: &mut SchemaGenerator) -> Vec<Event> {
     let mut all = Vec::new();
-    for row in native::commands() {
+    for row in commands() {
         for name in row.events() {
             let of = (row.fields, row.rules, row.answer);
             all.push(to_server(name, row.about, of, row.is_optional(), generator));
         }
     }
-    let (name, about, fields, answer) = native::BATCH;
+    let (name, about, fields, answer) = BATCH;
     all.push(to_server(name, about, (fields, &[], answer), false, generator));
-    let told = native::LOGGED.iter().chain(native::TOLD);
+    let told = LOGGED.iter().chain(TOLD);
     all.extend(told.map(|told| to_client(told.name, told.about, told.argument, generator)));
     all
 }

@@ -1,6 +1,6 @@
-//! How a client that has sent an event is answered.
+//! Answers to events of clients.
 //!
-//! Whoever passed an acknowledgement callback gets `{ok:true, success:true, …}` or
+//! A client that passed an acknowledgement callback receives `{ok:true, success:true, …}` or
 //! `{ok:false, success:false, error:{code, message}}`, in every dialect.
 
 use std::borrow::Cow;
@@ -16,29 +16,30 @@ use smallvec::SmallVec;
 use super::payload::DecodeError;
 use super::{Asked, Frame, raw};
 
-/// The answer to a command: events for the connection that has asked, and an acknowledgement.
+/// The answer to a command: events for the connection that sent it, and an acknowledgement.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Sent to the connection that has asked, before its acknowledgement.
+    /// Sent to that connection before the acknowledgement.
     pub events: SmallVec<[Frame; 1]>,
-    /// All of the acknowledgement; none for one that says no more than that it was carried out.
+    /// The whole acknowledgement; none for one that only reports success.
     pub ack: Option<Box<RawValue>>,
 }
 
 impl Answer {
-    /// There is nothing more to say than that it was carried out.
+    /// An answer that only reports success.
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// An event, whether there is an acknowledgement or not.
+    /// Adds an event, which is sent with or without an acknowledgement.
     #[must_use]
     pub fn with_event(mut self, event: Frame) -> Self {
         self.events.push(event);
         self
     }
 
-    /// An acknowledgement with the fields of this object beside `ok` and `success`; nothing where none is wanted.
+    /// Sets the acknowledgement: the fields of this object beside `ok` and `success`. Does nothing if the client
+    /// wants no acknowledgement.
     #[must_use]
     pub fn with_ack(self, asked: &Asked<'_>, fields: &impl Serialize) -> Self {
         if !asked.has_ack {
@@ -47,7 +48,8 @@ impl Answer {
         Self { ack: Some(raw(&Acknowledged { ok: true, success: true, fields })), ..self }
     }
 
-    /// The fields of this object: in the acknowledgement where there is one, and in an event of this name where there is none.
+    /// Sends the fields of this object in the acknowledgement if the client wants one, and otherwise in an event of
+    /// this name.
     pub fn by_ack_or_event(asked: &Asked<'_>, event: &'static str, fields: &impl Serialize) -> Self {
         match asked.has_ack {
             true => Self::default().with_ack(asked, fields),
@@ -55,7 +57,7 @@ impl Answer {
         }
     }
 
-    /// The acknowledgement.
+    /// Returns the acknowledgement.
     pub(crate) fn into_ack(self) -> Box<RawValue> {
         #[derive(Serialize)]
         struct Nothing {}
@@ -63,12 +65,12 @@ impl Answer {
     }
 }
 
-/// The acknowledgement of a command that was carried out, with the fields of this object.
+/// The acknowledgement of a successful command, with the fields of this object.
 pub(crate) fn acknowledgement(fields: &impl Serialize) -> impl Serialize {
     Acknowledged { ok: true, success: true, fields }
 }
 
-/// The acknowledgement of a command that was carried out.
+/// The acknowledgement of a successful command.
 #[derive(Serialize)]
 struct Acknowledged<'a, T> {
     ok: bool,
@@ -93,26 +95,26 @@ impl<'a> From<&'a Failure> for Refused<'a> {
     }
 }
 
-/// Why a command was refused, as clients are told.
+/// Why a command was refused, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// The field that was wrong, where it is a single one.
+    /// The field that is wrong, if it is a single one.
     pub field: Option<&'static str>,
-    /// How long to wait before trying again, where that is known.
+    /// How long to wait before a retry, if that is known.
     pub retry_after: Option<Duration>,
 }
 
 impl Failure {
-    /// A failure with a stable word for programs and a message for people.
+    /// A failure with a stable code for programs and a message for people.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), field: None, retry_after: None }
     }
 
-    /// The same in seconds, rounded up, as it is written in answers.
+    /// The wait in seconds, rounded up, as answers state it.
     pub fn retry_after_seconds(wait: Duration) -> u64 {
         wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
     }

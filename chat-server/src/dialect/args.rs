@@ -18,10 +18,10 @@ use smallvec::SmallVec;
 
 use super::payload::{DecodeError, Text, from_object};
 
-/// Most arguments that are looked at. No page has more than three.
+/// The maximum number of arguments that are kept. No page sends more than three.
 const MAX_ARGUMENTS: usize = 8;
 
-/// An event as a client sent it. Of its arguments the first 8 are kept.
+/// An event as a client sent it. Only the first 8 arguments are kept.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The event's name.
@@ -39,53 +39,53 @@ impl<'a> Call<'a> {
         serde_json::from_str(packet).map_err(|_| DecodeError::Malformed)
     }
 
-    /// The same, sent by this person.
+    /// Sets the user who sent the event.
     #[must_use]
     pub fn by(self, asker: UserId) -> Self {
         Self { asker: Some(asker), ..self }
     }
 
-    /// Who has sent it; none where nobody has said yet who they are.
+    /// The user who sent the event; none if the connection is not authenticated.
     pub fn asker(&self) -> Option<UserId> {
         self.asker
     }
 
-    /// Another event with this argument, of the same person.
+    /// Another event of the same user, with this argument.
     pub(super) fn instead<'b>(&self, event: Cow<'b, str>, argument: Option<&'b RawValue>) -> Call<'b> {
         Call { event, asker: self.asker, arguments: argument.into_iter().collect() }
     }
 
-    /// An event of this person that has no name and no arguments.
+    /// An event of this user without a name and arguments.
     pub(super) fn of(asker: UserId) -> Call<'static> {
         Call { event: Cow::Borrowed(""), asker: Some(asker), arguments: SmallVec::new() }
     }
 
-    /// The arguments as they were written.
+    /// The arguments as they were sent.
     pub fn arguments(&self) -> &[&'a RawValue] {
         &self.arguments
     }
 
-    /// Whether it has no argument, or null.
+    /// Whether there is no argument, or the first one is null.
     pub fn is_empty(&self) -> bool {
         self.arguments.first().is_none_or(|argument| argument.get() == "null")
     }
 
-    /// The first argument, if it is a text.
+    /// The first argument, if it is a string.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         self.text_at(0)
     }
 
-    /// The argument at this place, counted from 0, if it is a text.
+    /// The argument at this place, counted from 0, if it is a string.
     pub fn text_at(&self, place: usize) -> Option<Cow<'a, str>> {
         text_of(self.arguments.get(place)?)
     }
 
-    /// The first of the arguments that are texts, for families that do not agree on their order.
+    /// The first argument that is a string, for families whose pages use different orders.
     pub fn any_text(&self) -> Option<Cow<'a, str>> {
         self.arguments.iter().find_map(|argument| text_of(argument))
     }
 
-    /// The first argument as an object of this form.
+    /// Decodes the first argument as an object of this type.
     ///
     /// # Errors
     /// When it is missing, not an object, or malformed.
@@ -93,7 +93,7 @@ impl<'a> Call<'a> {
         self.object_at(0)
     }
 
-    /// The argument at this place, counted from 0, as an object of this form.
+    /// Decodes the argument at this place, counted from 0, as an object of this type.
     ///
     /// # Errors
     /// When it is missing, not an object, or malformed.
@@ -101,10 +101,10 @@ impl<'a> Call<'a> {
         from_object(self.arguments.get(place).ok_or(DecodeError::NoObject)?.get())
     }
 
-    /// The first of the arguments that are objects, for families that do not agree on their order.
+    /// Decodes the first argument that is an object, for families whose pages use different orders.
     ///
     /// # Errors
-    /// When none is an object, or it is malformed.
+    /// When no argument is an object, or it is malformed.
     pub fn any_object<T: Deserialize<'a>>(&self) -> Result<T, DecodeError> {
         let object = self.arguments.iter().find(|argument| argument.get().starts_with('{'));
         from_object(object.ok_or(DecodeError::NoObject)?.get())

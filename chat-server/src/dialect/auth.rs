@@ -1,38 +1,38 @@
-//! Where a family's log-in is, how one without it is refused, and what its pages allow.
+//! How a dialect authenticates, how it refuses a connection without a valid token, and the limits for its clients.
 
-/// Where a family's log-in is.
+/// How a dialect authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Auth {
-    /// The claim by which its old backend names people in tokens. Whatever it is, each of the known claims is read.
+    /// The claim by which the old backend's tokens name people. The server reads every known claim in any case.
     pub named_by: NamedBy,
-    /// The cookie its log-in is kept in, if it is. All families that have one may share it.
+    /// The cookie that holds the log-in token, if the dialect uses one. Several dialects may share a cookie.
     pub cookie: Option<&'static str>,
-    /// How a socket is refused.
+    /// The error messages for refused sockets.
     pub refusals: Refusals,
-    /// Whether a socket without a log-in may come in to say by an [event](super::Inbound::Hello) who it is. Until it has, it may
-    /// send as little as any connection that nobody has logged in to, for 45 seconds; nothing else that it says counts, and
-    /// it is told nothing.
+    /// Whether a socket may connect without a token and authenticate by an [event](super::Inbound::Hello) afterwards.
+    /// Until then, for at most 45 seconds, the limits of an unauthenticated connection apply to what it sends, all
+    /// other events are ignored, and it receives nothing.
     pub guests: bool,
 }
 
-/// How an old backend's tokens name people.
+/// How an old backend's tokens identify people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NamedBy {
     /// By an id (`userId`, `id`, `_id`, `sub`).
     #[default]
     Id,
-    /// By the user name and nothing else, so that such a token tells its dialect.
+    /// By the user name alone, so that such a token also identifies the dialect.
     Username,
 }
 
 /// The messages of `connect_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusals {
-    /// There was no token.
+    /// The client sent no token.
     pub missing: &'static str,
-    /// No token was good.
+    /// No token of the client is valid.
     pub invalid: &'static str,
-    /// There was no token, though the page has said whose it is: its cookie did not come with it.
+    /// The client named its user but sent no token, because its cookie was missing.
     pub no_cookie: &'static str,
 }
 
@@ -43,20 +43,21 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// The same words for all.
+    /// The same message for all cases.
     pub const fn with(words: &'static str) -> Self {
         Self { missing: words, invalid: words, no_cookie: words }
     }
 }
 
-/// What a family's pages allow. The operator may ask for more, and limits of the core hold beside them.
+/// The limits of a dialect. The operator may set stricter ones, and the limits of the core apply too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Fewest characters of a new password.
+    /// The minimum length of a new password in characters.
     pub password_min: usize,
-    /// Most characters of a message; none: what the core allows.
+    /// The maximum length of a message in characters; `None`: the limit of the core.
     pub text_max: Option<usize>,
-    /// Most messages that a person may send in a minute in this dialect, on one node; 0: no limit beside `CHAT_MESSAGE_LIMIT`.
+    /// The most messages that a user may send per minute in this dialect, on one node; 0: only `CHAT_MESSAGE_LIMIT`
+    /// applies.
     pub messages_per_minute: u32,
 }
 

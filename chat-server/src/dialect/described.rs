@@ -1,55 +1,57 @@
-//! What routes and events are, for the descriptions of the API ([`crate::describe`]): said beside the code that answers them.
+//! Descriptions of routes and events, for the descriptions of the API ([`crate::describe`]). Each is declared next to
+//! the code that serves the route or event.
 
 use axum::http::StatusCode;
 
 use super::field::{Field, Nothing, Rule, Shown, shown};
 
-/// What a route takes and answers.
+/// The parameters and answers of a route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Described {
-    /// The event that does the same; empty where there is none.
+    /// The event that does the same; empty if there is none.
     pub(crate) event: &'static str,
-    /// What it does, as a sentence.
+    /// What the route does, as a sentence.
     pub(crate) about: &'static str,
-    /// Its fields. Those of the names in its path stand there, the others in the query where there is no body, else in the body.
+    /// The fields of a request. A field that the path names is in the path; the others are in the body, or in the
+    /// query if there is no body.
     pub(crate) fields: &'static [Field],
-    /// What of its fields must be there together.
+    /// Which fields must be given together.
     pub(crate) rules: &'static [Rule],
-    /// Its fields that stand in the query although there is a body.
+    /// The fields that are in the query although there is a body.
     pub(crate) query: &'static [Field],
-    /// Headers that it reads.
+    /// The headers that the route reads.
     pub(crate) headers: &'static [Field],
-    /// What its body is.
+    /// The type of the body.
     pub(crate) body: Body,
-    /// Its answer when all is well.
+    /// The answer on success.
     pub(crate) answer: (StatusCode, Gives),
-    /// Its other answers when all is well.
+    /// Other answers on success.
     pub(crate) also: &'static [(StatusCode, Gives)],
-    /// Whether one must be logged in.
+    /// Whether the client must be authenticated.
     pub(crate) needs_login: bool,
-    /// Whether its refusals are as a callback's.
+    /// Whether an error answer has the form of a refused acknowledgement.
     pub(crate) refuses_in_full: bool,
 }
 
-/// What a body is, of methods that have one.
+/// The type of a body, for methods that have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
     /// A JSON object.
     Fields,
-    /// The same, or nothing.
+    /// A JSON object, or no body.
     FieldsOrNothing,
     /// Bytes of these types.
     Bytes(&'static [&'static str]),
-    /// There is none.
+    /// There is no body.
     Nothing,
 }
 
-/// What an answer holds.
+/// The content of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Gives {
-    /// This object or list.
+    /// The given object or list.
     Json(Shown),
-    /// This object, with `ok` and `success`.
+    /// The given object, with `ok` and `success`.
     Accepted(Shown),
     /// A file.
     Bytes,
@@ -58,7 +60,7 @@ pub(crate) enum Gives {
 }
 
 impl Described {
-    /// A route with an answer of the status 200, for those who are logged in.
+    /// A route that answers with the status 200 and requires authentication.
     pub(crate) const fn new(about: &'static str, fields: &'static [Field], answer: Shown) -> Self {
         Self {
             event: "",
@@ -75,27 +77,27 @@ impl Described {
         }
     }
 
-    /// A route that answers nothing, with this status.
+    /// A route that answers with this status and no body.
     pub(crate) const fn silent(about: &'static str, fields: &'static [Field], status: StatusCode) -> Self {
         Self { answer: (status, Gives::Nothing), ..Self::new(about, fields, shown::<Nothing>) }
     }
 
-    /// The same with another status.
+    /// Replaces the status.
     pub(crate) const fn status(self, status: StatusCode) -> Self {
         Self { answer: (status, self.answer.1), ..self }
     }
 
-    /// The same for everybody.
+    /// Makes the route available without authentication.
     pub(crate) const fn for_everybody(self) -> Self {
         Self { needs_login: false, ..self }
     }
 
-    /// The same without a body.
+    /// Removes the body.
     pub(crate) const fn without_body(self) -> Self {
         Self { body: Body::Nothing, ..self }
     }
 
-    /// The same with rules for its fields.
+    /// Adds rules for the fields.
     pub(crate) const fn with(self, rules: &'static [Rule]) -> Self {
         Self { rules, ..self }
     }
@@ -105,25 +107,25 @@ impl Described {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heard {
     pub(crate) name: &'static str,
-    /// What it does, as a sentence.
+    /// What the event does, as a sentence.
     pub(crate) about: &'static str,
     pub(crate) fields: &'static [Field],
     pub(crate) rules: &'static [Rule],
-    /// The object of its acknowledgement, besides `ok` and `success`.
+    /// The object in the acknowledgement, besides `ok` and `success`.
     pub(crate) answer: Shown,
 }
 
-/// An event that clients are told.
+/// An event that clients receive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) name: &'static str,
-    /// When it comes, as a sentence.
+    /// When clients receive it, as a sentence.
     pub(crate) about: &'static str,
     /// Its argument.
     pub(crate) argument: Shown,
 }
 
-/// An event that clients are told.
+/// An event that clients receive.
 pub(crate) const fn told(name: &'static str, about: &'static str, argument: Shown) -> Told {
     Told { name, about, argument }
 }

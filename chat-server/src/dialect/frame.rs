@@ -1,12 +1,13 @@
-//! Events as they are sent, encoded once for everybody who gets them, and the position that follows them.
+//! Events as they are sent, encoded once for all receivers, and the log position that follows them.
 //!
 //! ```text
 //! 42["newMessage",{…}]              what the old backend sends, to the byte
 //! 42["\u0001position","17"]         right behind it, in the same write: the position of the change in the log
 //! ```
-//! A client (`socket.io-client` from 4.6 on) remembers the last argument of the last event, if that is a text, and comes
-//! back with it after a cut; nobody need listen to the event. The argument list of the event itself stays the old backend's,
-//! because pages hand it on as a whole (RxJS, vue-socket.io, Dart) or count it (Python).
+//! A client (`socket.io-client` from 4.6 on) remembers the last argument of the last event if it is a string, and sends
+//! it back when it reconnects. It does so without a listener for the event. The arguments of the event itself stay as
+//! the old backend sends them, because clients pass them on as a whole (RxJS, vue-socket.io, Dart) or count them
+//! (Python).
 
 use std::io::Write;
 use std::ops::Range;
@@ -20,57 +21,58 @@ use serde_json::value::RawValue;
 
 use crate::transport::text_frame::text_frame_before;
 
-/// The event that tells a position. No page listens to it.
+/// The event that carries a position. No client code listens to it.
 pub const POSITION_EVENT: &str = "\u{1}position";
 
-/// How clients are told the position of a change.
+/// How clients receive the position of a change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PositionStyle {
-    /// By an event of its own, behind the event of the change.
+    /// As an event of its own, directly after the event of the change.
     #[default]
     Event,
-    /// By a last argument of the event of the change. A cut never comes between the two, but pages see it.
+    /// As the last argument of the event of the change. A disconnect cannot separate the two, but client code sees the
+    /// argument.
     Argument,
 }
 
-/// An event for clients, encoded once for everybody who gets it.
+/// An event for clients, encoded once for all receivers.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// Its name.
     pub event: &'static str,
-    /// The event as a websocket frame, and that of its position behind it.
+    /// The event as a WebSocket frame, followed by the frame of its position.
     packet: Bytes,
-    /// So many bytes of it are the event.
+    /// The length of the event's part, in bytes.
     event_length: usize,
-    /// Where name and arguments are in the packet.
+    /// The range of the name and the arguments in the packet.
     array: Range<usize>,
-    /// Where its argument is in the packet; empty if it has none.
+    /// The range of the argument in the packet; empty if there is none.
     data: Range<usize>,
-    /// The same as a value of its own, once somebody needs it.
+    /// The argument as a separate value; created on first use.
     argument: OnceLock<Box<RawValue>>,
     position: Option<Position>,
     style: PositionStyle,
 }
 
-/// The place in the log of the change that an event stands for, if it is logged. Clients are told it behind the event and
-/// come back with it after a cut; see `recovery`.
+/// The log position of the change that an event reports, if the change is logged. Clients receive it after the event
+/// and send it back when they reconnect; see `recovery`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventPosition(pub Option<Position>);
 
 impl EventPosition {
-    /// Encodes an event that has this mark.
+    /// Encodes an event with this position.
     pub fn frame(self, event: &'static str, data: &impl Serialize) -> Frame {
         Frame::encode(event, Some(data), self.0)
     }
 }
 
 impl Frame {
-    /// Encodes an event with one argument. The name needs no escapes.
+    /// Encodes an event with one argument. The name must not need escapes.
     pub fn new(event: &'static str, data: &impl Serialize) -> Self {
         Self::encode(event, Some(data), None)
     }
 
-    /// Encodes an event without an argument. The name needs no escapes.
+    /// Encodes an event without an argument. The name must not need escapes.
     pub fn without_argument(event: &'static str) -> Self {
         Self::encode(event, None::<&()>, None)
     }
@@ -81,7 +83,7 @@ impl Frame {
             bytes.push(b',');
             let start = bytes.len();
             if serde_json::to_writer(&mut *bytes, data).is_err() {
-                // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+                // The wire types are plain structs with string keys, so serializing them cannot fail.
                 bytes.truncate(start);
                 bytes.extend_from_slice(b"null");
             }
@@ -95,8 +97,8 @@ impl Frame {
         Self { position, ..frame }
     }
 
-    /// An event whose arguments are written by `arguments`, which answers where the one that is not a position is, with the
-    /// frames behind it that `behind` writes.
+    /// Builds a frame. `arguments` writes the arguments and returns the range of the one that is not a position;
+    /// `behind` writes the frames that follow.
     fn lay_out(
         event: &'static str,
         arguments: impl FnOnce(&mut Vec<u8>) -> Range<usize>,
@@ -114,7 +116,7 @@ impl Frame {
             array = start..bytes.len();
         };
         let (packet, event_length) = text_frame_before(256, write, behind);
-        // The head of the frame is as long as its content needs.
+        // The length of the frame's head depends on the length of its content.
         let shift = array.end - event_length;
         let shifted =
             |range: Range<usize>| range.start.saturating_sub(shift)..range.end.saturating_sub(shift);
@@ -130,7 +132,7 @@ impl Frame {
         }
     }
 
-    /// The same event with its position, if it has one, told in this way.
+    /// The same event, with its position (if it has one) sent in this style.
     #[must_use]
     pub fn in_style(self, style: PositionStyle) -> Self {
         let Some(position) = self.position.filter(|_| style != self.style) else { return self };
@@ -142,7 +144,7 @@ impl Frame {
                 bytes.extend_from_slice(&self.packet[self.data.clone()]);
             }
             if style == PositionStyle::Argument {
-                // Nothing can fail: it is written into memory.
+                // Writing into memory cannot fail.
                 let _ = write!(bytes, ",\"{}\"", position.0);
             }
             data
@@ -155,35 +157,35 @@ impl Frame {
         Self { position: self.position, style, ..frame }
     }
 
-    /// The event as a websocket frame, and right behind it the frame that tells its position, if it has one.
+    /// The event as a WebSocket frame, directly followed by the frame of its position, if it has one.
     pub fn packet(&self) -> &Bytes {
         &self.packet
     }
 
-    /// The event alone, for a client that does not go on after a cut.
+    /// The event alone, for a client that does not resume after a disconnect.
     pub fn event_packet(&self) -> Bytes {
         self.packet.slice(..self.event_length)
     }
 
-    /// Its position, if it is told by an event of its own.
+    /// Its position, if that is sent as an event of its own.
     pub fn position_behind(&self) -> Option<Position> {
         self.position.filter(|_| self.style == PositionStyle::Event)
     }
 
-    /// Its position, as it is sent, if it is the last argument.
+    /// Its position as it is sent, if it is the last argument.
     pub fn position_argument(&self) -> Option<String> {
         let argument = self.position.filter(|_| self.style == PositionStyle::Argument);
         argument.map(|Position(position)| position.to_string())
     }
 
-    /// Whether a client takes something of it for a position that is none: its argument, which is a text, or where it has no
-    /// argument its name. Then the last position must follow.
+    /// Whether a client would mistake a part of this event for a position: its argument if that is a string, or its
+    /// name if it has no argument. Then the last position must be sent after it.
     pub fn is_taken_for_position(&self) -> bool {
         self.position.is_none() && (self.data.is_empty() || self.packet[self.data.end - 1] == b'"')
     }
 
-    /// Its argument, if it has one. A copy is kept from the first time on: only clients that poll need it, and then all of
-    /// them.
+    /// Its argument, if it has one. The copy is kept after the first call, because only polling clients need it, and
+    /// usually several of them do.
     pub fn data(&self) -> Option<&RawValue> {
         if self.data.is_empty() {
             return None;
@@ -194,42 +196,42 @@ impl Frame {
         }))
     }
 
-    /// How many bytes [`Self::array`] has.
+    /// The length of [`Self::array`] in bytes.
     pub(crate) fn array_length(&self) -> usize {
         self.array.len()
     }
 
-    /// All its arguments, to be serialized as a tuple.
+    /// All its arguments; serializes as a tuple.
     pub(crate) fn arguments(&self) -> impl Serialize + '_ {
         Array { frame: self, with_name: false }
     }
 
-    /// Its name and all its arguments.
+    /// Its name and all its arguments; serializes as a tuple.
     pub(crate) fn array(&self) -> impl Serialize + '_ {
         Array { frame: self, with_name: true }
     }
 }
 
-/// Tells `position`, as a websocket frame.
+/// A WebSocket frame that carries `position`.
 pub(crate) fn position_frame(position: Position) -> Bytes {
     let mut bytes = Vec::with_capacity(48);
     write_position(&mut bytes, position);
     Bytes::from(bytes)
 }
 
-/// The same packet's name and argument, as JSON.
+/// The name and argument of the same packet, as JSON.
 pub(crate) fn position_array(position: Position) -> String {
     format!(r#"["\u0001position","{}"]"#, position.0)
 }
 
-/// Most bytes of a position's packet, which fit the short head of a frame.
+/// The longest position packet fits into a frame with a short head.
 const _: () = assert!(r#"42["\u0001position","18446744073709551615"]"#.len() < 126);
 
 fn write_position(bytes: &mut Vec<u8>, Position(position): Position) {
-    // The last frame of a message, text; its length is known afterwards.
+    // A final text frame; its length is filled in below.
     bytes.extend_from_slice(&[0x81, 0]);
     let start = bytes.len();
-    // Nothing can fail: it is written into memory.
+    // Writing into memory cannot fail.
     let _ = write!(bytes, r#"42["\u0001position","{position}"]"#);
     bytes[start - 1] = (bytes.len() - start) as u8;
 }

@@ -1,4 +1,4 @@
-//! What answers the requests of a route: an axum handler, or a command with its answer. Here alone routes know the server.
+//! The handlers of a route: an axum handler, or a command with its answer. Only here do routes depend on the server.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -19,43 +19,43 @@ use crate::http::caller::caller;
 use crate::http::error::HttpError;
 use crate::links::Base;
 
-/// A request for a command.
+/// A request that is decoded to a command.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteRequest<'a> {
-    /// Who asks.
+    /// The authenticated user.
     pub user: UserId,
-    /// The parts of the path that differ, in their order.
+    /// The variable parts of the path, in their order.
     pub parameters: &'a [String],
-    /// The query, as it was sent.
+    /// The query string as it was sent.
     pub query: Option<&'a str>,
-    /// The body; none of methods that have none.
+    /// The body; none for methods without one.
     pub body: Option<&'a Body>,
 }
 
 impl RouteRequest<'_> {
-    /// A parameter of the query.
+    /// Returns a parameter of the query.
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         crate::http::common::parameter(self.query, name)
     }
 
-    /// The parameter `limit` of the query.
+    /// Returns the parameter `limit` of the query.
     ///
     /// # Errors
-    /// When it is no whole number.
+    /// When it is not a whole number.
     pub fn limit(&self) -> Result<Option<u64>, HttpError> {
         crate::http::common::limit(self.query)
     }
 }
 
-/// The command of a request.
+/// Decodes a request to a command.
 pub type ToCommand = fn(&RouteRequest<'_>) -> Result<Command, HttpError>;
 
-/// The answer to the one who asked, in which links are written for them already.
+/// Writes the answer for the user who sent the request. The links in the reply already fit this client.
 pub type ToAnswer = fn(UserId, &Reply) -> Result<Response, HttpError>;
 
 impl Route {
-    /// A route with an axum handler, whose state is the [`App`]. Parts of the path that begin with `:` differ from request to
-    /// request; handlers take them by their order.
+    /// A route with an axum handler, whose state is the [`App`]. Parts of the path that begin with `:` are
+    /// parameters; handlers take them in their order.
     pub fn new<H, T>(method: Method, path: impl Into<Cow<'static, str>>, handler: H) -> Self
     where
         H: Handler<T, Arc<App>> + Sync,
@@ -68,7 +68,8 @@ impl Route {
         Self::made_by(method, path.into(), Arc::new(make))
     }
 
-    /// A route that is one command and its answer. Whoever asks must be logged in, and their body is read after that is known.
+    /// A route that is one command and its answer. The client must be authenticated; the body is read only after
+    /// that.
     pub fn command(
         method: Method,
         path: impl Into<Cow<'static, str>>,
@@ -81,7 +82,7 @@ impl Route {
         Self::new(method, path, handler)
     }
 
-    /// `GET`, which answers `HEAD` too.
+    /// A `GET` route, which also answers `HEAD`.
     pub fn get<H: Handler<T, Arc<App>> + Sync, T: 'static>(
         path: impl Into<Cow<'static, str>>,
         handler: H,
@@ -89,7 +90,7 @@ impl Route {
         Self::new(Method::GET, path, handler)
     }
 
-    /// `POST`.
+    /// A `POST` route.
     pub fn post<H: Handler<T, Arc<App>> + Sync, T: 'static>(
         path: impl Into<Cow<'static, str>>,
         handler: H,
@@ -97,7 +98,7 @@ impl Route {
         Self::new(Method::POST, path, handler)
     }
 
-    /// `PUT`.
+    /// A `PUT` route.
     pub fn put<H: Handler<T, Arc<App>> + Sync, T: 'static>(
         path: impl Into<Cow<'static, str>>,
         handler: H,
@@ -105,7 +106,7 @@ impl Route {
         Self::new(Method::PUT, path, handler)
     }
 
-    /// `PATCH`.
+    /// A `PATCH` route.
     pub fn patch<H: Handler<T, Arc<App>> + Sync, T: 'static>(
         path: impl Into<Cow<'static, str>>,
         handler: H,
@@ -113,7 +114,7 @@ impl Route {
         Self::new(Method::PATCH, path, handler)
     }
 
-    /// `DELETE`.
+    /// A `DELETE` route.
     pub fn delete<H: Handler<T, Arc<App>> + Sync, T: 'static>(
         path: impl Into<Cow<'static, str>>,
         handler: H,
@@ -121,7 +122,7 @@ impl Route {
         Self::new(Method::DELETE, path, handler)
     }
 
-    /// What answers its requests.
+    /// The service that answers the route's requests.
     pub(crate) fn service(&self, app: &Arc<App>) -> Service {
         self.make(app).unwrap_or_else(|| unreachable!("every route is made for this server"))
     }

@@ -1,21 +1,22 @@
-//! The dialects: what each family of frontends says and expects.
+//! The dialects: the events, fields and routes of each family of frontends.
 //!
-//! Event names, field names and routes occur in this folder alone; the rest of the server speaks [`Command`], [`Reply`] and
-//! [`Event`]. A dialect is a value that implements [`Dialect`]; the server speaks it once it is [registered](Dialects), and
-//! everything that is kept per dialect goes by that registry, so a dialect that is not in it cannot be spoken at all.
+//! Event names, field names and routes occur only in this folder; the rest of the server uses [`Command`], [`Reply`]
+//! and [`Event`]. A dialect is a value that implements [`Dialect`]. The server speaks it once it is
+//! [registered](Dialects). All state per dialect is indexed by that registry, so the server cannot speak a dialect
+//! that is not registered.
 //!
-//! **One fallback.** What is the same for all (`sync`, `read`, `unread`, `search`) is [`native`]: an event that a dialect does
-//! not know is `native`'s, and so is its answer; a route that no dialect has is `native`'s. A name that a family uses is the
-//! family's.
+//! **One fallback.** [`native`] holds what is the same for all dialects (`sync`, `read`, `unread`, `search`). An
+//! event that a dialect does not know is decoded and answered by `native`; a route that no dialect has is served by
+//! `native`. If a family uses the same name, the family's meaning applies.
 //!
 //! # Adding a dialect
-//! 1. A folder `dialect/NAME/` laid out as the others are: `mod.rs` (the dialect and its documentation), `events.rs` (what
-//!    comes in and goes out), `routes.rs`, `shapes.rs` (the objects of its wire). `match` on events and replies has no
-//!    catch-all arm, so the compiler asks for every one of them.
-//! 2. One line in [`Dialects::built_in`].
-//! 3. A folder of transcripts, `tests/transcripts/NAME/`.
+//! 1. Add a folder `dialect/NAME/` with the same layout as the others: `mod.rs` (the dialect and its documentation),
+//!    `events.rs` (incoming and outgoing events), `routes.rs`, `shapes.rs` (the JSON objects of its wire format).
+//!    `match` on events and replies has no catch-all arm, so the compiler reports every missing one.
+//! 2. Add one line to [`Dialects::built_in`].
+//! 3. Add a folder of transcripts, `tests/transcripts/NAME/`.
 //!
-//! From outside this crate it is a value given to [`Dialects::with`]: see `examples/seventh_dialect.rs`.
+//! From outside this crate, pass the dialect to [`Dialects::with`]: see `examples/seventh_dialect.rs`.
 
 pub mod answer;
 pub mod args;
@@ -57,9 +58,9 @@ pub use self::registry::{Dialects, Registered};
 pub use self::route::Route;
 use crate::auth::error::AuthError;
 
-/// A family of frontends: its events, routes and words.
+/// A family of frontends: its events, routes and field names.
 ///
-/// What has no default is what every dialect must decide.
+/// Methods without a default are decisions that every dialect must make.
 ///
 /// # Example
 /// ```
@@ -67,7 +68,7 @@ use crate::auth::error::AuthError;
 /// use chat_server::dialect::camel::Camel;
 /// use chat_server::dialect::{Call, Dialect, Inbound};
 ///
-/// // What a page says, as it is in the packet; from here on nobody knows what a `privateMessage` is.
+/// // An event as it is in the packet. After decoding, no other code knows what a `privateMessage` is.
 /// let call = Call::parse(r#"["privateMessage",{"text":"hello","receiver":"bob"}]"#).unwrap();
 /// let Ok(Inbound::Command(Command::SendMessage(message), _)) = Camel.decode(&call) else {
 ///     panic!("it is a message")
@@ -75,113 +76,115 @@ use crate::auth::error::AuthError;
 /// assert_eq!(&*message.content.text, "hello");
 /// ```
 pub trait Dialect: Send + Sync + 'static {
-    /// Its name in configuration and tokens: lower-case letters, digits and `-`.
+    /// The name of the dialect in configuration and tokens: lower-case letters, digits and `-`.
     fn name(&self) -> &str;
 
-    /// Where its log-in is, and how one without it is refused.
+    /// Where clients of the dialect send their token, and how an unauthenticated client is refused.
     fn auth(&self) -> Auth {
         Auth::default()
     }
 
-    /// What its pages allow.
+    /// The limits that the family's pages expect.
     fn limits(&self) -> Limits {
         Limits::default()
     }
 
-    /// Its HTTP routes, as data.
+    /// The dialect's HTTP routes, as data.
     fn routes(&self) -> Vec<Route> {
         Vec::new()
     }
 
-    /// The names of the events that its clients may send, for hints to who writes a page. Other spellings may be
-    /// understood too.
+    /// The names of the events that clients may send. The server uses them in hints to page authors. The dialect may
+    /// accept other spellings too.
     fn events(&self) -> &[&str];
 
-    /// The names under which events are passed on ([`Inbound::Relay`]).
+    /// The names under which clients receive relayed events ([`Inbound::Relay`]).
     fn relays(&self) -> &[&'static str] {
         &[]
     }
 
-    /// What an event of a client asks for. [`DecodeError::UnknownEvent`] leaves it to [`native`].
+    /// Decodes a client's event. [`DecodeError::UnknownEvent`] leaves the event to [`native`].
     ///
     /// # Errors
-    /// When the event is unknown, or what it carries cannot be meant.
+    /// When the event is unknown, or its arguments are not valid.
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError>;
 
-    /// What clients receive of an event. Every frame of it is made with the mark, the last one of each person at least:
-    /// then all of it has been told.
+    /// The frames that clients receive for an event. At least the last frame that each user receives must be made
+    /// with `mark`, because a client that has seen the position has received the whole event.
     fn outbound(&self, event: &Event, mark: EventPosition) -> Frames;
 
-    /// The answer to a command that [`Self::decode`] has made.
+    /// The answer to a command that [`Self::decode`] returned.
     fn reply(&self, asked: &Asked<'_>, reply: &Reply) -> Answer;
 
-    /// Whether the answer is queued before the asker receives the event of what the command has done.
+    /// Whether the answer is queued before the event that the command causes is sent to the same client.
     fn answers_first(&self) -> bool {
         false
     }
 
-    /// The event that tells a client without an acknowledgement callback that something was refused; none where the family
-    /// has none.
+    /// The event that reports a refusal to a client without an acknowledgement callback; none if the family has no
+    /// such event.
     fn failure(&self, request: &Request, failure: &Failure) -> Option<Frame> {
         let _ = request;
         Some(Frame::new("error", failure))
     }
 
-    /// The answer to an HTTP request that was refused, unless the route has an answer of its own. Its body must be an object
+    /// The answer to a refused HTTP request, unless the route has its own error answer. The body must be an object
     /// with a `message`.
     fn error(&self, error: &HttpFailure<'_>) -> (StatusCode, Box<RawValue>) {
         error.as_message()
     }
 
-    /// How its pages learn who is online.
+    /// How the family's pages learn which users are online.
     fn roster(&self) -> Roster {
         Roster::Untold
     }
 
-    /// A refusal as clients are told it. The pages of old backends know nothing of [`Failure::field`], so it is left out
-    /// unless a dialect says otherwise.
+    /// Adapts a refusal before it is sent to clients. Pages written for the old backends do not know
+    /// [`Failure::field`], so the default removes it.
     fn refusal(&self, failure: Failure) -> Failure {
         Failure { field: None, ..failure }
     }
 
-    /// The event with everybody who is online; asked for where [`Self::roster`] is [`Roster::Whole`].
+    /// The event with all online users; only used where [`Self::roster`] is [`Roster::Whole`].
     fn online(&self, online: &[UserId]) -> Option<Frame> {
         let _ = online;
         None
     }
 
-    /// The event of one person who came or went; asked for where [`Self::roster`] is
-    /// [`Roster::Changes`] or [`Roster::Contacts`].
+    /// The event that reports one user's change of presence; only used where [`Self::roster`] is [`Roster::Changes`]
+    /// or [`Roster::Contacts`].
     fn presence(&self, change: &PresenceChange) -> Option<Frame> {
         let _ = change;
         None
     }
 }
 
-/// What an event of a client asks for.
+/// A decoded event of a client.
 #[derive(Debug, Clone)]
 pub enum Inbound {
-    /// A command, to be carried out and answered.
+    /// A command to execute and answer.
     Command(Command, Request),
-    /// Who a guest is: the token of their log-in. From others, who have said it already, it is answered only.
+    /// The token of a connection that is not authenticated yet. On an authenticated connection it is only answered.
     Hello(Hello),
-    /// Several commands of [`native`], to be carried out one after the other, whatever becomes of those before. There is one
-    /// answer to all of them.
+    /// Several commands of [`native`], executed one after the other, even if an earlier one fails. All of them get
+    /// one answer.
     Batch(Vec<Result<(Command, Request), DecodeError>>),
-    /// It is passed on to others as it is, and stored nowhere.
+    /// An event that is relayed to other clients unchanged and not stored.
     Relay(Relay),
-    /// Pages send it, and there is nothing to do about it.
+    /// An event that pages send and for which there is nothing to do.
     Ignored,
 }
 
-/// An event that is passed on: to the connections of those who are meant that speak the same dialect and are there at the moment.
+/// An event that is relayed. It goes to the recipients' connections that are open at the moment and speak the same
+/// dialect.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// To whom: the person, or the other members of a conversation that the sender is in.
+    /// The recipient: a user, or the other members of a conversation that the sender is a member of.
     pub to: Destination,
-    /// What they receive it as; one of [`Dialect::relays`].
+    /// The name under which clients receive it; one of [`Dialect::relays`].
     pub event: &'static str,
-    /// Its argument, at most 64 KiB. Who has sent it stands there only if the dialect writes it: see [`Call::asker`].
+    /// Its argument, at most 64 KiB. It names the sender only if the dialect writes the sender into it: see
+    /// [`Call::asker`].
     pub payload: Box<RawValue>,
 }
 
@@ -191,49 +194,50 @@ impl From<Command> for Inbound {
     }
 }
 
-/// A greeting that says who somebody is.
+/// An event with which a connection authenticates.
 #[derive(Debug, Clone)]
 pub struct Hello {
-    /// The token, if one is in it.
+    /// The token, if the event has one.
     pub token: Option<String>,
-    /// The event that answers it once its sender is let in.
+    /// The event that answers it once the connection is authenticated.
     pub welcome: Frame,
 }
 
-/// What of an event its answer needs. It is kept until the command is carried out, so it must be short.
+/// The part of an event that its answer needs. The server keeps it until the command is executed, so it must be
+/// small.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// Which of the dialect's events it was, where the answer depends on that.
+    /// Which of the dialect's events it was, if the answer depends on that.
     pub event: &'static str,
-    /// What the client wants back in its answer, such as a `tempId`.
+    /// A value that the client wants back in its answer, such as a `tempId`.
     pub echo: Option<Box<RawValue>>,
 }
 
-/// Whether people are there, as far as is known when a command is answered.
+/// Looks up the presence of users at the time when a command is answered.
 #[derive(Clone, Copy)]
 pub struct Whereabouts<'a>(&'a (dyn Fn(&User) -> Seen + Sync));
 
-/// Whether somebody is there.
+/// The presence of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// They are connected, on whichever node.
+    /// Whether the user is connected, on any node.
     pub online: bool,
-    /// When their last connection ended; none if there never was one.
+    /// When the user's last connection ended; none if the user was never connected.
     pub last_seen: Option<Timestamp>,
 }
 
 impl Seen {
-    /// What is shown of those of whom nothing may be known.
+    /// Shown for users whose presence the client may not see.
     pub(crate) const NOWHERE: Self = Self { online: false, last_seen: None };
 }
 
 impl<'a> Whereabouts<'a> {
-    /// As this function says.
+    /// Looks up presence with this function.
     pub fn new(seen: &'a (dyn Fn(&User) -> Seen + Sync)) -> Self {
         Self(seen)
     }
 
-    /// Whether this person is there.
+    /// The presence of this user.
     pub fn of(self, user: &User) -> Seen {
         (self.0)(user)
     }
@@ -245,67 +249,67 @@ impl fmt::Debug for Whereabouts<'_> {
     }
 }
 
-/// What is answered, and whom.
+/// The request that is being answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Who asked.
+    /// The user who sent the request.
     pub user: UserId,
-    /// What of the event was kept.
+    /// The part of the event that was kept.
     pub request: &'a Request,
-    /// The client has passed an acknowledgement callback.
+    /// Whether the client passed an acknowledgement callback.
     pub has_ack: bool,
-    /// Whether people are there.
+    /// The presence of users.
     pub whereabouts: Whereabouts<'a>,
 }
 
-/// How pages learn who is online.
+/// How pages learn which users are online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roster {
     /// Not by events.
     Untold,
-    /// By the whole list, of which only the latest counts.
+    /// By the list of all online users. Only the latest list counts.
     Whole,
-    /// By one event for each who comes or goes, whoever it is.
+    /// By one event for each user who comes online or goes offline.
     Changes,
-    /// By one event for each who comes or goes of those with whom one has talked directly.
+    /// The same, but only for users with whom the client's user has a direct conversation.
     Contacts,
 }
 
-/// Somebody came online or went.
+/// A user came online or went offline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresenceChange {
-    /// Who.
+    /// The user.
     pub user: UserId,
     /// Whether they are online now.
     pub online: bool,
-    /// When that was noticed.
+    /// When the server noticed the change.
     pub at: Timestamp,
 }
 
-/// An HTTP request that was refused, before it is written in a dialect's own form.
+/// An HTTP request that was refused, before a dialect writes it in its own form.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpFailure<'a> {
-    /// The status it has by default.
+    /// The default status.
     pub status: StatusCode,
-    /// The words for people.
+    /// The message for people.
     pub message: &'a str,
-    /// Set where nobody is known to ask.
+    /// Set if the request is not authenticated.
     pub unauthenticated: Option<Unauthenticated>,
 }
 
-/// Why nobody is known to ask.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// There is no token.
     Missing,
-    /// The token is not ours, expired or revoked.
+    /// The token was not issued by this server, has expired or was revoked.
     Invalid,
-    /// The account of the token is gone.
+    /// The account of the token does not exist any more.
     UserNotFound,
 }
 
 impl Unauthenticated {
-    /// What of an error it is; none when the server is at fault.
+    /// The reason, or none for an internal error of the server.
     pub fn of(error: &AuthError) -> Option<Self> {
         match error {
             AuthError::Missing => Some(Self::Missing),
@@ -317,7 +321,7 @@ impl Unauthenticated {
 }
 
 impl HttpFailure<'_> {
-    /// `{message}`, with the status it has by default.
+    /// `{message}`, with the default status.
     pub fn as_message(&self) -> (StatusCode, Box<RawValue>) {
         #[derive(Serialize)]
         struct Message<'a> {
@@ -327,9 +331,9 @@ impl HttpFailure<'_> {
     }
 }
 
-/// Encodes a value of the wire.
+/// Encodes a value of the wire format.
 pub fn raw(data: &impl Serialize) -> Box<RawValue> {
-    // The types of the wire are plain structs with text keys: there is nothing in them that can fail.
+    // The types of the wire format are plain structs with string keys, so serialization cannot fail.
     serde_json::value::to_raw_value(data).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
@@ -339,16 +343,16 @@ pub type Frames = SmallVec<[(To, Frame); 2]>;
 /// A part of an event's audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
-    /// All of it.
+    /// The whole audience.
     All,
-    /// This person's connections.
+    /// This user's connections.
     Only(UserId),
-    /// All but this person's connections.
+    /// All but this user's connections.
     Except(UserId),
 }
 
 impl To {
-    /// Whether this person is meant.
+    /// Whether this user is part of it.
     pub fn includes(self, user: UserId) -> bool {
         match self {
             Self::All => true,

@@ -1,7 +1,7 @@
-//! Which dialects there are, which of them are served, and which one a connection speaks.
+//! The registry of dialects: which ones are known, which ones are served, and which one a connection uses.
 //!
-//! The registry is part of the [configuration](crate::config::Config::dialects). Everything that is kept per dialect (frames
-//! of one event, rosters, routes) goes by a dialect's place in it, and a place is given to no dialect but by registering it.
+//! The registry is part of the [configuration](crate::config::Config::dialects). All per-dialect data (frames of one
+//! event, rosters, routes) is indexed by the dialect's place in the registry. Only registration assigns a place.
 //!
 //! ```
 //! use chat_server::dialect::Dialects;
@@ -26,27 +26,27 @@ use crate::auth::limit::Limiter;
 use crate::auth::token::Identity;
 use crate::config::error::ConfigError;
 
-/// The name of [`native`](super::native), to which all others fall back.
+/// The name of [`native`](super::native), the fallback of all other dialects.
 const NATIVE: &str = "native";
 
-/// The time in which messages are counted.
+/// The period of the message rate limit.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A dialect with its place in the registry: the only form in which it is spoken.
+/// A dialect with its place in the registry. Connections use dialects only in this form.
 #[derive(Clone)]
 pub struct Registered {
     dialect: Arc<dyn Dialect>,
-    /// What it falls back to.
+    /// The fallback dialect.
     native: Arc<dyn Dialect>,
     index: usize,
-    /// How much each person has sent lately in this dialect.
+    /// Counts the messages that each user has sent lately in this dialect.
     sends: Arc<Limiter<UserId>>,
 }
 
-/// What an event asks for, and who answers it.
+/// A decoded request, and the dialect that answers it.
 pub(crate) struct Decoded {
     pub(crate) inbound: Inbound,
-    /// Whether [`native`](super::native) has understood it.
+    /// Whether [`native`](super::native) decoded it.
     pub(crate) is_native: bool,
 }
 
@@ -56,7 +56,7 @@ impl Registered {
         Self { dialect, native, index, sends }
     }
 
-    /// What it falls back to: [`native`](super::native).
+    /// The fallback dialect: [`native`](super::native).
     pub(crate) fn native(&self) -> &dyn Dialect {
         &*self.native
     }
@@ -66,7 +66,7 @@ impl Registered {
         self.index
     }
 
-    /// What an event asks for: one of the family's, or one of those that are the same for all.
+    /// Decodes an event: one of this dialect, or else one of `native`, which is available in all dialects.
     pub(crate) fn decode(&self, call: &Call<'_>) -> Result<Decoded, DecodeError> {
         match self.dialect.decode(call) {
             Ok(inbound) => Ok(Decoded { inbound, is_native: false }),
@@ -77,16 +77,17 @@ impl Registered {
         }
     }
 
-    /// Whether somebody may ask for this by the limits of the family; the core and the operator have limits of their own. A
-    /// message that they may send counts.
+    /// Checks a command against the limits of this dialect; the core and the operator have limits of their own. A
+    /// message that passes counts towards the rate limit.
     ///
     /// # Errors
-    /// Names the field that is too large. When too much was sent in the last minute.
+    /// `Error::TooLarge` with the name of the field, or `Error::OverBudget` when the user has sent too many
+    /// messages in the last minute.
     pub fn check(&self, user: UserId, command: CommandRef<'_>, now: Timestamp) -> Result<(), Error> {
         let CommandRef::SendMessage(SendMessage { content, .. }) = command else { return Ok(()) };
         let limits = self.limits();
         if let Some(limit) = limits.text_max
-            // As JavaScript counts them, which is how its pages do.
+            // UTF-16 code units, because the family's JavaScript clients count these.
             && content.file_name.is_none()
             && content.text.encode_utf16().nth(limit).is_some()
         {
@@ -126,16 +127,16 @@ impl fmt::Debug for Registered {
 #[derive(Debug, Clone)]
 pub struct Dialects {
     known: Arc<[Registered]>,
-    /// By their places, in the order of their rank.
+    /// The places of the served dialects, by rank.
     served: Vec<usize>,
     default: usize,
-    /// How many of those that are known come with this crate.
+    /// How many of the known dialects are part of this crate.
     built_in: usize,
     cookies: Vec<&'static str>,
 }
 
 impl Dialects {
-    /// These, and `native`, to which they fall back.
+    /// A registry of these dialects and `native`, their fallback.
     pub(super) fn of(dialects: Vec<Arc<dyn Dialect>>, native: &Arc<dyn Dialect>) -> Self {
         let known: Arc<[_]> = dialects
             .into_iter()
@@ -147,10 +148,10 @@ impl Dialects {
         Self { served, known, default: 0, built_in, cookies: Vec::new() }.with_cookies()
     }
 
-    /// The same and this one, which is served.
+    /// Adds a dialect and serves it.
     ///
     /// # Errors
-    /// When its name is taken or cannot be a name, or when one of its routes cannot be a route.
+    /// When its name is taken or invalid, or when one of its routes is invalid or listed twice.
     pub fn with(self, dialect: impl Dialect) -> Result<Self, ConfigError> {
         let unfit =
             |problem: String| Err(ConfigError::Unfit(format!("a dialect cannot be served: {problem}")));
@@ -178,11 +179,11 @@ impl Dialects {
         Ok(Self { known: self.known.iter().cloned().chain([new]).collect(), served, ..self }.with_cookies())
     }
 
-    /// The same, of which those of `names` are served, and those that were given from outside. `default` is spoken when a
-    /// token does not tell; the first of those that are served if it is not one of them.
+    /// Serves the dialects in `names` and those that were added with `Self::with`. `default` is the dialect of a
+    /// connection whose token names none. If `default` is not served, the first served dialect takes its place.
     ///
     /// # Errors
-    /// Names the variable in which a name stands that nobody knows.
+    /// Names the configuration variable that contains an unknown name.
     pub fn serving(self, names: &[String], default: &str) -> Result<Self, ConfigError> {
         let find = |variable, name: &str| {
             self.find(name).map(Registered::index).ok_or_else(|| {
@@ -197,7 +198,7 @@ impl Dialects {
         let mut known = std::collections::HashSet::new();
         served.retain(|index| known.insert(*index));
         let wanted = find("CHAT_DEFAULT_DIALECT", default.trim())?;
-        // The built-in default must not force anybody to name it when they serve another dialect alone.
+        // An operator who serves only one other dialect should not have to set the default as well.
         let default = served.iter().find(|index| **index == wanted).or(served.first()).copied();
         let default = default.ok_or_else(|| ConfigError::Variable {
             variable: "CHAT_DIALECTS",
@@ -206,33 +207,33 @@ impl Dialects {
         Ok(Self { served, default, ..self }.with_cookies())
     }
 
-    /// The one of this name, whether it is served or not.
+    /// The dialect with this name, whether it is served or not.
     pub fn find(&self, name: &str) -> Option<&Registered> {
         self.known.iter().find(|dialect| dialect.name() == name)
     }
 
-    /// Those that are served.
+    /// The served dialects.
     pub fn served(&self) -> impl Iterator<Item = &Registered> {
         self.served.iter().filter_map(|index| self.known.get(*index))
     }
 
-    /// All, served or not.
+    /// All dialects, served or not.
     pub fn known(&self) -> &[Registered] {
         &self.known
     }
 
-    /// How many there are, served or not.
+    /// The number of dialects, served or not.
     pub(crate) fn count(&self) -> usize {
         self.known.len()
     }
 
-    /// Those whose routes are served: besides those that are spoken, [`native`](super::native).
+    /// The dialects whose routes are served: the served ones and [`native`](super::native).
     pub(crate) fn routed(&self) -> impl Iterator<Item = &Registered> {
         let is_served = self.served().any(|dialect| dialect.name() == NATIVE);
         self.served().chain(self.find(NATIVE).filter(|_| !is_served))
     }
 
-    /// The routes that are served, with their dialects.
+    /// The served routes, with their dialects.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&Registered, Route)> {
         self.routed().flat_map(|dialect| {
             let is_spoken = self.served().any(|served| served == dialect);
@@ -241,22 +242,22 @@ impl Dialects {
         })
     }
 
-    /// What is spoken when nothing tells.
+    /// The dialect of a connection that names none.
     pub fn default(&self) -> &Registered {
         &self.known[self.default]
     }
 
-    /// The names of the cookies in which log-ins are kept.
+    /// The names of the cookies that hold log-in tokens.
     pub(crate) fn cookies(&self) -> &[&'static str] {
         &self.cookies
     }
 
-    /// The first one that keeps its log-in in a cookie.
+    /// The first served dialect that keeps its log-in token in a cookie.
     pub(crate) fn with_cookie(&self) -> Option<&Registered> {
         self.served().find(|dialect| dialect.auth().cookie.is_some())
     }
 
-    /// Whose guests may come in without a log-in, if anybody's may.
+    /// The dialect whose guests may connect without a log-in, if any allows it.
     pub(crate) fn with_guests(&self) -> Option<&Registered> {
         let default = Some(self.default()).filter(|dialect| dialect.auth().guests);
         default.or_else(|| self.served().find(|dialect| dialect.auth().guests))
@@ -272,7 +273,7 @@ impl Dialects {
         Self { cookies, ..self }
     }
 
-    /// What a token says of the dialect, if it says anything.
+    /// The dialect that a token names, if it names one.
     pub(crate) fn told_by(&self, identity: &Identity) -> Option<&Registered> {
         match &identity.dialect {
             Some(name) => self.served().find(|dialect| dialect.name() == name),
@@ -283,8 +284,8 @@ impl Dialects {
         }
     }
 
-    /// What a connection speaks that was opened with a token: what that says, or else the family that keeps its log-in in a
-    /// cookie of this name, or else the default.
+    /// The dialect of a connection that was opened with a token: the one that the token names, or else the one that
+    /// keeps its log-in token in a cookie of this name, or else the default.
     pub(crate) fn of_connection(&self, identity: &Identity, cookie: Option<&str>) -> &Registered {
         let by_cookie = || {
             let cookie = cookie?;
@@ -302,7 +303,7 @@ mod tests {
     use super::*;
     use crate::dialect::{Answer, Asked, Auth, EventPosition, Frames};
 
-    /// A dialect that keeps its log-in in a cookie of its own.
+    /// A dialect that keeps its log-in token in a cookie of its own.
     struct Given;
 
     impl Dialect for Given {
@@ -346,7 +347,7 @@ mod tests {
         let both = serving(&["camel", " push "], "push").unwrap();
         assert_eq!((names(&both), both.default().name()), (vec!["camel", "push", "given"], "push"));
         assert_eq!(both.cookies(), ["jwt", "sid"]);
-        // The built-in default must not force anybody to name it.
+        // An operator who serves another dialect need not set the default.
         let one = serving(&["camel", "camel"], "push").unwrap();
         assert_eq!((names(&one), one.default().name()), (vec!["camel", "given"], "camel"));
         assert_eq!(one.cookies(), ["sid"]);

@@ -17,6 +17,21 @@ const MAX_ANIMATED_PIXELS: u64 = 4_000_000_000;
 /// The maximum size of an image in bytes, because its metadata is read into memory.
 pub(super) const MAX_IMAGE_BYTES: u64 = 64 << 20;
 
+/// The maximum width that a client may request, in pixels.
+pub(super) const MAX_WIDTH: u32 = 4096;
+
+/// Parses the width that a client requests. A wrong one is refused also by a server that makes no smaller copies, so that a
+/// request means the same everywhere.
+///
+/// # Errors
+/// When it is no number of pixels that there can be.
+pub(super) fn wanted_width(text: Option<&str>) -> Result<Option<u32>, FileError> {
+    let Some(text) = text else { return Ok(None) };
+    let width = text.parse().ok().filter(|width| (1..=MAX_WIDTH).contains(width));
+    let problem = || FileError::invalid("w", format!("it must be a whole number from 1 to {MAX_WIDTH}"));
+    width.map(Some).ok_or_else(problem)
+}
+
 /// The properties of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -143,6 +158,15 @@ fn webp_frames(file: &mut BufReader<File>) -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::media::samples;
+
+    #[test]
+    fn a_wrong_width_is_refused_with_or_without_smaller_copies() {
+        for wrong in ["0", "-1", "4097", "x", "", "null"] {
+            assert!(wanted_width(Some(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(wanted_width(Some("4096")).unwrap(), Some(4096));
+        assert_eq!(wanted_width(None).unwrap(), None);
+    }
 
     fn facts(file: &[u8], kind: ImageKind) -> Result<Option<Facts>, FileError> {
         let dir = tempfile::tempdir().unwrap();

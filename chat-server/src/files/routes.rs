@@ -23,6 +23,7 @@ use super::declared::{Declared, switch};
 use super::download::{self, Access, Given};
 use super::error::FileError;
 use super::id::FileId;
+use super::image::wanted_width;
 use super::kind;
 use super::multipart;
 use super::paths::FILES;
@@ -333,8 +334,13 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let (record, access) = readable(&app, &id, query.as_deref(), &headers).await?;
+    #[cfg_attr(
+        not(feature = "images"),
+        expect(unused_variables, reason = "without smaller copies it is only checked")
+    )]
+    let width = wanted_width(parameter(query.as_deref(), "w").as_deref())?;
     #[cfg(feature = "images")]
-    if let Some(answer) = read_smaller(&app, &method, &headers, query.as_deref(), &record, access).await? {
+    if let Some(answer) = read_smaller(&app, &method, &headers, width, &record, access).await? {
         return Ok(answer);
     }
     let is_download = parameter(query.as_deref(), "download").is_some_and(|text| text != "false");
@@ -356,14 +362,14 @@ async fn read_smaller(
     app: &Arc<App>,
     method: &Method,
     headers: &HeaderMap,
-    query: Option<&str>,
+    width: Option<u32>,
     record: &FileRecord,
     access: Access,
 ) -> Result<Option<Response>, HttpError> {
     use super::variants::Wanted;
 
     let accept = text_header(headers, &axum::http::header::ACCEPT);
-    let Some(wanted) = Wanted::read(parameter(query, "w").as_deref(), accept)? else { return Ok(None) };
+    let Some(wanted) = Wanted::read(width, accept) else { return Ok(None) };
     let Some(kind) = kind::by_type(&record.content_type).and_then(kind::Kind::image) else { return Ok(None) };
     let files = &app.files;
     let copy = files.variants.get(record, kind, wanted, &*files.store, &files.staging).await?;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use socketioxide_core::{Str, Value};
 
 use crate::limits::LONG_BYTES;
-use crate::memory::Reservation;
+use crate::memory::{OutOfMemory, Reservation};
 use crate::transport::payload::SEPARATOR;
 
 /// The beginning of a placeholder; its number and a bracket follow. It needs no escapes, because the engine borrows the
@@ -73,16 +73,19 @@ impl LargeEvents {
     }
 
     /// The same for each packet of a long-polling payload, in the format of Engine.IO 4.
+    ///
+    /// # Errors
+    /// When there is no memory for them: the request is refused.
     pub(crate) fn keep_all(
         &self,
         payload: bytes::Bytes,
-        reserve: impl Fn(usize) -> Option<Reservation>,
-    ) -> bytes::Bytes {
+        reserve: impl Fn(usize) -> Result<Option<Reservation>, OutOfMemory>,
+    ) -> Result<bytes::Bytes, OutOfMemory> {
         let is_large = |packet: &&[u8]| packet.len() >= LONG_BYTES;
         if payload.len() < LONG_BYTES
             || !payload.split(|byte| *byte == SEPARATOR).any(|packet| is_large(&packet))
         {
-            return payload;
+            return Ok(payload);
         }
         let mut left = Vec::with_capacity(LONG_BYTES);
         for (n, packet) in payload.split(|byte| *byte == SEPARATOR).enumerate() {
@@ -93,12 +96,12 @@ impl LargeEvents {
                 left.extend_from_slice(packet);
                 continue;
             }
-            match self.keep(packet.to_vec(), reserve(packet.len())) {
+            match self.keep(packet.to_vec(), reserve(packet.len())?) {
                 Ok(stand_in) => left.extend_from_slice(stand_in.as_bytes()),
                 Err(packet) => left.extend_from_slice(&packet),
             }
         }
-        left.into()
+        Ok(left.into())
     }
 
     /// Puts the event back, if `packet` is its placeholder.
@@ -180,11 +183,11 @@ mod tests {
     fn of_a_payload_only_large_events_are_kept() {
         let large = LargeEvents::new(1 << 20);
         let payload = [r#"42["a"]"#, &event("421"), "2", &event("451-"), r#"42["b"]"#].join("\u{1e}");
-        let left = large.keep_all(payload.into(), |_| None);
+        let left = large.keep_all(payload.into(), |_| Ok(None)).unwrap();
         let expected = [r#"42["a"]"#, r#"421["chat-server:large",0]"#, "2", &event("451-"), r#"42["b"]"#];
         assert_eq!(left, expected.join("\u{1e}"));
         let small = bytes::Bytes::from_static(b"42[\"a\"]\x1e2");
-        assert_eq!(large.keep_all(small.clone(), |_| None), small);
+        assert_eq!(large.keep_all(small.clone(), |_| Ok(None)).unwrap(), small);
     }
 
     #[test]

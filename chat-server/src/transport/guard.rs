@@ -48,9 +48,6 @@ pub struct Guarded<S: AsyncWrite + Unpin> {
     frame: Option<Box<Reservation>>,
 }
 
-/// Number of reads of one large frame before the task yields.
-const READS_AT_ONCE: usize = 4;
-
 impl<S: AsyncWrite + Unpin> Guarded<S> {
     pub(super) fn new(
         stream: S,
@@ -123,8 +120,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
     /// is the same.
     fn cut(&mut self, read: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let admission = &self.admission;
-        let reserve = |bytes| admission.reserve(bytes).ok().flatten();
-        self.large.cut(read, &admission.large, reserve).map_err(|violation| {
+        self.large.cut(read, &admission.large, |bytes| admission.reserve(bytes)).map_err(|violation| {
             self.wire.kill();
             violation.into()
         })
@@ -156,10 +152,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
         self.large = large;
         let Poll::Ready(new) = polled? else { return Ok(Poll::Pending) };
         let admission = &self.admission;
-        let reserve = |bytes| admission.reserve(bytes).ok().flatten();
-        self.replayed = self.large.whole(&admission.large, reserve).into();
+        self.replayed = self.large.whole(&admission.large, |bytes| admission.reserve(bytes))?.into();
         Ok(Poll::Ready(new > 0))
     }
+}
+
+/// Nothing can be read for now; a write error is reported then.
+fn pending(drained: io::Result<bool>) -> Poll<io::Result<()>> {
+    drained.map_or_else(|error| Poll::Ready(Err(error)), |_| Poll::Pending)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
@@ -178,7 +178,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         if matches!(drained, Ok(false)) {
             this.watch(cx)?;
         }
-        let mut reads = 0;
         loop {
             if !this.replayed.is_empty() {
                 let some = this.replayed.len().min(buf.remaining());
@@ -188,19 +187,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                 }
                 return Poll::Ready(Ok(()));
             }
-            let pending = || {
-                drained.as_ref().map_or_else(|error| Poll::Ready(Err(error.kind().into())), |_| Poll::Pending)
-            };
             if this.large.is_collecting() && this.early.is_empty() {
-                if reads >= READS_AT_ONCE {
-                    cx.waker().wake_by_ref();
-                    return pending();
-                }
-                reads += 1;
                 match this.poll_collect(cx)? {
                     Poll::Ready(false) => return Poll::Ready(Ok(())),
+                    Poll::Ready(true) if this.replayed.is_empty() => {
+                        // Other tasks run between two parts of a large frame.
+                        cx.waker().wake_by_ref();
+                        return pending(drained);
+                    }
                     Poll::Ready(true) => continue,
-                    Poll::Pending => return pending(),
+                    Poll::Pending => return pending(drained),
                 }
             }
             let before = buf.filled().len();
@@ -211,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                     this.early = bytes::Bytes::new();
                 }
             } else if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-                return pending();
+                return pending(drained);
             }
             let read = &buf.filled()[before..];
             let screened = this.screen(read).and_then(|()| this.cut(read));

@@ -10,7 +10,7 @@ use tokio::io::ReadBuf;
 
 use super::frames::{FrameHead, client_frame};
 use crate::limits::LONG_BYTES;
-use crate::memory::Reservation;
+use crate::memory::{OutOfMemory, Reservation};
 use crate::session::large_events::LargeEvents;
 
 /// Maximum number of bytes that one read adds to a collected message.
@@ -78,12 +78,12 @@ impl LargeFrames {
     /// Processes the bytes that were read. Returns what is passed on in their place, or `None` if that is the same.
     ///
     /// # Errors
-    /// When a message is too long, or when another one begins before it has ended.
+    /// When a message is too long, when another one begins before it has ended, or when there is no memory for it.
     pub(super) fn cut(
         &mut self,
         read: &[u8],
         large: &LargeEvents,
-        reserve: impl Fn(usize) -> Option<Reservation>,
+        reserve: impl Fn(usize) -> Result<Option<Reservation>, OutOfMemory>,
     ) -> Result<Option<Vec<u8>>, Violation> {
         let mut rest = read;
         // The bytes to pass on, once they differ from `read`.
@@ -97,7 +97,7 @@ impl LargeFrames {
             }
             if let Some(collected) = self.collected.as_mut().filter(|collected| collected.left > 0) {
                 collected.take(split_off(&mut rest, collected.left));
-                out.get_or_insert_default().extend(self.whole(large, &reserve));
+                out.get_or_insert_default().extend(self.whole(large, &reserve)?);
                 continue;
             }
             let before = &read[..read.len() - rest.len()];
@@ -112,7 +112,7 @@ impl LargeFrames {
                     return Err(Violation);
                 }
                 collected.begin_frame(&head);
-                out.get_or_insert_with(|| before.to_vec()).extend(self.whole(large, &reserve));
+                out.get_or_insert_with(|| before.to_vec()).extend(self.whole(large, &reserve)?);
             } else {
                 out.iter_mut().for_each(|out| out.extend_from_slice(&self.held));
                 self.passing = head.length;
@@ -170,20 +170,23 @@ impl LargeFrames {
     }
 
     /// The frame to pass on for the collected message, once it is complete; empty before.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
     pub(super) fn whole(
         &mut self,
         large: &LargeEvents,
-        reserve: impl Fn(usize) -> Option<Reservation>,
-    ) -> Vec<u8> {
+        reserve: impl Fn(usize) -> Result<Option<Reservation>, OutOfMemory>,
+    ) -> Result<Vec<u8>, Violation> {
         let Some(collected) = self.collected.take_if(|collected| collected.left == 0 && collected.is_last)
         else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let held = reserve(collected.text.len());
-        match large.keep(collected.text, held) {
+        let held = reserve(collected.text.len()).map_err(|OutOfMemory| Violation)?;
+        Ok(match large.keep(collected.text, held) {
             Ok(stand_in) => client_frame(stand_in.as_bytes()),
             Err(message) => client_frame(&message),
-        }
+        })
     }
 }
 
@@ -220,7 +223,7 @@ mod tests {
     fn passed_on(stream: &[u8], piece: usize, large: &LargeEvents) -> Result<Vec<u8>, Violation> {
         let (mut frames, mut out) = (LargeFrames::default(), Vec::new());
         for read in stream.chunks(piece) {
-            match frames.cut(read, large, |_| None)? {
+            match frames.cut(read, large, |_| Ok(None))? {
                 Some(instead) => out.extend(instead),
                 None => out.extend(read),
             }

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_turn_never_ends() {
+    async fn a_used_up_turn_holds_nobody_up_when_the_server_stops() {
         let (turns, stop) = (Arc::new(Turns::default()), CancellationToken::new());
         let serving = turns.clone().serve(async { compute(2 * TURN) }, || true);
         serving.await;

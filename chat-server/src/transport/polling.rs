@@ -158,7 +158,9 @@ impl SocketIoEndpoint {
                 return refused.into_response();
             }
         };
-        let payload = admission.large.keep_all(payload, |bytes| admission.reserve(bytes).ok().flatten());
+        let Ok(payload) = admission.large.keep_all(payload, |bytes| admission.reserve(bytes)) else {
+            return Refusal::OutOfMemory.into_response();
+        };
         let mut small = small(parts, Body::from(payload));
         *small.uri_mut() = as_v4_uri(small.uri());
         let Ok(response) = self.gate.engine.clone().oneshot(small).await;

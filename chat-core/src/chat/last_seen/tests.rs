@@ -1,4 +1,4 @@
-//! What is stored when, seen by a chat that takes over as if the one before had been killed.
+//! When which time is stored. A second chat over the same store shows what would remain if the process were killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Scene {
         self.chat.execute(&Actor { user: self.ann }, command).await.unwrap();
     }
 
-    /// As bob is shown it.
+    /// The time that Bob sees.
     async fn shown_by(&self, chat: &Chat) -> Option<Timestamp> {
         let found = chat.find_user(&UserKey::Id(self.ann)).await.unwrap().unwrap().last_seen;
         let bob = Actor { user: self.bob };
@@ -59,7 +59,7 @@ impl Scene {
         self.shown_by(&self.chat).await
     }
 
-    /// By a process that takes over after this one was killed, now.
+    /// The time that a new process would show if this process were killed now.
     async fn shown_after_a_kill(&self) -> Option<Timestamp> {
         self.shown_by(&Chat::new(self.store.clone()).with_clock(self.clock.clone())).await
     }
@@ -108,12 +108,12 @@ async fn a_message_costs_no_write_of_its_own() {
 #[tokio::test]
 async fn the_true_moment_is_stored_in_the_end() {
     let scene = Scene::new().await;
-    // Somebody who is connected, and leaves.
+    // A user who is connected, and disconnects.
     scene.say().await;
     scene.pass(Duration::from_secs(1));
     scene.chat.record_last_seen(scene.ann, scene.clock.now()).await.unwrap();
     assert_eq!(scene.stored().await, Some(scene.clock.now()));
-    // A moment that is older than a message does not hide it, and what comes then is written again.
+    // A time before the last message does not replace it, and a later message is stored again.
     scene.pass(Duration::from_secs(1));
     let said = scene.clock.now();
     scene.say().await;
@@ -121,7 +121,7 @@ async fn the_true_moment_is_stored_in_the_end() {
     assert_eq!(scene.stored().await, Some(said));
     scene.say().await;
     assert_eq!(scene.stored().await, Some(said.after(AHEAD)));
-    // Somebody who is not connected and says no more.
+    // A user who is not connected and sends no more messages.
     let settle = async |online: bool, at_end| {
         scene.chat.settle_last_seen(|user| user == scene.ann && online, at_end).await.unwrap();
         scene.stored().await
@@ -131,7 +131,7 @@ async fn the_true_moment_is_stored_in_the_end() {
     assert_eq!(settle(true, false).await, Some(said.after(AHEAD)), "they are connected");
     assert_eq!(settle(false, false).await, Some(said));
     assert_eq!(scene.shown().await, Some(said));
-    // When the server stops.
+    // The server stops.
     scene.say().await;
     assert_eq!(settle(false, true).await, Some(scene.clock.now()));
 }

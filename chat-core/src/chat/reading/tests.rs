@@ -1,4 +1,4 @@
-//! What holds for [`reading`](super).
+//! Tests of [`reading`](super).
 
 use super::*;
 use crate::chat::Registration;
@@ -34,7 +34,7 @@ async fn mark(
     run(chat, user, MarkRead { of, up_to }).await
 }
 
-/// Where the mark is, and the positions of what is told of it.
+/// The mark, and the log positions of its deliveries.
 fn seq(outcome: &Outcome<Option<ReadMark>>) -> (Option<u32>, Vec<u64>) {
     let positions = outcome.deliveries.iter().filter_map(|delivery| delivery.position);
     (outcome.reply.as_ref().map(|mark| mark.seq.0), positions.map(|position| position.0).collect())
@@ -90,7 +90,7 @@ async fn only_members_have_a_mark_and_only_where_something_was_said() {
     let nobody = Destination::Person(UserKey::Username("nobody".into()));
     let refused = async |user, of, up_to| mark(&chat, user, of, up_to).await.unwrap_err();
 
-    // Nobody has talked to her.
+    // Nobody has sent her a message.
     for up_to in [ReadUpTo::TheLast, ReadUpTo::Seq(Seq(9))] {
         assert_eq!(seq(&mark(&chat, ann, with(eve), up_to).await.unwrap()), (None, vec![]));
     }

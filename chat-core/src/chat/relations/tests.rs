@@ -1,4 +1,4 @@
-//! What holds for [`relations`](super).
+//! Tests of [`relations`](super).
 
 use super::*;
 use crate::chat::Registration;
@@ -59,7 +59,7 @@ fn with(user: UserId) -> Destination {
     Destination::Person(UserKey::Id(user))
 }
 
-/// Who is told of each delivery.
+/// The people who receive each delivery.
 fn told(scene: &Scene, deliveries: &[Delivery]) -> Vec<Vec<UserId>> {
     let people = [scene.ann, scene.bob, scene.eve];
     let told =
@@ -92,7 +92,7 @@ async fn blocked_people_do_not_reach_each_other_and_keep_their_history() {
     scene.say(bob, with(ann)).await.unwrap();
 }
 
-/// Who blocks is told, on all their devices, and nobody else; who is blocked sees no difference.
+/// A block is delivered only to the person who blocks, on all their devices. The blocked person sees no difference.
 #[tokio::test]
 async fn a_block_is_told_to_its_maker_alone() {
     let scene = Scene::new().await;
@@ -121,7 +121,7 @@ async fn nothing_is_opened_or_told_between_blocked_people() {
     let typing = scene.run(bob, SetTyping { to: with(ann), typing: true }).await.unwrap();
     assert!(typing.deliveries.is_empty());
     assert_eq!(scene.chat.store().direct(crate::model::Pair::new(ann, bob)).await.unwrap(), None);
-    // In a room in which both are, others are told and they are not.
+    // In a room with both people, messages go to the others but not between the two.
     let create = CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![ann, bob] };
     let room = Destination::Conversation(scene.run(eve, create).await.unwrap().reply.id);
     scene.say(eve, room.clone()).await.unwrap();

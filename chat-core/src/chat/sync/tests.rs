@@ -1,4 +1,4 @@
-//! What holds for [`sync`](super).
+//! Tests of [`sync`](super).
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ async fn sync(chat: &Chat, user: UserId, since: u64, limit: usize) -> Changes {
     chat.execute(&Actor { user }, command).await.unwrap().reply
 }
 
-/// The positions that somebody is told of, asking until there is no more, and how often they had to ask.
+/// The positions of all deliveries to a user, read until there are no more, and the number of requests.
 async fn everything(chat: &Chat, user: UserId, limit: usize) -> (Vec<u64>, usize) {
     let (mut told, mut next, mut asked) = (Vec::new(), 0, 0);
     loop {
@@ -99,7 +99,7 @@ async fn what_was_told_before_a_backup_was_put_back_is_a_reset() {
     }
     assert!(!sync(&chat, ann, 2, 10).await.reset);
     store.renew_epoch().await.unwrap();
-    // As after a restart.
+    // A new chat, as after a restart.
     let chat = Chat::new(store);
     let fresh = sync(&chat, ann, 2, 10).await;
     assert!(fresh.reset && fresh.deliveries.is_empty() && fresh.next == Position(3));

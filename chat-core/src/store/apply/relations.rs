@@ -1,4 +1,4 @@
-//! What two people have with each other: its write, and what others that depend on it look at.
+//! Relations between two people: the write itself, and the reads of other writes that depend on relations.
 
 use super::super::keyed::{Row, Table, relation_in};
 use super::super::tx::{Abort, Reads, Tx};
@@ -51,8 +51,8 @@ impl Effect for Relate {
     }
 }
 
-/// Notes with the direct conversation of two people who of them blocks the other one, by what one has with the other. Whoever
-/// speaks there is asked by that: see [`policy::may_be_heard`].
+/// Records in the direct conversation of two people who of them blocks the other one, from the relation of `of`. Sends
+/// in that conversation are checked against it: see [`policy::may_be_heard`].
 pub(super) fn note_blockers<T: Tx>(
     tx: &mut T,
     id: ConversationId,
@@ -68,12 +68,12 @@ pub(super) fn note_blockers<T: Tx>(
     tx.set_blockers(id, &blockers)
 }
 
-/// Where it is kept what one person has with another one.
+/// The table and key of one person's relation with another one.
 pub(super) fn relation_key(of: UserId, with: UserId) -> (Table, Vec<u8>) {
     (Table::Relations, Relation::key(of, with))
 }
 
-/// What one person has with another one. Its row must be named in what is read.
+/// One person's relation with another one. The caller must have listed its row among the reads of the write.
 pub(super) fn relation<T: Tx>(tx: &mut T, of: UserId, with: UserId) -> Result<Relation, T::Error> {
     let row = tx.row(Table::Relations, &Relation::key(of, with))?;
     Ok(row.as_deref().and_then(relation_in).unwrap_or_default())

@@ -1,6 +1,6 @@
-//! Clauses for stores that outlive the process: what was acknowledged is there when the store is opened again.
+//! Contract tests for persistent stores: acknowledged changes are there when the store is opened again.
 //!
-//! Every clause is run both ways: the store was closed before it was dropped, and it was only dropped.
+//! Every test runs twice: with a store that was closed before it was dropped, and with one that was only dropped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,13 +41,13 @@ pub(super) async fn again(
     open(path).await
 }
 
-/// A path of its own for each way to end.
+/// A separate path for each way to end.
 pub(super) fn places(path: &Path) -> [(End, std::path::PathBuf); 2] {
     [(End::Closed, path.with_extension("closed")), (End::Dropped, path.with_extension("dropped"))]
 }
 
-/// Everything that was written is read as before: accounts, profiles, conversations, members, messages, tombstones,
-/// revoked tokens and the log, with all their orders.
+/// All records are read back unchanged: accounts, profiles, conversations, members, messages, tombstones, revoked
+/// tokens and the log, each in the same order.
 pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -97,7 +97,7 @@ pub async fn everything_is_there_again(path: &Path, open: impl AsyncFn(&Path) ->
     }
 }
 
-/// Positions and seqs go on where they were.
+/// Positions and seqs continue where they ended.
 pub async fn positions_and_seqs_go_on(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let mut store = open(&path).await;
@@ -123,7 +123,7 @@ pub async fn positions_and_seqs_go_on(path: &Path, open: impl AsyncFn(&Path) -> 
     }
 }
 
-/// What was unique stays so: names, addresses, ids, pairs and client ids are still taken.
+/// Unique values stay taken: names, addresses, ids, pairs and client ids.
 pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -178,8 +178,8 @@ pub async fn what_was_taken_is_still_taken(path: &Path, open: impl AsyncFn(&Path
     }
 }
 
-/// Marks are where they were, of those who were there first, who have joined, and who have come back; and deleted
-/// messages are still not unread.
+/// Read marks are kept: of the first members, of members who joined later, and of members who came back. Deleted
+/// messages still do not count as unread.
 pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -208,7 +208,7 @@ pub async fn marks_are_where_they_were(path: &Path, open: impl AsyncFn(&Path) ->
     }
 }
 
-/// Tokens that were revoked are still void, until their end.
+/// Revoked tokens stay revoked until they expire.
 pub async fn revoked_tokens_stay_revoked(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -224,7 +224,7 @@ pub async fn revoked_tokens_stay_revoked(path: &Path, open: impl AsyncFn(&Path) 
     }
 }
 
-/// A log that was shortened stays so, and positions go on, also when next to nothing of it was kept.
+/// A truncated log stays truncated, and positions continue, also when almost nothing of the log was kept.
 pub async fn a_shortened_log_stays_so(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -243,7 +243,7 @@ pub async fn a_shortened_log_stays_so(path: &Path, open: impl AsyncFn(&Path) -> 
     }
 }
 
-/// Rows of keyed tables are there again as they were: what was put, what has replaced something, and not what was deleted.
+/// Rows of keyed tables are kept: inserted and replaced rows are there, and deleted rows are not.
 pub async fn rows_are_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     let key = |n: u8, text: &str| [&[n; 24][..], text.as_bytes()].concat();
     for (end, path) in places(path) {
@@ -270,7 +270,7 @@ pub async fn rows_are_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<
     }
 }
 
-/// A log that is opened again is in the same epoch, also when that was renewed.
+/// A log keeps its epoch when it is opened again, also after the epoch was renewed.
 pub async fn the_epoch_is_the_same_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let store = open(&path).await;
@@ -286,7 +286,7 @@ pub async fn the_epoch_is_the_same_again(path: &Path, open: impl AsyncFn(&Path) 
     }
 }
 
-/// A store in which nothing was written can be opened again, and is still empty.
+/// A store without any writes can be opened again, and is still empty.
 pub async fn an_unused_store_opens_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in places(path) {
         let mut store = open(&path).await;
@@ -301,7 +301,8 @@ pub async fn an_unused_store_opens_again(path: &Path, open: impl AsyncFn(&Path) 
     }
 }
 
-/// Who has said something was seen then, when the store is opened again: what was noted before the message is there with it.
+/// After reopening, the sender of a message was last seen no earlier than that message, because the record submitted
+/// before the message is stored with it.
 pub async fn last_seen_is_as_late_as_the_last_message(
     path: &Path,
     open: impl AsyncFn(&Path) -> Arc<dyn Store>,

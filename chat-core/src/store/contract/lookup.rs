@@ -1,5 +1,5 @@
-//! Clauses of [`SearchIndex::search`](crate::store::SearchIndex::search) about what is asked besides terms, and about its
-//! bound.
+//! Clauses of [`SearchIndex::search`](crate::store::SearchIndex::search) about conditions other than terms, and about
+//! the limit on examined messages.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn index(store: &dyn Store, conversation: ConversationId, terms: &[&str]) 
     assert_eq!(store.index(conversation, Seq(0), terms).await.expect("terms must be indexed"), Some(end));
 }
 
-/// All that is found, read in pages of this size, and how often a bound ended one.
+/// All matches, read in pages of this size, and how often the limit ended a page.
 async fn found(
     store: &dyn Store,
     conversations: &[ConversationId],
@@ -69,7 +69,7 @@ async fn all(store: &dyn Store, conversations: &[ConversationId], lookup: &Looku
     whole
 }
 
-/// A message with a term that is not wanted is left out, whatever else it has.
+/// A message with an excluded term is left out, whatever other terms it has.
 pub async fn a_message_with_an_unwanted_term_is_left_out(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -96,7 +96,7 @@ pub async fn a_message_with_an_unwanted_term_is_left_out(store: Arc<dyn Store>) 
     }
 }
 
-/// Messages of many kinds, authors and moments in two conversations. All have the term `x`.
+/// Messages of many kinds, senders and times in two conversations. All have the term `x`.
 async fn assorted(store: &dyn Store) -> ([UserId; 2], [ConversationId; 2]) {
     let [ann, bob] = people(store, [1, 2]).await;
     let both = [direct(store, 1, ann, bob).await, room(store, 2, ann).await];
@@ -108,7 +108,7 @@ async fn assorted(store: &dyn Store) -> ([UserId; 2], [ConversationId; 2]) {
         let moment = match n {
             0 => Timestamp::from_millis(i64::MIN),
             23 => Timestamp::from_millis(i64::MAX),
-            // Clocks of nodes differ: a later message may have an earlier moment.
+            // The clocks of nodes differ: a later message may have an earlier time.
             n => at(10_000 + i64::from(n ^ 1)),
         };
         let new = NewMessage { file_name, image, at: moment, ..new_message(n, conversation, sender) };
@@ -120,7 +120,7 @@ async fn assorted(store: &dyn Store) -> ([UserId; 2], [ConversationId; 2]) {
     ([ann, bob], both)
 }
 
-/// What a filter lets pass is found, and nothing else; with terms and without.
+/// Exactly the messages that pass the filter are found, with terms and without.
 pub async fn a_filter_leaves_messages_out(store: Arc<dyn Store>) {
     let ([ann, bob], both) = assorted(&*store).await;
     delete(&*store, message_id(13)).await;
@@ -164,7 +164,7 @@ pub async fn a_filter_leaves_messages_out(store: Arc<dyn Store>) {
     }
 }
 
-/// Where no term is looked for, messages are found that are not in the index, and conversations stay apart.
+/// A query without terms also finds messages that are not indexed, and only in the given conversations.
 pub async fn everything_needs_no_index(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let [one, two] = [room(&*store, 1, ann).await, room(&*store, 2, ann).await];
@@ -189,14 +189,14 @@ pub async fn everything_needs_no_index(store: Arc<dyn Store>) {
     assert_eq!(all(&*store, &[one], &of_bob).await, expected(&|n| n % 6 == 0));
 }
 
-/// A search that looks at much and finds little ends early, says where, and goes on there.
+/// A search that examines many messages and finds few ends early. It says where, and the next page continues there.
 pub async fn a_search_is_bounded(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let both = [room(&*store, 1, ann).await, room(&*store, 2, ann).await];
     for room in both {
         add(&*store, room, ann, bob, 1).await;
     }
-    // Bob says little, and Ann much, mostly in the second room.
+    // Bob sends few messages. Ann sends many, mostly in the second room.
     let of_bob = |n: u16| n % 13 == 3;
     for n in 0..60 {
         say(&*store, n, both[usize::from(n % 5 > 0)], if of_bob(n) { bob } else { ann }).await;
@@ -219,7 +219,7 @@ pub async fn a_search_is_bounded(store: Arc<dyn Store>) {
     }
 }
 
-/// How many indexed messages have a term is counted in the conversations asked for, up to a bound.
+/// The indexed messages with a term are counted in the given conversations, up to a limit.
 pub async fn messages_with_a_term_are_counted(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let both = [room(&*store, 1, ann).await, room(&*store, 2, ann).await];

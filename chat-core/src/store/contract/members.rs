@@ -1,4 +1,4 @@
-//! Clauses of [`RoomStore`](crate::store::RoomStore) about who is in a room and what they may do there.
+//! Contract tests of [`RoomStore`](crate::store::RoomStore): the members of a room and their permissions.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,7 +17,7 @@ async fn members(store: &dyn Store, n: u16) -> Vec<Member> {
     found.expect("the conversation must be there").members.iter().copied().collect()
 }
 
-/// The last of the log, and where it is.
+/// The last change of the log, with its position.
 async fn last_change(store: &dyn Store) -> Option<LoggedChange> {
     whole_log(store).await.pop()
 }
@@ -26,13 +26,13 @@ fn changed(change: &RoomChange) -> (Option<Position>, Option<Member>) {
     (change.position, change.member)
 }
 
-/// New members come last in their order of joining, with the least role, and each is logged.
+/// New members come last in the order of joining, with the lowest role, and each is logged.
 pub async fn members_are_added_in_order(store: Arc<dyn Store>) {
     let [ann, dan, bob, cid] = people(&*store, [1, 4, 2, 3]).await;
     let id = room(&*store, 1, ann).await;
     let elsewhere = room(&*store, 2, ann).await;
     let mut expected = vec![member(ann, Role::Admin, 10)];
-    // Two in the same millisecond, and one by a clock that was put back.
+    // Two members join in the same millisecond, and one by a clock that was set back.
     for (n, (new, moment)) in (3..).zip([(dan, 50), (bob, 50), (cid, 40)]) {
         expected.push(member(new, Role::Member, moment));
         let change = add(&*store, id, ann, new, moment).await;
@@ -46,7 +46,7 @@ pub async fn members_are_added_in_order(store: Arc<dyn Store>) {
     assert_eq!(members(&*store, 2).await, [member(ann, Role::Admin, 10)], "{elsewhere} is another room");
 }
 
-/// Adding somebody who is in already changes nothing, least of all their role.
+/// Adding a person who is already a member changes nothing, in particular not the role.
 pub async fn adding_a_member_changes_no_role(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let cast =
@@ -61,7 +61,7 @@ pub async fn adding_a_member_changes_no_role(store: Arc<dyn Store>) {
     }
 }
 
-/// A member who gets another role keeps their place and the time of joining; the same role again is no change.
+/// A member who gets another role keeps the place and the time of joining. Setting the same role again is no change.
 pub async fn roles_change_in_place(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let mut expected =
@@ -85,7 +85,7 @@ pub async fn roles_change_in_place(store: Arc<dyn Store>) {
     }
 }
 
-/// Giving a role to somebody who is not in, or not any more, makes nobody a member.
+/// Giving a role to a person who is not a member, or no longer one, does not make that person a member.
 pub async fn a_role_makes_nobody_a_member(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let id = room(&*store, 1, ann).await;
@@ -101,19 +101,19 @@ pub async fn a_role_makes_nobody_a_member(store: Arc<dyn Store>) {
     assert_eq!(everything(&*store).await, before);
 }
 
-/// A change of a role is logged when it happens, not when its member has joined.
+/// A role change is logged with its own time, not with the time when the member joined.
 pub async fn a_role_is_logged_at_its_own_time(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = room(&*store, 1, ann).await;
     add(&*store, id, ann, bob, 4_000).await;
     let role = give_role(&*store, id, ann, (bob, Role::Moderator), 9_000).await.position;
-    // One more: the last one of all is never forgotten.
+    // One more change, because the last change of the log is never forgotten.
     remove(&*store, id, bob, bob, 9_001).await;
     let begin = store.forget_before(at(8_000)).await.unwrap();
     assert_eq!(Some(Position(begin.0 + 1)), role, "the log begins with the first change after that moment");
 }
 
-/// Whoever is taken out is gone, once; coming back is joining anew, in the last place.
+/// A member is removed once. Coming back means joining again, in the last place.
 pub async fn members_are_removed_once(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let (id, elsewhere) = (conversation_id(1), conversation_id(2));
@@ -146,8 +146,8 @@ pub async fn members_are_removed_once(store: Arc<dyn Store>) {
     assert_eq!(last_position(&*store).await, Position(7));
 }
 
-/// The last admin who goes is followed by the moderator who came first, or else by the member who came first; an empty room
-/// stays without one. That is logged behind it, in the same transaction.
+/// When the last admin leaves, the moderator who joined first becomes admin, or else the member who joined first. An
+/// empty room has no admin. The succession is logged directly after the removal, in the same transaction.
 pub async fn the_last_admin_who_goes_is_followed(store: Arc<dyn Store>) {
     let [ann, bob, cid, dan] = people(&*store, [4, 3, 2, 1]).await;
     let cast = vec![
@@ -184,7 +184,7 @@ pub async fn the_last_admin_who_goes_is_followed(store: Arc<dyn Store>) {
     assert_eq!(change.successor, None, "the admin stays");
 }
 
-/// The last admin can give up the role only where somebody follows, who then does.
+/// The last admin can give up the role only if another member can become admin, and that member then does.
 pub async fn the_last_admin_gives_up_the_role_to_somebody(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let id = room(&*store, 1, ann).await;
@@ -204,7 +204,7 @@ pub async fn the_last_admin_gives_up_the_role_to_somebody(store: Arc<dyn Store>)
     assert_eq!(changed(&change), (Some(Position(last + 1)), Some(expected[0])));
     assert_eq!(change.successor, Some((Position(last + 2), bob)), "without moderators, who came first");
     assert_eq!(members(&*store, 1).await, expected);
-    // Now there is a moderator, though she came before.
+    // Now there is a moderator, who also joined earlier.
     let change = give_role(&*store, id, bob, (bob, Role::Member), 50).await;
     assert_eq!(change.successor, Some((Position(last + 4), ann)));
     let logged = store.changes_after(Position(last), 9).await.unwrap().unwrap();
@@ -218,7 +218,7 @@ pub async fn the_last_admin_gives_up_the_role_to_somebody(store: Arc<dyn Store>)
     assert_eq!(change.successor, None, "there is another admin");
 }
 
-/// A full room takes nobody; whoever is in already is not in the way of themselves.
+/// A full room accepts no new member. Adding an existing member to a full room is still no error.
 pub async fn a_room_has_only_so_many_members(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let id = room(&*store, 1, ann).await;
@@ -237,8 +237,8 @@ pub async fn a_room_has_only_so_many_members(store: Arc<dyn Store>) {
     assert!(store.add_member(adding(cid, 2)).await.unwrap().is_ok(), "a place was free");
 }
 
-/// Who may change what is decided by the roles there are when the change is made. Those outside do not learn that a room
-/// exists, unless it is public. Direct conversations change their members never.
+/// The roles at the moment of the write decide who may change what. A person outside does not learn that a room exists,
+/// unless it is public. The members of a direct conversation never change.
 pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
     let [ann, bob, cid, eve] = people(&*store, [1, 2, 3, 4]).await;
     let cast =
@@ -278,7 +278,7 @@ pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
     assert!(matches!(refused, Err(Refusal::Forbidden(_))), "a moderator changes no roles: {refused:?}");
     assert_eq!(everything(&*store).await, before, "what is refused changes nothing");
 
-    // The same people, as their roles change.
+    // The same people, after their roles have changed.
     add(&*store, id, bob, eve, 30).await;
     give_role(&*store, id, ann, (bob, Role::Member), 31).await;
     let refused = store.remove_member(removing(id, bob, eve, 32)).await.unwrap();
@@ -298,7 +298,7 @@ pub async fn roles_at_the_moment_decide_who_may(store: Arc<dyn Store>) {
     assert_eq!(refused, Err(unknown), "joining is all that a stranger can do");
 }
 
-/// The members of a conversation are read in pages, in the order of joining; whoever comes back is behind all others.
+/// Members are read in pages, in the order of joining. A member who comes back is listed last.
 pub async fn members_are_read_in_pages(store: Arc<dyn Store>) {
     let [ann, bob, cid, dan, eve] = people(&*store, [5, 4, 3, 2, 1]).await;
     let (id, elsewhere) = (room(&*store, 1, ann).await, conversation_id(2));
@@ -339,7 +339,8 @@ pub async fn members_are_read_in_pages(store: Arc<dyn Store>) {
     assert_eq!(orders, all.iter().map(|(order, _)| Some(*order)).collect::<Vec<_>>(), "the same places");
 }
 
-/// Who may come in and who follows is decided in a large room as it is in a small one, also when admins go at once.
+/// A large room follows the same rules as a small one for the limit of members and for the succession, also when
+/// several admins leave at once.
 pub async fn a_large_room_keeps_its_rules(store: Arc<dyn Store>) {
     const PLAIN: u16 = 60;
     let plain: Vec<UserId> =
@@ -364,7 +365,8 @@ pub async fn a_large_room_keeps_its_rules(store: Arc<dyn Store>) {
     let follows = |change: RoomChange| change.successor.map(|(_, heir)| heir);
     assert_eq!(follows(remove(&*store, id, ann, ann, 50).await), Some(bob), "the only moderator");
     assert_eq!(follows(remove(&*store, id, bob, bob, 50).await), Some(plain[0]), "who came first");
-    // All at once: they may share a transaction, in which each goes by what those before have left.
+    // The removals run concurrently and may share a transaction. Each one uses the state that the ones before it have
+    // left.
     let leave = |user: &UserId| store.remove_member(removing(id, *user, *user, 60));
     let mut leaving: Vec<_> = plain[..20].iter().map(leave).collect();
     let mut heirs = Vec::new();

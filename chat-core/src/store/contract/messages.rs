@@ -21,7 +21,7 @@ async fn find(store: &dyn Store, message: MessageId) -> StoredMessage {
     store.message(message).await.expect("looking a message up must work").expect("the message must be there")
 }
 
-/// A message is stored with all its parts, and is found, listed and logged as it was given.
+/// A message is stored with all its parts. Lookups, history and log return it unchanged.
 pub async fn a_message_is_kept_as_given(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -31,7 +31,7 @@ pub async fn a_message_is_kept_as_given(store: Arc<dyn Store>) {
         (text("notes.txt"), None, None),
         (None, text("https://example.org/a.png"), None),
         (text("a"), text("b"), Some(client_id("c"))),
-        // Empty is not missing.
+        // Empty is different from missing.
         (text(""), text(""), None),
     ];
     let mut expected = Vec::new();
@@ -49,7 +49,7 @@ pub async fn a_message_is_kept_as_given(store: Arc<dyn Store>) {
     assert_eq!(whole_log(&*store).await, log, "the log");
 }
 
-/// The messages of each conversation are numbered 1, 2, 3, … however conversations and senders take turns.
+/// The messages of each conversation are numbered 1, 2, 3, … even if conversations and senders alternate.
 pub async fn seqs_have_no_gaps_in_any_conversation(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversations =
@@ -59,14 +59,14 @@ pub async fn seqs_have_no_gaps_in_any_conversation(store: Arc<dyn Store>) {
     let mut counts = [0; 3];
     for n in 0..60 {
         let which = usize::from(n * n + n / 7) % 3;
-        // Notes to oneself are one person's.
+        // Notes to oneself have only one sender.
         let sender = if n % 5 < 2 || which == 2 { ann } else { bob };
         counts[which] += 1;
         position.0 += 1;
         let place = append(&*store, new_message(n, conversations[which], sender)).await;
         assert_eq!(place, (position, Seq(counts[which])), "message {n} in conversation {which}");
         if n % 4 == 0 {
-            // A deleted message keeps its place, and deleting takes none.
+            // A deleted message keeps its seq, and a deletion does not use one.
             delete(&*store, message_id(n)).await;
             position.0 += 1;
         }
@@ -78,8 +78,8 @@ pub async fn seqs_have_no_gaps_in_any_conversation(store: Arc<dyn Store>) {
     }
 }
 
-/// The same client id of the same sender is the same message: the first one is answered, as it is now, and nothing
-/// changes, whatever else the second request says.
+/// Two sends with the same client id of the same sender are the same message. The second send returns the first
+/// message in its current state and changes nothing, whatever else it contains.
 pub async fn a_repeated_client_id_answers_the_first_message(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
@@ -112,8 +112,8 @@ pub async fn a_repeated_client_id_answers_the_first_message(store: Arc<dyn Store
     assert_eq!(seq, Seq(3), "repeated sends take no place");
 }
 
-/// The same fingerprint of the same sender in the same conversation is the same message, for a day: the first one is
-/// answered, as it is now, and nothing changes.
+/// Two sends with the same fingerprint of the same sender in the same conversation are the same message, for a day.
+/// The second send returns the first message in its current state and changes nothing.
 pub async fn a_repeated_fingerprint_answers_the_first_message(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
@@ -141,7 +141,7 @@ pub async fn a_repeated_fingerprint_answers_the_first_message(store: Arc<dyn Sto
         }
     }
     assert_eq!(everything(&*store).await, before, "a repeated send must change nothing");
-    // A message without a fingerprint is always a new one, and so is the same one a day later.
+    // A message without a fingerprint is always a new one. The same fingerprint a day later is a new message too.
     append(&*store, new_message(20, here, ann)).await;
     append(&*store, new_message(21, here, ann)).await;
     let later = marked(22, here, ann, 7, 1_000 + day);
@@ -161,7 +161,7 @@ pub async fn a_refused_message_leaves_no_fingerprint(store: Arc<dyn Store>) {
     assert_eq!(append(&*store, marked(2)).await.1, Seq(2));
 }
 
-/// Client ids belong to their sender, and are compared to the letter.
+/// Client ids belong to their sender, and are compared exactly.
 pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -186,13 +186,13 @@ pub async fn client_ids_that_differ_are_different(store: Arc<dyn Store>) {
             }
         }
     }
-    // Any number of messages have none, which is not a value they share.
+    // Any number of messages have no client id: a missing id is not a value that two messages share.
     for n in 0..3 {
         append(&*store, new_message(1000 + n, conversation, ann)).await;
     }
 }
 
-/// A message whose id is taken is refused, takes no place, and does not use up its client id.
+/// A message whose id is taken is refused. It uses no seq and does not use up its client id.
 pub async fn a_taken_message_id_overwrites_nothing(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let [here, there] = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
@@ -213,12 +213,12 @@ pub async fn a_taken_message_id_overwrites_nothing(store: Arc<dyn Store>) {
     assert_eq!(append(&*store, new_message(3, there, ann)).await.1, Seq(1));
 }
 
-/// Bodies come back bit by bit, whatever their encoding is said to be.
+/// Bodies are returned bit by bit, whatever their encoding is.
 pub async fn bodies_come_back_bit_by_bit(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let conversation = room(&*store, 1, ann).await;
     let every_byte: Vec<u8> = (0..=255).collect();
-    // No period that a page or a block of a driver might share.
+    // The noise has no period, so a driver's page or block size cannot hide an error.
     let noise =
         |len: u32| -> Vec<u8> { (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect() };
     let mut bodies =
@@ -229,7 +229,7 @@ pub async fn bodies_come_back_bit_by_bit(store: Arc<dyn Store>) {
     for (n, body) in (0..).zip(&blobs) {
         append(&*store, NewMessage { body: body.clone(), ..new_message(n, conversation, ann) }).await;
     }
-    // assert! rather than assert_eq!, because a difference in a megabyte is no help to anybody.
+    // assert! rather than assert_eq!, because the difference between two texts of a megabyte is not readable.
     let (history, log) = (whole_history(&*store, conversation).await, whole_log(&*store).await);
     for (n, body) in blobs.iter().enumerate() {
         let what = format!("body {n} of {} bytes in {:?}", body.bytes.len(), body.encoding);
@@ -242,7 +242,7 @@ pub async fn bodies_come_back_bit_by_bit(store: Arc<dyn Store>) {
     }
 }
 
-/// Names of files and URLs of images are data.
+/// File names and image URLs are returned as they were given.
 pub async fn texts_of_messages_come_back_as_given(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let conversation = room(&*store, 1, ann).await;
@@ -257,7 +257,7 @@ pub async fn texts_of_messages_come_back_as_given(store: Arc<dyn Store>) {
     }
 }
 
-/// A deleted message stays where it is, with its tombstone; deleting it again changes nothing.
+/// A deleted message stays in the history, with its tombstone. Deleting it again changes nothing.
 pub async fn a_message_is_deleted_once(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -287,7 +287,8 @@ pub async fn a_message_is_deleted_once(store: Arc<dyn Store>) {
     }
 }
 
-/// A restored message is what it was but for `updated_at`; restoring what is not deleted changes nothing.
+/// A restored message is the same as before except for `updated_at`. Restoring a message that is not deleted changes
+/// nothing.
 pub async fn a_message_is_restored_once(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -311,12 +312,12 @@ pub async fn a_message_is_restored_once(store: Arc<dyn Store>) {
     }
 }
 
-/// A message that is not there is none, and nothing can be done to it.
+/// An unknown message is not found, and it cannot be deleted or restored.
 pub async fn an_unknown_message_is_none(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     say(&*store, 1, room(&*store, 1, ann).await, ann).await;
     assert_eq!(store.message(message_id(2)).await.unwrap(), None);
-    // One that is not there, and one that is not where it is said to be.
+    // A message that does not exist, and one that is in another conversation.
     let elsewhere = room(&*store, 2, ann).await;
     let before = everything(&*store).await;
     for (message, conversation) in [(2, conversation_id(1)), (1, elsewhere), (1, conversation_id(9))] {
@@ -331,8 +332,8 @@ pub async fn an_unknown_message_is_none(store: Arc<dyn Store>) {
     assert_eq!(store.message(same_bytes).await.unwrap().map(|message| message.id), Some(message_id(1)));
 }
 
-/// Whoever has handed a change over may come back for its outcome later: meanwhile their other changes and those of
-/// others are made and answered.
+/// A caller that has submitted a change may poll for its outcome later. Meanwhile the caller's other changes and
+/// those of other callers are stored and answered.
 pub async fn a_change_that_is_not_polled_again_holds_nobody_up(store: Arc<dyn Store>) {
     let [ann, bob, carl] = people(&*store, [1, 2, 3]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -354,7 +355,7 @@ pub async fn a_change_that_is_not_polled_again_holds_nobody_up(store: Arc<dyn St
     assert_eq!(seq, Seq(1), "changes are made in the order in which they were handed over");
 }
 
-/// The library has no timer, so the clause looks at the clock itself.
+/// The library has no timer, so this test polls the clock itself.
 async fn within_reason<T>(work: impl Future<Output = T>) -> T {
     let started = std::time::Instant::now();
     let mut work = std::pin::pin!(work);

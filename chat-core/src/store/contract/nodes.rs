@@ -1,4 +1,4 @@
-//! Clauses of what nodes tell each other of themselves.
+//! Contract tests of the notes that nodes exchange through the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn note(id: &str, is_settled: bool, facts: &[(&str, &str)]) -> NodeNote {
     NodeNote { id: id.to_owned(), is_settled, facts, noted: 0 }
 }
 
-/// What a node is answered, by id. When each was noted is the store's business, as long as it says so.
+/// The notes of the other nodes, by id. The store chooses the time of each note, but must set it.
 async fn met(store: &dyn Store, mine: &NodeNote) -> Vec<NodeNote> {
     let mut others = store.meet_nodes(mine).await.expect("meeting others must work");
     for other in &mut others {
@@ -24,8 +24,8 @@ async fn met(store: &dyn Store, mine: &NodeNote) -> Vec<NodeNote> {
     others
 }
 
-/// Nodes over one store learn of each other: what each has noted last, in its own words, until it leaves. Nobody is told of
-/// itself. A store that only one node can use has nobody to tell of, and says so every time.
+/// Nodes that share a store see each other's latest note, unchanged, until the node leaves. A node does not get its own
+/// note. A store that only one node can use returns no notes.
 pub async fn nodes_learn_of_each_other(store: Arc<dyn Store>) {
     let first = note("a", false, &[("CHAT_LIMIT", "1"), ("version", "0.1.0")]);
     let second = note("b", true, &[("name", "k\u{f6}ln \"$x\" {y}"), ("nothing", "")]);
@@ -45,7 +45,7 @@ pub async fn nodes_learn_of_each_other(store: Arc<dyn Store>) {
         "also when it has met nobody before"
     );
 
-    // What is noted again takes the place of what was there.
+    // A new note replaces the previous one.
     let settled = note("a", true, &[("version", "0.2.0")]);
     assert_eq!(met(&*store, &settled).await, std::slice::from_ref(&second));
     let third = note("c", false, &[]);
@@ -59,7 +59,7 @@ pub async fn nodes_learn_of_each_other(store: Arc<dyn Store>) {
     assert_eq!(met(&*store, &first).await, [second, third], "it may come back");
 }
 
-/// What nodes tell of themselves is no change: neither the log nor its epoch shows it.
+/// Node notes are not changes: they appear neither in the log nor in its epoch.
 pub async fn nodes_leave_no_trace(store: Arc<dyn Store>) {
     let epoch = store.epoch().await.expect("the epoch must be readable");
     for id in ["a", "b"] {
@@ -70,7 +70,7 @@ pub async fn nodes_leave_no_trace(store: Arc<dyn Store>) {
     assert_eq!(store.epoch().await.expect("the epoch must be readable"), epoch);
 }
 
-/// A store that was closed tells of nobody: one that nodes share is unavailable, and one that they cannot share has no others.
+/// A closed store has no nodes: a shared store is unavailable, and a store that cannot be shared returns no notes.
 pub async fn a_closed_store_has_no_nodes(store: Arc<dyn Store>) {
     met(&*store, &note("a", true, &[])).await;
     store.close().await.expect("closing must work");

@@ -1,4 +1,4 @@
-//! Clauses about many tasks at once.
+//! Contract tests with many concurrent tasks.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,14 +18,14 @@ use crate::model::{NewUser, Pair, PasswordHash, Position, ProfilePatch, Role, Se
 use crate::policy::Refusal;
 use crate::store::{AddMember, Appended, Change, CreatedUser, NewMessage, Store};
 
-/// Something that runs to its end.
+/// A future that runs to completion.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Starts a task at once; what it returns ends when the task has. The library starts no runtime, so the clauses
-/// are given one.
+/// Starts a task at once; the returned future completes when the task has. The library starts no runtime, so the tests
+/// get one.
 pub(super) type Spawn<'a> = &'a dyn Fn(Task) -> Task;
 
-/// Starts all tasks, waits for all, and returns what they returned, in the order of the tasks.
+/// Starts all tasks, waits for all of them, and returns their results in the order of the tasks.
 pub(super) async fn all<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     spawn: Spawn<'_>,
     tasks: impl IntoIterator<Item = F>,
@@ -47,7 +47,7 @@ pub(super) async fn all<T: Send + 'static, F: Future<Output = T> + Send + 'stati
     results
 }
 
-/// Lets other tasks of the same thread run.
+/// Yields to other tasks on the same thread.
 async fn take_turns() {
     let mut waited = false;
     std::future::poll_fn(|context| {
@@ -62,8 +62,8 @@ async fn take_turns() {
 
 const TASKS: u16 = 8;
 
-/// Messages of many tasks in a few conversations all get their place: positions and seqs without gaps, in the
-/// same order, each task's own messages in the order in which it sent them.
+/// Concurrent messages in a few conversations get positions and seqs without gaps, in the same order. The messages of
+/// one task keep the order in which it sent them.
 pub async fn messages_of_many_tasks_all_get_their_place(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const EACH: u16 = 24;
     let [ann, bob] = people(&*store, [1, 2]).await;
@@ -111,7 +111,7 @@ pub async fn messages_of_many_tasks_all_get_their_place(store: Arc<dyn Store>, s
     }
 }
 
-/// Whoever reads the log while others write sees every position once, in order, and never one before a lesser one.
+/// A task that reads the log during writes sees every position once, in order, and never one before a lower one.
 pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const EACH: u16 = 16;
     let [ann, bob] = people(&*store, [1, 2]).await;
@@ -158,7 +158,7 @@ pub async fn a_reader_never_sees_a_gap(store: Arc<dyn Store>, spawn: Spawn<'_>) 
     assert_eq!(last_position(&*store).await, Position(total));
 }
 
-/// When many open the same pair at once, all get the same conversation.
+/// When many tasks open the same pair concurrently, all get the same conversation.
 pub async fn a_pair_opened_at_once_is_one_conversation(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let open = |n: u16| {
@@ -176,7 +176,7 @@ pub async fn a_pair_opened_at_once_is_one_conversation(store: Arc<dyn Store>, sp
     }
 }
 
-/// When many ask for the same name at once, one gets it.
+/// When many tasks ask for the same name concurrently, one of them gets it.
 pub async fn a_name_asked_for_at_once_is_given_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let ask = |n: u16| {
         let store = store.clone();
@@ -191,8 +191,8 @@ pub async fn a_name_asked_for_at_once_is_given_once(store: Arc<dyn Store>, spawn
     assert_eq!(users.len(), 1, "the others get no account");
 }
 
-/// When many want names and addresses that are one another's, or names with one key, at the same time, one of them gets an
-/// account. A hash that many replace at once is replaced by one.
+/// When many tasks concurrently ask for conflicting names and addresses, or for names with the same key, one of them
+/// gets an account. When many tasks replace the same password hash, one of them succeeds.
 pub async fn what_only_one_may_have_is_given_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     for round in 0..4 {
         let ask = |n: u16| {
@@ -242,7 +242,7 @@ pub async fn what_only_one_may_have_is_given_once(store: Arc<dyn Store>, spawn: 
     }
 }
 
-/// When the same message is sent many times at once, it is stored once, and everybody is answered that one.
+/// When the same message is sent many times concurrently, it is stored once, and every send returns that message.
 pub async fn a_client_id_used_at_once_is_one_message(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -262,7 +262,8 @@ pub async fn a_client_id_used_at_once_is_one_message(store: Arc<dyn Store>, spaw
     assert_eq!(last_position(&*store).await, Position(1));
 }
 
-/// When many want the same state at once, one change is made, logged and answered with its position.
+/// When many tasks ask for the same state concurrently, one change is made and logged, and one call returns its
+/// position.
 pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let [ann] = people(&*store, [1]).await;
     let id = room(&*store, 1, ann).await;
@@ -298,8 +299,8 @@ pub async fn a_change_wanted_at_once_is_made_once(store: Arc<dyn Store>, spawn: 
     assert_eq!(members.len(), 1 + usize::from(TASKS), "everybody is in once: {members:?}");
 }
 
-/// When many marks of one member are moved at once while others write, every move is logged once and goes forward, and
-/// the mark ends at the farthest.
+/// When many tasks move the marks of one member during writes, every move is logged once and goes forward, and the mark
+/// ends at the highest place.
 pub async fn marks_moved_at_once_end_at_the_farthest(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = direct(&*store, 1, ann, bob).await;
@@ -311,7 +312,7 @@ pub async fn marks_moved_at_once_end_at_the_farthest(store: Arc<dyn Store>, spaw
         async move {
             let mut moves = Vec::new();
             for step in 0..TASKS {
-                // Each task in an order of its own.
+                // Each task uses a different order.
                 let up_to = Seq(u32::from((step * 3 + task) % TASKS) + 1);
                 let marked = store.mark_read(id, bob, Some(up_to), at(1)).await.unwrap();
                 let (position, seq) = marked.expect("he is a member");
@@ -339,7 +340,7 @@ pub async fn marks_moved_at_once_end_at_the_farthest(store: Arc<dyn Store>, spaw
     assert_eq!((unread.len(), unread[0].unread), (1, TASKS.into()), "what was said since is unread");
 }
 
-/// However many join at once, a room has never more members than it may have.
+/// However many people join concurrently, a room never exceeds its member limit.
 pub async fn only_so_many_join_at_once(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let [ann] = people(&*store, [1]).await;
     let mut new = new_room(1, vec![member(ann, Role::Admin, 10)], ann);
@@ -363,8 +364,8 @@ pub async fn only_so_many_join_at_once(store: Arc<dyn Store>, spawn: Spawn<'_>) 
     assert_eq!(last_position(&*store).await, Position(max_members as u64), "who was refused is not logged");
 }
 
-/// When all admins leave at once, while there are others, somebody is an admin afterwards; and whoever is taken out while
-/// their role is changed stays out. The log says what has happened.
+/// When all admins leave concurrently and other members remain, one of these becomes admin. A member who is removed
+/// during a role change stays removed. The log shows what has happened.
 pub async fn a_room_left_at_once_keeps_an_admin(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     let admins = people(&*store, std::array::from_fn::<u16, { TASKS as usize }, _>(|n| 10 + n as u16)).await;
     let [eve, bob] = people(&*store, [1, 2]).await;

@@ -1,4 +1,4 @@
-//! Clauses of [`UserStore`](crate::store::UserStore): accounts.
+//! Contract tests of [`UserStore`](crate::store::UserStore): accounts.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn find(store: &dyn Store, key: &UserKey) -> Option<Arc<User>> {
     user
 }
 
-/// A new account is answered and found as it was given, by each of its keys.
+/// A new account is returned unchanged, both on creation and when looked up by each of its keys.
 pub async fn an_account_is_found_by_id_name_and_address(store: Arc<dyn Store>) {
     let new = new_user(1, Some("Ann"), Some("ann@example.org"));
     let made = create(&*store, new.clone()).await;
@@ -33,7 +33,7 @@ pub async fn an_account_is_found_by_id_name_and_address(store: Arc<dyn Store>) {
     }
 }
 
-/// Who is not there is none, whatever key is asked for, and is no error.
+/// Looking up an unknown account returns `None` for every kind of key, and is not an error.
 pub async fn an_unknown_person_is_none(store: Arc<dyn Store>) {
     let keys = [id(user_id(9)), username("nobody"), email("nobody@example.org"), username(""), email("")];
     for key in &keys {
@@ -57,7 +57,7 @@ const SAME_WITHOUT_CASE: [[&str; 2]; 5] = [
     ["ǅ\u{130}", "ǆi\u{307}"],
 ];
 
-/// User names are one without regard to case, in all scripts, and keep their spelling.
+/// User names are compared without regard to case, in all scripts, and keep their spelling.
 pub async fn names_are_unique_without_regard_to_case(store: Arc<dyn Store>) {
     for (n, [first, other]) in (0..).zip(SAME_WITHOUT_CASE) {
         create(&*store, new_user(2 * n, Some(first), None)).await;
@@ -71,11 +71,11 @@ pub async fn names_are_unique_without_regard_to_case(store: Arc<dyn Store>) {
     }
 }
 
-/// E-mail addresses are one without regard to case.
+/// E-mail addresses are compared without regard to case.
 pub async fn addresses_are_unique_without_regard_to_case(store: Arc<dyn Store>) {
     for (n, [first, other]) in (0..).zip(SAME_WITHOUT_CASE) {
         let [first, other] = [first, other].map(|local| format!("{local}@Example.ORG"));
-        // Addresses are kept in lower case; that is the caller's duty.
+        // The caller stores addresses in lower case.
         let kept = first.to_lowercase();
         create(&*store, new_user(2 * n, None, Some(&kept))).await;
         for again in [&kept, &first, &other] {
@@ -90,7 +90,7 @@ pub async fn addresses_are_unique_without_regard_to_case(store: Arc<dyn Store>) 
     }
 }
 
-/// What differs in more than case is different: accents, trailing spaces, forms of the same letter.
+/// Names that differ in more than case are different: accents, trailing spaces, other forms of the same letter.
 pub async fn names_that_differ_are_different(store: Arc<dyn Store>) {
     for (n, name) in (0..).zip(["zoe", "zoé", "zoe\u{301}", "zoe ", " zoe", "zoë", "ｚｏｅ", "ſoe", "soe"])
     {
@@ -100,16 +100,16 @@ pub async fn names_that_differ_are_different(store: Arc<dyn Store>) {
     }
 }
 
-/// An account that is refused leaves nothing behind: what was free of it is still free.
+/// A refused account leaves nothing behind: its free name, address and id stay free.
 pub async fn a_refused_account_changes_nothing(store: Arc<dyn Store>) {
     create(&*store, new_user(1, Some("ann"), Some("ann@example.org"))).await;
     let before = everything(&*store).await;
     let refused = [
         (new_user(2, Some("ANN"), Some("free@example.org")), CreatedUser::UsernameTaken),
         (new_user(2, Some("free"), Some("ann@example.org")), CreatedUser::EmailTaken),
-        // When both are taken, the name is what is said.
+        // When both the name and the address are taken, the name is reported.
         (new_user(2, Some("ann"), Some("ann@example.org")), CreatedUser::UsernameTaken),
-        // An id that is taken counts as a name that is.
+        // A taken id is reported as a taken name.
         (new_user(1, Some("free"), Some("free@example.org")), CreatedUser::UsernameTaken),
         (new_user(1, None, None), CreatedUser::UsernameTaken),
         (new_user(1, Some("free"), Some("ann@example.org")), CreatedUser::UsernameTaken),
@@ -125,7 +125,7 @@ pub async fn a_refused_account_changes_nothing(store: Arc<dyn Store>) {
     create(&*store, new_user(2, Some("free"), Some("free@example.org"))).await;
 }
 
-/// Any number of people have no name, no address, or neither; that is not a value they share.
+/// Any number of accounts may have no name, no address, or neither; a missing value is not a shared value.
 pub async fn names_and_addresses_may_be_missing(store: Arc<dyn Store>) {
     for n in 0..9 {
         let (name, address) = (format!("name-{n}"), format!("{n}@example.org"));
@@ -137,18 +137,18 @@ pub async fn names_and_addresses_may_be_missing(store: Arc<dyn Store>) {
         create(&*store, new.clone()).await;
         assert_eq!(find(&*store, &id(user_id(n))).await.as_deref(), Some(&new.user));
     }
-    // The empty text is a value, and one nobody has so far.
+    // The empty text is a value, and no account has it so far.
     let empty = new_user(20, Some(""), Some(""));
     create(&*store, empty.clone()).await;
     assert_eq!(find(&*store, &username("")).await.as_deref(), Some(&empty.user));
 }
 
-/// What is one person's user name is no other person's address, and the other way round; one's own may be the same.
+/// The user name of one account is never the address of another. One account may use the same text for both.
 pub async fn nobodys_name_is_anothers_address(store: Arc<dyn Store>) {
     create(&*store, new_user(1, Some("Ann@Example.org"), None)).await;
     create(&*store, new_user(2, None, Some("bob@example.org"))).await;
     create(&*store, new_user(3, Some("carl"), Some("carl@example.org"))).await;
-    // One's own address may be one's name.
+    // The name and the address of one account may be equal.
     create(&*store, new_user(4, Some("dora@example.org"), Some("dora@example.org"))).await;
     let before = everything(&*store).await;
     let refused = [
@@ -158,7 +158,7 @@ pub async fn nobodys_name_is_anothers_address(store: Arc<dyn Store>) {
         (Some("Carl@example.org"), Some("free@example.org"), CreatedUser::UsernameTaken),
         (None, Some("carl"), CreatedUser::EmailTaken),
         (None, Some("dora@example.org"), CreatedUser::EmailTaken),
-        // When both are taken, the name is what is said.
+        // When both the name and the address are taken, the name is reported.
         (Some("bob@example.org"), Some("ann@example.org"), CreatedUser::UsernameTaken),
     ];
     for (name, address, answer) in refused {
@@ -173,14 +173,14 @@ pub async fn nobodys_name_is_anothers_address(store: Arc<dyn Store>) {
     create(&*store, new_user(9, Some("free"), Some("free@example.org"))).await;
 }
 
-/// A key of a name is given once, whatever the name; an account may have none. What is refused leaves no key behind.
+/// A name key is unique, whatever the name is. An account may have no key. A refused account leaves no key behind.
 pub async fn keys_of_names_are_given_once(store: Arc<dyn Store>) {
     let keyed = |n: u16, name: Option<&str>, address: Option<&str>, key: Option<&str>| NewUser {
         name_key: key.map(Into::into),
         ..new_user(n, name, address)
     };
     create(&*store, keyed(1, Some("coco"), None, Some("coco"))).await;
-    // None is not a key that people share.
+    // A missing key is not a shared key.
     create(&*store, keyed(2, Some("bob"), None, None)).await;
     create(&*store, keyed(3, Some("carl"), None, None)).await;
     create(&*store, keyed(4, None, Some("dora@example.org"), Some("dora@example.org"))).await;
@@ -190,7 +190,7 @@ pub async fn keys_of_names_are_given_once(store: Arc<dyn Store>) {
         (keyed(5, Some("сосо"), Some("eve@example.org"), Some("coco")), CreatedUser::UsernameTaken),
         (keyed(5, None, Some("сосо@example.org"), Some("coco")), CreatedUser::EmailTaken),
         (keyed(5, Some("dоra"), None, Some("dora@example.org")), CreatedUser::UsernameTaken),
-        // Refused for its name: its key is still free.
+        // Refused because of its name, so its key stays free.
         (keyed(5, Some("BOB"), None, Some("free")), CreatedUser::UsernameTaken),
     ];
     for (new, answer) in refused {
@@ -198,7 +198,7 @@ pub async fn keys_of_names_are_given_once(store: Arc<dyn Store>) {
         assert_eq!(store.create_user(new).await.unwrap(), answer, "{name:?}, {key:?}");
         assert_eq!(everything(&*store).await, before, "{name:?}, {key:?} must leave everything as it was");
     }
-    // Keys are compared to the letter.
+    // Keys are compared exactly.
     for (n, key) in (10..).zip(["free", "Coco", "coco ", "", "%", "$ne"]) {
         create(&*store, keyed(n, Some(&format!("name-{n}")), None, Some(key))).await;
     }
@@ -206,7 +206,8 @@ pub async fn keys_of_names_are_given_once(store: Arc<dyn Store>) {
     assert_eq!(find(&*store, &username("free")).await, None);
 }
 
-/// A password's hash is replaced only where it is the one that was seen, for that person alone, and nobody is told.
+/// A password hash is replaced only if it is the one that the caller has read. No other account changes, and nothing is
+/// logged.
 pub async fn a_hash_is_replaced_only_if_it_is_still_there(store: Arc<dyn Store>) {
     let ann = create(&*store, new_user(1, Some("ann"), Some("ann@example.org"))).await;
     let bob = create(&*store, new_user(2, Some("bob"), None)).await;
@@ -216,7 +217,7 @@ pub async fn a_hash_is_replaced_only_if_it_is_still_there(store: Arc<dyn Store>)
     };
     assert!(store.set_password_hash(ann.id, &hash(ann.id), new.clone()).await.unwrap());
     assert!(kept(ann.id).await == new, "it is replaced");
-    // The one that was seen is not there any more: somebody was faster.
+    // The hash that the caller has read is gone: another task has replaced it.
     assert!(!store.set_password_hash(ann.id, &hash(ann.id), newer.clone()).await.unwrap());
     assert!(!store.set_password_hash(ann.id, &PasswordHash::new(""), newer.clone()).await.unwrap());
     assert!(kept(ann.id).await == new, "it stays");
@@ -230,7 +231,7 @@ pub async fn a_hash_is_replaced_only_if_it_is_still_there(store: Arc<dyn Store>)
     assert_eq!(last_position(&*store).await, Position(0), "it is not logged");
 }
 
-/// Everybody comes in the order in which the accounts were made, which is neither that of ids nor that of times.
+/// Accounts are listed in the order of their creation, which is neither the order of ids nor that of times.
 pub async fn users_come_in_the_order_of_their_accounts(store: Arc<dyn Store>) {
     assert_eq!(store.users(10).await.unwrap(), [], "an empty store has no users");
     let order = [7, 3, 9, 1, 8, 0, 300, 2];
@@ -249,7 +250,7 @@ pub async fn users_come_in_the_order_of_their_accounts(store: Arc<dyn Store>) {
     }
 }
 
-/// Texts are data: none of them is a pattern, a quote or the end of anything.
+/// Texts are data: none is treated as a pattern, a quote or a terminator.
 pub async fn texts_of_people_come_back_as_given(store: Arc<dyn Store>) {
     let account = |n: u16, text: &str| {
         let NewUser { user, .. } = new_user(n, Some(text), Some(&text.to_lowercase()));
@@ -272,7 +273,7 @@ pub async fn texts_of_people_come_back_as_given(store: Arc<dyn Store>) {
     }
 }
 
-/// Ids that begin or end alike, or hold zeros and bytes that are no text, are all different.
+/// Ids with a common prefix or suffix, with zeros, or with bytes that are not text, are all different.
 pub async fn ids_are_compared_whole(store: Arc<dyn Store>) {
     let mut ids = vec![[0; 12], [0xff; 12], *b"abcdefghijkl", *b"ABCDEFGHIJKL", *b"abc\0\0\0\0\0\0\0\0\0"];
     ids.extend((0..12).map(|place| std::array::from_fn(|i| u8::from(i == place))));
@@ -291,7 +292,7 @@ pub async fn ids_are_compared_whole(store: Arc<dyn Store>) {
     }
 }
 
-/// Moments come back to the millisecond, before the epoch and at both ends too.
+/// Timestamps keep their milliseconds, also before the epoch and at both ends of the range.
 pub async fn moments_come_back_as_given(store: Arc<dyn Store>) {
     for (n, millis) in (0..).zip([0, 1, -1, 1_700_000_000_123, i64::from(u32::MAX) + 1, i64::MIN, i64::MAX]) {
         let mut new = new_user(n, None, None);
@@ -303,7 +304,7 @@ pub async fn moments_come_back_as_given(store: Arc<dyn Store>) {
     }
 }
 
-/// A patch changes the fields it names and `updated_at`, leaves the rest, and is logged; also an empty patch.
+/// A patch changes only its fields and `updated_at`, and is logged. This also holds for an empty patch.
 pub async fn a_profile_patch_changes_only_what_it_names(store: Arc<dyn Store>) {
     let new = new_user(1, Some("ann"), Some("ann@example.org"));
     let mut expected = User::clone(&*create(&*store, new).await);
@@ -336,7 +337,7 @@ pub async fn a_profile_patch_changes_only_what_it_names(store: Arc<dyn Store>) {
     assert_eq!(find(&*store, &id(bystander.id)).await, Some(bystander), "nobody else is touched");
 }
 
-/// The profile of nobody cannot be changed, and that is not logged.
+/// A patch for an unknown account changes nothing and is not logged.
 pub async fn a_profile_patch_for_nobody_is_none(store: Arc<dyn Store>) {
     person(&*store, 1).await;
     let before = everything(&*store).await;
@@ -345,11 +346,11 @@ pub async fn a_profile_patch_for_nobody_is_none(store: Arc<dyn Store>) {
     assert_eq!(everything(&*store).await, before, "a patch for nobody must change nothing");
 }
 
-/// When somebody was last connected is noted for them alone, changes nothing else and is not logged.
+/// Recording when a person was last seen changes no other account and no other field, and is not logged.
 pub async fn last_seen_is_noted_and_not_logged(store: Arc<dyn Store>) {
     let mut expected = User::clone(&*create(&*store, new_user(1, Some("ann"), None)).await);
     let bystander = create(&*store, new_user(2, Some("bob"), None)).await;
-    // It may also go back: a moment is noted ahead of what somebody does, and the true one later.
+    // The time may also go back: the store gets a time ahead of the activity first, and the true one later.
     for moment in [5, 5, 60_000, 59_000].map(Timestamp::from_millis) {
         store.record_last_seen(expected.id, moment).await.unwrap();
         expected.last_seen = Some(moment);
@@ -363,7 +364,7 @@ pub async fn last_seen_is_noted_and_not_logged(store: Arc<dyn Store>) {
     assert_eq!(last_position(&*store).await, Position(0), "last seen is not logged");
 }
 
-/// A message that was handed over behind a note of when its sender was last seen is not stored without it.
+/// A message that was submitted after a record of its sender's last activity is not stored without that record.
 pub async fn last_seen_is_stored_with_what_comes_behind_it(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let conversation = room(&*store, 1, ann).await;
@@ -375,7 +376,7 @@ pub async fn last_seen_is_stored_with_what_comes_behind_it(store: Arc<dyn Store>
     }
 }
 
-/// Hands over a note of when somebody was last seen, and then a message of theirs; waits for the message alone.
+/// Submits a record of the sender's last activity, then a message of the same sender; waits only for the message.
 pub(super) async fn say_after_noting(
     store: &dyn Store,
     n: u16,

@@ -25,7 +25,7 @@ async fn react(store: &dyn Store, react: React) -> Result<Reacted, Refusal> {
     make(store, react).await.expect("the store works")
 }
 
-/// What stands on a message, as it is shown: who reacted with what.
+/// The reactions that a message shows: emojis, counts and users.
 async fn shown(store: &Arc<dyn Store>) -> Vec<(String, u32, Vec<UserId>)> {
     let message = store.message(message_id(1)).await.unwrap().expect("the message");
     let annexes = Chat::new(store.clone()).annexes_of(&message).await.unwrap();
@@ -37,7 +37,7 @@ fn plain(shown: &[Reaction]) -> Vec<(String, u32, Vec<UserId>)> {
     shown.iter().map(one).collect()
 }
 
-/// A person reacts once with each emoji and takes it back once; each change is logged, and the message shows who reacted.
+/// A user adds each emoji once and removes it once. Each change is logged, and the message shows who reacted.
 pub async fn a_person_reacts_once_with_each_emoji(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = direct(&*store, 1, ann, bob).await;
@@ -62,7 +62,7 @@ pub async fn a_person_reacts_once_with_each_emoji(store: Arc<dyn Store>) {
         assert_eq!(plain(&reacted.reactions), shown(&store).await, "the answer is what is shown");
         expected.extend(changes.then(|| (by, Emoji::parse(emoji), is_there)));
     }
-    // In the order of their bytes; whoever came back is the last.
+    // Sorted by the bytes of the emoji. A user who removes a reaction and adds it again is the last one.
     let both = [("❤️".to_owned(), 1, vec![bob]), ("👍".to_owned(), 2, vec![ann, bob])];
     assert_eq!(shown(&store).await, both);
     let now = store.message(message_id(1)).await.unwrap().expect("the message");
@@ -79,7 +79,7 @@ pub async fn a_person_reacts_once_with_each_emoji(store: Arc<dyn Store>) {
         .collect();
     assert_eq!(told, expected);
     assert_eq!(store.changes_for(bob, crate::model::Position(0), 99).await.unwrap().unwrap().changes, log);
-    // It is no other message for it, and when nothing is left nothing remains.
+    // Reactions do not change the message itself. When the last reaction is removed, no rows remain.
     for (by, emoji) in [(ann, "👍"), (bob, "👍"), (bob, "❤️")] {
         assert!(now.facets.contains(Table::Reactions) && now.facets.contains(Table::ReactionTallies));
         react(&*store, reacting(id, by, emoji, Reacting::Remove)).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn a_person_reacts_once_with_each_emoji(store: Arc<dyn Store>) {
     }
 }
 
-/// Members react, to what is there and not deleted; what is refused changes nothing.
+/// Only members react, and only to existing messages that are not deleted. A refused reaction changes nothing.
 pub async fn only_members_react_to_what_is_there(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let [club, other] = [room(&*store, 1, ann).await, direct(&*store, 2, ann, eve).await];
@@ -121,7 +121,8 @@ pub async fn only_members_react_to_what_is_there(store: Arc<dyn Store>) {
     assert_eq!(refused(reacting(club, bob, "👍", Reacting::Remove)).await, Refusal::MessageNotFound);
 }
 
-/// So many different emojis stand on a message and no more, whoever reacts; any number of people react with those.
+/// A message has at most `MAX_EMOJIS` different emojis, from all users together. Any number of users can react with
+/// those.
 pub async fn a_message_has_only_so_many_emojis(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = direct(&*store, 1, ann, bob).await;
@@ -140,7 +141,8 @@ pub async fn a_message_has_only_so_many_emojis(store: Arc<dyn Store>) {
     assert_eq!(shown(&store).await.len(), MAX_EMOJIS);
 }
 
-/// Everybody who reacts at once is counted, the first ones are named, and who toggles twice at once has changed nothing.
+/// All concurrent reactions are counted, and the first users are listed. Two concurrent toggles of the same user
+/// change nothing in the end.
 pub async fn reactions_at_once_are_all_counted(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const MANY: u16 = MAX_NAMED as u16 + 10;
     let [ann] = people(&*store, [1]).await;

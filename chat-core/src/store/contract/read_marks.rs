@@ -1,4 +1,4 @@
-//! Clauses of [`ReadMarkStore`](crate::store::ReadMarkStore).
+//! Contract tests of [`ReadMarkStore`](crate::store::ReadMarkStore).
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ async fn mark(store: &dyn Store, conversation: ConversationId, user: UserId, up_
     marked.expect("marking must work")
 }
 
-/// Where a mark is, asked without moving it.
+/// Reads a mark without moving it.
 async fn mark_of(store: &dyn Store, conversation: ConversationId, user: UserId) -> Option<Seq> {
     let (position, seq) = mark(store, conversation, user, Some(0)).await?;
     assert_eq!(position, None, "a mark does not move to 0");
@@ -37,7 +37,7 @@ async fn unread(store: &dyn Store, user: UserId) -> Vec<UnreadCount> {
     all
 }
 
-/// How many messages of each conversation are unread.
+/// The number of unread messages in each conversation.
 async fn counts(store: &dyn Store, user: UserId) -> Vec<(ConversationId, u32)> {
     unread(store, user).await.into_iter().map(|count| (count.conversation, count.unread)).collect()
 }
@@ -46,7 +46,7 @@ fn count(conversation: ConversationId, read: u32, last: u32, unread: u32) -> Unr
     UnreadCount { conversation, last_seq: Seq(last), read_seq: Seq(read), unread }
 }
 
-/// A mark moves forward, never back and never beyond the last message; each move is logged once, with where it moved to.
+/// A mark moves forward, never back and never beyond the last message. Each move is logged once, with the new mark.
 pub async fn a_mark_only_moves_forward(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -96,7 +96,7 @@ pub async fn a_mark_only_moves_forward(store: Arc<dyn Store>) {
     assert_eq!(moved, [(6, 2), (7, 4), (8, 5), (10, 6)], "an entry keeps where the mark moved to then");
 }
 
-/// Every member has a mark of their own in every conversation; others have none, and theirs cannot be moved.
+/// Every member has their own mark in every conversation. A person outside has none, and cannot move one.
 pub async fn marks_belong_to_members(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let with_bob = direct(&*store, 1, ann, bob).await;
@@ -120,8 +120,8 @@ pub async fn marks_belong_to_members(store: Arc<dyn Store>) {
     }
 }
 
-/// Whoever is in a conversation from its beginning begins at 0, whoever joins later at the last message there is then,
-/// and anew when they come back. Another role leaves the mark where it is.
+/// A member from the beginning starts with mark 0. A member who joins later starts at the last message at that time,
+/// and does so again after coming back. A change of role leaves the mark in place.
 pub async fn who_joins_begins_at_the_last_message(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let cast = vec![member(ann, Role::Admin, 1), member(bob, Role::Member, 1)];
@@ -155,7 +155,7 @@ pub async fn who_joins_begins_at_the_last_message(store: Arc<dyn Store>) {
     assert_eq!(unread(&*store, cid).await, [count(id, 3, 6, 3)]);
 }
 
-/// One's own messages are not unread, wherever they stand, and neither are notes to oneself.
+/// A user's own messages are never unread, wherever they are, and neither are messages to oneself.
 pub async fn own_messages_are_not_unread(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let (conversation, own) = (direct(&*store, 1, ann, bob).await, direct(&*store, 2, ann, ann).await);
@@ -170,7 +170,7 @@ pub async fn own_messages_are_not_unread(store: Arc<dyn Store>) {
     assert_eq!(mark(&*store, own, ann, None).await, Some((Some(Position(9)), Seq(1))), "notes have a mark");
 }
 
-/// A deleted message is not unread, and is again when it is restored, unless it was read meanwhile.
+/// A deleted message is not unread. When restored it is unread again, unless it was marked as read meanwhile.
 pub async fn deleted_messages_are_not_unread(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let conversation = direct(&*store, 1, ann, bob).await;
@@ -224,7 +224,7 @@ pub async fn unread_conversations_come_latest_first(store: Arc<dyn Store>) {
     assert_eq!(counts(&*store, ann).await, [(in_room, 1), (with_bob, 1)]);
 }
 
-/// Appends so many messages, all at once where the store can.
+/// Appends many messages, concurrently where the store supports it.
 async fn say_many(store: &Arc<dyn Store>, id: ConversationId, sender: UserId, numbers: std::ops::Range<u16>) {
     let mut sending: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
     for n in numbers {
@@ -241,7 +241,7 @@ async fn say_many(store: &Arc<dyn Store>, id: ConversationId, sender: UserId, nu
     .await;
 }
 
-/// Unread messages are counted up to a bound, and only the last messages of a conversation are looked at.
+/// Unread messages are counted up to a limit, and only the last messages of a conversation are examined.
 pub async fn counting_is_bounded(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = direct(&*store, 1, ann, bob).await;
@@ -267,7 +267,7 @@ pub async fn counting_is_bounded(store: Arc<dyn Store>) {
     assert_eq!(unread(&*store, bob).await, []);
 }
 
-/// A mark that is handed over after a message or a change of the members sees it, also when they are committed together.
+/// A mark that is submitted after a message or a member change sees that change, also when both are committed together.
 pub async fn marks_keep_the_order_of_asking(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let id = room(&*store, 1, ann).await;
@@ -284,7 +284,7 @@ pub async fn marks_keep_the_order_of_asking(store: Arc<dyn Store>) {
     let (mut answer, mut none, mut fresh) = (None, None, None);
     let mut left = [true; 9];
     poll_fn(|context| {
-        // All are handed over in this order by the first poll.
+        // The first poll submits all of them in this order.
         let mut poll = |nth: usize, poll: &mut dyn FnMut(&mut std::task::Context<'_>) -> bool| {
             if left[nth] && poll(context) {
                 left[nth] = false;

@@ -1,4 +1,4 @@
-//! What two people have with each other: blocks, friends, and requests for friendship.
+//! Contract tests of relations between two people: blocks, friendships and friend requests.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ async fn relate(store: &dyn Store, by: UserId, act: RelationAct, with: UserId) -
     store.relate(Relate { by, with, act, at: at(50_000) }).await.expect("the store must work")
 }
 
-/// What somebody has with another one, by their row.
+/// The relation of `of` with `with`, read from its row.
 async fn relation(store: &dyn Store, of: UserId, with: UserId) -> Relation {
     let rows = store.rows(Table::Relations, &Relation::key(of, with), None, 9).await.unwrap();
     rows.first().and_then(|row| row.relation()).map_or(Relation::default(), |(_, relation)| relation)
 }
 
-/// What the log tells of relations, in order.
+/// The relation changes in the log, in order.
 async fn told(store: &dyn Store) -> Vec<(UserId, UserId, Relation)> {
     let told = |logged: LoggedChange| match logged.change {
         Change::RelationChanged { user, with, relation } => Some((user, with, relation)),
@@ -36,7 +36,7 @@ fn friendship(friendship: Friendship) -> Relation {
     Relation { friendship, ..Relation::default() }
 }
 
-/// Both of two people are told what they have with each other, each what they see, and each only if that is new.
+/// A change of a relation is logged for both people, each with its own view, and only if that view has changed.
 pub async fn requests_for_friendship_are_told_to_both(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let asked = relate(&*store, ann, RelationAct::Ask, bob).await.expect("he may be asked");
@@ -72,7 +72,7 @@ pub async fn requests_for_friendship_are_told_to_both(store: Arc<dyn Store>) {
     assert_eq!(store.rows(Table::Relations, &[], None, 9).await.unwrap(), [], "nothing is left of it");
 }
 
-/// Only the two are told of what they have with each other, and who is blocked is not told that.
+/// Only the two people receive changes of their relation, and a blocked person does not learn of the block.
 pub async fn relations_are_told_to_nobody_else(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     direct(&*store, 1, ann, bob).await;
@@ -104,8 +104,8 @@ pub async fn relations_are_told_to_nobody_else(store: Arc<dyn Store>) {
     assert!(!told(&*store).await.iter().any(|(_, _, relation)| known(relation)));
 }
 
-/// Of two people one of whom blocks the other neither says something to the other one or brings them into a room; elsewhere
-/// they do as before.
+/// When one of two people blocks the other, neither can write to the other directly or add the other to a room.
+/// Elsewhere nothing changes for them.
 pub async fn blocked_people_do_not_reach_each_other(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let (here, club) = (direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await);
@@ -137,7 +137,7 @@ pub async fn blocked_people_do_not_reach_each_other(store: Arc<dyn Store>) {
     assert!(store.create_room(new_room(4, cast(), bob)).await.unwrap().is_ok());
 }
 
-/// A block that was there before two people had a conversation holds in it, and each of them lifts only their own.
+/// A block also applies in a conversation that is opened after it. Each person can lift only their own block.
 pub async fn a_block_holds_in_a_conversation_that_is_opened_later(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     relate(&*store, ann, RelationAct::Block, bob).await.unwrap();
@@ -154,7 +154,7 @@ pub async fn a_block_holds_in_a_conversation_that_is_opened_later(store: Arc<dyn
     assert!(!is_refused(5, ann).await && !is_refused(6, bob).await);
 }
 
-/// Who is blocked does not react either, and takes back what was there before.
+/// A blocked person cannot add reactions, but can remove earlier ones.
 pub async fn blocked_people_do_not_react_to_each_other(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let here = direct(&*store, 1, ann, bob).await;
@@ -176,7 +176,7 @@ pub async fn blocked_people_do_not_react_to_each_other(store: Arc<dyn Store>) {
     assert_eq!(react(bob, "👍", Reacting::Remove).await.map(|reacted| reacted.reactions), Ok(vec![]));
 }
 
-/// Nothing is said behind a block, however much is said at once.
+/// No message is stored after a block, even when many messages are sent concurrently.
 pub async fn a_block_holds_while_everything_is_said(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const EACH: u16 = 24;
     let [ann, bob] = people(&*store, [1, 2]).await;

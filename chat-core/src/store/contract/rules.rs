@@ -1,4 +1,4 @@
-//! Rules about what is said, decided by who is what at that moment.
+//! Clauses about permissions: each change is allowed or refused by the roles at the moment of the change.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::model::Role;
 use crate::policy::Refusal;
 use crate::store::{Appended, Change, NewMessage, Store};
 
-/// Only members say something, also of what they have sent before.
+/// Only members may send messages; this also applies to a repeated send.
 pub async fn only_members_say_something(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let [club, others] = [room(&*store, 1, ann).await, direct(&*store, 2, ann, bob).await];
@@ -33,14 +33,14 @@ pub async fn only_members_say_something(store: Arc<dyn Store>) {
     add(&*store, club, ann, bob, 3).await;
     assert!(matches!(store.append(sent).await, Ok(Appended::Repeated(_))), "they are in again");
     say(&*store, 6, club, bob).await;
-    // Whatever was noted of them before.
+    // The store must not use roles that it has remembered from before.
     for (role, moment) in [(Role::Moderator, 4), (Role::Member, 5)] {
         give_role(&*store, club, ann, (bob, role), moment).await;
         say(&*store, 6 + moment as u16, club, bob).await;
     }
 }
 
-/// Who may delete and restore a message is decided by the role at that moment.
+/// The role at the moment of the change decides who may delete and restore a message.
 pub async fn roles_at_the_moment_decide_who_may_delete(store: Arc<dyn Store>) {
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;
     let club = room(&*store, 1, ann).await;
@@ -73,14 +73,15 @@ pub async fn roles_at_the_moment_decide_who_may_delete(store: Arc<dyn Store>) {
         assert_eq!(ask(n, eve, delete).await, Err(Refusal::MessageNotFound), "who has left learns nothing");
     }
     assert_eq!(everything(&*store).await, before);
-    // In a direct conversation nobody is more than a member.
+    // In a direct conversation both users are plain members.
     let with_bob = direct(&*store, 2, ann, bob).await;
     let said = say(&*store, 9, with_bob, bob).await;
     let refused = store.set_deleted(deleting(said, with_bob, ann, true, 9)).await.unwrap();
     assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
 }
 
-/// A change is judged by those that were handed over before it, though none was waited for.
+/// A change is judged after the changes that were submitted before it, even if the caller has not awaited any of
+/// them.
 pub async fn rules_keep_the_order_of_asking(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let club = room(&*store, 1, ann).await;
@@ -119,8 +120,8 @@ async fn rest<T>(outcome: Poll<T>, pending: impl Future<Output = T>) -> T {
     }
 }
 
-/// Nothing is said by somebody after they were removed, and nothing of others deleted after the role was lost, however many do
-/// it at once.
+/// After a user is removed, no message of that user is stored. After a user has lost a role, that user deletes no
+/// message of others. Both hold however many tasks do it at once.
 pub async fn rules_hold_while_everything_changes(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const EACH: u16 = 24;
     let [ann, bob, eve] = people(&*store, [1, 2, 3]).await;

@@ -17,7 +17,7 @@ use crate::model::{Position, Role, Seq};
 use crate::search::{Query, Terms, Wanted};
 use crate::store::{Lookup, Match, Matches, NewMessage, SearchProgress, Store, StoreError};
 
-/// Terms that would be operators, patterns or ends of texts if they were taken for anything but terms.
+/// Terms that would be operators, patterns or ends of strings if a database interpreted them.
 const OPERATORS: &[&str] = &[
     "AND",
     "OR",
@@ -87,14 +87,14 @@ async fn progress(store: &dyn Store, conversation: ConversationId) -> (u32, u32)
     (indexed.0, last.0)
 }
 
-/// Puts terms into an index that ends at `after`.
+/// Adds terms to an index that must end at `after`.
 async fn index(store: &dyn Store, conversation: ConversationId, after: u32, terms: Vec<Terms>) {
     let end = Seq(after + terms.len() as u32);
     let indexed = store.index(conversation, Seq(after), terms).await;
     assert_eq!(indexed.expect("terms must be indexed"), Some(end));
 }
 
-/// Runs all of them, begun in this order.
+/// Runs all futures at once, started in this order.
 async fn together<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) {
     let mut waiting: Vec<_> = futures.into_iter().map(Box::pin).collect();
     poll_fn(|context| {
@@ -104,7 +104,7 @@ async fn together<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>)
     .await;
 }
 
-/// What a store finds that meets a query, and whether there is more.
+/// The messages that a store finds for a query, and whether there are more.
 async fn look(
     store: &dyn Store,
     conversations: &[ConversationId],
@@ -146,7 +146,8 @@ async fn found(store: &dyn Store, conversation: ConversationId, wanted: &[Wanted
     found.into_iter().map(|found| found.message.id).collect()
 }
 
-/// A message is found by all of its terms and the beginning of any, with whatever it is, and not by others.
+/// A message is found by all of its terms and by a prefix of any of them, together with any other condition, and
+/// other messages are not found.
 pub async fn a_message_is_found_by_its_terms(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -187,7 +188,7 @@ pub async fn a_message_is_found_by_its_terms(store: Arc<dyn Store>) {
     );
 }
 
-/// Only what was indexed is found, and progress tells what that is.
+/// Only indexed messages are found, and the progress says which messages are indexed.
 pub async fn only_indexed_messages_are_found(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let here = direct(&*store, 1, ann, bob).await;
@@ -244,7 +245,7 @@ pub async fn deleted_messages_are_not_found(store: Arc<dyn Store>) {
         say(&*store, n, here, ann).await;
     }
     index(&*store, here, 0, vec![words("x"); 60]).await;
-    // Some before they are looked for, and some in a long row.
+    // Some single messages before the matches, and a long run of them.
     for n in (1..=60).filter(|n| n % 3 == 0 || (20..40).contains(n) || *n > 55) {
         delete(&*store, message_id(n)).await;
     }
@@ -263,7 +264,8 @@ pub async fn deleted_messages_are_not_found(store: Arc<dyn Store>) {
     assert_eq!(found(&*store, here, &[wanted("x")]).await, expected(&is_kept));
 }
 
-/// Only the conversations asked for are searched, and they are those of which somebody is a member now.
+/// Only the given conversations are searched, and the progress lists only conversations of which the user is a member
+/// now.
 pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>) {
     let [ann, bob, cid] = people(&*store, [1, 2, 3]).await;
     let [one, two, three] =
@@ -297,7 +299,7 @@ pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>
         }
         conversations
     };
-    // Nothing was said in the silent room.
+    // The silent room has no messages.
     assert_eq!(of(ann).await, [one, two]);
     assert_eq!(of(bob).await, [one, three]);
     assert_eq!(of(cid).await, []);
@@ -306,7 +308,7 @@ pub async fn only_the_conversations_asked_for_are_searched(store: Arc<dyn Store>
     assert_eq!((of(ann).await, of(cid).await), (vec![one], vec![two]));
 }
 
-/// Pages have no gap and nothing twice while messages arrive.
+/// Pages have no gaps and no duplicates while new messages arrive.
 pub async fn pages_of_matches_do_not_shift(store: Arc<dyn Store>) {
     let [ann, bob] = people(&*store, [1, 2]).await;
     let both = [direct(&*store, 1, ann, bob).await, room(&*store, 2, ann).await];
@@ -338,7 +340,7 @@ pub async fn pages_of_matches_do_not_shift(store: Arc<dyn Store>) {
     assert_eq!((none, has_more), (vec![], true));
 }
 
-/// Terms of messages that are in the index already, or that do not follow it, change nothing.
+/// Terms of messages that are indexed already, or that do not follow the end of the index, change nothing.
 pub async fn terms_are_only_added_at_the_end(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -359,7 +361,7 @@ pub async fn terms_are_only_added_at_the_end(store: Arc<dyn Store>) {
     assert_eq!(found(&*store, here, &[wanted("y")]).await, [4, 3].map(message_id));
 }
 
-/// A text as long as one may be is found by its first and its last word.
+/// A text of the maximum length is found by its first and its last word.
 pub async fn a_long_text_is_found(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -379,7 +381,7 @@ pub async fn a_long_text_is_found(store: Arc<dyn Store>) {
 /// A conversation with thousands of messages is indexed in parts and read in pages.
 pub async fn a_long_conversation_is_found(store: Arc<dyn Store>) {
     const MESSAGES: u16 = 2_600;
-    // Few, for the sake of databases that are shared with other tests.
+    // Few, because other tests may share the database.
     const AT_ONCE: u16 = 200;
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -408,7 +410,7 @@ pub async fn a_long_conversation_is_found(store: Arc<dyn Store>) {
     assert_eq!((page.len(), has_more), (50, false), "the first ones");
 }
 
-/// What a closed store has indexed cannot be asked for.
+/// A closed store returns no search results.
 pub async fn a_closed_store_cannot_be_searched(store: Arc<dyn Store>) {
     let [ann] = people(&*store, [1]).await;
     let here = room(&*store, 1, ann).await;
@@ -425,7 +427,7 @@ pub async fn a_closed_store_cannot_be_searched(store: Arc<dyn Store>) {
     }
 }
 
-/// Many who bring the same index up to date at once put every message into it once.
+/// When many tasks update the same index at once, each message is indexed once.
 pub async fn an_index_is_extended_once_by_many(store: Arc<dyn Store>, spawn: Spawn<'_>) {
     const MESSAGES: u16 = 40;
     let [ann] = people(&*store, [1]).await;
@@ -439,7 +441,7 @@ pub async fn an_index_is_extended_once_by_many(store: Arc<dyn Store>, spawn: Spa
             let (mut at, mut asked) = (0, 0);
             while at < u32::from(MESSAGES) {
                 let count = step.min(u32::from(MESSAGES) - at);
-                // Whose terms they are shows who was first.
+                // The terms show which task was first.
                 let terms = (at..at + count).map(|n| words(&format!("x n{n} by{step}"))).collect();
                 let end = store.index(here, Seq(at), terms).await.unwrap().unwrap().0;
                 assert!(end > at, "somebody has gone on with it");
@@ -465,7 +467,7 @@ pub async fn an_index_is_extended_once_by_many(store: Arc<dyn Store>, spawn: Spa
     }
 }
 
-/// What was indexed is found when the store is opened again, and goes on where it was.
+/// After the store is opened again, the index still has its messages and continues at its end.
 pub async fn an_index_is_there_again(path: &Path, open: impl AsyncFn(&Path) -> Arc<dyn Store>) {
     for (end, path) in super::durability::places(path) {
         let mut store = open(&path).await;

@@ -1,5 +1,5 @@
-//! The reference driver: everything in one process, gone when it ends. Where the contract leaves room, what this
-//! driver answers is what the others are held to.
+//! The reference driver: it keeps everything in memory, until the process ends. Where the contract leaves room, the
+//! results of this driver are the standard for the others.
 
 mod saved;
 mod search;
@@ -27,15 +27,15 @@ use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
 
-/// A store in memory, for tests, for trying things out, and for chats that need not outlive the process.
+/// A store in memory, for tests, for experiments, and for chats that need not outlive the process.
 ///
-/// Acknowledged changes survive as long as the value does; of all guarantees, durability is the only one this
-/// driver cannot give.
+/// Acknowledged changes survive as long as the value does. Durability is the only guarantee that this driver cannot
+/// give.
 #[derive(Default)]
 pub struct MemoryStore {
-    // One lock around everything is what makes every method atomic and every position visible in order.
+    // One lock around everything makes every method atomic and makes positions visible in order.
     state: Mutex<State>,
-    /// How often a history was read.
+    /// The number of history reads.
     #[cfg(test)]
     pub(crate) histories: std::sync::atomic::AtomicUsize,
 }
@@ -59,7 +59,7 @@ impl MemoryStore {
     }
 }
 
-// Only counts: whoever logs a store by mistake logs nobody's name and nobody's words.
+// Shows only counts, so that logging a store by mistake reveals no names and no messages.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();

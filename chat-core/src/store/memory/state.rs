@@ -1,4 +1,4 @@
-//! What the driver in memory holds, and how it is found.
+//! The data of the in-memory driver, and lookups in it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,16 +14,15 @@ use crate::store::keyed::Rows;
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
 
-/// Everything there is. No call walks over more of it than the conversations, the people, or the part of the log it is
-/// about.
+/// All data. A call only iterates over the conversations, the users, or the part of the log that it concerns.
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) closed: bool,
-    /// Once somebody has asked for it.
+    /// Set on the first call that needs it.
     pub(super) epoch: Option<Epoch>,
     /// In the order of creation.
     pub(super) accounts: Vec<Account>,
-    /// From every folded key of a person to their index in `accounts`.
+    /// Maps every folded key of a user to the index in `accounts`.
     pub(super) account_index: HashMap<UserKey, usize>,
     pub(super) name_keys: HashSet<String>,
     pub(super) revoked: HashMap<[u8; 32], Timestamp>,
@@ -34,10 +33,10 @@ pub(super) struct State {
     pub(super) client_ids: HashMap<UserId, HashMap<ClientId, MessageId>>,
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
     pub(super) rows: Rows,
-    /// How many changes were forgotten.
+    /// The number of changes that were removed from the log.
     pub(super) forgotten: u64,
-    /// When, and what: the change at position n is at index n - 1 - `forgotten`. Messages are looked up when the log is read,
-    /// because they come as they are then.
+    /// The time and the change: the change at position n is at index n - 1 - `forgotten`. Messages are looked up when
+    /// the log is read, because readers get their current state.
     pub(super) log: VecDeque<(Timestamp, Change<MessageId>)>,
 }
 
@@ -45,27 +44,27 @@ pub(super) struct State {
 pub(super) struct Account {
     pub(super) user: Arc<User>,
     pub(super) password_hash: PasswordHash,
-    /// Where the log says that the profile was changed last; 0 when it never was.
+    /// The log position of the last profile change; 0 if there was none.
     pub(super) profile: Position,
 }
 
-/// A conversation, direct or not, and what was said in it.
+/// A conversation, direct or not, with its messages.
 #[derive(Clone)]
 pub(super) struct Room {
     pub(super) conversation: Arc<Conversation>,
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
-    /// How far each member has read.
+    /// The read mark of each member.
     pub(super) read: HashMap<UserId, Seq>,
     pub(super) index: Index,
-    /// Who of the two in a direct conversation blocks the other one.
+    /// The users in a direct conversation who block the other one.
     pub(super) blockers: Vec<UserId>,
 }
 
 #[derive(Clone)]
 pub(super) struct Said {
     pub(super) message: StoredMessage,
-    /// Where the log says that it was sent.
+    /// The log position of its sending.
     pub(super) sent: Position,
 }
 
@@ -79,7 +78,7 @@ impl State {
         self.last_position()
     }
 
-    /// The account that a folded key leads to.
+    /// The account with a folded key.
     pub(super) fn account_mut(&mut self, key: &UserKey) -> Option<&mut Account> {
         let index = *self.account_index.get(key)?;
         self.accounts.get_mut(index)
@@ -95,7 +94,7 @@ impl State {
         self.rooms.get(conversation)?.messages.get(seq.0 as usize - 1).map(|said| &said.message)
     }
 
-    /// The part of the log after a position that a person is told; none when some of it was forgotten.
+    /// The part of the log after a position that a user receives; none if some of it was removed.
     pub(super) fn log_of(
         &self,
         user: UserId,
@@ -120,12 +119,12 @@ impl State {
         Some(told.filter(move |(position, logged)| is_told(*position, logged)))
     }
 
-    /// The conversations of a person.
+    /// The conversations of a user.
     pub(super) fn rooms_of(&self, user: UserId) -> impl Iterator<Item = &Room> {
         self.conversations_of.get(&user).into_iter().flatten().filter_map(|id| self.rooms.get(id))
     }
 
-    /// The message with an id that came out of an index.
+    /// The message with an id from an index.
     pub(super) fn existing(&self, id: MessageId) -> Result<&StoredMessage, StoreError> {
         self.message(id).ok_or_else(|| StoreError::Corrupt { what: "message", id: id.to_string() })
     }
@@ -136,17 +135,17 @@ impl State {
 }
 
 impl Room {
-    /// The seq of the last message; 0 when there is none.
+    /// The seq of the last message; 0 if there is none.
     pub(super) fn end(&self) -> Seq {
         Seq(self.messages.last().map_or(0, |said| said.message.seq.0))
     }
 
-    /// Where the log says that the last message was sent that is not deleted.
+    /// The log position of the last message that is not deleted.
     pub(super) fn latest(&self) -> Option<Position> {
         self.messages.iter().rev().find(|said| said.message.deleted.is_none()).map(|said| said.sent)
     }
 
-    /// What a member has not read, if there is something.
+    /// The unread messages of a member, if there are any.
     pub(super) fn unread(&self, user: UserId) -> Option<UnreadCount> {
         if self.conversation.peer_of(user) == Some(user) {
             return None;
@@ -163,7 +162,7 @@ impl Room {
     pub(super) fn window(&self, window: Window, include_deleted: bool) -> (Vec<StoredMessage>, bool) {
         let messages = self.messages.as_slice();
         let wanted = |message: &&StoredMessage| include_deleted || message.deleted.is_none();
-        // Messages up to and with seq n are those before index n.
+        // Messages up to and including seq n are those before index n.
         let place = |seq: u32| messages.len().min(seq as usize);
         if let Window::After { seq, .. } = window {
             let mut newer = messages[place(seq.0)..].iter().map(|said| &said.message).filter(wanted);

@@ -1,4 +1,5 @@
-//! From a URI to a database that is ready: reachable, able to commit transactions, with its collections and indexes.
+//! Connects to a URI and prepares the database: it must be reachable and support transactions, and gets its collections
+//! and indexes.
 
 use std::time::Duration;
 
@@ -15,30 +16,31 @@ use super::name_keys;
 use crate::epoch::Epoch;
 use crate::store::{Opened, StoreError};
 
-/// How long the driver looks for a server that takes writes, if the URI does not say.
+/// How long the driver searches for a server that accepts writes, if the URI does not say.
 const SERVER_SELECTION: Duration = Duration::from_secs(3);
 
-/// How long the driver waits for one connection, if the URI does not say: after an attempt that leads nowhere there must
-/// be time for another one.
+/// How long the driver waits for a single connection, if the URI does not say. After a failed attempt there must be
+/// time for another one.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How often the driver looks after its servers, if the URI does not say: it bounds how long a server that is back goes
+/// How often the driver checks its servers, if the URI does not say. It limits how long a recovered server goes
 /// unnoticed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// How long making a document of the counter may be held up by somebody's transaction.
+/// How long another transaction may block the creation of a counter document.
 const REGISTRATION: Duration = Duration::from_secs(2);
 
-/// How long building all indexes may take, on a database that has data but no indexes.
+/// How long it may take to build all indexes on a database with data but without indexes.
 const INDEXES: Duration = Duration::from_secs(600);
 
-/// The layout of the collections. A database with a greater number was made by a newer version.
+/// The layout version of the collections. A database with a higher version was written by a newer version of the
+/// program.
 const VERSION: i64 = 1;
 
-/// After so many milliseconds the note of a store that was not closed is cleared away.
+/// After this many milliseconds the note of a store that was not closed is deleted.
 const FORGET_WRITERS_AFTER: i64 = 24 * 60 * 60 * 1000;
 
-/// All that a store is made of.
+/// The parts of a connected store.
 pub(super) struct Connected {
     pub(super) client: Client,
     pub(super) db: Database,
@@ -76,7 +78,7 @@ pub(super) async fn client_options(uri: &str) -> Result<ClientOptions, StoreErro
         if matches!(*error.kind, mongodb::error::ErrorKind::DnsResolve { .. }) {
             return StoreError::Unavailable(format!("MongoDB: {}", error.kind));
         }
-        // The driver quotes parts of the URI, and one with an @ holds a password.
+        // The driver quotes parts of the URI, and a URI with an @ contains a password.
         let problem = if uri.contains('@') {
             "the URI cannot be used; user name and password must be percent-encoded".into()
         } else {
@@ -88,7 +90,7 @@ pub(super) async fn client_options(uri: &str) -> Result<ClientOptions, StoreErro
     options.connect_timeout.get_or_insert(CONNECT);
     options.heartbeat_freq.get_or_insert(HEARTBEAT);
     options.app_name.get_or_insert_with(|| "chat".into());
-    // What was acknowledged must be visible at once and for good, whatever the URI says.
+    // Acknowledged writes must be visible at once and durable, whatever the URI says.
     options.selection_criteria =
         Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
     options.read_concern = Some(ReadConcern::majority());
@@ -110,7 +112,7 @@ async fn refuse_without_transactions(db: &Database) -> Result<(), Fault> {
     )))
 }
 
-/// What a newer version has made, or what was not finished.
+/// Refuses a database from a newer version, or one with an unfinished copy.
 pub(super) async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
     let Ok(counter) = read_counter(db).await else { return Ok(()) };
     let problem = match counter.get_i64("version") {
@@ -127,7 +129,7 @@ pub(super) async fn refuse_unfit(db: &Database) -> Result<(), Fault> {
     Err(StoreError::Refused(problem).into())
 }
 
-/// Notes this store and its session beside the counter, which is made if it is not there.
+/// Records this store and its session in the counter document, and creates that document if it does not exist.
 async fn register(client: &Client, db: &Database, session: &ClientSession) -> Result<ObjectId, Fault> {
     let me = ObjectId::new();
     let session = session.id().get("id").cloned();
@@ -143,12 +145,13 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
     if let Ok(done) = timeout(REGISTRATION, register()).await {
         done?;
     } else {
-        // The server makes a plain write wait for an open transaction: one of a node that died, or it would have ended.
+        // A plain write waits for an open transaction. That transaction belongs to a node that died, or it would have
+        // ended.
         tracing::warn!("a transaction of another node blocks all writing: it is ended");
         end_sessions(client, &read_counter(db).await?, None).await?;
         timeout(REGISTRATION, register()).await.unwrap_or_else(|_| Err(still_blocked()))?;
     }
-    // One that is there is not written, so nobody's transaction is waited for.
+    // An existing epoch is not written, so this does not wait for other transactions.
     super::epoch::begin(db, Epoch::first()).await?;
     note_what_is_read(db).await?;
     note_profiles(db).await?;
@@ -156,13 +159,14 @@ async fn register(client: &Client, db: &Database, session: &ClientSession) -> Re
     Ok(me)
 }
 
-/// In a database from before there were read marks, everything up to now is read: written once, in one place.
+/// In a database from before there were read marks, everything up to now counts as read. The position is written once,
+/// in one place.
 async fn note_what_is_read(db: &Database) -> Result<(), Fault> {
     let counter = read_counter(db).await?;
     if counter.contains_key("read_up_to") {
         return Ok(());
     }
-    // Another node may be faster, and may have written more since. Either position will do.
+    // Another node may write it first, with a later position. Either position is fine.
     let first = doc! { "_id": "log", "read_up_to": { "$exists": false } };
     let now = doc! { "$set": { "read_up_to": counter.get_i64("position").unwrap_or_default() } };
     let counters = db.collection::<Document>(COUNTERS);
@@ -171,7 +175,7 @@ async fn note_what_is_read(db: &Database) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Notes beside each person where their profile was changed last, in a database from before that was noted.
+/// Records for each account the position of its last profile change, in a database from before that was recorded.
 async fn note_profiles(db: &Database) -> Result<(), Fault> {
     if read_counter(db).await?.contains_key("profiles_noted") {
         return Ok(());
@@ -184,7 +188,7 @@ async fn note_profiles(db: &Database) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Clears away the notes of stores that ended long ago without being closed.
+/// Deletes the notes of stores that ended long ago without being closed.
 async fn forget_old_writers(db: &Database, me: ObjectId) -> Result<(), Fault> {
     let counter = read_counter(db).await?;
     let Ok(writers) = counter.get_document("writers") else { return Ok(()) };
@@ -192,7 +196,7 @@ async fn forget_old_writers(db: &Database, me: ObjectId) -> Result<(), Fault> {
         let writer = writers.get_document(name).ok()?;
         writer.get_datetime("at").ok().map(|at| at.timestamp_millis())
     };
-    // By the server's clock, which wrote all of them.
+    // Uses the clock of the database server, which wrote all of these times.
     let now = last_seen(&me.to_hex()).unwrap_or_default();
     let is_old = |name: &&String| last_seen(name).is_some_and(|at| at < now - FORGET_WRITERS_AFTER);
     let old: Document =

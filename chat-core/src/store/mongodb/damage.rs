@@ -1,4 +1,4 @@
-//! Documents that cannot be read: left out, and named once.
+//! Damaged documents: they are skipped, and each is reported once.
 
 use mongodb::Database;
 use mongodb::bson::{RawBsonRef, RawDocument};
@@ -6,7 +6,7 @@ use mongodb::bson::{RawBsonRef, RawDocument};
 use crate::damage;
 use crate::store::StoreError;
 
-/// What was read of a document; none when it is damaged, which is said.
+/// The value that was read from a document; none if the document is damaged, which is reported.
 pub(super) fn skip<T>(
     db: &Database,
     collection: &str,
@@ -22,7 +22,7 @@ pub(super) fn skip<T>(
     }
 }
 
-/// What a document is known by. Never a text, which may be somebody's.
+/// Identifies a document in a report. Never a text, which may be content of a user.
 pub(super) fn name(doc: &RawDocument) -> String {
     match doc.get("_id") {
         Ok(Some(RawBsonRef::ObjectId(id))) => id.to_hex(),

@@ -1,4 +1,4 @@
-//! Records to documents, and back in `read`. What the fields mean stands in the documentation of the module above.
+//! Conversion of records to documents, and back in `read`. The module documentation one level up describes the fields.
 
 mod read;
 
@@ -18,11 +18,11 @@ use crate::model::{
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, Facets, MessageRef, NewMessage, StoreError, StoredMessage};
 
-/// The place of an account in the order of accounts is the number of the batch that made it, and in so many bits its place
-/// there.
+/// The place of an account in the order of creation is the number of the batch that created it, followed by this many
+/// bits for its place in the batch.
 pub(super) const PLACE_BITS: u32 = 16;
 
-/// An entry of the log that is not the sending of a message.
+/// A log entry that is not a sent message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) position: Position,
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// What it says.
+    /// The change that the entry records.
     pub(super) fn change(self) -> Result<Change<MessageId>, StoreError> {
         Change::from_fields(self.kind, self.fields).map_err(|field| StoreError::Corrupt {
             what: "log entry",
@@ -48,10 +48,10 @@ pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The first and the last moment that every driver and tool can show as a date: years 1 to 9999.
+/// The range of times that every driver and tool can show as a date: years 1 to 9999.
 const DATES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-/// A moment: a date, or where that would not be readable elsewhere, the number of milliseconds.
+/// Appends a time: as a date, or outside the range of dates as a number of milliseconds.
 fn append_moment(doc: &mut RawDocumentBuf, field: &CStr, moment: Timestamp) {
     let millis = moment.as_millis();
     if DATES.contains(&millis) {
@@ -61,13 +61,13 @@ fn append_moment(doc: &mut RawDocumentBuf, field: &CStr, moment: Timestamp) {
     }
 }
 
-/// The moment as a date, or the nearest date there is.
+/// The time as a date, or the nearest valid date.
 fn nearest_date(moment: Timestamp) -> DateTime {
     DateTime::from_millis(moment.as_millis().clamp(*DATES.start(), *DATES.end()))
 }
 
-/// The condition that a field holds this moment or a later one. Numbers and dates are never equal to each other, so each
-/// is compared with its own kind.
+/// The condition that a field holds this time or a later one. MongoDB never compares numbers with dates, so each type
+/// gets its own condition.
 pub(super) fn at_or_after(field: &str, moment: Timestamp) -> Document {
     let millis = moment.as_millis();
     let mut ways = vec![doc! { field: { "$gte": millis } }];
@@ -94,12 +94,12 @@ fn read_pair(bytes: &[u8]) -> Option<Pair> {
     if bytes.len() == 24 { Some(Pair::new(half(0)?, half(12)?)) } else { None }
 }
 
-/// What tells a send from all others: the sender and the client's own name for it.
+/// The unique key of a send: the sender and the client id.
 pub(super) fn send_key(sender: UserId, client_id: &ClientId) -> Vec<u8> {
     [sender.as_bytes(), client_id.as_str().as_bytes()].concat()
 }
 
-/// MongoDB's integers have a sign.
+/// MongoDB's integers are signed.
 pub(super) fn fingerprint_number(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
@@ -143,7 +143,7 @@ fn read_visibility(word: &str) -> Option<Visibility> {
     [Visibility::Public, Visibility::Private].into_iter().find(|known| visibility_word(*known) == word)
 }
 
-/// A name or an address in the form in which it is unique.
+/// The form in which a name or an address is unique.
 pub(super) fn folded(text: &str) -> String {
     text.to_lowercase()
 }
@@ -173,7 +173,7 @@ pub(super) fn user_document(new: &NewUser, place: i64) -> RawDocumentBuf {
     doc
 }
 
-/// The statement that brings an account's document up to date; `profile` is where its profile was changed now, if it was.
+/// The update of an account's document; `profile` is the position of the profile change, if there is one.
 pub(super) fn user_update(user: &User, profile: Option<Position>) -> RawDocumentBuf {
     let mut set = rawdoc! { "full_name": user.full_name.as_str(), "picture": user.picture.as_str() };
     append_moment(&mut set, cstr!("updated_at"), user.updated_at);
@@ -186,12 +186,12 @@ pub(super) fn user_update(user: &User, profile: Option<Position>) -> RawDocument
     rawdoc! { "q": { "_id": object_id(user.id.as_bytes()) }, "u": { "$set": set } }
 }
 
-/// The statement that changes a password's hash.
+/// The update of a password hash.
 pub(super) fn password_update(user: UserId, hash: &PasswordHash) -> RawDocumentBuf {
     rawdoc! { "q": { "_id": object_id(user.as_bytes()) }, "u": { "$set": { "password_hash": hash.expose() } } }
 }
 
-/// The statement that gives an account from before there were keys of names its key.
+/// The update that adds a name key to an account from before there were name keys.
 pub(super) fn name_key_update(user: UserId, name_key: &str) -> RawDocumentBuf {
     rawdoc! {
         "q": { "_id": object_id(user.as_bytes()), "name_key": { "$exists": false } },
@@ -199,7 +199,7 @@ pub(super) fn name_key_update(user: UserId, name_key: &str) -> RawDocumentBuf {
     }
 }
 
-/// A conversation without its members; `last` is the place of its last message.
+/// A conversation without its members; `last` is the seq of its last message.
 pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> RawDocumentBuf {
     let mut doc = rawdoc! { "_id": object_id(conversation.id.as_bytes()) };
     match &conversation.kind {
@@ -215,7 +215,7 @@ pub(super) fn conversation_document(conversation: &Conversation, last: Seq) -> R
     doc
 }
 
-/// Adds to a conversation's document who of the two in it blocks the other one, where one does.
+/// Adds to a conversation's document who of the two people blocks the other one, if one does.
 #[cfg(feature = "sqlite")]
 pub(super) fn append_blockers(conversation: &mut RawDocumentBuf, blockers: &[UserId]) {
     if !blockers.is_empty() {
@@ -223,7 +223,7 @@ pub(super) fn append_blockers(conversation: &mut RawDocumentBuf, blockers: &[Use
     }
 }
 
-/// Notes with a conversation who of the two in it blocks the other one.
+/// The update that records in a conversation who of the two people blocks the other one.
 pub(super) fn blockers_update(id: ConversationId, blockers: &[UserId]) -> RawDocumentBuf {
     let mut set = rawdoc! {};
     set.append(cstr!("blockers"), binary(&ids_bytes(blockers)));
@@ -234,7 +234,7 @@ fn ids_bytes(ids: &[UserId]) -> Vec<u8> {
     ids.iter().flat_map(UserId::as_bytes).copied().collect()
 }
 
-/// Adds to a conversation's document where its last message that is not deleted stands in the log.
+/// Adds the log position of the last message that is not deleted to a conversation's document.
 #[cfg(feature = "sqlite")]
 pub(super) fn append_latest(conversation: &mut RawDocumentBuf, latest: Option<Position>) {
     if let Some(Position(position)) = latest {
@@ -267,7 +267,7 @@ fn append_member(doc: &mut RawDocumentBuf, member: &Member, place: i64, read: Op
     }
 }
 
-/// The statement that makes or changes a member's document; `read` is where their mark is now, if it has moved.
+/// The update that creates or changes a member's document; `read` is the new read mark, if it has moved.
 pub(super) fn member_update(
     conversation: ConversationId,
     member: &Member,
@@ -279,14 +279,14 @@ pub(super) fn member_update(
     rawdoc! { "q": { "_id": member_id(conversation, member.user) }, "u": { "$set": set }, "upsert": true }
 }
 
-/// The statement that moves a member's mark.
+/// The update that moves a member's read mark.
 pub(super) fn mark_update(conversation: ConversationId, user: UserId, read: Seq) -> RawDocumentBuf {
     let set = rawdoc! { "read_seq": i64::from(read.0) };
     rawdoc! { "q": { "_id": member_id(conversation, user) }, "u": { "$set": set } }
 }
 
-/// The last message that somebody without a mark has read, see `read_up_to` in the documentation of the module above, of
-/// those that are looked at when unread messages are counted; to be sorted with the latest first.
+/// Finds the last message that a member without a mark has read (see `read_up_to` in the module documentation one level
+/// up), among the messages that an unread count examines. Sort the result with the latest first.
 pub(super) fn read_without_mark(conversation: ConversationId, last: Seq, read_up_to: Position) -> Document {
     doc! {
         "conversation": object_id(conversation.as_bytes()),
@@ -321,7 +321,7 @@ pub(super) fn message_document(new: &NewMessage, seq: Seq, position: Position) -
     doc
 }
 
-/// Adds what has happened to a message since it was sent.
+/// Adds the fields that have changed since the message was sent.
 pub(super) fn append_changes(doc: &mut RawDocumentBuf, message: &StoredMessage) {
     append_moment(doc, cstr!("updated_at"), message.updated_at);
     if let Some(tombstone) = &message.deleted {
@@ -333,7 +333,7 @@ pub(super) fn append_changes(doc: &mut RawDocumentBuf, message: &StoredMessage) 
     }
 }
 
-/// The statement that writes what can change of a message: whether it is deleted, and its facets.
+/// The update of the fields of a message that can change: the deletion and the facets.
 pub(super) fn message_update(message: &StoredMessage) -> RawDocumentBuf {
     let mut set = rawdoc! {};
     append_changes(&mut set, message);
@@ -399,7 +399,7 @@ pub(super) fn revocation_document(fingerprint: &[u8; 32], until: Timestamp) -> R
     doc
 }
 
-/// The statement that notes a revoked token, or lengthens the note.
+/// The update that records a revoked token, or extends the record.
 pub(super) fn revocation_update(fingerprint: &[u8; 32], until: Timestamp) -> RawDocumentBuf {
     let mut token = rawdoc! {};
     token.append(cstr!("_id"), binary(fingerprint));

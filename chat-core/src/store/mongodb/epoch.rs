@@ -1,4 +1,4 @@
-//! The log's epoch: a document beside the counter, so that nobody waits for the counter because of it.
+//! The epoch of the log. It is a document beside the counter, so that it adds no contention on the counter.
 
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
@@ -10,14 +10,14 @@ use crate::store::StoreError;
 
 const ID: &str = "epoch";
 
-/// Writes down an epoch unless there is one.
+/// Stores an epoch unless there is one.
 pub(super) async fn begin(db: &Database, first: Epoch) -> Result<(), Fault> {
     let counters = db.collection::<Document>(COUNTERS);
     counters.update_one(doc! { "_id": ID }, doc! { "$setOnInsert": document(first) }).upsert(true).await?;
     Ok(())
 }
 
-/// Puts one in the place of what is there: the epoch of a database that is copied from a file.
+/// Replaces the epoch: a database that is copied from a file gets the epoch of the file.
 #[cfg(feature = "sqlite")]
 pub(super) async fn set(db: &Database, epoch: Epoch) -> Result<(), Fault> {
     let counters = db.collection::<Document>(COUNTERS);
@@ -40,7 +40,7 @@ pub(super) async fn renew(db: &Database) -> Result<Epoch, Fault> {
     let counters = db.collection::<Document>(COUNTERS);
     let unless_renewed = doc! { "_id": ID, "id": before.id.cast_signed() };
     let set = counters.update_one(unless_renewed, doc! { "$set": document(renewed) }).await?;
-    // Several nodes may have the same reason at the same time: one renewal is enough for all of them.
+    // Several nodes may renew the epoch for the same reason at the same time. One renewal is enough for all of them.
     if set.matched_count == 0 { read(db).await } else { Ok(renewed) }
 }
 

@@ -1,7 +1,7 @@
-//! What MongoDB's words mean for the one who has to act.
+//! Translates MongoDB errors into store errors that tell an operator what to do.
 //!
-//! The server's own messages are passed on only where they speak of the deployment: those about documents quote keys
-//! and values.
+//! The server's own messages are passed on only where they describe the deployment, because messages about documents
+//! quote keys and values.
 
 use mongodb::error::{
     Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
@@ -12,13 +12,13 @@ use crate::store::StoreError;
 /// Why a transaction or one of its steps failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The driver or the server says so.
+    /// An error of the driver or the server.
     Mongo(Box<Error>),
-    /// Something with the same unique key exists.
+    /// A document with the same unique key exists.
     Duplicate,
-    /// What was read or asked for cannot be.
+    /// An invalid record or request.
     Store(StoreError),
-    /// There was no answer in time.
+    /// No response in time.
     TimedOut,
 }
 
@@ -42,13 +42,13 @@ pub(super) const WRITE_CONFLICT: i32 = 112;
 pub(super) const NAMESPACE_EXISTS: i32 = 48;
 pub(super) const UNAUTHORIZED: i32 = 13;
 pub(super) const AUTHENTICATION_FAILED: i32 = 18;
-/// There is no room: `OutOfDiskSpace`, and the code of older servers for a quota that is used up.
+/// The codes for a full disk (`OutOfDiskSpace`) and, on older servers, for a used-up quota.
 const OUT_OF_ROOM: [i32; 2] = [14_031, 12_501];
 /// The codes for documents that are too large, in commands and in transactions.
 const TOO_LARGE: [i32; 3] = [10_334, 17_280, 17_419];
 
 impl Fault {
-    /// Whether the transaction may succeed if it is run again from its start.
+    /// Whether the transaction may succeed when it runs again from the start.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Mongo(error) => {
@@ -61,12 +61,12 @@ impl Fault {
         }
     }
 
-    /// Whether the commit may or may not have taken place.
+    /// Whether it is unknown if the commit took place.
     pub(super) fn is_unknown_commit(&self) -> bool {
         match self {
             Self::Mongo(error) => {
                 error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
-                    // A commit whose answer was lost may have arrived.
+                    // A commit whose response was lost may have arrived.
                     || (is_out_of_reach(error) && !error.contains_label(TRANSIENT_TRANSACTION_ERROR))
             }
             Self::TimedOut => true,
@@ -74,8 +74,8 @@ impl Fault {
         }
     }
 
-    /// Whether the server has answered that it will not do this, so that it has not been done. A failed write concern is
-    /// no such answer: what it is about has been done.
+    /// Whether the server has refused the operation, so that it did not take place. A failed write concern is not a
+    /// refusal, because the write did take place.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Mongo(error) => {
@@ -93,7 +93,7 @@ impl Fault {
         matches!(self, Self::Mongo(error) if code(error) == Some(WRITE_CONFLICT))
     }
 
-    /// Whether the server could not be reached, or gave no answer in time.
+    /// Whether the server was unreachable or did not respond in time.
     pub(super) fn is_out_of_reach(&self) -> bool {
         match self {
             Self::Mongo(error) => is_out_of_reach(error),
@@ -131,7 +131,7 @@ fn is_out_of_reach(error: &Error) -> bool {
     )
 }
 
-/// What it means that a statement was answered with this code.
+/// The store error for the error code of a statement.
 pub(super) fn write_error(code: i32) -> StoreError {
     of_code(code, format!("MongoDB: write error {code}"))
 }
@@ -143,7 +143,7 @@ fn of_code(code: i32, text: String) -> StoreError {
     }
 }
 
-/// What an error of the driver means outside a transaction.
+/// The store error for a driver error outside of a transaction.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let unavailable = |text: String| StoreError::Unavailable(format!("MongoDB: {text}"));
     let failed = |code, text: String| of_code(code, format!("MongoDB: {text}"));

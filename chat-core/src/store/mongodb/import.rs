@@ -1,7 +1,8 @@
-//! Everything from another store into an empty database, for [`copy_to_mongodb`](crate::store::copy_to_mongodb).
+//! Copies everything from another store into an empty database, for
+//! [`copy_to_mongodb`](crate::store::copy_to_mongodb).
 //!
-//! This goes past the writer: positions and places are given, and nobody else is there. While it lasts, the counter says
-//! `importing`, and no store opens the database.
+//! The import does not use the writer: positions and places are given, and no other process writes. During the import
+//! the counter has the field `importing`, and no store opens the database.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use crate::epoch::Epoch;
 use crate::store::copy::{CopiedConversation, LogEnds, Record};
 use crate::store::{NewMessage, StoreError};
 
-/// How long one batch may take.
+/// The timeout of one batch.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A database that is being filled.
+/// A database during an import.
 pub(in crate::store) struct MongoImport<'a> {
     db: &'a Database,
 }
@@ -40,7 +41,7 @@ struct Batch {
 }
 
 impl<'a> MongoImport<'a> {
-    /// Marks the database as being filled, unless there is something in it.
+    /// Marks the database as being imported, unless it already has data.
     pub(in crate::store) async fn begin(store: &'a MongoStore) -> Result<Self, StoreError> {
         let import = Self { db: &store.db };
         import.patiently(import.mark()).await?;
@@ -70,13 +71,13 @@ impl<'a> MongoImport<'a> {
         .await
     }
 
-    /// Opens the database to everybody.
+    /// Removes the mark, so that stores can open the database.
     pub(in crate::store) async fn finish(self, log: LogEnds, epoch: Epoch) -> Result<(), StoreError> {
         self.patiently(async {
             let users = self.db.collection::<Document>(USERS);
             let last = users.find_one(doc! {}).sort(doc! { "place": -1 }).await?;
             let place = last.and_then(|user| user.get_i64("place").ok()).unwrap_or_default();
-            // The places of accounts made from now on follow from the number of the batch.
+            // The places of later accounts are derived from the number of the batch.
             let set = doc! {
                 "position": number(log.last.0),
                 "begin": number(log.begin.0),

@@ -1,4 +1,4 @@
-//! Going over a whole database without changing it: see [`inspect`](crate::store::inspect).
+//! Inspects a whole database without changing it: see [`inspect`](crate::store::inspect).
 
 mod rows;
 mod terms;
@@ -19,22 +19,22 @@ use super::{connect, transaction};
 use crate::store::StoreError;
 use crate::store::inspect::{BODY, COUNTER, Inspection, LOG as LOG_REMEDY, RECORD, REFERENCE};
 
-/// So many documents are looked at together.
+/// The number of documents that are examined together.
 const DOCUMENTS: usize = 200;
 const BYTES: usize = 8 << 20;
 
-/// Goes over a whole database.
+/// Inspects a whole database.
 pub struct MongoInspector {
     client: Client,
     db: Database,
 }
 
 impl MongoInspector {
-    /// Connects without making or changing anything. Servers may be using the database. Must be called inside a tokio
-    /// runtime.
+    /// Connects without creating or changing anything. Servers may use the database meanwhile. Must be called inside a
+    /// tokio runtime.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the URI cannot be used, the log-in fails, or there is nothing of a chat-server's;
+    /// [`StoreError::Refused`] when the URI is invalid, the log-in fails, or the database contains no chat;
     /// [`StoreError::Unavailable`] when it cannot be reached.
     pub async fn open(uri: &str) -> Result<Self, StoreError> {
         let options = connect::client_options(uri).await?;
@@ -49,10 +49,10 @@ impl MongoInspector {
         Ok(Self { client, db })
     }
 
-    /// Goes over everything.
+    /// Inspects everything.
     ///
     /// # Errors
-    /// When it could not look; what is damaged is no error.
+    /// When the inspection itself fails; damage that it finds is not an error.
     pub async fn run(&self, inspection: &mut Inspection<'_>) -> Result<(), StoreError> {
         let done = self.go_over(inspection).await.map_err(Fault::into_store_error);
         self.client.clone().shutdown().immediate(true).await;
@@ -60,7 +60,7 @@ impl MongoInspector {
     }
 
     async fn go_over(&self, inspection: &mut Inspection<'_>) -> Result<(), Fault> {
-        // What is committed later is left out where it could look like a gap.
+        // Later commits are ignored where they could look like a gap.
         let counter = read_counter(&self.db).await;
         let ends = counter.ok().and_then(|counter| {
             Some((counter.get_i64("begin").unwrap_or_default(), counter.get_i64("position").ok()?))
@@ -85,7 +85,7 @@ impl MongoInspector {
         format!("database {}, collection {collection}", self.db.name())
     }
 
-    /// All documents of a collection, some at a time.
+    /// All documents of a collection, in batches.
     async fn parts(
         &self,
         collection: &str,
@@ -106,7 +106,7 @@ impl MongoInspector {
         if part.is_empty() { Ok(()) } else { look(part).await }
     }
 
-    /// Which of these are not in a collection.
+    /// The ids that are not in a collection.
     async fn missing(
         &self,
         collection: &str,
@@ -164,7 +164,7 @@ impl MongoInspector {
                 let profile = fields.field("profile_position", as_int);
                 if !profile.is_ok_and(|at| at.is_none_or(|at| at <= last)) {
                     let wrong = "the position of its profile is beyond the log";
-                    // What has happened since is beyond it, too.
+                    // A later profile change is also beyond this end of the log.
                     if !self.is_logged_since(doc, last).await? {
                         inspection.damaged("user", &id, &place, wrong, COUNTER);
                     }
@@ -198,7 +198,7 @@ impl MongoInspector {
                 if let Some(pair) = transaction::pair_of(&found) {
                     directs.push((id.clone(), pair.both()));
                 }
-                // Asked in this order: while something is said, the counter is never behind what is there.
+                // Read in this order, the counter is never behind the messages while new ones are being sent.
                 let of = doc! { "conversation": object_id(found.id.as_bytes()) };
                 let newest = messages.find_one(of).sort(doc! { "conversation": -1, "seq": -1 });
                 let newest = newest.projection(doc! { "seq": 1 }).await?;
@@ -288,7 +288,7 @@ impl MongoInspector {
                 inspection.counts_mut().messages += 1;
                 let id = name(doc);
                 let read = documents::read_message(doc);
-                // The place of a damaged one is no gap.
+                // The place of a damaged message is not a gap.
                 let fields = Reading::new("message", doc);
                 let at = fields.id("conversation").ok().zip(fields.field("seq", as_seq).ok().flatten());
                 let position = fields.int("position").ok().map(i64::unsigned_abs);
@@ -397,7 +397,7 @@ impl MongoInspector {
         .await
     }
 
-    /// Positions are in two collections, and have no gaps.
+    /// Checks that the positions, which are in two collections, have no gaps.
     async fn positions(
         &self,
         inspection: &mut Inspection<'_>,
@@ -441,7 +441,7 @@ impl MongoInspector {
         }
     }
 
-    /// Whether the log still goes back to a position: it may have been shortened meanwhile.
+    /// Whether the log still contains a position. It may have been truncated meanwhile.
     async fn is_kept(&self, position: i64) -> Result<bool, Fault> {
         Ok(read_counter(&self.db).await?.get_i64("begin").unwrap_or_default() < position)
     }
@@ -459,7 +459,7 @@ impl MongoInspector {
     }
 }
 
-/// What was read; none when it is damaged, which is told.
+/// The value that was read; `None` when it is damaged, which is reported.
 fn good<T>(
     inspection: &mut Inspection<'_>,
     kind: &'static str,
@@ -468,7 +468,7 @@ fn good<T>(
     read: Result<T, StoreError>,
 ) -> Option<T> {
     let reason = |error: StoreError| match &error {
-        // The document is named already.
+        // The report already names the document.
         StoreError::Corrupt { id, .. } => match id.rsplit_once("(field ") {
             Some((_, field)) => format!("field {}: missing, or of another type", field.trim_end_matches(')')),
             None => error.to_string(),

@@ -1,22 +1,22 @@
-//! The store in MongoDB, for several nodes and for those who run one already. Needs a replica set (one server is enough)
-//! or a sharded cluster, version 6 or later, and a tokio runtime.
+//! The store in MongoDB, for several nodes and for operators who already run MongoDB. It needs a replica set (one
+//! server is enough) or a sharded cluster, version 6 or later, and a tokio runtime.
 //!
 //! # Durability
-//! Changes are committed with `w: majority, j: true` and acknowledged after that: they survive the loss of any minority
-//! of the servers. Everything is read from the primary with the read concern `majority`, so nothing that was seen is
-//! ever taken back. Whatever waits while a transaction commits goes into the next one together.
+//! Changes are committed with `w: majority, j: true` and acknowledged after that, so they survive the loss of any
+//! minority of the servers. All reads go to the primary with the read concern `majority`, so data that was read once
+//! is never rolled back. Changes that arrive while a transaction commits go into the next transaction together.
 //!
 //! # Failures
-//! While the database is away every call fails with [`StoreError::Unavailable`] within five seconds, and works again
-//! when it is back. A change that failed so may have been made or not: nobody can know whose last word was a broken
-//! connection. Messages with a client id can simply be sent again.
+//! While the database is not reachable, every call fails with [`StoreError::Unavailable`] within five seconds. Calls
+//! work again when the database is back. A change that failed in this way may or may not have been committed: after a
+//! broken connection the client of the database cannot know. Messages with a client id can be sent again safely.
 //!
 //! # Collections
-//! Their names begin with `chat_`, so that a database which another backend uses or used can be shared: its collections
-//! are neither read nor changed.
+//! The names of the collections begin with `chat_`, so the store can share a database with another backend: it
+//! neither reads nor changes the other collections.
 //!
-//! Ids are ObjectIds, moments dates (outside the years 1 to 9999, which other tools cannot show, numbers of
-//! milliseconds), other numbers 64-bit.
+//! Ids are ObjectIds. Times are dates (outside the years 1 to 9999, which other tools cannot show, they are numbers
+//! of milliseconds). Other numbers are 64-bit integers.
 //!
 //! | collection | field | |
 //! |---|---|---|
@@ -24,20 +24,20 @@
 //! | | `place` | the order of the accounts |
 //! | | `username`, `username_folded` | as given, and in lower case; missing when there is none |
 //! | | `email`, `email_folded` | the same |
-//! | | `name_key` | what nobody else's name may have in common with theirs; missing when somebody has it already, as in databases from before there were such keys |
+//! | | `name_key` | the key that makes similar names collide; unique; missing when another account already had the key, as in databases from before there were such keys |
 //! | | `full_name`, `picture`, `password_hash` | |
 //! | | `created_at`, `updated_at`, `last_seen` | |
 //! | | `profile_position` | position of the last change of the profile; missing when there was none |
 //! | `chat_conversations` | `_id`, `created_at` | |
 //! | | `pair` | direct conversations: both user ids, the lower one first, as 24 bytes |
 //! | | `name`, `visibility` | rooms; `public` or `private` |
-//! | | `last_seq` | of the last message; 0 when there is none |
-//! | | `member_count` | how many members it has; absent in older documents until one comes or goes |
+//! | | `last_seq` | seq of the last message; 0 when there is none |
+//! | | `member_count` | the number of members; missing in older documents until a member joins or leaves |
 //! | | `latest` | position of the last message that is not deleted; missing when there is none |
 //! | `chat_members` | `_id` | `conversation` and `user` |
 //! | | `role` | `member`, `moderator`, `admin` |
-//! | | `joined_at`, `place` | when, and the order of joining |
-//! | | `read_seq` | the last message that they have read; missing for members from before there were read marks: see `read_up_to` |
+//! | | `joined_at`, `place` | the time and the order of joining |
+//! | | `read_seq` | the last message that the member has read; missing for members from before there were read marks: see `read_up_to` |
 //! | `chat_messages` | `_id`, `conversation`, `seq`, `sender` | |
 //! | | `position` | of its sending in the log: a message is its own entry there |
 //! | | `encoding`, `body` | the encoded text |
@@ -46,49 +46,49 @@
 //! | | `fingerprint` | missing when there is none |
 //! | | `created_at`, `updated_at` | the latter is missing until it changes |
 //! | | `deleted_at`, `deleted_by` | missing unless it is deleted |
-//! | | `facets` | bits that say which keyed tables hold something of it; missing when none does |
-//! | `chat_terms` | `_id`, `conversation`, `position` | those of a message that can be searched for and has terms |
+//! | | `facets` | bits that say which keyed tables have rows for the message; missing when none has |
+//! | `chat_terms` | `_id`, `conversation`, `position` | those of an indexed message that has terms |
 //! | | `terms` | its terms, for [`SearchIndex`](super::SearchIndex) |
-//! | `chat_indexed` | `_id` | a conversation of which messages can be searched for |
-//! | | `seq` | of the last one |
+//! | `chat_indexed` | `_id` | a conversation with indexed messages |
+//! | | `seq` | seq of the last indexed message |
 //! | `chat_log` | `_id` | the position of a change that is not the sending of a message |
 //! | | `at`, `kind`, `message`, `room`, `user`, `role`, `seq`, `detail` | when, and what happened to what; `room` is any conversation, and missing in older entries about messages |
 //! | `chat_rows` | `_id` | a row of a keyed table: the table's name, a slash, and the key in hexadecimal digits |
 //! | | `value` | what it holds, as bytes |
 //! | `chat_revoked_tokens` | `_id` | the fingerprint |
-//! | | `until`, `until_millis` | the end as a date, by which the server clears it away, and exactly |
+//! | | `until`, `until_millis` | when the token expires: as a date, by which the server deletes the document, and exactly |
 //! | `chat_counters` | `_id` | `log` |
 //! | | `position` | the last one |
 //! | | `read_up_to` | the position up to which members without a `read_seq` have read everything |
 //! | | `begin` | the position after which the log is complete; messages before it are no entries any more |
 //! | | `batches` | how many transactions were committed |
-//! | | `writers` | of each open store: its `session`, the number of its last `batch`, and `at` when that was |
-//! | | `profiles_noted` | `profile_position` is there |
+//! | | `writers` | for each open store: its `session`, the number of its last `batch`, and `at`, the time of that batch |
+//! | | `profiles_noted` | set once `profile_position` has been filled in |
 //! | | `version` | of this layout |
-//! | | `importing` | while everything is copied here from another store; missing otherwise |
-//! | `chat_nodes` | `_id` | of each node that is there, or was in the last hour: a name that no other start has |
-//! | | `at`, `settled`, `facts` | when it said so last, whether it stays, and what it tells of itself: no secret |
+//! | | `importing` | set while data is copied from another store; missing otherwise |
+//! | `chat_nodes` | `_id` | each node that is running, or was in the last hour: a name that is unique to one start of a node |
+//! | | `at`, `settled`, `facts` | when the node last renewed its note, whether it stays, and what it publishes about itself: no secret |
 //! | `chat_counters` | `_id` | `names`, only in databases that have accounts: the `place` up to which accounts were given their `name_key` when a store was opened |
 //!
 //! # Databases from before there were read marks
-//! The first node that knows of them notes the position at which it came (`read_up_to`), and nothing else is rewritten: what
-//! was said before that is read, for all members who have no mark of their own yet. The number of the layout stays the
-//! same, since every field means what it did.
+//! The first node that supports read marks stores the log position at its start (`read_up_to`) and rewrites nothing
+//! else. For members without a mark of their own, all messages up to that position count as read. The layout version
+//! stays the same, since the meaning of every field stays the same.
 //!
-//! Nodes from before there were marks must be stopped before a newer one is started: an entry that such a node does not
-//! know ends what it reads of the log with an error, and with it what else it read at once, so that its clients would lose
-//! messages. From this version on a node passes over an entry that it does not know, and over that one alone, with an error
-//! in its log. (Members whom an older node has let into a room have their mark where everybody else's was when the first
-//! newer node came.)
+//! Stop nodes that do not support read marks before you start a newer node. Such an old node fails on a log entry of
+//! an unknown kind, and with it the whole batch that it was reading, so its clients would lose messages. From this
+//! version on a node skips an entry of an unknown kind, and only that one, and logs an error. (For a member who was
+//! added to a room by an older node, the mark is the position at which the first newer node started, as for all
+//! members without a mark.)
 //!
-//! # Databases from before it was noted where profiles changed last
-//! The first node that knows of it looks the log through once and notes it beside each person (`profile_position`,
-//! `profiles_noted`); the number of the layout stays the same. Older nodes must be stopped before: what they do not note, those
-//! who come back are not told.
+//! # Databases from before the position of the last profile change was stored
+//! The first node that supports it scans the log once and stores the position for each user (`profile_position`,
+//! `profiles_noted`). The layout version stays the same. Stop older nodes first: they do not store the position, so
+//! clients that reconnect would not receive those profile changes.
 //!
 //! # Databases from before members were counted
-//! The first change of who is in a room counts its members once (`member_count`); the number of the layout stays the same. Older
-//! nodes must be stopped before: those whom they let in or take out are not counted.
+//! The first membership change in a room counts its members once (`member_count`). The layout version stays the same.
+//! Stop older nodes first: they do not update the count when members join or leave.
 
 mod changes;
 mod collections;
@@ -140,7 +140,7 @@ use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
 
-/// How long any call waits for the database before it fails.
+/// How long a call waits for the database before it fails.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// A store in a MongoDB database.
@@ -153,25 +153,26 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Connects to the database the URI names (`mongodb://` or `mongodb+srv://`; without a name in its path: `chat`) and
-    /// makes the collections and indexes that are missing. Sizes of pools and timeouts are the URI's; if it says nothing
-    /// of `serverSelectionTimeoutMS`, that is 3 seconds. Read preference and concerns are always those that the
-    /// guarantees need.
+    /// Connects to the database that the URI names (`mongodb://` or `mongodb+srv://`; `chat` if its path is empty)
+    /// and creates missing collections and indexes. Pool sizes and timeouts come from the URI; if the URI does not
+    /// set `serverSelectionTimeoutMS`, it is 3 seconds. Read preference, read concern and write concern are fixed,
+    /// because the guarantees depend on them.
     ///
-    /// Must be called inside a tokio runtime, in which a task commits the changes as long as the store lives.
+    /// Call this inside a tokio runtime: a task commits the changes as long as the store lives.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the URI cannot be used, the log-in fails, the server has no transactions, or the
-    /// database was made by a newer version; [`StoreError::Unavailable`] when it cannot be reached. The URI's password
-    /// is in none of them.
+    /// [`StoreError::Refused`] when the URI is not valid, the log-in fails, the server does not support transactions,
+    /// or the database was made by a newer version; [`StoreError::Unavailable`] when the server cannot be reached. No
+    /// error contains the URI's password.
     pub async fn open(uri: &str) -> Result<Self, StoreError> {
         Self::connect(uri, true).await
     }
 
-    /// The same for a database that a chat-server has used before. In one that holds nothing of it nothing is made.
+    /// The same for a database that a chat-server has used before. It creates nothing in a database that has no chat
+    /// data.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when there is nothing; otherwise those of [`Self::open`].
+    /// [`StoreError::Missing`] when the database has no chat data; otherwise those of [`Self::open`].
     pub async fn open_existing(uri: &str) -> Result<Self, StoreError> {
         Self::connect(uri, false).await
     }
@@ -183,12 +184,12 @@ impl MongoStore {
         Ok(Self { client, db, writer: Writer::start(committer), closed: AtomicBool::new(false), opened })
     }
 
-    /// What was found when it was opened.
+    /// What the store found in the database when it was opened.
     pub fn opened(&self) -> Opened {
         self.opened
     }
 
-    /// Waits for a read, but not for ever.
+    /// Runs a read with a timeout.
     async fn read<T>(&self, read: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(writer::closed());
@@ -343,10 +344,10 @@ impl ChangeLog for MongoStore {
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
-        // In steps, so that no read takes long.
+        // In steps, so that each read is short.
         while let Some(begin) = self.read(reads::next_log_begin(&self.db, at)).await? {
             self.writer.write(changes::ForgetLog(begin)).await?;
-            // Nobody reads these any more.
+            // These entries are before `log_begin`, so no reader needs them.
             self.read(reads::delete_log(&self.db, begin)).await?;
         }
         self.log_begin().await

@@ -1,7 +1,7 @@
-//! Gives accounts from before there were keys of names their keys.
+//! Fills in the name keys of accounts from before there were such keys.
 //!
-//! Nodes of an older version may go on making accounts beside a newer one, so every store that is opened looks at those
-//! that were made since the last one was. Nobody waits for that but the one who opens it.
+//! Nodes of an older version may still create accounts beside a newer one. So a store that is opened checks all
+//! accounts that were created since a store was last opened. Only the opening of the store waits for that.
 
 use mongodb::Database;
 use mongodb::bson::{Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
@@ -14,10 +14,10 @@ use super::reads::raw;
 use crate::model::NewUser;
 use crate::store::StoreError;
 
-/// So many accounts are looked at at once.
+/// The number of accounts in one batch.
 const BATCH: i64 = 1_000;
 
-/// Gives everybody a key whose name nobody had before; others stay as they are, without one.
+/// Sets the name key of each account, if no other account has the same key; otherwise the account stays without one.
 pub(super) async fn give(db: &Database) -> Result<(), Fault> {
     let counters = db.collection::<Document>(COUNTERS);
     let names = || doc! { "_id": "names" };
@@ -48,7 +48,7 @@ pub(super) async fn give(db: &Database) -> Result<(), Fault> {
     }
 }
 
-/// Runs update statements. One whose key is taken changes nothing.
+/// Runs update statements. An update whose key is taken changes nothing.
 async fn update(db: &Database, updates: RawArrayBuf) -> Result<(), Fault> {
     if updates.is_empty() {
         return Ok(());

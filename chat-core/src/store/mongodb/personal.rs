@@ -1,5 +1,5 @@
-//! The part of the log that one person is told, found by their conversations: see the indexes `personal` of the messages
-//! and `of_room`, `of_user` of the log.
+//! The part of the log that one user receives. It is found by the user's conversations: see the indexes `personal` of
+//! the messages and `of_room`, `of_user` of the log.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::id::{ConversationId, UserId};
 use crate::model::Position;
 use crate::store::{Change, LoggedChange, PersonalChanges};
 
-/// What is found, and up to where that is all there is.
+/// The entries that were found, and the position up to which they are complete.
 struct Found {
     logged: BTreeMap<Position, Logged>,
     complete_to: Position,
 }
 
 impl Found {
-    /// One of several reads has ended early.
+    /// Notes that one of several reads ended early at this position.
     fn end(&mut self, at: Position) {
         self.complete_to = self.complete_to.min(at);
     }
@@ -36,7 +36,7 @@ pub(super) async fn changes_for(
     position: Position,
     most: usize,
 ) -> Result<Option<PersonalChanges>, Fault> {
-    // What is committed after this is left for later: each of the reads that follow sees everything up to here.
+    // The following reads all see everything up to this position. Later commits are left for the next call.
     let last = reads::last_position(db).await?.max(position);
     let found = if most == 0 || last == position {
         let complete_to = if most == 0 { position } else { last };
@@ -44,7 +44,7 @@ pub(super) async fn changes_for(
     } else {
         find(db, user, (position, last), most).await
     };
-    // Asked for last: what was forgotten while the log was read is missing in it.
+    // Read last: entries that were removed while the log was read are missing in the result.
     if position < reads::log_begin(db).await? {
         return Ok(None);
     }
@@ -63,7 +63,8 @@ pub(super) async fn changes_for(
     let positions: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
     let changes = match reads::with_messages(db, asked).await {
         Ok(changes) => changes,
-        // It is an error when it is the next one of all; otherwise it is left for later.
+        // An unreadable entry is an error only if it is the very next entry of the log. Otherwise the result ends
+        // before it.
         Err(Fault::Store(_)) if first.is_some_and(|first| first.0 - 1 > position.0) => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -73,7 +74,7 @@ pub(super) async fn changes_for(
     };
     let mine = conversations_of(db, user).await?;
     let is_told = |logged: &LoggedChange| match &logged.change {
-        // An older entry does not say where its message is.
+        // An older entry does not say which conversation its message is in.
         Change::MessageDeleted(stored) | Change::MessageRestored(stored) => {
             mine.contains(&stored.conversation)
         }
@@ -131,7 +132,7 @@ async fn find(
         let fields = Reading::new("user", changed.current());
         let position = Position(fields.int("profile_position")?.unsigned_abs());
         (count, read_to) = (count + 1, position);
-        // As much of the account as tells that it is one.
+        // Reads only enough of the account to see that it is not damaged.
         let read = || fields.moment("updated_at").and_then(|_| fields.id("_id").map(UserId::from_bytes));
         let Some(user) = skip(db, USERS, changed.current(), read())? else { continue };
         let fields = Fields { user: Some(user), ..Fields::default() };
@@ -209,11 +210,11 @@ async fn find_sent(
     Ok(())
 }
 
-/// So many conversations are asked for at once. Of up to 200 MongoDB merges the entries of its index; of more it would sort whole
-/// documents (`internalQueryMaxScansToExplode`).
+/// The number of conversations in one query. MongoDB merges the index entries of up to 200; for more it would sort
+/// whole documents (`internalQueryMaxScansToExplode`).
 const CONVERSATIONS_AT_ONCE: usize = 100;
 
-/// The conversations of a person.
+/// The conversations of a user.
 async fn conversations_of(db: &Database, user: UserId) -> Result<Vec<ConversationId>, Fault> {
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
     let mut mine = Vec::new();
@@ -240,8 +241,8 @@ fn profiles(after: Position, last: Position) -> Document {
     doc! { "profile_position": range(after, last) }
 }
 
-/// What is in the log: of their rooms, that they were taken out of others, and older entries that do not say where their
-/// message is.
+/// Filters for the log: entries of the user's rooms, entries for only this user, the user's removals from other
+/// rooms, and older entries that do not say which conversation their message is in.
 fn entries(
     mine: &[ConversationId],
     user: UserId,

@@ -1,5 +1,5 @@
-//! Every read outside a transaction. Filters are built of typed values: what comes from a client is always a value, never
-//! the name of a field or an operator.
+//! All reads outside of transactions. Filters are built from typed values: client input is always a value, never the
+//! name of a field or an operator.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,10 +21,10 @@ use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 use crate::store::{Change, LoggedChange, StoreError, StoredMessage};
 
-/// A window that holds more bytes of bodies than this ends early.
+/// A window ends early when its bodies exceed this many bytes.
 pub(super) const MAX_BYTES_AT_ONCE: usize = 4 << 20;
 
-/// Most messages that are fetched by id at once: any of them may be a file of 10 MB.
+/// The most messages that are fetched by id at once, because each may be a file of 10 MB.
 pub(super) const MAX_IDS: usize = 50;
 
 pub(super) fn raw(db: &Database, collection: &str) -> Collection<RawDocumentBuf> {
@@ -35,12 +35,12 @@ fn bytes(bytes: &[u8]) -> Bson {
     Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() })
 }
 
-/// A limit in MongoDB's terms, in which 0 stands for none: so a limit of 0 is the caller's to handle.
+/// A limit for MongoDB, where 0 means no limit. So the caller must handle a limit of 0.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// As large a first reply as is useful, so that few are needed.
+/// The batch size of a query: large, so that few round trips are needed.
 pub(super) fn batch_size(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX).min(10_000)
 }
@@ -60,7 +60,7 @@ pub(super) async fn users(db: &Database, most: usize) -> Result<Vec<User>, Fault
         return Ok(Vec::new());
     }
     let all = raw(db, USERS);
-    // Without a limit there: damaged ones do not count.
+    // The query has no limit, because damaged accounts do not count.
     let mut cursor = all.find(doc! {}).sort(doc! { "place": 1 }).batch_size(batch_size(most)).await?;
     let mut users = Vec::new();
     while users.len() < most && cursor.advance().await? {
@@ -92,7 +92,7 @@ pub(super) async fn conversation(db: &Database, id: ConversationId) -> Result<Op
     one_conversation(db, doc! { "_id": object_id(id.as_bytes()) }).await
 }
 
-/// The members are read after the conversation: one that is there has its members.
+/// Members are read after the conversation, because a conversation that exists already has its members.
 async fn one_conversation(db: &Database, filter: Document) -> Result<Option<Conversation>, Fault> {
     let Some(doc) = raw(db, CONVERSATIONS).find_one(filter).await? else { return Ok(None) };
     let mut conversation = documents::read_conversation(&doc)?;
@@ -113,11 +113,11 @@ pub(super) async fn members(
     }
     let mut of = doc! { "_id.conversation": object_id(id.as_bytes()) };
     if after.0 > 0 {
-        // Places begin with 0 there.
+        // Places in the database begin at 0.
         of.insert("place", doc! { "$gte": number(after.0) });
     }
     let all = raw(db, MEMBERS);
-    // Without a limit there: damaged ones do not count.
+    // The query has no limit, because damaged members do not count.
     let find = all.find(of).sort(doc! { "_id.conversation": 1, "place": 1 });
     let mut cursor = find.batch_size(batch_size(most)).await?;
     let mut members = Vec::new();
@@ -164,7 +164,7 @@ pub(super) async fn chat_partners(db: &Database, user: UserId, most: usize) -> R
         "pair": { "$exists": true },
         "latest": { "$exists": true },
     };
-    // Notes to oneself are one of them at most.
+    // At most one of them is the user's conversation with themselves.
     let conversations = raw(db, CONVERSATIONS);
     let find = conversations.find(directs).sort(doc! { "latest": -1 });
     let mut cursor = find.limit(limit(most).saturating_add(1)).await?;
@@ -191,7 +191,7 @@ pub(super) async fn history(
 ) -> Result<(Vec<StoredMessage>, bool), Fault> {
     let newest_first = !matches!(window, Window::After { .. });
     let (mut messages, mut next) = (Vec::new(), window);
-    // Damaged messages take nobody's place; only pages by number are found by counting them.
+    // Damaged messages do not count towards the limit. Only numbered pages count them.
     let has_more = loop {
         let page = page(db, id, next, include_deleted).await?;
         messages.extend(page.messages);
@@ -211,13 +211,13 @@ pub(super) async fn history(
     Ok((messages, has_more))
 }
 
-/// Some messages, from the end at which the window begins.
+/// A part of a window, from the end at which the window begins.
 struct Page {
     messages: Vec<StoredMessage>,
-    /// Whether there is anything behind `end`.
+    /// Whether more messages follow after `end`.
     has_more: bool,
     has_left_out: bool,
-    /// The place of the last one, damaged or not, if that can be read.
+    /// The seq of the last message, damaged or not, if it can be read.
     end: Option<Seq>,
 }
 
@@ -278,7 +278,7 @@ pub(super) async fn counter_field(db: &Database, field: &'static str) -> Result<
     Ok(Position(value))
 }
 
-/// An entry of the log, or a message that is its own entry.
+/// A log entry: either a message, which is its own entry, or an entry of another kind.
 pub(super) enum Logged {
     Sent(StoredMessage),
     Other(Entry),
@@ -288,11 +288,11 @@ pub(super) async fn log_begin(db: &Database) -> Result<Position, Fault> {
     counter_field(db, "begin").await
 }
 
-/// How many positions are looked at in one step of forgetting.
+/// The number of positions that one step of forgetting covers.
 const FORGET_STEP: u64 = 10_000;
 
-/// The next step when all changes are forgotten before the first one that was made at `at` or later: where the log can
-/// begin, or none when it begins there already.
+/// One step of forgetting the changes before the first one at `at` or later. Returns the new beginning of the log, or
+/// `None` when the log already begins there.
 pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Option<Position>, Fault> {
     let (begin, last) = (log_begin(db).await?, last_position(db).await?);
     let most = last.0.saturating_sub(1).min(begin.0 + FORGET_STEP);
@@ -315,7 +315,7 @@ pub(super) async fn next_log_begin(db: &Database, at: Timestamp) -> Result<Optio
     Ok((next > begin).then_some(next))
 }
 
-/// Deletes the entries of the log up to a position. Messages stay.
+/// Deletes the log entries up to a position. Messages stay.
 pub(super) async fn delete_log(db: &Database, up_to: Position) -> Result<(), Fault> {
     raw(db, LOG).delete_many(doc! { "_id": { "$lte": number(up_to.0) } }).await?;
     Ok(())
@@ -327,15 +327,15 @@ pub(super) async fn changes_after(
     most: usize,
 ) -> Result<Option<Vec<LoggedChange>>, Fault> {
     let logged = if most == 0 { Ok(Vec::new()) } else { logged_after(db, position, most).await };
-    // Asked for last: what was forgotten while the log was read is missing in it.
+    // Checked last, because entries that were forgotten during the read are missing from it.
     if position < log_begin(db).await? {
         return Ok(None);
     }
     with_messages(db, logged?).await.map(Some)
 }
 
-/// The log after a position, without gaps: up to the first entry that cannot be read, which is an error only where nothing
-/// comes before it. Whoever asks for one entry at a time learns so which one it is, and loses no other.
+/// The log after a position, without gaps, up to the first unreadable entry. That entry is an error only if nothing
+/// comes before it. So a caller that asks for one entry at a time finds the unreadable one and loses no other.
 async fn logged_after(
     db: &Database,
     position: Position,
@@ -350,7 +350,7 @@ async fn logged_after(
     let sent = messages.find(doc! { "position": after.clone() }).sort(doc! { "position": 1 });
     let mut sent = sent.limit(limit(most)).batch_size(size).await?;
     let mut last = position;
-    // Where this ends early there is a gap.
+    // If this ends early, there is a gap.
     while bytes <= MAX_BYTES_AT_ONCE && sent.advance().await? {
         match documents::read_message(sent.current()) {
             Ok(found) => {
@@ -384,8 +384,8 @@ async fn logged_after(
     }
 
     logged.sort_unstable_by_key(|(position, _)| *position);
-    // Between the two reads something may have been committed of which only the second one shows its part: positions
-    // have no gaps, so a gap is where this reader has to stop.
+    // A commit between the two reads may be visible only in the second one. Positions have no gaps, so the reader must
+    // stop at the first gap.
     let next = (first.0..).map(Position);
     let whole = logged.iter().zip(next).take(most).take_while(|((found, _), next)| found == next).count();
     logged.truncate(whole);
@@ -395,15 +395,15 @@ async fn logged_after(
     }
 }
 
-/// Where in the log a document stands that cannot be read. If not even that can be read of it, it is taken for the next
-/// one after the `last` that could.
+/// The log position of an unreadable document. If even the position is unreadable, it is taken to be the one after
+/// `last`.
 fn position_of(doc: &RawDocument, field: &'static str, last: Position) -> Position {
     let position = Reading::new("log entry", doc).int(field);
     position.map_or(Position(last.0.saturating_add(1)), |position| Position(position.unsigned_abs()))
 }
 
-/// Adds the messages that entries of the log are about; ends early when they are too large, and before an entry that
-/// cannot be read, unless it is the first.
+/// Adds the messages that log entries are about. Ends early when they are too large, and before an unreadable entry
+/// unless it is the first one.
 pub(super) async fn with_messages(
     db: &Database,
     mut logged: Vec<(Position, Logged)>,
@@ -426,7 +426,7 @@ pub(super) async fn with_messages(
         let some: Vec<_> = some.iter().map(|(_, id)| object_id(id.as_bytes())).collect();
         let mut cursor = raw(db, MESSAGES).find(doc! { "_id": { "$in": some } }).await?;
         while cursor.advance().await? {
-            // One that cannot be read is missed by its entry.
+            // An unreadable message makes its log entry unreadable below.
             let Ok(found) = documents::read_message(cursor.current()) else { continue };
             bytes += found.message.body.bytes.len();
             messages.insert(found.message.id, found.message);
@@ -435,7 +435,7 @@ pub(super) async fn with_messages(
     let mut changes = Vec::with_capacity(logged.len());
     for (position, logged) in logged {
         let change = match logged {
-            // All entries of a list show a message in the same state: the one read last.
+            // All entries of one list show a message in the same state: the latest one read.
             Logged::Sent(message) => {
                 Change::MessageSent(messages.get(&message.id).cloned().unwrap_or(message))
             }
@@ -456,7 +456,7 @@ fn read_change(entry: Entry, messages: &HashMap<MessageId, StoredMessage>) -> Re
     entry.change()?.map(|id| messages.get(&id).cloned().ok_or_else(missing))
 }
 
-/// Whether the database answers.
+/// Checks whether the database answers.
 pub(super) async fn check(db: &Database) -> Result<(), Fault> {
     read_counter(db).await.map(drop)
 }

@@ -1,5 +1,5 @@
-//! Conversations and their members, as a transaction reads and writes them: of the members only those whom its changes are
-//! about, so that a change in a room of ten thousand costs what it costs in one of ten.
+//! Conversations and their members in a transaction. Only the members that its changes concern are loaded, so that a
+//! change in a room of ten thousand costs the same as in a room of ten.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -52,7 +52,7 @@ impl Transaction<'_> {
         self.load_pairs(&directs, writing).await
     }
 
-    /// Both members of direct conversations.
+    /// Loads both members of direct conversations.
     async fn load_pairs(&mut self, directs: &[ConversationId], writing: &mut Writing) -> Result<(), Fault> {
         if directs.is_empty() {
             return Ok(());
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         .await
     }
 
-    /// The members whom the changes are about.
+    /// Loads the members that the changes concern.
     pub(super) async fn load_members(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         let ids: Vec<_> = reads.rooms.iter().filter(|id| writing.rooms.contains_key(id)).copied().collect();
         if ids.is_empty() {
@@ -91,7 +91,7 @@ impl Transaction<'_> {
             self.count_members(id, writing).await?;
             if let Some(asks) = asks.get(&id) {
                 for role in [Role::Admin, Role::Moderator, Role::Member] {
-                    // Each change takes at most one of them, and two must be left for the last.
+                    // Each change removes at most one of them, and two must be left for the last change.
                     self.load_first(id, role, asks + 2, writing).await?;
                 }
             }
@@ -99,7 +99,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Loads members, and answers how many documents there were, how many of them can be read, and the place of the last.
+    /// Loads members. Returns the number of documents, the number of readable ones, and the place of the last one.
     async fn know_members(
         &mut self,
         command: RawDocumentBuf,
@@ -110,7 +110,7 @@ impl Transaction<'_> {
         self.find(command, |doc| {
             found += 1;
             last = doc.get_i64("place").ok().or(last);
-            // One whose document is damaged is none, as for those who read.
+            // A damaged document counts as no member, as in the reads.
             let Some((id, member, place)) = skip(db, MEMBERS, doc, documents::read_member(doc))? else {
                 return Ok(());
             };
@@ -124,7 +124,7 @@ impl Transaction<'_> {
         Ok((found, good, last))
     }
 
-    /// The first members with a role, so many as long as there are any.
+    /// Loads the first members with a role, at least this many if there are that many.
     async fn load_first(
         &mut self,
         id: ConversationId,
@@ -151,7 +151,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Where the next member comes.
+    /// Loads the place for the next member.
     async fn load_last_place(&mut self, id: ConversationId, writing: &mut Writing) -> Result<(), Fault> {
         let command = rawdoc! {
             "find": MEMBERS,
@@ -172,7 +172,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Counts the members of a conversation from before their number was noted, once.
+    /// Counts the members of a conversation from before their number was stored. Done once.
     async fn count_members(&mut self, id: ConversationId, writing: &mut Writing) -> Result<(), Fault> {
         if writing.rooms.get(&id).is_none_or(|room| room.member_count.is_some()) {
             return Ok(());
@@ -218,7 +218,7 @@ impl Transaction<'_> {
     }
 }
 
-/// The statements for the numbers of members that have changed.
+/// The update statements for changed member counts.
 fn member_counts(writing: &Writing) -> Vec<RawDocumentBuf> {
     let counts: &BTreeSet<_> = &writing.writes.member_counts;
     let count = |id: &ConversationId| {

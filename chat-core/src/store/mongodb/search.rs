@@ -1,10 +1,10 @@
-//! The index that searches go by: which message has which terms, and how far that is known of each conversation.
+//! The search index: the terms of each message, and up to which message each conversation is indexed.
 //!
-//! Terms are stored in transactions of their own, beside the one task that commits all changes, so that nobody who sends
-//! something waits for them. They touch no document that a change touches: that is why the end of a conversation's index
-//! has a document of its own, and is no field of the conversation.
+//! Terms are stored in their own transactions, and not by the task that commits all changes, so sending a message
+//! does not wait for them. These transactions write no document that a change writes. For this reason the end of a
+//! conversation's index is a document of its own and not a field of the conversation.
 //!
-//! Terms are only ever values to be compared with, a beginning of one by a range: nothing of a client is a pattern.
+//! Terms are only compared as values, and prefixes by a range. A client's text is never used as a pattern.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl SearchIndex for MongoStore {
             let batch = Batch { conversation, after, messages, terms: &terms };
             let mut session = self.client.start_session().causal_consistency(false).await?;
             batch.store(&self.db, &mut session).await?;
-            // It ends where this batch or somebody else's has left it.
+            // The index ends where this batch or another task's batch has ended it.
             Ok(progress(&self.db, conversation).await?.map(|progress| progress.indexed))
         })
         .await
@@ -90,27 +90,28 @@ impl SearchIndex for MongoStore {
     }
 }
 
-/// So long before patience is over, what was found so far is answered.
+/// A search returns the results found so far when this much time is left before the timeout.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
-/// Terms of messages that follow each other.
+/// The terms of consecutive messages.
 struct Batch<'a> {
     conversation: ConversationId,
     after: Seq,
-    /// Ids and positions.
+    /// The ids and positions of the messages.
     messages: Vec<(ObjectId, i64)>,
     terms: &'a [Terms],
 }
 
 impl Batch<'_> {
-    /// Stores them, unless somebody else has; again while another transaction is in the way. Whoever calls this sets a
-    /// limit.
+    /// Stores the terms, unless another task has stored them already. Retries while another transaction conflicts;
+    /// the caller sets the timeout.
     async fn store(&self, db: &Database, session: &mut ClientSession) -> Result<(), Fault> {
         let mut attempt = 0;
         loop {
             let fault = match self.attempt(db, session).await {
                 Ok(true) => return Ok(()),
-                // The condition in it was not met, or the document it would have made was there.
+                // The transaction's condition did not hold, or the document to insert already exists: another task
+                // was faster.
                 Ok(false) | Err(Fault::Duplicate) => {
                     let _ = session.abort_transaction().await;
                     return Ok(());
@@ -121,13 +122,13 @@ impl Batch<'_> {
             if !fault.is_transient() {
                 return Err(fault);
             }
-            // If it was committed after all, the next attempt finds that somebody was faster.
+            // If this attempt was committed after all, the next attempt finds the terms in the index.
             tokio::time::sleep(pause(attempt, &fault)).await;
             attempt += 1;
         }
     }
 
-    /// Answers whether the index ended where these terms begin.
+    /// Returns whether the index ended where these terms begin.
     async fn attempt(&self, db: &Database, session: &mut ClientSession) -> Result<bool, Fault> {
         let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
         let begin = session.start_transaction();
@@ -169,7 +170,7 @@ impl Batch<'_> {
 
 async fn progress(db: &Database, id: ConversationId) -> Result<Option<SearchProgress>, Fault> {
     let this = || doc! { "_id": object_id(id.as_bytes()) };
-    // First: the index never goes beyond what is read later.
+    // Read before the conversation, so that the index never appears to end after the last message.
     let indexed = raw(db, INDEXED).find_one(this()).await?;
     let indexed = indexed.map(|doc| read_indexed(&doc)).transpose()?.map_or(Seq(0), |(_, seq)| seq);
     let Some(doc) = raw(db, CONVERSATIONS).find_one(this()).await? else { return Ok(None) };
@@ -210,7 +211,7 @@ async fn progress_of(db: &Database, user: UserId) -> Result<Vec<SearchProgress>,
     Ok(progress)
 }
 
-/// The ids and positions of the messages that follow a place, so many of them.
+/// The ids and positions of the next `count` messages after a place.
 async fn messages_after(
     db: &Database,
     conversation: ConversationId,
@@ -233,11 +234,11 @@ async fn messages_after(
     Ok(found)
 }
 
-/// Most messages that are looked at before it is seen which of them are deleted.
+/// The maximum number of messages that one round reads before it checks which of them are deleted.
 const STEP: usize = 1_000;
 
-/// How many messages are looked at after so many, of which too many were deleted. Every round sorts all matches again, so
-/// the rounds must be few.
+/// The size of the next round, after a round in which too many messages were deleted. Every round sorts all matches
+/// again, so there must be few rounds.
 fn step_after(step: usize) -> usize {
     step.saturating_mul(8).min(STEP)
 }
@@ -251,9 +252,9 @@ async fn search(
 ) -> Result<Matches, Fault> {
     let ids = conversations.iter().map(|id| object_id(id.as_bytes())).collect::<Vec<_>>();
     let Lookup { query, filter, max_looked_at } = lookup;
-    // What was found is answered before whoever asks gives up.
+    // The search returns what it has found before the caller's timeout.
     let deadline = Instant::now() + OPERATION_TIMEOUT - LAST_MOMENT;
-    // One more than wanted tells that there are more.
+    // One more than `limit` shows whether there are more.
     let mut step = limit.saturating_add(1).min(STEP);
     let mut left = (*max_looked_at).max(1);
     let (mut matches, mut bytes) = (Vec::new(), 0);
@@ -304,7 +305,7 @@ async fn count_terms(
     terms: &[Wanted],
     at_most: u64,
 ) -> Result<Vec<u64>, Fault> {
-    // A limit of 0 is none for MongoDB.
+    // In MongoDB a limit of 0 means no limit.
     if at_most == 0 {
         return Ok(vec![0; terms.len()]);
     }
@@ -317,8 +318,8 @@ async fn count_terms(
     Ok(counts)
 }
 
-/// Waits for a part of an answer; none when time is up and there is something to answer. When there is nothing, whoever
-/// asks decides how long to wait.
+/// Waits for a part of an answer. Returns none when the deadline has passed and the answer already has results.
+/// Without results there is no deadline here; the caller's timeout applies.
 async fn while_something_is_missing<T>(
     deadline: Instant,
     has_something: bool,
@@ -330,7 +331,7 @@ async fn while_something_is_missing<T>(
     timeout_at(deadline, part).await.map_or(Ok(None), |part| part.map(Some))
 }
 
-/// The last messages before a position that have what is wanted, deleted or not.
+/// The last messages before a position that match the query, deleted or not.
 async fn look_behind(
     db: &Database,
     conversations: &[ObjectId],
@@ -364,8 +365,8 @@ async fn look_behind(
     Ok(found)
 }
 
-/// One condition for each of the terms. The index serves one of them, and the longest is most likely the rarest. Those that
-/// must not be there come last, for no index serves them.
+/// One condition for each term. The database uses the index for one of them, and the longest term is most likely the
+/// rarest. Excluded terms come last, because no index helps with them.
 fn conditions(query: &Query) -> Vec<Document> {
     let mut wanted: Vec<&Wanted> = query.wanted().iter().collect();
     wanted.sort_by_key(|wanted| (wanted.is_prefix, std::cmp::Reverse(wanted.term.len())));
@@ -382,15 +383,15 @@ fn condition(wanted: &Wanted) -> Document {
     if let Some(end) = after_all_that_begin_with(term) {
         range.insert("$lt", end);
     }
-    // One and the same term must be in the range.
+    // `$elemMatch`: a single term must meet both ends of the range.
     doc! { "terms": { "$elemMatch": range } }
 }
 
-/// The first text, in the order of bytes, behind all texts that begin with this one; none if there is none.
+/// The smallest text, in the order of bytes, that is greater than all texts with this prefix; none if there is none.
 fn after_all_that_begin_with(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     while let Some(last) = text.pop() {
-        // The surrogates between them are no characters.
+        // The surrogates between these two are not characters.
         let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
         if let Some(next) = next {
             text.push(next);
@@ -400,8 +401,8 @@ fn after_all_that_begin_with(text: &str) -> Option<String> {
     None
 }
 
-/// Those of what was found whose messages are worth reading. Where there are many more than are missing, which of them are
-/// deleted is asked first, so that not all their bodies are read.
+/// The matches whose messages should be read. If there are many more matches than missing results, this first asks
+/// the database which of them are deleted, so that not all bodies are read.
 async fn candidates(
     db: &Database,
     found: &[(MessageId, Position)],
@@ -421,7 +422,7 @@ async fn candidates(
     Ok(found.iter().filter(|(id, _)| there.contains(id)).copied().collect())
 }
 
-/// The condition that a message is one of these, is not deleted, and counts.
+/// The condition that a message is one of these, is not deleted, and passes the filter.
 fn not_deleted(found: &[(MessageId, Position)], filter: &Filter) -> Document {
     let ids: Vec<_> = found.iter().map(|(id, _)| object_id(id.as_bytes())).collect();
     let mut condition = doc! { "_id": { "$in": ids }, "deleted_at": { "$exists": false } };
@@ -433,7 +434,7 @@ fn not_deleted(found: &[(MessageId, Position)], filter: &Filter) -> Document {
         more.push(doc! { "$or": filter.kinds.iter().map(|kind| of_kind(*kind)).collect::<Vec<_>>() });
     }
     more.extend(filter.from.map(|from| documents::at_or_after("created_at", from)));
-    // Every moment is before or not.
+    // `$nor`, because every moment that is not at or after `until` is before it, in all stored forms of a moment.
     more.extend(filter.until.map(|until| doc! { "$nor": [documents::at_or_after("created_at", until)] }));
     if !more.is_empty() {
         condition.insert("$and", more);
@@ -441,7 +442,7 @@ fn not_deleted(found: &[(MessageId, Position)], filter: &Filter) -> Document {
     condition
 }
 
-/// The condition that a message is of a kind; see [`ContentKind::new`].
+/// The condition for messages of a kind; see [`ContentKind::new`].
 fn of_kind(kind: ContentKind) -> Document {
     let has = |field: &str, has: bool| doc! { field: { "$exists": has } };
     match kind {

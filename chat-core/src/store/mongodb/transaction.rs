@@ -1,5 +1,5 @@
-//! What a transaction says to the database: which documents it reads before the changes are run, and what it writes
-//! afterwards. Few round trips, whatever the number of changes: one command per collection.
+//! The commands of a transaction: they read the documents that the changes need, and write the results afterwards.
+//! There are few round trips, whatever the number of changes: one command per collection.
 
 use std::collections::HashSet;
 
@@ -18,17 +18,17 @@ use crate::store::StoreError;
 use crate::store::read_marks::counted_after;
 use crate::store::tx::Reads;
 
-/// Most documents of one reply; more are fetched in further ones.
+/// The maximum number of documents in one reply; more are fetched in further replies.
 const BATCH_SIZE: i32 = 10_000;
 
-/// A database seen from inside a transaction of a session.
+/// A database as seen inside a transaction of a session.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Database,
     pub(super) session: &'a mut ClientSession,
 }
 
 impl Transaction<'_> {
-    /// Runs a command and looks for errors of single statements in its reply, of which the driver takes no notice.
+    /// Runs a command and checks its reply for errors of single statements, which the driver ignores.
     pub(super) async fn command(&mut self, command: RawDocumentBuf) -> Result<RawDocumentBuf, Fault> {
         let reply = self.db.run_raw_command(command).session(&mut *self.session).await?;
         let reply = RawDocumentBuf::try_from(&reply).map_err(mongodb::error::Error::from)?;
@@ -57,7 +57,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Reads all that the changes asked for.
+    /// Reads everything that the changes need.
     pub(super) async fn load(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
         self.load_users(reads, writing).await?;
         self.load_conversations(reads, writing).await?;
@@ -100,7 +100,7 @@ impl Transaction<'_> {
         let db = self.db;
         let command = rawdoc! { "find": MEMBERS, "filter": { "_id": { "$in": ids } } };
         self.find(command, |doc| {
-            // One whose document is damaged is none, as for those who read.
+            // A member whose document is damaged does not count, the same as for readers.
             if let Some((id, member, _)) = skip(db, MEMBERS, doc, documents::read_member(doc))? {
                 writing.roles.insert((id, member.user), member.role);
             }
@@ -174,7 +174,7 @@ impl Transaction<'_> {
         .await
     }
 
-    /// Writes all that the changes made.
+    /// Writes everything that the changes have produced.
     pub(super) async fn store(&mut self, writing: &mut Writing) -> Result<(), Fault> {
         let writes = std::mem::take(&mut writing.writes);
         self.insert(USERS, &writes.users).await?;
@@ -195,7 +195,7 @@ impl Transaction<'_> {
         self.update(REVOKED_TOKENS, revocations).await
     }
 
-    /// Changes the counter once more.
+    /// Updates the counter once more.
     pub(super) async fn change_counter(&mut self, update: RawDocumentBuf) -> Result<(), Fault> {
         self.update(COUNTERS, [rawdoc! { "q": { "_id": "log" }, "u": update }]).await
     }
@@ -204,7 +204,7 @@ impl Transaction<'_> {
         let mut updates = Vec::new();
         let conversation = |id: &ConversationId| rawdoc! { "_id": object_id(id.as_bytes()) };
         for id in &writing.writes.latest {
-            // Not before the messages are written: they count.
+            // After the messages are written, because they can be the latest ones.
             let update = match self.latest(*id).await? {
                 Some(latest) => rawdoc! { "$set": { "latest": latest } },
                 None => rawdoc! { "$unset": { "latest": "" } },
@@ -254,7 +254,7 @@ impl Transaction<'_> {
         self.command(rawdoc! { "insert": collection, "documents": list }).await.map(drop)
     }
 
-    /// Runs update statements, each of which must find its document or make it.
+    /// Runs update statements. Each must find its document or create it.
     pub(super) async fn update(
         &mut self,
         collection: &'static str,
@@ -278,7 +278,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Several conditions of which one has to hold.
+/// Several conditions, at least one of which must hold.
 #[derive(Default)]
 pub(super) struct Ways {
     list: Vec<RawDocumentBuf>,

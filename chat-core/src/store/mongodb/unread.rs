@@ -1,10 +1,11 @@
-//! Counting what is unread.
+//! Counts unread messages.
 //!
-//! Who has sent a message, and whether it is deleted, stands in no index, so the messages that are looked at are read
-//! whole, bodies and all. An index that held the sender would be one more of all messages, which every send would pay for,
-//! with or without anybody who ever asks what is unread; and without the sender a shorter one, of deleted messages, is of no
-//! use. So what is bounded is how much is read: the messages of each conversation, those of all of them together
-//! ([`UNREAD_LOOKED_AT_IN_ALL`](crate::store::UNREAD_LOOKED_AT_IN_ALL)), and the server's time.
+//! No index contains the sender of a message or whether it is deleted, so counting reads whole messages, with their
+//! bodies. An index with the sender would be one more index over all messages: every send would pay for it, even if
+//! no client ever asks for unread messages. A shorter index, over deleted messages only, does not help without the
+//! sender. Therefore the amount that is read is limited: the messages of each conversation, those of all
+//! conversations together ([`UNREAD_LOOKED_AT_IN_ALL`](crate::store::UNREAD_LOOKED_AT_IN_ALL)), and the time on the
+//! server.
 
 use std::collections::HashMap;
 
@@ -25,10 +26,10 @@ use crate::model::{Position, Seq};
 use crate::store::read_marks::{LookingAt, counted_after};
 use crate::store::{UNREAD_MOST, UnreadCount};
 
-/// The unread messages of so many conversations are counted at once.
+/// The number of conversations whose unread messages are counted in one query.
 const COUNTED_AT_ONCE: usize = 20;
 
-/// A conversation in which something may be unread.
+/// A conversation that may have unread messages.
 #[derive(Clone, Copy)]
 struct Candidate {
     id: ConversationId,
@@ -36,15 +37,15 @@ struct Candidate {
     last: Seq,
 }
 
-/// How far somebody has read.
+/// How far a user has read.
 #[derive(Clone, Copy)]
 enum Mark {
     At(Seq),
-    /// They have no mark yet: up to the last message that was sent up to this position.
+    /// The user has no mark yet: all messages up to this log position count as read.
     UpTo(Position),
 }
 
-/// The messages of a conversation that are looked at.
+/// The messages of a conversation to count.
 struct Looked {
     id: ConversationId,
     read: Seq,
@@ -81,7 +82,8 @@ pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<V
     Ok(found)
 }
 
-/// In the order of the latest messages. The marks are read first: none is beyond the last message.
+/// The candidates, sorted by their latest messages. The marks are read first, so that no mark is beyond the last
+/// message.
 async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault> {
     let mut marks = HashMap::new();
     let mut cursor = raw(db, MEMBERS).find(doc! { "_id.user": object_id(user.as_bytes()) }).await?;
@@ -111,13 +113,13 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
         };
         let is_read = match mark {
             Mark::At(mark) => mark >= last,
-            // What came after it is deleted, if there is anything.
+            // All messages after `latest` are deleted.
             Mark::UpTo(position) => latest.unsigned_abs() <= position.0,
         };
         if is_read {
             continue;
         }
-        // Notes to oneself are read.
+        // Notes to oneself always count as read.
         if pair.is_none_or(|pair| pair.other(user) != Some(user)) {
             candidates.push(Candidate { id, mark, last });
         }
@@ -141,7 +143,7 @@ async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Resu
     Ok(Looked { id, read, last })
 }
 
-/// How many messages of these conversations are unread, where there are any.
+/// The number of unread messages in each of these conversations; conversations without any are left out.
 async fn count(
     db: &Database,
     user: UserId,
@@ -153,7 +155,7 @@ async fn count(
             "seq": { "$gt": i64::from(counted_after(*read, *last).0), "$lte": i64::from(last.0) },
             "sender": { "$ne": object_id(user.as_bytes()), "$type": "objectId" },
             "deleted_at": { "$exists": false },
-            // What is not what was written is shown to nobody.
+            // Damaged records are never shown, so they do not count.
             "_id": { "$type": "objectId" },
             "position": { "$type": ["long", "int"] },
             "encoding": { "$in": documents::encodings() },
@@ -167,7 +169,7 @@ async fn count(
         doc! { "$group": { "_id": "$conversation", "unread": { "$sum": 1 } } },
     ];
     let messages = raw(db, MESSAGES);
-    // Nobody waits any longer, so the server should not work any longer either.
+    // After this time no caller waits for the result, so the server should stop as well.
     let counting = messages.aggregate(count).max_time(OPERATION_TIMEOUT);
     let mut cursor = counting.with_type::<RawDocumentBuf>().await?;
     let mut counts = HashMap::new();

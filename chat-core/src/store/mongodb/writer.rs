@@ -1,5 +1,5 @@
-//! The one task of a store that changes the database: whatever waits while it commits goes into the next transaction
-//! together.
+//! The only task of a store that changes the database. All changes that arrive during one commit share the next
+//! transaction.
 
 use std::collections::VecDeque;
 
@@ -15,22 +15,22 @@ use super::writing::Writing;
 use crate::store::StoreError;
 use crate::store::tx::Reads;
 
-/// Most jobs in one transaction. Bounds how long the first of them waits for the last.
+/// The most jobs in one transaction. It limits how long the first job waits for the last.
 const MAX_PER_COMMIT: usize = 256;
 
-/// Most bytes in one transaction, about: MongoDB keeps what a transaction has written in memory until it is committed. A
-/// larger job gets a transaction of its own.
+/// The approximate limit for the bytes of one transaction, because MongoDB keeps the writes of a transaction in memory
+/// until the commit. A larger job gets a transaction of its own.
 const MAX_BYTES_PER_COMMIT: usize = 4 << 20;
 
-/// A change and whoever waits for it. It can be run again: what the last run gave is what counts.
+/// A change and its caller. It can run several times; only the result of the last run counts.
 pub(super) trait Job: Send {
     fn reads(&self, reads: &mut Reads);
     fn most_logged(&self) -> u64;
     fn size(&self) -> usize;
     fn run(&mut self, writing: &mut Writing);
-    /// Answers: what the last run gave when it was committed, or why it was not.
+    /// Sends the result to the caller: that of the last run if it was committed, or the error.
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
-    /// From when on nobody waits for it any more.
+    /// After this moment the caller no longer waits.
     fn deadline(&self) -> Instant;
 }
 
@@ -61,7 +61,7 @@ impl<C: Change> Job for Waiting<C> {
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
         let lost = || Err(StoreError::Unavailable("the change was not run".into()));
         let Self { result, reply, .. } = *self;
-        // Nobody waits any more when the caller was dropped; the change stands all the same.
+        // The send fails when the caller was dropped. The change is committed all the same.
         let _ = reply.send(outcome.and_then(|()| result.unwrap_or_else(lost)));
     }
 
@@ -72,22 +72,22 @@ impl<C: Change> Job for Waiting<C> {
 
 type Queue = mpsc::UnboundedSender<Box<dyn Job>>;
 
-/// Hands changes to the task.
+/// Submits changes to the task.
 pub(super) struct Writer {
-    /// None once the store is closed.
+    /// `None` once the store is closed.
     queue: Mutex<Option<Queue>>,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the task on the runtime this is called from.
+    /// Starts the task on the current runtime.
     pub(super) fn start(committer: Committer) -> Self {
         let (queue, jobs) = mpsc::unbounded_channel();
         let task = tokio::spawn(write_until_closed(committer, jobs));
         Self { queue: Mutex::new(Some(queue)), task: tokio::sync::Mutex::new(Some(task)) }
     }
 
-    /// Has a change made and waits until it is durable, but not for ever.
+    /// Submits a change and waits until it is durable, for at most `OPERATION_TIMEOUT`.
     pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Done, StoreError> {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + OPERATION_TIMEOUT;
@@ -99,11 +99,11 @@ impl Writer {
         }
     }
 
-    /// Finishes what waits and ends the task.
+    /// Finishes the pending jobs and ends the task.
     pub(super) async fn close(&self) {
         self.queue.lock().take();
         if let Some(task) = self.task.lock().await.take() {
-            // A task that panicked has answered everybody by being gone.
+            // When the task panicked, its pending callers have already got an error, because the jobs were dropped.
             let _ = task.await;
         }
     }
@@ -138,8 +138,8 @@ async fn write_until_closed(mut committer: Committer, mut queue: mpsc::Unbounded
     committer.end().await;
 }
 
-/// The next jobs for one transaction. Those that nobody waits for any more are not run: their callers were told that
-/// they failed.
+/// The next jobs for one transaction. Jobs past their deadline are not run, because their callers were told that they
+/// failed.
 fn batch(waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
     let now = Instant::now();
     let (mut jobs, mut bytes) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! A copy of the file while a server writes it, and what has to happen to a copy before a server uses it again.
+//! Backs up the database file while a server writes to it, and prepares a copy for use by a server.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,57 +13,58 @@ use crate::epoch::Epoch;
 use crate::model::Position;
 use crate::store::StoreError;
 
-/// So many pages (16 MiB) are copied at once.
+/// The number of pages (16 MiB) that are copied at once.
 const PAGES: std::ffi::c_int = 4_096;
 
-/// The pause when somebody holds the file.
+/// The pause when another connection holds a lock on the file.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a file holds.
+/// The state of a database file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The version of its tables.
+    /// The version of its table layout.
     pub layout: u32,
-    /// The log's epoch; none in a file from before there were epochs.
+    /// The log's epoch; `None` in a file from before there were epochs.
     pub epoch: Option<Epoch>,
     /// The last position of the log.
     pub position: Position,
-    /// When that change or an account was made, whichever was the last, if that is known.
+    /// The time of the last change or account creation, whichever is later, if known.
     pub changed_at: Option<Timestamp>,
 }
 
-/// A database that nobody else may use: neither a server nor another command.
+/// Exclusive use of a database: no server and no other command can open it.
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes it; it is given back when this is dropped.
+    /// Acquires the lock. Dropping the value releases it.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when somebody else has it.
+    /// [`StoreError::Refused`] when another process holds it.
     pub fn acquire(database: &Path) -> Result<Self, StoreError> {
         lock(database).map(|file| Self { _file: file })
     }
 }
 
-/// Where it is noted that a database is being put back, with what belongs to it: a store does not open it meanwhile.
+/// The marker file that exists while a database and its files are being restored. A store refuses to open such a
+/// database.
 pub fn unfinished_note(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".restore-unfinished");
     name.into()
 }
 
-/// Copies a database as it is at one moment into a new file, with all that is in its log file. A server may be using it, and
-/// waits for nothing.
+/// Copies a consistent snapshot of a database, with the content of its log file, into a new file. A server may use the
+/// database meanwhile and is not blocked.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when there is no such file or it is another program's; otherwise as reads and writes fail.
+/// [`StoreError::Refused`] when the file does not exist or belongs to another program; otherwise any read or write
+/// error.
 pub fn back_up(from: &Path, to: &Path) -> Result<Snapshot, StoreError> {
     let source = open(from)?;
     let copy = || -> rusqlite::Result<()> {
-        // One view of it, held until the end: it goes on being written, and would otherwise be copied from the beginning again
-        // and again.
+        // One read transaction until the end. Otherwise SQLite would restart the copy each time the server writes.
         let view = source.unchecked_transaction()?;
         view.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let mut target = Connection::open(to)?;
@@ -77,17 +78,17 @@ pub fn back_up(from: &Path, to: &Path) -> Result<Snapshot, StoreError> {
                 }
             }
         }
-        // One file, without a log file beside it.
+        // The copy is a single file, without a log file beside it.
         target.pragma_update(None, "journal_mode", "DELETE")
     };
     copy().map_err(|error| fault(&error))?;
     look_at(to)
 }
 
-/// What a database holds. It is not changed, but what is in its log file may be copied into it.
+/// Reads the state of a database. Does not change it, but the content of its log file may be copied into it.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when there is no such file or it is another program's; otherwise as reads fail.
+/// [`StoreError::Refused`] when the file does not exist or belongs to another program; otherwise any read error.
 pub fn look_at(path: &Path) -> Result<Snapshot, StoreError> {
     let db = open(path)?;
     let look = || -> rusqlite::Result<Snapshot> {
@@ -99,11 +100,11 @@ pub fn look_at(path: &Path) -> Result<Snapshot, StoreError> {
     look().map_err(|error| fault(&error))
 }
 
-/// Makes a copy ready to be used: looks whether it is whole, brings it up to date, and begins another [epoch](Epoch).
+/// Prepares a copy for use: checks its integrity, upgrades it, and begins a new [epoch](Epoch).
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when SQLite finds something wrong in it, [`StoreError::Refused`] when it is another program's or of
-/// a newer version; otherwise as reads and writes fail.
+/// [`StoreError::Corrupt`] when SQLite's check fails, [`StoreError::Refused`] when the file belongs to another program
+/// or is from a newer version; otherwise any read or write error.
 pub fn prepare_restored(path: &Path) -> Result<Snapshot, StoreError> {
     let fault = |error: rusqlite::Error| fault(&error);
     let problem: String = {
@@ -116,16 +117,16 @@ pub fn prepare_restored(path: &Path) -> Result<Snapshot, StoreError> {
     let mut db = connect(path, &SqliteOptions::default())?;
     schema::migrate(&mut db, false)?;
     epoch::renew(&db).map_err(fault)?;
-    // One file, without a log file beside it.
+    // The result is a single file, without a log file beside it.
     db.pragma_update(None, "journal_mode", "DELETE").map_err(fault)?;
     drop(db);
     look_at(path)
 }
 
-/// The URLs of all images that messages and profiles name.
+/// Calls `each` with the URL of every image that messages and profiles refer to.
 ///
 /// # Errors
-/// As reads fail.
+/// Any read error.
 pub fn images_named(path: &Path, mut each: impl FnMut(&str)) -> Result<(), StoreError> {
     let db = open(path)?;
     let mut read = || -> rusqlite::Result<()> {
@@ -140,7 +141,7 @@ pub fn images_named(path: &Path, mut each: impl FnMut(&str)) -> Result<(), Store
     read().map_err(|error| fault(&error))
 }
 
-/// Opens a file that is there and is ours.
+/// Opens an existing database of this program.
 fn open(path: &Path) -> Result<Connection, StoreError> {
     if !path.is_file() {
         return Err(StoreError::Refused(format!("there is no file {}", path.display())));
@@ -162,7 +163,7 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn last_change_at(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    // Accounts are not in the log.
+    // The log does not contain account creations.
     let sql = "SELECT max(at) FROM (SELECT * FROM (SELECT at FROM log ORDER BY position DESC LIMIT 1)
         UNION ALL SELECT max(created_at) FROM users UNION ALL SELECT max(updated_at) FROM users)";
     let at: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;

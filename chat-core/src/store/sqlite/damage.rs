@@ -1,4 +1,4 @@
-//! Rows that cannot be read: left out, and named once.
+//! Unreadable rows: they are left out, and reported once.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, Row};
 
 use crate::damage;
 
-/// Whether one row is not what was written. SQLite itself finds nothing wrong with the file then.
+/// Whether a single row is damaged. SQLite itself finds no error in the file then.
 pub(super) fn is_of_row(error: &Error) -> bool {
     matches!(
         error,
@@ -18,7 +18,7 @@ pub(super) fn is_of_row(error: &Error) -> bool {
     )
 }
 
-/// What was read of a row; none when the row is damaged, which is said. Its name is in the column `id`.
+/// The value of a row; `None` when the row is damaged, which is reported. The column `id` identifies the row.
 pub(super) fn skip<T>(
     db: &Connection,
     table: &str,
@@ -35,7 +35,7 @@ pub(super) fn skip<T>(
     }
 }
 
-/// The same of a row that was looked up by its key.
+/// The same for a row that was looked up by its key.
 pub(super) fn sound<T>(
     db: &Connection,
     table: &str,
@@ -55,7 +55,7 @@ pub(super) fn report(db: &Connection, table: &str, id: &dyn fmt::Display, error:
     damage::report(db.path().unwrap_or_default(), table, id, &reason(error));
 }
 
-/// What a row is known by: a number, or bytes. Never a text, which may be somebody's.
+/// An identifier for a row: a number or bytes. Never a text, because a text may be personal data.
 pub(super) fn name(row: &Row<'_>, column: usize) -> String {
     match row.get_ref(column) {
         Ok(ValueRef::Integer(key)) => key.to_string(),
@@ -68,7 +68,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is wrong with a row, without what is in it.
+/// The error of a row, without its content.
 pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::InvalidColumnType(_, column, kind) => format!("{}: of type {kind}", column_name(column)),
@@ -79,7 +79,7 @@ pub(super) fn reason(error: &Error) -> String {
     }
 }
 
-/// `m.sender` is known as `sender`.
+/// Turns `m.sender` into `sender`.
 fn column_name(column: &str) -> &str {
     column.rsplit('.').next().unwrap_or(column)
 }

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean.
+//! Translates SQLite's errors.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use rusqlite::ErrorCode;
 use super::{DATABASE_FILE, damage, space};
 use crate::store::StoreError;
 
-/// Whether there was no room on the disk. The file that the processes share with SQLite is grown with an error of its own.
+/// Whether the disk is full. When SQLite cannot grow the shared-memory file, the error has a code of its own.
 pub(super) fn is_out_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let code = error.sqlite_error().map(|error| error.extended_code);
     code.is_some_and(|code| code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
 }
 
-/// The same of something that was to be written to this file. A quota that is used up is an error of input and output to
-/// SQLite, which keeps the cause to itself: so whether there is room is found out by writing something.
+/// The same for a write to this file. If a quota is used up, SQLite reports an I/O error without the cause. So this
+/// tries to write some bytes to find out whether there is space.
 pub(super) fn is_out_of_room_at(path: &Path, error: &rusqlite::Error) -> bool {
     let may_be =
         || matches!(error.sqlite_error_code(), Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen));
     is_out_of_room(error) || (may_be() && space::is_used_up(path))
 }
 
-/// What it means that something could not be written to this file.
+/// The error for a failed write to this file.
 pub(super) fn fault_of_write(path: &Path, error: &rusqlite::Error) -> StoreError {
     match is_out_of_room_at(path, error) {
         true => StoreError::Full(error.to_string()),
@@ -30,7 +30,8 @@ pub(super) fn fault_of_write(path: &Path, error: &rusqlite::Error) -> StoreError
     }
 }
 
-/// What [`fault`] says of reading: what is out of range there is nobody's request.
+/// The error for a failed read. Unlike in [`fault`], a value out of range is damage here and not the fault of the
+/// request.
 pub(super) fn fault_of_read(error: &rusqlite::Error) -> StoreError {
     if damage::is_of_row(error) {
         return StoreError::Corrupt { what: "row", id: damage::reason(error) };
@@ -38,7 +39,7 @@ pub(super) fn fault_of_read(error: &rusqlite::Error) -> StoreError {
     fault(error)
 }
 
-/// What SQLite's words mean for the one who has to act. SQLite's messages hold no data of rows.
+/// Translates a SQLite error for the caller. SQLite's messages contain no data of rows.
 pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
     match error {
         rusqlite::Error::QueryReturnedNoRows => StoreError::Refused("there is no such conversation".into()),
@@ -48,7 +49,7 @@ pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
         rusqlite::Error::FromSqlConversionFailure(column, _, what) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: {what}") }
         }
-        // Trying again does not help, so it must not pass for a database that is away.
+        // A retry does not help, so this must not be reported as an unavailable database.
         rusqlite::Error::InvalidColumnType(column, _, kind) => {
             StoreError::Corrupt { what: "row", id: format!("column {column}: of type {kind}") }
         }

@@ -1,7 +1,8 @@
-//! The fingerprints of the newest messages, in the writer's memory.
+//! The fingerprints of the newest messages, in the memory of the writer thread.
 //!
-//! They lie in the messages' rows, without an index: an index would cost each message a write at a random place of a
-//! B-tree, and only what was sent lately is ever asked for. At the start those of the newest changes are read back.
+//! They are stored in the message rows without an index. An index would cost each message a write at a random place of
+//! a B-tree, and only recent messages are ever looked up. At the start the fingerprints of the newest changes are
+//! loaded.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,18 +18,18 @@ use crate::store::{FINGERPRINTS_KEPT, StoredMessage};
 
 #[derive(Default)]
 pub(super) struct Fingerprints {
-    /// Where the newest message with a key lies.
+    /// The place of the newest message with each key.
     places: HashMap<u64, i64>,
-    /// The keys, the oldest first, with the places they had.
+    /// The keys, oldest first, with their places.
     order: VecDeque<(u64, i64)>,
-    /// How many at the end of `order` are not committed yet.
+    /// The number of entries at the end of `order` that are not committed yet.
     uncommitted: usize,
     loaded: bool,
 }
 
 impl Fingerprints {
-    /// The last message that somebody has sent with a fingerprint to a conversation (by its key in the table), if that was
-    /// later than `since`.
+    /// The last message that `sender` sent with this fingerprint to a conversation (given by its key in the table), if
+    /// it is newer than `since`.
     pub(super) fn find(
         &mut self,
         db: &Connection,
@@ -39,7 +40,7 @@ impl Fingerprints {
         let Some(place) = self.places.get(&key(sender, conversation, fingerprint)) else {
             return Ok(None);
         };
-        // Keys are hashes of hashes; the row says whether it is really that message.
+        // Keys are hashes of hashes, so the row must confirm the match.
         let sql =
             "SELECT 1 FROM messages WHERE place = ? AND sender = ? AND fingerprint = ? AND created_at > ?";
         let known = params![place, sender.as_bytes(), stored(fingerprint), since.as_millis()];
@@ -49,7 +50,7 @@ impl Fingerprints {
         rows::message_at(db, *place)
     }
 
-    /// Remembers a message that is about to be committed.
+    /// Adds a message that is about to be committed.
     pub(super) fn insert(&mut self, sender: UserId, place: i64, fingerprint: Fingerprint) {
         self.remember(key(sender, place >> 32, fingerprint), place);
         self.uncommitted += 1;
@@ -59,7 +60,7 @@ impl Fingerprints {
         self.uncommitted = 0;
     }
 
-    /// What was not committed is not there.
+    /// Removes the entries that were not committed.
     pub(super) fn rolled_back(&mut self) {
         for _ in 0..std::mem::take(&mut self.uncommitted) {
             if let Some((key, place)) = self.order.pop_back() {
@@ -68,13 +69,13 @@ impl Fingerprints {
         }
     }
 
-    /// Reads those of the newest changes, if that has not been done.
+    /// Loads the fingerprints of the newest changes, unless they are loaded already.
     pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
         if self.loaded {
             return Ok(());
         }
-        // As many changes as are kept fingerprints, whatever they are: in a long log without any, looking for more would
-        // take long, and all who send something would wait.
+        // Reads a fixed number of changes, whether they have fingerprints or not. In a long log without any, a search
+        // for more would take long and would delay all sends.
         let sql = "SELECT m.place, m.sender, m.fingerprint FROM log JOIN messages m ON m.place = log.place
             WHERE log.position > (SELECT max(position) FROM log) - ? AND log.kind = ?
             AND m.fingerprint IS NOT NULL ORDER BY log.position DESC";
@@ -83,7 +84,7 @@ impl Fingerprints {
         let mut newest_first = Vec::new();
         while let Some(row) = rows.next()? {
             let read = || Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            // Nobody could send anything if one message of them all were in the way.
+            // One damaged message must not block all sends.
             let Some((place, sender, fingerprint)) = skip(db, "messages", row, 0, read())? else { continue };
             let (place, sender, fingerprint): (i64, [u8; 12], i64) = (place, sender, fingerprint);
             let fingerprint = Fingerprint(fingerprint.cast_unsigned());
@@ -106,25 +107,25 @@ impl Fingerprints {
     }
 
     fn forget(&mut self, key: u64, place: i64) {
-        // A later message with the same key has taken its place.
+        // A later message with the same key may have replaced the entry.
         if self.places.get(&key) == Some(&place) {
             self.places.remove(&key);
         }
     }
 }
 
-/// As SQLite's integers are.
+/// The fingerprint as a SQLite integer.
 pub(super) fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
 
-/// What [`stored`] gave, back again.
+/// The inverse of [`stored`].
 #[cfg(feature = "mongodb")]
 pub(super) fn read(stored: i64) -> Fingerprint {
     Fingerprint(stored.cast_unsigned())
 }
 
-/// Spreads what belongs together over 64 bits; equal keys are looked at again.
+/// Mixes the fields into 64 bits. Keys may collide, so the caller checks the row.
 fn key(sender: UserId, conversation: i64, fingerprint: Fingerprint) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = *sender.as_bytes();
     let sender = u64::from_le_bytes([a, b, c, d, e, f, g, h]);

@@ -1,7 +1,7 @@
-//! Going over a whole file, read only: see [`inspect`](crate::store::inspect).
+//! Checks a whole file, read-only: see [`inspect`](crate::store::inspect).
 //!
-//! Each part is read in a transaction of its own, so that what belongs together is seen together, and a server that uses the
-//! file is not kept from emptying its log file.
+//! Each part is read in its own transaction. So related rows are read from the same snapshot, and a server that uses
+//! the file can still checkpoint its write-ahead log.
 
 mod keyed;
 
@@ -18,33 +18,33 @@ use crate::model::{ConversationKind, UserKey};
 use crate::store::StoreError;
 use crate::store::inspect::{BODY, COUNTER, INDEX, Inspection, LOG, RECORD, REFERENCE};
 
-/// So many rows are read at once, and fewer of long ones.
+/// The maximum number of rows in one part; long rows make a part shorter.
 const ROWS: usize = 500;
 const BYTES: usize = 8 << 20;
-/// So many complaints of SQLite's own are told.
+/// The maximum number of SQLite's own messages that are reported.
 const MAX_COMPLAINTS: usize = 100;
 
 const FILE: &str = "restore the file from a backup, or have `sqlite3 chat.db .recover` write what can be read into a new one";
 
-/// Goes over a whole file.
+/// Checks a whole file.
 pub struct SqliteInspector {
     db: Connection,
     path: PathBuf,
 }
 
-/// A part of a table that was gone over.
+/// A part of a table that was checked.
 struct Part {
-    /// Where to go on.
+    /// The key after which the next part begins.
     last: i64,
     is_end: bool,
 }
 
 impl SqliteInspector {
-    /// Opens a file that is there, read only. A server may be using it.
+    /// Opens an existing file, read-only. A server may be using it.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when there is no such file, or it is not ours or not of this version;
-    /// [`StoreError::Corrupt`] when it is no database any more, [`StoreError::Unavailable`] when it cannot be opened.
+    /// [`StoreError::Refused`] if there is no such file, or it belongs to another program or version;
+    /// [`StoreError::Corrupt`] if it is not a database any more; [`StoreError::Unavailable`] if it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.is_file() {
             return Err(StoreError::Refused(format!("there is no file {}", path.display())));
@@ -61,10 +61,10 @@ impl SqliteInspector {
         Ok(Self { db, path: path.to_owned() })
     }
 
-    /// Goes over everything.
+    /// Checks everything.
     ///
     /// # Errors
-    /// When it could not look; what is damaged is no error.
+    /// When the check itself fails. Damage is reported and is not an error.
     pub fn run(&self, inspection: &mut Inspection<'_>) -> Result<(), StoreError> {
         self.integrity(inspection)?;
         self.table(inspection, "users", Self::users)?;
@@ -94,7 +94,7 @@ impl SqliteInspector {
         inspection.damaged("database file", id, self.place(table, id), error, FILE);
     }
 
-    /// Goes over a table part by part, and over pages that cannot be read.
+    /// Checks a table part by part, and skips pages that cannot be read.
     fn table(
         &self,
         inspection: &mut Inspection<'_>,
@@ -112,7 +112,7 @@ impl SqliteInspector {
                         let after = if key == i64::MIN { "the first".into() } else { format!("after {key}") };
                         self.unreadable(inspection, table, &after, &error);
                     }
-                    // Somewhere behind the page there may be others.
+                    // There may be readable rows after the damaged page.
                     let Some(next) = key.max(0).checked_add(jump).filter(|_| jump < i64::MAX / 2) else {
                         return Ok(());
                     };
@@ -123,7 +123,7 @@ impl SqliteInspector {
         }
     }
 
-    /// Rows after a key, which is their first column.
+    /// Reads rows after a key, which is their first column.
     fn rows(
         &self,
         sql: &str,
@@ -167,7 +167,7 @@ impl SqliteInspector {
             let mut check = self.db.prepare(&format!("PRAGMA integrity_check({MAX_COMPLAINTS})"))?;
             let mut rows = check.query([])?;
             while let Some(row) = rows.next()? {
-                // It names trees, pages, tables and rows, and quotes nothing.
+                // SQLite's message names trees, pages, tables and rows. It quotes no content.
                 let said: String = row.get(0)?;
                 if said != "ok" {
                     let place = self.path.display();
@@ -191,7 +191,7 @@ impl SqliteInspector {
             "SELECT key, {}, profile_position, username_folded, email_folded FROM users WHERE key > ? ORDER BY key",
             rows::USER
         );
-        // The key stands in front here, and behind where accounts are read.
+        // This statement selects the key first; the statement that reads accounts selects it last.
         let read = format!("SELECT {} FROM users WHERE key = ?", rows::USER);
         self.rows(&sql, after, |row, key| {
             inspection.counts_mut().users += 1;
@@ -326,7 +326,7 @@ impl SqliteInspector {
                     inspection.damaged("message", &id, &place, "it is in no conversation", REFERENCE);
                     [0; 12]
                 }
-                // The conversation was named.
+                // The check of conversations has reported this one already.
                 Err(error) if is_of_row(&error) => [0; 12],
                 Err(error) => return Err(error),
             };
@@ -362,7 +362,7 @@ impl SqliteInspector {
     fn log(&self, inspection: &mut Inspection<'_>, after: i64) -> rusqlite::Result<Part> {
         let begin = i64::try_from(rows::log_begin(&self.db)?.0).unwrap_or(i64::MAX);
         let sql = "SELECT position, kind, place, room, user, role, detail FROM log WHERE position > ? ORDER BY position";
-        // What was forgotten meanwhile is no gap.
+        // Entries that a server removes meanwhile are not a gap.
         let mut before = after.max(begin);
         self.rows(sql, after, |row, position| {
             inspection.counts_mut().log_entries += 1;
@@ -375,7 +375,7 @@ impl SqliteInspector {
             let kind = row.get::<_, u8>(1).ok().and_then(ChangeKind::from_code);
             let told = row.get::<_, Option<i64>>(2);
             let is_message = kind.is_some_and(ChangeKind::is_about_message);
-            // Damage of the message itself is named with it.
+            // Damage of the message itself is reported with the message.
             if is_message
                 && let Ok(Some(at)) = told
                 && self.exists("SELECT 1 FROM messages WHERE place = ?", [at])?
@@ -434,7 +434,7 @@ impl SqliteInspector {
         Ok(())
     }
 
-    /// Entries of the index that searches go by, of messages that are not there.
+    /// Checks the search index for entries of messages that do not exist.
     fn terms(&self, inspection: &mut Inspection<'_>) -> rusqlite::Result<()> {
         let make = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.indexed_terms USING fts5vocab(main, message_terms, instance)";
         self.db.execute_batch(make)?;
@@ -451,7 +451,7 @@ impl SqliteInspector {
     }
 }
 
-/// What was read; none when it is damaged, which is told.
+/// Returns the value that was read; none if it is damaged, which is reported.
 fn good<T>(
     inspection: &mut Inspection<'_>,
     kind: &'static str,
@@ -468,7 +468,8 @@ fn good<T>(
     }
 }
 
-/// Whether SQLite finds something wrong with the file, or a column that everything hangs on is not what it was.
+/// Whether the file itself is damaged: SQLite found damage, or a column that the check depends on is not as it was
+/// written.
 fn is_of_file(error: &rusqlite::Error) -> bool {
     matches!(fault(error), StoreError::Corrupt { .. })
 }

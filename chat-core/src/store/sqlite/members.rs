@@ -1,5 +1,5 @@
-//! Who is in a conversation: one member, some of them in the order of joining, or the first with a role. Each is found in an
-//! index, however many others there are; see `V10` in `schema.rs`.
+//! Lookups of members: one member, a page in the order of joining, or the first ones with a role. Each uses an index,
+//! so its cost does not depend on the number of members; see `V10` in `schema.rs`.
 
 use rusqlite::{Connection, Row, params};
 
@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::model::{JoinOrder, Member, Role};
 
-/// A member, and their place in the order of joining.
+/// A member with the place in the order of joining.
 type Placed = (JoinOrder, Member);
 
 const ONE: &str = "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND user = ?";
@@ -17,19 +17,20 @@ const ONE: &str = "SELECT user, role, joined_at, key FROM members WHERE conversa
 const AFTER: &str =
     "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND key > ? ORDER BY key";
 
-/// The index is used only where its own condition is repeated, and by the role only where that condition is no range.
+/// SQLite uses the partial index only if the query repeats its condition, and searches it by role only if that
+/// condition is not a range.
 const FIRST_LEADING: &str = "SELECT user, role, joined_at, key FROM members
     WHERE conversation = ? AND role = ? AND role <> 0 ORDER BY key";
 
-/// Plain members are in no index by their role: they are nearly all, so two of them come soon.
+/// No index has plain members by role. Nearly all members are plain ones, so the scan finds two of them soon.
 const FIRST_PLAIN: &str =
     "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND role = ? ORDER BY key";
 
-/// All of the above, for a test of how they are carried out.
+/// All of the above, for a test of their query plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 4] = [ONE, AFTER, FIRST_LEADING, FIRST_PLAIN];
 
-/// Of user, role and when they came.
+/// Reads user, role and the time of joining.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {
     Ok(Member {
         user: UserId::from_bytes(row.get(0)?),
@@ -38,13 +39,13 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {
     })
 }
 
-/// None when the row is damaged: such a member is none.
+/// None if the row is damaged: a damaged member does not count.
 fn placed(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Option<Placed>> {
     let Some(member) = skip(db, "members", row, 3, read(row))? else { return Ok(None) };
     Ok(Some((JoinOrder(row.get::<_, i64>(3)?.unsigned_abs()), member)))
 }
 
-/// The membership of a person, if they are in.
+/// The membership of a user, if the user is a member.
 pub(super) fn one(db: &Connection, conversation: i64, user: UserId) -> rusqlite::Result<Option<Placed>> {
     let mut select = db.prepare_cached(ONE)?;
     let mut rows = select.query(params![conversation, user.as_bytes()])?;
@@ -52,7 +53,7 @@ pub(super) fn one(db: &Connection, conversation: i64, user: UserId) -> rusqlite:
     placed(db, row)
 }
 
-/// Those after a place, at most `limit`.
+/// The members after a place, at most `limit`.
 pub(super) fn after(
     db: &Connection,
     conversation: i64,
@@ -60,7 +61,7 @@ pub(super) fn after(
     limit: usize,
 ) -> rusqlite::Result<Vec<Placed>> {
     let mut select = db.prepare_cached(AFTER)?;
-    // Without a limit in SQL: damaged ones do not count.
+    // Without a limit in SQL, because damaged rows do not count.
     let mut rows = select.query(params![conversation, i64::try_from(after.0).unwrap_or(i64::MAX)])?;
     let mut members = Vec::new();
     while members.len() < limit
@@ -71,7 +72,7 @@ pub(super) fn after(
     Ok(members)
 }
 
-/// The first two with a role.
+/// The first two members with a role.
 pub(super) fn first_two(db: &Connection, conversation: i64, role: Role) -> rusqlite::Result<Vec<Member>> {
     let sql = if role > Role::Member { FIRST_LEADING } else { FIRST_PLAIN };
     let mut select = db.prepare_cached(sql)?;

@@ -6,16 +6,17 @@
 //! power. [`Synchronous::Normal`] leaves the `fsync` to the checkpoints: an acknowledged change still survives the
 //! death of the process, even by `kill -9` (the kernel has it), but the last moments before a *power failure* may
 //! be lost; the file is never corrupted by it. See <https://www.sqlite.org/pragma.html#pragma_synchronous>.
-//! What makes `FULL` affordable is group commit: all changes that wait while one transaction commits go into the
-//! next one together.
+//! Group commit makes `FULL` affordable: all changes that are submitted while a transaction commits share the next
+//! transaction.
 //!
 //! # Threads
-//! One thread writes, one checkpoints, a few read what is long: histories, lists, counts. So one long read does not hold up
-//! another. Short reads run where they are asked for, on a small pool of connections: they take some 20 µs from the page
-//! cache, less than handing them to another thread and back. In WAL mode nobody who reads holds up the writer.
+//! One thread writes, one runs checkpoints, and a few run long reads (histories, lists, counts), so that one long read
+//! does not delay another. Short reads run on the calling thread, on a small pool of connections: they take some 20 µs
+//! from the page cache, less than a hand-over to another thread and back. In WAL mode readers never block the writer.
 //!
 //! # One process
-//! The file is locked (`chat.db.lock` beside it): positions are counted in memory, so a second writer must not be.
+//! The store locks the file (with `chat.db.lock` beside it). It counts positions in memory, so there must be no second
+//! writer.
 
 mod backup;
 mod damage;
@@ -74,31 +75,31 @@ use crate::model::{PasswordHash, Position, User, UserKey};
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// When a change counts as durable. Default: [`Synchronous::Full`].
+    /// When a change is durable. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,
-    /// Connections for reading (default 4).
+    /// The number of read connections (default 4).
     pub readers: usize,
     /// Page cache of each connection in KiB (default 16 MiB).
     pub cache_kib: usize,
-    /// Bytes of files beside the database that are given up when the disk is full (default 0: none): an eighth of it only to
-    /// open the database.
+    /// The size in bytes of the reserve files beside the database, which are deleted when the disk is full (default 0:
+    /// none). An eighth of the reserve is used only to open the database.
     pub reserve_bytes: u64,
-    /// Where callers are answered (default: on the writing thread).
+    /// Where callers get their results (default: on the writer thread).
     pub answer_on: AnswerOn,
-    /// Whether a database is made where there is none (default), or opening it fails.
+    /// Whether a missing database is created (default); otherwise opening it fails.
     pub may_make_new: bool,
 }
 
-/// Runs the closure that answers the callers of a transaction. Waking many tasks of a runtime from a thread outside it
-/// costs a lock and perhaps a system call each; whoever has a runtime can have it done inside:
-/// `AnswerOn::new(move |answer| drop(handle.spawn(async move { answer() })))`.
+/// Runs the closure that sends the results to the callers of a transaction. Waking many tasks of a runtime from a
+/// thread outside of it costs a lock and perhaps a system call each. A caller with a runtime can run the closure inside
+/// it: `AnswerOn::new(move |answer| drop(handle.spawn(async move { answer() })))`.
 #[derive(Clone, Default)]
 pub struct AnswerOn(Option<Arc<Run>>);
 
 type Run = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 impl AnswerOn {
-    /// Answers through this function. It must run what it is given soon, or drop it.
+    /// Sends results through this function. It must soon run the closure that it gets, or drop it.
     pub fn new(run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(run)))
     }
@@ -130,22 +131,22 @@ impl Default for SqliteOptions {
     }
 }
 
-/// SQLite's `synchronous`; see the module's documentation.
+/// SQLite's `synchronous` setting; see the module documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synchronous {
-    /// Survives the death of the process.
+    /// Changes survive the death of the process.
     Normal,
-    /// Also survives the loss of power.
+    /// Changes also survive a power failure.
     Full,
 }
 
-/// What is corrupt when SQLite says that it is the file.
+/// The record type in [`StoreError::Corrupt`] when SQLite reports that the file itself is corrupt.
 const DATABASE_FILE: &str = "database file";
 
-/// With less room than this on the disk, one that was full still is.
+/// A disk that was full counts as full until it has at least this much free space.
 const MIN_FREE_BYTES: u64 = 1 << 20;
 
-/// How long SQLite waits for a lock that another connection of ours holds.
+/// How long SQLite waits for a lock that another connection of this process holds.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A store in one SQLite file.
@@ -161,12 +162,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, making it and its tables if need be and allowed. Its folder must exist.
+    /// Opens the file. Creates the file and its tables if necessary and allowed. The folder must exist.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when nothing is there and nothing may be made; [`StoreError::Refused`] when the file is not ours, from a newer version, or in use by another process;
-    /// [`StoreError::Full`] when there is no room to bring it up to date; [`StoreError::Unavailable`] when it cannot be opened or
-    /// written.
+    /// [`StoreError::Missing`] when the file does not exist and may not be created. [`StoreError::Refused`] when the
+    /// file belongs to another program, is from a newer version, or is in use by another process. [`StoreError::Full`]
+    /// when there is no room to upgrade it. [`StoreError::Unavailable`] when it cannot be opened or written.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         if unfinished_note(path).exists() {
             return Err(StoreError::Refused(format!(
@@ -174,7 +175,7 @@ impl SqliteStore {
                 path.display()
             )));
         }
-        // Before anything is made beside it.
+        // Checked before any file is created beside it.
         if !options.may_make_new && !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
             return Err(StoreError::Missing(format!("no file {}", path.display())));
         }
@@ -186,7 +187,7 @@ impl SqliteStore {
             Ok((db, opened))
         };
         let (db, opened) = match prepare() {
-            // SQLite says in many ways that there is no room.
+            // SQLite reports a full disk with several different errors.
             Err(StoreError::Unavailable(why) | StoreError::Full(why)) if reserve.release_to_start() => {
                 tracing::warn!(why, "the database could not be opened; what was held in reserve is given up");
                 prepare()?
@@ -219,18 +220,18 @@ impl SqliteStore {
         })
     }
 
-    /// The file.
+    /// The path of the database file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was found when it was opened.
+    /// What the store found when it opened the file.
     pub fn opened(&self) -> Opened {
         self.opened
     }
 
-    /// Transactions committed since it was opened; with the number of changes this tells how well group commit
-    /// works.
+    /// The number of transactions committed since the store was opened. Compared with the number of changes it shows
+    /// how well group commit works.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
     }
@@ -245,7 +246,7 @@ impl SqliteStore {
         self.noting(self.long_reads.read(read).await)
     }
 
-    /// Takes note of damage that was met.
+    /// Records damage that a read has met.
     fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
         read.map_err(|error| {
             self.writer.health().could_not_read(&error);
@@ -282,7 +283,7 @@ impl WriteStore for SqliteStore {
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         let run = move |writing: &mut Writing<'_>| match write.apply(writing) {
             Ok(written) => Ok(Ok(written)),
-            // The others of the transaction are not concerned.
+            // The other changes of the transaction are not affected.
             Err(Abort::Refused(error)) => Ok(Err(error)),
             Err(Abort::Failed(error)) => Err(error),
         };
@@ -324,7 +325,7 @@ impl MessageStore for SqliteStore {
         include_deleted: bool,
     ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         let read = move |db: &Connection| rows::history(db, conversation, window, include_deleted);
-        // A page by number may have to pass over any number of rows, so it counts as long.
+        // A page with an offset may skip any number of rows, so it counts as a long read.
         if window.limit().saturating_add(window.skip()) > LongReads::FROM {
             return self.read_long(read).await;
         }
@@ -380,7 +381,7 @@ impl ChangeLog for SqliteStore {
     }
 
     async fn forget_before(&self, at: Timestamp) -> Result<Position, StoreError> {
-        // In steps, so that nobody who sends something waits for long.
+        // In steps, so that sends do not wait long.
         while self.writer.write(move |writing| writing.forget_before(at)).await? {}
         self.log_begin().await
     }
@@ -404,7 +405,7 @@ impl ChangeLog for SqliteStore {
         if !self.writer.health().is_unwritable() {
             self.writer.write(|_| Ok(())).await?;
         } else if space::available_bytes(&self.path).is_none_or(|bytes| bytes >= MIN_FREE_BYTES) {
-            // Whether it is over is seen by writing something.
+            // Only a write shows whether the disk is still full.
             self.writer.write(|writing| writing.touch()).await?;
         }
         self.writer.health().check()
@@ -430,9 +431,9 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     };
     let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name);
     let file = match open() {
-        // Another user, most likely root, has started the server once. What is noted in the file helps to notice a database that
-        // was put back by hand, and is noted again, so it may be made anew by whoever may write to the folder, unless somebody
-        // holds it.
+        // Another user, most likely root, has started the server once. The content of the lock file helps to detect a
+        // database that was replaced by hand, and is written again on each start. So a process that may write to the
+        // folder may create the file again, unless another process holds the lock.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && is_free(&name) => {
             std::fs::remove_file(&name).and_then(|()| open()).map_err(|_| unavailable(error))?
         }
@@ -449,7 +450,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Whether nobody holds a lock file that cannot be written, as far as can be seen by reading it.
+/// Whether the lock on a file without write permission is free, as far as a reader can tell.
 fn is_free(lock: &Path) -> bool {
     File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
 }
@@ -466,7 +467,7 @@ fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreErro
         };
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "cache_size", -i64::try_from(options.cache_kib).unwrap_or(i64::MAX))?;
-        // Otherwise SQLite looks at the values bound to a range or limit, and plans the statement anew for each.
+        // Otherwise SQLite looks at the values bound to a range or limit, and plans the statement again for each value.
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "foreign_keys", false)?;
         // The checkpointer does this beside the writer.

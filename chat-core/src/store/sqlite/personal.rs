@@ -1,7 +1,7 @@
-//! The part of the log that one person is told, found by their conversations.
+//! The part of the log that concerns one user, found through the user's conversations.
 //!
-//! In each conversation positions grow with the places of its messages, so where the messages after a position begin is
-//! found by halving, and nothing is read of what came before or of what is for others. Everything else is in indexes.
+//! In each conversation positions grow with the places of its messages. So a binary search finds the first message
+//! after a position, without reading what came before or what is for other users. Everything else is found in indexes.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const CONVERSATIONS: &str = "SELECT c.key, c.id, (
         WHERE m.place BETWEEN c.key << 32 AND (c.key << 32) + 4294967295
         ORDER BY m.place DESC LIMIT 1
     ) FROM members JOIN conversations c ON c.key = members.conversation WHERE members.user = ?";
-/// It stands before the body.
+/// The position is stored before the body.
 const POSITION: &str = "SELECT position FROM messages WHERE place = ?";
 const SENT: &str = "SELECT position FROM messages WHERE place BETWEEN ? AND ? ORDER BY place";
 const IN_ROOM: &str = "SELECT position FROM log WHERE room = ? AND position > ? ORDER BY position";
@@ -39,10 +39,10 @@ const ENTRY: &str = "SELECT position, kind, place, room, user, role, detail FROM
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 7] = [CONVERSATIONS, POSITION, SENT, IN_ROOM, REMOVALS, OWN, PROFILES];
 
-/// A conversation of a person.
+/// A conversation of the user.
 struct Mine {
     id: ConversationId,
-    /// The places of the messages that were sent after the position; none when there are none.
+    /// The first and the last place of the messages after the position; `None` when there are none.
     sent: Option<(i64, i64)>,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn changes_for(
     position: Position,
     limit: usize,
 ) -> rusqlite::Result<Option<PersonalChanges>> {
-    // All in one view: the log may be shortened at any time.
+    // All reads use one snapshot, because the log may be truncated at any time.
     let db = &*db.unchecked_transaction()?;
     if position < rows::log_begin(db)? {
         return Ok(None);
@@ -88,7 +88,7 @@ pub(super) fn changes_for(
                 before = change.position;
                 changes.push(change);
             }
-            // It is an error when it is the next one; what comes before it is not lost with it.
+            // A damaged change is an error only if it is the next one. The changes before it are not lost.
             Err(error)
                 if rows::read_position(at - 1) > position
                     && matches!(fault(&error), StoreError::Corrupt { .. }) =>
@@ -114,7 +114,7 @@ pub(super) fn count(
     }
     let after = i64::try_from(position.0).unwrap_or(i64::MAX);
     let mut counted = 0;
-    // As many as are still of interest.
+    // The number of changes that still matter.
     let rest = |counted: u64| i64::try_from(limit.saturating_sub(counted)).unwrap_or(i64::MAX);
     let mut in_room = db.prepare_cached(COUNT_IN_ROOM)?;
     let mut mine = BTreeSet::new();
@@ -140,7 +140,7 @@ pub(super) fn count(
     while let Some(row) = removals.next()?
         && counted < limit
     {
-        // Those of rooms they are in again are counted.
+        // Removals from rooms that the user has joined again are already counted above.
         let room: Option<[u8; 12]> = skip(db, "log", row, 0, row.get(1))?.flatten();
         counted += u64::from(room.is_none_or(|room| !mine.contains(&ConversationId::from_bytes(room))));
     }
@@ -164,7 +164,7 @@ fn conversations(db: &Connection, user: UserId, after: i64) -> rusqlite::Result<
     Ok(mine)
 }
 
-/// The place of the first message of a conversation that was sent after a position; `last` is that of its last one.
+/// The place of the first message of a conversation after a position; `last` is the place of its last message.
 fn first_after(
     look: &mut CachedStatement<'_>,
     key: i64,
@@ -178,7 +178,7 @@ fn first_after(
     if !is_after(last)? {
         return Ok(None);
     }
-    // All before `low` were sent before, `high` and all behind it were not.
+    // All messages before `low` are older; `high` and all after it are not.
     let (mut low, mut high) = (1, seq_of(last));
     while low < high {
         let middle = low + (high - low) / 2;
@@ -191,14 +191,14 @@ fn first_after(
     Ok(Some(place(key, high)))
 }
 
-/// The first of many positions.
+/// Collects the lowest positions, up to a limit.
 struct First {
     limit: usize,
     positions: BTreeSet<i64>,
 }
 
 impl First {
-    /// Adds positions that come in order, as far as they are among the first.
+    /// Adds positions, which come in ascending order, while they are among the lowest.
     fn add_all(&mut self, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<()> {
         while let Some(row) = rows.next()? {
             let position = row.get(0)?;

@@ -1,4 +1,4 @@
-//! Conversations and who is in them, for those who read.
+//! Conversations and their members, for readers.
 
 use std::sync::Arc;
 

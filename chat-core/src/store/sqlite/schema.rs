@@ -1,14 +1,15 @@
-//! The tables, and how older files become newer ones.
+//! The tables, and the migration of older files.
 
 use rusqlite::{Connection, params};
 
 use crate::policy::name_key;
 use crate::store::{Opened, StoreError};
 
-/// `PRAGMA application_id`: "chat" in ASCII, so that no other program's file is taken for ours.
+/// `PRAGMA application_id`: "chat" in ASCII, so that the store does not open another program's file.
 pub(super) const APPLICATION_ID: i32 = 0x6368_6174;
 
-/// Each step brings a file from the version of its index to the next. Steps are never changed, only added.
+/// Each step migrates a file from the version of its index to the next. Existing steps are never changed, only new
+/// ones are added.
 const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11];
 
 const V1: &str = "
@@ -86,17 +87,18 @@ CREATE TABLE revoked_tokens (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What a repeated packet is known by, and when each change was made, so that the log can be kept for a time.
+/// Adds the fingerprint, by which a repeated packet is recognised, and the time of each change, by which old log
+/// entries are removed.
 const V2: &str = "
 ALTER TABLE messages ADD COLUMN fingerprint INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 UPDATE log SET at = coalesce((SELECT updated_at FROM messages WHERE messages.place = log.place), unixepoch() * 1000);
 ";
 
-/// How far each member has read. Whoever was a member before has read everything up to then: nobody shall find their
-/// whole history unread. The index holds deleted messages only, so that appending does not touch it; without it their
-/// bodies would have to be passed over to see whether they are deleted. The entry of a read mark in the log has the
-/// `room`, the `user` and the `place` of the last message that was read.
+/// Adds the read mark of each member. For existing members, all messages so far count as read: otherwise they would
+/// find their whole history unread. The index contains only deleted messages, so appending a message does not touch
+/// it. Without the index, a query would have to read the bodies to see whether messages are deleted. The log entry of
+/// a read mark has the `room`, the `user` and the `place` of the last message that was read.
 const V3: &str = "
 ALTER TABLE members ADD COLUMN read_seq INTEGER NOT NULL DEFAULT 0;
 UPDATE members SET read_seq = coalesce((
@@ -107,7 +109,7 @@ UPDATE members SET read_seq = coalesce((
 CREATE INDEX messages_deleted ON messages (place, sender, deleted_at) WHERE deleted_at IS NOT NULL;
 ";
 
-/// The index that searches go by, empty at first: see `search.rs`. Of a term only the rows are kept in it.
+/// Adds the search index, empty at first: see `search.rs`. For each term it stores only the row ids.
 const V4: &str = "
 ALTER TABLE conversations ADD COLUMN indexed_seq INTEGER NOT NULL DEFAULT 0; -- the last message in the index
 CREATE VIRTUAL TABLE message_terms USING fts5 (
@@ -115,9 +117,9 @@ CREATE VIRTUAL TABLE message_terms USING fts5 (
 );
 ";
 
-/// What a person is told of the log is found without reading what is for others (`personal.rs`). The sending of messages is
-/// not in the index: their conversations have their positions. Where the profile of each person was changed last stands
-/// beside it. Deletions get the room they are in, as all other entries that are about one have it.
+/// Adds indexes that find a user's part of the log without reading entries for other users (`personal.rs`). The index
+/// does not contain sent messages: their conversations have their positions. Each user gets the position of the
+/// user's last profile change. Entries of deletions get their room, as all other entries about a room have it.
 const V5: &str = "
 ALTER TABLE users ADD COLUMN profile_position INTEGER;
 UPDATE users SET profile_position = changed.position
@@ -129,14 +131,14 @@ CREATE INDEX log_by_room ON log (room, position) WHERE room IS NOT NULL;
 CREATE INDEX log_removals ON log (user, position) WHERE kind = 6;
 ";
 
-/// What nobody else's name may have in common with somebody's: see [`NewUser::name_key`](crate::model::NewUser). It is
-/// given to those who are there by [`give_name_keys`].
+/// Adds the key that makes similar names collide: see [`NewUser::name_key`](crate::model::NewUser).
+/// [`give_name_keys`] fills it in for existing accounts.
 const V6: &str = "
 ALTER TABLE users ADD COLUMN name_key TEXT;
 CREATE UNIQUE INDEX users_by_name_key ON users (name_key) WHERE name_key IS NOT NULL;
 ";
 
-/// The log's [epoch](crate::epoch): one row.
+/// Adds the [epoch](crate::epoch) of the log: one row.
 const V7: &str = "
 CREATE TABLE epoch (
     id       INTEGER NOT NULL,
@@ -145,7 +147,7 @@ CREATE TABLE epoch (
 INSERT INTO epoch VALUES (random(), 0);
 ";
 
-/// Keyed tables ([`Table`](crate::store::keyed::Table)), all in one.
+/// Adds the keyed tables ([`Table`](crate::store::keyed::Table)), all in one.
 const V8: &str = "
 CREATE TABLE keyed (
     tbl   INTEGER NOT NULL,
@@ -155,15 +157,16 @@ CREATE TABLE keyed (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Which keyed tables hold something of a message ([`Facets`](crate::store::Facets)), and what an entry of the log says besides.
+/// Adds the bits that say which keyed tables have rows for a message ([`Facets`](crate::store::Facets)), and the
+/// details of a log entry.
 const V9: &str = "
 ALTER TABLE messages ADD COLUMN facets INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log ADD COLUMN detail BLOB;
 ";
 
-/// How many members a conversation has, and the order of joining within each: so joining, leaving and reading a page of the
-/// members read and write a few rows, however many members there are. The second index holds those only who are more than plain
-/// members.
+/// Adds the number of members of each conversation, and the order of joining in each. So joining, leaving and reading
+/// a page of members touch only a few rows, however many members there are. The second index contains only members
+/// with a role above plain member.
 const V10: &str = "
 ALTER TABLE conversations ADD COLUMN member_count INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX members_by_place ON members (conversation); -- and the key, which is the order of joining
@@ -171,32 +174,34 @@ CREATE INDEX members_leading ON members (conversation, role) WHERE role <> 0;
 UPDATE conversations SET member_count = (SELECT count(*) FROM members WHERE conversation = conversations.key);
 ";
 
-/// Who blocks the other one in a direct conversation: their ids, one after the other. What only one person is told of the log
-/// ([`ChangeKind::FIRST_PERSONAL`](crate::change::ChangeKind::FIRST_PERSONAL)) is found without reading what is for others.
+/// Adds the ids of the users who block the other one in a direct conversation, one after the other. Adds an index
+/// that finds the log entries for only one user
+/// ([`ChangeKind::FIRST_PERSONAL`](crate::change::ChangeKind::FIRST_PERSONAL)) without reading entries for other
+/// users.
 const V11: &str = "
 ALTER TABLE conversations ADD COLUMN blockers BLOB;
 CREATE INDEX log_of_one ON log (user, position) WHERE kind >= 64;
 ";
 
-/// The version that knows when each change was made.
+/// The version that added the time of each change.
 pub(super) const WITH_TIMES: u32 = 2;
 
-/// The version that has an epoch.
+/// The version that added the epoch.
 pub(super) const WITH_EPOCH: u32 = 7;
 
-/// The version that knows keys of names.
+/// The version that added the keys of names.
 const WITH_NAME_KEYS: usize = 6;
 
-/// The version that knows how many members a conversation has.
+/// The version that added the number of members of a conversation.
 #[cfg(test)]
 const WITH_MEMBER_COUNTS: usize = 10;
 
-/// Gives everybody the key of their name. Of those whose names look the same the first gets it, and the others stay as
-/// they are, without one.
+/// Sets the name key of all accounts. If several names have the same key, the first account gets it, and the others
+/// stay without a key.
 fn give_name_keys(db: &Connection) -> rusqlite::Result<()> {
     let mut update = db.prepare("UPDATE OR IGNORE users SET name_key = ? WHERE key = ?")?;
     let mut select = db.prepare("SELECT key, coalesce(username, email) FROM users ORDER BY key")?;
-    // Read whole: what is being changed must not be walked over meanwhile.
+    // Reads all rows first: the table must not change while a query iterates over it.
     let handles = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let handles: Vec<(i64, Option<String>)> = handles.collect::<Result<_, _>>()?;
     for (key, handle) in handles {
@@ -207,7 +212,7 @@ fn give_name_keys(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether a file that is only read has the tables of this version.
+/// Checks that a file opened read-only has the tables of this version.
 pub(super) fn must_be_current(db: &Connection) -> Result<(), StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
     let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
@@ -225,7 +230,7 @@ pub(super) fn must_be_current(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the tables, if that is allowed, or brings those of an older version up to date.
+/// Creates the tables if `may_make_new` allows it, or migrates those of an older version.
 pub(super) fn migrate(db: &mut Connection, may_make_new: bool) -> Result<Opened, StoreError> {
     let fault = |error: rusqlite::Error| super::fault(&error);
     let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
@@ -235,7 +240,7 @@ pub(super) fn migrate(db: &mut Connection, may_make_new: bool) -> Result<Opened,
     if application != APPLICATION_ID && tables > 0 {
         return Err(StoreError::Refused("the file is a SQLite database of another program".into()));
     }
-    // As a file is that was copied without its log.
+    // A file that was copied without its write-ahead log has no tables.
     if tables == 0 && !may_make_new {
         return Err(StoreError::Missing("the file has no tables".into()));
     }

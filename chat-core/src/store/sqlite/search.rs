@@ -1,8 +1,8 @@
-//! The index that searches go by: one FTS5 table without the texts, with nothing but which term is in which row.
+//! The search index: an FTS5 table without the texts, which only records the terms of each row.
 //!
-//! The rowid is the message's place. Every term is stored with its conversation's key in front, so that each conversation
-//! has terms of its own: a search reads what is in the conversations it is about, however many others there are, and a
-//! beginning of a word is looked up among the words of one conversation.
+//! The rowid is the place of the message. Each stored term begins with the key of its conversation, so that every
+//! conversation has its own terms. A search therefore reads only the conversations that it is about, however many
+//! others there are, and a prefix is looked up only among the words of one conversation.
 
 use std::fmt::Write as _;
 
@@ -68,11 +68,11 @@ impl SearchIndex for SqliteStore {
     }
 }
 
-/// What came of a batch of terms.
+/// The result of indexing a batch of terms.
 pub(super) enum Indexed {
-    /// The index ends here now.
+    /// The index now ends here.
     UpTo(Seq),
-    /// There are fewer messages; nothing has changed.
+    /// The conversation has fewer messages; nothing has changed.
     TooMany,
 }
 
@@ -110,10 +110,10 @@ impl Writing<'_> {
     }
 }
 
-/// Adds a term of a conversation as one token for the table's tokenizer, for which lower-case letters and digits of ASCII,
-/// the underscore, and everything beyond ASCII are parts of a token. Those that [`Terms::of`] makes are so already; in
-/// others what is not is written as an underscore and two digits, so that different terms stay different and one that
-/// begins another one still does. Keys end with a letter that is no digit of theirs.
+/// Adds a term of a conversation as one token for the table's tokenizer. In that tokenizer lower-case ASCII letters and
+/// digits, the underscore and all non-ASCII characters belong to a token. Terms from [`Terms::of`] already have this
+/// form. In other terms, any other ASCII character, and the underscore, becomes an underscore and two digits. So
+/// different terms stay different, and a prefix stays a prefix. A key ends with a letter that is not a hex digit.
 fn push_token(tokens: &mut String, key: i64, term: &str) {
     // Writing to a string cannot fail.
     let _ = write!(tokens, "{key:x}z");
@@ -126,7 +126,7 @@ fn push_token(tokens: &mut String, key: i64, term: &str) {
     }
 }
 
-/// The query in FTS5's words.
+/// The query in FTS5 syntax.
 fn expression(key: i64, query: &Query) -> String {
     let mut expression = String::new();
     push_terms(&mut expression, key, query.wanted(), " AND ");
@@ -144,7 +144,7 @@ fn push_terms(expression: &mut String, key: i64, terms: &[Wanted], operator: &st
         if at > 0 {
             expression.push_str(operator);
         }
-        // No token has a quotation mark in it.
+        // A token never contains a quotation mark.
         expression.push('"');
         push_token(expression, key, &wanted.term);
         expression.push_str(if wanted.is_prefix { "\" *" } else { "\"" });
@@ -186,8 +186,8 @@ fn progress_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<SearchProg
     Ok(progress)
 }
 
-/// The position stands before the body, which may fill thousands of pages; whether a message is deleted stands behind it,
-/// so that is looked for in the index of deleted messages.
+/// The position is stored before the body, which may fill thousands of pages. The deletion time is stored after it, so
+/// the index of deleted messages is read instead.
 const POSITION: &str = "SELECT position FROM messages WHERE place = ?";
 const IS_DELETED: &str = "SELECT EXISTS (
         SELECT 1 FROM messages INDEXED BY messages_deleted WHERE place = ? AND deleted_at IS NOT NULL
@@ -196,30 +196,30 @@ const IS_DELETED: &str = "SELECT EXISTS (
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 4] = [POSITION, IS_DELETED, PLACES, AUTHOR];
 
-/// A conversation in which something was said.
+/// A conversation with at least one message.
 struct Spoken {
     id: ConversationId,
     key: i64,
     last: u32,
-    /// Of its last message.
+    /// The position of its last message.
     newest: i64,
 }
 
-/// A message that may be among the newest.
+/// A message that may be among the newest results.
 struct Candidate {
     position: i64,
     place: i64,
-    /// Its conversation among those that are searched.
+    /// The index of its conversation in the list of searched conversations.
     which: usize,
 }
 
-/// All messages of a conversation up to one of them, for what no term is asked of.
+/// All messages of a conversation up to a place, for a query without terms.
 const PLACES: &str =
     "SELECT place FROM messages WHERE place BETWEEN ?1 & ~4294967295 AND ?1 ORDER BY place DESC";
-/// The messages with certain terms up to one of them.
+/// The messages with the wanted terms up to a place.
 const WITH_TERMS: &str =
     "SELECT rowid FROM message_terms WHERE message_terms MATCH ?2 AND rowid <= ?1 ORDER BY rowid DESC";
-/// What a filter asks for. The author stands before the body, the others behind it.
+/// The columns that a filter needs. The author is stored before the body, the others after it.
 const AUTHOR: &str = "SELECT sender FROM messages WHERE place = ?";
 const FACTS: &str =
     "SELECT sender, created_at, file_name IS NOT NULL, image IS NOT NULL FROM messages WHERE place = ?";
@@ -231,7 +231,7 @@ fn search(
     before: Option<Position>,
     limit: usize,
 ) -> rusqlite::Result<Matches> {
-    // All of it in one view.
+    // All reads use one snapshot.
     let db = &*db.unchecked_transaction()?;
     let before = before.map_or(i64::MAX, |before| i64::try_from(before.0).unwrap_or(i64::MAX));
     let mut spoken = Vec::new();
@@ -240,17 +240,19 @@ fn search(
     }
     spoken.sort_unstable_by_key(|spoken| std::cmp::Reverse(spoken.newest));
 
-    // One more than wanted tells that there are more. The newest first.
+    // One more than wanted shows whether there are more. The newest come first.
     let most = limit.saturating_add(1);
     let mut best: Vec<Candidate> = Vec::new();
     let (mut look, mut is_deleted) = (db.prepare_cached(POSITION)?, db.prepare_cached(IS_DELETED)?);
     let mut admits = Admission::new(db, &lookup.filter)?;
     let sql = if lookup.query.is_everything() { PLACES } else { WITH_TERMS };
-    // So many are looked at in each conversation. Where one was left early, all were looked at from this position on.
+    // The number of messages to look at per conversation. `floor` is the position from which on all conversations were
+    // searched completely.
     let share = (lookup.max_looked_at / spoken.len().max(1)).max(1);
     let mut floor = None;
     for (which, conversation) in spoken.iter().enumerate() {
-        // Where all that is said is older than what was found, nothing can be better, nor in those that follow.
+        // When all messages of this conversation are older than the results so far, neither it nor the following ones
+        // can improve them.
         if best.len() == most && best.last().is_some_and(|worst| worst.position > conversation.newest) {
             break;
         }
@@ -263,7 +265,7 @@ fn search(
         let mut looked_at = 0;
         while let Some(row) = rows.next()? {
             let place = row.get(0)?;
-            // What is not there any more cannot be found, and is not in the way of the rest.
+            // A missing message cannot be a result, and must not block the others.
             let Some(position) = looked_up(&mut look, place).optional()? else { continue };
             if best.len() == most && best.last().is_some_and(|worst| worst.position > position)
                 || floor.is_some_and(|floor| floor > position)
@@ -325,11 +327,11 @@ fn count_terms(
     Ok(counts)
 }
 
-/// Whether a filter lets a message pass, as far as one must look at it for that.
+/// Checks whether a filter accepts a message, and reads only the columns that this needs.
 struct Admission<'a> {
     db: &'a Connection,
     filter: &'a Filter,
-    /// None when it lets every message pass.
+    /// `None` when the filter accepts every message.
     facts: Option<CachedStatement<'a>>,
     is_author_only: bool,
 }
@@ -372,7 +374,7 @@ fn looked_up(look: &mut CachedStatement<'_>, place: i64) -> rusqlite::Result<i64
     look.query_row([place], |row| row.get(0))
 }
 
-/// The last message of a conversation before a position. Positions ascend with the places, which have no gaps.
+/// The last message of a conversation before a position. Positions increase with the places, which have no gaps.
 fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> rusqlite::Result<u32> {
     let (mut low, mut high) = (0, spoken.last);
     if spoken.newest < before {
@@ -380,7 +382,7 @@ fn end_before(look: &mut CachedStatement<'_>, spoken: &Spoken, before: i64) -> r
     }
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        // One that is missing counts as later: no more is lost by that than what stands before it.
+        // A missing message counts as later. This loses no more than the messages before it.
         if looked_up(look, place(spoken.key, middle)).optional()?.is_some_and(|position| position < before) {
             low = middle;
         } else {

@@ -1,7 +1,7 @@
-//! Threads that own a connection and run what is handed to them.
+//! Threads that own a connection and run the jobs that they receive.
 //!
-//! The writer is one of them: whatever waits while it commits goes into the next transaction together (group
-//! commit), which is what makes durable sends cheap.
+//! The writer thread commits in groups: all jobs that arrive during one commit share the next transaction. This makes
+//! durable sends cheap.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use super::ops::Writing;
 use super::space::{Reserve, available_bytes};
 use crate::store::StoreError;
 
-/// Most jobs in one transaction. Bounds how long the first of them waits for the last.
+/// The most jobs in one transaction. It limits how long the first job waits for the last.
 const MAX_PER_COMMIT: usize = 512;
 
-/// After at most so many pages (64 MiB) the log file is copied back into the database, beside the running writer. The more
-/// seldom, the more often a page was written in between and is copied once only.
+/// The log file is checkpointed into the database after at most this many pages (64 MiB), while the writer goes on. The
+/// rarer the checkpoints, the more often a page was written several times in between and is copied only once.
 const MAX_PAGES_PER_CHECKPOINT: usize = 16_384;
-/// After at least so many (4 MiB), if the disk has room for them.
+/// The log file is checkpointed after at least this many pages (4 MiB), if the disk has room for them.
 const MIN_PAGES_PER_CHECKPOINT: usize = 1_024;
-/// Bytes of a page of the log file.
+/// The size of a page of the log file in bytes.
 const PAGE_BYTES: u64 = 4_096;
-/// When nothing was written for so long the log file is copied back and emptied, so that a copy of the database file alone
-/// has everything in it.
+/// After this long without a write the log file is checkpointed and emptied, so that a copy of the database file alone
+/// is complete.
 const IDLE: Duration = Duration::from_secs(1);
-/// After a full disk was met, and nothing could be done about it, it is not tried again for so long.
+/// After the disk was full and no room could be made, the next attempt is made no earlier than this.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
-/// A change that can be tried again: a transaction that fails as a whole is repeated job by job.
+/// A change that can be repeated: when a transaction fails as a whole, each job runs again in its own transaction.
 trait Job: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> rusqlite::Result<()>;
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -61,7 +61,7 @@ where
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
         let lost = || StoreError::Unavailable("the change was not run".into());
         let Self { result, reply, .. } = *self;
-        // Nobody waits any more when the caller was dropped; the change stands all the same.
+        // The send fails when the caller was dropped. The change is committed all the same.
         let _ = reply.send(outcome.and_then(|()| result.ok_or_else(lost)));
     }
 }
@@ -78,20 +78,20 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     filled: Condvar,
-    /// Set by the checkpointer when the log file has grown too large.
+    /// Set by the checkpointer after each checkpoint: the writer may now restart the log file.
     restart_log: AtomicBool,
     commits: AtomicU64,
     health: Health,
 }
 
-/// The one thread that changes the database.
+/// The only thread that changes the database.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the thread. `db` must be the only connection that writes; `checkpointer` is used beside it.
+    /// Starts the thread. `db` must be the only connection that writes; `checkpointer` runs beside it.
     pub(super) fn start(
         db: Connection,
         checkpointer: Connection,
@@ -111,7 +111,7 @@ impl Writer {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has a change made and waits until it is durable.
+    /// Submits a change and waits until it is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl Fn(&mut Writing<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -131,17 +131,17 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Transactions committed since the start.
+    /// The number of transactions committed since the start.
     pub(super) fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
-    /// What is known of the file.
+    /// The known state of the file.
     pub(super) fn health(&self) -> &Health {
         &self.shared.health
     }
 
-    /// Finishes what waits and ends the thread.
+    /// Finishes the pending jobs and ends the thread.
     pub(super) fn close(&self) {
         self.shared.queue.lock().closed = true;
         self.shared.filled.notify_one();
@@ -151,14 +151,14 @@ impl Writer {
     }
 }
 
-/// Answers everybody who waits when the thread ends, however it ends.
+/// Fails all pending callers when the thread ends, for whatever reason.
 struct CloseAtEnd(Arc<Shared>);
 
 impl Drop for CloseAtEnd {
     fn drop(&mut self) {
         let mut queue = self.0.queue.lock();
         queue.closed = true;
-        // Their callers learn that nobody will answer.
+        // Dropping the jobs tells their callers that no result will come.
         queue.jobs.clear();
     }
 }
@@ -166,7 +166,7 @@ impl Drop for CloseAtEnd {
 fn write_until_closed(mut log: Log, shared: &Shared, answer_on: &AnswerOn) {
     let mut state = super::ops::State::default();
     if let Err(error) = state.fingerprints.load(&log.db) {
-        // Tried again when the first of them is needed.
+        // Loading is tried again when the first fingerprint is needed.
         tracing::warn!(%error, "the fingerprints of the newest messages could not be read");
     }
     let mut jobs = Vec::new();
@@ -202,22 +202,22 @@ fn write_until_closed(mut log: Log, shared: &Shared, answer_on: &AnswerOn) {
     let _ = checkpoint(&log.db, "TRUNCATE");
 }
 
-/// The database and its log file, which is kept short.
+/// The database and its log file. Checkpoints keep the log file short.
 struct Log {
     db: Connection,
     path: PathBuf,
     reserve: Reserve,
     high_water: HighWater,
     checkpoints: Checkpointer,
-    /// Pages in the log file after the last commit.
+    /// The number of pages in the log file after the last commit.
     pages: Arc<AtomicUsize>,
     checkpointed_at: usize,
-    /// How many pages it may have, and how many it had when that was found.
+    /// The limit for the number of pages, and the number of pages when the limit was computed.
     limit: usize,
     looked_at: usize,
-    /// Nothing is in the log file that is not in the database, and the reserve is there if it can be.
+    /// The whole log file is copied into the database, and the reserve exists if there is room for it.
     is_in_order: bool,
-    /// The log file is being copied because nothing was written for a while.
+    /// A checkpoint runs because nothing was written for a while.
     is_being_copied: bool,
     full_at: Option<Instant>,
 }
@@ -252,20 +252,20 @@ impl Log {
         }
     }
 
-    /// Has the log file copied when it has grown, and begun anew when that is done.
+    /// Requests a checkpoint when the log file has grown, and restarts the log file after one.
     fn after_commit(&mut self, shared: &Shared) {
         self.is_in_order = false;
         self.high_water.note_now_and_then(&self.db);
         let limit = self.limit();
         if shared.restart_log.swap(false, Ordering::Relaxed) {
-            // Readers may hold the log's end for a moment; then this is tried again at the next checkpoint. Nobody waits
-            // for them meanwhile. A short log file is worth more than time only where room is short.
+            // Readers may hold the log's end for a moment; then the next checkpoint tries again. The writer does not
+            // wait for them. Truncating costs time, so it is done only where disk space is short.
             let mode = if limit < MIN_PAGES_PER_CHECKPOINT { "TRUNCATE" } else { "RESTART" };
             let _ = self.checkpoint_now(mode);
         }
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.checkpointed_at {
-            // The log was started afresh.
+            // The log file was restarted.
             self.checkpointed_at = 0;
         }
         if pages >= self.checkpointed_at + limit {
@@ -274,8 +274,8 @@ impl Log {
         }
     }
 
-    /// How long the log file may become: not many times what is stored, nor what is left of the disk. It is looked only when the
-    /// log file has grown.
+    /// The limit for the size of the log file in pages, relative to the size of the database and to the free space of
+    /// the disk. It is computed again only when the size of the log file has changed.
     fn limit(&mut self) -> usize {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages.abs_diff(self.looked_at) < MIN_PAGES_PER_CHECKPOINT / 4 {
@@ -292,10 +292,10 @@ impl Log {
         self.limit
     }
 
-    /// Nothing is to be written: copies the log file, empties it, and sees to the reserve.
+    /// There is nothing to write: checkpoints and empties the log file, and restores the reserve.
     fn put_in_order(&mut self, shared: &Shared) {
         if !self.is_being_copied {
-            // First beside this thread, which may be wanted again.
+            // The first checkpoint runs on the other thread, so that this one stays free for writes.
             self.is_being_copied = true;
             self.checkpoints.wanted();
             return;
@@ -308,7 +308,7 @@ impl Log {
         }
     }
 
-    /// Makes room on a full disk. Returns whether there is some.
+    /// Tries to make room on a full disk. Returns whether there is room now.
     fn make_room(&mut self) -> bool {
         if self.full_at.is_some_and(|at| at.elapsed() < FULL_PAUSE) {
             return false;
@@ -331,7 +331,7 @@ impl Log {
         std::fs::metadata(path).map_or(0, |log| log.len())
     }
 
-    /// Returns whether all of it is copied, and the log file emptied if that was wanted.
+    /// Returns whether the whole log file was copied, and emptied if the mode asks for it.
     fn checkpoint_now(&mut self, mode: &str) -> bool {
         let _ = self.db.busy_timeout(Duration::ZERO);
         let is_done = checkpoint(&self.db, mode);
@@ -370,7 +370,7 @@ fn commit(
                 answer_on.run(move || done.into_iter().for_each(|job| job.finish(Ok(()))));
             }
         }
-        // One job that cannot be done must not fail the others: each gets a transaction of its own.
+        // One failing job must not fail the others, so each job gets a transaction of its own.
         Err(_) if jobs.len() > 1 => {
             for job in jobs.drain(..) {
                 let mut alone = vec![job];
@@ -414,7 +414,7 @@ fn transact(
     outcome.map(|()| db.total_changes() != before)
 }
 
-/// Copies the log file back into the database while the writer goes on.
+/// Copies the log file into the database while the writer goes on.
 struct Checkpointer {
     wanted: std::sync::mpsc::SyncSender<()>,
 }
@@ -428,7 +428,7 @@ impl Checkpointer {
                 while wants.recv().is_ok() {
                     match checkpoint(&db, "PASSIVE") {
                         Ok(_) => shared.restart_log.store(true, Ordering::Relaxed),
-                        // The writer has met the same and said so.
+                        // The writer has met and reported the same error.
                         Err(error) => tracing::debug!(%error, "the SQLite log could not be checkpointed"),
                     }
                 }
@@ -438,14 +438,14 @@ impl Checkpointer {
     }
 
     fn wanted(&self) {
-        // Full means that one is wanted already.
+        // A full channel means that a checkpoint is already requested.
         let _ = self.wanted.try_send(());
     }
 }
 
-/// Returns whether all of the log file was copied.
+/// Returns whether the whole log file was copied.
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<bool> {
-    // Busy, pages in the log file, pages copied.
+    // The columns are: busy, pages in the log file, pages copied.
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
         let (busy, pages, copied): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(busy == 0 && pages == copied)

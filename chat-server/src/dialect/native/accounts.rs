@@ -1,13 +1,14 @@
-//! Signing up, logging in and out.
+//! Registration, log-in and log-out.
 //!
 //! ```text
 //! POST /api/v1/auth/register {"username":"ann","password":"…"}      201 {"ok":true,…,"user":{…},"token":"…","accessToken":"…"}
 //! POST /api/v1/auth/login {the same}                                200 the same
 //! POST /api/v1/auth/logout                                          200 {"ok":true,…,"message":"Logged out"}
 //! ```
-//! The same under `/api/auth` where the dialect is spoken; other dialects have log-ins there too, which are told apart by
-//! their bodies. A client may hash a password before it sends it: it is any text of at most 72 bytes. `token` and
-//! `accessToken` are one. There are no refresh tokens yet: a token is as good as long as `CHAT_TOKEN_DAYS` says.
+//! The same routes exist under `/api/auth` where the dialect is served. Other dialects have log-in routes there too;
+//! the body of a request tells them apart. A client may hash a password before it sends it: any text of at most 72
+//! bytes is a password. `token` and `accessToken` are the same token. There are no refresh tokens yet: a token is valid
+//! for `CHAT_TOKEN_DAYS`.
 
 use std::sync::Arc;
 
@@ -123,7 +124,7 @@ async fn login(
         let key = UserKey::Username(username);
         let answer = match app.log_in(address, key.clone(), password).await {
             Ok(LogIn::Welcome(user)) => Ok(logged_in(&app, &dialect, &user, StatusCode::OK)),
-            // The same words whether the person exists or not.
+            // The same message whether the account exists or not.
             Ok(LogIn::WrongPassword | LogIn::Unknown) => Err(HttpError::bad_request("Invalid credentials")),
             Err(error) => Err(error),
         };

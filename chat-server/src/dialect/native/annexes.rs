@@ -1,4 +1,4 @@
-//! What is shown of messages beside their content: a field for each aspect of which they show something
+//! The annexes of a message, which are shown beside its content: one field for each aspect that has something to show
 //! ([`chat_core::aspects`]).
 
 use chat_core::aspects::Annexes;
@@ -29,7 +29,7 @@ pub(super) struct ReactionObject<'a> {
     user_ids: Vec<String>,
 }
 
-/// What stands on a message.
+/// The reactions to a message.
 pub(super) fn reactions(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
     let objects = reactions.iter().map(|reaction| ReactionObject {
         emoji: reaction.emoji.as_str(),

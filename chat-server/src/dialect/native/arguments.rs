@@ -1,5 +1,5 @@
-//! The arguments of a command: fields of an object on the socket; parts of the path, parameters of the query and fields of the
-//! body over HTTP. Each command reads them in one way, wherever they come from.
+//! The arguments of a command. On the socket they are fields of an object; over HTTP they are parts of the path, query
+//! parameters and fields of the body. A command reads them in the same way from all of these.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,24 +21,24 @@ use crate::dialect::{DecodeError, Failure};
 /// The arguments of one command.
 #[derive(Debug, Default)]
 pub(super) struct Arguments<'a> {
-    /// The fields that the command has. Others are passed over, so they need no memory.
+    /// The fields of the command. Others are ignored, so they need no memory.
     fields: &'static [Field],
-    /// Who asks; none where that is not known.
+    /// The user who sends the command, if known.
     asker: Option<UserId>,
-    /// Whether images may come with it: those are stored before the command is carried out, which only HTTP does.
+    /// Whether the command may contain images. Images are stored before the command runs, which only HTTP does.
     pub(super) may_hold_images: bool,
     given: Vec<(&'static str, Value<'a>)>,
 }
 
 #[derive(Debug)]
 enum Value<'a> {
-    /// As it stands in an object.
+    /// A value from a JSON object.
     Json(&'a RawValue),
-    /// As it stands in a path or a query.
+    /// A value from a path or a query.
     Plain(Cow<'a, str>),
 }
 
-/// Reads an object, and keeps the fields that a command has.
+/// Parses an object and keeps the fields that the command has.
 struct Object<'a>(&'static [Field], PhantomData<&'a ()>);
 
 impl<'de: 'a, 'a> DeserializeSeed<'de> for Object<'a> {
@@ -77,20 +77,20 @@ fn find(fields: &'static [Field], name: &str) -> Option<&'static Field> {
 }
 
 impl<'a> Arguments<'a> {
-    /// Of a command with these fields, and of a person; nothing is given yet.
+    /// The arguments of a command with these fields, sent by `asker`; no values yet.
     pub(super) fn of(fields: &'static [Field], asker: Option<UserId>) -> Self {
         Self { fields, asker, ..Self::default() }
     }
 
-    /// The one who asks, for commands about themselves.
+    /// The user who sends the command, for commands about themselves.
     pub(super) fn asker(&self) -> Result<UserId, DecodeError> {
         self.asker.ok_or(DecodeError::Missing("who asks"))
     }
 
-    /// The same and the fields of this object. What was given first counts.
+    /// Adds the fields of a JSON object. The first value of a field counts.
     ///
     /// # Errors
-    /// When it is no object, or malformed.
+    /// When the text is not an object, or is malformed.
     pub(super) fn with_object(mut self, json: &'a str) -> Result<Self, DecodeError> {
         if !json.trim_start().starts_with('{') {
             return Err(DecodeError::NoObject);
@@ -101,7 +101,7 @@ impl<'a> Arguments<'a> {
         Ok(self)
     }
 
-    /// The same and this part of a path, or parameter of a query. What was given first counts.
+    /// Adds a part of the path or a query parameter. The first value of a field counts.
     pub(super) fn with_plain(mut self, name: &str, value: Cow<'a, str>) -> Self {
         let field = find(self.fields, name);
         self.given.extend(field.map(|field| (field.name, Value::Plain(value))));
@@ -113,12 +113,12 @@ impl<'a> Arguments<'a> {
         self.given.iter().find(|(given, _)| *given == field).map(|(_, value)| value)
     }
 
-    /// That a field is not what it must be.
+    /// The error for a field with an invalid value.
     pub(super) fn wrong(&self, field: &'static str) -> DecodeError {
         wrong(field, find(self.fields, field).map_or("left out", Field::expected))
     }
 
-    /// A text.
+    /// An optional string.
     pub(super) fn text(&self, field: &'static str) -> Result<Option<Cow<'_, str>>, DecodeError> {
         match self.get(field) {
             None => Ok(None),
@@ -127,12 +127,12 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// A text that must be there.
+    /// A required string.
     pub(super) fn required(&self, field: &'static str) -> Result<Cow<'_, str>, DecodeError> {
         self.text(field)?.ok_or(DecodeError::Missing(field))
     }
 
-    /// A list of texts; in a query, with commas between them.
+    /// A list of strings; in a query they are separated by commas.
     pub(super) fn texts(&self, field: &'static str) -> Result<Vec<Cow<'_, str>>, DecodeError> {
         match self.get(field) {
             None => Ok(Vec::new()),
@@ -141,7 +141,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub(super) fn flag(&self, field: &'static str) -> Result<Option<bool>, DecodeError> {
         match self.get(field) {
             None => Ok(None),
@@ -156,7 +156,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// A whole number from 0.
+    /// An integer of at least 0.
     pub(super) fn count(&self, field: &'static str) -> Result<Option<u64>, DecodeError> {
         match self.get(field) {
             None => Ok(None),
@@ -168,17 +168,17 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An id.
+    /// An optional id.
     pub(super) fn id<T: FromStr>(&self, field: &'static str) -> Result<Option<T>, DecodeError> {
         self.text(field)?.map(|id| id.parse().map_err(|_| self.wrong(field))).transpose()
     }
 
-    /// An id that must be there.
+    /// A required id.
     pub(super) fn required_id<T: FromStr>(&self, field: &'static str) -> Result<T, DecodeError> {
         self.id(field)?.ok_or(DecodeError::Missing(field))
     }
 
-    /// An image as a data URL, where one can be taken.
+    /// An image as a data URL, where the command accepts images.
     pub(super) fn image(&self, field: &'static str) -> Result<Option<String>, DecodeError> {
         match self.text(field)? {
             Some(_) if !self.may_hold_images => Err(self.wrong(field)),
@@ -186,7 +186,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// How much is asked for, as the command's field says.
+    /// The number of items that the request asks for, within the bounds of the command's `limit` field.
     pub(super) fn limit(&self) -> Result<usize, DecodeError> {
         let Some(Field { kind: Kind::Limit { usually, most }, .. }) = find(self.fields, "limit") else {
             return Ok(usize::MAX);
@@ -203,7 +203,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The conversation that is meant, by its id or by the person one talks with; none when none is named.
+    /// The conversation, named by its id or by the other person; `None` when none is named.
     pub(super) fn place(&self) -> Result<Option<Destination>, DecodeError> {
         let room = self.id("roomId")?.map(Destination::Conversation);
         let person = self.id("userId")?.map(UserKey::Id);
@@ -217,17 +217,17 @@ impl<'a> Arguments<'a> {
         Ok(place)
     }
 
-    /// The message that is meant, which must be named.
+    /// The message; its id is required.
     pub(super) fn message(&self) -> Result<MessageId, DecodeError> {
         self.required_id("messageId")
     }
 
-    /// The conversation that is meant, which must be named.
+    /// The conversation; it is required.
     pub(super) fn required_place(&self) -> Result<Destination, DecodeError> {
         self.place()?.ok_or(DecodeError::Missing("roomId, userId or username"))
     }
 
-    /// A position, as clients were told it.
+    /// A log position in the form that clients receive.
     pub(super) fn position(&self, field: &'static str) -> Result<Option<Position>, DecodeError> {
         let digits =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
@@ -235,18 +235,18 @@ impl<'a> Arguments<'a> {
         position.transpose().map_err(|()| wrong(field, "a position as it was told, in digits"))
     }
 
-    /// A position with the epoch it is of, as clients were told it.
+    /// A log position with its epoch, in the form that clients receive.
     pub(super) fn log_position(&self, field: &'static str) -> Result<Option<LogPosition>, DecodeError> {
         self.id(field)
     }
 }
 
-/// A field that cannot be meant.
+/// The error for a field with an invalid value.
 pub(super) fn wrong(field: &'static str, expected: &'static str) -> DecodeError {
     DecodeError::WrongType { field, expected }
 }
 
-/// A failure with the name that a field has here, where the core has another one for it.
+/// Replaces the core's name of a field in a failure with the name of that field here.
 pub(super) fn in_own_words(failure: Failure) -> Failure {
     let (theirs, ours) = match failure.field {
         Some("text") => ("text", "content"),

@@ -1,5 +1,5 @@
-//! What changes about messages: the commands and what is told of it, a line here for each aspect ([`chat_core::aspects`]) and a file
-//! for what it is. What messages show of it is in `annexes.rs`.
+//! Commands that change messages, and the events about these changes. Each aspect ([`chat_core::aspects`]) has a line
+//! here and a file with its types. The parts of messages that show these aspects are in `annexes.rs`.
 
 mod reactions;
 
@@ -15,7 +15,7 @@ use super::row::Row;
 /// The commands.
 pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS];
 
-/// What a change is called, and what is told of it.
+/// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
     match &changed.what {
         MessageChange::Reacted(change) => {

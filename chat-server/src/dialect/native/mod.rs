@@ -35,7 +35,7 @@ mod annexes;
 mod arguments;
 pub(crate) mod batch;
 mod changed;
-mod described;
+pub(crate) mod described;
 mod events;
 mod fields;
 mod messages;
@@ -53,13 +53,9 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
-mod told;
+pub(crate) mod told;
 
 use std::sync::LazyLock;
-
-pub(crate) use self::described::{BATCH, FAILURE, TOLD, commands};
-pub(crate) use self::read::{Marked as ReadMark, Moved as MessagesRead};
-pub(crate) use self::told::LOGGED;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

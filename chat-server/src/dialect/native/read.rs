@@ -1,4 +1,4 @@
-//! What was read and what was not, for people who write their own client, and for pages that are willing to ask.
+//! Read marks and unread messages, for clients written for this server and for other pages that use them.
 //!
 //! ```text
 //! POST /api/read {"roomId":"…"}                     {"roomId":"…","seq":7}
@@ -8,11 +8,12 @@
 //! socket > read {"roomId":"…"} (ack)                {"ok":true,"success":true,"roomId":"…","seq":7}
 //! socket > unread {"limit":20} (ack)                {"ok":true,"success":true,"unread":[…]}
 //! ```
-//! A read mark says up to which message somebody has read; it only moves forward. `seq` in the answer is where it is now.
-//! With nobody one has talked to yet, `roomId` is null and `seq` 0. In rooms `unread` has their name and no `userId` or
-//! `username`. Everybody in the conversation is told `messagesRead {"roomId":"…","userId":"…","seq":7}`, with its position,
-//! and finds it in the log (see [`super::sync`]). The pages of the families know nothing of it: as none of them moves a mark,
-//! it costs them nothing. The same in every dialect.
+//! A read mark says up to which message a user has read; it only moves forward. `seq` in the answer is the current
+//! mark. If there is no conversation with that user yet, `roomId` is null and `seq` is 0. For rooms, `unread` has the
+//! room's name and no `userId` or `username`. All members of the conversation receive the event
+//! `messagesRead {"roomId":"…","userId":"…","seq":7}` with its position, and find it in the log (see [`super::sync`]).
+//! The pages of the families do not use read marks, and since they never move one, marks cost them nothing. This is
+//! the same in every dialect.
 
 use chat_core::command::{Command, ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 use chat_core::model::{Conversation, ConversationKind, Seq, User};
@@ -23,9 +24,9 @@ use smallvec::smallvec;
 use super::arguments::{Arguments, wrong};
 use crate::dialect::{DecodeError, EventPosition, Frames, To};
 
-/// The event that answers a mark which was moved by an event of another dialect.
+/// The event that answers a read mark which was moved by an event of another dialect.
 pub(super) const READ: &str = "read";
-/// The command that moves a mark.
+/// The command that moves a read mark.
 pub(super) fn mark(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let of = arguments.required_place()?;
     let up_to = match (arguments.id("messageId")?, arguments.count("seq")?) {
@@ -37,22 +38,22 @@ pub(super) fn mark(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(MarkRead { of, up_to }.into())
 }
 
-/// The command that asks for what is unread.
+/// The command that lists unread messages.
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(ListUnread { limit: arguments.limit()? }.into())
 }
 
-/// What all members are told of a mark.
+/// The event that all members receive when a read mark has moved.
 pub(crate) fn told(conversation: &Conversation, user: &User, seq: Seq, mark: EventPosition) -> Frames {
     smallvec![(To::All, mark.frame("messagesRead", &moved(conversation, user, seq)))]
 }
 
-/// That a mark has moved.
+/// The payload of a moved read mark.
 pub(super) fn moved(conversation: &Conversation, user: &User, seq: Seq) -> Moved {
     Moved { room_id: conversation.id.to_string(), user_id: user.id.to_string(), seq: seq.0 }
 }
 
-/// Where the mark is.
+/// The answer to a command that moves a read mark.
 pub(super) fn marked(mark: Option<&ReadMark>) -> Marked {
     Marked {
         room_id: mark.map(|mark| mark.conversation.id.to_string()),
@@ -60,7 +61,7 @@ pub(super) fn marked(mark: Option<&ReadMark>) -> Marked {
     }
 }
 
-/// What is unread.
+/// The list of conversations with unread messages.
 pub(super) fn listed(unread: &[Unread]) -> UnreadList<'_> {
     UnreadList { unread: unread.iter().map(object).collect() }
 }

@@ -1,4 +1,4 @@
-//! Blocks, friends, and requests for friendship.
+//! Blocks, friends, and friend requests.
 //!
 //! ```text
 //! ann > user.block {"userId":"BOB"}, user.unblock {the same} (ack)
@@ -8,9 +8,9 @@
 //! ann > friend.list {"kind":"received","limit":100} (ack)      {…,"people":[{"user":{…},"blocked":false,"friendship":"received"}],"next":null}
 //! ann > block.list (ack)      the same, of the people whom one blocks
 //! ```
-//! `kind` is `friends` (when nothing is said), `received` or `sent`; `next`, where there is more, is the `cursor` of the next page.
-//! Of two people one of whom blocks the other neither is told anything of the other one, and what one sends to the other one is
-//! refused. Who is blocked is not told so.
+//! `kind` is `friends` (the default), `received` or `sent`. `next` is the `cursor` of the next page, if there is one.
+//! If one user blocks another, neither of them receives anything about the other, and what one sends to the other is
+//! refused. A blocked user is not notified of the block.
 
 use chat_core::command::{ChangeRelation, Command, ListRelations, Related, RelatedPage, RelationKind};
 use chat_core::model::{Friendship, Relation, RelationAct, User};
@@ -21,7 +21,7 @@ use super::arguments::Arguments;
 use super::shapes::{UserObject, user};
 use crate::dialect::DecodeError;
 
-/// Most people in one answer.
+/// The maximum number of people in one answer.
 pub(super) const MAX: usize = 1_000;
 
 pub(super) fn block(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

@@ -1,4 +1,4 @@
-//! The routes of the commands, made from their table, and of `batch`.
+//! The routes of the commands, generated from their table, and the route of `batch`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::limits::RateLimit;
 use crate::links::Base;
 use crate::media::{Media, Purpose};
 
-/// When it is worth trying again while another search of the same person is made.
+/// How long a client should wait before it retries while another search of the same user runs.
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn all() -> Vec<Route> {
@@ -56,12 +56,12 @@ pub(super) fn all() -> Vec<Route> {
     routes
 }
 
-/// How a command is answered.
+/// The form of an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// As by a callback.
+    /// The same as an acknowledgement.
     Full,
-    /// By the fields alone, as it was before there was a table; such a body must be there, too.
+    /// Only the fields, as for routes that are older than the table. Such a route also requires a body.
     Plain,
 }
 
@@ -103,18 +103,19 @@ async fn answer(
     carry_out(&app, &headers, user, command, (row.status(), form)).await
 }
 
-/// Whether a request may come without a body: where an event may come without an object, and where its path says what is meant.
+/// Whether a request may come without a body: if the event may come without an object, or if the path identifies the
+/// target.
 fn may_have_no_body(row: &Row, form: Form) -> bool {
     form == Form::Full && row.may_have_no_body()
 }
 
-/// The dialect of the one who asks: its limits hold here too, whichever way they take.
+/// The client's own dialect. Its limits also apply to requests to the native routes.
 fn spoken<'a>(app: &'a App, caller: &Authenticated, route: &'a Registered) -> &'a Registered {
     app.config.dialects.told_by(&caller.identity).unwrap_or(route)
 }
 
-/// Carries a command out and answers it. Searches, of which a person has one at a time, and what comes with an image are no
-/// plain commands; the answers of what is limited say how the limit stands.
+/// Executes a command and answers it. Two kinds of commands are handled separately: searches, because a user may run
+/// only one at a time, and messages with an image. Answers to rate-limited commands report the state of the limit.
 async fn carry_out(
     app: &Arc<App>,
     headers: &HeaderMap,
@@ -131,7 +132,7 @@ async fn carry_out(
     match command {
         Command::Search(search) => {
             let searched = app.search_unless_busy(user, search).await;
-            // One at a time is a limit of its own.
+            // One search at a time is a rate limit of its own.
             let busy = || HttpError::limited(RateLimit { limit: 1, remaining: 0, reset: BUSY });
             let reply = searched.ok_or_else(busy)?.map(Reply::from).map_err(HttpError::from);
             with_rate(shown(reply), app.search_rate(user))
@@ -158,7 +159,7 @@ async fn carry_out(
 async fn send_with_image(app: &Arc<App>, user: UserId, send: SendMessage) -> Result<Reply, HttpError> {
     let image = send.content.image.as_deref().unwrap_or_default();
     let media = Media::from_data_url(image, MAX_IMAGE_BYTES, Purpose::MessageImage)?;
-    // What is refused in any case is refused before its image is stored.
+    // Check the rest of the message before the image is stored, so that a refused message stores no image.
     policy::check_content(
         &Content { image: Some(String::new()), ..send.content.clone() },
         app.chat.limits(),
@@ -194,18 +195,18 @@ async fn answer_batch(
     let body = Body::read(request).await?;
     let commands = batch::commands(&body.object()?, &Call::of(caller.user.id))?;
     let base = Base::of(&headers, &app.config);
-    // Errors name their fields here, whatever dialect the one who asks speaks.
+    // Errors on this route name their fields, whatever the client's dialect does.
     let limits = spoken(&app, &caller, &dialect);
     let results = batch::carry_out(&app, (limits, &dialect), caller.user.id, &base, commands).await;
     Ok(accepted(StatusCode::OK, &results))
 }
 
-/// An answer as by a callback.
+/// An answer in the form of an acknowledgement.
 pub(super) fn accepted(status: StatusCode, fields: &impl Serialize) -> Response {
     json(status, &acknowledgement(fields))
 }
 
-/// An answer whose refusal is as by a callback, and has the `message` that every error has.
+/// An answer whose refusal has the form of an acknowledgement, plus the `message` that every error has.
 pub(super) fn in_full(answer: Result<Response, HttpError>) -> Response {
     answer.unwrap_or_else(|error| error.in_full(|failure| Native.refusal(failure)).into_response())
 }

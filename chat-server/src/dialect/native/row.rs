@@ -8,34 +8,35 @@ use crate::dialect::DecodeError;
 use crate::dialect::described::{Body, Described, Gives};
 use crate::dialect::field::{Field, Rule, Shown};
 
-/// A command as clients know it. What it takes and answers is described here for those who read it, and for the descriptions of
-/// the API ([`crate::describe`]).
+/// A command of the wire format. Its parameters and its answer are described here for readers of the code and for the
+/// descriptions of the API ([`crate::describe`]).
 pub(crate) struct Row {
     /// Its event: a noun and a verb.
     pub(crate) event: &'static str,
-    /// Its method over HTTP. With `GET` and `DELETE` what does not stand in the path is in the query, else in the body.
+    /// The HTTP method. With `GET` and `DELETE`, fields that are not in the path are in the query; with other methods
+    /// they are in the body.
     pub(crate) method: Method,
-    /// Its path over HTTP, with `:field` for fields that stand there.
+    /// The HTTP path, with `:field` for each field in the path.
     pub(crate) path: &'static str,
-    /// What it does, as a sentence.
+    /// What the command does, as a sentence.
     pub(crate) about: &'static str,
     /// Its fields.
     pub(crate) fields: &'static [Field],
-    /// What of its fields must be there together.
+    /// Which fields must be given together.
     pub(crate) rules: &'static [Rule],
     /// The object of its answer.
     pub(crate) answer: Shown,
-    /// What it asks for.
+    /// Decodes the command.
     command: fn(&Arguments<'_>) -> Result<Command, DecodeError>,
-    /// What it was called before there was this table; both names stay.
+    /// The names of the command from before this table existed; both names stay valid.
     pub(crate) old: Option<Old>,
-    /// Whether something new is there once it is carried out.
+    /// Whether the command creates something.
     creates: bool,
     /// Whether an event may come without an object.
     is_optional: bool,
 }
 
-/// The names of a command that is older than the table.
+/// The old names of a command that is older than the table.
 pub(crate) struct Old {
     /// Its event.
     pub(crate) event: &'static str,
@@ -68,7 +69,7 @@ pub(super) const fn row(
 }
 
 impl Row {
-    /// What of its fields must be there together.
+    /// Adds rules about which fields must be given together.
     pub(super) const fn with(mut self, rules: &'static [Rule]) -> Self {
         self.rules = rules;
         self
@@ -89,7 +90,7 @@ impl Row {
         self
     }
 
-    /// The command that is asked for.
+    /// Decodes the command from its arguments.
     pub(super) fn command(&self, arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
         (self.command)(arguments)
     }
@@ -99,12 +100,12 @@ impl Row {
         [Some(self.event), self.old.as_ref().map(|old| old.event)].into_iter().flatten()
     }
 
-    /// The status of its answer over HTTP.
+    /// The HTTP status of its answer.
     pub(crate) fn status(&self) -> StatusCode {
         if self.creates { StatusCode::CREATED } else { StatusCode::OK }
     }
 
-    /// Whether an event of it may come without an object.
+    /// Whether its event may come without an object.
     pub(crate) fn is_optional(&self) -> bool {
         self.is_optional
     }
@@ -121,24 +122,24 @@ impl Row {
         }
     }
 
-    /// Its route as it was before there was a table.
+    /// Its route under its old name.
     pub(super) fn described_as_before(&self) -> Described {
         let event = self.old.as_ref().map_or("", |old| old.event);
         Described { event, rules: self.rules, ..Described::new(self.about, self.fields, self.answer) }
     }
 
-    /// The fields that stand in its path over HTTP.
+    /// The fields in its HTTP path.
     pub(crate) fn in_path(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix(':'))
     }
 
-    /// Whether a request may come without a body: where an event may come without an object, and where its path says what is
-    /// meant.
+    /// Whether a request may come without a body: if the event may come without an object, or if the path identifies
+    /// the target.
     pub(crate) fn may_have_no_body(&self) -> bool {
         self.is_optional || self.path.contains(':')
     }
 
-    /// Whether it may be as large as an image or a file.
+    /// Whether a request may be as large as an image or a file.
     pub(super) fn may_be_large(&self) -> bool {
         self.fields.iter().any(Field::may_be_large)
     }

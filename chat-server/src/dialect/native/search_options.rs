@@ -1,15 +1,15 @@
-//! What may be asked of a search besides words and a place, and what is answered to that. Who asks for none of it gets
-//! the answer as it was before there were any.
+//! The optional parameters of a search besides words and a conversation, and the fields that they add to the response.
+//! A request without them gets the same response as before they were introduced.
 //!
 //! ```text
 //! GET /api/search?q=station&senderId=…&types=image,file&from=1795276800000&until=1795363200000
 //! GET /api/search?q=station&order=best           {"messages":[{…}],"next":"42.0.…","complete":true}
 //! GET /api/search?q=station&snippets=true        {…,"snippets":[{"text":"the station","marks":[[4,11]],…}]}
 //! ```
-//! `q` may be missing when a sender, a kind or a moment is given. `types` are those that messages have, with `text` for what has
-//! neither image nor file. Moments are milliseconds since 1970; `until` is left out of what is found. Marks are pairs of places
-//! in UTF-16 code units, as `String.prototype.slice` takes them. `bounded` is there, and true, when the search ended at a
-//! bound ([`chat_core::search::Found::bounded`]).
+//! `q` may be missing when a sender, a kind or a time is given. `types` are the types that messages have; `text` stands
+//! for a message without image and file. Times are milliseconds since 1970; `until` is exclusive. Marks are pairs of
+//! offsets in UTF-16 code units, as `String.prototype.slice` takes them. `bounded` is present and true when the search
+//! ended at a limit ([`chat_core::search::Found::bounded`]).
 
 use std::ops::Range;
 
@@ -22,10 +22,10 @@ use serde::Serialize;
 use super::arguments::{Arguments, wrong};
 use crate::dialect::DecodeError;
 
-/// The search that asks for these, and for nothing else yet.
+/// Reads these parameters into a search that has no words and no conversation yet.
 ///
 /// # Errors
-/// When one of them is not what it must be.
+/// When one of them has an invalid value.
 pub(super) fn asked(arguments: &Arguments<'_>) -> Result<Search, DecodeError> {
     let id = arguments.id("senderId")?.map(UserKey::Id);
     let name = arguments.text("senderUsername")?.map(|name| UserKey::Username(name.into_owned()));
@@ -84,13 +84,13 @@ struct SnippetObject {
     file_name_marks: Vec<[usize; 2]>,
 }
 
-/// What is answered besides the messages.
+/// The response fields besides the messages.
 pub(super) fn extra(found: &Found) -> Extra {
     let snippets = found.snippets.iter().map(snippet).collect();
     Extra { snippets, bounded: found.bounded.then_some(true) }
 }
 
-/// What to pass as `before` for the next page.
+/// The value to pass as `before` for the next page.
 pub(super) fn next(found: &Found) -> Option<String> {
     let newest = found.next.map(|next| next.0.to_string());
     newest.or_else(|| found.next_ranked.as_ref().map(ToString::to_string))

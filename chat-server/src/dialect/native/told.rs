@@ -1,4 +1,4 @@
-//! What is told of events: the same name and the same object live and in `sync`.
+//! The events that clients receive. A live event and the same event in `sync` have the same name and the same object.
 
 use chat_core::event::Event;
 use chat_core::id::UserId;
@@ -12,7 +12,7 @@ use super::{changed, moderation, read, relations};
 use crate::dialect::field::shown;
 use crate::dialect::{EventPosition, Frames, To, described};
 
-/// What an event is called, and what is told of it to somebody who is inside of a room or not.
+/// The name and the object of an event. `is_inside` says whether the recipient is a member of the room.
 pub(super) fn told<'a>(
     event: &'a Event,
     is_inside: impl Fn(&Conversation) -> bool,
@@ -57,14 +57,14 @@ pub(super) fn told<'a>(
     }
 }
 
-/// What those are told live who are told of an event.
+/// The frames of a live event for its audience.
 pub(super) fn frames(event: &Event, mark: EventPosition) -> Frames {
     let frame = |is_inside| {
         let (name, told) = told(event, |_| is_inside);
         mark.frame(name, &told)
     };
     match event {
-        // Who has left is told of it, and learns nothing of the room.
+        // A user who has left the room receives this event without the room's details.
         Event::RoomCreated { room, by: user }
         | Event::MemberAdded { room, user }
         | Event::MemberRemoved { room, user }
@@ -77,7 +77,7 @@ pub(super) fn frames(event: &Event, mark: EventPosition) -> Frames {
     }
 }
 
-/// What each of the events is that tell of something in the log, for the descriptions of the API.
+/// The events about changes in the log, for the descriptions of the API.
 pub(crate) static LOGGED: &[described::Told] = &[
     described::told("messageSent", "Somebody has said something.", shown::<OfMessage<'_>>),
     described::told("messageDeleted", "A message was deleted.", shown::<OfMessage<'_>>),

@@ -1,5 +1,5 @@
-//! What the family's forks know of messages that change: what its pages ask for, what they are told, and what they are shown of
-//! messages beside their content. A line here for each aspect ([`chat_core::aspects`]), and a file for what it is.
+//! Message changes for the family's forks: the requests that clients send, the events that they receive, and the
+//! annexes of a message. Each aspect ([`chat_core::aspects`]) has a line here and a file with its types.
 
 mod reactions;
 
@@ -14,19 +14,19 @@ use serde::Serialize;
 
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, Route};
 
-/// What the pages send.
+/// The events that clients send.
 pub(super) const EVENTS: &[&str] = &["addReaction"];
 
 pub(super) fn routes() -> Vec<Route> {
     reactions::routes()
 }
 
-/// What an event asks for, if it is one of these.
+/// Decodes an event, if it changes a message.
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     reactions::decode(call)
 }
 
-/// What both are told; none where the family has no word for it.
+/// The frames for both people; `None` where the family has no event for the change.
 pub(super) fn told(changed: &MessageChanged, mark: EventPosition) -> Option<Frames> {
     match (&changed.conversation.kind, &changed.what) {
         (ConversationKind::Direct { .. }, MessageChange::Reacted(change)) => {
@@ -47,7 +47,7 @@ pub(super) struct AnnexesObject<'a> {
     reactions: Option<reactions::ReactionList<'a>>,
 }
 
-/// What there is of it, and in full also what there is not.
+/// The annexes that the message has; with `in_full` also the empty ones.
 pub(super) fn annexes(annexes: &Annexes, in_full: bool) -> AnnexesObject<'_> {
     let has_reactions = in_full || !annexes.reactions.is_empty();
     AnnexesObject { reactions: has_reactions.then_some(reactions::ReactionList(&annexes.reactions)) }

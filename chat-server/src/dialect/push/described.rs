@@ -1,17 +1,13 @@
 //! What the family's routes and events are, for the descriptions of the API.
 
 use axum::http::StatusCode;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 
-use super::changed::Reacted;
-use super::reading::{Seen, StatusUpdated};
 use super::routes::{Deleted, LoggedIn, LoggedOut, Marked};
 use super::shapes::MessageFields;
-use super::typing::UserTyping;
 use crate::auth::password_rules::MAX_BYTES;
-use crate::dialect::described::{Described, Events, Heard, told};
-use crate::dialect::field::{Field, Kind, Nothing, Rule, shown};
-use crate::dialect::native::{MessagesRead, ReadMark};
+use crate::dialect::described::Described;
+use crate::dialect::field::{Field, Kind, Rule, shown};
 use crate::dialect::shapes::UserFields;
 
 /// A person, and the same once more.
@@ -40,14 +36,15 @@ const fn text(name: &'static str, about: &'static str) -> Field {
     Field::new(name, Kind::Text { least: 0, most: 0 }, about)
 }
 
-const fn user(name: &'static str, about: &'static str) -> Field {
+pub(super) const fn user(name: &'static str, about: &'static str) -> Field {
     Field::new(name, Kind::Id("a user's id"), about)
 }
 
 const PERSON: Field = user("id", "The person.");
 const MESSAGE: Field = Field::new("id", Kind::Id("a message's id"), "The message.");
-const MESSAGE_ID: Field = Field::new("messageId", Kind::Id("a message's id"), "The message.");
-const EMOJI: Field = Field::new("emoji", Kind::Text { least: 1, most: 48 }, "One emoji of Unicode.");
+pub(super) const MESSAGE_ID: Field = Field::new("messageId", Kind::Id("a message's id"), "The message.");
+pub(super) const EMOJI: Field =
+    Field::new("emoji", Kind::Text { least: 1, most: 48 }, "One emoji of Unicode.");
 const EMAIL: Field = Field::new("email", Kind::Text { least: 3, most: 254 }, "The mail address.");
 const PASSWORD: Field = Field::new(
     "password",
@@ -133,9 +130,9 @@ pub(super) const SEEN_MESSAGE: Described =
 pub(super) const SEEN: Described =
     Described::new("Marks messages as seen.", SEEN_FIELDS, shown::<Marked>).with(&[Rule::Some(SEEN_NAMES)]);
 
-const SEEN_NAMES: &[&str] =
+pub(super) const SEEN_NAMES: &[&str] =
     &["messageId", "messageIds", "senderId", "partnerId", "conversationPartnerId", "chatId"];
-const SEEN_FIELDS: &[Field] = &[
+pub(super) const SEEN_FIELDS: &[Field] = &[
     MESSAGE_ID.optional(),
     Field::new("messageIds", Kind::Ids("a list of messages' ids"), "The messages.").optional(),
     text("senderId", "The id of the person whose messages were seen. What is given first counts.").optional(),
@@ -143,78 +140,3 @@ const SEEN_FIELDS: &[Field] = &[
     text("conversationPartnerId", "The same.").optional(),
     text("chatId", "The same, or the id of a room.").optional(),
 ];
-
-const TYPING_FIELDS: &[Field] = &[
-    user("to", "To whom.").optional(),
-    user("receiverId", "The same.").optional(),
-    user("recipientId", "The same.").optional(),
-    Field::new("chatId", Kind::Id("a chat's id"), "The same, or a room.").optional(),
-    Field::new("groupId", Kind::Id("a group's id"), "A room.").optional(),
-    Field::new("isTyping", Kind::Flag, "Whether one types.").optional(),
-    Field::new("typing", Kind::Flag, "The same.").optional(),
-];
-
-const fn seen(name: &'static str) -> Heard {
-    let about = "Marks messages as seen; it may also be the bare id of a person.";
-    Heard { name, about, fields: SEEN_FIELDS, rules: &[Rule::Some(SEEN_NAMES)], answer: shown::<ReadMark> }
-}
-
-const fn typing(name: &'static str, about: &'static str) -> Heard {
-    Heard {
-        name,
-        about,
-        fields: TYPING_FIELDS,
-        rules: &[Rule::Some(&["to", "receiverId", "recipientId", "chatId", "groupId"])],
-        answer: shown::<Nothing>,
-    }
-}
-
-/// The family's events.
-pub(crate) static EVENTS: Events = Events {
-    heard: &[
-        typing("typing", "Tells that one types."),
-        typing("stopTyping", "Tells that one does not type any more."),
-        seen("markMessagesAsSeen"),
-        seen("markSeen"),
-        seen("mark-messages-as-read"),
-        seen("messageSeen"),
-        seen("message_read"),
-        seen("messages:read"),
-        Heard {
-            name: "addReaction",
-            about: "Reacts to a message with an emoji; the same one again takes it away.",
-            fields: &[MESSAGE_ID, EMOJI],
-            rules: &[],
-            answer: shown::<Nothing>,
-        },
-    ],
-    told: &[
-        told("newMessage", "Somebody has said something.", shown::<MessageFields<'_>>),
-        told("messageSent", "The same, on the sender's own devices.", shown::<MessageFields<'_>>),
-        told("messageDeleted", "A message was deleted.", shown::<super::events::Deleted<'_>>),
-        told("messageRestored", "A deletion was taken back.", shown::<MessageFields<'_>>),
-        told("messageReaction", "Somebody has reacted to a message, or taken it back.", shown::<Reacted<'_>>),
-        told("messageReacted", "The same.", shown::<Reacted<'_>>),
-        told("typing", "Somebody types.", shown::<UserTyping<'_>>),
-        told("userTyping", "The same.", shown::<UserTyping<'_>>),
-        told("stopTyping", "Somebody does not type any more.", shown::<UserTyping<'_>>),
-        told("userStopTyping", "The same.", shown::<UserTyping<'_>>),
-        told("userStoppedTyping", "The same.", shown::<UserTyping<'_>>),
-        told("messagesSeen", "Somebody has seen messages.", shown::<Seen<'_>>),
-        told("messagesRead", "The same; one's own devices are told less.", either::<Seen<'_>, MessagesRead>),
-        told(
-            "messageStatusUpdated",
-            "The newest of one's own messages was seen.",
-            shown::<StatusUpdated<'_>>,
-        ),
-        told("userUpdated", "Somebody has changed their name or picture.", shown::<UserFields<'_>>),
-        told("userJoined", "Somebody has registered.", shown::<UserFields<'_>>),
-        told("getOnlineUsers", "The ids of everybody who is online.", shown::<Vec<String>>),
-    ],
-};
-
-/// One of two objects.
-fn either<A: JsonSchema, B: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    let (a, b) = (generator.subschema_for::<A>(), generator.subschema_for::<B>());
-    json_schema!({ "anyOf": [a, b] })
-}

@@ -18,9 +18,8 @@ mod events;
 mod reading;
 mod routes;
 mod shapes;
+pub(crate) mod told;
 mod typing;
-
-pub(crate) use self::described::EVENTS;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

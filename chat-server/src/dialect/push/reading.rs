@@ -1,4 +1,4 @@
-//! What was seen, in the spellings of the family's forks.
+//! Read receipts, with the event names and fields of the family's forks.
 //!
 //! ```text
 //! bob > PUT /api/messages/read/ANN, markMessagesAsSeen {"senderId":"ANN"}, messageSeen {"messageId":"ID"}, …
@@ -7,15 +7,15 @@
 //! ann < messageStatusUpdated {"messageId":"ID","status":"read"}
 //! bob < messagesRead {"roomId":"…","userId":"BOB","seq":7}
 //! ```
-//! Everything that names a person names the reader: a page compares it with whom it has open, or, as `receiverId`, with
-//! whom its messages were sent to. Nothing is there that would fit another chat, such as who sent them. `chatId` is the
-//! reader between two people, since to a page of this family a chat is the person one talks with, and the room in rooms.
-//! `messageIds` are the newest messages that the reader has seen now, also those seen before. The reader's own connections
-//! are told no more than how far it is, for clients that ask (see [`crate::dialect::native::read`]): what they show as seen by others
-//! has not changed.
+//! Every field that names a person names the reader. A client compares it with the person whose chat is open or, for
+//! `receiverId`, with the person to whom its messages were sent. There is no field that would match another chat, such
+//! as the sender of the messages. `chatId` is the reader in a direct conversation, because for clients of this family a
+//! chat is the other person; in a room it is the room. `messageIds` are the newest messages that the reader has now
+//! seen, including those seen before. The reader's own connections receive only the new read position, for clients that
+//! ask for it (see [`crate::dialect::native::read`]): what they show as seen by others has not changed.
 //!
-//! A change has one position, which comes with the last event of it. If the connection is cut before that one, all come
-//! again: each says where things stand, so that makes no difference.
+//! A change has one position, which comes with its last event. If the connection is lost before that event, all events
+//! of the change are sent again. That does no harm, because each event states the current state.
 
 use chat_core::command::{Command, Destination, MarkRead, ReadUpTo};
 use chat_core::id::MessageId;
@@ -28,10 +28,10 @@ use crate::dialect::native::read;
 use crate::dialect::payload::{Text, Texts};
 use crate::dialect::{Call, DecodeError, EventPosition, Frames, To};
 
-/// Most ids of one request that are looked at; of more the newest.
+/// The most ids of one request that are used; of more only the newest.
 const MAX_IDS: usize = 100;
 
-/// What was seen: the messages of a person or chat, or messages by their ids.
+/// A read receipt: all messages of a person or chat, or messages by their ids.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Form<'a> {
@@ -49,7 +49,7 @@ pub(super) struct Form<'a> {
     message_ids: Texts<'a>,
 }
 
-/// What an event asks for, if it is one of these.
+/// Decodes an event, if it is a read receipt.
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     match &*call.event {
         "markMessagesAsSeen"
@@ -70,14 +70,14 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
         | "messages:seen" => {}
         _ => return Err(DecodeError::UnknownEvent),
     }
-    // Some give nothing but the id of a person.
+    // Some forks send only the id of a person.
     match call.text() {
         Some(id) => Ok(all_of(Destination::Chat(id_of("senderId", "a user's id", &id)?)).into()),
         None => Ok(command(call.object()?)?.into()),
     }
 }
 
-/// The command that a form asks for.
+/// The command for a form.
 pub(super) fn command(form: Form<'_>) -> Result<MarkRead, DecodeError> {
     let wrong = |field, expected| DecodeError::WrongType { field, expected };
     let mut ids = Vec::new();
@@ -106,14 +106,14 @@ pub(super) fn command(form: Form<'_>) -> Result<MarkRead, DecodeError> {
     }
 }
 
-/// All of a conversation was seen.
+/// Marks a whole conversation as read.
 pub(super) fn all_of(of: Destination) -> MarkRead {
     MarkRead { of, up_to: ReadUpTo::TheLast }
 }
 
-/// These messages were seen, and so were those before them. None when there are none.
+/// Marks these messages and all earlier ones as read. `None` when the list is empty.
 pub(super) fn these(mut ids: Vec<MessageId>) -> Option<MarkRead> {
-    // Ids begin with their time.
+    // An id begins with its creation time, so this sorts by time.
     ids.sort_unstable();
     ids.dedup();
     let ids = ids.split_off(ids.len().saturating_sub(MAX_IDS));
@@ -147,7 +147,7 @@ pub(super) struct StatusUpdated<'a> {
     status: &'static str,
 }
 
-/// What all members are told of a mark.
+/// What all members receive when a read mark moves.
 pub(super) fn told(
     conversation: &Conversation,
     user: &User,

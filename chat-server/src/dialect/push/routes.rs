@@ -1,4 +1,4 @@
-//! The family's REST.
+//! The REST routes of the family.
 
 mod seen;
 
@@ -64,10 +64,10 @@ pub(super) fn all() -> Vec<Route> {
 struct Signup<'a> {
     #[serde(borrow, default)]
     full_name: Text<'a>,
-    /// What some forks call the full name.
+    /// Some forks send the full name in this field.
     #[serde(borrow, default)]
     name: Text<'a>,
-    /// What others call it.
+    /// Other forks send it in this field.
     #[serde(borrow, default)]
     username: Text<'a>,
     #[serde(borrow, default)]
@@ -148,15 +148,15 @@ async fn login(
     let key = UserKey::Email(email.trim().to_owned());
     let answer = match app.log_in(address, key.clone(), password).await {
         Ok(LogIn::Welcome(user)) => Ok(logged_in(&app, &dialect, &user, StatusCode::OK, &origin)),
-        // The same words whether the person exists or not.
+        // The message is the same whether the account exists or not.
         Ok(LogIn::WrongPassword | LogIn::Unknown) => Err(HttpError::bad_request("Invalid credentials")),
         Err(error) => Err(error),
     };
     with_rate(answer, app.log_in_rate(address, &key))
 }
 
-/// A page of another origin could otherwise log a browser in as somebody else, or out, with a form that needs no
-/// permission to be sent.
+/// Refuses pages of other origins. Such a page could otherwise log a browser in to another account, or log it out,
+/// with a form that needs no CORS permission.
 fn may_set_cookie(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
     if is_foreign(headers, &app.config.origins, app.config.trust_proxy) {
         return Err(HttpError::new(StatusCode::FORBIDDEN, "This page may not log in here"));
@@ -238,7 +238,7 @@ async fn update_profile(
     origin: Origin,
     request: Request,
 ) -> Result<Response, HttpError> {
-    // Nobody's body is read before it is known who they are.
+    // Authenticate before the body is read.
     let caller = caller(&app, request.headers()).await?;
     let body = Body::read(request).await?;
     let form: UpdateProfile<'_> = body.object()?;
@@ -269,7 +269,7 @@ impl From<MediaError> for HttpError {
                 _ => Self::bad_request(&error.to_string()),
             };
         }
-        // Why is said by the one who has met it.
+        // The code where the error occurred logs the cause.
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The image could not be stored. Please try again later.")
     }
 }
@@ -330,7 +330,8 @@ async fn messages(
     }
 }
 
-/// Says whether there are older messages, and where: the body is a bare array, so it is said beside it (RFC 8288).
+/// Adds headers that say whether there are older messages and where the next page is (RFC 8288). The body is a bare
+/// array, so it has no room for that.
 fn with_next_page(
     mut response: Response,
     history: &History,
@@ -346,7 +347,7 @@ fn with_next_page(
         let next = format!("</api/messages/{other}?before={before}{limit}>; rel=\"next\"");
         headers.extend(HeaderValue::try_from(next).ok().map(|next| (LINK, next)));
     }
-    // Pages of other origins may read them too.
+    // CORS: pages of other origins may read these headers too.
     let readable = HeaderValue::from_static("Link, X-Has-More, Retry-After");
     headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, readable);
     response
@@ -395,7 +396,7 @@ async fn send(
         fingerprint: None,
     };
     let sent = match image {
-        // What is refused in any case is refused before its image is stored.
+        // Check the receiver before the image is stored, so that a refused message stores no image.
         Some(_) if app.chat.find_user(&UserKey::Id(receiver)).await?.is_none() => {
             return Err(receiver_not_found());
         }
@@ -415,16 +416,17 @@ async fn send(
     with_rate(answer, app.send_rate(caller.user.id))
 }
 
-/// What is left of a text when the old backend's schema (`trim: true`) has trimmed it, which is what JavaScript takes for
-/// white space: a byte order mark is, U+0085 is not.
+/// The text after the trimming of the old backend's schema (`trim: true`). JavaScript's white space includes the byte
+/// order mark, but not U+0085.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
 }
 
-/// The client's own name for a send, as HTTP has it: draft-ietf-httpapi-idempotency-key-header.
+/// The client's own id for a send, as an HTTP header: draft-ietf-httpapi-idempotency-key-header.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    // The draft wants a quoted text, many clients send it bare. Either way it is a name of another kind than `clientId`.
+    // The draft requires a quoted string, but many clients send it bare. Both are accepted. The prefix keeps these
+    // keys apart from `clientId`.
     let key = value.to_str().ok().map(|key| key.trim_matches('"'));
     let key =
         key.filter(|key| !key.is_empty()).and_then(|key| ClientId::new(format!("idempotency-key {key}")));

@@ -1,4 +1,4 @@
-//! Who types, in the spellings of the family's forks.
+//! Typing events, with the names of the family's forks.
 //!
 //! ```text
 //! ann > typing {"receiverId":"BOB"}
@@ -6,10 +6,10 @@
 //! ann > stopTyping {"receiverId":"BOB"}
 //! bob < stopTyping, userStopTyping, userStoppedTyping {the same with false}
 //! ```
-//! A page that hears `userTyping` takes it for "types", whatever stands in it; so nothing is ever called so that tells of an
-//! end. To a page of this family a chat is the person one talks with: `chatId` is the typist between two people, and the
-//! room in rooms. `groupId` is null between two people: left out, it would be the same as the group of a page that has none
-//! open. When typing ends by itself is said in [`crate::typing`].
+//! A page takes `userTyping` as "is typing", whatever its fields say. So this event is never sent when typing ends.
+//! For pages of this family a chat is the other user: between two users `chatId` is the id of the user who types; in
+//! rooms it is the id of the room. Between two users `groupId` is null: if it were missing, it would equal the
+//! undefined group of a page that has no group open. [`crate::typing`] describes when typing ends by itself.
 
 use chat_core::command::{Command, Destination, SetTyping};
 use chat_core::model::{Conversation, ConversationKind, User, UserKey};
@@ -38,7 +38,7 @@ struct Typing<'a> {
     typing: OptionalFlag,
 }
 
-/// Unlike a [`Flag`], absent is neither.
+/// Unlike a [`Flag`], this distinguishes an absent value from true and false.
 #[derive(Deserialize, Default)]
 #[serde(transparent)]
 struct OptionalFlag(Flag);
@@ -52,14 +52,14 @@ impl OptionalFlag {
     }
 }
 
-/// What an event asks for, if it is one of these.
+/// Decodes the event, if it is one of this module.
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     let begins = match &*call.event {
         "typing" | "startTyping" | "start-typing" | "typing:start" => true,
         "stopTyping" | "stop-typing" | "stop typing" | "typing:stop" => false,
         _ => return Err(DecodeError::UnknownEvent),
     };
-    // Some give nothing but the id.
+    // Some pages send only the id.
     if let Some(id) = call.text() {
         let to = Destination::Chat(id_of("to", "a user's id", &id)?);
         return Ok(Command::SetTyping(SetTyping { to, typing: begins }));
@@ -89,7 +89,7 @@ pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     Ok(Command::SetTyping(SetTyping { to, typing: begins && says != Some(false) }))
 }
 
-/// An id of which it is not known what it names.
+/// Parses an id that may name a user or a room.
 pub(super) fn id_of(field: &'static str, expected: &'static str, id: &str) -> Result<[u8; 12], DecodeError> {
     let id = id.parse::<chat_core::id::UserId>();
     id.map(|id| *id.as_bytes()).map_err(|_| DecodeError::WrongType { field, expected })
@@ -109,7 +109,7 @@ pub(super) struct UserTyping<'a> {
     typing: bool,
 }
 
-/// What the others are told.
+/// The events that the other users receive.
 pub(super) fn told(conversation: &Conversation, user: &User, typing: bool, mark: EventPosition) -> Frames {
     let (id, room) = (user.id.hex(), conversation.id.hex());
     let group_id = match conversation.kind {

@@ -1,4 +1,4 @@
-//! Files of every layout so far.
+//! Database files of every layout so far.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const EMPTY: ConversationId = ConversationId::from_bytes([2; 12]);
 const ANN: UserId = UserId::from_bytes([7; 12]);
 const BOB: UserId = UserId::from_bytes([8; 12]);
 
-/// A file as the version with so many steps made it: five messages in one room, none in another.
+/// A file as the version with this many steps created it: five messages in one room, none in another.
 fn file_of_version(path: &Path, version: usize) {
     let db = Connection::open(path).unwrap();
     for step in &STEPS[..version] {
@@ -45,7 +45,7 @@ fn file_of_version(path: &Path, version: usize) {
     }
 }
 
-/// How a statement is carried out.
+/// The query plan of a statement.
 fn plan(db: &Connection, sql: &str) -> Vec<String> {
     let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let unbound: Vec<_> = (0..explain.parameter_count()).map(|_| None::<i64>).collect();
@@ -65,7 +65,7 @@ async fn a_new_file_is_made_only_where_that_is_allowed() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
     std::fs::write(&path, "").unwrap();
     assert!(matches!(open(false), Err(StoreError::Missing(_))));
-    // What `cp` gives of a database whose changes are all in its log.
+    // The result of `cp` on a database whose changes are all still in its log.
     Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() > 0);
     assert!(matches!(open(false), Err(StoreError::Missing(_))));
@@ -93,7 +93,7 @@ async fn a_file_of_every_layout_so_far_is_opened_with_what_is_in_it() {
             let counted: i64 = db.query_row(counts, [], |row| row.get(0)).unwrap();
             assert_eq!(counted, 2, "layout {version}");
         }
-        // What is newer than the file works on what is in it.
+        // Features that are newer than the file work on its data.
         let message = MessageId::from_bytes([3; 12]);
         assert_eq!(store.message(message).await.unwrap().unwrap().facets, Facets::default());
         let key = [&[3; 12][..], BOB.as_bytes(), b"x"].concat();
@@ -110,7 +110,7 @@ async fn a_file_of_every_layout_so_far_is_opened_with_what_is_in_it() {
 
 #[tokio::test]
 async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() {
-    // Those before there were marks.
+    // The layouts from before there were read marks.
     for version in [1, 2] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chat.db");
@@ -127,7 +127,7 @@ async fn an_older_file_is_brought_up_to_date_and_nothing_in_it_becomes_unread() 
             assert_eq!(store.last_position().await.unwrap(), Position(5));
         }
         let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
-        // One that was deleted before the upgrade is in the new index too.
+        // A message that was deleted before the upgrade is in the new index too.
         let message = MessageId::from_bytes([2; 12]);
         let restored = SetDeleted { message, conversation: ROOM, by: ANN, delete: false, at };
         store.set_deleted(restored).await.unwrap().unwrap();
@@ -163,7 +163,7 @@ fn a_file_of_a_newer_version_is_refused() {
     assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
 }
 
-/// Members are found in an index, in the order in which they are wanted, so whoever stops reading has passed over nobody.
+/// An index finds members in the wanted order, so a reader that stops early has not scanned other members.
 #[test]
 fn members_are_found_without_looking_at_others() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ fn members_are_found_without_looking_at_others() {
     }
 }
 
-/// Whether a message is unread or may be found is seen without its body, and without looking at what was read.
+/// Unread counts and searches read neither bodies nor messages that are already read.
 #[test]
 fn counting_and_searching_read_no_bodies_and_no_history() {
     let folder = tempfile::tempdir().unwrap();
@@ -194,7 +194,7 @@ fn counting_and_searching_read_no_bodies_and_no_history() {
     let personal = crate::store::sqlite::personal::STATEMENTS;
     let keyed = crate::store::sqlite::keyed::STATEMENTS;
     for sql in counting.into_iter().chain(searching).chain(personal).chain(keyed) {
-        // It stands behind the body.
+        // The column is stored after the body.
         assert_eq!(
             sql.matches("deleted_at").count(),
             sql.matches("INDEXED BY messages_deleted").count(),
@@ -216,7 +216,7 @@ async fn names_that_are_older_than_their_keys_stay_and_are_taken() {
         let path = folder.path().join("chat.db");
         file_of_version(&path, version);
         let db = Connection::open(&path).unwrap();
-        // The second looks like the first, and the last has no user name.
+        // The second name looks like the first, and the last account has no user name.
         let old = [(1, Some("coco"), None), (2, Some("сосо"), None), (3, None, Some("zoe@example.org"))];
         for (n, name, email) in old {
             let sql =
@@ -272,7 +272,7 @@ async fn messages_that_are_older_than_the_index_can_be_searched() {
         assert_eq!(store.index(ROOM, Seq(0), terms).await.unwrap(), Some(Seq(5)));
         let found =
             store.search(&[ROOM], &Lookup::new(Query::parse("hell").unwrap()), None, 9).await.unwrap();
-        // One of them is deleted.
+        // One of the messages is deleted.
         let positions: Vec<_> = found.found.iter().map(|found| found.position.0).collect();
         assert_eq!(positions, [5, 4, 3, 1], "version {version}");
     }

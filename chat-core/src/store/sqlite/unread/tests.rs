@@ -1,4 +1,4 @@
-//! What holds for [`unread`](super).
+//! Tests of [`unread`](super).
 
 use super::*;
 use crate::store::sqlite::SqliteOptions;
@@ -7,7 +7,7 @@ use crate::store::{ReadMarkStore, SqliteStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_A
 const ANN: UserId = UserId::from_bytes([7; 12]);
 const BOB: UserId = UserId::from_bytes([8; 12]);
 
-/// However many conversations somebody has never read, and whoever spoke in them, one list costs only so much.
+/// The cost of one list is limited. It depends neither on the number of unread conversations nor on the senders.
 #[tokio::test]
 async fn only_so_many_messages_are_looked_at_in_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -15,7 +15,8 @@ async fn only_so_many_messages_are_looked_at_in_all() {
     let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
     let db = Connection::open(&path).unwrap();
     let bound = i64::from(UNREAD_LOOKED_AT_IN_ALL / UNREAD_LOOKED_AT);
-    // The conversations of the latest messages come first. Bob is in all of them, and silent in those of even keys.
+    // The conversations with the latest messages come first. Bob is a member of all of them, and in those with even
+    // keys he has sent nothing.
     for key in 1..=2 * bound {
         let mut id = [0; 12];
         id[4..].copy_from_slice(&key.to_be_bytes());

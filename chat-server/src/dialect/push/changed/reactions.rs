@@ -1,12 +1,12 @@
-//! Reactions, in the spellings of the family's forks.
+//! Reactions, with the event and field names of the family's forks.
 //!
 //! ```text
 //! bob > POST /api/messages/ID/react {"emoji":"👍"}      200 the message, with "reactions"
 //!       POST /api/messages/ID/reactions, POST and PUT /api/messages/react/ID, addReaction {"messageId":"ID","emoji":"👍"}
 //! both < messageReaction, messageReacted {"messageId":"ID","userId":"BOB","emoji":"👍","reactions":[{"emoji":"👍","userId":"BOB"}]}
 //! ```
-//! The same emoji again takes it away. `reactions` are all that stand on the message since, so it makes no difference whether a
-//! page listens to one of the events or to both. Messages on which nothing stands have no `reactions`.
+//! The same emoji again removes the reaction. `reactions` has all current reactions to the message, so a page may
+//! listen to one of the events or to both. A message without reactions has no `reactions` field.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ struct Form<'a> {
     emoji: Text<'a>,
 }
 
-/// What an event asks for, if it is this one.
+/// Decodes the event, if it is one of this module.
 pub(super) fn decode(call: &Call<'_>) -> Result<Command, DecodeError> {
     if &*call.event != "addReaction" {
         return Err(DecodeError::UnknownEvent);
@@ -72,7 +72,7 @@ async fn react(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, HttpError> {
-    // Before the body is read.
+    // Authenticate before the body is read.
     caller(&app, &headers).await?;
     let body = Body::read_small(request).await?;
     let form: Form<'_> = body.object()?;
@@ -93,7 +93,7 @@ pub(super) struct ReactionFields<'a> {
     user_id: Id,
 }
 
-/// Reactions as a flat list of who has reacted with what.
+/// Reactions as a flat list with one entry for each emoji and user.
 pub(super) struct ReactionList<'a>(pub(super) &'a [Reaction]);
 
 impl Serialize for ReactionList<'_> {
@@ -118,7 +118,7 @@ pub(in crate::dialect::push) struct Reacted<'a> {
     reactions: ReactionList<'a>,
 }
 
-/// What both are told.
+/// The events that both users receive.
 pub(super) fn told(changed: &MessageChanged, change: &ReactionChange, mark: EventPosition) -> Frames {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -136,7 +136,8 @@ pub(super) fn told(changed: &MessageChanged, change: &ReactionChange, mark: Even
         reactions: ReactionList(&changed.annexes.reactions),
     };
     let mut frames = Frames::new();
-    // The position comes with the last one. If the connection is cut before it, both come again, and say the same.
+    // Only the last event carries the position. If the connection breaks between the two, the client receives both
+    // again with the same content.
     frames.push((To::All, EventPosition(None).frame("messageReaction", &reacted)));
     frames.push((To::All, mark.frame("messageReacted", &reacted)));
     frames
