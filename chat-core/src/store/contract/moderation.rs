@@ -123,7 +123,7 @@ pub async fn plain_members_wait_where_a_wait_is_set(store: Arc<dyn Store>) {
     say(&*store, 1, club, bob).await;
     let update = |slow_mode| RoomAct::Update { slow_mode: Some(slow_mode) };
     let updated = Change::RoomChanged { room: club, by: ann, aspect: RoomAspect::Updated };
-    assert_eq!(done(&*store, club, ann, update(2)).await, [updated.clone()]);
+    assert_eq!(done(&*store, club, ann, update(2)).await, std::slice::from_ref(&updated));
     assert_eq!(done(&*store, club, ann, update(2)).await, [], "twice is once");
     assert_eq!(done(&*store, club, ann, RoomAct::Update { slow_mode: None }).await, []);
     let send = async |n: u16, sender, millis: i64| {
@@ -218,10 +218,8 @@ pub async fn a_ban_holds_while_everybody_brings_them_in(store: Arc<dyn Store>, s
         |change: &Change| matches!(change, Change::RoomChanged { aspect: RoomAspect::Banned(_), .. });
     let ban = log.iter().position(|logged| is_ban(&logged.change)).expect("it is logged");
     for logged in &log[ban..] {
-        let comes_or_speaks = match &logged.change {
-            Change::MessageSent(_) | Change::MemberAdded { .. } => true,
-            _ => false,
-        };
+        let comes_or_speaks =
+            matches!(logged.change, Change::MessageSent(_) | Change::MemberAdded { .. });
         assert!(!comes_or_speaks, "{logged:?} comes after the ban");
     }
     let now = store.conversation(club).await.unwrap().expect("the room");

@@ -21,7 +21,6 @@ use serde::Serialize;
 use super::arguments::{Arguments, wrong};
 use super::rooms::{room, user};
 use super::shapes::{self, RoomObject, UserId24};
-use super::told::Told;
 use crate::dialect::DecodeError;
 
 pub(super) fn update(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
@@ -110,17 +109,26 @@ pub(super) struct Updated<'a> {
     by: UserId24,
 }
 
-/// What the change of a room is called, and what is told of it.
+/// What is told of the change of a room.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "RoomChange")]
+pub(super) enum Changed<'a> {
+    Restricted(Restricted),
+    Updated(Updated<'a>),
+}
+
+/// The name and the object of the event about the change of a room.
 pub(super) fn told(
     room: &Conversation,
     by: UserId,
     aspect: RoomAspect,
     is_inside: bool,
-) -> (&'static str, Told<'_>) {
+) -> (&'static str, Changed<'_>) {
     let restricted = |name, user: UserId, until: Option<Timestamp>| {
         let (room_id, user_id, by) = (room.id.to_string(), user.to_string(), by.to_string());
         let until = until.map(Timestamp::as_millis);
-        (name, Told::Restricted(Restricted { room_id, user_id, by, until }))
+        (name, Changed::Restricted(Restricted { room_id, user_id, by, until }))
     };
     match aspect {
         RoomAspect::Banned(user) => restricted("memberBanned", user, None),
@@ -130,7 +138,8 @@ pub(super) fn told(
         }
         RoomAspect::Unmuted(user) => restricted("memberUnmuted", user, None),
         RoomAspect::Updated => {
-            ("roomUpdated", Told::Room(Updated { room: shapes::room(room, is_inside), by: by.to_string() }))
+            let updated = Updated { room: shapes::room(room, is_inside), by: by.to_string() };
+            ("roomUpdated", Changed::Updated(updated))
         }
     }
 }

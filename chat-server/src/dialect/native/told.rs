@@ -41,7 +41,10 @@ pub(super) fn told<'a>(
         Event::RoleChanged { room, user, role: new } => {
             ("roleChanged", of_member(room, user, Some(role(*new))))
         }
-        Event::RoomChanged { room, by, aspect } => moderation::told(room, *by, *aspect, is_inside(room)),
+        Event::RoomChanged { room, by, aspect } => {
+            let (name, change) = moderation::told(room, *by, *aspect, is_inside(room));
+            (name, Told::Room(change))
+        }
         Event::MessagesRead { conversation, user, seq, .. } => {
             ("messagesRead", Told::Read(read::moved(conversation, user, *seq)))
         }
@@ -134,8 +137,7 @@ pub(super) enum Told<'a> {
     Message(OfMessage<'a>),
     Changed(changed::Changed<'a>),
     Member(OfMember<'a>),
-    Restricted(moderation::Restricted),
-    Room(moderation::Updated<'a>),
+    Room(moderation::Changed<'a>),
     Read(read::Moved),
     Relation(relations::RelatedObject<'a>),
     User(OfUser<'a>),
