@@ -218,8 +218,7 @@ pub async fn a_ban_holds_while_everybody_brings_them_in(store: Arc<dyn Store>, s
         |change: &Change| matches!(change, Change::RoomChanged { aspect: RoomAspect::Banned(_), .. });
     let ban = log.iter().position(|logged| is_ban(&logged.change)).expect("it is logged");
     for logged in &log[ban..] {
-        let comes_or_speaks =
-            matches!(logged.change, Change::MessageSent(_) | Change::MemberAdded { .. });
+        let comes_or_speaks = matches!(logged.change, Change::MessageSent(_) | Change::MemberAdded { .. });
         assert!(!comes_or_speaks, "{logged:?} comes after the ban");
     }
     let now = store.conversation(club).await.unwrap().expect("the room");
