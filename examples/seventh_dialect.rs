@@ -142,6 +142,7 @@ impl Dialect for Corner {
             | Event::RoleChanged { .. }
             | Event::RoomChanged { .. }
             | Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

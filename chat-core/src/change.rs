@@ -58,6 +58,7 @@ kinds! {
     ReadMarked = 9, "read_marked";
     RoomChanged = 32, "room_changed";
     RelationChanged = 64, "relation_changed";
+    ChatSettingsChanged = 65, "chat_settings_changed";
 }
 
 impl ChangeKind {
@@ -170,6 +171,13 @@ pub enum Change<M = StoredMessage> {
         /// What it was changed to, without what `user` may not know.
         relation: Relation,
     },
+    /// The settings of a user for a conversation changed.
+    ChatSettingsChanged {
+        /// The user, who alone receives the event.
+        user: UserId,
+        /// The conversation.
+        conversation: ConversationId,
+    },
 }
 
 /// What an entry of the log holds besides its position, its moment and its kind; which of it, depends on the kind.
@@ -267,6 +275,7 @@ impl<M> Change<M> {
             Self::ReadMarked { .. } => ChangeKind::ReadMarked,
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
             Self::RelationChanged { .. } => ChangeKind::RelationChanged,
+            Self::ChatSettingsChanged { .. } => ChangeKind::ChatSettingsChanged,
         }
     }
 
@@ -300,6 +309,10 @@ impl<M> Change<M> {
                 let mut detail = with.as_bytes().to_vec();
                 detail.push(relation.code());
                 Fields { user: Some(*user), detail: Detail::new(&detail), ..none }
+            }
+            // Not in the field `room`: then the other members would receive the event.
+            Self::ChatSettingsChanged { user, conversation } => {
+                Fields { user: Some(*user), detail: Detail::new(conversation.as_bytes()), ..none }
             }
         }
     }
@@ -339,6 +352,11 @@ impl<M> Change<M> {
                 let (with, relation) = detail.as_ref().and_then(relation_in).ok_or("detail")?;
                 Self::RelationChanged { user: user?, with, relation }
             }
+            ChangeKind::ChatSettingsChanged => {
+                let id = detail.as_ref().and_then(|detail| detail.as_bytes().try_into().ok());
+                let conversation = ConversationId::from_bytes(id.ok_or("detail")?);
+                Self::ChatSettingsChanged { user: user?, conversation }
+            }
         })
     }
 
@@ -364,7 +382,9 @@ impl<M> Change<M> {
                 Subject::ReadMark { conversation: *conversation, user: *user }
             }
             Self::ProfileUpdated { user } => Subject::Profile(*user),
-            Self::RelationChanged { user, .. } => Subject::Own(*user),
+            Self::RelationChanged { user, .. } | Self::ChatSettingsChanged { user, .. } => {
+                Subject::Own(*user)
+            }
         }
     }
 
@@ -389,6 +409,9 @@ impl<M> Change<M> {
             Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
             Self::RelationChanged { user, with, relation } => {
                 Change::RelationChanged { user, with, relation }
+            }
+            Self::ChatSettingsChanged { user, conversation } => {
+                Change::ChatSettingsChanged { user, conversation }
             }
         })
     }

@@ -11,6 +11,7 @@ mod reading;
 mod relations;
 mod room;
 mod search;
+mod settings;
 mod sync;
 mod unreadable;
 

@@ -175,6 +175,10 @@ impl Chat {
                 let with = self.or_user(at_hand.user, with).await?;
                 Some(Event::RelationChanged { user, with: self.shown(with), relation })
             }
+            Change::ChatSettingsChanged { user, conversation } => {
+                let settings = self.chat_settings(user, conversation).await?;
+                Some(Event::ChatSettingsChanged { user, conversation, settings })
+            }
             Change::ProfileUpdated { user } => {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::ProfileUpdated(self.shown(user)))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User};
+use crate::model::{ChatSettings, Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -169,6 +169,15 @@ pub enum Event {
         /// What they have since, as `user` may see it.
         relation: Relation,
     },
+    /// The settings of a user for a conversation changed. Only the user's devices receive the event.
+    ChatSettingsChanged {
+        /// The user.
+        user: UserId,
+        /// The conversation.
+        conversation: ConversationId,
+        /// The settings now.
+        settings: ChatSettings,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -213,6 +222,7 @@ macro_rules! message_of {
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }
+            | Self::ChatSettingsChanged { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -236,7 +246,8 @@ macro_rules! user_of {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
-            | Self::RoomChanged { .. } => None,
+            | Self::RoomChanged { .. }
+            | Self::ChatSettingsChanged { .. } => None,
         }
     };
 }
@@ -257,7 +268,9 @@ impl Event {
             Self::MessageChanged(MessageChanged { conversation, .. })
             | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
-            Self::RelationChanged { user, .. } => Audience::Users(vec![*user]),
+            Self::RelationChanged { user, .. } | Self::ChatSettingsChanged { user, .. } => {
+                Audience::Users(vec![*user])
+            }
             Self::TypingChanged { conversation, user, .. } => {
                 Audience::MembersBut(conversation.clone(), vec![user.id])
             }
@@ -307,7 +320,8 @@ impl Event {
             | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
-            | Self::RelationChanged { .. } => None,
+            | Self::RelationChanged { .. }
+            | Self::ChatSettingsChanged { .. } => None,
         }
     }
 }

@@ -104,6 +104,8 @@ where
             // What was remembered of a message may show something else beside its content. Those who are told of it are told of this
             // change, too, which comes later and says all that is shown there.
             Self::MessageChanged { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
+            // No cache holds it.
+            Self::ChatSettingsChanged { .. } => nothing,
         }
     }
 }

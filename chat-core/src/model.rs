@@ -4,6 +4,7 @@ mod conversation;
 mod message;
 mod relation;
 mod room;
+mod settings;
 mod user;
 
 pub use crate::members::{JoinOrder, Members};
@@ -12,6 +13,7 @@ pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role,
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::relation::{Friendship, Relation, RelationAct};
 pub use self::room::{RoomAspect, RoomDetails};
+pub use self::settings::{ChatSettings, ChatSettingsPatch};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 
 /// Where a change stands in the one log of all changes: strictly increasing in the order of commit, starting

@@ -203,6 +203,7 @@ impl HoldsLinks for Reply {
             Self::RelatedPage(page) => {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
+            Self::ChatSet(_) | Self::ChatSetPage(_) => {}
             Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
         }
     }

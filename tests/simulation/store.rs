@@ -257,6 +257,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::RemoveMember(_)
         | Write::ChangeRoom(_)
         | Write::Relate(_)
+        | Write::SetChatSettings(_)
         | Write::React(_)
         | Write::EditRows(_) => 0,
     };

@@ -17,6 +17,7 @@ mod reading;
 mod relation;
 mod reply;
 mod room;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use self::reply::{Answer, Reply, ReplyRef};
 pub use self::room::{
     AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
 };
+pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings};
 
 use std::sync::Arc;
 
@@ -242,6 +244,10 @@ commands! {
     ChangeRelation: Writes -> Related = change_relation;
     /// The people one blocks, friends, and requests for friendship.
     ListRelations: Reads -> RelatedPage = list_relations;
+    /// Change one's settings for a conversation: muted, archived, pinned, draft.
+    SetChatSettings: Writes -> ChatSet = set_chat_settings;
+    /// The conversations for which one has settings.
+    ListChatSettings: Reads -> ChatSetPage = list_chat_settings;
     /// Tell the others that one is typing, or has stopped.
     SetTyping: Ephemeral -> () = set_typing;
     /// Make a room.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
+use super::{Changes, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
 use crate::model::{Conversation, MessageView, User};
 use crate::rooms::BanPage;
 use crate::search::Found;
@@ -82,6 +82,10 @@ replies! {
     Related(Related);
     /// People one has something with.
     RelatedPage(RelatedPage);
+    /// The actor's settings for a conversation.
+    ChatSet(ChatSet);
+    /// Conversations with settings.
+    ChatSetPage(ChatSetPage);
     /// The conversation it was about.
     Conversation(Arc<Conversation>);
     /// Some of the members of a conversation.

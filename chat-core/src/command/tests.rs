@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::chat::Registration;
 use crate::history::Window;
-use crate::model::{Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role, Visibility};
+use crate::model::{
+    ChatSettingsPatch, Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role,
+    Visibility,
+};
 use crate::reactions::{Reacting, SetReaction};
 use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
@@ -83,6 +86,12 @@ impl Scene {
             .into(),
             ChangeRelation { with: cid, act: RelationAct::Block }.into(),
             ListRelations { kind: RelationKind::Blocked, after: None, limit: 9 }.into(),
+            SetChatSettings {
+                of: self.with_bob(),
+                patch: ChatSettingsPatch { archived: Some(true), ..ChatSettingsPatch::default() },
+            }
+            .into(),
+            ListChatSettings { after: None, limit: 9 }.into(),
             SetTyping { to: self.with_bob(), typing: true }.into(),
             CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![] }.into(),
             AddMember { room: one, user: dan }.into(),

@@ -8,13 +8,15 @@ use crate::chat::Registration;
 use crate::clock::{ManualClock, Timestamp};
 use crate::command::{
     Actor, AddMember, ChangeRelation, Command, CreateRoom, DeleteMessage, Destination, ListChatPartners,
-    MarkRead, ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetRole,
-    UpdateProfile,
+    MarkRead, ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetChatSettings,
+    SetRole, UpdateProfile,
 };
 use crate::event::Audience;
 use crate::history::Window;
 use crate::id::MessageId;
-use crate::model::{Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility};
+use crate::model::{
+    ChatSettingsPatch, Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility,
+};
 use crate::reactions::{Reacting, SetReaction};
 use crate::rooms::{Muting, SetBan, SetMute, UpdateRoom};
 use crate::store::MemoryStore;
@@ -66,6 +68,7 @@ impl Scene {
         let send =
             |to| SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
         let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
+        let pin = ChatSettingsPatch { pinned: Some(true), ..ChatSettingsPatch::default() };
         let commands = vec![
             send(self.with_bob()).into(),
             send(in_room()).into(),
@@ -82,6 +85,7 @@ impl Scene {
             UpdateProfile { patch }.into(),
             ChangeRelation { with: self.cid, act: RelationAct::Block }.into(),
             ChangeRelation { with: self.cid, act: RelationAct::Unblock }.into(),
+            SetChatSettings { of: in_room(), patch: pin }.into(),
             send(in_room()).into(),
             RemoveMember { room, user: self.cid }.into(),
             SetBan { room, user: self.cid, is_banned: true }.into(),
@@ -126,6 +130,7 @@ fn plain(mut delivery: Delivery) -> String {
             }
         }
         Event::RoomCreated { .. }
+        | Event::ChatSettingsChanged { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. }
@@ -149,6 +154,7 @@ fn kind(event: &Event) -> Option<ChangeKind> {
         Event::MessagesRead { .. } => ChangeKind::ReadMarked,
         Event::ProfileUpdated(_) => ChangeKind::ProfileUpdated,
         Event::RelationChanged { .. } => ChangeKind::RelationChanged,
+        Event::ChatSettingsChanged { .. } => ChangeKind::ChatSettingsChanged,
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
     })
 }

@@ -4,11 +4,13 @@
 
 mod relations;
 mod rows;
+mod settings;
 
 use std::sync::Arc;
 
 use self::relations::{note_blockers, relation, relation_key};
 use super::keyed::Table;
+use self::settings::settings_key;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
@@ -286,6 +288,7 @@ impl Effect for SetRole {
 impl Effect for RemoveMember {
     fn reads(&self, reads: &mut Reads) {
         reads_of_succession(reads, self.room, self.by, self.user);
+        reads.rows.insert(settings_key(self.user, self.room));
     }
 
     fn most_logged(&self) -> u64 {
@@ -300,6 +303,10 @@ impl Effect for RemoveMember {
         }
         let succession = policy::succession(user, |role| tx.first_two(id, role))?;
         tx.delete_member(id, user)?;
+        let (table, key) = settings_key(user, id);
+        if tx.row(table, &key)?.is_some() {
+            tx.delete_row(table, &key)?;
+        }
         let position = tx.log(at, Change::MemberRemoved { room: id, user })?;
         let successor = promote(tx, id, succession, at)?;
         Ok(Ok(RoomChange { member: None, position: Some(position), successor }))

@@ -85,6 +85,9 @@ tables! {
     Mutes = 34, "mutes", [Conversation, User];
     /// When plain members have spoken last in rooms where they wait between two messages: the room and the person.
     LastSpoken = 35, "last_spoken", [Conversation, User];
+    /// The settings of members for conversations: the member, then the conversation. The value is
+    /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
+    ChatSettings = 64, "chat_settings", [User, Conversation];
 }
 
 impl Table {

@@ -10,15 +10,16 @@ use super::StoreError;
 use super::keyed::Facets;
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, Relate, Related, RemoveMember,
-    RevokeToken, RoomChange, SetDeleted, SetPasswordHash, SetRole, UpdateProfile, WriteStore, make,
+    RevokeToken, RoomChange, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    WriteStore, make,
 };
 use crate::clock::Timestamp;
 use crate::codec::Blob;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    ClientId, Conversation, Fingerprint, JoinOrder, Member, NewUser, Pair, PasswordHash, Position,
-    ProfilePatch, RoomInfo, Seq, Tombstone, User, UserKey,
+    ChatSettings, ClientId, Conversation, Fingerprint, JoinOrder, Member, NewUser, Pair, PasswordHash,
+    Position, ProfilePatch, RoomInfo, Seq, Tombstone, User, UserKey,
 };
 use crate::policy::Refusal;
 
@@ -125,6 +126,17 @@ pub trait RoomStore: WriteStore {
 
     /// The direct conversation of a pair, if there is one.
     async fn direct(&self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError>;
+
+    /// Changes the settings of a member for a conversation, and logs
+    /// [`Change::ChatSettingsChanged`](super::Change::ChatSettingsChanged) for this member alone. The position is `None`
+    /// when nothing changes. [`Table::ChatSettings`](super::Table::ChatSettings) holds the settings until the member
+    /// leaves. The store refuses people who are not members.
+    async fn set_chat_settings(
+        &self,
+        set: SetChatSettings,
+    ) -> Result<Result<(Option<Position>, ChatSettings), Refusal>, StoreError> {
+        make(self, set).await
+    }
 
     /// Creates a room with these members and logs [`Change::RoomCreated`](super::Change::RoomCreated).
     /// [`policy::may_reach`](crate::policy::may_reach) decides whether the creator may add each of the others.

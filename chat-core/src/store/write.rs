@@ -13,8 +13,8 @@ use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessag
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
-    Conversation, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Relation, RelationAct, Role,
-    Seq, User,
+    ChatSettings, ChatSettingsPatch, Conversation, Member, NewUser, Pair, PasswordHash, Position,
+    ProfilePatch, Relation, RelationAct, Role, Seq, User,
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
@@ -178,6 +178,8 @@ writes! {
     MarkRead -> Option<(Option<Position>, Seq)>;
     /// Changes what two people have with each other.
     Relate -> Result<Related, Refusal>;
+    /// Changes the settings of a member for a conversation. Without a position when nothing changes.
+    SetChatSettings -> Result<(Option<Position>, ChatSettings), Refusal>;
     /// Puts and deletes rows of a keyed table.
     EditRows -> EditedRows;
 }
@@ -347,6 +349,19 @@ pub struct Related {
     pub position: Option<Position>,
     /// Where the log tells the other one of it, and what they have now, as they may see it; none when they see no difference.
     pub theirs: Option<(Position, Relation)>,
+}
+
+/// See [`RoomStore::set_chat_settings`](super::RoomStore::set_chat_settings).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetChatSettings {
+    /// Who.
+    pub user: UserId,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// What changes.
+    pub patch: ChatSettingsPatch,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).

@@ -9,7 +9,8 @@ use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
 use chat_core::model::{
-    Conversation, JoinOrder, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq, User, UserKey,
+    ChatSettings, Conversation, JoinOrder, Member, NewUser, Pair, PasswordHash, Position, ProfilePatch, Seq,
+    User, UserKey,
 };
 use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
@@ -18,8 +19,8 @@ use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetDeleted, SetRole,
-    Store, StoreError, StoredMessage, Table, UnreadCount,
+    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings,
+    SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -69,6 +70,7 @@ pub(crate) enum Request {
     /// What is wanted and unwanted; everything when nothing is wanted.
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
     Relate(Relate),
+    SetChatSettings(SetChatSettings),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -111,6 +113,7 @@ pub(crate) enum Answer {
     Found(Vec<Match>, bool),
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
+    ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
@@ -229,6 +232,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             Answer::Found(matches.found, matches.has_more)
         }
         Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
+        Request::SetChatSettings(set) => Answer::ChatSet(store.set_chat_settings(set).await?),
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])

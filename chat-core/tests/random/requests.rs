@@ -456,6 +456,7 @@ impl Requests {
             95 if self.chance(3) => self.relate(),
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
+            99 if self.chance(2) => self.set_chat_settings(),
             99 => self.relate(),
             100..105 => self.edit_rows(),
             105..108 => self.rows(),

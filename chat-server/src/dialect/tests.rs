@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{PasswordHash, Relation, Role, RoomAspect, Seq};
+use chat_core::model::{ChatSettings, PasswordHash, Relation, Role, RoomAspect, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -50,6 +50,7 @@ async fn events() -> Vec<Event> {
         Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Updated },
         Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Banned(bob.id) },
         Event::RelationChanged { user: ann.id, with: bob.clone(), relation },
+        Event::ChatSettingsChanged { user: ann.id, conversation: room.id, settings: ChatSettings::default() },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),

@@ -188,6 +188,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)
         | ReplyRef::RelatedPage(_)
+        | ReplyRef::ChatSet(_)
+        | ReplyRef::ChatSetPage(_)
         | ReplyRef::Changes(_)
         | ReplyRef::Found(_) => false,
     }

@@ -64,12 +64,16 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
+        ReplyRef::ChatSetPage(page) => {
+            page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
+        }
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
         | ReplyRef::Related(_)
+        | ReplyRef::ChatSet(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }

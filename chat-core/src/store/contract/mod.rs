@@ -28,14 +28,14 @@ mod relations;
 mod rooms;
 mod rules;
 mod search;
+mod settings;
 mod support;
 mod tokens;
 
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*,
-    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
+    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, settings::*,
     tokens::*,
 };
 pub use self::{
@@ -201,6 +201,8 @@ macro_rules! __store_clauses {
             blocked_people_do_not_reach_each_other
             a_block_holds_in_a_conversation_that_is_opened_later
             blocked_people_do_not_react_to_each_other
+            settings_of_a_chat_are_kept_and_told_to_nobody_else
+            who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
             rows_come_in_the_order_of_their_keys
             rows_of_many_prefixes_are_read_at_once
@@ -359,6 +361,7 @@ mod tests {
             include_str!("rooms.rs"),
             include_str!("rules.rs"),
             include_str!("search.rs"),
+            include_str!("settings.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

@@ -1,7 +1,7 @@
-//! Requests about what two people have with each other.
+//! Requests about what two people have with each other, and about what they set for their conversations.
 
-use chat_core::model::RelationAct;
-use chat_core::store::Relate;
+use chat_core::model::{ChatSettingsPatch, RelationAct};
+use chat_core::store::{Relate, SetChatSettings};
 
 use super::Requests;
 use crate::random::Request;
@@ -20,5 +20,15 @@ impl Requests {
         ];
         let act = acts[self.below(acts.len() as u64) as usize];
         Request::Relate(Relate { by: self.person(), with: self.person(), act, at: self.moment() })
+    }
+    pub(super) fn set_chat_settings(&mut self) -> Request {
+        let patch = ChatSettingsPatch {
+            muted_until: self.maybe(Self::moment),
+            archived: self.maybe(|it| it.chance(2)),
+            pinned: self.maybe(|it| it.chance(2)),
+            draft: self.maybe(|it| if it.chance(2) { it.text() } else { String::new() }),
+        };
+        let (user, conversation, at) = (self.person(), self.conversation(), self.moment());
+        Request::SetChatSettings(SetChatSettings { user, conversation, patch, at })
     }
 }

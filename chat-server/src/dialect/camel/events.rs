@@ -77,6 +77,7 @@ impl Dialect for Camel {
             | Event::MessageChanged(_)
             | Event::ProfileUpdated(_)
             | Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -96,6 +97,8 @@ impl Dialect for Camel {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::ChatSet(_)
+            | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
             Reply::Done
             | Reply::Users(_)

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, sync,
+    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, settings, sync,
     table, told,
 };
 use crate::dialect::{
@@ -82,6 +82,8 @@ pub(super) enum Fields<'a> {
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
     RelatedPage(relations::PageObject<'a>),
+    ChatSet(settings::SettingsObject<'a>),
+    ChatSetPage(settings::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
 }
@@ -102,6 +104,8 @@ impl<'a> Fields<'a> {
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
             Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
+            Reply::ChatSet(set) => Self::ChatSet(settings::set_to(set)),
+            Reply::ChatSetPage(page) => Self::ChatSetPage(settings::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
         })

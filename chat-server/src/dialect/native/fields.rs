@@ -1,7 +1,7 @@
 //! The fields of the commands. A name means the same in every command that has it; where a command has more to say of it, its row
 //! does ([`Field::about`]).
 
-use chat_core::model::ClientId;
+use chat_core::model::{ChatSettings, ClientId};
 
 use crate::dialect::field::{Field, Kind};
 
@@ -29,6 +29,8 @@ pub(super) const WITH_NAMED: Field =
 pub(super) const AFTER: Field = field("after", Kind::Count, "Only what comes behind this `seq`.").optional();
 pub(super) const AFTER_USER: Field =
     field("afterId", Kind::Id("a user's id"), "The `next` of the page before.").optional();
+pub(super) const ARCHIVED: Field =
+    field("archived", Kind::Flag, "Whether the conversation is put away.").optional();
 pub(super) const AVATAR: Field =
     field("avatar", Kind::Image("sent over HTTP, by PATCH /api/v1/profile"), "The picture, as a data URL.");
 pub(super) const BEFORE: Field =
@@ -51,6 +53,9 @@ pub(super) const CURSOR: Field =
 pub(super) const DELETED: Field =
     field("deleted", Kind::Flag, "Whether deleted messages are wanted too, without their content.")
         .optional();
+pub(super) const DRAFT: Field =
+    text("draft", 0, ChatSettings::MAX_DRAFT_BYTES, "What one has begun to write; an empty text removes it.")
+        .optional();
 pub(super) const FILE_NAME: Field =
     text("fileName", 1, 255, "The name of a text file, which is then the content.").optional();
 pub(super) const FRIENDS: Field = field(
@@ -67,9 +72,13 @@ pub(super) const IMAGE: Field =
 pub(super) const MEMBERS: Field =
     field("members", Kind::Ids("a list of users' ids"), "Who else is in it from the beginning.").optional();
 pub(super) const MESSAGE_ID: Field = field("messageId", Kind::Id("a message's id"), "The message.");
+pub(super) const MUTED_UNTIL: Field =
+    field("mutedUntil", Kind::Moment, "Until when one is not to be disturbed; 0 ends that.").optional();
 pub(super) const NAME: Field = text("name", 1, 100, "The name of the room.");
 pub(super) const ORDER: Field =
     field("order", Kind::Choice(&["newest", "best"], "newest or best"), "What comes first.").optional();
+pub(super) const PINNED: Field =
+    field("pinned", Kind::Flag, "Whether it stands before those that are not pinned.").optional();
 pub(super) const Q: Field =
     text("q", 0, 0, "The words, as docs/protocol.md says under Searching.").optional();
 pub(super) const ROLE: Field = field(

@@ -24,6 +24,7 @@
 //! ann < messagesRead {"roomId":"…","userId":"…","seq":7}
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
 //! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
+//! ann < chatSettingsChanged {"roomId":"…","mutedUntil":null,"archived":false,"pinned":true,"draft":"dear bob"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -48,6 +49,7 @@ mod routes;
 mod row;
 mod search;
 mod search_options;
+mod settings;
 mod shapes;
 mod sync;
 mod table;

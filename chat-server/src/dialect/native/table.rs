@@ -10,7 +10,7 @@ use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, messages, moderation, people, read, relations, rooms, search, sync};
+use super::{changed, messages, moderation, people, read, relations, rooms, search, settings, sync};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -268,6 +268,26 @@ static TABLE: &[Row] = &[
         &[limit(1_000, App::MAX_USERS)],
         shown::<people::Listed<'_>>,
         people::chats,
+    )
+    .optional(),
+    row(
+        "chat.set",
+        Method::PATCH,
+        "/api/v1/chats",
+        "Mutes, archives or pins a conversation for oneself, or keeps a draft for it.",
+        &[IN_ROOM, WITH_USER, WITH_NAMED, MUTED_UNTIL, ARCHIVED, PINNED, DRAFT],
+        shown::<settings::SettingsObject<'_>>,
+        settings::set,
+    )
+    .with(&[Rule::One(PLACE), Rule::Some(&["mutedUntil", "archived", "pinned", "draft"])]),
+    row(
+        "chat.settings",
+        Method::GET,
+        "/api/v1/chats/settings",
+        "Lists the conversations for which one has set something.",
+        &[CURSOR, limit(100, settings::MAX)],
+        shown::<settings::PageObject<'_>>,
+        settings::list,
     )
     .optional(),
     row(

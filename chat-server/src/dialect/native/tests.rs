@@ -53,6 +53,8 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
             "friend.remove",
         ],
         CommandRef::ListRelations(_) => &["block.list", "friend.list"],
+        CommandRef::SetChatSettings(_) => &["chat.set"],
+        CommandRef::ListChatSettings(_) => &["chat.settings"],
     }
 }
 

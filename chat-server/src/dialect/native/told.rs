@@ -8,7 +8,7 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
-use super::{changed, moderation, read, relations};
+use super::{changed, moderation, read, relations, settings};
 use crate::dialect::field::shown;
 use crate::dialect::{EventPosition, Frames, To, described};
 
@@ -51,6 +51,9 @@ pub(super) fn told<'a>(
         Event::ProfileUpdated(changed) => ("profileUpdated", Told::User(OfUser { user: user(changed) })),
         Event::RelationChanged { with, relation, .. } => {
             ("relationChanged", Told::Relation(relations::related(with, *relation)))
+        }
+        Event::ChatSettingsChanged { conversation, settings: now, .. } => {
+            ("chatSettingsChanged", Told::ChatSettings(settings::settings(*conversation, now)))
         }
         Event::UserRegistered(new) => ("userRegistered", Told::User(OfUser { user: user(new) })),
         Event::TypingChanged { conversation, user, typing } => {
@@ -126,6 +129,11 @@ pub(crate) static LOGGED: &[described::Told] = &[
         "A block or friendship of one's own has changed.",
         shown::<relations::RelatedObject<'_>>,
     ),
+    described::told(
+        "chatSettingsChanged",
+        "One's own settings for a conversation have changed.",
+        shown::<settings::SettingsObject<'_>>,
+    ),
     described::told("profileUpdated", "Somebody has changed their name or picture.", shown::<OfUser<'_>>),
 ];
 
@@ -140,6 +148,7 @@ pub(super) enum Told<'a> {
     Room(moderation::Changed<'a>),
     Read(read::Moved),
     Relation(relations::RelatedObject<'a>),
+    ChatSettings(settings::SettingsObject<'a>),
     User(OfUser<'a>),
     Typing(Typing),
 }

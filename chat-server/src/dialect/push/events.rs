@@ -116,7 +116,7 @@ impl Dialect for Push {
                 reading::told(conversation, user, *seq, messages, mark)
             }
             // The family has no words for it.
-            Event::RelationChanged { .. } => Frames::new(),
+            Event::RelationChanged { .. } | Event::ChatSettingsChanged { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -134,6 +134,8 @@ impl Dialect for Push {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::ChatSet(_)
+            | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
             // Everything else that has an answer is asked for over HTTP.
             Reply::Done

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::codec::{Blob, Encoding};
-use crate::model::{ProfilePatch, RelationAct, RoomInfo, Visibility};
+use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::rooms::{ChangeRoom, RoomAct};
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
-    RemoveMember, RevokeToken, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
 
@@ -351,7 +351,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(17) {
+        match self.below(18) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -389,6 +389,11 @@ impl Random {
                 };
                 ChangeRoom { room, by, act, at }.into()
             }
+            16 => {
+                let draft = ["", "x"][self.below(2) as usize].to_owned();
+                let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
+                SetChatSettings { user, conversation: room, patch, at }.into()
+            }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -408,6 +413,7 @@ fn is_refusal(written: &Written) -> bool {
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
         Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
+        Written::SetChatSettings(set) => set.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::CreateRoom(made) => made.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
@@ -460,6 +466,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "EditRows",
         "CreateRoom",
         "Relate",
+        "SetChatSettings",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
