@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{ChatSettings, Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User};
+use crate::model::{
+    ChatSettings, Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User,
+};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]

@@ -9,8 +9,8 @@ mod settings;
 use std::sync::Arc;
 
 use self::relations::{note_blockers, relation, relation_key};
-use super::keyed::Table;
 use self::settings::settings_key;
+use super::keyed::Table;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,

@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-use chat_core::model::{ChatSettings, PasswordHash, Relation, Role, RoomAspect, Seq};
+    use chat_core::model::{ChatSettings, PasswordHash, Relation, Role, RoomAspect, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();

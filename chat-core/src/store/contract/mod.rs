@@ -35,8 +35,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, settings::*,
-    tokens::*,
+    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*,
+    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
+    settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, settings, sync,
-    table, told,
+    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, settings,
+    sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
