@@ -204,7 +204,7 @@ impl HoldsLinks for Reply {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
             Self::ChatSet(_) | Self::ChatSetPage(_) => {}
-            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Read(_) => {}
+            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
         }
     }
 }

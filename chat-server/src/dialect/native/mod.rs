@@ -40,6 +40,7 @@ pub(crate) mod described;
 mod events;
 mod fields;
 mod messages;
+mod moderation;
 mod people;
 pub(crate) mod read;
 mod relations;
