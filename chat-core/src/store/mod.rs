@@ -54,6 +54,7 @@ pub mod tx;
 pub mod write;
 
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
+pub(crate) use apply::{delete_member, settings_key};
 pub use copy::{Copied, copy_to_mongodb};
 pub use keyed::{Facets, KeyedStore, Row, Table};
 pub use log::{ChangeLog, LoggedChange, NODE_LEASE, NodeNote, PersonalChanges};
