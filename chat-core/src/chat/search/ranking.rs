@@ -76,7 +76,7 @@ impl Chat {
                 break;
             }
             let id = message.id;
-            match self.see(sought.actor, message, &mut room).await {
+            match self.see(sought, message, &mut room).await {
                 Ok(Seen::Full) => {
                     is_cut = true;
                     break;

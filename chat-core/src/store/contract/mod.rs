@@ -23,6 +23,7 @@ mod parallel;
 mod people;
 mod reactions;
 mod read_marks;
+mod reindexing;
 mod relations;
 mod rooms;
 mod rules;
@@ -35,8 +36,8 @@ use std::sync::Arc;
 
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
-    people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, settings::*,
-    tokens::*,
+    people::*, reactions::*, read_marks::*, reindexing::*, relations::*, rooms::*, rules::*, search::*,
+    settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -236,6 +237,7 @@ macro_rules! __store_clauses {
             everything_needs_no_index
             a_search_is_bounded
             messages_with_a_term_are_counted
+            terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -351,6 +353,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("reindexing.rs"),
             include_str!("relations.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),

@@ -7,6 +7,7 @@ use super::*;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
+use crate::store::reindexing::Reindex;
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
@@ -226,6 +227,16 @@ impl Tx for Watched<'_> {
         self.writing().set_deletion(message)
     }
 
+    fn set_body(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().set_body(message)
+    }
+
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().add_terms(message, terms)
+    }
+
     fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
         assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
         self.writing().set_facets(message)
@@ -345,7 +356,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(16) {
+        match self.below(17) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -378,6 +389,12 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
+            15 => {
+                let change = (self.below(4) as u32).to_be_bytes().to_vec();
+                let terms = Terms::of("some words", None);
+                let message = MessageId::from_bytes(self.id(20));
+                Reindex { message, conversation: room, change, terms }.into()
+            }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -392,6 +409,7 @@ fn is_refusal(written: &Written) -> bool {
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
         Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
@@ -434,7 +452,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 17, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 18, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
