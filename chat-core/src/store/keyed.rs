@@ -76,7 +76,8 @@ tables! {
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
-    /// Edits of messages: one row that says how often and when last, and behind it what was said before. A message of which there are some is not as it was sent.
+    /// Edits of messages: one row that says how often and when last, and behind it what was said before; see
+    /// [`edits`](crate::aspects::edits). A message of which there are some is not as it was sent.
     Edits = 5, "edits", [Message, Text];
     /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
     /// change it was.

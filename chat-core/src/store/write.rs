@@ -11,6 +11,7 @@ use super::keyed::{Row, Table};
 use super::reindexing::Reindex;
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::aspects::edits::Edit;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -170,6 +171,8 @@ writes! {
     Append -> Appended;
     /// Deletes or restores a message.
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Gives a message another text.
+    Edit -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
     /// Has a message whose text has changed found by its terms; whether it was done.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
+use crate::aspects::edits::Edit;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
@@ -356,7 +357,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(17) {
+        match self.below(18) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -390,6 +391,13 @@ impl Random {
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
             15 => {
+                let message = MessageId::from_bytes(self.id(20));
+                let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
+                let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
+                let (window, most_kept) = (None, 1_000);
+                Edit { message, conversation: room, by, body, window, kept_as, most_kept, at }.into()
+            }
+            16 => {
                 let change = (self.below(4) as u32).to_be_bytes().to_vec();
                 let terms = Terms::of("some words", None);
                 let message = MessageId::from_bytes(self.id(20));
@@ -408,7 +416,9 @@ fn is_refusal(written: &Written) -> bool {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
-        Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::SetDeleted(changed) | Written::Edit(changed) => {
+            changed.as_ref().map_or(true, |(position, _)| position.is_none())
+        }
         Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
@@ -452,7 +462,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 18, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 19, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -462,6 +472,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "Append",
         "SetDeleted",
         "React",
+        "Edit",
+        "Reindex",
         "MarkRead",
         "EditRows",
         "CreateRoom",
