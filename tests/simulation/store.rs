@@ -259,6 +259,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::Relate(_)
         | Write::SetChatSettings(_)
         | Write::React(_)
+        | Write::Edit(_)
+        | Write::Reindex(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)
