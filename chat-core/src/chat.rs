@@ -1,6 +1,7 @@
 //! Executes commands. Each command is validated, looked up, authorised, encoded and stored; its result says what to
 //! deliver to other users. The delivery itself happens elsewhere.
 
+mod chats;
 mod decoding;
 mod ephemeral;
 mod last_seen;

@@ -25,8 +25,9 @@ use chat_core::model::{
 };
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
-    RoomStore, Row, StoreError, StoredMessage, Table, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, Appended, ChangeLog, ChatListStore, ChatSummary, KeyedStore, LoggedChange, MemoryStore,
+    MessageStore, PersonalChanges, ReadMarkStore, RoomStore, Row, StoreError, StoredMessage, Table,
+    UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -302,6 +303,10 @@ impl UserStore for Driver {
         self.read("users", 0, self.disk.store.users(limit)).await
     }
 
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        self.read("users_by_id", 0, self.disk.store.users_by_id(ids)).await
+    }
+
     async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read("revoked_tokens", 0, self.disk.store.revoked_tokens(at)).await
     }
@@ -364,6 +369,22 @@ impl MessageStore for Driver {
 impl ReadMarkStore for Driver {
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
+    }
+}
+
+#[async_trait]
+impl ChatListStore for Driver {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        self.read("activity", number(user.as_bytes()), self.disk.store.activity(user)).await
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        let read = self.disk.store.summaries(user, conversations);
+        self.read("summaries", number(user.as_bytes()), read).await
     }
 }
 

@@ -10,6 +10,7 @@
 //! 2. One line in the list below, and a method of [`Chat`] in the folder `chat`.
 //! 3. If its reply is of a new type, one line in the list of replies. The compiler then names every `match` that has to know it.
 
+mod chats;
 mod log;
 mod message;
 mod people;
@@ -22,6 +23,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use self::chats::{ChatCursor, ChatPage, InvalidChatCursor, ListChats, ListedChat};
 pub use self::log::{Changes, ReadChanges};
 pub use self::message::{DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping};
 pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
@@ -243,6 +245,8 @@ commands! {
     ChangeRelation: Writes -> Related = change_relation;
     /// The people one blocks, friends, and requests for friendship.
     ListRelations: Reads -> RelatedPage = list_relations;
+    /// The conversations of the actor, the latest first.
+    ListChats: Reads -> ChatPage = list_chats;
     /// Change one's settings for a conversation: muted, archived, pinned, draft.
     SetChatSettings: Writes -> ChatSet = set_chat_settings;
     /// The conversations for which one has settings.

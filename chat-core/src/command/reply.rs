@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Changes, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
+use super::{
+    Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread,
+};
 use crate::model::{Conversation, MessageView, User};
 use crate::search::Found;
 
@@ -81,6 +83,8 @@ replies! {
     Related(Related);
     /// People one has something with.
     RelatedPage(RelatedPage);
+    /// A page of the chat list.
+    Chats(ChatPage);
     /// The actor's settings for a conversation.
     ChatSet(ChatSet);
     /// Conversations with settings.

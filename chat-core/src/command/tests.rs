@@ -90,6 +90,7 @@ impl Scene {
                 patch: ChatSettingsPatch { archived: Some(true), ..ChatSettingsPatch::default() },
             }
             .into(),
+            ListChats { archived: None, after: None, limit: 9 }.into(),
             ListChatSettings { after: None, limit: 9 }.into(),
             SetTyping { to: self.with_bob(), typing: true }.into(),
             CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![] }.into(),

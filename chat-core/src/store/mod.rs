@@ -33,6 +33,7 @@
 //! A driver that cannot run in a test environment must be reported as ignored with the reason, never as passed.
 
 mod apply;
+mod chats;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
@@ -53,6 +54,7 @@ pub mod sqlite;
 pub mod tx;
 pub mod write;
 
+pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub use copy::{Copied, copy_to_mongodb};
 pub use keyed::{Facets, KeyedStore, Row, Table};
@@ -104,12 +106,19 @@ pub use crate::change::Change;
 /// # }
 /// ```
 pub trait Store:
-    UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+    UserStore + RoomStore + MessageStore + ReadMarkStore + ChatListStore + KeyedStore + SearchIndex + ChangeLog
 {
 }
 
 impl<T> Store for T where
-    T: UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+    T: UserStore
+        + RoomStore
+        + MessageStore
+        + ReadMarkStore
+        + ChatListStore
+        + KeyedStore
+        + SearchIndex
+        + ChangeLog
 {
 }
 

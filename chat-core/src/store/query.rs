@@ -46,6 +46,9 @@ pub trait UserStore: WriteStore {
     /// Lists all accounts in the order of their creation, at most `limit`.
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError>;
 
+    /// Finds accounts by their ids, in no particular order. Unknown ids and damaged accounts are left out.
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError>;
+
     /// Changes a profile and logs [`Change::ProfileUpdated`](super::Change::ProfileUpdated). Returns `None` when the
     /// account does not exist.
     async fn update_profile(

@@ -76,6 +76,12 @@ pub(crate) fn counted_after(read: Seq, last: Seq) -> Seq {
     read.max(Seq(last.0.saturating_sub(UNREAD_LOOKED_AT)))
 }
 
+/// The number of unread messages of a conversation that may not be examined: all messages after the mark.
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
+pub(super) fn not_examined(read: Seq, last: Seq) -> u32 {
+    last.0.saturating_sub(read.0).min(UNREAD_MOST)
+}
+
 /// The number of messages that may still be examined for one list.
 #[cfg(any(feature = "sqlite", feature = "mongodb"))]
 pub(super) struct LookingAt {

@@ -17,9 +17,10 @@ use chat_core::reactions::{React, Reacted};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings,
-    SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
+    Activity, AddMember, Appended, ChatSummary, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup,
+    Match, NewMessage, NewRoom, PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row,
+    SearchProgress, SetChatSettings, SetDeleted, SetRole, Store, StoreError, StoredMessage, Table,
+    UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -56,6 +57,8 @@ pub(crate) enum Request {
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
+    /// The chat list of a user, from this place of it.
+    Chats(UserId, usize),
     LastPosition,
     ChangesAfter(Position, usize),
     ChangesFor(UserId, Position, usize),
@@ -102,6 +105,7 @@ pub(crate) enum Answer {
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
+    Chats(Vec<Activity>, Vec<ChatSummary>),
     Position(Position),
     Changes(Option<Vec<LoggedChange>>),
     Mine(Option<PersonalChanges>, Option<u64>),
@@ -188,6 +192,13 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::MarkRead(id, user, up_to, at) => Answer::Marked(store.mark_read(id, user, up_to, at).await?),
         Request::Unread(user, limit) => Answer::Unread(store.unread(user, limit).await?),
+        Request::Chats(user, skipped) => {
+            let mut order = store.activity(user).await?;
+            order.sort_unstable();
+            let ids: Vec<_> = order.iter().skip(skipped).map(|activity| activity.conversation).collect();
+            let summaries = store.summaries(user, &ids).await?;
+            Answer::Chats(order, summaries)
+        }
         Request::LastPosition => Answer::Position(store.last_position().await?),
         Request::ChangesAfter(position, limit) => {
             Answer::Changes(store.changes_after(position, limit).await?)

@@ -187,6 +187,7 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)
         | ReplyRef::RelatedPage(_)
+        | ReplyRef::Chats(_)
         | ReplyRef::ChatSet(_)
         | ReplyRef::ChatSetPage(_)
         | ReplyRef::Changes(_)

@@ -1,7 +1,7 @@
 //! The cost of commands and of the data that they read. It depends on the class of a command, so every new command has
 //! a cost.
 
-use chat_core::command::{Class, CommandRef, MarkRead, ReadUpTo, ReplyRef};
+use chat_core::command::{Class, CommandRef, ListedChat, MarkRead, ReadUpTo, ReplyRef};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
 
@@ -64,6 +64,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
+        ReplyRef::Chats(page) => page.chats.iter().map(listed).sum(),
         ReplyRef::ChatSetPage(page) => {
             page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
         }
@@ -76,6 +77,13 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }
+}
+
+/// A conversation of the chat list, with its members and its last message.
+fn listed(chat: &ListedChat) -> u64 {
+    let text = chat.last.as_ref().map_or(0, |message| message.content.text.len());
+    let rows = 1 + chat.first_members.len() as u64;
+    ROW * rows + MESSAGE + (text + chat.settings.draft.len()) as u64
 }
 
 fn delivered(delivery: &Delivery) -> u64 {

@@ -11,6 +11,7 @@
 //!
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
+mod chats;
 mod durability;
 mod history;
 mod keyed;
@@ -34,9 +35,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*, parallel::*,
-    people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*, settings::*,
-    tokens::*,
+    chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*,
+    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
+    settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -197,6 +198,9 @@ macro_rules! __store_clauses {
             blocked_people_do_not_reach_each_other
             a_block_holds_in_a_conversation_that_is_opened_later
             blocked_people_do_not_react_to_each_other
+            a_chat_list_shows_what_was_said_last_and_what_is_unread
+            a_chat_list_shows_only_ones_own_conversations
+            accounts_are_found_by_their_ids
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -339,6 +343,7 @@ mod tests {
     #[test]
     fn every_clause_is_in_a_list() {
         let sources = [
+            include_str!("chats.rs"),
             include_str!("durability.rs"),
             include_str!("history.rs"),
             include_str!("keyed.rs"),

@@ -18,8 +18,8 @@ use self::state::{Account, Room, State};
 use super::keyed::{self, KeyedStore, Row, Table};
 use super::tx::Abort;
 use super::{
-    Change, ChangeLog, LoggedChange, MessageStore, PersonalChanges, ReadMarkStore, RoomStore, StoreError,
-    StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, Change, ChangeLog, ChatListStore, ChatSummary, LoggedChange, MessageStore, PersonalChanges,
+    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
@@ -94,6 +94,12 @@ impl UserStore for MemoryStore {
 
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
         Ok(self.open()?.accounts.iter().take(limit).map(|account| account.user.clone()).collect())
+    }
+
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let mut state = self.open()?;
+        let mut user = |id: &UserId| Some(state.account_mut(&UserKey::Id(*id))?.user.clone());
+        Ok(ids.iter().filter_map(&mut user).collect())
     }
 
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
@@ -176,6 +182,23 @@ impl ReadMarkStore for MemoryStore {
         let mut found: Vec<(Position, UnreadCount)> = state.rooms_of(user).filter_map(unread).collect();
         found.sort_unstable_by_key(|(latest, _)| Reverse(*latest));
         Ok(found.into_iter().map(|(_, count)| count).take(limit).collect())
+    }
+}
+
+#[async_trait]
+impl ChatListStore for MemoryStore {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        Ok(self.open()?.rooms_of(user).map(Room::activity).collect())
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        let state = self.open()?;
+        let rooms = conversations.iter().filter_map(|id| state.rooms.get(id));
+        Ok(rooms.filter_map(|room| room.summary(user)).collect())
     }
 }
 

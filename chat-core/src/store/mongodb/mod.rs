@@ -91,6 +91,7 @@
 //! Stop older nodes first: they do not update the count when members join or leave.
 
 mod changes;
+mod chats;
 mod collections;
 mod commit;
 mod connect;
@@ -131,8 +132,9 @@ pub use self::inspect::MongoInspector;
 use self::writer::Writer;
 use super::keyed::{KeyedStore, Row, Table};
 use super::{
-    ChangeLog, LoggedChange, MessageStore, NodeNote, Opened, PersonalChanges, ReadMarkStore, RoomStore,
-    StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, ChangeLog, ChatListStore, ChatSummary, LoggedChange, MessageStore, NodeNote, Opened,
+    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore, Write,
+    WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
@@ -225,6 +227,11 @@ impl UserStore for MongoStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(reads::users_by_id(&self.db, ids)).await?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(reads::revoked_tokens(&self.db, now)).await
     }
@@ -282,6 +289,21 @@ impl MessageStore for MongoStore {
 impl ReadMarkStore for MongoStore {
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl ChatListStore for MongoStore {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        self.read(chats::activity(&self.db, user)).await
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        self.read(chats::summaries(&self.db, user, conversations)).await
     }
 }
 

@@ -70,6 +70,20 @@ pub(super) async fn users(db: &Database, most: usize) -> Result<Vec<User>, Fault
     Ok(users)
 }
 
+pub(super) async fn users_by_id(db: &Database, ids: &[UserId]) -> Result<Vec<User>, Fault> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = ids.iter().map(|id| object_id(id.as_bytes())).collect();
+    let mut cursor = raw(db, USERS).find(doc! { "_id": { "$in": ids } }).batch_size(10_000).await?;
+    let mut users = Vec::new();
+    while cursor.advance().await? {
+        let doc = cursor.current();
+        users.extend(skip(db, USERS, doc, documents::read_user(doc))?.map(|(user, _)| user));
+    }
+    Ok(users)
+}
+
 pub(super) async fn revoked_tokens(
     db: &Database,
     now: Timestamp,

@@ -31,25 +31,25 @@ const COUNTED_AT_ONCE: usize = 20;
 
 /// A conversation that may have unread messages.
 #[derive(Clone, Copy)]
-struct Candidate {
-    id: ConversationId,
-    mark: Mark,
-    last: Seq,
+pub(super) struct Candidate {
+    pub(super) id: ConversationId,
+    pub(super) mark: Mark,
+    pub(super) last: Seq,
 }
 
 /// How far a user has read.
 #[derive(Clone, Copy)]
-enum Mark {
+pub(super) enum Mark {
     At(Seq),
     /// The user has no mark yet: all messages up to this log position count as read.
     UpTo(Position),
 }
 
 /// The messages of a conversation to count.
-struct Looked {
-    id: ConversationId,
-    read: Seq,
-    last: Seq,
+pub(super) struct Looked {
+    pub(super) id: ConversationId,
+    pub(super) read: Seq,
+    pub(super) last: Seq,
 }
 
 pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<Vec<UnreadCount>, Fault> {
@@ -127,7 +127,8 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
     Ok(candidates)
 }
 
-async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Result<Looked, Fault> {
+/// How far a conversation is read; asks the database only where the user has no mark yet.
+pub(super) async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Result<Looked, Fault> {
     let read = match mark {
         Mark::At(read) => read,
         Mark::UpTo(position) => {
@@ -144,7 +145,7 @@ async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Resu
 }
 
 /// The number of unread messages in each of these conversations; conversations without any are left out.
-async fn count(
+pub(super) async fn count(
     db: &Database,
     user: UserId,
     looked: &[Looked],

@@ -19,6 +19,7 @@
 //! writer.
 
 mod backup;
+mod chats;
 mod damage;
 mod epoch;
 #[cfg(feature = "mongodb")]
@@ -304,6 +305,13 @@ impl UserStore for SqliteStore {
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
         let read = move |db: &Connection| rows::users(db, limit);
         let users = if limit > LongReads::FROM { self.read_long(read).await? } else { self.read(read)? };
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let (ids, count) = (ids.to_vec(), ids.len());
+        let read = move |db: &Connection| rows::users_by_id(db, &ids);
+        let users = if count > LongReads::FROM { self.read_long(read).await? } else { self.read(read)? };
         Ok(users.into_iter().map(Arc::new).collect())
     }
 

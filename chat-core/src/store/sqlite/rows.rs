@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::damage::{is_of_row, skip};
+use super::damage::{is_of_row, skip, sound};
 use super::{fault, members};
 use crate::change::{ChangeKind, Detail, Fields};
 use crate::clock::Timestamp;
@@ -94,6 +94,18 @@ pub(super) fn users(db: &Connection, limit: usize) -> rusqlite::Result<Vec<User>
         && let Some(row) = rows.next()?
     {
         users.extend(skip(db, "users", row, 9, read_user(row))?.map(|(user, _)| user));
+    }
+    Ok(users)
+}
+
+/// The accounts with these ids, without damaged ones.
+pub(super) fn users_by_id(db: &Connection, ids: &[UserId]) -> rusqlite::Result<Vec<User>> {
+    let mut select = db.prepare_cached(&format!("SELECT {USER} FROM users WHERE id = ?"))?;
+    let mut users = Vec::with_capacity(ids.len());
+    for id in ids {
+        let found =
+            sound(db, "users", id, select.query_row([id.as_bytes()], read_user).optional())?.flatten();
+        users.extend(found.map(|(user, _)| user));
     }
     Ok(users)
 }

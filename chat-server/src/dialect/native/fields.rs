@@ -35,6 +35,8 @@ pub(super) const BEFORE: Field =
     field("before", Kind::Count, "Only what comes before this `seq`.").optional();
 pub(super) const BEFORE_FOUND: Field =
     field("before", Kind::Told("what was told as next"), "The `next` of the page before.").optional();
+pub(super) const CHAT_CURSOR: Field =
+    field("cursor", Kind::Told("what was told as next"), "The `next` of the page before.").optional();
 pub(super) const CLIENT_ID: Field = text(
     "clientId",
     1,

@@ -3,7 +3,7 @@
 //! ```text
 //! ann > user.list {"limit":100} (ack)
 //!     {"ok":true,"success":true,"users":[{"userId":"…","username":"bob","fullName":"Bob","avatar":"","status":"online","lastSeen":null}]}
-//! ann > chat.list (ack)      the same, of those one has talked with, the latest first
+//! ann > chat.partners (ack)      the same, of those one has talked with, the latest first
 //! ann > profile.update {"fullName":"Ann Two"} (ack)      {"ok":true,"success":true,"user":{…}}
 //! ```
 
@@ -22,7 +22,7 @@ pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(ListUsers { limit: arguments.limit()? }.into())
 }
 
-pub(super) fn chats(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+pub(super) fn partners(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(ListChatPartners { limit: arguments.limit()? }.into())
 }
 

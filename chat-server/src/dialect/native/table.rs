@@ -9,7 +9,7 @@ use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, messages, people, read, relations, rooms, search, settings, sync};
+use super::{changed, chats, messages, people, read, relations, rooms, search, settings, sync};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -209,10 +209,24 @@ static TABLE: &[Row] = &[
         "chat.list",
         Method::GET,
         "/api/v1/chats",
+        "Lists one's conversations, pinned ones first, then the latest, with what is shown of each.",
+        &[
+            ARCHIVED.about("Only what is archived, or only what is not; all when nothing is said."),
+            CHAT_CURSOR,
+            limit(100, chats::MAX),
+        ],
+        shown::<chats::PageObject<'_>>,
+        chats::list,
+    )
+    .optional(),
+    row(
+        "chat.partners",
+        Method::GET,
+        "/api/v1/chats/partners",
         "Lists the people whom one has talked with, the latest first.",
         &[limit(1_000, App::MAX_USERS)],
         shown::<people::Listed<'_>>,
-        people::chats,
+        people::partners,
     )
     .optional(),
     row(

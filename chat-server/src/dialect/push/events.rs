@@ -133,6 +133,7 @@ impl Dialect for Push {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
