@@ -140,6 +140,7 @@ impl Dialect for Corner {
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::RoleChanged { .. }
+            | Event::RoomChanged { .. }
             | Event::RelationChanged { .. }
             | Event::ChatSettingsChanged { .. }
             | Event::UserRegistered(_) => Frames::new(),

@@ -46,7 +46,7 @@ impl Scene {
         let member = |(n, user): (usize, &UserId)| Member { user: *user, role: role(n), joined_at: NOW };
         let room = NewRoom {
             id: ConversationId::from_bytes(ids.next(NOW)),
-            info: RoomInfo { name: "r".into(), visibility: Visibility::Public },
+            info: RoomInfo::new("r", Visibility::Public),
             members: members.iter().enumerate().map(member).collect(),
             by: members[0],
             at: NOW,

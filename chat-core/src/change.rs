@@ -7,7 +7,7 @@
 
 use crate::aspects::{Aspect, MessageChange};
 use crate::id::{ConversationId, UserId};
-use crate::model::{Relation, Role, Seq};
+use crate::model::{Relation, Role, RoomAspect, Seq};
 use crate::store::StoredMessage;
 
 macro_rules! kinds {
@@ -56,6 +56,7 @@ kinds! {
     RoleChanged = 7, "role_changed";
     ProfileUpdated = 8, "profile_updated";
     ReadMarked = 9, "read_marked";
+    RoomChanged = 32, "room_changed";
     RelationChanged = 64, "relation_changed";
     ChatSettingsChanged = 65, "chat_settings_changed";
 }
@@ -137,6 +138,15 @@ pub enum Change<M = StoredMessage> {
         user: UserId,
         /// To what.
         role: Role,
+    },
+    /// Something else about a room changed.
+    RoomChanged {
+        /// Where.
+        room: ConversationId,
+        /// Who has changed it.
+        by: UserId,
+        /// What.
+        aspect: RoomAspect,
     },
     /// Somebody's read mark moved forward.
     ReadMarked {
@@ -261,6 +271,7 @@ impl<M> Change<M> {
             Self::MemberAdded { .. } => ChangeKind::MemberAdded,
             Self::MemberRemoved { .. } => ChangeKind::MemberRemoved,
             Self::RoleChanged { .. } => ChangeKind::RoleChanged,
+            Self::RoomChanged { .. } => ChangeKind::RoomChanged,
             Self::ReadMarked { .. } => ChangeKind::ReadMarked,
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
             Self::RelationChanged { .. } => ChangeKind::RelationChanged,
@@ -287,6 +298,9 @@ impl<M> Change<M> {
             | Self::MemberAdded { room, user }
             | Self::MemberRemoved { room, user } => of_member(room, user),
             Self::RoleChanged { room, user, role } => Fields { role: Some(*role), ..of_member(room, user) },
+            Self::RoomChanged { room, by, aspect } => {
+                Fields { detail: aspect.to_detail(), ..of_member(room, by) }
+            }
             Self::ReadMarked { conversation, user, seq } => {
                 Fields { seq: Some(*seq), ..of_member(conversation, user) }
             }
@@ -326,6 +340,10 @@ impl<M> Change<M> {
             ChangeKind::RoleChanged => {
                 Self::RoleChanged { room: room?, user: user?, role: role.ok_or("role")? }
             }
+            ChangeKind::RoomChanged => {
+                let aspect = detail.as_ref().and_then(RoomAspect::from_detail).ok_or("detail")?;
+                Self::RoomChanged { room: room?, by: user?, aspect }
+            }
             ChangeKind::ReadMarked => {
                 Self::ReadMarked { conversation: room?, user: user?, seq: seq.ok_or("seq")? }
             }
@@ -357,7 +375,8 @@ impl<M> Change<M> {
             Self::MessageChanged { message, .. } => Subject::Message(message),
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
-            | Self::RoleChanged { room, .. } => conversation(room),
+            | Self::RoleChanged { room, .. }
+            | Self::RoomChanged { room, .. } => conversation(room),
             Self::MemberRemoved { room, user } => Subject::Conversation { id: *room, removed: Some(*user) },
             Self::ReadMarked { conversation, user, .. } => {
                 Subject::ReadMark { conversation: *conversation, user: *user }
@@ -385,6 +404,7 @@ impl<M> Change<M> {
             Self::MemberAdded { room, user } => Change::MemberAdded { room, user },
             Self::MemberRemoved { room, user } => Change::MemberRemoved { room, user },
             Self::RoleChanged { room, user, role } => Change::RoleChanged { room, user, role },
+            Self::RoomChanged { room, by, aspect } => Change::RoomChanged { room, by, aspect },
             Self::ReadMarked { conversation, user, seq } => Change::ReadMarked { conversation, user, seq },
             Self::ProfileUpdated { user } => Change::ProfileUpdated { user },
             Self::RelationChanged { user, with, relation } => {

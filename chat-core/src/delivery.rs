@@ -160,6 +160,11 @@ impl Chat {
                 user,
                 role,
             }),
+            Change::RoomChanged { room, by, aspect } => Some(Event::RoomChanged {
+                room: self.or_conversation(at_hand.conversation, room).await?,
+                by,
+                aspect,
+            }),
             Change::ReadMarked { conversation: id, user, seq } => {
                 let conversation = self.or_conversation(at_hand.conversation, id).await?;
                 let messages = self.newest.up_to(&self.store, id, user, seq).await?;

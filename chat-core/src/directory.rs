@@ -17,7 +17,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{ConversationId, UserId};
 use crate::invalidation::Invalidation;
-use crate::model::{Conversation, ConversationKind, Pair, User, UserKey};
+use crate::model::{Conversation, ConversationKind, Pair, RoomDetails, User, UserKey};
+use crate::rooms;
 use crate::store::{Row, Store, StoreError, Table};
 
 /// How many of each kind are remembered: some 30 MB when all are in use.
@@ -120,13 +121,31 @@ impl Directory {
         match self.conversations.get_value_or_guard_async(&id).await {
             Ok(known) => Ok(Some(known.conversation())),
             Err(place) => {
-                let conversation = self.store.conversation(id).await?;
+                let mut conversation = self.store.conversation(id).await?;
+                if let Some(conversation) = &mut conversation {
+                    self.look_details_up(conversation).await?;
+                }
                 if let Some(conversation) = &conversation {
                     let _ = place.insert(Arc::new(Known::new(conversation.clone())));
                 }
                 Ok(conversation)
             }
         }
+    }
+
+    /// Stores keep what is said of a room, other than its name, in rows of its own.
+    async fn look_details_up(&self, conversation: &mut Arc<Conversation>) -> Result<(), StoreError> {
+        if !matches!(conversation.kind, ConversationKind::Room(_)) {
+            return Ok(());
+        }
+        let rules = self.store.rows(Table::RoomRules, conversation.id.as_bytes(), None, 1).await?;
+        let details = rooms::details(rules.first().map(|row| &*row.value));
+        if details != RoomDetails::default()
+            && let ConversationKind::Room(info) = &mut Arc::make_mut(conversation).kind
+        {
+            info.details = Arc::new(details);
+        }
+        Ok(())
     }
 
     pub(crate) async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, Error> {

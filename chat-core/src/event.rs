@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::aspects::{Annexes, MessageChange};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
-use crate::model::{ChatSettings, Conversation, MessageView, Position, Relation, Role, Seq, User};
+use crate::model::{
+    ChatSettings, Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User,
+};
 
 /// An event and who is to be told of it.
 #[derive(Debug, Clone)]
@@ -137,6 +139,15 @@ pub enum Event {
         /// To what.
         role: Role,
     },
+    /// Something else about a room changed.
+    RoomChanged {
+        /// The room as it is now.
+        room: Arc<Conversation>,
+        /// Who has changed it.
+        by: UserId,
+        /// What.
+        aspect: RoomAspect,
+    },
     /// Somebody has read a conversation up to here. Their other devices are told too.
     MessagesRead {
         /// Where.
@@ -209,6 +220,7 @@ macro_rules! message_of {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }
@@ -236,6 +248,7 @@ macro_rules! user_of {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
             | Self::ChatSettingsChanged { .. } => None,
         }
     };
@@ -250,7 +263,8 @@ impl Event {
             }
             Self::RoomCreated { room, .. }
             | Self::MemberAdded { room, .. }
-            | Self::RoleChanged { room, .. } => Audience::Members(room.clone()),
+            | Self::RoleChanged { room, .. }
+            | Self::RoomChanged { room, .. } => Audience::Members(room.clone()),
             Self::MemberRemoved { room, user } => Audience::MembersAnd(room.clone(), *user),
             Self::MessageChanged(changed) if changed.what.is_personal() => Audience::Users(vec![changed.by]),
             Self::MessageChanged(MessageChanged { conversation, .. })
@@ -305,6 +319,7 @@ impl Event {
             | Self::MemberAdded { .. }
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }

@@ -10,7 +10,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{MessageView, Seq};
+use crate::model::{MessageView, RoomAspect, Seq};
 use crate::store::{Change, StoredMessage};
 
 /// What a change makes out of date, wherever it is remembered.
@@ -91,6 +91,9 @@ where
             Self::MemberRemoved { room, user } => {
                 Invalidation { member: Some((*room, *user)), audience: Some(*room), ..nothing }
             }
+            Self::RoomChanged { room, aspect: RoomAspect::Updated, .. } => {
+                Invalidation { conversation: Some(*room), ..nothing }
+            }
             Self::ProfileUpdated { user } => Invalidation { user: Some(*user), ..nothing },
             Self::RelationChanged { user, with, .. } => {
                 Invalidation { relation: Some((*user, *with)), ..nothing }
@@ -100,7 +103,7 @@ where
             }
             // What was remembered of a message may show something else beside its content. Those who are told of it are told of this
             // change, too, which comes later and says all that is shown there.
-            Self::MessageChanged { .. } | Self::ReadMarked { .. } => nothing,
+            Self::MessageChanged { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
             // No cache holds it.
             Self::ChatSettingsChanged { .. } => nothing,
         }

@@ -3,6 +3,7 @@
 mod conversation;
 mod message;
 mod relation;
+mod room;
 mod settings;
 mod user;
 
@@ -11,6 +12,7 @@ pub use crate::members::{JoinOrder, Members};
 pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role, RoomInfo, Visibility};
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::relation::{Friendship, Relation, RelationAct};
+pub use self::room::{RoomAspect, RoomDetails};
 pub use self::settings::{ChatSettings, ChatSettingsPatch};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 

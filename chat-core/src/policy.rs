@@ -2,6 +2,8 @@
 //! answer with a [`Refusal`] go by who is in a room, so they are asked inside the transaction that changes it
 //! ([`store`](crate::store)).
 
+use std::time::Duration;
+
 mod relations;
 
 use unicode_normalization::UnicodeNormalization;
@@ -14,10 +16,12 @@ pub use crate::names::name_key;
 use crate::{email, names};
 
 mod members;
+pub mod room;
 
 pub use self::members::{
     Standing, Succession, may_add_member, may_give_up, may_remove_member, may_set_roles, succession,
 };
+use self::room::Act;
 
 /// Why something may not be done, as it is decided by what is so in the store at that moment. Safe to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,11 @@ pub enum Refusal {
     RequestNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
+    /// The person has done it a moment ago.
+    TooSoon {
+        /// For so long they have to wait.
+        wait: Duration,
+    },
     /// The room has as many members as it may have.
     TooManyMembers {
         /// So many.
@@ -47,6 +56,7 @@ impl From<Refusal> for Error {
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::RequestNotFound => Self::RequestNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
+            Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },
         }
     }
@@ -191,17 +201,17 @@ pub fn may_speak(role: Option<Role>) -> Result<(), Refusal> {
     role.map(drop).ok_or(Refusal::ConversationNotFound)
 }
 
-/// Who may delete a message: who sent it, and moderators of the room. (In direct conversations nobody is more than a member.)
+/// Who may delete a message: who sent it, and those whom [`room::MATRIX`] lets delete what others have said. (In direct conversations nobody is more than a member.)
 /// The role is that of the actor, none outside the conversation.
 ///
 /// # Errors
 /// [`Refusal::MessageNotFound`] for those outside the conversation, [`Refusal::Forbidden`] for the other members.
 pub fn may_delete(actor: UserId, role: Option<Role>, sender: UserId) -> Result<(), Refusal> {
     let role = role.ok_or(Refusal::MessageNotFound)?;
-    if sender == actor || role >= Role::Moderator {
+    if sender == actor {
         return Ok(());
     }
-    Err(Refusal::Forbidden("You can only delete your own messages"))
+    room::may(Act::DeleteMessages, Some(role))
 }
 
 /// Who may restore a message: who deleted it, while a member.

@@ -9,6 +9,22 @@
 /** What a command is answered with. */
 export type Answer<T> = ({ ok: true; success: true } & T) | Refused;
 
+/** That somebody may not come into a room. */
+export type Ban = {
+  /** Who has decided so. */
+  by: string;
+  /** Milliseconds since 1970. */
+  timestamp: number;
+  userId: string;
+};
+
+/** Some of those who may not come into a room. */
+export type BanPage = {
+  bans: Array<Ban>;
+  /** The `afterId` of the next page; none behind the last one. */
+  next: string | null;
+};
+
 /** A change. */
 export type Change = {
   position: string;
@@ -30,6 +46,16 @@ export type Change = {
   type: "memberRemoved";
 }) | (OfMember & {
   type: "roleChanged";
+}) | (Restricted & {
+  type: "memberBanned";
+}) | (Restricted & {
+  type: "memberUnbanned";
+}) | (Restricted & {
+  type: "memberMuted";
+}) | (Restricted & {
+  type: "memberUnmuted";
+}) | (RoomUpdate & {
+  type: "roomUpdated";
 }) | (MessagesRead & {
   type: "messagesRead";
 }) | (Related & {
@@ -205,6 +231,16 @@ export type RelatedPage = {
   people: Array<Related>;
 };
 
+/** That somebody may not come in or speak any more, or may again. */
+export type Restricted = {
+  /** Who has decided so. */
+  by: string;
+  roomId: string;
+  /** Milliseconds since 1970; missing when there is no end. */
+  until?: number;
+  userId: string;
+};
+
 /** The results of a batch, each as it is answered alone. */
 export type Results = {
   results: Array<unknown>;
@@ -220,7 +256,16 @@ export type Room = {
   members?: Array<Member>;
   name?: string;
   roomId: string;
+  /** Seconds that plain members wait between two messages; missing when they need not. */
+  slowMode?: number;
   visibility?: "private" | "public";
+};
+
+/** That something else is said of a room. */
+export type RoomUpdate = {
+  /** Who has changed it. */
+  by: string;
+  room: Room;
 };
 
 /** Where in a text is what was found; marks are pairs of places in UTF-16 code units. */
@@ -283,6 +328,16 @@ export interface ServerToClientEvents {
   memberRemoved: (told: OfMember) => void;
   /** A member of a room may do something else than before. */
   roleChanged: (told: OfMember) => void;
+  /** A moderator does not let a user come into a room any more. */
+  memberBanned: (told: Restricted) => void;
+  /** A user who was banned may come into a room again. */
+  memberUnbanned: (told: Restricted) => void;
+  /** A moderator does not let a member of a room send messages. */
+  memberMuted: (told: Restricted) => void;
+  /** A member who was muted may send messages again. */
+  memberUnmuted: (told: Restricted) => void;
+  /** The settings of a room have changed. */
+  roomUpdated: (told: RoomUpdate) => void;
   /** Somebody has read on. */
   messagesRead: (told: MessagesRead) => void;
   /** A block or friendship of one's own has changed. */
@@ -433,6 +488,16 @@ export interface ClientToServerEvents {
   },
     answer: (answer: Answer<OfRoom>) => void,
   ) => void;
+  /** Changes the settings of a room. */
+  'room.update': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** Seconds that plain members wait between two messages, at most 21600; 0 when they need not. */
+    slowMode?: number | null;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
   /** Enters a public room. */
   'room.join': (
     fields: {
@@ -486,6 +551,60 @@ export interface ClientToServerEvents {
     fields: {
     /** What the member may do. */
     role: "member" | "moderator" | "admin";
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Takes somebody out of a room, if they are in, and lets them come in no more. */
+  'ban.add': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Lets somebody come into a room again. */
+  'ban.remove': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Lists those who may not come into a room, in the order of their ids. */
+  'ban.list': (
+    fields: {
+    /** The `next` of the page before. */
+    afterId?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The room. */
+    roomId: string;
+  },
+    answer: (answer: Answer<BanPage>) => void,
+  ) => void;
+  /** Keeps a member from speaking in a room. */
+  'mute.add': (
+    fields: {
+    /** The room. */
+    roomId: string;
+    /** When it ends; it has no end when nothing is said. */
+    until?: number | null;
+    /** The person. */
+    userId: string;
+  },
+    answer: (answer: Answer<OfRoom>) => void,
+  ) => void;
+  /** Lets a member speak in a room again. */
+  'mute.remove': (
+    fields: {
     /** The room. */
     roomId: string;
     /** The person. */

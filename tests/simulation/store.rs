@@ -256,6 +256,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::AddMember(_)
         | Write::SetRole(_)
         | Write::RemoveMember(_)
+        | Write::ChangeRoom(_)
         | Write::Relate(_)
         | Write::SetChatSettings(_)
         | Write::React(_)

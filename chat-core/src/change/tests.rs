@@ -5,6 +5,7 @@ use super::*;
 fn one_of_each() -> Vec<Change<u8>> {
     let detail = |kind| match kind {
         ChangeKind::MessageChanged(aspect) => crate::aspects::tests::detail(aspect),
+        ChangeKind::RoomChanged => RoomAspect::Banned(UserId::from_bytes([4; 12])).to_detail(),
         ChangeKind::RelationChanged => Detail::new(&[4; 13]),
         ChangeKind::ChatSettingsChanged => Detail::new(&[4; 12]),
         _ => Detail::new(&[7]),
@@ -33,6 +34,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (8, "profile_updated"),
         (9, "read_marked"),
         (10, "message_reacted"),
+        (32, "room_changed"),
         (64, "relation_changed"),
         (65, "chat_settings_changed"),
     ];

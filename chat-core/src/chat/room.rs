@@ -37,7 +37,7 @@ impl Chat {
             }
         }
         let id = ConversationId::from_bytes(self.ids.next(at));
-        let info = RoomInfo { name, visibility };
+        let info = RoomInfo::new(name, visibility);
         let made = self.store.create_room(NewRoom { id, info, members, by: actor, at }).await?;
         let (position, room) = made?;
         let at_hand = AtHand { conversation: Some(room.clone()), ..AtHand::default() };

@@ -43,6 +43,7 @@ use crate::event::Delivery;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, MessageView, User, UserKey};
 use crate::reactions::SetReaction;
+use crate::rooms::{BanPage, ListBans, SetBan, SetMute, UpdateRoom};
 use crate::search::{Found, Search};
 
 /// Who asks. The edge has checked that they are who they say.
@@ -261,6 +262,14 @@ commands! {
     RemoveMember: Writes -> Arc<Conversation> = remove_member;
     /// Change what a member may do.
     SetRole: Writes -> Arc<Conversation> = set_role;
+    /// Change what is said of a room, and its settings.
+    UpdateRoom: Writes -> Arc<Conversation> = update_room;
+    /// Keep somebody out of a room, or let them come in again.
+    SetBan: Writes -> Arc<Conversation> = set_ban;
+    /// Read who may not come into a room.
+    ListBans: Reads -> BanPage = list_bans;
+    /// Keep a member from speaking, or let them speak again.
+    SetMute: Writes -> Arc<Conversation> = set_mute;
     /// Read who is in a conversation.
     ReadMembers: Reads -> MemberPage = read_members;
 }

@@ -6,6 +6,7 @@ use super::{
     Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread,
 };
 use crate::model::{Conversation, MessageView, User};
+use crate::rooms::BanPage;
 use crate::search::Found;
 
 /// The reply to a command of one kind, or [`Reply`], which is any of them.
@@ -93,6 +94,8 @@ replies! {
     Conversation(Arc<Conversation>);
     /// Some of the members of a conversation.
     Members(MemberPage);
+    /// Some of those who may not come into a room.
+    Bans(BanPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
     /// What is unread.

@@ -10,6 +10,7 @@ use crate::model::{
     Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
+use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
 struct Scene {
     chat: Chat,
@@ -97,6 +98,10 @@ impl Scene {
             AddMember { room: one, user: dan }.into(),
             RemoveMember { room: another, user: self.bob }.into(),
             SetRole { room: third, user: self.bob, role: Role::Moderator }.into(),
+            UpdateRoom { room: one, slow_mode: Some(30) }.into(),
+            SetBan { room: another, user: cid, is_banned: true }.into(),
+            ListBans { room: another, after: None, limit: 9 }.into(),
+            SetMute { room: third, user: self.bob, muting: Muting::ForEver }.into(),
             ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
         ]
     }

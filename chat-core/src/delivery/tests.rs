@@ -18,6 +18,7 @@ use crate::model::{
     ChatSettingsPatch, Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
+use crate::rooms::{Muting, SetBan, SetMute, UpdateRoom};
 use crate::store::MemoryStore;
 
 /// Two processes over one store, and people who use the first one.
@@ -78,6 +79,8 @@ impl Scene {
             AddMember { room, user: self.cid }.into(),
             send(in_room()).into(),
             SetRole { room, user: self.bob, role: Role::Moderator }.into(),
+            SetMute { room, user: self.cid, muting: Muting::ForEver }.into(),
+            UpdateRoom { room, slow_mode: Some(30) }.into(),
             MarkRead { of: in_room(), up_to: ReadUpTo::TheLast }.into(),
             UpdateProfile { patch }.into(),
             ChangeRelation { with: self.cid, act: RelationAct::Block }.into(),
@@ -85,6 +88,7 @@ impl Scene {
             SetChatSettings { of: in_room(), patch: pin }.into(),
             send(in_room()).into(),
             RemoveMember { room, user: self.cid }.into(),
+            SetBan { room, user: self.cid, is_banned: true }.into(),
             send(in_room()).into(),
         ];
         (room, commands)
@@ -129,7 +133,8 @@ fn plain(mut delivery: Delivery) -> String {
         | Event::ChatSettingsChanged { .. }
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
-        | Event::RoleChanged { .. } => {}
+        | Event::RoleChanged { .. }
+        | Event::RoomChanged { .. } => {}
     }
     format!("{delivery:#?}")
 }
@@ -145,6 +150,7 @@ fn kind(event: &Event) -> Option<ChangeKind> {
         Event::MemberAdded { .. } => ChangeKind::MemberAdded,
         Event::MemberRemoved { .. } => ChangeKind::MemberRemoved,
         Event::RoleChanged { .. } => ChangeKind::RoleChanged,
+        Event::RoomChanged { .. } => ChangeKind::RoomChanged,
         Event::MessagesRead { .. } => ChangeKind::ReadMarked,
         Event::ProfileUpdated(_) => ChangeKind::ProfileUpdated,
         Event::RelationChanged { .. } => ChangeKind::RelationChanged,

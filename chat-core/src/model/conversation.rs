@@ -1,8 +1,11 @@
 //! Conversations and who is in them.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::members::Members;
+use crate::model::RoomDetails;
 
 /// People who talk: two of them (a direct conversation), or a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,15 @@ pub struct RoomInfo {
     pub name: String,
     /// Who may join by themselves.
     pub visibility: Visibility,
+    /// What else there is to say. Stores leave it empty here: [`rooms`](crate::rooms) keeps it in rows of its own.
+    pub details: Arc<RoomDetails>,
+}
+
+impl RoomInfo {
+    /// Of a new room, of which nothing else is said.
+    pub fn new(name: impl Into<String>, visibility: Visibility) -> Self {
+        Self { name: name.into(), visibility, details: Arc::default() }
+    }
 }
 
 /// Who may join a room without being added.

@@ -1,6 +1,7 @@
 //! Who may change the members of a room and their roles.
 
 use super::Refusal;
+use super::room::{Act, may, may_to};
 use crate::id::UserId;
 use crate::model::{ConversationKind, Member, Role, Visibility};
 
@@ -31,8 +32,8 @@ impl Standing<'_> {
     }
 }
 
-/// Who may add a member to a room that has `members` members of at most `max_members`: moderators, and in a public room
-/// any user for themselves. Adding an existing member needs no room.
+/// Who may add a member to a room that has `members` members of at most `max_members`: the roles that
+/// [`MATRIX`](super::room::MATRIX) allows, and in a public room any user for themselves. Adding an existing member needs no room.
 ///
 /// # Errors
 /// [`Refusal::ConversationNotFound`] for callers who may not know of the room, otherwise the reason.
@@ -41,12 +42,15 @@ pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) 
         ConversationKind::Room(info) => info.visibility == Visibility::Public && asked.is_oneself,
         ConversationKind::Direct { .. } => false,
     };
-    // This check comes first, so that users who may not know of the room learn nothing about it.
-    if !joins_public && asked.actor()? < Role::Moderator && asked.is_room() {
-        return Err(Refusal::Forbidden("Only moderators can add members"));
+    if !joins_public {
+        // This check comes first, so that users who may not know of the room learn nothing about it.
+        asked.actor()?;
     }
     if !asked.is_room() {
         return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
+    }
+    if !joins_public {
+        may(Act::Add, asked.actor)?;
     }
     if members >= max_members && asked.target.is_none() {
         return Err(Refusal::TooManyMembers { limit: max_members });
@@ -54,32 +58,33 @@ pub fn may_add_member(asked: &Standing<'_>, members: usize, max_members: usize) 
     Ok(())
 }
 
-/// Who may remove a member from a room: members may remove themselves, moderators may remove plain members, and admins
-/// may remove all.
+/// Who may remove a member from a room: members may remove themselves, and the roles that [`MATRIX`](super::room::MATRIX)
+/// allows may remove others.
 ///
 /// # Errors
 /// As [`may_add_member`].
 pub fn may_remove_member(asked: &Standing<'_>) -> Result<(), Refusal> {
-    let role = asked.actor()?;
+    asked.actor()?;
     if !asked.is_room() {
         return Err(Refusal::Forbidden("A direct conversation has exactly two members"));
     }
-    let target = asked.target()?;
-    if asked.is_oneself || role == Role::Admin || (role == Role::Moderator && target == Role::Member) {
-        return Ok(());
+    asked.target()?;
+    match asked.is_oneself {
+        true => Ok(()),
+        false => may_to(Act::Kick, asked.actor, asked.target),
     }
-    Err(Refusal::Forbidden("Only moderators can remove members"))
 }
 
-/// Who may change the roles of members: admins.
+/// Who may change the roles of members: the roles that [`MATRIX`](super::room::MATRIX) allows.
 ///
 /// # Errors
 /// As [`may_add_member`].
 pub fn may_set_roles(asked: &Standing<'_>) -> Result<(), Refusal> {
-    let actor = asked.actor()?;
-    if !asked.is_room() || actor < Role::Admin {
-        return Err(Refusal::Forbidden("Only admins can change roles"));
+    asked.actor()?;
+    if !asked.is_room() {
+        return Err(Act::SetRoles.rule().refusal());
     }
+    may(Act::SetRoles, asked.actor)?;
     asked.target().map(drop)
 }
 

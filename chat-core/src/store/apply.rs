@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use self::relations::{note_blockers, relation, relation_key};
 use self::settings::settings_key;
+use super::keyed::Table;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
     AddMember, Append, CreateRoom, CreateUser, Effect, MarkRead, OpenDirect, RecordLastSeen, RemoveMember,
@@ -20,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Conversation, ConversationKind, Member, Position, Role, Seq, Tombstone};
 use crate::policy::{self, Refusal, Standing, Succession};
+use crate::rooms::{Rules, name_reads_of_speaker, of_member};
 
 impl Effect for CreateUser {
     fn reads(&self, reads: &mut Reads) {
@@ -217,7 +219,7 @@ impl Effect for AddMember {
         reads.rooms.insert(room);
         reads.members.extend([(room, by), (room, user)]);
         reads.users.insert(user);
-        reads.rows.insert(relation_key(by, user));
+        reads.rows.extend([relation_key(by, user), (Table::Bans, of_member(room, user))]);
     }
 
     fn most_logged(&self) -> u64 {
@@ -236,6 +238,9 @@ impl Effect for AddMember {
         }
         if tx.user(user)?.is_none() {
             return Ok(Err(Refusal::UserNotFound));
+        }
+        if tx.row(Table::Bans, &of_member(id, user))?.is_some() {
+            return Ok(Err(policy::room::banned(by == user)));
         }
         if let Err(refusal) = policy::may_reach(relation(tx, by, user)?) {
             return Ok(Err(refusal));
@@ -357,6 +362,7 @@ impl Effect for Append {
         let new = &self.0;
         reads.ends.insert(new.conversation);
         reads.roles.insert((new.conversation, new.sender));
+        name_reads_of_speaker(reads, new.conversation, new.sender);
         reads.sends.extend(new.client_id.clone().map(|id| (new.sender, id)));
         reads.fingerprints.extend(new.fingerprint);
     }
@@ -375,7 +381,14 @@ impl Effect for Append {
         let Some(Seq(end)) = tx.end(new.conversation)? else {
             return Err(refused(format!("there is no conversation {}", new.conversation)));
         };
-        if let Err(refusal) = policy::may_speak(tx.role(new.conversation, new.sender)?) {
+        let role = tx.role(new.conversation, new.sender)?;
+        if let Err(refusal) = policy::may_speak(role) {
+            return Ok(Appended::Refused(refusal));
+        }
+        let rules = Rules::of(tx, new.conversation)?;
+        if let Some(rules) = rules
+            && let Err(refusal) = rules.may_speak(tx, new)?
+        {
             return Ok(Appended::Refused(refusal));
         }
         if let Err(refusal) = policy::may_be_heard(new.sender, &tx.blockers(new.conversation)?) {
@@ -395,7 +408,16 @@ impl Effect for Append {
         }
         let seq = end.checked_add(1).map(Seq);
         let seq = seq.ok_or_else(|| refused(format!("conversation {} is full", new.conversation)))?;
+        if let Some(rules) = rules
+            && let Err(refusal) = rules.may_speak_again(tx, new, role)?
+        {
+            return Ok(Appended::Refused(refusal));
+        }
+        // The message comes first, because a store refuses one whose id is taken.
         let position = tx.insert_message(new, seq)?;
+        if let Some(rules) = rules {
+            rules.note_spoken(tx, new, role)?;
+        }
         Ok(Appended::New { position, seq })
     }
 }

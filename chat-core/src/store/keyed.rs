@@ -76,6 +76,15 @@ tables! {
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
+    /// What holds for those who speak in a room: the room. Only of rooms where something does; see
+    /// [`rooms`](crate::rooms).
+    RoomRules = 32, "room_rules", [Conversation];
+    /// Who may not come into a room: the room and the person. The value says who has decided so and when.
+    Bans = 33, "bans", [Conversation, User];
+    /// Who may not speak in a room: the room and the person. The value says until when.
+    Mutes = 34, "mutes", [Conversation, User];
+    /// When plain members have spoken last in rooms where they wait between two messages: the room and the person.
+    LastSpoken = 35, "last_spoken", [Conversation, User];
     /// The settings of members for conversations: the member, then the conversation. The value is
     /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
     ChatSettings = 64, "chat_settings", [User, Conversation];
@@ -95,6 +104,11 @@ impl Table {
     /// The table with this word, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|table| table.name() == name)
+    }
+
+    /// Whether drivers know its rows by heart, and which are not there: few, small, and looked at for each message.
+    pub fn is_known_by_heart(self) -> bool {
+        self == Self::RoomRules
     }
 
     /// What a key names; none when it is no key of this table.

@@ -173,6 +173,9 @@ pub struct Reads {
     pub fingerprints: HashSet<Fingerprint>,
     /// Rows of keyed tables: each that is looked at, put or deleted, unless a range has it.
     pub rows: HashSet<(Table, Vec<u8>)>,
+    /// Rows of tables whose keys begin with a conversation that are looked at, put or deleted only where that conversation has a
+    /// row in [`Table::RoomRules`]. That row must be asked for too.
+    pub ruled_rows: HashSet<(Table, Vec<u8>)>,
     /// Ranges of keyed tables: the table, the prefix of the keys, and the limit. One that is asked for twice stands here twice,
     /// because each of those who ask may delete as many rows.
     pub ranges: Vec<(Table, Vec<u8>, usize)>,

@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
+use crate::rooms::{ChangeRoom, RoomLog};
 
 /// A store that can be changed.
 #[async_trait]
@@ -165,6 +166,8 @@ writes! {
     SetRole -> Result<RoomChange, Refusal>;
     /// Takes somebody out of a room.
     RemoveMember -> Result<RoomChange, Refusal>;
+    /// Does something else in a room.
+    ChangeRoom -> Result<RoomLog, Refusal>;
     /// Appends a message.
     Append -> Appended;
     /// Deletes or restores a message.

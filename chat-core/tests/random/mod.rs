@@ -14,6 +14,7 @@ use chat_core::model::{
 };
 use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
+use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
@@ -49,6 +50,7 @@ pub(crate) enum Request {
     AddMember(AddMember),
     SetRole(SetRole),
     RemoveMember(RemoveMember),
+    ChangeRoom(ChangeRoom),
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
     Message(MessageId),
@@ -97,6 +99,7 @@ pub(crate) enum Answer {
     /// Their places are each driver's own affair, but not their order.
     Members(Vec<Member>),
     Changed(Result<RoomChange, Refusal>),
+    RoomChanged(Option<Result<RoomLog, Refusal>>),
     People(Vec<UserId>),
     Appended(Appended),
     Message(Option<StoredMessage>),
@@ -181,6 +184,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::AddMember(add) => Answer::Changed(store.add_member(add).await?),
         Request::SetRole(set) => Answer::Changed(store.set_role(set).await?),
         Request::RemoveMember(remove) => Answer::Changed(store.remove_member(remove).await?),
+        Request::ChangeRoom(change) => {
+            Answer::RoomChanged(ChangeRoom::done(store.write(change.into()).await?))
+        }
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),

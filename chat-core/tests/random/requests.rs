@@ -2,6 +2,7 @@
 
 mod messages;
 mod relations;
+mod rooms;
 mod rows;
 mod search;
 
@@ -128,6 +129,7 @@ impl Requests {
             | (Request::RemoveMember(RemoveMember { room, user, .. }), Answer::Changed(Ok(change))) => {
                 self.learn_cast(*room, *user, change);
             }
+            (_, Answer::RoomChanged(Some(Ok(log)))) => self.learn_log(log),
             (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
                 self.messages.push(new.id);
                 self.said.insert(new.id, (new.conversation, new.sender));
@@ -335,7 +337,7 @@ impl Requests {
             }
         }
         let visibility = if self.chance(2) { Visibility::Public } else { Visibility::Private };
-        let info = RoomInfo { name: self.text(), visibility };
+        let info = RoomInfo::new(self.text(), visibility);
         NewRoom { id: self.any_conversation(), info, members, by: self.person(), at: self.moment() }
     }
 
@@ -427,7 +429,9 @@ impl Requests {
             30 => Request::Members(self.conversation(), self.below(4) as usize, self.limit()),
             31..33 => self.add_member(),
             33..36 => self.set_role(),
-            36..38 => self.remove_member(),
+            36 => self.remove_member(),
+            37 if self.chance(3) => self.remove_member(),
+            37 => self.change_room(),
             38..42 => Request::ChatPartners(self.person(), self.limit()),
             42..67 => {
                 let conversation = self.pick(|all| &all.conversations);

@@ -37,7 +37,7 @@ async fn nothing_from_a_client_is_an_operator() {
         let (_, now) = store.update_profile(person(n), patch, at).await.expect("a change").expect("somebody");
         assert_eq!((&*now.full_name, &*now.picture), (text, text));
 
-        let info = RoomInfo { name: text.into(), visibility: Visibility::Public };
+        let info = RoomInfo::new(text, Visibility::Public);
         let member = Member { user: person(0), role: Role::Admin, joined_at: at };
         let id = ConversationId::from_bytes(*person(100 + n).as_bytes());
         let room = NewRoom { id, info: info.clone(), members: vec![member], by: person(0), at };

@@ -10,7 +10,7 @@ use super::*;
 /// One event of every kind.
 async fn events() -> Vec<Event> {
     use chat_core::chat::Registration;
-    use chat_core::model::{ChatSettings, PasswordHash, Relation, Role, Seq};
+    use chat_core::model::{ChatSettings, PasswordHash, Relation, Role, RoomAspect, Seq};
 
     let chat = Chat::in_memory();
     let mut users = Vec::new();
@@ -47,6 +47,8 @@ async fn events() -> Vec<Event> {
         Event::MemberAdded { room: room.clone(), user: bob.id },
         Event::MemberRemoved { room: room.clone(), user: bob.id },
         Event::RoleChanged { room: room.clone(), user: bob.id, role: Role::Member },
+        Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Updated },
+        Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Banned(bob.id) },
         Event::RelationChanged { user: ann.id, with: bob.clone(), relation },
         Event::ChatSettingsChanged { user: ann.id, conversation: room.id, settings: ChatSettings::default() },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },

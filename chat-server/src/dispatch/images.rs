@@ -183,6 +183,7 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Users(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Members(_)
+        | ReplyRef::Bans(_)
         | ReplyRef::Read(_)
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)

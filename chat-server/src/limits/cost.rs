@@ -69,6 +69,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
             page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
         }
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
+        ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)

@@ -4,6 +4,7 @@
 //! [`guard::Guarded`]. The wrapper enforces a write deadline, can cut a connection whose client has stopped reading,
 //! keeps no buffers of the HTTP server alive, and sends events on a path of their own ([`wire`]).
 
+mod accept_queue;
 mod admission;
 mod affinity;
 mod arrivals;

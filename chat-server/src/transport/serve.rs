@@ -1,6 +1,7 @@
 //! The accept loop. It is our own so that small packets are sent at once, shutdown happens in order, and no peer holds
 //! so many connections that others cannot connect (see [`super::connections`]).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +9,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::accept_queue::{AcceptQueue, FEW};
 use super::arrivals::{LOOK_EVERY, WaitingRoom};
 use super::connections::{AcceptError, Connections, default_max_connections};
 use super::http_stream::HttpStream;
-use super::newcomers::Turns;
+use super::newcomers::{Newcomers, Turn, Work};
 use crate::config::Config;
 use crate::listeners::{Listeners, Stream};
 
@@ -39,8 +42,11 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// most likely sent its request already; without the wait it would get a connection reset instead of an answer.
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
-/// Number of loop iterations (connections accepted or reaped) before the loop yields to other tasks on this thread.
-const ACCEPTS_IN_A_ROW: u32 = 16;
+/// Maximum number of connections that are accepted before one of them is served.
+const ACCEPTS_IN_A_ROW: u32 = 32;
+
+/// How long the server accepts nothing after it could not accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Minimum time between two log lines about refused connections.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -64,59 +70,142 @@ async fn accept_and_serve(
     stall_timeout: Duration,
     stop: CancellationToken,
 ) {
-    let mut connections = JoinSet::new();
-    let mut refused = Refused::default();
-    let mut in_a_row = 0;
-    let mut waiting = WaitingRoom::default();
-    let turns = Arc::new(Turns::default());
-    // Connections that remain after `stop` still need turns, so this token is cancelled last.
-    let all_left = CancellationToken::new();
-    tokio::spawn(turns.clone().begin_next(all_left.clone()));
-    let _all_left = all_left.drop_guard();
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        in_a_row += 1;
-        if in_a_row >= ACCEPTS_IN_A_ROW {
-            // Even during a flood of new connections, the existing ones must be served.
-            in_a_row = 0;
-            tokio::task::yield_now().await;
+    let turn = Turn::new();
+    let accepting = Accepting {
+        turn: turn.clone(),
+        queue: AcceptQueue::default(),
+        waiting: WaitingRoom::default(),
+        newcomers: Newcomers::new(turn.clone()),
+        known: JoinSet::new(),
+        accept_from: None,
+        refused: Refused::default(),
+        router,
+        counted,
+        stall_timeout,
+        stop,
+    };
+    turn.renewed(accepting.run(listeners)).await;
+}
+
+/// The accept loop and what it serves.
+struct Accepting {
+    turn: Arc<Turn>,
+    queue: AcceptQueue<Stream>,
+    waiting: WaitingRoom<Stream>,
+    newcomers: Newcomers,
+    /// The connections that are authenticated.
+    known: JoinSet<()>,
+    /// Set after a failure to accept.
+    accept_from: Option<Instant>,
+    refused: Refused,
+    router: Router,
+    counted: Arc<Connections>,
+    stall_timeout: Duration,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    async fn run(mut self, listeners: Listeners) {
+        let stop = self.stop.clone();
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if self.turn.is_over() {
+                // Even during a flood of new connections, the existing ones must be served.
+                self.turn.next().await;
+            }
+            self.accept_some(&listeners);
+            if let Some((stream, peer)) = self.queue.pop() {
+                self.serve(stream, peer);
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = self.known.join_next(), if !self.known.is_empty() => {}
+                left = self.newcomers.next() => self.continue_known(left),
+                _ = looks.tick(), if self.waiting.len() > 0 => {
+                    for (stream, peer) in self.waiting.take() {
+                        self.serve(stream, peer);
+                    }
+                }
+                accepted = accept(&listeners, self.accept_from), if self.may_accept() => {
+                    self.accepted(accepted);
+                }
+                () = std::future::ready(()), if self.queue.len() > 0 => {}
+            }
         }
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            _ = looks.tick(), if waiting.len() > 0 => None,
-            accepted = listeners.accept() => Some(accepted),
-        };
-        let mut serve = |stream: Stream, peer: SocketAddr, waiting: &mut WaitingRoom<Stream>| match counted
-            .accept(peer.ip())
-        {
-            Ok(connection) => {
-                let stream = HttpStream::accepted(stream, connection.clone(), stall_timeout);
-                let serving = serve_connection(stream, peer, router.clone(), stop.clone());
-                connections.spawn(turns.clone().serve(serving, move || !connection.is_known()));
+        drop(listeners);
+        while let Some((stream, peer)) = self.queue.pop() {
+            self.serve(stream, peer);
+        }
+        while !self.newcomers.is_empty() {
+            let left = self.newcomers.next().await;
+            self.continue_known(left);
+        }
+        while self.known.join_next().await.is_some() {}
+    }
+
+    /// Accepts what has arrived, up to a limit, or up to a connection that need not wait behind many of its address.
+    fn accept_some(&mut self, listeners: &Listeners) {
+        for _ in 0..ACCEPTS_IN_A_ROW {
+            if self.accept_from.is_some() || !self.may_accept() {
+                return;
             }
-            Err(AcceptError::TooFast)
-                if counted.has_room_for(waiting.len() + 1) && waiting.enter(stream, peer) => {}
-            Err(_) => refused.one_more(counted.open()),
-        };
-        let Some(accepted) = accepted else {
-            for (stream, peer) in waiting.take() {
-                serve(stream, peer, &mut waiting);
-            }
-            continue;
-        };
-        match accepted {
-            Ok((stream, peer)) => serve(stream, peer, &mut waiting),
-            Err(error) => {
-                // The usual cause is too many open files. Waiting connections are accepted when some are closed.
-                chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            let Some(accepted) = accept(listeners, None).now_or_never() else { return };
+            let of_address = self.accepted(accepted);
+            if of_address <= FEW {
+                return;
             }
         }
     }
-    drop(listeners);
-    while connections.join_next().await.is_some() {}
+
+    /// Whether another connection may be accepted before those in the queue are served.
+    fn may_accept(&self) -> bool {
+        self.queue.len() == 0 || self.counted.has_room_for(self.queue.len() + self.waiting.len() + 1)
+    }
+
+    /// Puts the connection into the queue. Returns how many of its address are there.
+    fn accepted(&mut self, accepted: io::Result<(Stream, SocketAddr)>) -> usize {
+        match accepted {
+            Ok((stream, peer)) => {
+                self.accept_from = None;
+                self.queue.push(stream, peer)
+            }
+            Err(error) => {
+                // The usual cause is too many open files. Waiting connections are accepted when some are closed.
+                chat_core::log_throttled!(warn, %error, "a connection could not be accepted");
+                self.accept_from = Some(Instant::now() + ACCEPT_RETRY);
+                0
+            }
+        }
+    }
+
+    fn serve(&mut self, stream: Stream, peer: SocketAddr) {
+        match self.counted.accept(peer.ip()) {
+            Ok(connection) => {
+                let stream = HttpStream::accepted(stream, connection.clone(), self.stall_timeout);
+                let serving = serve_connection(stream, peer, self.router.clone(), self.stop.clone());
+                self.newcomers.serve(serving, move || connection.is_known());
+            }
+            Err(AcceptError::TooFast)
+                if self.counted.has_room_for(self.waiting.len() + 1) && self.waiting.enter(stream, peer) => {}
+            Err(_) => self.refused.one_more(self.counted.open()),
+        }
+    }
+
+    /// Continues with a connection that has left the newcomers, if it has not ended.
+    fn continue_known(&mut self, left: Option<Work>) {
+        if let Some(work) = left {
+            self.known.spawn(work);
+        }
+    }
+}
+
+/// Accepts a connection, from the given time on.
+async fn accept(listeners: &Listeners, from: Option<Instant>) -> io::Result<(Stream, SocketAddr)> {
+    if let Some(from) = from {
+        tokio::time::sleep_until(from).await;
+    }
+    listeners.accept().await
 }
 
 /// Counts refused connections since the last log line.

@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
+import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -48,11 +49,16 @@ async function begin(server, count) {
   const people = [];
   for (let i = 0; i < count; i++) people.push(await camel.register(server, 'ordinary'));
   const pages = await Promise.all(
-    people.map((person, i) => camel.enter(server, person, { transports: i % 4 < 2 ? ['websocket'] : ['polling'] })),
+    people.map((person, i) => camel.enter(server, person, i % 4 < 2 ? { transports: ['websocket'] } : polling())),
   );
   const crowd = new Crowd(people, pages);
   crowd.talk();
   return crowd;
+}
+
+/** Long polling as browsers do it, over connections that stay open. Node's client would open one for each request. */
+function polling() {
+  return { transports: ['polling'], agent: new http.Agent({ keepAlive: true }) };
 }
 
 class Crowd {

@@ -109,7 +109,7 @@ async fn what_cannot_be_shown_is_not_unread_once_it_was_met() {
     let nobody = UserId::from_bytes([9; 12]);
     let member = |user| Member { user, role: Role::Member, joined_at: now };
     let members = [world.ann, world.bob, nobody].map(member).into();
-    let info = RoomInfo { name: "r".into(), visibility: Visibility::Private };
+    let info = RoomInfo::new("r", Visibility::Private);
     let room = NewRoom { id: ConversationId::from_bytes([7; 12]), info, members, by: world.ann, at: now };
     world.conversation = world.store.create_room(room).await.unwrap().unwrap().1.id;
     let text = Blob { encoding: Encoding::Stored, bytes: b"x".to_vec() };

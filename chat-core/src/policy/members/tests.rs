@@ -9,7 +9,7 @@ fn user(n: u8) -> UserId {
 }
 
 fn private() -> ConversationKind {
-    ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Private })
+    ConversationKind::Room(RoomInfo::new("r", Visibility::Private))
 }
 
 #[test]

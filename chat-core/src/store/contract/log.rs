@@ -153,7 +153,8 @@ async fn told(store: &dyn Store, user: UserId) -> Vec<LoggedChange> {
             Change::ReadMarked { conversation, .. } => (*conversation, false),
             Change::RoomCreated { room, .. }
             | Change::MemberAdded { room, .. }
-            | Change::RoleChanged { room, .. } => (*room, false),
+            | Change::RoleChanged { room, .. }
+            | Change::RoomChanged { room, .. } => (*room, false),
             Change::MemberRemoved { room, user: who } => (*room, *who == user),
             Change::RelationChanged { user: who, .. } | Change::ChatSettingsChanged { user: who, .. } => {
                 told.extend((*who == user).then(|| entry.clone()));

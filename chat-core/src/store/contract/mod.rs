@@ -19,6 +19,7 @@ mod log;
 mod lookup;
 mod members;
 mod messages;
+mod moderation;
 mod nodes;
 mod parallel;
 mod people;
@@ -35,9 +36,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, nodes::*,
-    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
-    settings::*, tokens::*,
+    chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
+    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*,
+    search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -192,6 +193,10 @@ macro_rules! __store_clauses {
             marks_keep_the_order_of_asking
             only_members_say_something
             roles_at_the_moment_decide_who_may_delete
+            who_is_banned_does_not_come_in
+            who_is_muted_does_not_speak
+            plain_members_wait_where_a_wait_is_set
+            the_roles_decide_who_moderates
             rules_keep_the_order_of_asking
             requests_for_friendship_are_told_to_both
             relations_are_told_to_nobody_else
@@ -259,6 +264,7 @@ macro_rules! __store_clauses {
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
+            a_ban_holds_while_everybody_brings_them_in
         }
     };
 }
@@ -351,6 +357,7 @@ mod tests {
             include_str!("lookup.rs"),
             include_str!("members.rs"),
             include_str!("messages.rs"),
+            include_str!("moderation.rs"),
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),

@@ -98,7 +98,7 @@ pub async fn texts_of_rooms_come_back_as_given(store: Arc<dyn Store>) {
         store.create_room(new).await.unwrap().unwrap();
     }
     for (n, name) in names() {
-        let info = RoomInfo { name: (*name).into(), visibility: Visibility::Private };
+        let info = RoomInfo::new(*name, Visibility::Private);
         let kind = find(&*store, n).await.map(|room| room.kind.clone());
         assert_eq!(kind, Some(ConversationKind::Room(info)), "room {n}");
     }

@@ -140,7 +140,7 @@ pub(super) fn member(user: UserId, role: Role, joined: i64) -> Member {
 }
 
 pub(super) fn new_room(n: u16, members: Vec<Member>, by: UserId) -> NewRoom {
-    let info = RoomInfo { name: format!("Room {n}"), visibility: Visibility::Private };
+    let info = RoomInfo::new(format!("Room {n}"), Visibility::Private);
     NewRoom { id: conversation_id(n), info, members, by, at: at(3000 + i64::from(n)) }
 }
 

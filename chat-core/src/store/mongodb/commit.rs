@@ -37,6 +37,7 @@ use super::writing::Writing;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Role, Seq};
 use crate::store::StoreError;
+use crate::store::keyed::Table;
 use crate::store::tx::Reads;
 
 /// How many conversations' ends, and how many members' roles, are remembered.
@@ -64,6 +65,8 @@ pub(super) struct Committer {
     blockers: HashMap<ConversationId, Vec<UserId>>,
     /// What members may do. Nobody is here who is no member.
     roles: HashMap<(ConversationId, UserId), Role>,
+    /// Rows of tables that are known by heart, and which are not there.
+    rows: HashMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
 /// What the counter held before a transaction changed it.
@@ -83,8 +86,8 @@ struct InTheWay {
 
 impl Committer {
     pub(super) fn new(client: Client, db: Database, session: ClientSession, me: ObjectId) -> Self {
-        let (ends, blockers, roles) = Default::default();
-        Self { client, db, session, me, begun: 0, known: None, ends, blockers, roles }
+        let (ends, blockers, roles, rows) = Default::default();
+        Self { client, db, session, me, begun: 0, known: None, ends, blockers, roles, rows }
     }
 
     /// Makes all these changes and answers.
@@ -167,6 +170,9 @@ impl Committer {
         if !is_current || self.roles.len() > REMEMBERED {
             self.roles.clear();
         }
+        if !is_current || self.rows.len() > REMEMBERED {
+            self.rows.clear();
+        }
         let mut writing = Writing::new(before.batches + 1, before.position, before.read_up_to);
         let mut reads = Reads::default();
         jobs.iter().for_each(|job| job.reads(&mut reads));
@@ -176,6 +182,10 @@ impl Committer {
         writing.blockers.extend(known.map(|(id, blockers)| (*id, blockers.clone())));
         let known = reads.roles.iter().filter_map(|key| self.roles.get_key_value(key));
         writing.roles.extend(known.map(|(key, role)| (*key, *role)));
+        for (key, value) in reads.rows.iter().filter_map(|key| self.rows.get_key_value(key)) {
+            writing.known_rows.insert(key.clone());
+            writing.rows.extend(value.clone().map(|value| (key.clone(), value)));
+        }
         let mut transaction = Transaction { db: &self.db, session: &mut self.session };
         transaction.load(&reads, &mut writing).await?;
         jobs.iter_mut().for_each(|job| job.run(&mut writing));
@@ -207,6 +217,9 @@ impl Committer {
             self.roles.remove(gone);
         }
         self.roles.extend(writing.roles);
+        let by_heart = reads.rows.into_iter().chain(writing.writes.rows);
+        let by_heart = by_heart.filter(|(table, _)| table.is_known_by_heart());
+        self.rows.extend(by_heart.map(|key| (key.clone(), writing.rows.get(&key).cloned())));
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::reads::{batch_size, limit, raw};
 use super::transaction::Transaction;
 use super::writing::Writing;
 use crate::damage;
+use crate::id::ConversationId;
 use crate::store::StoreError;
 use crate::store::keyed::{Row, Table, start_of};
 use crate::store::tx::Reads;
@@ -115,16 +116,17 @@ pub(super) async fn rows_of(
 
 impl Transaction<'_> {
     pub(super) async fn load_rows(&mut self, reads: &Reads, writing: &mut Writing) -> Result<(), Fault> {
-        if !reads.rows.is_empty() {
-            let mut ids = RawArrayBuf::new();
-            for (table, key) in &reads.rows {
-                ids.push(id_of(*table, key));
-            }
-            self.find(rawdoc! { "find": ROWS, "filter": { "_id": { "$in": ids } } }, |doc| {
-                know(writing, doc)
-            })
-            .await?;
-        }
+        let unknown = reads.rows.iter().filter(|key| !writing.known_rows.contains(key));
+        let unknown: Vec<_> = unknown.map(|(table, key)| id_of(*table, key)).collect();
+        self.load_named(unknown, writing).await?;
+        // Of a room that is changed in this transaction it is not known what will hold there.
+        let ruled = reads.ruled_rows.iter().filter(|(_, key)| {
+            let Some(room) = key.first_chunk::<12>() else { return false };
+            let has_rules = writing.rows.contains_key(&(Table::RoomRules, room.to_vec()));
+            has_rules || writing.rooms.contains_key(&ConversationId::from_bytes(*room))
+        });
+        let ruled: Vec<_> = ruled.map(|(table, key)| id_of(*table, key)).collect();
+        self.load_named(ruled, writing).await?;
         let ranges = &reads.ranges;
         for (n, (table, prefix, _)) in ranges.iter().enumerate() {
             if ranges[..n].iter().any(|(of, begin, _)| of == table && begin == prefix) {
@@ -140,6 +142,18 @@ impl Transaction<'_> {
             self.find(command, |doc| know(writing, doc)).await?;
         }
         Ok(())
+    }
+
+    async fn load_named(&mut self, names: Vec<String>, writing: &mut Writing) -> Result<(), Fault> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut ids = RawArrayBuf::new();
+        for name in names {
+            ids.push(name);
+        }
+        self.find(rawdoc! { "find": ROWS, "filter": { "_id": { "$in": ids } } }, |doc| know(writing, doc))
+            .await
     }
 
     pub(super) async fn store_rows(&mut self, writing: &Writing) -> Result<(), Fault> {
@@ -177,7 +191,12 @@ fn needed(reads: &Reads, table: Table, prefix: &[u8]) -> usize {
     let ranges = reads.ranges.iter().filter(|(of, begin, _)| meets(of, begin));
     let most = reads.ranges.iter().filter(|(of, begin, _)| *of == table && begin == prefix);
     let most = most.map(|(.., limit)| *limit).max().unwrap_or_default();
-    let named = reads.rows.iter().filter(|(of, key)| *of == table && key.starts_with(prefix)).count();
+    let named = reads
+        .rows
+        .iter()
+        .chain(&reads.ruled_rows)
+        .filter(|(of, key)| *of == table && key.starts_with(prefix))
+        .count();
     ranges.fold(most.saturating_add(named), |sum, (.., limit)| sum.saturating_add(*limit))
 }
 

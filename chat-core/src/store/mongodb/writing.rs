@@ -81,6 +81,8 @@ pub(super) struct Writing {
     /// Where in `writes.messages` the messages of this transaction are.
     pub(super) appended: HashMap<MessageId, usize>,
     pub(super) rows: Rows,
+    /// Rows of which it is known without a look whether they are there.
+    pub(super) known_rows: HashSet<(Table, Vec<u8>)>,
     pub(super) writes: Writes,
 }
 

@@ -95,7 +95,7 @@ mod tests {
 
     async fn change(store: &SqliteStore, n: u8) {
         let by = UserId::from_bytes([7; 12]);
-        let info = RoomInfo { name: "room".into(), visibility: Visibility::Public };
+        let info = RoomInfo::new("room", Visibility::Public);
         let at = Timestamp::from_millis(1);
         let room = NewRoom { id: ConversationId::from_bytes([n; 12]), info, members: vec![], by, at };
         store.create_room(room).await.unwrap().unwrap();

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Role};
+use crate::store::keyed::Table;
 use crate::store::tx::Tx;
 
 /// How many conversations' ends, and how many members' roles, the writer remembers.
@@ -26,6 +27,8 @@ pub(super) struct State {
     /// What members may do, by the key of the conversation. Nobody is here who is no member.
     pub(super) roles: HashMap<(i64, UserId), Role>,
     pub(super) fingerprints: Fingerprints,
+    /// Rows of tables that are known by heart, and which are not there.
+    pub(super) rows: HashMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
 impl State {
@@ -34,6 +37,7 @@ impl State {
         self.position = None;
         self.forget_ends();
         self.roles.clear();
+        self.rows.clear();
         self.fingerprints.rolled_back();
     }
 
@@ -85,6 +89,9 @@ impl<'a> Writing<'a> {
         }
         if state.roles.len() > REMEMBERED {
             state.roles.clear();
+        }
+        if state.rows.len() > REMEMBERED {
+            state.rows.clear();
         }
         Ok(Self { db, state })
     }

@@ -162,14 +162,14 @@ pub(super) const CONVERSATION: &str = "key, id, pair, name, visibility, created_
 pub(super) fn read_conversation_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     let kind = match row.get::<_, Option<[u8; 24]>>(2)? {
         Some(pair) => ConversationKind::Direct { pair: read_pair(&pair) },
-        None => ConversationKind::Room(RoomInfo {
-            name: row.get(3)?,
-            visibility: match row.get::<_, u8>(4)? {
+        None => {
+            let visibility = match row.get::<_, u8>(4)? {
                 0 => Visibility::Public,
                 1 => Visibility::Private,
                 _ => return Err(unreadable(4, "visibility")),
-            },
-        }),
+            };
+            ConversationKind::Room(RoomInfo::new(row.get::<_, String>(3)?, visibility))
+        }
     };
     Ok(Conversation {
         id: ConversationId::from_bytes(row.get(1)?),

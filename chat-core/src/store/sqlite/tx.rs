@@ -41,6 +41,12 @@ impl Writing<'_> {
         self.db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
+    fn know_row(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
+        if table.is_known_by_heart() {
+            self.state.rows.insert((table, key.to_vec()), value.map(<[u8]>::to_vec));
+        }
+    }
+
     fn add_to_count(&self, conversation: i64, more: isize) -> rusqlite::Result<()> {
         let sql = "UPDATE conversations SET member_count = member_count + ? WHERE key = ?";
         self.db.prepare_cached(sql)?.execute(params![more, conversation]).map(drop)
@@ -303,14 +309,25 @@ impl Tx for Writing<'_> {
     }
 
     fn row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
-        keyed::value(self.db, table, key)
+        if !table.is_known_by_heart() {
+            return keyed::value(self.db, table, key);
+        }
+        let key = (table, key.to_vec());
+        if let Some(value) = self.state.rows.get(&key) {
+            return Ok(value.clone());
+        }
+        let value = keyed::value(self.db, table, &key.1)?;
+        self.state.rows.insert(key, value.clone());
+        Ok(value)
     }
 
     fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> rusqlite::Result<()> {
+        self.know_row(table, key, Some(value));
         keyed::put(self.db, table, key, value)
     }
 
     fn delete_row(&mut self, table: Table, key: &[u8]) -> rusqlite::Result<()> {
+        self.know_row(table, key, None);
         keyed::delete(self.db, table, key)
     }
 

@@ -70,7 +70,8 @@ impl Dialect for Camel {
             | Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
-            | Event::RoleChanged { .. } => Native.outbound(event, mark),
+            | Event::RoleChanged { .. }
+            | Event::RoomChanged { .. } => Native.outbound(event, mark),
             Event::MessageDeleted(_)
             | Event::MessageRestored(_)
             | Event::MessageChanged(_)
@@ -99,9 +100,12 @@ impl Dialect for Camel {
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
-            Reply::Done | Reply::Users(_) | Reply::User(_) | Reply::Conversation(_) | Reply::Members(_) => {
-                Answer::done()
-            }
+            Reply::Done
+            | Reply::Users(_)
+            | Reply::User(_)
+            | Reply::Conversation(_)
+            | Reply::Members(_)
+            | Reply::Bans(_) => Answer::done(),
         }
     }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, chats, messages, people, read, relations, rooms, routes, search, settings,
-    sync, table, told,
+    Native, arguments, batch, chats, messages, moderation, people, read, relations, rooms, routes, search,
+    settings, sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -77,6 +77,7 @@ pub(super) enum Fields<'a> {
     User(OfUser<'a>),
     Room(OfRoom<'a>),
     Members(rooms::Listed),
+    Bans(moderation::Listed),
     Read(read::Marked),
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
@@ -99,6 +100,7 @@ impl<'a> Fields<'a> {
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
             Reply::Members(page) => Self::Members(rooms::listed(page)),
+            Reply::Bans(page) => Self::Bans(moderation::listed(page)),
             Reply::Read(mark) => Self::Read(read::marked(mark.as_ref())),
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),

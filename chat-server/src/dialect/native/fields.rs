@@ -27,6 +27,8 @@ pub(super) const WITH_NAMED: Field =
     text("username", 0, 0, "The conversation, by the name of the person one talks with.").optional();
 
 pub(super) const AFTER: Field = field("after", Kind::Count, "Only what comes behind this `seq`.").optional();
+pub(super) const AFTER_USER: Field =
+    field("afterId", Kind::Id("a user's id"), "The `next` of the page before.").optional();
 pub(super) const ARCHIVED: Field =
     field("archived", Kind::Flag, "Whether the conversation is put away.").optional();
 pub(super) const AVATAR: Field =
@@ -95,6 +97,12 @@ pub(super) const SEQ: Field =
     field("seq", Kind::Count, "Up to which message it is read, by its place.").optional();
 pub(super) const SINCE: Field =
     field("since", Kind::Told("a position as it was told"), "The `next` of the answer before.").optional();
+pub(super) const SLOW_MODE: Field = field(
+    "slowMode",
+    Kind::Count,
+    "Seconds that plain members wait between two messages, at most 21600; 0 when they need not.",
+)
+.optional();
 pub(super) const SNIPPETS: Field =
     field("snippets", Kind::Flag, "Whether the places of what was found are wanted.").optional();
 pub(super) const TYPES: Field = field(

@@ -41,6 +41,7 @@ mod described;
 mod events;
 mod fields;
 mod messages;
+mod moderation;
 mod people;
 pub(crate) mod read;
 mod relations;

@@ -80,10 +80,10 @@ pub(super) struct Listed {
     next: Option<u64>,
 }
 
-fn room(arguments: &Arguments<'_>) -> Result<ConversationId, DecodeError> {
+pub(super) fn room(arguments: &Arguments<'_>) -> Result<ConversationId, DecodeError> {
     arguments.required_id("roomId")
 }
 
-fn user(arguments: &Arguments<'_>) -> Result<UserId, DecodeError> {
+pub(super) fn user(arguments: &Arguments<'_>) -> Result<UserId, DecodeError> {
     arguments.required_id("userId")
 }

@@ -64,6 +64,9 @@ pub(super) struct Inside<'a> {
     member_count: Option<usize>,
     /// Milliseconds since 1970.
     created_at: i64,
+    /// Seconds that plain members wait between two messages; missing when they need not.
+    #[serde(skip_serializing_if = "is_zero")]
+    slow_mode: u32,
 }
 
 /// A room shows so many members. Of a larger one all members would be told of all members whenever one comes or goes; who wants
@@ -160,10 +163,16 @@ pub(super) fn room(room: &Conversation, is_inside: bool) -> RoomObject<'_> {
             members: (count <= MAX_MEMBERS_SHOWN).then(|| room.members.iter().map(member).collect()),
             member_count: (count > MAX_MEMBERS_SHOWN).then_some(count),
             created_at: room.created_at.as_millis(),
+            slow_mode: info.details.slow_mode,
         }),
         ConversationKind::Room(_) | ConversationKind::Direct { .. } => None,
     };
     RoomObject { room_id: room.id.to_string(), inside }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 pub(super) fn member(member: &Member) -> MemberObject {

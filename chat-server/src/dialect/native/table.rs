@@ -3,13 +3,14 @@
 
 use axum::http::Method;
 use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE};
+use chat_core::rooms::MAX_BANS_AT_ONCE;
 use chat_core::search::Search;
 
 use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, chats, messages, people, read, relations, rooms, search, settings, sync};
+use super::{changed, chats, messages, moderation, people, read, relations, rooms, search, settings, sync};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -99,6 +100,15 @@ static TABLE: &[Row] = &[
     )
     .creating(),
     row(
+        "room.update",
+        Method::PATCH,
+        "/api/v1/rooms/:roomId",
+        "Changes the settings of a room.",
+        &[ROOM_ID, SLOW_MODE],
+        shown::<OfRoom<'_>>,
+        moderation::update,
+    ),
+    row(
         "room.join",
         Method::POST,
         "/api/v1/rooms/:roomId/join",
@@ -151,6 +161,51 @@ static TABLE: &[Row] = &[
         &[ROOM_ID, USER_ID, ROLE],
         shown::<OfRoom<'_>>,
         rooms::set_role,
+    ),
+    row(
+        "ban.add",
+        Method::POST,
+        "/api/v1/rooms/:roomId/bans",
+        "Takes somebody out of a room, if they are in, and lets them come in no more.",
+        &[ROOM_ID, USER_ID],
+        shown::<OfRoom<'_>>,
+        moderation::ban,
+    ),
+    row(
+        "ban.remove",
+        Method::DELETE,
+        "/api/v1/rooms/:roomId/bans/:userId",
+        "Lets somebody come into a room again.",
+        &[ROOM_ID, USER_ID],
+        shown::<OfRoom<'_>>,
+        moderation::lift_ban,
+    ),
+    row(
+        "ban.list",
+        Method::GET,
+        "/api/v1/rooms/:roomId/bans",
+        "Lists those who may not come into a room, in the order of their ids.",
+        &[ROOM_ID, AFTER_USER, limit(100, MAX_BANS_AT_ONCE)],
+        shown::<moderation::Listed>,
+        moderation::list_bans,
+    ),
+    row(
+        "mute.add",
+        Method::POST,
+        "/api/v1/rooms/:roomId/mutes",
+        "Keeps a member from speaking in a room.",
+        &[ROOM_ID, USER_ID, UNTIL.about("When it ends; it has no end when nothing is said.")],
+        shown::<OfRoom<'_>>,
+        moderation::mute,
+    ),
+    row(
+        "mute.remove",
+        Method::DELETE,
+        "/api/v1/rooms/:roomId/mutes/:userId",
+        "Lets a member speak in a room again.",
+        &[ROOM_ID, USER_ID],
+        shown::<OfRoom<'_>>,
+        moderation::lift_mute,
     ),
     row(
         "read.mark",

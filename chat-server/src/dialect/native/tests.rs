@@ -40,6 +40,10 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::RemoveMember(_) => &["member.remove", "room.leave"],
         CommandRef::ReadMembers(_) => &["member.list"],
         CommandRef::SetRole(_) => &["member.setRole"],
+        CommandRef::UpdateRoom(_) => &["room.update"],
+        CommandRef::SetBan(_) => &["ban.add", "ban.remove"],
+        CommandRef::ListBans(_) => &["ban.list"],
+        CommandRef::SetMute(_) => &["mute.add", "mute.remove"],
         CommandRef::ChangeRelation(_) => &[
             "user.block",
             "user.unblock",
@@ -321,7 +325,7 @@ fn what_is_told_of_a_room_does_not_grow_with_it() {
         let member = |n| Member { user: user(n), role: Role::Member, joined_at: at };
         let room = Arc::new(Conversation {
             id: ID.parse().unwrap(),
-            kind: ConversationKind::Room(RoomInfo { name: "r".into(), visibility: Visibility::Public }),
+            kind: ConversationKind::Room(RoomInfo::new("r", Visibility::Public)),
             members: (0..count).map(member).collect(),
             created_at: at,
         });

@@ -8,7 +8,7 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
-use super::{changed, read, relations, settings};
+use super::{changed, moderation, read, relations, settings};
 use crate::dialect::field::shown;
 use crate::dialect::{EventPosition, Frames, To, described};
 
@@ -40,6 +40,10 @@ pub(super) fn told<'a>(
         Event::MemberRemoved { room, user } => ("memberRemoved", of_member(room, user, None)),
         Event::RoleChanged { room, user, role: new } => {
             ("roleChanged", of_member(room, user, Some(role(*new))))
+        }
+        Event::RoomChanged { room, by, aspect } => {
+            let (name, change) = moderation::told(room, *by, *aspect, is_inside(room));
+            (name, Told::Room(change))
         }
         Event::MessagesRead { conversation, user, seq, .. } => {
             ("messagesRead", Told::Read(read::moved(conversation, user, *seq)))
@@ -98,6 +102,27 @@ pub(crate) static LOGGED: &[described::Told] = &[
         "A member of a room may do something else than before.",
         shown::<OfMember<'_>>,
     ),
+    described::told(
+        "memberBanned",
+        "A moderator does not let a user come into a room any more.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberUnbanned",
+        "A user who was banned may come into a room again.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberMuted",
+        "A moderator does not let a member of a room send messages.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told(
+        "memberUnmuted",
+        "A member who was muted may send messages again.",
+        shown::<moderation::Restricted>,
+    ),
+    described::told("roomUpdated", "The settings of a room have changed.", shown::<moderation::Updated<'_>>),
     described::told("messagesRead", "Somebody has read on.", shown::<read::Moved>),
     described::told(
         "relationChanged",
@@ -120,6 +145,7 @@ pub(super) enum Told<'a> {
     Message(OfMessage<'a>),
     Changed(changed::Changed<'a>),
     Member(OfMember<'a>),
+    Room(moderation::Changed<'a>),
     Read(read::Moved),
     Relation(relations::RelatedObject<'a>),
     ChatSettings(settings::SettingsObject<'a>),

@@ -121,7 +121,8 @@ impl Dialect for Push {
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
-            | Event::RoleChanged { .. } => Native.outbound(event, mark),
+            | Event::RoleChanged { .. }
+            | Event::RoomChanged { .. } => Native.outbound(event, mark),
         }
     }
 
@@ -144,7 +145,8 @@ impl Dialect for Push {
             | Reply::Users(_)
             | Reply::User(_)
             | Reply::Conversation(_)
-            | Reply::Members(_) => Answer::done(),
+            | Reply::Members(_)
+            | Reply::Bans(_) => Answer::done(),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Tests for [`serve`](super).
 
-use std::io;
-
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;

@@ -7,6 +7,7 @@ use super::*;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
+use crate::rooms::{ChangeRoom, RoomAct};
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
@@ -59,7 +60,12 @@ impl Watched<'_> {
     fn looks_at_row(&self, table: Table, key: &[u8]) {
         let ranges = &self.reads.ranges;
         let is_in_range = ranges.iter().any(|(of, prefix, _)| *of == table && key.starts_with(prefix));
-        assert!(is_in_range || self.reads.rows.contains(&(table, key.to_vec())), "a row of {table:?}");
+        let named = (table, key.to_vec());
+        let is_ruled = self.reads.ruled_rows.contains(&named) && {
+            let rules = (Table::RoomRules, key[..12].to_vec());
+            self.reads.rows.contains(&rules) && self.state.rows.contains_key(&rules)
+        };
+        assert!(is_in_range || is_ruled || self.reads.rows.contains(&named), "a row of {table:?}");
     }
 
     fn looks_at_mark(&self, id: ConversationId, user: UserId) {
@@ -315,7 +321,7 @@ impl Random {
         let other = self.user();
         let mut members = vec![Member { user: by, role: Role::Admin, joined_at: at }];
         members.extend((other != by).then_some(Member { user: other, role: Role::Member, joined_at: at }));
-        NewRoom { id: self.room(), info: RoomInfo { name: "room".into(), visibility }, members, by, at }
+        NewRoom { id: self.room(), info: RoomInfo::new("room", visibility), members, by, at }
     }
 
     fn new_message(&mut self, at: Timestamp) -> NewMessage {
@@ -345,7 +351,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(16) {
+        match self.below(18) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -373,7 +379,17 @@ impl Random {
                 let message = MessageId::from_bytes(self.id(20));
                 React { message, conversation: room, by, emoji, reacting, at }.into()
             }
-            14 => {
+            14 | 15 => {
+                let act = match self.below(6) {
+                    0 => RoomAct::Ban(user),
+                    1 => RoomAct::LiftBan(user),
+                    2 | 3 => RoomAct::Mute(user, at.after(std::time::Duration::from_millis(self.below(500)))),
+                    4 => RoomAct::LiftMute(user),
+                    _ => RoomAct::Update { slow_mode: Some(self.below(2) as u32) },
+                };
+                ChangeRoom { room, by, act, at }.into()
+            }
+            16 => {
                 let draft = ["", "x"][self.below(2) as usize].to_owned();
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
@@ -392,6 +408,7 @@ fn is_refusal(written: &Written) -> bool {
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
         Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
@@ -445,6 +462,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "SetDeleted",
         "React",
         "MarkRead",
+        "ChangeRoom",
         "EditRows",
         "CreateRoom",
         "Relate",

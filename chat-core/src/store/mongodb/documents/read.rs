@@ -41,10 +41,10 @@ pub(in super::super) fn read_conversation(doc: &RawDocument) -> Result<Conversat
     let fields = Reading::new("conversation", doc);
     let kind = match fields.field("pair", |value| read_pair(as_bytes(value)?))? {
         Some(pair) => ConversationKind::Direct { pair },
-        None => ConversationKind::Room(RoomInfo {
-            name: fields.text("name")?,
-            visibility: fields.required("visibility", |value| read_visibility(value.as_str()?))?,
-        }),
+        None => {
+            let visibility = fields.required("visibility", |value| read_visibility(value.as_str()?))?;
+            ConversationKind::Room(RoomInfo::new(fields.text("name")?, visibility))
+        }
     };
     Ok(Conversation {
         id: ConversationId::from_bytes(fields.id("_id")?),
