@@ -9,6 +9,7 @@ mod message;
 mod newest;
 mod people;
 mod reading;
+mod receipts;
 mod relations;
 mod room;
 mod search;
@@ -76,6 +77,7 @@ pub struct Chat {
     last_seen: LastSeen,
     pub(crate) newest: Newest,
     unreadable: Unreadable,
+    delivered: receipts::Delivered,
     epoch: parking_lot::Mutex<Option<Epoch>>,
 }
 
@@ -123,6 +125,7 @@ impl Chat {
             last_seen: LastSeen::default(),
             newest: Newest::default(),
             unreadable: Unreadable::default(),
+            delivered: receipts::Delivered::default(),
             epoch: parking_lot::Mutex::default(),
         }
     }

@@ -221,7 +221,12 @@ impl HoldsLinks for Reply {
             }
             Self::Chats(page) => page.set_links(base),
             Self::ChatSet(_) | Self::ChatSetPage(_) => {}
-            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
+            Self::Done
+            | Self::Receipts(_)
+            | Self::Conversation(_)
+            | Self::Members(_)
+            | Self::Bans(_)
+            | Self::Read(_) => {}
         }
     }
 }

@@ -259,6 +259,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::ChangeRoom(_)
         | Write::Relate(_)
         | Write::SetChatSettings(_)
+        | Write::NoteDelivered(_)
         | Write::React(_)
         | Write::EditRows(_) => 0,
     };
@@ -368,6 +369,20 @@ impl MessageStore for Driver {
 
 #[async_trait]
 impl ReadMarkStore for Driver {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        let read = self.disk.store.marks(conversation, after, limit);
+        self.read("marks", number(conversation.as_bytes()), read).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read("sent_at", number(message.as_bytes()), self.disk.store.sent_at(message)).await
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
     }
@@ -408,6 +423,10 @@ impl KeyedStore for Driver {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.read("values", 0, self.disk.store.values(table, keys)).await
     }
 }
 

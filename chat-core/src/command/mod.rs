@@ -15,6 +15,7 @@ mod log;
 mod message;
 mod people;
 mod reading;
+mod receipts;
 mod relation;
 mod reply;
 mod room;
@@ -28,6 +29,7 @@ pub use self::log::{Changes, ReadChanges};
 pub use self::message::{DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping};
 pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
 pub use self::reading::{ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
+pub use self::receipts::{Arrival, ReadReceipts, ReceiptPage};
 pub use self::relation::{ChangeRelation, ListRelations, Related, RelatedPage, RelationKind};
 pub use self::reply::{Answer, Reply, ReplyRef};
 pub use self::room::{
@@ -246,6 +248,8 @@ commands! {
     ChangeRelation: Writes -> Related = change_relation;
     /// The people one blocks, friends, and requests for friendship.
     ListRelations: Reads -> RelatedPage = list_relations;
+    /// Who has received and who has read a message.
+    ReadReceipts: Reads -> ReceiptPage = read_receipts;
     /// The conversations of the actor, the latest first.
     ListChats: Reads -> ChatPage = list_chats;
     /// Change one's settings for a conversation: muted, archived, pinned, draft.

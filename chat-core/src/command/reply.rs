@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread,
+    Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, ReceiptPage, Related,
+    RelatedPage, Unread,
 };
 use crate::model::{Conversation, MessageView, User};
 use crate::rooms::BanPage;
@@ -98,6 +99,8 @@ replies! {
     Bans(BanPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
+    /// Who has received and who has read a message.
+    Receipts(ReceiptPage);
     /// What is unread.
     Unread(Vec<Unread>);
     /// What happened.

@@ -66,6 +66,8 @@ impl Scene {
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
             RestoreMessage { message: deleted }.into(),
+            ReadReceipts { message: self.message(self.ann, self.bob).await, after: JoinOrder(0), limit: 9 }
+                .into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),

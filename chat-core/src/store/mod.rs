@@ -57,6 +57,7 @@ pub mod write;
 pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub use copy::{Copied, copy_to_mongodb};
+pub(crate) use keyed::delivered_in;
 pub use keyed::{Facets, KeyedStore, Row, Table};
 pub use log::{ChangeLog, LoggedChange, NODE_LEASE, NodeNote, PersonalChanges};
 pub use memory::MemoryStore;

@@ -176,6 +176,8 @@ writes! {
     React -> Result<Reacted, Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Moves delivered positions.
+    NoteDelivered -> ();
     /// Changes what two people have with each other.
     Relate -> Result<Related, Refusal>;
     /// Changes the settings of a member for a conversation. Without a position when nothing changes.
@@ -326,6 +328,10 @@ pub struct MarkRead {
     /// When.
     pub at: Timestamp,
 }
+
+/// See [`ReadMarkStore::note_delivered`](super::ReadMarkStore::note_delivered). Each user is listed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteDelivered(pub Vec<(UserId, Position)>);
 
 /// See [`UserStore::relate`](super::UserStore::relate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,6 +74,9 @@ pub(crate) enum Request {
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
     Relate(Relate),
     SetChatSettings(SetChatSettings),
+    NoteDelivered(Vec<(UserId, Position)>),
+    /// The marks of a conversation's members, and where a message is in the log.
+    Marks(ConversationId, usize, MessageId),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -117,6 +120,7 @@ pub(crate) enum Answer {
     Found(Vec<Match>, bool),
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
+    Marks(Vec<(Member, Seq)>, Option<Position>),
     ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
@@ -244,12 +248,27 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
         Request::SetChatSettings(set) => Answer::ChatSet(store.set_chat_settings(set).await?),
+        Request::NoteDelivered(positions) => {
+            store.note_delivered(positions).await?;
+            Answer::Done
+        }
+        Request::Marks(id, limit, message) => {
+            let marks = store.marks(id, JoinOrder(0), limit).await?.into_iter();
+            let sent = store.sent_at(message).await?;
+            Answer::Marks(marks.map(|(_, member, read)| (member, read)).collect(), sent)
+        }
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])
         }
         Request::RowsOf(table, prefixes, limit) => {
-            Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
+            let keys: Vec<_> =
+                prefixes.iter().filter(|prefix| table.parts(prefix).is_some()).cloned().collect();
+            let values = store.values(table, &keys).await?;
+            let mut rows = store.rows_of(table, &prefixes, limit).await?;
+            let row = |(key, value): (_, Option<Vec<u8>>)| Some(Row { key, value: value? });
+            rows.push(keys.into_iter().zip(values).filter_map(row).collect());
+            Answer::Rows(rows)
         }
         Request::CountTerms(conversations, terms, at_most) => {
             let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });

@@ -446,6 +446,8 @@ impl Requests {
                 });
                 Request::MarkRead(self.conversation(), self.any_user(), up_to, self.moment())
             }
+            84 if self.chance(3) => self.note_delivered(),
+            84 if self.chance(2) => Request::Marks(self.conversation(), self.limit(), self.message()),
             84..86 => Request::Unread(self.any_user(), self.limit()),
             86 => Request::Chats(self.any_user(), self.below(4) as usize),
             87..92 => Request::History(self.conversation(), self.window(), self.chance(2)),

@@ -68,6 +68,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::ChatSetPage(page) => {
             page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
         }
+        ReplyRef::Receipts(page) => ROW * page.receipts.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
         ReplyRef::Message(_)

@@ -25,6 +25,7 @@ mod parallel;
 mod people;
 mod reactions;
 mod read_marks;
+mod receipts;
 mod relations;
 mod rooms;
 mod rules;
@@ -37,8 +38,8 @@ use std::sync::Arc;
 
 pub use self::{
     chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
-    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*,
-    search::*, settings::*, tokens::*,
+    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, relations::*, rooms::*,
+    rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -206,6 +207,8 @@ macro_rules! __store_clauses {
             a_chat_list_shows_what_was_said_last_and_what_is_unread
             a_chat_list_shows_only_ones_own_conversations
             accounts_are_found_by_their_ids
+            a_delivered_position_only_moves_forward
+            marks_are_read_in_the_order_of_joining
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -363,6 +366,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("receipts.rs"),
             include_str!("relations.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),

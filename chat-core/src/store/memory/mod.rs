@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 
 /// A store in memory, for tests, for experiments, and for chats that need not outlive the process.
 ///
@@ -176,6 +176,23 @@ impl MessageStore for MemoryStore {
 
 #[async_trait]
 impl ReadMarkStore for MemoryStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        let state = self.open()?;
+        let Some(room) = state.rooms.get(&conversation) else { return Ok(Vec::new()) };
+        let members = room.conversation.members.page(after, limit).into_iter();
+        let read = |user| room.read.get(&user).copied().unwrap_or_default();
+        Ok(members.map(|(order, member)| (order, member, read(member.user))).collect())
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        Ok(self.open()?.said_mut(message).map(|said| said.sent))
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         let state = self.open()?;
         let unread = |room: &Room| Some((room.latest()?, room.unread(user)?));
@@ -223,6 +240,11 @@ impl KeyedStore for MemoryStore {
         let state = self.open()?;
         let rows = |prefix: &Vec<u8>| keyed::range(&state.rows, table, prefix, None).take(limit).collect();
         Ok(prefixes.iter().map(rows).collect())
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let state = self.open()?;
+        Ok(keys.iter().map(|key| state.rows.get(&(table, key.clone())).cloned()).collect())
     }
 }
 

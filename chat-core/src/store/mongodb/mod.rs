@@ -140,7 +140,7 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 
 /// How long a call waits for the database before it fails.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
@@ -287,6 +287,19 @@ impl MessageStore for MongoStore {
 
 #[async_trait]
 impl ReadMarkStore for MongoStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        self.read(unread::marks(&self.db, conversation, after, limit)).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read(reads::sent_at(&self.db, message)).await
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
     }
@@ -326,6 +339,10 @@ impl KeyedStore for MongoStore {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read(keyed::rows_of(&self.db, table, prefixes, limit)).await
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.read(keyed::values(&self.db, table, keys)).await
     }
 }
 

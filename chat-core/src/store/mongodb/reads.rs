@@ -197,6 +197,12 @@ pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<Store
     Ok(found.map(|doc| documents::read_message(&doc)).transpose()?.map(|found| found.message))
 }
 
+pub(super) async fn sent_at(db: &Database, id: MessageId) -> Result<Option<Position>, Fault> {
+    let find = raw(db, MESSAGES).find_one(doc! { "_id": object_id(id.as_bytes()) });
+    let Some(doc) = find.projection(doc! { "position": 1 }).await? else { return Ok(None) };
+    Ok(Some(Position(Reading::new("message", &doc).int("position")?.unsigned_abs())))
+}
+
 pub(super) async fn history(
     db: &Database,
     id: ConversationId,

@@ -343,6 +343,19 @@ impl MessageStore for SqliteStore {
 
 #[async_trait]
 impl ReadMarkStore for SqliteStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        self.read_long(move |db| members::marks(db, conversation, after, limit)).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read(|db| rows::sent_at(db, message))
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read_long(move |db| unread::unread(db, user, limit)).await
     }

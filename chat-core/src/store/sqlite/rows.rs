@@ -284,6 +284,12 @@ pub(super) fn message(db: &Connection, id: MessageId) -> rusqlite::Result<Option
     Ok(message_at(db, place)?.map(|message| (place, message)))
 }
 
+/// The position of the change that appended a message.
+pub(super) fn sent_at(db: &Connection, id: MessageId) -> rusqlite::Result<Option<Position>> {
+    let mut select = db.prepare_cached("SELECT position FROM messages WHERE id = ?")?;
+    select.query_row([id.as_bytes()], |row| row.get(0).map(read_position)).optional()
+}
+
 pub(super) fn history(
     db: &Connection,
     id: ConversationId,

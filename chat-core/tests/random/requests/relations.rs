@@ -1,6 +1,6 @@
 //! Requests about what two people have with each other, and about what they set for their conversations.
 
-use chat_core::model::{ChatSettingsPatch, RelationAct};
+use chat_core::model::{ChatSettingsPatch, Position, RelationAct};
 use chat_core::store::{Relate, SetChatSettings};
 
 use super::Requests;
@@ -21,6 +21,13 @@ impl Requests {
         let act = acts[self.below(acts.len() as u64) as usize];
         Request::Relate(Relate { by: self.person(), with: self.person(), act, at: self.moment() })
     }
+    pub(super) fn note_delivered(&mut self) -> Request {
+        let mut users: Vec<_> = (0..self.below(4)).map(|_| self.person()).collect();
+        users.sort_unstable();
+        users.dedup();
+        Request::NoteDelivered(users.into_iter().map(|user| (user, Position(self.below(9)))).collect())
+    }
+
     pub(super) fn set_chat_settings(&mut self) -> Request {
         let patch = ChatSettingsPatch {
             muted_until: self.maybe(Self::moment),

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, chats, messages, moderation, people, read, relations, rooms, routes, search,
-    settings, sync, table, told,
+    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, rooms, routes,
+    search, settings, sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -82,6 +82,7 @@ pub(super) enum Fields<'a> {
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
     RelatedPage(relations::PageObject<'a>),
+    Receipts(receipts::PageObject),
     Chats(chats::PageObject<'a>),
     ChatSet(settings::SettingsObject<'a>),
     ChatSetPage(settings::PageObject<'a>),
@@ -105,6 +106,7 @@ impl<'a> Fields<'a> {
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
             Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
+            Reply::Receipts(page) => Self::Receipts(receipts::page(page)),
             Reply::Chats(page) => Self::Chats(chats::page(page, whereabouts)),
             Reply::ChatSet(set) => Self::ChatSet(settings::set_to(set)),
             Reply::ChatSetPage(page) => Self::ChatSetPage(settings::page(page)),

@@ -44,6 +44,7 @@ mod messages;
 mod moderation;
 mod people;
 pub(crate) mod read;
+mod receipts;
 mod relations;
 mod rooms;
 mod routes;

@@ -10,7 +10,9 @@ use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, chats, messages, moderation, people, read, relations, rooms, search, settings, sync};
+use super::{
+    changed, chats, messages, moderation, people, read, receipts, relations, rooms, search, settings, sync,
+};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -59,6 +61,15 @@ static TABLE: &[Row] = &[
         &[MESSAGE_ID],
         shown::<OfMessage<'_>>,
         messages::restore,
+    ),
+    row(
+        "message.receipts",
+        Method::GET,
+        "/api/v1/messages/:messageId/receipts",
+        "Tells who has received a message and who has read it, in the order of joining.",
+        &[MESSAGE_ID, AFTER.about("Only who comes behind this `next`."), limit(100, MAX_MEMBERS_AT_ONCE)],
+        shown::<receipts::PageObject>,
+        receipts::list,
     ),
     row(
         "message.search",

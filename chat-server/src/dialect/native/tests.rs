@@ -30,6 +30,7 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::ListUnread(_) => &["unread.list"],
         CommandRef::ListUsers(_) => &["user.list"],
         CommandRef::ListChatPartners(_) => &["chat.partners"],
+        CommandRef::ReadReceipts(_) => &["message.receipts"],
         CommandRef::ListChats(_) => &["chat.list"],
         CommandRef::ReadChanges(_) => &["log.sync"],
         CommandRef::Search(_) => &["message.search"],

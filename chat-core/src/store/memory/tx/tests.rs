@@ -10,8 +10,8 @@ use crate::reactions::{Emoji, React, Reacting};
 use crate::rooms::{ChangeRoom, RoomAct};
 use crate::store::tx::Reads;
 use crate::store::write::{
-    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
-    RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, NoteDelivered, OpenDirect, RecordLastSeen,
+    Relate, RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
 
@@ -351,7 +351,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(18) {
+        match self.below(19) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -379,6 +379,7 @@ impl Random {
                 let message = MessageId::from_bytes(self.id(20));
                 React { message, conversation: room, by, emoji, reacting, at }.into()
             }
+            18 => NoteDelivered(vec![(user, Position(self.below(9)))]).into(),
             14 | 15 => {
                 let act = match self.below(6) {
                     0 => RoomAct::Ban(user),
@@ -417,6 +418,7 @@ fn is_refusal(written: &Written) -> bool {
         Written::CreateRoom(made) => made.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
+        | Written::NoteDelivered(())
         | Written::RevokeToken(())
         | Written::OpenDirect(_)
         | Written::EditRows(_) => false,
@@ -451,7 +453,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 17, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 19, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
