@@ -212,6 +212,7 @@ impl HoldsLinks for Reply {
             Self::Messages(history) => history.set_links(base),
             Self::Found(found) => found.set_links(base),
             Self::Users(users) => users.set_links(base),
+            Self::UserPage(page) => page.users.set_links(base),
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),

@@ -309,6 +309,15 @@ impl UserStore for Driver {
         self.read("users_by_id", 0, self.disk.store.users_by_id(ids)).await
     }
 
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        self.read("users_named", 0, self.disk.store.users_named(prefix, after, limit)).await
+    }
+
     async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read("revoked_tokens", 0, self.disk.store.revoked_tokens(at)).await
     }

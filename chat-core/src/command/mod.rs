@@ -27,7 +27,7 @@ mod tests;
 pub use self::chats::{ChatCursor, ChatPage, InvalidChatCursor, ListChats, ListedChat};
 pub use self::log::{Changes, ReadChanges};
 pub use self::message::{DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping};
-pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
+pub use self::people::{ListChatPartners, ListUsers, SearchUsers, UpdateProfile, UserPage};
 pub use self::reading::{ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
 pub use self::receipts::{Arrival, ReadReceipts, ReceiptPage};
 pub use self::relation::{ChangeRelation, ListRelations, Related, RelatedPage, RelationKind};
@@ -236,6 +236,8 @@ commands! {
     ListUnread: Reads -> Vec<Unread> = unread;
     /// Everybody but oneself.
     ListUsers: Reads -> Vec<Arc<User>> = users;
+    /// People by the beginning of their user names.
+    SearchUsers: Reads -> UserPage = search_users;
     /// The people one has talked with directly.
     ListChatPartners: Reads -> Vec<Arc<User>> = chat_partners;
     /// Read on in the log.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, ReceiptPage, Related,
-    RelatedPage, Unread,
+    RelatedPage, Unread, UserPage,
 };
 use crate::model::{Conversation, MessageView, User};
 use crate::rooms::BanPage;
@@ -79,6 +79,8 @@ replies! {
     Messages(History);
     /// People.
     Users(Vec<Arc<User>>);
+    /// A page of people.
+    UserPage(UserPage);
     /// One person.
     User(Arc<User>);
     /// What one has with somebody.

@@ -79,6 +79,7 @@ impl Scene {
             MarkRead { of: self.with_bob(), up_to: ReadUpTo::TheLast }.into(),
             ListUnread { limit: 9 }.into(),
             ListUsers { limit: 9 }.into(),
+            SearchUsers { prefix: "an".into(), after: None, limit: 9 }.into(),
             ListChatPartners { limit: 9 }.into(),
             ReadChanges { since: Some(Position(0).into()), limit: 9 }.into(),
             Search { text: "hello".into(), limit: 9, ..Search::default() }.into(),

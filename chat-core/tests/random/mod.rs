@@ -34,6 +34,7 @@ pub(crate) enum Request {
     User(UserKey),
     Credentials(UserKey),
     Users(usize),
+    UsersNamed(String, Option<String>, usize),
     UpdateProfile(UserId, ProfilePatch, Timestamp),
     /// The hash that somebody has, if the first is true.
     SetPasswordHash(UserId, bool, PasswordHash),
@@ -146,6 +147,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Credentials(key) => {
             let known = store.credentials(&key).await?;
             Answer::Credentials(known.map(|(user, hash)| (user, hash.expose().to_owned())))
+        }
+        Request::UsersNamed(prefix, after, limit) => {
+            Answer::Users(store.users_named(&prefix, after.as_deref(), limit).await?)
         }
         Request::Users(limit) => Answer::Users(store.users(limit).await?),
         Request::UpdateProfile(user, patch, at) => {

@@ -402,7 +402,12 @@ impl Requests {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
-            9..11 => Request::Users(self.limit()),
+            9 => Request::Users(self.limit()),
+            10 => {
+                let first = self.text().to_lowercase().chars().take(1).collect();
+                let after = self.maybe(|it| it.text().to_lowercase());
+                Request::UsersNamed(first, after, self.limit())
+            }
             11..15 => {
                 let patch =
                     ProfilePatch { full_name: self.maybe(Self::text), picture: self.maybe(Self::text) };

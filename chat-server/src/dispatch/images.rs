@@ -188,6 +188,7 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)
         | ReplyRef::RelatedPage(_)
+        | ReplyRef::UserPage(_)
         | ReplyRef::Receipts(_)
         | ReplyRef::Chats(_)
         | ReplyRef::ChatSet(_)

@@ -61,6 +61,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Messages(history) => history.messages.iter().map(message).sum(),
         ReplyRef::Found(found) => found.messages.iter().map(message).sum(),
         ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
+        ReplyRef::UserPage(page) => ROW * page.users.len() as u64,
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,

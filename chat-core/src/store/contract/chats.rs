@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::support::{add, append, at, chats, delete, direct, new_message, new_room, people, restore};
+use super::support::{
+    add, append, at, chats, create, delete, direct, new_message, new_room, new_user, people, restore,
+};
 use super::support::{member, remove, room, say, user_id};
 use crate::id::{ConversationId, UserId};
 use crate::model::{ConversationKind, Pair, Role, Seq};
@@ -105,4 +107,47 @@ pub async fn accounts_are_found_by_their_ids(store: Arc<dyn Store>) {
     let all = store.users(2).await.unwrap();
     assert_eq!(found, all);
     assert_eq!(store.users_by_id(&[]).await.unwrap(), []);
+}
+
+/// People are found by the beginning of their user names, in pages, without regard to case. Accounts without one are
+/// never found, not even by their addresses.
+pub async fn people_are_found_by_the_beginning_of_their_names(store: Arc<dyn Store>) {
+    let names = [
+        "ann",
+        "Anna",
+        "ANTON",
+        "an%",
+        "an_x",
+        "bob",
+        "ännchen",
+        "日本",
+        "日本語",
+        "a\\b",
+        "zoe",
+        "an\u{10ffff}",
+    ];
+    for (n, name) in (1..).zip(names) {
+        create(&*store, new_user(n, Some(name), Some(&format!("mail-{n}@example.org")))).await;
+    }
+    create(&*store, new_user(90, None, Some("anonymous@example.org"))).await;
+    let found = async |prefix: &str, after: Option<&str>, limit| {
+        let users = store.users_named(prefix, after, limit).await.expect("people must be found");
+        users.into_iter().map(|user| user.username.clone().expect("a user name")).collect::<Vec<_>>()
+    };
+    let all = ["an%", "an_x", "ann", "Anna", "ANTON", "an\u{10ffff}"];
+    assert_eq!(found("an", None, 99).await, all);
+    for limit in 0..=all.len() {
+        assert_eq!(found("an", None, limit).await, all[..limit]);
+    }
+    for (n, name) in all.iter().enumerate() {
+        assert_eq!(found("an", Some(&name.to_lowercase()), 99).await, all[n + 1..]);
+    }
+    assert_eq!(found("ann", None, 99).await, ["ann", "Anna"]);
+    assert_eq!(found("anna", None, 99).await, ["Anna"]);
+    assert_eq!(found("日本", None, 99).await, ["日本", "日本語"]);
+    assert_eq!(found("ä", None, 99).await, ["ännchen"]);
+    assert_eq!(found("a\\", None, 99).await, ["a\\b"]);
+    for nothing in ["anonymous", "mail", "annaa", "%", "x", "ANN", "\u{10ffff}"] {
+        assert_eq!(found(nothing, None, 99).await, Vec::<String>::new(), "{nothing}");
+    }
 }

@@ -207,6 +207,7 @@ macro_rules! __store_clauses {
             a_chat_list_shows_what_was_said_last_and_what_is_unread
             a_chat_list_shows_only_ones_own_conversations
             accounts_are_found_by_their_ids
+            people_are_found_by_the_beginning_of_their_names
             a_delivered_position_only_moves_forward
             marks_are_read_in_the_order_of_joining
             settings_of_a_chat_are_kept_and_told_to_nobody_else

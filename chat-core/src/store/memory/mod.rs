@@ -102,6 +102,23 @@ impl UserStore for MemoryStore {
         Ok(ids.iter().filter_map(&mut user).collect())
     }
 
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let state = self.open()?;
+        let named = |account: &Account| {
+            let name = account.user.username.as_ref()?.to_lowercase();
+            let is_wanted = name.starts_with(prefix) && after.is_none_or(|after| *name > *after);
+            is_wanted.then(|| (name, account.user.clone()))
+        };
+        let mut found: Vec<_> = state.accounts.iter().filter_map(named).collect();
+        found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(found.into_iter().map(|(_, user)| user).take(limit).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         let mut state = self.open()?;
         state.revoked.retain(|_, until| *until > now);

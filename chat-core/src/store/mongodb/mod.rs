@@ -232,6 +232,16 @@ impl UserStore for MongoStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(reads::users_named(&self.db, prefix, after, limit)).await?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(reads::revoked_tokens(&self.db, now)).await
     }

@@ -315,6 +315,16 @@ impl UserStore for SqliteStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(|db| rows::users_named(db, prefix, after, limit))?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(|db| rows::revoked_tokens(db, now))
     }

@@ -1,6 +1,7 @@
 //! The fields of the commands. A name means the same in every command that has it; where a command has more to say of it, its row
 //! does ([`Field::about`]).
 
+use chat_core::command::SearchUsers;
 use chat_core::model::{ChatSettings, ClientId};
 
 use crate::dialect::field::{Field, Kind};
@@ -77,6 +78,13 @@ pub(super) const MESSAGE_ID: Field = field("messageId", Kind::Id("a message's id
 pub(super) const MUTED_UNTIL: Field =
     field("mutedUntil", Kind::Moment, "Until when one is not to be disturbed; 0 ends that.").optional();
 pub(super) const NAME: Field = text("name", 1, 100, "The name of the room.");
+pub(super) const NAME_BEGINS: Field = text(
+    "q",
+    SearchUsers::MIN_CHARS,
+    SearchUsers::MAX_CHARS,
+    "The beginning of the user name, in capitals or not.",
+);
+pub(super) const NAME_CURSOR: Field = text("cursor", 0, 0, "The `next` of the page before.").optional();
 pub(super) const ORDER: Field =
     field("order", Kind::Choice(&["newest", "best"], "newest or best"), "What comes first.").optional();
 pub(super) const PINNED: Field =

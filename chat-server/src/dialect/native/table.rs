@@ -2,7 +2,7 @@
 //! under `/api/v1` are made from this table.
 
 use axum::http::Method;
-use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE};
+use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE, SearchUsers};
 use chat_core::rooms::MAX_BANS_AT_ONCE;
 use chat_core::search::Search;
 
@@ -271,6 +271,15 @@ static TABLE: &[Row] = &[
         people::list,
     )
     .optional(),
+    row(
+        "user.search",
+        Method::GET,
+        "/api/v1/users/search",
+        "Finds people by the beginning of their user names.",
+        &[NAME_BEGINS, NAME_CURSOR, limit(20, SearchUsers::MAX)],
+        shown::<people::Page<'_>>,
+        people::search,
+    ),
     row(
         "chat.list",
         Method::GET,

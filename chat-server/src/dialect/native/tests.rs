@@ -28,6 +28,7 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::ReadHistory(_) => &["message.list"],
         CommandRef::MarkRead(_) => &["read.mark"],
         CommandRef::ListUnread(_) => &["unread.list"],
+        CommandRef::SearchUsers(_) => &["user.search"],
         CommandRef::ListUsers(_) => &["user.list"],
         CommandRef::ListChatPartners(_) => &["chat.partners"],
         CommandRef::ReadReceipts(_) => &["message.receipts"],

@@ -134,6 +134,7 @@ impl Dialect for Push {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::UserPage(_)
             | Reply::Receipts(_)
             | Reply::Chats(_)
             | Reply::ChatSet(_)
