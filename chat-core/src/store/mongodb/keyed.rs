@@ -123,7 +123,8 @@ pub(super) async fn values(
         return Ok(Vec::new());
     }
     let ids: Vec<_> = keys.iter().map(|key| id_of(table, key)).collect();
-    let find = raw(db, ROWS).find(doc! { "_id": { "$in": ids } });
+    let all = raw(db, ROWS);
+    let find = all.find(doc! { "_id": { "$in": ids } });
     let mut cursor = find.batch_size(batch_size(keys.len())).await?;
     let mut found = HashMap::new();
     while cursor.advance().await? {

@@ -222,7 +222,8 @@ pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<Store
 }
 
 pub(super) async fn sent_at(db: &Database, id: MessageId) -> Result<Option<Position>, Fault> {
-    let find = raw(db, MESSAGES).find_one(doc! { "_id": object_id(id.as_bytes()) });
+    let messages = raw(db, MESSAGES);
+    let find = messages.find_one(doc! { "_id": object_id(id.as_bytes()) });
     let Some(doc) = find.projection(doc! { "position": 1 }).await? else { return Ok(None) };
     Ok(Some(Position(Reading::new("message", &doc).int("position")?.unsigned_abs())))
 }

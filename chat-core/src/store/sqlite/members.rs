@@ -30,7 +30,7 @@ const FIRST_PLAIN: &str =
 
 /// All of the above, for a test of their query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [ONE, AFTER, MARKS, FIRST_LEADING, FIRST_PLAIN];
+pub(super) const STATEMENTS: [&str; 5] = [ONE, AFTER, FIRST_LEADING, FIRST_PLAIN, MARKS];
 
 /// Reads user, role and the time of joining.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {

@@ -71,7 +71,7 @@ use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{PasswordHash, Position, User, UserKey};
+use crate::model::{JoinOrder, Member, PasswordHash, Position, Seq, User, UserKey};
 
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]

@@ -8,6 +8,8 @@
 //! Pinned conversations come first; otherwise the conversation with the latest message. Rooms have `members`, the first
 //! five of them, in place of `user`. `next` is the `cursor` of the next page, if there is one.
 
+use std::sync::Arc;
+
 use chat_core::command::{ChatPage, Command, ListChats, ListedChat};
 use chat_core::model::{ConversationKind, Role, User};
 use schemars::JsonSchema;
@@ -79,7 +81,7 @@ pub(super) fn page<'a>(page: &'a ChatPage, whereabouts: Whereabouts<'_>) -> Page
 
 fn object<'a>(chat: &'a ListedChat, whereabouts: Whereabouts<'_>) -> ChatObject<'a> {
     let other = chat.other.as_deref();
-    let head = |(of, is): &'a (_, Role)| HeadObject { user: user(of), role: role(*is) };
+    let head = |(of, is): &'a (Arc<User>, Role)| HeadObject { user: user(of), role: role(*is) };
     let (kind, name, members) = match &chat.kind {
         ConversationKind::Direct { .. } => {
             ("direct", other.map_or("", |other: &User| &other.full_name), None)

@@ -175,6 +175,7 @@ fn members_are_found_without_looking_at_others() {
         "members_by_place (conversation=? AND rowid>?)",
         "members_leading (conversation=? AND role=?)",
         "members_by_place (conversation=?)",
+        "members_by_place (conversation=? AND rowid>?)",
     ];
     for (sql, index) in crate::store::sqlite::members::STATEMENTS.into_iter().zip(indexes) {
         let plan = plan(&db, sql);
