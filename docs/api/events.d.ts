@@ -60,6 +60,8 @@ export type Change = {
   type: "messagesRead";
 }) | (Related & {
   type: "relationChanged";
+}) | (ChatSettings & {
+  type: "chatSettingsChanged";
 }) | (OfUser & {
   type: "profileUpdated";
 }));
@@ -70,6 +72,23 @@ export type Changes = {
   more: boolean;
   next: string;
   reset: boolean;
+};
+
+/** A conversation, and one's settings for it. */
+export type ChatSettings = {
+  archived: boolean;
+  draft: string;
+  /** Milliseconds since 1970; null when the conversation is not muted. The time may have passed. */
+  mutedUntil: number | null;
+  pinned: boolean;
+  roomId: string;
+};
+
+/** A page of conversations. */
+export type ChatSettingsPage = {
+  chats: Array<ChatSettings>;
+  /** The `cursor` of the next page; null when this is the last. */
+  next: string | null;
 };
 
 export type Failure = {
@@ -342,6 +361,8 @@ export interface ServerToClientEvents {
   messagesRead: (told: MessagesRead) => void;
   /** A block or friendship of one's own has changed. */
   relationChanged: (told: Related) => void;
+  /** One's own settings for a conversation have changed. */
+  chatSettingsChanged: (told: ChatSettings) => void;
   /** Somebody has changed their name or picture. */
   profileUpdated: (told: OfUser) => void;
   /** Somebody has registered. */
@@ -709,6 +730,36 @@ export interface ClientToServerEvents {
     limit?: number | null;
   } | null,
     answer: (answer: Answer<PersonList>) => void,
+  ) => void;
+  /** Mutes, archives or pins a conversation for oneself, or keeps a draft for it. */
+  'chat.set': (
+    fields: {
+    /** Whether the conversation is put away. */
+    archived?: boolean | null;
+    /** What one has begun to write; an empty text removes it. */
+    draft?: string | null;
+    /** Until when one is not to be disturbed; 0 ends that. */
+    mutedUntil?: number | null;
+    /** Whether it stands before those that are not pinned. */
+    pinned?: boolean | null;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<ChatSettings>) => void,
+  ) => void;
+  /** Lists the conversations for which one has set something. */
+  'chat.settings': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<ChatSettingsPage>) => void,
   ) => void;
   /** Changes one's own name and picture. */
   'profile.update': (

@@ -154,7 +154,11 @@ impl Chat {
             }
             SearchUsers::MIN_CHARS..=SearchUsers::MAX_CHARS => {}
             _ => {
-                return Err(Error::TooLarge { field: "q", limit: SearchUsers::MAX_CHARS, unit: "characters" });
+                return Err(Error::TooLarge {
+                    field: "q",
+                    limit: SearchUsers::MAX_CHARS,
+                    unit: "characters",
+                });
             }
         }
         let limit = limit.clamp(1, SearchUsers::MAX);

@@ -10,7 +10,7 @@ use crate::policy::Refusal;
 use crate::policy::room::{Act, may, may_to};
 use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::Effect;
-use crate::store::{MessageRef, Table};
+use crate::store::{MessageRef, Table, delete_member, settings_key};
 
 /// Does something in a room and logs it. [`MATRIX`](crate::policy::room::MATRIX) decides whether it may be done, by the roles at
 /// that moment. What is as wanted already changes nothing.
@@ -74,6 +74,7 @@ impl Effect for ChangeRoom {
         if act == Act::Ban {
             reads.users.insert(user);
             reads.rows.insert((Table::Bans, of_member(room, user)));
+            reads.rows.insert(settings_key(user, room));
         } else {
             reads.rows.insert((Table::Mutes, of_member(room, user)));
             reads.ranges.push((Table::Mutes, key, 1));
@@ -143,7 +144,7 @@ impl ChangeRoom {
         tx.put_row(Table::Bans, &key, &Ban { user, by: self.by, at: self.at }.to_value())?;
         if target.is_some() {
             // Whoever bans an admin is one too, so the room keeps one.
-            tx.delete_member(room, user)?;
+            delete_member(tx, room, user)?;
             let change = Change::MemberRemoved { room, user };
             log.push((tx.log(self.at, change)?, change));
         }

@@ -10,7 +10,7 @@ mod settings;
 use std::sync::Arc;
 
 use self::relations::{note_blockers, relation, relation_key};
-use self::settings::settings_key;
+pub(crate) use self::settings::{delete_member, settings_key};
 use super::keyed::Table;
 use super::tx::{Abort, Reads, Tx};
 use super::write::{
@@ -303,11 +303,7 @@ impl Effect for RemoveMember {
             return Ok(Err(refusal));
         }
         let succession = policy::succession(user, |role| tx.first_two(id, role))?;
-        tx.delete_member(id, user)?;
-        let (table, key) = settings_key(user, id);
-        if tx.row(table, &key)?.is_some() {
-            tx.delete_row(table, &key)?;
-        }
+        delete_member(tx, id, user)?;
         let position = tx.log(at, Change::MemberRemoved { room: id, user })?;
         let successor = promote(tx, id, succession, at)?;
         Ok(Ok(RoomChange { member: None, position: Some(position), successor }))

@@ -54,8 +54,9 @@ pub mod sqlite;
 pub mod tx;
 pub mod write;
 
-pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
+pub(crate) use apply::{delete_member, settings_key};
+pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
 pub use copy::{Copied, copy_to_mongodb};
 pub(crate) use keyed::delivered_in;
 pub use keyed::{Facets, KeyedStore, Row, Table};

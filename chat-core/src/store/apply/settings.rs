@@ -44,7 +44,20 @@ impl Effect for SetChatSettings {
     }
 }
 
+/// Removes a member from a room, with the settings. [`settings_key`] must be among what is read.
+///
+/// # Errors
+/// Those of the transaction.
+pub(crate) fn delete_member<T: Tx>(tx: &mut T, room: ConversationId, user: UserId) -> Result<(), T::Error> {
+    tx.delete_member(room, user)?;
+    let (table, key) = settings_key(user, room);
+    match tx.row(table, &key)? {
+        Some(_) => tx.delete_row(table, &key),
+        None => Ok(()),
+    }
+}
+
 /// The row with the settings of a member for a conversation.
-pub(super) fn settings_key(of: UserId, conversation: ConversationId) -> (Table, Vec<u8>) {
+pub(crate) fn settings_key(of: UserId, conversation: ConversationId) -> (Table, Vec<u8>) {
     (Table::ChatSettings, ChatSettings::key(of, conversation))
 }

@@ -8,6 +8,8 @@ use super::support::{
 use crate::id::{ConversationId, UserId};
 use crate::model::{ChatSettings, ChatSettingsPatch, Position};
 use crate::policy::Refusal;
+use crate::rooms::{ChangeRoom, RoomAct};
+use crate::store::write::make;
 use crate::store::{Change, LoggedChange, SetChatSettings, Store, Table};
 
 async fn set(
@@ -74,4 +76,8 @@ pub async fn who_leaves_keeps_no_settings(store: Arc<dyn Store>) {
     store.add_member(adding(club, ann, bob, 9)).await.unwrap().unwrap();
     let (position, settings) = set(&*store, bob, club, draft("z")).await.unwrap();
     assert!(position > Some(before) && settings.draft == "z");
+    let ban = ChangeRoom { room: club, by: ann, act: RoomAct::Ban(bob), at: at(60_000) };
+    make(&*store, ban).await.unwrap().unwrap();
+    let rows = store.rows(Table::ChatSettings, bob.as_bytes(), None, 9).await.unwrap();
+    assert_eq!(rows.len(), 0, "who is banned has left, too");
 }
