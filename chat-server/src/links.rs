@@ -224,6 +224,8 @@ impl HoldsLinks for Reply {
             Self::ChatSet(_) | Self::ChatSetPage(_) => {}
             Self::Done
             | Self::Receipts(_)
+            | Self::Report(_)
+            | Self::ReportPage(_)
             | Self::Conversation(_)
             | Self::Members(_)
             | Self::Bans(_)

@@ -260,6 +260,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::Relate(_)
         | Write::SetChatSettings(_)
         | Write::NoteDelivered(_)
+        | Write::FileReport(_)
+        | Write::CloseReport(_)
         | Write::React(_)
         | Write::EditRows(_) => 0,
     };

@@ -45,6 +45,7 @@ use crate::event::Delivery;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, MessageView, User, UserKey};
 use crate::reactions::SetReaction;
+use crate::reports::{CreateReport, ListReports, Report, ReportPage, ResolveReport};
 use crate::rooms::{BanPage, ListBans, SetBan, SetMute, UpdateRoom};
 use crate::search::{Found, Search};
 
@@ -250,6 +251,12 @@ commands! {
     ChangeRelation: Writes -> Related = change_relation;
     /// The people one blocks, friends, and requests for friendship.
     ListRelations: Reads -> RelatedPage = list_relations;
+    /// Report a message or a person.
+    CreateReport: Writes -> Report = create_report;
+    /// The reports in a queue.
+    ListReports: Reads -> ReportPage = list_reports;
+    /// Note what was done about a report.
+    ResolveReport: Writes -> Report = resolve_report;
     /// Who has received and who has read a message.
     ReadReceipts: Reads -> ReceiptPage = read_receipts;
     /// The conversations of the actor, the latest first.

@@ -7,6 +7,7 @@ use super::{
     RelatedPage, Unread, UserPage,
 };
 use crate::model::{Conversation, MessageView, User};
+use crate::reports::{Report, ReportPage};
 use crate::rooms::BanPage;
 use crate::search::Found;
 
@@ -101,6 +102,10 @@ replies! {
     Bans(BanPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
+    /// A report.
+    Report(Report);
+    /// Reports in a queue.
+    ReportPage(ReportPage);
     /// Who has received and who has read a message.
     Receipts(ReceiptPage);
     /// What is unread.

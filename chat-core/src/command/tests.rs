@@ -10,6 +10,7 @@ use crate::model::{
     Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
+use crate::reports::{CreateReport, ListReports, Queue, Reported, ReportedAs, Resolution, ResolveReport};
 use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
 struct Scene {
@@ -56,6 +57,12 @@ impl Scene {
             self.chat.find_user(&key).await.unwrap().unwrap().id
         };
         let (cid, dan) = (named("cid").await, named("dan").await);
+        let to = Destination::Conversation(third);
+        let send = SendMessage { to, content: Content::text("x"), client_id: None, fingerprint: None };
+        let said = self.chat.execute(&Actor { user: self.bob }, send).await.unwrap().reply.message.id;
+        let (about, text) = (Reported::Message(said), String::new());
+        let create = CreateReport { about, reason: ReportedAs::Abuse, text };
+        let report = self.chat.execute(&self.ann, create).await.unwrap().reply.id;
         vec![
             SendMessage {
                 to: self.with_bob(),
@@ -68,6 +75,10 @@ impl Scene {
             RestoreMessage { message: deleted }.into(),
             ReadReceipts { message: self.message(self.ann, self.bob).await, after: JoinOrder(0), limit: 9 }
                 .into(),
+            CreateReport { about: Reported::User(self.bob), reason: ReportedAs::Spam, text: String::new() }
+                .into(),
+            ListReports { of: Queue::Room(one), resolved: false, after: None, limit: 9 }.into(),
+            ResolveReport { of: Queue::Room(third), report, action: Resolution::Acted }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),
@@ -124,6 +135,10 @@ async fn every_command_does_what_its_class_says() {
         match class {
             Class::Reads => {
                 assert_eq!((told, after), (vec![], before), "{name} changes nothing, and tells nobody");
+            }
+            // Nobody is notified of reports.
+            Class::Writes if ["CreateReport", "ResolveReport"].contains(&name) => {
+                assert_eq!((told, after), (vec![], before), "{name} is in no log");
             }
             Class::Writes => {
                 assert_eq!(after, Position(before.0 + 1), "{name} is in the log");

@@ -91,6 +91,13 @@ tables! {
     /// Delivered positions ([`ReadMarkStore::note_delivered`](super::ReadMarkStore::note_delivered)): the user. The value
     /// is the position, 8 bytes, the most significant one first.
     Delivered = 65, "delivered", [User];
+    /// Reports of messages in rooms: the room, then the report's id in hexadecimal digits. The value is the report; see
+    /// [`reports`](crate::reports).
+    RoomReports = 66, "room_reports", [Conversation, Text];
+    /// All other reports: the report's id in hexadecimal digits.
+    Reports = 67, "reports", [Text];
+    /// Open reports: who has made it, then what it is about as a text. The value is the report's id.
+    OpenReports = 68, "open_reports", [User, Text];
 }
 
 impl Table {

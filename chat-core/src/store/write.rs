@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
+use crate::reports::{CloseReport, Closed, FileReport, Filed};
 use crate::rooms::{ChangeRoom, RoomLog};
 
 /// A store that can be changed.
@@ -176,6 +177,10 @@ writes! {
     React -> Result<Reacted, Refusal>;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Files a report.
+    FileReport -> Result<Filed, Refusal>;
+    /// Resolves a report.
+    CloseReport -> Result<Closed, Refusal>;
     /// Moves delivered positions.
     NoteDelivered -> ();
     /// Changes what two people have with each other.

@@ -14,6 +14,7 @@ use chat_core::model::{
 };
 use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
+use chat_core::reports::{CloseReport, Closed, FileReport, Filed};
 use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
@@ -76,6 +77,8 @@ pub(crate) enum Request {
     Relate(Relate),
     SetChatSettings(SetChatSettings),
     NoteDelivered(Vec<(UserId, Position)>),
+    FileReport(FileReport),
+    CloseReport(CloseReport),
     /// The marks of a conversation's members, and where a message is in the log.
     Marks(ConversationId, usize, MessageId),
     EditRows(EditRows),
@@ -121,6 +124,8 @@ pub(crate) enum Answer {
     Found(Vec<Match>, bool),
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
+    Filed(Option<Result<Filed, Refusal>>),
+    Closed(Option<Result<Closed, Refusal>>),
     Marks(Vec<(Member, Seq)>, Option<Position>),
     ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
     Rows(Vec<Vec<Row>>),
@@ -252,6 +257,8 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
         Request::SetChatSettings(set) => Answer::ChatSet(store.set_chat_settings(set).await?),
+        Request::FileReport(file) => Answer::Filed(FileReport::done(store.write(file.into()).await?)),
+        Request::CloseReport(close) => Answer::Closed(CloseReport::done(store.write(close.into()).await?)),
         Request::NoteDelivered(positions) => {
             store.note_delivered(positions).await?;
             Answer::Done

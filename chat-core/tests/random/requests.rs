@@ -451,6 +451,7 @@ impl Requests {
                 });
                 Request::MarkRead(self.conversation(), self.any_user(), up_to, self.moment())
             }
+            84 if self.chance(4) => self.report(),
             84 if self.chance(3) => self.note_delivered(),
             84 if self.chance(2) => Request::Marks(self.conversation(), self.limit(), self.message()),
             84..86 => Request::Unread(self.any_user(), self.limit()),

@@ -189,6 +189,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Related(_)
         | ReplyRef::RelatedPage(_)
         | ReplyRef::UserPage(_)
+        | ReplyRef::Report(_)
+        | ReplyRef::ReportPage(_)
         | ReplyRef::Receipts(_)
         | ReplyRef::Chats(_)
         | ReplyRef::ChatSet(_)

@@ -4,6 +4,7 @@
 use chat_core::command::{Class, CommandRef, ListedChat, MarkRead, ReadUpTo, ReplyRef};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
+use chat_core::reports::Report;
 
 /// The cost of a command that is known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::ChatSetPage(page) => {
             page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
         }
+        ReplyRef::ReportPage(page) => page.reports.iter().map(reported).sum(),
         ReplyRef::Receipts(page) => ROW * page.receipts.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
@@ -76,6 +78,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         | ReplyRef::Done
         | ReplyRef::User(_)
         | ReplyRef::Related(_)
+        | ReplyRef::Report(_)
         | ReplyRef::ChatSet(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
@@ -87,6 +90,11 @@ fn listed(chat: &ListedChat) -> u64 {
     let text = chat.last.as_ref().map_or(0, |message| message.content.text.len());
     let rows = 1 + chat.first_members.len() as u64;
     ROW * rows + MESSAGE + (text + chat.settings.draft.len()) as u64
+}
+
+/// A report with its texts.
+fn reported(report: &Report) -> u64 {
+    ROW + (report.text.len() + report.quote.len()) as u64
 }
 
 fn delivered(delivery: &Delivery) -> u64 {

@@ -27,6 +27,7 @@ mod reactions;
 mod read_marks;
 mod receipts;
 mod relations;
+mod reports;
 mod rooms;
 mod rules;
 mod search;
@@ -38,8 +39,8 @@ use std::sync::Arc;
 
 pub use self::{
     chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
-    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, relations::*, rooms::*,
-    rules::*, search::*, settings::*, tokens::*,
+    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, relations::*, reports::*,
+    rooms::*, rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -210,6 +211,8 @@ macro_rules! __store_clauses {
             people_are_found_by_the_beginning_of_their_names
             a_delivered_position_only_moves_forward
             marks_are_read_in_the_order_of_joining
+            a_report_is_filed_once_and_resolved_once
+            reports_in_a_room_are_for_its_moderators
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -369,6 +372,7 @@ mod tests {
             include_str!("read_marks.rs"),
             include_str!("receipts.rs"),
             include_str!("relations.rs"),
+            include_str!("reports.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),
             include_str!("search.rs"),

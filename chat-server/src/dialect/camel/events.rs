@@ -99,6 +99,8 @@ impl Dialect for Camel {
             | Reply::RelatedPage(_)
             | Reply::UserPage(_)
             | Reply::Receipts(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
             | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, rooms, routes,
-    search, settings, sync, table, told,
+    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, reports, rooms,
+    routes, search, settings, sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -83,6 +83,8 @@ pub(super) enum Fields<'a> {
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
     RelatedPage(relations::PageObject<'a>),
+    Report(reports::ReportObject<'a>),
+    ReportPage(reports::PageObject<'a>),
     Receipts(receipts::PageObject),
     Chats(chats::PageObject<'a>),
     ChatSet(settings::SettingsObject<'a>),
@@ -108,6 +110,8 @@ impl<'a> Fields<'a> {
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
             Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
+            Reply::Report(of) => Self::Report(reports::report(of)),
+            Reply::ReportPage(page) => Self::ReportPage(reports::page(page)),
             Reply::Receipts(page) => Self::Receipts(receipts::page(page)),
             Reply::Chats(page) => Self::Chats(chats::page(page, whereabouts)),
             Reply::ChatSet(set) => Self::ChatSet(settings::set_to(set)),

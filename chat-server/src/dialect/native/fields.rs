@@ -3,6 +3,7 @@
 
 use chat_core::command::SearchUsers;
 use chat_core::model::{ChatSettings, ClientId};
+use chat_core::reports::Report;
 
 use crate::dialect::field::{Field, Kind};
 
@@ -91,6 +92,21 @@ pub(super) const PINNED: Field =
     field("pinned", Kind::Flag, "Whether it stands before those that are not pinned.").optional();
 pub(super) const Q: Field =
     text("q", 0, 0, "The words, as docs/protocol.md says under Searching.").optional();
+pub(super) const REASON: Field = field(
+    "reason",
+    Kind::Choice(&["spam", "abuse", "sexual", "violence", "other"], "spam, abuse, sexual, violence or other"),
+    "What is wrong with it.",
+);
+pub(super) const REPORT_ID: Field = field("reportId", Kind::Id("a report's id"), "The report.");
+pub(super) const REPORT_TEXT: Field =
+    text("note", 0, Report::MAX_TEXT_BYTES, "What one has to say about it.").optional();
+pub(super) const RESOLUTION: Field = field(
+    "action",
+    Kind::Choice(&["acted", "dismissed"], "acted or dismissed"),
+    "Whether something was done, or nothing had to be done.",
+);
+pub(super) const RESOLVED: Field =
+    field("resolved", Kind::Flag, "Whether resolved reports are wanted; else open ones.").optional();
 pub(super) const ROLE: Field = field(
     "role",
     Kind::Choice(&["member", "moderator", "admin"], "member, moderator or admin"),

@@ -46,6 +46,7 @@ mod people;
 pub(crate) mod read;
 mod receipts;
 mod relations;
+mod reports;
 mod rooms;
 mod routes;
 mod row;

@@ -3,6 +3,7 @@
 
 use axum::http::Method;
 use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE, SearchUsers};
+use chat_core::reports::MAX_REPORTS_AT_ONCE;
 use chat_core::rooms::MAX_BANS_AT_ONCE;
 use chat_core::search::Search;
 
@@ -11,7 +12,8 @@ use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
 use super::{
-    changed, chats, messages, moderation, people, read, receipts, relations, rooms, search, settings, sync,
+    changed, chats, messages, moderation, people, read, receipts, relations, reports, rooms, search,
+    settings, sync,
 };
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
@@ -271,6 +273,36 @@ static TABLE: &[Row] = &[
         people::list,
     )
     .optional(),
+    row(
+        "report.create",
+        Method::POST,
+        "/api/v1/reports",
+        "Reports a message to the moderators of its room, or a person or a direct message to the operators.",
+        &[MESSAGE_ID.optional(), USER_ID.optional(), REASON, REPORT_TEXT],
+        shown::<reports::ReportObject<'_>>,
+        reports::create,
+    )
+    .with(&[Rule::One(&["messageId", "userId"])])
+    .creating(),
+    row(
+        "report.list",
+        Method::GET,
+        "/api/v1/reports",
+        "Lists the reports in a room, for its moderators, or else those for the operators, the oldest first.",
+        &[ROOM_ID.optional(), RESOLVED, CURSOR, limit(50, MAX_REPORTS_AT_ONCE)],
+        shown::<reports::PageObject<'_>>,
+        reports::list,
+    )
+    .optional(),
+    row(
+        "report.resolve",
+        Method::POST,
+        "/api/v1/reports/:reportId/resolve",
+        "Notes what was done about a report.",
+        &[REPORT_ID, ROOM_ID.optional(), RESOLUTION],
+        shown::<reports::ReportObject<'_>>,
+        reports::resolve,
+    ),
     row(
         "user.search",
         Method::GET,

@@ -135,6 +135,8 @@ impl Dialect for Push {
             | Reply::Related(_)
             | Reply::RelatedPage(_)
             | Reply::UserPage(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
             | Reply::Receipts(_)
             | Reply::Chats(_)
             | Reply::ChatSet(_)
