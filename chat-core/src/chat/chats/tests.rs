@@ -1,10 +1,14 @@
 //! The chat list, from outside.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::chat::Registration;
 use crate::command::{Actor, CreateRoom, Destination, Request, SendMessage, SetChatSettings};
 use crate::model::{ChatSettingsPatch, Content, PasswordHash, Role, UserKey, Visibility};
 use crate::reactions::{Reacting, SetReaction};
+use crate::store::MemoryStore;
 
 struct Scene {
     chat: Chat,
@@ -153,4 +157,32 @@ async fn drafts_are_whole_however_many_there_are() {
     let page = scene.by(scene.ann, ListChats { archived: None, after: None, limit: 200 }).await;
     assert!(page.chats.len() > MAX_DRAFTS / draft.len() && page.next.is_none());
     assert!(page.chats.iter().all(|chat| chat.settings.draft == draft));
+}
+
+/// The list costs the same few calls of the store, however many conversations it shows.
+#[tokio::test]
+async fn a_list_of_200_costs_as_many_calls_as_a_list_of_2() {
+    let store = Arc::new(MemoryStore::new());
+    let calls = async |count: usize| {
+        let chat = Chat::new(store.clone());
+        let mut people = Vec::new();
+        for name in ["ann", "bob"] {
+            let registration = Registration::named(format!("{name}-{count}"), PasswordHash::new("x"));
+            people.push(chat.register(registration).await.unwrap().user.id);
+        }
+        let scene = Scene { chat, ann: people[0], bob: people[1] };
+        for _ in 0..count {
+            let room = scene.room("r").await;
+            scene.say(scene.bob, to(room), "x").await;
+        }
+        // Another process, which has nothing in memory.
+        let scene = Scene { chat: Chat::new(store.clone()), ..scene };
+        let before = store.calls.load(Ordering::Relaxed);
+        let list = ListChats { archived: None, after: None, limit: 200 };
+        assert_eq!(scene.by(scene.ann, list).await.chats.len(), count);
+        store.calls.load(Ordering::Relaxed) - before
+    };
+    let (few, many) = (calls(2).await, calls(200).await);
+    assert_eq!(few, many);
+    assert!(few <= 5, "{few}");
 }

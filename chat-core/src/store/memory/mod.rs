@@ -35,6 +35,9 @@ use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position
 pub struct MemoryStore {
     // One lock around everything makes every method atomic and makes positions visible in order.
     state: Mutex<State>,
+    /// The number of calls.
+    #[cfg(test)]
+    pub(crate) calls: std::sync::atomic::AtomicUsize,
     /// The number of history reads.
     #[cfg(test)]
     pub(crate) histories: std::sync::atomic::AtomicUsize,
@@ -47,6 +50,8 @@ impl MemoryStore {
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        #[cfg(test)]
+        self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state = self.state.lock();
         if state.closed {
             return Err(StoreError::Unavailable("the store is closed".into()));
