@@ -263,6 +263,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::FileReport(_)
         | Write::CloseReport(_)
         | Write::React(_)
+        | Write::Edit(_)
+        | Write::Reindex(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::chat::Registration;
 use crate::history::Window;
 use crate::model::{
@@ -79,6 +80,9 @@ impl Scene {
                 .into(),
             ListReports { of: Queue::Room(one), resolved: false, after: None, limit: 9 }.into(),
             ResolveReport { of: Queue::Room(third), report, action: Resolution::Acted }.into(),
+            EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
+                .into(),
+            ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),

@@ -13,6 +13,7 @@
 
 mod chats;
 mod durability;
+mod edits;
 mod history;
 mod keyed;
 mod log;
@@ -26,6 +27,7 @@ mod people;
 mod reactions;
 mod read_marks;
 mod receipts;
+mod reindexing;
 mod relations;
 mod reports;
 mod rooms;
@@ -38,9 +40,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    chats::*, durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
-    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, relations::*, reports::*,
-    rooms::*, rules::*, search::*, settings::*, tokens::*,
+    chats::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
+    moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, reindexing::*,
+    relations::*, reports::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -252,6 +254,10 @@ macro_rules! __store_clauses {
             everything_needs_no_index
             a_search_is_bounded
             messages_with_a_term_are_counted
+            an_edit_replaces_the_text
+            only_senders_edit_what_is_there
+            an_edited_message_is_indexed_again
+            terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -358,6 +364,7 @@ mod tests {
         let sources = [
             include_str!("chats.rs"),
             include_str!("durability.rs"),
+            include_str!("edits.rs"),
             include_str!("history.rs"),
             include_str!("keyed.rs"),
             include_str!("log.rs"),
@@ -371,6 +378,7 @@ mod tests {
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
             include_str!("receipts.rs"),
+            include_str!("reindexing.rs"),
             include_str!("relations.rs"),
             include_str!("reports.rs"),
             include_str!("rooms.rs"),

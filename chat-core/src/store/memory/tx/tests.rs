@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
+use crate::aspects::edits::Edit;
 use crate::codec::{Blob, Encoding};
 use crate::id::ReportId;
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::reports::{CloseReport, FileReport, Queue, Report, Reported, ReportedAs, Resolution};
 use crate::rooms::{ChangeRoom, RoomAct};
+use crate::store::reindexing::Reindex;
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, NoteDelivered, OpenDirect, RecordLastSeen,
@@ -234,6 +236,16 @@ impl Tx for Watched<'_> {
         self.writing().set_deletion(message)
     }
 
+    fn set_body(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().set_body(message)
+    }
+
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> Result<(), StoreError> {
+        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
+        self.writing().add_terms(message, terms)
+    }
+
     fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
         assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
         self.writing().set_facets(message)
@@ -373,7 +385,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(22) {
+        match self.below(24) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -408,7 +420,7 @@ impl Random {
                 let action = Resolution::Acted;
                 CloseReport { queue, id: report.id, reporter: by, about, by: user, action, at }.into()
             }
-            18 => NoteDelivered(vec![(user, Position(self.below(9)))]).into(),
+            22 => NoteDelivered(vec![(user, Position(self.below(9)))]).into(),
             14 | 15 => {
                 let act = match self.below(6) {
                     0 => RoomAct::Ban(user),
@@ -424,6 +436,19 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
+            17 => {
+                let message = MessageId::from_bytes(self.id(20));
+                let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
+                let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
+                let (window, most_kept) = (None, 1_000);
+                Edit { message, conversation: room, by, body, window, kept_as, most_kept, at }.into()
+            }
+            18 => {
+                let change = (self.below(4) as u32).to_be_bytes().to_vec();
+                let terms = Terms::of("some words", None);
+                let message = MessageId::from_bytes(self.id(20));
+                Reindex { message, conversation: room, change, terms }.into()
+            }
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -437,10 +462,13 @@ fn is_refusal(written: &Written) -> bool {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
-        Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::FileReport(filed) => filed.map_or(true, |filed| !filed.is_new),
         Written::CloseReport(closed) => closed.as_ref().map_or(true, |closed| !closed.is_new),
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
+        Written::SetDeleted(changed) | Written::Edit(changed) => {
+            changed.as_ref().map_or(true, |(position, _)| position.is_none())
+        }
+        Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
@@ -484,7 +512,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 21, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 23, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -494,6 +522,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "Append",
         "SetDeleted",
         "React",
+        "Edit",
+        "Reindex",
         "MarkRead",
         "ChangeRoom",
         "EditRows",
