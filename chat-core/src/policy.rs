@@ -34,6 +34,8 @@ pub enum Refusal {
     UserNotFound,
     /// There is no request for friendship that could be answered or taken back.
     RequestNotFound,
+    /// There is no such report in this queue.
+    ReportNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
     /// The person has done it a moment ago.
@@ -55,6 +57,7 @@ impl From<Refusal> for Error {
             Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::RequestNotFound => Self::RequestNotFound,
+            Refusal::ReportNotFound => Self::ReportNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },

@@ -97,6 +97,11 @@ impl Dialect for Camel {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::UserPage(_)
+            | Reply::Receipts(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
+            | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),

@@ -134,6 +134,11 @@ impl Dialect for Push {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::UserPage(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
+            | Reply::Receipts(_)
+            | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_) => Native.reply(asked, reply),
