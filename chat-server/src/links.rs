@@ -203,7 +203,7 @@ impl HoldsLinks for Reply {
             Self::RelatedPage(page) => {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
-            Self::ChatSet(_) | Self::ChatSetPage(_) => {}
+            Self::ChatSet(_) | Self::ChatSetPage(_) | Self::Sessions(_) | Self::EndedSessions(_) => {}
             Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
         }
     }

@@ -259,6 +259,9 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::Relate(_)
         | Write::SetChatSettings(_)
         | Write::React(_)
+        | Write::StartSession(_)
+        | Write::RefreshSession(_)
+        | Write::EndSessions(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Changes, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
+use super::{
+    Changes, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, Related, RelatedPage,
+    SessionList, Unread,
+};
 use crate::model::{Conversation, MessageView, User};
 use crate::rooms::BanPage;
 use crate::search::Found;
@@ -100,4 +103,8 @@ replies! {
     Changes(Changes);
     /// What was found.
     Found(Found);
+    /// The own login sessions.
+    Sessions(SessionList);
+    /// How many login sessions have ended.
+    EndedSessions(EndedSessions);
 }

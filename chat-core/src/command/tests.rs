@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::chat::Registration;
+use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
+use crate::id::LoginSessionId;
 use crate::model::{
     ChatSettingsPatch, Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role,
-    Visibility,
+    TokenHash, Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
 use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
@@ -45,6 +46,13 @@ impl Scene {
         self.chat.execute(&self.ann, create).await.unwrap().reply.id
     }
 
+    async fn session(&self, n: u8) -> LoginSessionId {
+        let first = FirstToken { family: TokenHash([n; 32]), token: TokenHash([n; 32]) };
+        let hour = std::time::Duration::from_secs(3600);
+        let lives = SessionLives { access: hour, refresh: hour };
+        self.chat.start_session(self.ann.user, "laptop", first, lives).await.unwrap().reply.id
+    }
+
     /// Every command, so that it has something to read, change or tell.
     async fn commands(&self) -> Vec<Command> {
         let deleted = self.message(self.ann, self.bob).await;
@@ -56,6 +64,7 @@ impl Scene {
             self.chat.find_user(&key).await.unwrap().unwrap().id
         };
         let (cid, dan) = (named("cid").await, named("dan").await);
+        self.session(3).await;
         vec![
             SendMessage {
                 to: self.with_bob(),
@@ -102,6 +111,9 @@ impl Scene {
             ListBans { room: another, after: None, limit: 9 }.into(),
             SetMute { room: third, user: self.bob, muting: Muting::ForEver }.into(),
             ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
+            ListSessions { current: None }.into(),
+            EndSession { session: self.session(1).await }.into(),
+            EndOtherSessions { current: Some(self.session(2).await) }.into(),
         ]
     }
 }

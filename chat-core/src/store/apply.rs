@@ -4,6 +4,7 @@
 
 mod relations;
 mod rows;
+mod sessions;
 mod settings;
 
 use std::sync::Arc;

@@ -88,6 +88,9 @@ tables! {
     /// The settings of members for conversations: the member, then the conversation. The value is
     /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
     ChatSettings = 64, "chat_settings", [User, Conversation];
+    /// Login sessions: whose it is, and its id in digits. The value holds what is shown of it and the hashes of its refresh tokens
+    /// ([`LoginSession`](crate::model::LoginSession)).
+    Sessions = 91, "sessions", [User, Text];
 }
 
 impl Table {

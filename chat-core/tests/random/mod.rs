@@ -18,9 +18,10 @@ use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings,
-    SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
+    AddMember, Appended, CreatedUser, EditRows, EditedRows, EndSessions, EndedSession, LoggedChange, Lookup,
+    Match, NewMessage, NewRoom, PersonalChanges, RefreshSession, Refreshed, Relate, Related, RemoveMember,
+    RoomChange, Row, SearchProgress, SetChatSettings, SetDeleted, SetRole, StartSession, Store, StoreError,
+    StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -71,6 +72,9 @@ pub(crate) enum Request {
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
     Relate(Relate),
     SetChatSettings(SetChatSettings),
+    StartSession(StartSession),
+    RefreshSession(RefreshSession),
+    EndSessions(EndSessions),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -114,6 +118,8 @@ pub(crate) enum Answer {
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
     ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
+    Sessions(Result<Vec<EndedSession>, Refusal>),
+    Refreshed(Result<Refreshed, Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
@@ -233,6 +239,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
         Request::SetChatSettings(set) => Answer::ChatSet(store.set_chat_settings(set).await?),
+        Request::StartSession(start) => Answer::Sessions(store.start_session(start).await?),
+        Request::RefreshSession(refresh) => Answer::Refreshed(store.refresh_session(refresh).await?),
+        Request::EndSessions(end) => Answer::Sessions(store.end_sessions(end).await?),
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])

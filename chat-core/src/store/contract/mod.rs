@@ -28,6 +28,7 @@ mod relations;
 mod rooms;
 mod rules;
 mod search;
+mod sessions;
 mod settings;
 mod support;
 mod tokens;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 pub use self::{
     durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*,
     parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
-    settings::*, tokens::*,
+    sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -202,6 +203,9 @@ macro_rules! __store_clauses {
             blocked_people_do_not_reach_each_other
             a_block_holds_in_a_conversation_that_is_opened_later
             blocked_people_do_not_react_to_each_other
+            a_refresh_token_is_replaced_once
+            a_session_that_ends_is_revoked
+            only_so_many_sessions_last
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -257,6 +261,7 @@ macro_rules! __store_clauses {
             an_index_is_extended_once_by_many
             rules_hold_while_everything_changes
             a_block_holds_while_everything_is_said
+            a_refresh_token_used_at_once_has_one_successor
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
@@ -363,6 +368,7 @@ mod tests {
             include_str!("rules.rs"),
             include_str!("search.rs"),
             include_str!("settings.rs"),
+            include_str!("sessions.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

@@ -1,6 +1,8 @@
 //! Every write, watched: that it looks only at what it has named, logs no more than it has said, and has written nothing when it
 //! is refused.
 
+mod sessions;
+
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
@@ -351,7 +353,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(18) {
+        match self.below(19) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -394,6 +396,7 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
+            17 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -415,6 +418,9 @@ fn is_refusal(written: &Written) -> bool {
         Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
         Written::SetChatSettings(set) => set.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::CreateRoom(made) => made.is_err(),
+        Written::StartSession(started) => started.is_err(),
+        Written::RefreshSession(refreshed) => refreshed.is_err(),
+        Written::EndSessions(ended) => ended.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
         | Written::RevokeToken(())
@@ -451,7 +457,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 18, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 21, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -466,7 +472,10 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "EditRows",
         "CreateRoom",
         "Relate",
+        "EndSessions",
+        "RefreshSession",
         "SetChatSettings",
+        "StartSession",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
