@@ -43,6 +43,9 @@ pub enum Error {
     /// There is no such report in this queue.
     #[error("report not found")]
     ReportNotFound,
+    /// The caller has no such login session, or it has ended.
+    #[error("session not found")]
+    SessionNotFound,
     /// The caller may know of the object, but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -84,7 +87,8 @@ impl Error {
             | Self::ConversationNotFound
             | Self::MessageNotFound
             | Self::RequestNotFound
-            | Self::ReportNotFound => ErrorKind::NotFound,
+            | Self::ReportNotFound
+            | Self::SessionNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,

@@ -3,12 +3,15 @@
 //! ([`store`](crate::store)).
 
 mod relations;
+mod sessions;
 
 use std::time::Duration;
 
 use unicode_normalization::UnicodeNormalization;
 
 pub use self::relations::{may_be_heard, may_reach, relate};
+pub use self::sessions::{MAX_SESSIONS, REFRESH_GRACE, device_name};
+pub(crate) use self::sessions::{Presented, presented, superseded};
 use crate::error::Error;
 use crate::id::UserId;
 use crate::model::{Content, Conversation, Role, Tombstone};
@@ -36,6 +39,8 @@ pub enum Refusal {
     RequestNotFound,
     /// There is no such report in this queue.
     ReportNotFound,
+    /// There is no such login session of this person, or it has ended.
+    SessionNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
     /// The person has done it a moment ago.
@@ -58,6 +63,7 @@ impl From<Refusal> for Error {
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::RequestNotFound => Self::RequestNotFound,
             Refusal::ReportNotFound => Self::ReportNotFound,
+            Refusal::SessionNotFound => Self::SessionNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },

@@ -12,7 +12,7 @@ use chat_core::store::Opened;
 use parking_lot::Mutex;
 
 use self::parts::{files, mailer, media};
-use crate::accounts::WINDOW;
+use crate::accounts::{MAX_REFRESHES, WINDOW};
 use crate::announce::{Announcer, MISSING_TIMEOUT, MISSING_TIMEOUT_WITH_NODES};
 use crate::app::App;
 use crate::auth::Authenticator;
@@ -107,6 +107,7 @@ impl App {
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
             .with_old(&config.auth.old_secrets)
+            .with_access_life(config.auth.access_life)
             .with_dialects(&config.dialects);
         let memory = Memory::new(config.memory_limit);
         let (images, disk) = media(&config, &chat)?;
@@ -149,6 +150,7 @@ impl App {
             log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
             log_ins_of_address: Arc::new(Limiter::new(config.auth.login_address_limit, WINDOW)),
             sign_ups: Arc::new(Limiter::new(config.auth.signup_limit, WINDOW)),
+            refreshes: Limiter::new(MAX_REFRESHES, WINDOW),
             welcomes: Recipients::default(),
             security: SecurityLog::default(),
             cluster,

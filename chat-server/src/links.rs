@@ -221,7 +221,6 @@ impl HoldsLinks for Reply {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
             Self::Chats(page) => page.set_links(base),
-            Self::ChatSet(_) | Self::ChatSetPage(_) => {}
             Self::Done
             | Self::Receipts(_)
             | Self::Report(_)
@@ -230,6 +229,7 @@ impl HoldsLinks for Reply {
             | Self::Members(_)
             | Self::Bans(_)
             | Self::Read(_) => {}
+            Self::ChatSet(_) | Self::ChatSetPage(_) | Self::Sessions(_) | Self::EndedSessions(_) => {}
         }
     }
 }

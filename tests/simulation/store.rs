@@ -265,6 +265,9 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::React(_)
         | Write::Edit(_)
         | Write::Reindex(_)
+        | Write::StartSession(_)
+        | Write::RefreshSession(_)
+        | Write::EndSessions(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)

@@ -19,6 +19,7 @@ mod receipts;
 mod relation;
 mod reply;
 mod room;
+mod session;
 mod settings;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use self::reply::{Answer, Reply, ReplyRef};
 pub use self::room::{
     AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
 };
+pub use self::session::{EndOtherSessions, EndSession, EndedSessions, ListSessions, SessionList};
 pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings};
 
 use std::sync::Arc;
@@ -290,6 +292,12 @@ commands! {
     SetMute: Writes -> Arc<Conversation> = set_mute;
     /// Read who is in a conversation.
     ReadMembers: Reads -> MemberPage = read_members;
+    /// The own login sessions.
+    ListSessions: Reads -> SessionList = list_sessions;
+    /// End one of them.
+    EndSession: Writes -> EndedSessions = end_session;
+    /// End all but one.
+    EndOtherSessions: Writes -> EndedSessions = end_other_sessions;
 }
 
 /// What came of a command that was carried out.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Changes, ChatPage, ChatSet, ChatSetPage, History, MemberPage, ReadMark, ReceiptPage, Related,
-    RelatedPage, Unread, UserPage,
+    Changes, ChatPage, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, ReceiptPage,
+    Related, RelatedPage, SessionList, Unread, UserPage,
 };
 use crate::model::{Conversation, MessageView, User};
 use crate::reports::{Report, ReportPage};
@@ -114,4 +114,8 @@ replies! {
     Changes(Changes);
     /// What was found.
     Found(Found);
+    /// The own login sessions.
+    Sessions(SessionList);
+    /// How many login sessions have ended.
+    EndedSessions(EndedSessions);
 }

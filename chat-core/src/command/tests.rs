@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
-use crate::chat::Registration;
+use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
+use crate::id::LoginSessionId;
 use crate::model::{
     ChatSettingsPatch, Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role,
-    Visibility,
+    TokenHash, Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
 use crate::reports::{CreateReport, ListReports, Queue, Reported, ReportedAs, Resolution, ResolveReport};
@@ -47,6 +48,13 @@ impl Scene {
         self.chat.execute(&self.ann, create).await.unwrap().reply.id
     }
 
+    async fn session(&self, n: u8) -> LoginSessionId {
+        let first = FirstToken { family: TokenHash([n; 32]), token: TokenHash([n; 32]) };
+        let hour = std::time::Duration::from_secs(3600);
+        let lives = SessionLives { access: hour, refresh: hour };
+        self.chat.start_session(self.ann.user, "laptop", first, lives).await.unwrap().reply.id
+    }
+
     /// Every command, so that it has something to read, change or tell.
     async fn commands(&self) -> Vec<Command> {
         let deleted = self.message(self.ann, self.bob).await;
@@ -64,6 +72,7 @@ impl Scene {
         let (about, text) = (Reported::Message(said), String::new());
         let create = CreateReport { about, reason: ReportedAs::Abuse, text };
         let report = self.chat.execute(&self.ann, create).await.unwrap().reply.id;
+        self.session(3).await;
         vec![
             SendMessage {
                 to: self.with_bob(),
@@ -121,6 +130,9 @@ impl Scene {
             ListBans { room: another, after: None, limit: 9 }.into(),
             SetMute { room: third, user: self.bob, muting: Muting::ForEver }.into(),
             ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
+            ListSessions { current: None }.into(),
+            EndSession { session: self.session(1).await }.into(),
+            EndOtherSessions { current: Some(self.session(2).await) }.into(),
         ]
     }
 }

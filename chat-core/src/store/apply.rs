@@ -5,6 +5,7 @@
 mod delivered;
 mod relations;
 mod rows;
+mod sessions;
 mod settings;
 
 use std::sync::Arc;

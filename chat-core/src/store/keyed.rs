@@ -104,6 +104,9 @@ tables! {
     Reports = 67, "reports", [Text];
     /// Open reports: who has made it, then what it is about as a text. The value is the report's id.
     OpenReports = 68, "open_reports", [User, Text];
+    /// Login sessions: whose it is, and its id in digits. The value holds what is shown of it and the hashes of its refresh tokens
+    /// ([`LoginSession`](crate::model::LoginSession)).
+    Sessions = 91, "sessions", [User, Text];
 }
 
 impl Table {

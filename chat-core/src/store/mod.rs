@@ -74,8 +74,9 @@ pub use search::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use write::{
-    AddMember, EditRows, EditedRows, Relate, Related, RemoveMember, RoomChange, SetChatSettings, SetDeleted,
-    SetRole, Write, WriteStore, Written,
+    AddMember, EditRows, EditedRows, EndSessions, EndedSession, RefreshSession, Refreshed, Relate, Related,
+    RemoveMember, RoomChange, SetChatSettings, SetDeleted, SetRole, StartSession, WhichSessions, Write,
+    WriteStore, Written,
 };
 
 pub use crate::change::Change;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::keyed::Facets;
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, Relate, Related, RemoveMember,
-    RevokeToken, RoomChange, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
-    WriteStore, make,
+    AddMember, Append, CreateRoom, CreateUser, EndSessions, EndedSession, OpenDirect, RecordLastSeen,
+    RefreshSession, Refreshed, Relate, Related, RemoveMember, RevokeToken, RoomChange, SetChatSettings,
+    SetDeleted, SetPasswordHash, SetRole, StartSession, UpdateProfile, WriteStore, make,
 };
 use crate::clock::Timestamp;
 use crate::codec::Blob;
@@ -90,6 +90,34 @@ pub trait UserStore: WriteStore {
     /// decides whether the change is allowed, from the relation at the moment of the write.
     async fn relate(&self, relate: Relate) -> Result<Result<Related, Refusal>, StoreError> {
         make(self, relate).await
+    }
+
+    /// Starts a login session, which is stored in [`Table::Sessions`](super::Table::Sessions). Ends sessions of the same person that
+    /// make room for it ([`MAX_SESSIONS`](crate::policy::MAX_SESSIONS)), as [`Self::end_sessions`] does, and returns them.
+    async fn start_session(
+        &self,
+        start: StartSession,
+    ) -> Result<Result<Vec<EndedSession>, Refusal>, StoreError> {
+        make(self, start).await
+    }
+
+    /// Replaces the present refresh token of a login session with the next one. Of several calls with the same token at once
+    /// one replaces it; the others get the same successor. A token that was used before, but for
+    /// [`REFRESH_GRACE`](crate::policy::REFRESH_GRACE), ends the session, as [`Self::end_sessions`] does. Refused when the token does
+    /// not belong to the session, or the session has ended or expired.
+    async fn refresh_session(
+        &self,
+        refresh: RefreshSession,
+    ) -> Result<Result<Refreshed, Refusal>, StoreError> {
+        make(self, refresh).await
+    }
+
+    /// Ends login sessions of a person, and returns those that have ended. In the same step each of them is
+    /// [revoked](crate::id::LoginSessionId::revocation) until its last access token expires, and
+    /// [`Change::SessionEnded`](super::Change::SessionEnded) is logged for its owner. One session that does not exist or has expired is
+    /// refused.
+    async fn end_sessions(&self, end: EndSessions) -> Result<Result<Vec<EndedSession>, Refusal>, StoreError> {
+        make(self, end).await
     }
 
     /// Records that the token with this fingerprint is revoked. The store may drop the record once `until` has passed.

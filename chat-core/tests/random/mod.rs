@@ -21,10 +21,10 @@ use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::reindexing::Reindex;
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
-    Activity, AddMember, Appended, ChatSummary, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup,
-    Match, NewMessage, NewRoom, PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row,
-    SearchProgress, SetChatSettings, SetDeleted, SetRole, Store, StoreError, StoredMessage, Table,
-    UnreadCount,
+    Activity, AddMember, Appended, ChatSummary, CreatedUser, EditRows, EditedRows, EndSessions, EndedSession,
+    LoggedChange, Lookup, Match, NewMessage, NewRoom, PersonalChanges, RefreshSession, Refreshed, Relate,
+    Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings, SetDeleted, SetRole,
+    StartSession, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -86,6 +86,9 @@ pub(crate) enum Request {
     CloseReport(CloseReport),
     /// The marks of a conversation's members, and where a message is in the log.
     Marks(ConversationId, usize, MessageId),
+    StartSession(StartSession),
+    RefreshSession(RefreshSession),
+    EndSessions(EndSessions),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -133,6 +136,8 @@ pub(crate) enum Answer {
     Closed(Option<Result<Closed, Refusal>>),
     Marks(Vec<(Member, Seq)>, Option<Position>),
     ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
+    Sessions(Result<Vec<EndedSession>, Refusal>),
+    Refreshed(Result<Refreshed, Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
@@ -289,6 +294,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             let sent = store.sent_at(message).await?;
             Answer::Marks(marks.map(|(_, member, read)| (member, read)).collect(), sent)
         }
+        Request::StartSession(start) => Answer::Sessions(store.start_session(start).await?),
+        Request::RefreshSession(refresh) => Answer::Refreshed(store.refresh_session(refresh).await?),
+        Request::EndSessions(end) => Answer::Sessions(store.end_sessions(end).await?),
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])

@@ -5,6 +5,7 @@ mod relations;
 mod rooms;
 mod rows;
 mod search;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -463,9 +464,11 @@ impl Requests {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
             95 if self.chance(3) => self.relate(),
+            95 if self.chance(2) => self.of_session(),
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
-            99 if self.chance(2) => self.set_chat_settings(),
+            99 if self.chance(3) => self.set_chat_settings(),
+            99 if self.chance(2) => self.of_session(),
             99 => self.relate(),
             100..105 => self.edit_rows(),
             105..108 => self.rows(),

@@ -70,6 +70,8 @@ impl Config {
                 old_secrets: secrets::old(options, &secret)?,
                 secret,
                 token_life: Duration::from_secs(u64::from(options.token_days) * 86_400),
+                access_life: Duration::from_secs(u64::from(options.access_token_minutes) * 60),
+                refresh_life: Duration::from_secs(u64::from(options.refresh_token_days) * 86_400),
                 bcrypt_cost: options.bcrypt_cost,
                 login_limit: options.login_limit,
                 login_address_limit: options.login_address_limit,

@@ -52,6 +52,12 @@ pub struct Options {
     /// Days until an issued token expires
     #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
     pub token_days: u32,
+    /// Minutes until an access token of `native` expires, whose clients refresh it
+    #[arg(long, env = "CHAT_ACCESS_TOKEN_MINUTES", default_value_t = 15)]
+    pub access_token_minutes: u32,
+    /// Days until a refresh token of `native` expires, and the session with it if it is not used
+    #[arg(long, env = "CHAT_REFRESH_TOKEN_DAYS", default_value_t = 30)]
+    pub refresh_token_days: u32,
     /// Cost of new password hashes, 4 to 16; each step doubles the time
     #[arg(long, env = "CHAT_BCRYPT_COST", default_value_t = 12)]
     pub bcrypt_cost: u32,

@@ -196,7 +196,9 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::ChatSet(_)
         | ReplyRef::ChatSetPage(_)
         | ReplyRef::Changes(_)
-        | ReplyRef::Found(_) => false,
+        | ReplyRef::Found(_)
+        | ReplyRef::Sessions(_)
+        | ReplyRef::EndedSessions(_) => false,
     }
 }
 

@@ -42,6 +42,8 @@ impl Cost {
         match command {
             CommandRef::SendMessage(send) => Self::Send(send.content.text.len() as u64),
             CommandRef::UpdateProfile(_) => Self::Profile,
+            // All of them are read.
+            CommandRef::EndOtherSessions(_) => Self::Change(10),
             CommandRef::CreateRoom(room) => Self::Change(1 + room.members.len() as u64),
             // Each message in the list is looked up.
             CommandRef::MarkRead(MarkRead { up_to: ReadUpTo::Messages(ids), .. }) => {
@@ -74,12 +76,14 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Receipts(page) => ROW * page.receipts.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
+        ReplyRef::Sessions(list) => ROW * list.sessions.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
         | ReplyRef::Related(_)
         | ReplyRef::Report(_)
         | ReplyRef::ChatSet(_)
+        | ReplyRef::EndedSessions(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }

@@ -376,7 +376,7 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     app.expiries.add(session);
     recovery::catch_up::begin(app, session);
     app.presence.connect(session);
-    if app.auth.is_revoked(&session.token) {
+    if session.revocations().iter().any(|token| app.auth.is_revoked(token)) {
         // The token was revoked after it was checked, perhaps before the session could be found in `app.sessions`.
         session.disconnect();
     }

@@ -33,6 +33,7 @@ mod reports;
 mod rooms;
 mod rules;
 mod search;
+mod sessions;
 mod settings;
 mod support;
 mod tokens;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 pub use self::{
     chats::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
     moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, reindexing::*,
-    relations::*, reports::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
+    relations::*, reports::*, rooms::*, rules::*, search::*, sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -215,6 +216,9 @@ macro_rules! __store_clauses {
             marks_are_read_in_the_order_of_joining
             a_report_is_filed_once_and_resolved_once
             reports_in_a_room_are_for_its_moderators
+            a_refresh_token_is_replaced_once
+            a_session_that_ends_is_revoked
+            only_so_many_sessions_last
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -274,6 +278,7 @@ macro_rules! __store_clauses {
             an_index_is_extended_once_by_many
             rules_hold_while_everything_changes
             a_block_holds_while_everything_is_said
+            a_refresh_token_used_at_once_has_one_successor
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
@@ -385,6 +390,7 @@ mod tests {
             include_str!("rules.rs"),
             include_str!("search.rs"),
             include_str!("settings.rs"),
+            include_str!("sessions.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

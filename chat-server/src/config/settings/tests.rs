@@ -38,6 +38,8 @@ const ROWS: &[Row] = &[
     Row("CHAT_OLD_JWT_SECRET", &["short", "one,two"], &["1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"], &[]),
     Row("CHAT_TOKEN_IN_BODY", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_COOKIE_SAMESITE", &["strict", "lax", "none", "None"], &["any", "true"], &[]),
+    Row("CHAT_ACCESS_TOKEN_MINUTES", &["1", "15", "1440"], &["0", "1441", "15m", "-1"], &[]),
+    Row("CHAT_REFRESH_TOKEN_DAYS", &["1", "30", "3650"], &["0", "3651", "30d", "-30"], &[]),
     Row("CHAT_TOKEN_DAYS", &["1", "7", "3650"], &["0", "3651", "4294967295", "7d", "-7"], &[]),
     Row("CHAT_BCRYPT_COST", &["4", "12", "16"], &["3", "17", "31", "32", "-4"], &[]),
     Row("CHAT_LOGIN_LIMIT", &["0", "5", "1000000"], NO_LIMIT, &[]),

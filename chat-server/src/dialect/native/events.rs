@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, reports, rooms,
-    routes, search, settings, sync, table, told,
+    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, renew, reports,
+    rooms, routes, search, sessions, settings, sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -32,6 +32,9 @@ impl Dialect for Native {
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
         if call.event == batch::EVENT {
             return batch::decode(call).map(Inbound::Batch);
+        }
+        if call.event == renew::EVENT {
+            return renew::decode(call).map(Inbound::Renew);
         }
         let (command, request) = table::decode(call)?;
         Ok(Inbound::Command(command, request))
@@ -91,6 +94,8 @@ pub(super) enum Fields<'a> {
     ChatSetPage(settings::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
+    Sessions(sessions::Listed<'a>),
+    EndedSessions(sessions::EndedObject),
 }
 
 impl<'a> Fields<'a> {
@@ -118,6 +123,8 @@ impl<'a> Fields<'a> {
             Reply::ChatSetPage(page) => Self::ChatSetPage(settings::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
+            Reply::Sessions(list) => Self::Sessions(sessions::listed(list)),
+            Reply::EndedSessions(ended) => Self::EndedSessions(sessions::ended(*ended)),
         })
     }
 }

@@ -119,6 +119,7 @@ pub(super) const SENDER_USERNAME: Field =
     text("senderUsername", 0, 0, "Only what the person of this name wrote.").optional();
 pub(super) const SEQ: Field =
     field("seq", Kind::Count, "Up to which message it is read, by its place.").optional();
+pub(super) const SESSION_ID: Field = field("sessionId", Kind::Id("a session's id"), "The session.");
 pub(super) const SINCE: Field =
     field("since", Kind::Told("a position as it was told"), "The `next` of the answer before.").optional();
 pub(super) const SLOW_MODE: Field = field(
@@ -129,6 +130,7 @@ pub(super) const SLOW_MODE: Field = field(
 .optional();
 pub(super) const SNIPPETS: Field =
     field("snippets", Kind::Flag, "Whether the places of what was found are wanted.").optional();
+pub(super) const TOKEN: Field = text("token", 0, 0, "An access token of the same session.");
 pub(super) const TYPES: Field = field(
     "types",
     Kind::Choices(&["text", "image", "file"], "a list of text, image and file"),

@@ -25,6 +25,7 @@
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
 //! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
 //! ann < chatSettingsChanged {"roomId":"…","mutedUntil":null,"archived":false,"pinned":true,"draft":"dear bob"}
+//! ann < sessionEnded {"sessionId":"…"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -46,12 +47,14 @@ mod people;
 pub(crate) mod read;
 mod receipts;
 mod relations;
+pub(crate) mod renew;
 mod reports;
 mod rooms;
 mod routes;
 mod row;
 mod search;
 mod search_options;
+mod sessions;
 mod settings;
 mod shapes;
 mod sync;
@@ -68,7 +71,8 @@ pub struct Native;
 
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
-    static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
+    static EVENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        table::rows().flat_map(row::Row::events).chain([batch::EVENT, renew::EVENT]).collect()
+    });
     &EVENTS
 }

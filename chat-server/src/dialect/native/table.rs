@@ -13,7 +13,7 @@ use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
 use super::{
     changed, chats, messages, moderation, people, read, receipts, relations, reports, rooms, search,
-    settings, sync,
+    sessions, settings, sync,
 };
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
@@ -449,6 +449,35 @@ static TABLE: &[Row] = &[
         relations::list_friends,
     )
     .optional(),
+    row(
+        "session.list",
+        Method::GET,
+        "/api/v1/sessions",
+        "Lists the devices on which one is logged in, the one that was used last first.",
+        &[],
+        shown::<sessions::Listed<'_>>,
+        sessions::list,
+    )
+    .optional(),
+    row(
+        "session.end",
+        Method::DELETE,
+        "/api/v1/sessions/:sessionId",
+        "Logs out on a device: its connections close, and its tokens are void at once.",
+        &[SESSION_ID],
+        shown::<sessions::EndedObject>,
+        sessions::end,
+    ),
+    row(
+        "session.endOthers",
+        Method::DELETE,
+        "/api/v1/sessions",
+        "Logs out on all other devices.",
+        &[],
+        shown::<sessions::EndedObject>,
+        sessions::end_others,
+    )
+    .optional(),
 ];
 
 /// The row of an event, and the name of it that was used.
@@ -460,6 +489,7 @@ pub(super) fn find(event: &str) -> Option<(&'static Row, &'static str)> {
 pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError> {
     let (row, name) = find(&call.event).ok_or(DecodeError::UnknownEvent)?;
     let mut arguments = Arguments::of(row.fields, call.asker());
+    arguments.session = call.session();
     if !(row.is_optional() && call.is_empty()) {
         let object = call.arguments().first().ok_or(DecodeError::NoObject)?;
         arguments = arguments.with_object(object.get())?;

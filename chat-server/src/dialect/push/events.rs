@@ -116,7 +116,9 @@ impl Dialect for Push {
                 reading::told(conversation, user, *seq, messages, mark)
             }
             // The family has no words for it.
-            Event::RelationChanged { .. } | Event::ChatSettingsChanged { .. } => Frames::new(),
+            Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
+            | Event::SessionEnded { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -141,7 +143,9 @@ impl Dialect for Push {
             | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
-            | Reply::Found(_) => Native.reply(asked, reply),
+            | Reply::Found(_)
+            | Reply::Sessions(_)
+            | Reply::EndedSessions(_) => Native.reply(asked, reply),
             // Everything else that has an answer is asked for over HTTP.
             Reply::Done
             | Reply::Message(_)

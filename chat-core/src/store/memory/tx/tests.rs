@@ -1,6 +1,7 @@
 //! Every write, watched: that it looks only at what it has named, logs no more than it has said, and has written nothing when it
 //! is refused.
 
+mod sessions;
 mod watched;
 
 use std::collections::{BTreeMap, HashSet};
@@ -126,7 +127,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(24) {
+        match self.below(26) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -190,6 +191,7 @@ impl Random {
                 let message = MessageId::from_bytes(self.id(20));
                 Reindex { message, conversation: room, change, terms }.into()
             }
+            23 | 24 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -216,6 +218,9 @@ fn is_refusal(written: &Written) -> bool {
         Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
         Written::SetChatSettings(set) => set.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::CreateRoom(made) => made.is_err(),
+        Written::StartSession(started) => started.is_err(),
+        Written::RefreshSession(refreshed) => refreshed.is_err(),
+        Written::EndSessions(ended) => ended.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
         | Written::NoteDelivered(())
@@ -253,7 +258,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 23, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 26, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -270,9 +275,12 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "EditRows",
         "CreateRoom",
         "Relate",
+        "EndSessions",
+        "RefreshSession",
         "SetChatSettings",
         "FileReport",
         "CloseReport",
+        "StartSession",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");
