@@ -52,7 +52,7 @@ pub async fn a_chat_list_shows_what_was_said_last_and_what_is_unread(store: Arc<
     assert_eq!(brief(store, ann).await, expected(Some(1), 1));
     delete(store, first).await;
     let mut behind = expected(None, 0);
-    behind[2..].sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    behind[2..].sort_unstable_by_key(|b| std::cmp::Reverse(b.0));
     assert_eq!(brief(store, ann).await, behind, "nothing that can be seen was said");
     restore(store, second, 21_000).await;
     assert_eq!(brief(store, ann).await, expected(Some(2), 1));
