@@ -9,6 +9,9 @@
 //! 3. If clients see it in messages, add a line to `annexes!`: the keyed table that holds it, and the function that
 //!    reads it.
 
+pub mod edits;
+
+use self::edits::{EditChange, Edited};
 use crate::change::Detail;
 use crate::chat::Chat;
 use crate::error::Error;
@@ -108,6 +111,8 @@ macro_rules! changes {
 changes! {
     /// A user has added a reaction or removed one.
     Reacted(ReactionChange) = 10, "message_reacted";
+    /// It has another text.
+    Edited(EditChange) = 11, "message_edited";
 }
 
 impl Aspect {
@@ -149,6 +154,8 @@ macro_rules! annexes {
 annexes! {
     /// Its reactions, grouped by emoji.
     reactions: Vec<Reaction> = ReactionTallies, reactions::of_all;
+    /// How often it was edited.
+    edited: Option<Edited> = Edits, edits::of_all;
 }
 
 /// A message with annexes to load.
@@ -184,6 +191,7 @@ pub(crate) mod tests {
     pub(crate) fn detail(aspect: Aspect) -> Option<Detail> {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),
+            Aspect::Edited => None,
         }
     }
 

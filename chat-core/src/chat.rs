@@ -200,6 +200,11 @@ impl Chat {
         request.start(self, actor.user).await
     }
 
+    /// A new unique id of something that is created at this time.
+    pub(crate) fn new_id(&self, at: Timestamp) -> [u8; 12] {
+        self.ids.next(at)
+    }
+
     /// The conversation in its current state; none when it has not been opened yet.
     async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
         match self.place(actor, of).await? {

@@ -2,10 +2,10 @@
 //! answer with a [`Refusal`] go by who is in a room, so they are asked inside the transaction that changes it
 //! ([`store`](crate::store)).
 
-use std::time::Duration;
-
 mod relations;
 mod sessions;
+
+use std::time::Duration;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -82,6 +82,10 @@ pub struct Limits {
     /// Bytes of decoded texts in one answer: a part of a history or of the log, what a search has found (default 4 MiB).
     /// What would be more is the next page; a single message always has room.
     pub answer_bytes: usize,
+    /// How long after it was sent a message may be edited (default a day); none: as long as it is there.
+    pub edit_window: Option<Duration>,
+    /// Whether what a message said before it was edited is kept (default) for those who may delete it.
+    pub keeps_edits: bool,
 }
 
 impl Default for Limits {
@@ -92,6 +96,8 @@ impl Default for Limits {
             file_name_bytes: 255,
             room_members: 10_000,
             answer_bytes: 4 << 20,
+            edit_window: Some(Duration::from_secs(86_400)),
+            keeps_edits: true,
         }
     }
 }

@@ -46,7 +46,8 @@ impl App {
     pub async fn open(config: Config) -> Result<Arc<Self>, ConfigError> {
         let (store, opened) = opening::open(&config).await?;
         let bus = config.cluster.bus(config.store.is_shared(), &config.auth)?;
-        Self::assemble(config, Chat::new(store), bus, opened).await
+        let chat = Chat::new(store).with_limits(config.rules);
+        Self::assemble(config, chat, bus, opened).await
     }
 
     /// Prepares all parts over a chat from the caller, which can have its own store, clock, ids or limits.

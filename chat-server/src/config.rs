@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::codec::OwnTables;
+use chat_core::policy::Limits as Rules;
 
 pub use self::cluster::{BusChoice, ClusterConfig};
 pub use self::codec::{CodecConfig, codec_tables};
@@ -69,6 +70,8 @@ pub struct Config {
     pub cookie_same_site: Option<SameSite>,
     /// Tokens and passwords.
     pub auth: AuthConfig,
+    /// What may be said and done at all.
+    pub rules: Rules,
     /// See [`Options::message_limit`].
     pub message_limit: u32,
     /// See [`Options::search_limit`].

@@ -79,6 +79,17 @@ for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']])
     assert.deepEqual(await over(berts, 'typing.set', { roomId, typing: true }), {});
     assert.deepEqual(await typing, { roomId, userId: bert.id, typing: true });
 
+    const edited = once(berts, 'messageEdited');
+    const secondThoughts = (await over(annas, 'message.edit', { messageId, content: 'other words' })).message;
+    assert.deepEqual((await edited).message, secondThoughts);
+    assert.deepEqual([secondThoughts.content, secondThoughts.edits], ['other words', 1]);
+    const earlier = (await rest(anna, 'GET', `/messages/${messageId}/edits`)).json;
+    assert.deepEqual(earlier.messages.map((one) => one.content), [words]);
+    const backAgain = once(berts, 'messageEdited');
+    const { json } = await rest(anna, 'PATCH', `/messages/${messageId}`, { content: words });
+    assert.deepEqual((await backAgain).message, json.message);
+    Object.assign(message, json.message);
+
     const reacted = once(annas, 'reactionAdded');
     const reactions = [{ emoji: '❤️', count: 1, userIds: [bert.id] }];
     assert.deepEqual((await over(berts, 'reaction.add', { messageId, emoji: '❤' })).message, { ...message, reactions });

@@ -262,6 +262,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::StartSession(_)
         | Write::RefreshSession(_)
         | Write::EndSessions(_)
+        | Write::Edit(_)
+        | Write::Reindex(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)

@@ -112,7 +112,7 @@ impl Chat {
     }
 
     /// Decodes a single message.
-    pub(super) async fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
+    pub(crate) async fn decode(&self, stored: StoredMessage) -> Result<Message, StoreError> {
         let id = stored.id;
         // The first message always has room.
         let decoded = self.decode_within(stored, &mut Budget::new(0)).await?;
@@ -120,7 +120,7 @@ impl Chat {
     }
 
     /// Encodes a text for storage, in the background if that may take long.
-    pub(super) async fn encode_body(&self, kind: Kind, text: &Arc<str>) -> Blob {
+    pub(crate) async fn encode_body(&self, kind: Kind, text: &Arc<str>) -> Blob {
         if text.len() <= LONG_BYTES || self.background.0.is_none() {
             return self.codec.encode(kind, text.as_bytes());
         }

@@ -3,6 +3,7 @@
 
 mod finding;
 mod ranking;
+mod reindexing;
 mod visibility;
 
 use std::iter::Peekable;
@@ -80,7 +81,8 @@ impl Chat {
             return Ok(Found { complete: true, ..Found::default() });
         }
         // A query without words does not need the index.
-        let complete = lookup.query.is_everything() || self.bring_up_to_date(&progress).await?;
+        let complete = lookup.query.is_everything()
+            || (self.bring_up_to_date(&progress).await? && self.index_changed(&progress).await?);
         let conversations = progress.iter().map(|progress| progress.conversation).collect();
         let sought = Sought { actor, conversations, lookup, limit: search.limit.min(Search::MAX) };
         let mut found = match &search.order {

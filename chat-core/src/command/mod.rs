@@ -37,6 +37,7 @@ pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings
 
 use std::sync::Arc;
 
+use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::chat::{Chat, Started};
 use crate::error::Error;
 use crate::event::Delivery;
@@ -224,6 +225,10 @@ commands! {
     DeleteMessage: Writes -> MessageView = delete_message;
     /// Undo a deletion.
     RestoreMessage: Writes -> MessageView = restore_message;
+    /// Give a message another text.
+    EditMessage: Writes -> MessageView = edit_message;
+    /// Read what a message said before it was edited.
+    ReadEdits: Reads -> History = read_edits;
     /// React to a message, or take a reaction back.
     SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.

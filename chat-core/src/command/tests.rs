@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
 use crate::id::LoginSessionId;
@@ -75,6 +76,9 @@ impl Scene {
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
             RestoreMessage { message: deleted }.into(),
+            EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
+                .into(),
+            ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::aspects::edits::EditMessage;
 use crate::change::ChangeKind;
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::clock::{ManualClock, Timestamp};
@@ -80,6 +81,7 @@ impl Scene {
             send(self.with_bob()).into(),
             send(in_room()).into(),
             SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
+            EditMessage { message, text: "hello again".into() }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),

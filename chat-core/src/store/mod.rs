@@ -47,6 +47,7 @@ pub mod memory;
 pub mod mongodb;
 mod query;
 pub mod read_marks;
+pub mod reindexing;
 mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -66,7 +67,7 @@ pub use query::{
     NewRoom, RoomStore, StoredMessage, UserStore,
 };
 pub use read_marks::{ReadMarkStore, UNREAD_LOOKED_AT, UNREAD_LOOKED_AT_IN_ALL, UNREAD_MOST, UnreadCount};
-pub use search::{Lookup, Match, Matches, SearchIndex, SearchProgress};
+pub use search::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use write::{

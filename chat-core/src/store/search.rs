@@ -7,6 +7,11 @@ use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Filter, Query, Terms, Wanted};
 
+/// The term of messages whose texts have changed since they were indexed; no text contains it. The index has the terms
+/// of all their texts, so the caller must read such a message before it counts as found, and a term that a query
+/// excludes does not exclude such a message.
+pub const CHANGED: &str = "\u{1}";
+
 /// The terms of messages.
 ///
 /// Appending a message does not add it to the index. Before a search, the caller reads the messages that are not
@@ -20,6 +25,7 @@ use crate::search::{Filter, Query, Terms, Wanted};
 /// - Any text that is not empty is a term. Terms are compared byte by byte, whatever the text may mean to the
 ///   database.
 /// - Deleted messages stay in the index and are not found; restored ones are found again. Neither needs a call here.
+/// - A message can be found by a term of an earlier text: see [`CHANGED`].
 /// - Indexing is not a change, so it does not appear in the log.
 #[async_trait]
 pub trait SearchIndex: Send + Sync {

@@ -15,6 +15,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User,
 };
+use crate::search::Terms;
 
 /// Why a write was not made.
 #[derive(Debug)]
@@ -117,6 +118,11 @@ pub trait Tx {
     fn insert_message(&mut self, new: &NewMessage, seq: Seq) -> Result<Position, Abort<Self::Error>>;
     /// Takes over from a message that is there when it last changed and whether it is deleted.
     fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
+
+    /// Takes over from a message that is there its body and when it last changed.
+    fn set_body(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;
+    /// Has a message that is in the index found by these terms, too.
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> Result<(), Self::Error>;
 
     /// Takes over from a message that is there which keyed tables hold something of it.
     fn set_facets(&mut self, message: &StoredMessage) -> Result<(), Self::Error>;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::keyed::{Row, Table};
+use super::reindexing::Reindex;
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::aspects::edits::Edit;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, LoginSessionId, MessageId, UserId};
 use crate::model::{
@@ -172,8 +174,12 @@ writes! {
     Append -> Appended;
     /// Deletes or restores a message.
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Gives a message another text.
+    Edit -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
+    /// Has a message whose text has changed found by its terms; whether it was done.
+    Reindex -> bool;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
     /// Changes what two people have with each other.

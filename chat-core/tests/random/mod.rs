@@ -5,6 +5,7 @@ mod run;
 
 use std::sync::Arc;
 
+use chat_core::aspects::edits::Edit;
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
@@ -16,6 +17,7 @@ use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
 use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
+use chat_core::store::reindexing::Reindex;
 use chat_core::store::write::WriteOf as _;
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, EndSessions, EndedSession, LoggedChange, Lookup,
@@ -56,6 +58,9 @@ pub(crate) enum Request {
     Message(MessageId),
     SetDeleted(SetDeleted),
     React(React),
+    Edit(Edit),
+    /// If the message is in the index and its text has changed since.
+    Reindex(MessageId, ConversationId, Vec<String>),
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
@@ -193,6 +198,22 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
         Request::Message(id) => Answer::Message(store.message(id).await?),
         Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
+        Request::Edit(edit) => {
+            let edited = Edit::done(store.write(edit.into()).await?);
+            Answer::Deleted(edited.expect("the answer of an edit"))
+        }
+        Request::Reindex(message, conversation, terms) => {
+            let key = [*conversation.as_bytes(), *message.as_bytes()].concat();
+            let row = store.rows(Table::Unindexed, &key, None, 1).await?.pop();
+            let indexed =
+                store.search_progress(conversation).await?.map_or(Seq(0), |progress| progress.indexed);
+            let said = store.message(message).await?.filter(|said| said.seq <= indexed);
+            let (Some(row), Some(_)) = (row, said) else { return Ok(Answer::Done) };
+            let terms = Terms::from_iter(terms);
+            let reindex = Reindex { message, conversation, change: row.value, terms };
+            assert_eq!(Reindex::done(store.write(reindex.into()).await?), Some(true));
+            Answer::Indexed(None)
+        }
         Request::React(react) => Answer::Reacted(React::done(store.write(react.into()).await?)),
         Request::History(id, window, include_deleted) => {
             let (messages, has_more) = store.history(id, window, include_deleted).await?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use chat_core::policy::Limits as Rules;
 use clap::ValueEnum;
 
 use super::error::{ConfigError, wrong};
@@ -80,6 +81,7 @@ impl Config {
                     check_common: options.password_check,
                 },
             },
+            rules: rules(options),
             message_limit: options.message_limit,
             search_limit: options.search_limit,
             read_budget: options.read_budget,
@@ -124,6 +126,16 @@ impl Config {
             cloudinary: cloudinary(options)?,
             resend: resend(options)?,
         })
+    }
+}
+
+/// What the core lets people do.
+fn rules(options: &Options) -> Rules {
+    let minutes = u64::from(options.edit_minutes);
+    Rules {
+        edit_window: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
+        keeps_edits: options.keep_edits,
+        ..Rules::default()
     }
 }
 

@@ -99,6 +99,13 @@ pub struct Options {
     /// and then refused. Profiles and connections have limits of their own, see docs/security.md. 0: none of these limits
     #[arg(long, env = "CHAT_CHANGE_BUDGET", default_value_t = 1_200)]
     pub change_budget: u32,
+    /// Minutes after a message was sent in which its sender may edit it; 0: no limit
+    #[arg(long, env = "CHAT_EDIT_MINUTES", default_value_t = 1_440)]
+    pub edit_minutes: u32,
+    /// `true` keeps what a message said before it was edited, for its sender and for moderators of the room
+    #[arg(long, env = "CHAT_KEEP_EDITS", default_value = "true", value_name = "true|false",
+        value_parser = switch, action = clap::ArgAction::Set)]
+    pub keep_edits: bool,
     /// Megabytes of text and text files that a person may send in a minute, and twice as much at once, before they are
     /// slowed and then refused; 0: no limit
     #[arg(long, env = "CHAT_SEND_BUDGET", default_value_t = 200)]

@@ -129,6 +129,8 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_SCAN_CLAMD", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_READ_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.read_budget);
     "CHAT_CHANGE_BUDGET", Kind::Limit(10_000_000), COUNTED, |o| one(&o.change_budget);
+    "CHAT_EDIT_MINUTES", Kind::Number(0..=5_256_000), "no message is older than ten years; 0 sets no limit", |o| one(&o.edit_minutes);
+    "CHAT_KEEP_EDITS", Kind::Switch, "", |o| one(&o.keep_edits);
     "CHAT_SEND_BUDGET", Kind::Limit(1_000_000), MEGABYTES, |o| one(&o.send_budget);
 
     "CHAT_STORE", Kind::Secret, "", |o| perhaps(&o.store);

@@ -84,13 +84,7 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
 }
 
 fn delivered(delivery: &Delivery) -> u64 {
-    use chat_core::event::Event::{MessageDeleted, MessageRestored, MessageSent};
-    match &delivery.event {
-        MessageSent(view) | MessageDeleted(view) | MessageRestored(view) => {
-            ROW + view.message.content.text.len() as u64
-        }
-        _ => ROW,
-    }
+    ROW + delivery.event.message().map_or(0, |view| view.message.content.text.len() as u64)
 }
 
 /// The cost of events that are in no log, by the number of their recipients.

@@ -1,5 +1,6 @@
 //! Asking the index, the newest first, and reading the texts of what the index alone does not tell.
 
+use super::reindexing::{has_changed, says};
 use super::visibility::may_find;
 use crate::chat::Chat;
 use crate::chat::decoding::Budget as Room;
@@ -36,7 +37,7 @@ pub(super) struct Words {
 
 /// A message that the index names.
 pub(super) enum Seen {
-    Shown(MessageView),
+    Shown(Box<MessageView>),
     /// It is not for this person.
     Hidden,
     /// The answer has no room for it.
@@ -92,9 +93,9 @@ impl Chat {
                     }
                 }
                 let id = message.id;
-                match self.see(sought.actor, message, &mut room).await {
+                match self.see(sought, message, &mut room).await {
                     Ok(Seen::Full) => return stop(found, at, false),
-                    Ok(Seen::Shown(view)) => found.messages.push(view),
+                    Ok(Seen::Shown(view)) => found.messages.push(*view),
                     Ok(Seen::Hidden) => {}
                     Err(error) => self.pass_over(id, error)?,
                 }
@@ -118,16 +119,20 @@ impl Chat {
     /// A message that the index names, as it is shown.
     pub(super) async fn see(
         &self,
-        actor: UserId,
+        sought: &Sought,
         message: StoredMessage,
         room: &mut Room,
     ) -> Result<Seen, Error> {
         let conversation = self.directory.conversation(message.conversation).await?;
-        if !may_find(actor, &message, &conversation) {
+        if !may_find(sought.actor, &message, &conversation) {
             return Ok(Seen::Hidden);
         }
-        let view = self.view_within(message, &conversation, room).await?;
-        Ok(view.map_or(Seen::Full, Seen::Shown))
+        let has_changed = has_changed(&message);
+        let Some(view) = self.view_within(message, &conversation, room).await? else { return Ok(Seen::Full) };
+        if has_changed && !says(&view.message.content, &sought.lookup.query) {
+            return Ok(Seen::Hidden);
+        }
+        Ok(Seen::Shown(Box::new(view)))
     }
 
     /// The words of a message, to see whether it is meant; none when no more texts are read.

@@ -76,12 +76,12 @@ impl Chat {
                 break;
             }
             let id = message.id;
-            match self.see(sought.actor, message, &mut room).await {
+            match self.see(sought, message, &mut room).await {
                 Ok(Seen::Full) => {
                     is_cut = true;
                     break;
                 }
-                Ok(Seen::Shown(view)) => found.messages.push(view),
+                Ok(Seen::Shown(view)) => found.messages.push(*view),
                 Ok(Seen::Hidden) => {}
                 Err(error) => self.pass_over(id, error)?,
             }

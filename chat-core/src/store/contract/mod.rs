@@ -12,6 +12,7 @@
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
 mod durability;
+mod edits;
 mod history;
 mod keyed;
 mod log;
@@ -24,6 +25,7 @@ mod parallel;
 mod people;
 mod reactions;
 mod read_marks;
+mod reindexing;
 mod relations;
 mod rooms;
 mod rules;
@@ -36,9 +38,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*, nodes::*,
-    parallel::*, people::*, reactions::*, read_marks::*, relations::*, rooms::*, rules::*, search::*,
-    sessions::*, settings::*, tokens::*,
+    durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
+    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*, relations::*, rooms::*,
+    rules::*, search::*, sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -245,6 +247,10 @@ macro_rules! __store_clauses {
             everything_needs_no_index
             a_search_is_bounded
             messages_with_a_term_are_counted
+            an_edit_replaces_the_text
+            only_senders_edit_what_is_there
+            an_edited_message_is_indexed_again
+            terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
             an_unused_store_can_be_closed;
@@ -351,6 +357,7 @@ mod tests {
     fn every_clause_is_in_a_list() {
         let sources = [
             include_str!("durability.rs"),
+            include_str!("edits.rs"),
             include_str!("history.rs"),
             include_str!("keyed.rs"),
             include_str!("log.rs"),
@@ -363,6 +370,7 @@ mod tests {
             include_str!("people.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("reindexing.rs"),
             include_str!("relations.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),

@@ -11,7 +11,7 @@ use super::state::{Room, Said};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{Query, Terms, Wanted};
-use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
+use crate::store::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
 
 /// The index of one conversation.
 #[derive(Clone, Default)]
@@ -30,6 +30,16 @@ impl Index {
             }
         }
         self.messages += terms.len();
+    }
+
+    /// Has a message that is in it found by these terms, too.
+    pub(super) fn add(&mut self, seq: Seq, terms: &Terms) {
+        for term in terms.iter() {
+            let seqs = self.seqs.entry(term.to_owned()).or_default();
+            if let Err(place) = seqs.binary_search(&seq.0) {
+                seqs.insert(place, seq.0);
+            }
+        }
     }
 
     /// The messages that have this.
@@ -61,9 +71,11 @@ impl Index {
         for list in lists {
             found.retain(|seq| list.binary_search(seq).is_ok());
         }
+        let changed = self.seqs.get(CHANGED).map_or(&[][..], Vec::as_slice);
         for unwanted in query.unwanted() {
             let list = self.with(unwanted);
-            found.retain(|seq| list.binary_search(seq).is_err());
+            let is_in = |list: &[u32], seq: &u32| list.binary_search(seq).is_ok();
+            found.retain(|seq| !is_in(&list, seq) || is_in(changed, seq));
         }
         found
     }

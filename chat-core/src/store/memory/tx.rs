@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::search::Terms;
 use crate::store::keyed::{self, Facets, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
@@ -231,6 +232,19 @@ impl Tx for State {
         if let Some(Said { message: known, .. }) = self.said_mut(message.id) {
             (known.deleted, known.updated_at) = (message.deleted, message.updated_at);
         }
+        Ok(())
+    }
+
+    fn set_body(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        if let Some(Said { message: known, .. }) = self.said_mut(message.id) {
+            known.body.clone_from(&message.body);
+            known.updated_at = message.updated_at;
+        }
+        Ok(())
+    }
+
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> Result<(), StoreError> {
+        self.room_mut(message.conversation)?.index.add(message.seq, terms);
         Ok(())
     }
 

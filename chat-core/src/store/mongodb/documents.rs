@@ -15,6 +15,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, Visibility,
 };
+use crate::search::Terms;
 use crate::store::read_marks::counted_after;
 use crate::store::{Change, Facets, MessageRef, NewMessage, StoreError, StoredMessage};
 
@@ -333,10 +334,14 @@ pub(super) fn append_changes(doc: &mut RawDocumentBuf, message: &StoredMessage) 
     }
 }
 
-/// The update of the fields of a message that can change: the deletion and the facets.
-pub(super) fn message_update(message: &StoredMessage) -> RawDocumentBuf {
+/// The update of the fields of a message that can change: the deletion, the facets and, if the text has changed, the body.
+pub(super) fn message_update(message: &StoredMessage, has_other_body: bool) -> RawDocumentBuf {
     let mut set = rawdoc! {};
     append_changes(&mut set, message);
+    if has_other_body {
+        set.append(cstr!("encoding"), i32::from(u8::from(message.body.encoding)));
+        set.append(cstr!("body"), binary(&message.body.bytes));
+    }
     let mut unset = rawdoc! {};
     if message.deleted.is_none() {
         unset.append(cstr!("deleted_at"), "");
@@ -350,6 +355,20 @@ pub(super) fn message_update(message: &StoredMessage) -> RawDocumentBuf {
         update.append(cstr!("$unset"), unset);
     }
     rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update }
+}
+
+/// The statement that adds terms of a message to the index.
+pub(super) fn terms_update(message: &StoredMessage, position: Position, terms: &Terms) -> RawDocumentBuf {
+    let mut texts = RawArrayBuf::new();
+    terms.iter().for_each(|term| texts.push(term));
+    let update = rawdoc! {
+        "$addToSet": { "terms": { "$each": texts } },
+        "$setOnInsert": {
+            "conversation": object_id(message.conversation.as_bytes()),
+            "position": number(position.0),
+        },
+    };
+    rawdoc! { "q": { "_id": object_id(message.id.as_bytes()) }, "u": update, "upsert": true }
 }
 
 pub(super) fn entry_document(

@@ -28,7 +28,7 @@ use super::{MongoStore, OPERATION_TIMEOUT};
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{ContentKind, Filter, Query, Terms, Wanted};
-use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError, StoredMessage};
+use crate::store::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError, StoredMessage};
 
 #[async_trait]
 impl SearchIndex for MongoStore {
@@ -370,7 +370,9 @@ async fn look_behind(
 fn conditions(query: &Query) -> Vec<Document> {
     let mut wanted: Vec<&Wanted> = query.wanted().iter().collect();
     wanted.sort_by_key(|wanted| (wanted.is_prefix, std::cmp::Reverse(wanted.term.len())));
-    let unwanted = query.unwanted().iter().map(|unwanted| doc! { "$nor": [condition(unwanted)] });
+    let unwanted = query.unwanted().iter().map(|unwanted| {
+        doc! { "$or": [{ "$nor": [condition(unwanted)] }, { "terms": CHANGED }] }
+    });
     wanted.into_iter().map(condition).chain(unwanted).collect()
 }
 

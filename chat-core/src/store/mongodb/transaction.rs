@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{ClientSession, Database};
 
-use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, USERS};
+use super::collections::{CONVERSATIONS, COUNTERS, LOG, MEMBERS, MESSAGES, REVOKED_TOKENS, TERMS, USERS};
 use super::damage::skip;
 use super::documents::{self, any_of_bytes, any_of_ids, number, object_id};
 use super::faults::{DUPLICATE_KEY, Fault, write_error};
@@ -182,7 +182,9 @@ impl Transaction<'_> {
         self.insert(MESSAGES, &writes.messages).await?;
         self.insert(LOG, &writes.log).await?;
         writing.writes = writes;
-        self.update(MESSAGES, writing.changed_messages().map(documents::message_update)).await?;
+        self.update(MESSAGES, writing.message_updates()).await?;
+        let terms = std::mem::take(&mut writing.writes.terms);
+        self.update(TERMS, terms).await?;
         self.store_ends(writing).await?;
         self.store_members(writing).await?;
         self.store_rows(writing).await?;

@@ -10,6 +10,7 @@ use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User,
 };
+use crate::search::Terms;
 use crate::store::keyed::{self, Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoreError, StoredMessage};
@@ -229,6 +230,21 @@ impl Tx for Writing {
         self.writes.changed_messages.insert(message.id);
         self.writes.latest.insert(message.conversation);
         self.messages.insert(message.id, message.clone());
+        Ok(())
+    }
+
+    fn set_body(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
+        self.writes.changed_messages.insert(message.id);
+        self.writes.changed_bodies.insert(message.id);
+        self.messages.insert(message.id, message.clone());
+        Ok(())
+    }
+
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> Result<(), StoreError> {
+        let position = self.positions.get(&message.id).copied();
+        let missing = || StoreError::Corrupt { what: "message", id: message.id.to_string() };
+        let update = documents::terms_update(message, position.ok_or_else(missing)?, terms);
+        self.writes.terms.push(update);
         Ok(())
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Writing {
     pub(super) roles: HashMap<(ConversationId, UserId), Role>,
     pub(super) marks: HashMap<(ConversationId, UserId), Seq>,
     pub(super) messages: HashMap<MessageId, StoredMessage>,
+    /// Where the log says that messages were sent that were there before.
+    pub(super) positions: HashMap<MessageId, Position>,
     pub(super) send_keys: HashMap<Vec<u8>, MessageId>,
     /// The last message of each, and its position.
     pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), (Position, MessageId)>,
@@ -108,6 +110,10 @@ pub(super) struct Writes {
     pub(super) marks: BTreeSet<(ConversationId, UserId)>,
     pub(super) messages: Vec<RawDocumentBuf>,
     pub(super) changed_messages: BTreeSet<MessageId>,
+    /// Those of them whose bodies have changed.
+    pub(super) changed_bodies: BTreeSet<MessageId>,
+    /// Statements that add terms of messages to the index.
+    pub(super) terms: Vec<RawDocumentBuf>,
     /// Rows that are put or deleted.
     pub(super) rows: BTreeSet<(Table, Vec<u8>)>,
     pub(super) revocations: Vec<RawDocumentBuf>,
@@ -179,6 +185,7 @@ impl Writing {
         if let Some(fingerprint) = fingerprint {
             self.know_fingerprint((message.sender, message.conversation, fingerprint), position, message.id);
         }
+        self.positions.insert(message.id, position);
         self.messages.insert(message.id, message);
     }
 
@@ -192,7 +199,11 @@ impl Writing {
         *last = (*last).max((position, id));
     }
 
-    pub(super) fn changed_messages(&self) -> impl Iterator<Item = &StoredMessage> {
-        self.writes.changed_messages.iter().filter_map(|id| self.messages.get(id))
+    /// The statements for the messages that have changed.
+    pub(super) fn message_updates(&self) -> impl Iterator<Item = RawDocumentBuf> {
+        let changed = self.writes.changed_messages.iter().filter_map(|id| self.messages.get(id));
+        changed.map(|message| {
+            documents::message_update(message, self.writes.changed_bodies.contains(&message.id))
+        })
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::search::{ContentKind, Filter, Query, Terms, Wanted};
-use crate::store::{Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
+use crate::store::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress, StoreError};
 
 #[async_trait]
 impl SearchIndex for SqliteStore {
@@ -110,6 +110,18 @@ impl Writing<'_> {
     }
 }
 
+/// Adds terms to a message that is in the index. The index then has a second row for the message. FTS5 reports a term
+/// that both rows have once.
+pub(super) fn add_terms(db: &Connection, (key, seq): (i64, Seq), terms: &Terms) -> rusqlite::Result<()> {
+    let mut tokens = String::new();
+    for term in terms.iter() {
+        push_token(&mut tokens, key, term);
+        tokens.push(' ');
+    }
+    let mut insert = db.prepare_cached("INSERT INTO message_terms (rowid, terms) VALUES (?, ?)")?;
+    insert.execute(params![place(key, seq.0), tokens]).map(drop)
+}
+
 /// Adds a term of a conversation as one token for the table's tokenizer. In that tokenizer lower-case ASCII letters and
 /// digits, the underscore and all non-ASCII characters belong to a token. Terms from [`Terms::of`] already have this
 /// form. In other terms, any other ASCII character, and the underscore, becomes an underscore and two digits. So
@@ -132,8 +144,11 @@ fn expression(key: i64, query: &Query) -> String {
     push_terms(&mut expression, key, query.wanted(), " AND ");
     if !query.unwanted().is_empty() {
         expression.insert(0, '(');
-        expression.push_str(") NOT (");
+        expression.push_str(") NOT ((");
         push_terms(&mut expression, key, query.unwanted(), " OR ");
+        expression.push_str(") NOT ");
+        let changed = Wanted { term: CHANGED.to_owned(), is_prefix: false };
+        push_terms(&mut expression, key, &[changed], "");
         expression.push(')');
     }
     expression

@@ -6,13 +6,14 @@ use rusqlite::{OptionalExtension, params};
 
 use super::ops::{End, Entry, Writing};
 use super::rows;
-use super::{fingerprints, keyed, members};
+use super::{fingerprints, keyed, members, search};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
     ClientId, Conversation, ConversationKind, Fingerprint, Member, NewUser, Pair, PasswordHash, Position,
     Role, Seq, User, UserKey,
 };
+use crate::search::Terms;
 use crate::store::keyed::{Row, Table};
 use crate::store::tx::{Abort, Tx};
 use crate::store::{Change, MessageRef, NewMessage, StoredMessage};
@@ -300,6 +301,19 @@ impl Tx for Writing<'_> {
             place
         ];
         self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn set_body(&mut self, message: &StoredMessage) -> rusqlite::Result<()> {
+        let place = self.place_of(message.conversation, message.seq)?;
+        let sql = "UPDATE messages SET encoding = ?, body = ?, updated_at = ? WHERE place = ?";
+        let StoredMessage { body, updated_at, .. } = message;
+        let values = params![u8::from(body.encoding), body.bytes, updated_at.as_millis(), place];
+        self.db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn add_terms(&mut self, message: &StoredMessage, terms: &Terms) -> rusqlite::Result<()> {
+        let key = self.key_of(message.conversation)?;
+        search::add_terms(self.db, (key, message.seq), terms)
     }
 
     fn set_facets(&mut self, message: &StoredMessage) -> rusqlite::Result<()> {

@@ -1,5 +1,9 @@
 //! Requests about what is said, by those who may and by others.
 
+use std::time::Duration;
+
+use chat_core::aspects::edits::Edit;
+use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::reactions::{Emoji, React, Reacting};
 use chat_core::store::SetDeleted;
@@ -17,7 +21,33 @@ impl Requests {
         }
     }
 
+    /// Gives a message another text, or has it found by some terms since.
+    fn edit(&mut self) -> Request {
+        let message = self.message();
+        let place = self.said.get(&message).copied().filter(|_| !self.chance(20));
+        let place = place.unwrap_or_else(|| (self.conversation(), self.person()));
+        if self.chance(3) {
+            let terms = (0..self.below(4)).map(|_| self.term()).collect();
+            return Request::Reindex(message, place.0, terms);
+        }
+        let bytes = vec![self.below(3) as u8; self.below(3) as usize];
+        let name = self.below(20) as u8;
+        Request::Edit(Edit {
+            message,
+            conversation: place.0,
+            by: if self.chance(6) { self.person() } else { place.1 },
+            body: Blob { encoding: Encoding::Stored, bytes },
+            window: if self.chance(8) { Some(Duration::from_millis(self.below(300))) } else { None },
+            kept_as: if self.chance(2) { Some([name; 12]) } else { None },
+            most_kept: 1_000,
+            at: self.moment(),
+        })
+    }
+
     pub(super) fn react(&mut self) -> Request {
+        if self.chance(3) {
+            return self.edit();
+        }
         // Mostly one of a few, so that each gets several.
         let first = self.below(3) as usize;
         let first = self.messages.get(first).copied();

@@ -9,7 +9,7 @@ use crate::random::Request;
 
 impl Requests {
     /// A term, mostly one that others have too.
-    fn term(&mut self) -> String {
+    pub(super) fn term(&mut self) -> String {
         let text = self.text();
         if text.is_empty() { "a".into() } else { text }
     }

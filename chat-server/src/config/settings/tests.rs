@@ -67,6 +67,8 @@ const ROWS: &[Row] = &[
     Row("CHAT_SCAN_CLAMD", &["127.0.0.1:3310", "clamd.example:3310", "/run/clamd.sock"], &["3310", "127.0.0.1", ":3310", "host:port"], &[]),
     Row("CHAT_READ_BUDGET", &["0", "60", "1000000"], NO_LIMIT, &[]),
     Row("CHAT_CHANGE_BUDGET", &["0", "1200", "10000000"], NO_LIMIT, &[]),
+    Row("CHAT_EDIT_MINUTES", &["0", "15", "5256000"], &["5256001", "-1", "a day"], &[]),
+    Row("CHAT_KEEP_EDITS", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_SEND_BUDGET", &["0", "200"], NO_LIMIT, &[]),
     Row("CHAT_STORE", &["memory:", "sqlite:{here}/a.db", "mongodb://localhost/x"], &["postgres://ann:hush@localhost", "{here}/a.db", "sqlite:", "memory"], &[]),
     Row("MONGO_URI", &["mongodb://localhost/x", "mongodb+srv://c.example/x", ""], &["localhost", "http://ann:hush@localhost", "sqlite:x"], &[]),

@@ -2,6 +2,7 @@
 //! ([`chat_core::aspects`]).
 
 use chat_core::aspects::Annexes;
+use chat_core::aspects::edits::Edited;
 use chat_core::reactions::Reaction;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,10 +14,12 @@ use serde::Serialize;
 pub(super) struct AnnexesObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reactions: Vec<ReactionObject<'a>>,
+    #[serde(flatten)]
+    edited: Option<EditedObject>,
 }
 
 pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
-    AnnexesObject { reactions: reactions(&annexes.reactions) }
+    AnnexesObject { reactions: reactions(&annexes.reactions), edited: annexes.edited.map(edited) }
 }
 
 /// How many have reacted to a message with one emoji, and who was first.
@@ -37,4 +40,18 @@ pub(super) fn reactions(reactions: &[Reaction]) -> Vec<ReactionObject<'_>> {
         user_ids: reaction.users.iter().map(ToString::to_string).collect(),
     });
     objects.collect()
+}
+
+/// How often a message was edited.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Edited")]
+pub(super) struct EditedObject {
+    /// When last, in milliseconds since 1970.
+    edited_at: i64,
+    edits: u32,
+}
+
+fn edited(edited: Edited) -> EditedObject {
+    EditedObject { edited_at: edited.at.as_millis(), edits: edited.count }
 }

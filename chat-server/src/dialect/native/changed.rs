@@ -1,6 +1,7 @@
 //! Commands that change messages, and the events about these changes. Each aspect ([`chat_core::aspects`]) has a line
 //! here and a file with its types. The parts of messages that show these aspects are in `annexes.rs`.
 
+mod edits;
 mod reactions;
 
 pub(super) use self::reactions::Reacted;
@@ -11,13 +12,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::row::Row;
+use super::shapes::OfMessage;
 
 /// The commands.
-pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS];
+pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
     match &changed.what {
+        MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed))),
         MessageChange::Reacted(change) => {
             (reactions::name(change), Changed::Reacted(reactions::told(changed, change)))
         }
@@ -29,5 +32,6 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 #[serde(untagged)]
 #[schemars(rename = "MessageChange")]
 pub(super) enum Changed<'a> {
+    Edited(Option<OfMessage<'a>>),
     Reacted(reactions::Reacted<'a>),
 }

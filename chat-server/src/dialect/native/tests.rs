@@ -24,6 +24,8 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::SendMessage(_) => &["message.send"],
         CommandRef::DeleteMessage(_) => &["message.delete"],
         CommandRef::RestoreMessage(_) => &["message.restore"],
+        CommandRef::EditMessage(_) => &["message.edit"],
+        CommandRef::ReadEdits(_) => &["message.edits"],
         CommandRef::SetReaction(_) => &["reaction.add", "reaction.remove"],
         CommandRef::ReadHistory(_) => &["message.list"],
         CommandRef::MarkRead(_) => &["read.mark"],

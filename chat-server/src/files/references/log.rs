@@ -107,8 +107,14 @@ impl LogReferences {
             let Some(last) = changes.last() else { break };
             let position = last.position.0;
             for logged in &changes {
-                if let Change::MessageSent(message) | Change::MessageRestored(message) = &logged.change {
-                    self.note(message).await?;
+                match &logged.change {
+                    Change::MessageSent(message) | Change::MessageRestored(message) => {
+                        self.note(message).await?;
+                    }
+                    Change::MessageChanged { message, what, .. } if what.is_of_content() => {
+                        self.note(message).await?;
+                    }
+                    _ => {}
                 }
             }
             read.position = position;

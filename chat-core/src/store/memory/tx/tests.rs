@@ -2,272 +2,24 @@
 //! is refused.
 
 mod sessions;
+mod watched;
 
 use std::collections::{BTreeMap, HashSet};
 
+use self::watched::Watched;
 use super::*;
+use crate::aspects::edits::Edit;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::rooms::{ChangeRoom, RoomAct};
+use crate::store::reindexing::Reindex;
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
     RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
-
-struct Watched<'a> {
-    state: &'a mut State,
-    reads: Reads,
-    /// Who was found among the first members of a room.
-    first: HashSet<UserId>,
-    logged: u64,
-    has_written: bool,
-}
-
-impl Watched<'_> {
-    fn writing(&mut self) -> &mut State {
-        self.has_written = true;
-        self.state
-    }
-
-    fn looks_at_end(&self, id: ConversationId) {
-        assert!(self.reads.ends.contains(&id) || self.reads.rooms.contains(&id), "end of {id}");
-    }
-
-    fn looks_at_room(&self, id: ConversationId) {
-        assert!(self.reads.rooms.contains(&id), "room {id}");
-    }
-
-    /// One who is named, or was found among the first.
-    fn looks_at_member(&self, id: ConversationId, user: UserId) {
-        self.looks_at_room(id);
-        let is_named = self.reads.members.contains(&(id, user)) || self.first.contains(&user);
-        assert!(is_named, "membership of {user} in {id}");
-    }
-
-    fn looks_at_blockers(&self, id: ConversationId) {
-        let kind = self.state.rooms.get(&id).map(|room| &room.conversation.kind);
-        match kind {
-            Some(ConversationKind::Direct { pair }) if self.reads.pairs.contains(pair) => {}
-            _ => self.looks_at_end(id),
-        }
-    }
-
-    fn looks_at_user(&self, id: UserId) {
-        assert!(self.reads.users.contains(&id), "user {id}");
-    }
-
-    fn looks_at_row(&self, table: Table, key: &[u8]) {
-        let ranges = &self.reads.ranges;
-        let is_in_range = ranges.iter().any(|(of, prefix, _)| *of == table && key.starts_with(prefix));
-        let named = (table, key.to_vec());
-        let is_ruled = self.reads.ruled_rows.contains(&named) && {
-            let rules = (Table::RoomRules, key[..12].to_vec());
-            self.reads.rows.contains(&rules) && self.state.rows.contains_key(&rules)
-        };
-        assert!(is_in_range || is_ruled || self.reads.rows.contains(&named), "a row of {table:?}");
-    }
-
-    fn looks_at_mark(&self, id: ConversationId, user: UserId) {
-        self.looks_at_end(id);
-        assert!(self.reads.read_marks.contains(&(id, user)), "read mark of {user} in {id}");
-    }
-}
-
-impl Tx for Watched<'_> {
-    type Error = StoreError;
-
-    fn user(&mut self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
-        self.looks_at_user(id);
-        self.state.user(id)
-    }
-
-    fn is_name_taken(&mut self, folded: &str) -> Result<bool, StoreError> {
-        assert!(self.reads.names.contains(folded), "name {folded}");
-        self.state.is_name_taken(folded)
-    }
-
-    fn is_name_key_taken(&mut self, key: &str) -> Result<bool, StoreError> {
-        assert!(self.reads.name_keys.contains(key), "key {key}");
-        self.state.is_name_key_taken(key)
-    }
-
-    fn insert_user(&mut self, new: &NewUser) -> Result<(), StoreError> {
-        self.writing().insert_user(new)
-    }
-
-    fn set_profile(&mut self, user: &User, position: Position) -> Result<(), StoreError> {
-        self.looks_at_user(user.id);
-        self.writing().set_profile(user, position)
-    }
-
-    fn set_last_seen(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
-        self.looks_at_user(id);
-        self.writing().set_last_seen(id, at)
-    }
-
-    fn swap_password_hash(
-        &mut self,
-        id: UserId,
-        old: &PasswordHash,
-        new: &PasswordHash,
-    ) -> Result<bool, StoreError> {
-        self.looks_at_user(id);
-        self.writing().swap_password_hash(id, old, new)
-    }
-
-    fn extend_revocation(&mut self, fingerprint: &[u8; 32], until: Timestamp) -> Result<(), StoreError> {
-        self.writing().extend_revocation(fingerprint, until)
-    }
-
-    fn end(&mut self, id: ConversationId) -> Result<Option<Seq>, StoreError> {
-        self.looks_at_end(id);
-        self.state.end(id)
-    }
-
-    fn blockers(&mut self, id: ConversationId) -> Result<Vec<UserId>, StoreError> {
-        self.looks_at_blockers(id);
-        self.state.blockers(id)
-    }
-
-    fn set_blockers(&mut self, id: ConversationId, blockers: &[UserId]) -> Result<(), StoreError> {
-        self.looks_at_blockers(id);
-        self.writing().set_blockers(id, blockers)
-    }
-
-    fn kind(&mut self, id: ConversationId) -> Result<Option<ConversationKind>, StoreError> {
-        self.looks_at_room(id);
-        self.state.kind(id)
-    }
-
-    fn member_count(&mut self, id: ConversationId) -> Result<usize, StoreError> {
-        self.looks_at_room(id);
-        self.state.member_count(id)
-    }
-
-    fn member(&mut self, id: ConversationId, user: UserId) -> Result<Option<Member>, StoreError> {
-        self.looks_at_member(id, user);
-        self.state.member(id, user)
-    }
-
-    fn first_two(&mut self, id: ConversationId, role: Role) -> Result<Vec<Member>, StoreError> {
-        self.looks_at_room(id);
-        assert!(self.reads.first_members.contains(&id), "first members of {id}");
-        let found = self.state.first_two(id, role)?;
-        self.first.extend(found.iter().map(|member| member.user));
-        Ok(found)
-    }
-
-    fn direct(&mut self, pair: Pair) -> Result<Option<Arc<Conversation>>, StoreError> {
-        assert!(self.reads.pairs.contains(&pair), "{pair:?}");
-        self.state.direct(pair)
-    }
-
-    fn insert_conversation(&mut self, new: &Arc<Conversation>) -> Result<(), StoreError> {
-        self.looks_at_end(new.id);
-        self.writing().insert_conversation(new)
-    }
-
-    fn insert_member(&mut self, id: ConversationId, member: &Member, read: Seq) -> Result<(), StoreError> {
-        self.looks_at_member(id, member.user);
-        self.writing().insert_member(id, member, read)
-    }
-
-    fn set_role(&mut self, id: ConversationId, user: UserId, role: Role) -> Result<(), StoreError> {
-        self.looks_at_member(id, user);
-        self.writing().set_role(id, user, role)
-    }
-
-    fn delete_member(&mut self, id: ConversationId, user: UserId) -> Result<(), StoreError> {
-        self.looks_at_member(id, user);
-        self.writing().delete_member(id, user)
-    }
-
-    fn role(&mut self, id: ConversationId, user: UserId) -> Result<Option<Role>, StoreError> {
-        self.looks_at_end(id);
-        assert!(self.reads.roles.contains(&(id, user)), "role of {user} in {id}");
-        self.state.role(id, user)
-    }
-
-    fn read_mark(&mut self, id: ConversationId, user: UserId) -> Result<Option<Seq>, StoreError> {
-        self.looks_at_mark(id, user);
-        self.state.read_mark(id, user)
-    }
-
-    fn set_read_mark(&mut self, id: ConversationId, user: UserId, seq: Seq) -> Result<(), StoreError> {
-        self.looks_at_mark(id, user);
-        self.writing().set_read_mark(id, user, seq)
-    }
-
-    fn message(&mut self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
-        assert!(self.reads.messages.contains(&id), "message {id}");
-        Tx::message(self.state, id)
-    }
-
-    fn sent_as(&mut self, sender: UserId, id: &ClientId) -> Result<Option<StoredMessage>, StoreError> {
-        assert!(self.reads.sends.contains(&(sender, id.clone())), "client id {id:?}");
-        self.state.sent_as(sender, id)
-    }
-
-    fn sent_with(
-        &mut self,
-        sender: UserId,
-        conversation: ConversationId,
-        fingerprint: Fingerprint,
-        since: Timestamp,
-    ) -> Result<Option<StoredMessage>, StoreError> {
-        assert!(self.reads.fingerprints.contains(&fingerprint), "{fingerprint:?}");
-        self.state.sent_with(sender, conversation, fingerprint, since)
-    }
-
-    fn insert_message(&mut self, new: &NewMessage, seq: Seq) -> Result<Position, Abort<StoreError>> {
-        self.looks_at_end(new.conversation);
-        let position = self.state.insert_message(new, seq)?;
-        (self.has_written, self.logged) = (true, self.logged + 1);
-        Ok(position)
-    }
-
-    fn set_deletion(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
-        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
-        self.writing().set_deletion(message)
-    }
-
-    fn set_facets(&mut self, message: &StoredMessage) -> Result<(), StoreError> {
-        assert!(self.reads.messages.contains(&message.id), "message {}", message.id);
-        self.writing().set_facets(message)
-    }
-
-    fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.looks_at_row(table, key);
-        self.state.row(table, key)
-    }
-
-    fn put_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.looks_at_row(table, key);
-        self.writing().put_row(table, key, value)
-    }
-
-    fn delete_row(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
-        self.looks_at_row(table, key);
-        self.writing().delete_row(table, key)
-    }
-
-    fn rows(&mut self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        let ranges = &self.reads.ranges;
-        let is_named = ranges.iter().any(|(of, begin, most)| {
-            *of == table && prefix.starts_with(begin) && (begin == prefix || limit <= *most)
-        });
-        assert!(is_named, "{limit} rows of {table:?}");
-        self.state.rows(table, prefix, limit)
-    }
-
-    fn log(&mut self, at: Timestamp, change: Change<MessageRef>) -> Result<Position, StoreError> {
-        self.logged += 1;
-        self.writing().log(at, change)
-    }
-}
 
 /// SplitMix64.
 struct Random(u64);
@@ -353,7 +105,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(19) {
+        match self.below(21) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -396,7 +148,20 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17 => self.of_session(user, at),
+            17 => {
+                let message = MessageId::from_bytes(self.id(20));
+                let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
+                let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
+                let (window, most_kept) = (None, 1_000);
+                Edit { message, conversation: room, by, body, window, kept_as, most_kept, at }.into()
+            }
+            18 => {
+                let change = (self.below(4) as u32).to_be_bytes().to_vec();
+                let terms = Terms::of("some words", None);
+                let message = MessageId::from_bytes(self.id(20));
+                Reindex { message, conversation: room, change, terms }.into()
+            }
+            19 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -410,8 +175,11 @@ fn is_refusal(written: &Written) -> bool {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
         Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
-        Written::SetDeleted(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
+        Written::SetDeleted(changed) | Written::Edit(changed) => {
+            changed.as_ref().map_or(true, |(position, _)| position.is_none())
+        }
+        Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
         Written::UpdateProfile(updated) => updated.is_none(),
@@ -457,7 +225,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 21, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 23, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -467,6 +235,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "Append",
         "SetDeleted",
         "React",
+        "Edit",
+        "Reindex",
         "MarkRead",
         "ChangeRoom",
         "EditRows",
