@@ -40,6 +40,9 @@ pub enum Error {
     /// There is no friend request that the caller could answer or withdraw.
     #[error("request not found")]
     RequestNotFound,
+    /// There is no such report in this queue.
+    #[error("report not found")]
+    ReportNotFound,
     /// The caller has no such login session, or it has ended.
     #[error("session not found")]
     SessionNotFound,
@@ -84,6 +87,7 @@ impl Error {
             | Self::ConversationNotFound
             | Self::MessageNotFound
             | Self::RequestNotFound
+            | Self::ReportNotFound
             | Self::SessionNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,

@@ -70,6 +70,10 @@ id_type!(
     MessageId
 );
 id_type!(
+    /// Names a report.
+    ReportId
+);
+id_type!(
     /// Names a login session, together with the person whose it is.
     LoginSessionId
 );

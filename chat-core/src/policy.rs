@@ -37,6 +37,8 @@ pub enum Refusal {
     UserNotFound,
     /// There is no request for friendship that could be answered or taken back.
     RequestNotFound,
+    /// There is no such report in this queue.
+    ReportNotFound,
     /// There is no such login session of this person, or it has ended.
     SessionNotFound,
     /// The person may know of it, but not do this to it.
@@ -60,6 +62,7 @@ impl From<Refusal> for Error {
             Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::RequestNotFound => Self::RequestNotFound,
+            Refusal::ReportNotFound => Self::ReportNotFound,
             Refusal::SessionNotFound => Self::SessionNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },

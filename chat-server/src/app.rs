@@ -32,7 +32,7 @@ use crate::memory::Memory;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::readiness::Readiness;
-use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache};
+use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache, delivered};
 use crate::refused_pages::RefusedPages;
 use crate::security_log::{SecurityEvent, SecurityLog};
 use crate::sessions::Sessions;
@@ -239,6 +239,7 @@ impl App {
             tracing::warn!(unsent, "mails were not sent");
         }
         presence::settle_at_end(&self.chat, &self.presence, within).await;
+        delivered::store_at_end(&self.chat, within).await;
         if let Err(error) = self.chat.store().close().await {
             tracing::error!(%error, "the store could not be closed");
         }

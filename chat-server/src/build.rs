@@ -88,6 +88,11 @@ impl App {
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
         let chat = chat.with_codec(codec.clone());
+        let chat = match config.operators.is_empty() {
+            // Those of the caller's own chat.
+            true => chat,
+            false => chat.with_operators(config.operators.iter().cloned()),
+        };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let long_work = LongWork::new(cores);
         let chat = Arc::new(chat.with_background({

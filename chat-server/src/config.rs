@@ -98,6 +98,8 @@ pub struct Config {
     pub codec_tables: Arc<OwnTables>,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
+    /// See [`Options::operators`].
+    pub operators: Vec<String>,
     /// See [`Options::recovery_limit`].
     pub recovery_limit: u64,
     /// See [`Options::position`].

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    Changes, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, Related, RelatedPage,
-    SessionList, Unread,
+    Changes, ChatPage, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, ReceiptPage,
+    Related, RelatedPage, SessionList, Unread, UserPage,
 };
 use crate::model::{Conversation, MessageView, User};
+use crate::reports::{Report, ReportPage};
 use crate::rooms::BanPage;
 use crate::search::Found;
 
@@ -79,12 +80,16 @@ replies! {
     Messages(History);
     /// People.
     Users(Vec<Arc<User>>);
+    /// A page of people.
+    UserPage(UserPage);
     /// One person.
     User(Arc<User>);
     /// What one has with somebody.
     Related(Related);
     /// People one has something with.
     RelatedPage(RelatedPage);
+    /// A page of the chat list.
+    Chats(ChatPage);
     /// The actor's settings for a conversation.
     ChatSet(ChatSet);
     /// Conversations with settings.
@@ -97,6 +102,12 @@ replies! {
     Bans(BanPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
+    /// A report.
+    Report(Report);
+    /// Reports in a queue.
+    ReportPage(ReportPage);
+    /// Who has received and who has read a message.
+    Receipts(ReceiptPage);
     /// What is unread.
     Unread(Vec<Unread>);
     /// What happened.

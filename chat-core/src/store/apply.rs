@@ -2,6 +2,7 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+mod delivered;
 mod relations;
 mod rows;
 mod sessions;

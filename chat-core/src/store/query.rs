@@ -46,6 +46,18 @@ pub trait UserStore: WriteStore {
     /// Lists all accounts in the order of their creation, at most `limit`.
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError>;
 
+    /// Finds accounts by their ids, in no particular order. Unknown ids and damaged accounts are left out.
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError>;
+
+    /// Accounts whose user name in lower case begins with `prefix` and comes after `after`, compared byte by byte, sorted
+    /// by that name; at most `limit`. Accounts without a user name are left out. A driver must not scan other accounts.
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError>;
+
     /// Changes a profile and logs [`Change::ProfileUpdated`](super::Change::ProfileUpdated). Returns `None` when the
     /// account does not exist.
     async fn update_profile(
@@ -115,6 +127,13 @@ pub trait UserStore: WriteStore {
 
     /// The fingerprints of all revoked tokens that would otherwise still be valid after `now`.
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError>;
+}
+
+/// The least name that begins with `prefix` and comes after `after`.
+pub(super) fn first_name(prefix: &str, after: Option<&str>) -> String {
+    // The least text behind another one is that text and a NUL.
+    let behind = after.map(|after| format!("{after}\0")).unwrap_or_default();
+    behind.max(prefix.to_owned())
 }
 
 /// The result of [`UserStore::create_user`].

@@ -20,6 +20,7 @@ use crate::model::{
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
+use crate::reports::{CloseReport, Closed, FileReport, Filed};
 use crate::rooms::{ChangeRoom, RoomLog};
 
 /// A store that can be changed.
@@ -182,6 +183,12 @@ writes! {
     Reindex -> bool;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Files a report.
+    FileReport -> Result<Filed, Refusal>;
+    /// Resolves a report.
+    CloseReport -> Result<Closed, Refusal>;
+    /// Moves delivered positions.
+    NoteDelivered -> ();
     /// Changes what two people have with each other.
     Relate -> Result<Related, Refusal>;
     /// Changes the settings of a member for a conversation. Without a position when nothing changes.
@@ -338,6 +345,10 @@ pub struct MarkRead {
     /// When.
     pub at: Timestamp,
 }
+
+/// See [`ReadMarkStore::note_delivered`](super::ReadMarkStore::note_delivered). Each user is listed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteDelivered(pub Vec<(UserId, Position)>);
 
 /// See [`UserStore::relate`](super::UserStore::relate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

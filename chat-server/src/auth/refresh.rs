@@ -138,7 +138,7 @@ mod tests {
         assert!(next != another && used.next != other.next && used.token == other.token);
         let (of_next, _) = next.use_now();
         assert_eq!((of_next.token, of_next.family, of_next.session), (used.next, used.family, used.session));
-        let stranger = RefreshToken { secret: [0; 32], ..token.clone() };
+        let stranger = RefreshToken { secret: [0; 32], ..token };
         assert!(stranger.successor(used.nonce) != next);
     }
 }

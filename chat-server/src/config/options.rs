@@ -184,6 +184,11 @@ pub struct Options {
         value_parser = switch, action = clap::ArgAction::Set)]
     pub token_in_query: bool,
 
+    /// The operators, with commas between them: user names or e-mail addresses of those who see the reports that are not for
+    /// the moderators of a room
+    #[arg(long, env = "CHAT_OPERATORS", value_delimiter = ',', default_value = "")]
+    pub operators: Vec<String>,
+
     /// Changes that a client may miss while it is away for it to go on where it was; after more it loads afresh. Only what
     /// its own user is told counts, and of everybody's changes of their profile the last. 0: every client that has missed
     /// a change loads afresh

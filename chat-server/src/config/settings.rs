@@ -155,6 +155,8 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_SOCKET_PATH", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(&o.token_in_query);
 
+    "CHAT_OPERATORS", Kind::CheckedElsewhere, "", |_| Vec::new();
+
     "CHAT_RECOVERY_LIMIT", Kind::Number(0..=10_000_000), "all of it is read when a client comes back; 0 lets everybody load afresh", |o| one(&o.recovery_limit);
     "CHAT_POSITION", Kind::Choice(&["event", "argument"]), "", |o| one(&o.position);
     "CHAT_LOG_DAYS", Kind::Number(0..=36_500), "nobody is away for longer than a hundred years; 0 keeps it for ever", |o| one(&o.log_days);

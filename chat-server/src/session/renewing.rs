@@ -39,7 +39,7 @@ impl Session {
         }
         let caller = match app.auth.authenticate(token).await {
             Ok(caller) => caller,
-            Err(AuthError::Internal(error)) => return Err(Failure::from(&Error::from(error))),
+            Err(AuthError::Internal(error)) => return Err(Failure::from(&error)),
             Err(AuthError::Missing | AuthError::Invalid | AuthError::UserNotFound) => return Err(invalid()),
         };
         // The token of somebody else is answered like one that is invalid.

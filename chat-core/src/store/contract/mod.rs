@@ -11,6 +11,7 @@
 //!
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
+mod chats;
 mod durability;
 mod edits;
 mod history;
@@ -25,8 +26,10 @@ mod parallel;
 mod people;
 mod reactions;
 mod read_marks;
+mod receipts;
 mod reindexing;
 mod relations;
+mod reports;
 mod rooms;
 mod rules;
 mod search;
@@ -38,9 +41,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
-    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*, relations::*, rooms::*,
-    rules::*, search::*, sessions::*, settings::*, tokens::*,
+    chats::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
+    moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, reindexing::*,
+    relations::*, reports::*, rooms::*, rules::*, search::*, sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -205,6 +208,14 @@ macro_rules! __store_clauses {
             blocked_people_do_not_reach_each_other
             a_block_holds_in_a_conversation_that_is_opened_later
             blocked_people_do_not_react_to_each_other
+            a_chat_list_shows_what_was_said_last_and_what_is_unread
+            a_chat_list_shows_only_ones_own_conversations
+            accounts_are_found_by_their_ids
+            people_are_found_by_the_beginning_of_their_names
+            a_delivered_position_only_moves_forward
+            marks_are_read_in_the_order_of_joining
+            a_report_is_filed_once_and_resolved_once
+            reports_in_a_room_are_for_its_moderators
             a_refresh_token_is_replaced_once
             a_session_that_ends_is_revoked
             only_so_many_sessions_last
@@ -356,6 +367,7 @@ mod tests {
     #[test]
     fn every_clause_is_in_a_list() {
         let sources = [
+            include_str!("chats.rs"),
             include_str!("durability.rs"),
             include_str!("edits.rs"),
             include_str!("history.rs"),
@@ -370,8 +382,10 @@ mod tests {
             include_str!("people.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("receipts.rs"),
             include_str!("reindexing.rs"),
             include_str!("relations.rs"),
+            include_str!("reports.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),
             include_str!("search.rs"),

@@ -89,6 +89,7 @@ const ROWS: &[Row] = &[
     Row("CHAT_DOCS", SWITCH, NO_SWITCH, &[]),
     Row("CHAT_SOCKET_PATH", &["/socket.io", "/socket.io/", "chat"], &["/api", "http://x", "/a b"], &[]),
     Row("CHAT_TOKEN_IN_QUERY", SWITCH, NO_SWITCH, &[]),
+    Row("CHAT_OPERATORS", &["", "ann", "ann, bob", "ann@example.com"], &["ann,,bob", "a b", "ann\nbob"], &[]),
     Row("CHAT_RECOVERY_LIMIT", &["0", "100000", "10000000"], &["10000001", "-1", "all"], &[]),
     Row("CHAT_POSITION", &["event", "argument"], &["Event", "both"], &[]),
     Row("CHAT_LOG_DAYS", &["0", "30", "36500"], &["36501", "-1", "4294967295", "ever"], &[]),
