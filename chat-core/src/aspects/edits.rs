@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Content, MessageView, Role};
 use crate::policy::{self, Refusal};
+use crate::rooms::{Rules, name_reads_of_speaker};
 use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::Effect;
 use crate::store::{Facets, Row, StoreError, StoredMessage, Table, reindexing};
@@ -141,6 +142,7 @@ impl Effect for Edit {
         reads.messages.insert(self.message);
         reads.ends.insert(self.conversation);
         reads.roles.insert((self.conversation, self.by));
+        name_reads_of_speaker(reads, self.conversation, self.by);
         reads.rows.insert((Table::Edits, self.count_key()));
         reads.rows.extend(self.kept_keys().map(|key| (Table::Edits, key)));
         reads.rows.insert((Table::Unindexed, reindexing::key(self.conversation, self.message)));
@@ -163,6 +165,11 @@ impl Effect for Edit {
         }
         if before.body == self.body {
             return Ok(Ok((None, before)));
+        }
+        if let Some(rules) = Rules::of(tx, self.conversation)?
+            && let Err(refusal) = rules.may_speak(tx, (self.conversation, self.by), self.at)?
+        {
+            return Ok(Err(refusal));
         }
         if let Err(refusal) = policy::may_be_heard(self.by, &tx.blockers(self.conversation)?) {
             return Ok(Err(refusal));

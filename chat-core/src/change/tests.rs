@@ -34,8 +34,8 @@ fn numbers_and_words_are_those_of_old_databases() {
         (8, "profile_updated"),
         (9, "read_marked"),
         (10, "message_reacted"),
-        (32, "room_changed"),
         (11, "message_edited"),
+        (32, "room_changed"),
         (64, "relation_changed"),
         (65, "chat_settings_changed"),
     ];

@@ -76,6 +76,12 @@ tables! {
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
+    /// Edits of messages: one row that says how often and when last, and behind it what was said before; see
+    /// [`edits`](crate::aspects::edits). A message of which there are some is not as it was sent.
+    Edits = 5, "edits", [Message, Text];
+    /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
+    /// change it was.
+    Unindexed = 6, "unindexed", [Conversation, Message];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];
@@ -85,12 +91,6 @@ tables! {
     Mutes = 34, "mutes", [Conversation, User];
     /// When plain members have spoken last in rooms where they wait between two messages: the room and the person.
     LastSpoken = 35, "last_spoken", [Conversation, User];
-    /// Edits of messages: one row that says how often and when last, and behind it what was said before; see
-    /// [`edits`](crate::aspects::edits). A message of which there are some is not as it was sent.
-    Edits = 5, "edits", [Message, Text];
-    /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
-    /// change it was.
-    Unindexed = 6, "unindexed", [Conversation, Message];
     /// The settings of members for conversations: the member, then the conversation. The value is
     /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
     ChatSettings = 64, "chat_settings", [User, Conversation];

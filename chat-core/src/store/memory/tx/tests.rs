@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+mod about_messages;
+
 use super::*;
-use crate::aspects::edits::Edit;
 use crate::codec::{Blob, Encoding};
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::rooms::{ChangeRoom, RoomAct};
-use crate::store::reindexing::Reindex;
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
@@ -406,19 +406,7 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17 => {
-                let message = MessageId::from_bytes(self.id(20));
-                let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
-                let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
-                let (window, most_kept) = (None, 1_000);
-                Edit { message, conversation: room, by, body, window, kept_as, most_kept, at }.into()
-            }
-            18 => {
-                let change = (self.below(4) as u32).to_be_bytes().to_vec();
-                let terms = Terms::of("some words", None);
-                let message = MessageId::from_bytes(self.id(20));
-                Reindex { message, conversation: room, change, terms }.into()
-            }
+            17 | 18 => self.write_about_message((room, by, user), at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
