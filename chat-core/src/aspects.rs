@@ -9,6 +9,7 @@
 //! 3. If clients see it in messages, add a line to `annexes!`: the keyed table that holds it, and the function that
 //!    reads it.
 
+pub mod context;
 pub mod edits;
 
 use self::edits::{EditChange, Edited};

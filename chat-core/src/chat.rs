@@ -52,6 +52,7 @@ use crate::store::{MemoryStore, Store};
 ///     content: Content::text("hello"),
 ///     client_id: None,
 ///     fingerprint: None,
+///     context: Default::default(),
 /// };
 /// // When this returns, the message is stored and may be delivered.
 /// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;

@@ -259,6 +259,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::Relate(_)
         | Write::SetChatSettings(_)
         | Write::React(_)
+        | Write::AppendWith(_)
         | Write::Edit(_)
         | Write::Reindex(_)
         | Write::EditRows(_) => 0,

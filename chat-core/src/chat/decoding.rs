@@ -72,7 +72,7 @@ impl Budget {
 impl Chat {
     /// Decodes a message, without its annexes. Returns `None` when the budget has no room for it; then no more than the
     /// rest of the budget was decoded.
-    pub(super) async fn decode_within(
+    pub(crate) async fn decode_within(
         &self,
         stored: StoredMessage,
         budget: &mut Budget,

@@ -127,6 +127,7 @@ macro_rules! commands {
         ///     content: Content::text("Did you get this?"),
         ///     client_id: ClientId::new("ann-42"),
         ///     fingerprint: None,
+        ///     context: Default::default(),
         /// };
         /// for _ in 0..2 {
         ///     chat.execute(&Actor { user: ann.id }, send.clone()).await?;

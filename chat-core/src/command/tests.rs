@@ -36,7 +36,13 @@ impl Scene {
 
     async fn message(&self, from: Actor, to: UserId) -> MessageId {
         let to = Destination::Person(UserKey::Id(to));
-        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.chat.execute(&from, send).await.unwrap().reply.message.id
     }
 
@@ -63,6 +69,7 @@ impl Scene {
                 content: Content::text("hello"),
                 client_id: None,
                 fingerprint: None,
+                context: Default::default(),
             }
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),

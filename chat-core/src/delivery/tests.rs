@@ -56,7 +56,13 @@ impl Scene {
     }
 
     async fn message(&self, to: Destination) -> MessageId {
-        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.here.execute(&Actor { user: self.ann }, send).await.unwrap().reply.message.id
     }
 
@@ -66,8 +72,13 @@ impl Scene {
         let in_room = || Destination::Conversation(room);
         let (message, deleted) = (self.message(in_room()).await, self.message(self.with_bob()).await);
         self.here.execute(&Actor { user: self.ann }, DeleteMessage { message: deleted }).await.unwrap();
-        let send =
-            |to| SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = |to| SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
         let pin = ChatSettingsPatch { pinned: Some(true), ..ChatSettingsPatch::default() };
         let commands = vec![

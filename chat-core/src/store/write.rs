@@ -11,6 +11,7 @@ use super::keyed::{Row, Table};
 use super::reindexing::Reindex;
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
@@ -172,6 +173,8 @@ writes! {
     ChangeRoom -> Result<RoomLog, Refusal>;
     /// Appends a message.
     Append -> Appended;
+    /// Appends a message together with rows of keyed tables.
+    AppendWith -> Appended;
     /// Deletes or restores a message.
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Gives a message another text.

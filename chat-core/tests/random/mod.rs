@@ -5,6 +5,7 @@ mod run;
 
 use std::sync::Arc;
 
+use chat_core::aspects::context::AppendWith;
 use chat_core::aspects::edits::Edit;
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
@@ -18,7 +19,7 @@ use chat_core::reactions::{React, Reacted};
 use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::reindexing::Reindex;
-use chat_core::store::write::WriteOf as _;
+use chat_core::store::write::{Append, WriteOf as _};
 use chat_core::store::{
     AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
     PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings,
@@ -54,7 +55,9 @@ pub(crate) enum Request {
     ChangeRoom(ChangeRoom),
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
+    AppendWith(Box<NewMessage>, Vec<(Table, Row)>),
     Message(MessageId),
+    Messages(Vec<MessageId>),
     SetDeleted(SetDeleted),
     React(React),
     Edit(Edit),
@@ -190,6 +193,16 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
+        Request::AppendWith(new, rows) => {
+            let append = AppendWith { append: Append(*new), rows };
+            let appended = AppendWith::done(store.write(append.into()).await?);
+            Answer::Appended(appended.expect("the answer of an append"))
+        }
+        Request::Messages(ids) => {
+            let mut messages = store.messages(&ids).await?;
+            messages.sort_by_key(|message| message.id);
+            Answer::History(messages, false)
+        }
         Request::Message(id) => Answer::Message(store.message(id).await?),
         Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
         Request::Edit(edit) => {

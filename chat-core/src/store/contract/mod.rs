@@ -11,6 +11,7 @@
 //!
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
+mod context;
 mod durability;
 mod edits;
 mod history;
@@ -37,9 +38,9 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*, moderation::*,
-    nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*, relations::*, rooms::*,
-    rules::*, search::*, settings::*, tokens::*,
+    context::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
+    moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*,
+    relations::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -243,6 +244,8 @@ macro_rules! __store_clauses {
             everything_needs_no_index
             a_search_is_bounded
             messages_with_a_term_are_counted
+            rows_are_stored_with_a_message
+            messages_are_found_together
             an_edit_replaces_the_text
             only_senders_edit_what_is_there
             an_edited_message_is_indexed_again
@@ -351,6 +354,7 @@ mod tests {
     #[test]
     fn every_clause_is_in_a_list() {
         let sources = [
+            include_str!("context.rs"),
             include_str!("durability.rs"),
             include_str!("edits.rs"),
             include_str!("history.rs"),

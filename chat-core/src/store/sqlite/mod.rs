@@ -318,6 +318,14 @@ impl MessageStore for SqliteStore {
         self.read(|db| rows::message(db, id)).map(|found| found.map(|(_, message)| message))
     }
 
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+        if ids.len() <= LongReads::FROM {
+            return self.read(|db| rows::messages(db, ids));
+        }
+        let ids = ids.to_vec();
+        self.read_long(move |db| rows::messages(db, &ids)).await
+    }
+
     async fn history(
         &self,
         conversation: ConversationId,

@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::damage::{is_of_row, skip};
+use super::damage::{is_of_row, skip, sound};
 use super::{fault, members};
 use crate::change::{ChangeKind, Detail, Fields};
 use crate::clock::Timestamp;
@@ -270,6 +270,16 @@ pub(super) fn message(db: &Connection, id: MessageId) -> rusqlite::Result<Option
     let place = select.query_row([id.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
     let Some(place) = place else { return Ok(None) };
     Ok(message_at(db, place)?.map(|message| (place, message)))
+}
+
+/// Those of these messages that exist. Damaged ones are left out.
+pub(super) fn messages(db: &Connection, ids: &[MessageId]) -> rusqlite::Result<Vec<StoredMessage>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let read = sound(db, "messages", id, message(db, *id))?;
+        found.extend(read.flatten().map(|(_, message)| message));
+    }
+    Ok(found)
 }
 
 pub(super) fn history(

@@ -6,7 +6,7 @@ use chat_core::aspects::edits::Edit;
 use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::reactions::{Emoji, React, Reacting};
-use chat_core::store::SetDeleted;
+use chat_core::store::{Row, SetDeleted, Table};
 
 use super::Requests;
 use crate::random::Request;
@@ -19,6 +19,16 @@ impl Requests {
             None if self.chance(8) => self.person(),
             None => self.asks(conversation),
         }
+    }
+
+    /// Appends a message, sometimes with a row of its own.
+    pub(super) fn append(&mut self, conversation: ConversationId) -> Request {
+        let new = Box::new(self.new_message(conversation));
+        if !self.chance(6) {
+            return Request::Append(new);
+        }
+        let key = [new.id.as_bytes(), &self.person().as_bytes()[..], b"x"].concat();
+        Request::AppendWith(new, vec![(Table::Reactions, Row { key, value: Vec::new() })])
     }
 
     /// Gives a message another text, or has it found by some terms since.

@@ -33,7 +33,7 @@ pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let id = arguments.text("clientId")?;
     let client_id = client_id(id.map_or(Text::Absent, Text::Text))?;
     let content = Content { text: text.into(), file_name, image };
-    Ok(SendMessage { to, content, client_id, fingerprint: None }.into())
+    Ok(SendMessage { to, content, client_id, fingerprint: None, context: Default::default() }.into())
 }
 
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

@@ -45,7 +45,8 @@ impl World {
 
     async fn say(&self, to: Destination, text: &str) -> MessageId {
         let content = Content::text(text);
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         self.execute(self.ann, send).await.message.id
     }
 
@@ -223,7 +224,13 @@ async fn what_is_large_when_it_is_decoded_is_read_in_small_parts() {
         let file_name = (n % 2 == 0).then(|| "x.txt".to_owned());
         let text = if file_name.is_some() { large.clone() } else { "small".into() };
         let content = Content { text, file_name, image: None };
-        let send = SendMessage { to: world.bob(), content, client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to: world.bob(),
+            content,
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         world.execute(world.ann, send).await;
     }
     let most = world.chat.limits().answer_bytes;

@@ -419,7 +419,9 @@ fn is_refusal(written: &Written) -> bool {
         Written::AddMember(change) | Written::SetRole(change) | Written::RemoveMember(change) => {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
-        Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
+        Written::Append(appended) | Written::AppendWith(appended) => {
+            !matches!(appended, crate::store::Appended::New { .. })
+        }
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
         Written::SetDeleted(changed) | Written::Edit(changed) => {
             changed.as_ref().map_or(true, |(position, _)| position.is_none())
@@ -467,7 +469,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 20, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 21, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -475,6 +477,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "SetRole",
         "RemoveMember",
         "Append",
+        "AppendWith",
         "SetDeleted",
         "React",
         "Edit",

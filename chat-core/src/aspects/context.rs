@@ -1,0 +1,83 @@
+//! What a message is sent with beside its content, such as the message that it answers. Each of these is a row of a keyed
+//! table, which is stored together with the message, and an annex that shows it. A message that is sent with none of them
+//! reads and writes nothing more than its content.
+
+use super::Annexes;
+use crate::chat::Chat;
+use crate::error::Error;
+use crate::id::MessageId;
+use crate::model::Conversation;
+use crate::store::keyed::KeyPart;
+use crate::store::tx::{Abort, Reads, Tx};
+use crate::store::write::{Append, Effect};
+use crate::store::{Appended, Row, Table};
+
+/// What a message is sent with beside its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {}
+
+/// What is stored with a new message, and how the message shows it.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// The rows.
+    pub(crate) rows: Vec<(Table, Row)>,
+    /// The annexes of the message.
+    pub(crate) annexes: Annexes,
+}
+
+impl Chat {
+    /// Checks what a message is sent with, and prepares its rows.
+    pub(crate) async fn notes(
+        &self,
+        _id: MessageId,
+        _conversation: &Conversation,
+        context: Context,
+    ) -> Result<Notes, Error> {
+        let Context {} = context;
+        Ok(Notes::default())
+    }
+}
+
+/// Appends a message as [`Append`] does, together with rows of keyed tables that belong to it. When the message was sent
+/// before or is refused, the rows are not stored.
+pub struct AppendWith {
+    /// The message.
+    pub append: Append,
+    /// The rows, each once.
+    pub rows: Vec<(Table, Row)>,
+}
+
+impl Effect for AppendWith {
+    fn reads(&self, reads: &mut Reads) {
+        self.append.reads(reads);
+        reads.messages.insert(self.append.0.id);
+        reads.rows.extend(self.rows.iter().map(|(table, row)| (*table, row.key.clone())));
+    }
+
+    fn most_logged(&self) -> u64 {
+        self.append.most_logged()
+    }
+
+    fn size(&self) -> usize {
+        let rows: usize = self.rows.iter().map(|(_, row)| 64 + row.key.len() + row.value.len()).sum();
+        self.append.size() + rows
+    }
+
+    fn apply<T: Tx>(&self, tx: &mut T) -> Result<Appended, Abort<T::Error>> {
+        let appended = self.append.apply(tx)?;
+        if !matches!(appended, Appended::New { .. }) {
+            return Ok(appended);
+        }
+        for (table, row) in &self.rows {
+            tx.put_row(*table, &row.key, &row.value)?;
+        }
+        let Some(mut message) = tx.message(self.append.0.id)? else { return Ok(appended) };
+        for (table, _) in &self.rows {
+            if table.layout().first() == Some(&KeyPart::Message) {
+                message.facets = message.facets.with(*table, true);
+            }
+        }
+        tx.set_facets(&message)?;
+        Ok(appended)
+    }
+}
