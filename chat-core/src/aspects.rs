@@ -11,8 +11,10 @@
 
 pub mod context;
 pub mod edits;
+pub mod replies;
 
 use self::edits::{EditChange, Edited};
+use self::replies::Quote;
 use crate::change::Detail;
 use crate::chat::Chat;
 use crate::error::Error;
@@ -157,6 +159,8 @@ annexes! {
     reactions: Vec<Reaction> = ReactionTallies, reactions::of_all;
     /// How often it was edited.
     edited: Option<Edited> = Edits, edits::of_all;
+    /// The message that it answers.
+    reply_to: Option<Quote> = Replies, replies::of_all;
 }
 
 /// A message with annexes to load.

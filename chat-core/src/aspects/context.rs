@@ -14,7 +14,10 @@ use crate::store::{Appended, Row, Table};
 
 /// What a message is sent with beside its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Context {}
+pub struct Context {
+    /// The message that it answers, of the same conversation.
+    pub reply_to: Option<MessageId>,
+}
 
 /// What is stored with a new message, and how the message shows it.
 #[derive(Default)]
@@ -29,12 +32,16 @@ impl Chat {
     /// Checks what a message is sent with, and prepares its rows.
     pub(crate) async fn notes(
         &self,
-        _id: MessageId,
-        _conversation: &Conversation,
+        id: MessageId,
+        conversation: &Conversation,
         context: Context,
     ) -> Result<Notes, Error> {
-        let Context {} = context;
-        Ok(Notes::default())
+        let Context { reply_to } = context;
+        let mut notes = Notes::default();
+        if let Some(to) = reply_to {
+            self.note_reply(id, conversation.id, to, &mut notes).await?;
+        }
+        Ok(notes)
     }
 }
 

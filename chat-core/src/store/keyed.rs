@@ -82,6 +82,8 @@ tables! {
     /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
     /// change it was.
     Unindexed = 6, "unindexed", [Conversation, Message];
+    /// Messages that answer others. The value says which one; see [`replies`](crate::aspects::replies).
+    Replies = 7, "replies", [Message];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];

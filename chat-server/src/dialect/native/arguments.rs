@@ -251,6 +251,7 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
     let (theirs, ours) = match failure.field {
         Some("text") => ("text", "content"),
         Some("picture") => ("picture", "avatar"),
+        Some("reply_to") => ("reply_to", "replyTo"),
         _ => return failure,
     };
     let message = match failure.message.strip_prefix(theirs) {

@@ -81,6 +81,12 @@ pub(super) const PINNED: Field =
     field("pinned", Kind::Flag, "Whether it stands before those that are not pinned.").optional();
 pub(super) const Q: Field =
     text("q", 0, 0, "The words, as docs/protocol.md says under Searching.").optional();
+pub(super) const REPLY_TO: Field = field(
+    "replyTo",
+    Kind::Id("a message's id"),
+    "The message of the same conversation that this one answers.",
+)
+.optional();
 pub(super) const ROLE: Field = field(
     "role",
     Kind::Choice(&["member", "moderator", "admin"], "member, moderator or admin"),
