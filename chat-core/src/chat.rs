@@ -3,6 +3,7 @@
 
 mod decoding;
 mod ephemeral;
+pub(crate) mod hidden;
 mod last_seen;
 mod message;
 mod newest;

@@ -86,6 +86,7 @@ impl Chat {
                 updated_at: now,
                 deleted: None,
                 annexes,
+                is_hidden: false,
             };
             let view = MessageView { message, conversation, sender, recipient };
             let change = Change::MessageSent(view.clone());
@@ -195,10 +196,14 @@ impl Chat {
                 stored.reverse();
             }
             let (count, mut last) = (stored.len(), None);
+            let hidden = self.hidden_from(actor, &stored).await?;
             let before = messages.len();
             for stored in stored {
                 let (id, seq, sender) = (stored.id, stored.seq, stored.sender);
                 last = Some(seq);
+                if hidden.contains(&id) {
+                    continue;
+                }
                 let known =
                     people.iter().find(|(person, _)| *person == sender).map(|(_, known)| known.clone());
                 let speaker = match known {

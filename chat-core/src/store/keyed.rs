@@ -84,6 +84,10 @@ tables! {
     Unindexed = 6, "unindexed", [Conversation, Message];
     /// Messages that answer others. The value says which one; see [`replies`](crate::aspects::replies).
     Replies = 7, "replies", [Message];
+    /// Messages that people have hidden for themselves: the message and the person. The value is empty.
+    Hidden = 8, "hidden", [Message, User];
+    /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
+    HiddenBy = 9, "hidden_by", [User, Conversation, Text];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];
