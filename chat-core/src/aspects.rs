@@ -11,9 +11,11 @@
 
 pub mod context;
 pub mod edits;
+pub mod hiding;
 pub mod replies;
 
 use self::edits::{EditChange, Edited};
+use self::hiding::HidingChange;
 use self::replies::Quote;
 use crate::change::Detail;
 use crate::chat::Chat;
@@ -116,6 +118,8 @@ changes! {
     Reacted(ReactionChange) = 10, "message_reacted";
     /// It has another text.
     Edited(EditChange) = 11, "message_edited";
+    /// A person has hidden it for themselves, or sees it again.
+    Hidden(HidingChange) = 12, "message_hidden";
 }
 
 impl Aspect {
@@ -197,6 +201,7 @@ pub(crate) mod tests {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),
             Aspect::Edited => None,
+            Aspect::Hidden => Detail::new(&[1]),
         }
     }
 

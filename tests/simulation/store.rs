@@ -261,6 +261,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::React(_)
         | Write::AppendWith(_)
         | Write::Edit(_)
+        | Write::Hide(_)
         | Write::Reindex(_)
         | Write::EditRows(_) => 0,
     };

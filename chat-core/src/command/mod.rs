@@ -36,6 +36,7 @@ pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings
 use std::sync::Arc;
 
 use crate::aspects::edits::{EditMessage, ReadEdits};
+use crate::aspects::hiding::HideMessage;
 use crate::chat::{Chat, Started};
 use crate::error::Error;
 use crate::event::Delivery;
@@ -228,6 +229,8 @@ commands! {
     EditMessage: Writes -> MessageView = edit_message;
     /// Read what a message said before it was edited.
     ReadEdits: Reads -> History = read_edits;
+    /// Hide a message from oneself, or show it again.
+    HideMessage: Writes -> MessageView = hide_message;
     /// React to a message, or take a reaction back.
     SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
+use crate::aspects::hiding::HideMessage;
 use crate::chat::Registration;
 use crate::history::Window;
 use crate::model::{
@@ -77,6 +78,7 @@ impl Scene {
             EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
                 .into(),
             ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
+            HideMessage { message: self.message(self.ann, self.bob).await, hidden: true }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::aspects::edits::EditMessage;
+use crate::aspects::hiding::HideMessage;
 use crate::change::ChangeKind;
 use crate::chat::Registration;
 use crate::clock::{ManualClock, Timestamp};
@@ -71,6 +72,7 @@ impl Scene {
         let room = self.room().await;
         let in_room = || Destination::Conversation(room);
         let (message, deleted) = (self.message(in_room()).await, self.message(self.with_bob()).await);
+        let hidden = self.message(in_room()).await;
         self.here.execute(&Actor { user: self.ann }, DeleteMessage { message: deleted }).await.unwrap();
         let send = |to| SendMessage {
             to,
@@ -86,6 +88,7 @@ impl Scene {
             send(in_room()).into(),
             SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
             EditMessage { message, text: "hello again".into() }.into(),
+            HideMessage { message: hidden, hidden: true }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),

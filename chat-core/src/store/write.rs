@@ -13,6 +13,7 @@ use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
 use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
+use crate::aspects::hiding::Hide;
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -179,6 +180,8 @@ writes! {
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Gives a message another text.
     Edit -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Hides a message from a person, or shows it again.
+    Hide -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
     /// Has a message whose text has changed found by its terms; whether it was done.

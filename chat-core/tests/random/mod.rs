@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chat_core::aspects::context::AppendWith;
 use chat_core::aspects::edits::Edit;
+use chat_core::aspects::hiding::Hide;
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
@@ -61,6 +62,7 @@ pub(crate) enum Request {
     SetDeleted(SetDeleted),
     React(React),
     Edit(Edit),
+    Hide(Hide),
     /// If the message is in the index and its text has changed since.
     Reindex(MessageId, ConversationId, Vec<String>),
     History(ConversationId, Window, bool),
@@ -208,6 +210,11 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Edit(edit) => {
             let edited = Edit::done(store.write(edit.into()).await?);
             Answer::Deleted(edited.expect("the answer of an edit"))
+        }
+        Request::Hide(hide) => {
+            let seq = store.message(hide.message).await?.map_or(hide.seq, |message| message.seq);
+            let hidden = Hide::done(store.write(Hide { seq, ..hide }.into()).await?);
+            Answer::Deleted(hidden.expect("the answer of hiding"))
         }
         Request::Reindex(message, conversation, terms) => {
             let key = [*conversation.as_bytes(), *message.as_bytes()].concat();

@@ -14,6 +14,7 @@
 mod context;
 mod durability;
 mod edits;
+mod hiding;
 mod history;
 mod keyed;
 mod log;
@@ -38,8 +39,8 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    context::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
-    moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*,
+    context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*, members::*,
+    messages::*, moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*,
     relations::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
@@ -249,6 +250,7 @@ macro_rules! __store_clauses {
             an_edit_replaces_the_text
             only_senders_edit_what_is_there
             an_edited_message_is_indexed_again
+            a_message_knows_whether_it_is_hidden
             terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
@@ -357,6 +359,7 @@ mod tests {
             include_str!("context.rs"),
             include_str!("durability.rs"),
             include_str!("edits.rs"),
+            include_str!("hiding.rs"),
             include_str!("history.rs"),
             include_str!("keyed.rs"),
             include_str!("log.rs"),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chat_core::aspects::edits::Edit;
+use chat_core::aspects::hiding::Hide;
 use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
+use chat_core::model::Seq;
 use chat_core::reactions::{Emoji, React, Reacting};
 use chat_core::store::{Row, SetDeleted, Table};
 
@@ -31,7 +33,7 @@ impl Requests {
         Request::AppendWith(new, vec![(Table::Reactions, Row { key, value: Vec::new() })])
     }
 
-    /// Gives a message another text, or has it found by some terms since.
+    /// Gives a message another text, hides it, or has it found by some terms since.
     fn edit(&mut self) -> Request {
         let message = self.message();
         let place = self.said.get(&message).copied().filter(|_| !self.chance(20));
@@ -39,6 +41,11 @@ impl Requests {
         if self.chance(3) {
             let terms = (0..self.below(4)).map(|_| self.term()).collect();
             return Request::Reindex(message, place.0, terms);
+        }
+        if self.chance(3) {
+            let (by, hidden, at) = (self.person(), !self.chance(3), self.moment());
+            let by = if self.chance(3) { by } else { place.1 };
+            return Request::Hide(Hide { message, seq: Seq(1), conversation: place.0, by, hidden, at });
         }
         let bytes = vec![self.below(3) as u8; self.below(3) as usize];
         let name = self.below(20) as u8;

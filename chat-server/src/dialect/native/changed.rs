@@ -2,8 +2,10 @@
 //! here and a file with its types. The parts of messages that show these aspects are in `annexes.rs`.
 
 mod edits;
+mod hiding;
 mod reactions;
 
+pub(super) use self::hiding::Hidden;
 pub(super) use self::reactions::Reacted;
 
 use chat_core::aspects::MessageChange;
@@ -15,12 +17,13 @@ use super::row::Row;
 use super::shapes::OfMessage;
 
 /// The commands.
-pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS];
+pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS, hiding::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
     match &changed.what {
         MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed))),
+        MessageChange::Hidden(change) => (hiding::name(change), Changed::Hidden(hiding::told(changed))),
         MessageChange::Reacted(change) => {
             (reactions::name(change), Changed::Reacted(reactions::told(changed, change)))
         }
@@ -33,5 +36,6 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 #[schemars(rename = "MessageChange")]
 pub(super) enum Changed<'a> {
     Edited(Option<OfMessage<'a>>),
+    Hidden(hiding::Hidden),
     Reacted(reactions::Reacted<'a>),
 }

@@ -89,6 +89,8 @@ pub(crate) static LOGGED: &[described::Told] = &[
     described::told("messageDeleted", "A message was deleted.", shown::<OfMessage<'_>>),
     described::told("messageRestored", "A deletion was taken back.", shown::<OfMessage<'_>>),
     described::told("messageEdited", "A message has another text.", shown::<OfMessage<'_>>),
+    described::told("messageHidden", "One has hidden a message from oneself.", shown::<changed::Hidden>),
+    described::told("messageUnhidden", "One sees a hidden message again.", shown::<changed::Hidden>),
     described::told("reactionAdded", "Somebody has reacted to a message.", shown::<changed::Reacted<'_>>),
     described::told("reactionRemoved", "Somebody has taken a reaction back.", shown::<changed::Reacted<'_>>),
     described::told("roomCreated", "A room was made, with oneself in it.", shown::<OfMember<'_>>),

@@ -423,7 +423,7 @@ fn is_refusal(written: &Written) -> bool {
             !matches!(appended, crate::store::Appended::New { .. })
         }
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
-        Written::SetDeleted(changed) | Written::Edit(changed) => {
+        Written::SetDeleted(changed) | Written::Edit(changed) | Written::Hide(changed) => {
             changed.as_ref().map_or(true, |(position, _)| position.is_none())
         }
         Written::Reindex(is_done) => !is_done,
@@ -469,7 +469,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 21, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 22, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -481,6 +481,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "SetDeleted",
         "React",
         "Edit",
+        "Hide",
         "Reindex",
         "MarkRead",
         "ChangeRoom",

@@ -3,6 +3,7 @@
 use super::*;
 use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
+use crate::aspects::hiding::Hide;
 use crate::store::reindexing::Reindex;
 
 impl Random {
@@ -12,7 +13,7 @@ impl Random {
         at: Timestamp,
     ) -> Write {
         let message = MessageId::from_bytes(self.id(20));
-        match self.below(3) {
+        match self.below(4) {
             0 => {
                 let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
                 let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
@@ -23,6 +24,10 @@ impl Random {
                 let change = (self.below(4) as u32).to_be_bytes().to_vec();
                 let terms = Terms::of("some words", None);
                 Reindex { message, conversation: room, change, terms }.into()
+            }
+            2 => {
+                let (seq, hidden) = (Seq(1 + self.below(3) as u32), self.below(2) == 0);
+                Hide { message, seq, conversation: room, by, hidden, at }.into()
             }
             _ => {
                 let new = self.new_message(at);
