@@ -12,10 +12,12 @@
 pub mod context;
 pub mod edits;
 pub mod hiding;
+pub mod pins;
 pub mod replies;
 
 use self::edits::{EditChange, Edited};
 use self::hiding::HidingChange;
+use self::pins::{PinChange, Pinned};
 use self::replies::Quote;
 use crate::change::Detail;
 use crate::chat::Chat;
@@ -120,6 +122,8 @@ changes! {
     Edited(EditChange) = 11, "message_edited";
     /// A person has hidden it for themselves, or sees it again.
     Hidden(HidingChange) = 12, "message_hidden";
+    /// It was pinned or unpinned.
+    Pinned(PinChange) = 13, "message_pinned";
 }
 
 impl Aspect {
@@ -165,6 +169,8 @@ annexes! {
     edited: Option<Edited> = Edits, edits::of_all;
     /// The message that it answers.
     reply_to: Option<Quote> = Replies, replies::of_all;
+    /// Who has pinned it, and when.
+    pinned: Option<Pinned> = Pinned, pins::of_all;
 }
 
 /// A message with annexes to load.
@@ -201,7 +207,7 @@ pub(crate) mod tests {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),
             Aspect::Edited => None,
-            Aspect::Hidden => Detail::new(&[1]),
+            Aspect::Hidden | Aspect::Pinned => Detail::new(&[1]),
         }
     }
 

@@ -206,7 +206,11 @@ impl Chat {
     }
 
     /// The conversation in its current state; none when it has not been opened yet.
-    async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
+    pub(crate) async fn find(
+        &self,
+        actor: UserId,
+        of: &Destination,
+    ) -> Result<Option<Arc<Conversation>>, Error> {
         match self.place(actor, of).await? {
             Place::Direct(pair) => Ok(self.directory.find_direct(pair).await?),
             Place::There(conversation) => Ok(Some(conversation)),

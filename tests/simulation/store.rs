@@ -262,6 +262,7 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::AppendWith(_)
         | Write::Edit(_)
         | Write::Hide(_)
+        | Write::Pin(_)
         | Write::Reindex(_)
         | Write::EditRows(_) => 0,
     };

@@ -36,6 +36,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (10, "message_reacted"),
         (11, "message_edited"),
         (12, "message_hidden"),
+        (13, "message_pinned"),
         (32, "room_changed"),
         (64, "relation_changed"),
         (65, "chat_settings_changed"),

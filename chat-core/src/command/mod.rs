@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::{ListPins, PinMessage};
 use crate::chat::{Chat, Started};
 use crate::error::Error;
 use crate::event::Delivery;
@@ -231,6 +232,10 @@ commands! {
     ReadEdits: Reads -> History = read_edits;
     /// Hide a message from oneself, or show it again.
     HideMessage: Writes -> MessageView = hide_message;
+    /// Pin a message, or unpin it.
+    PinMessage: Writes -> MessageView = pin_message;
+    /// Read the pinned messages of a conversation.
+    ListPins: Reads -> History = list_pins;
     /// React to a message, or take a reaction back.
     SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::{ListPins, PinMessage};
 use crate::chat::Registration;
 use crate::history::Window;
 use crate::model::{
@@ -78,6 +79,8 @@ impl Scene {
             EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
                 .into(),
             ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
+            PinMessage { message: self.message(self.ann, self.bob).await, pinned: true }.into(),
+            ListPins { of: self.with_bob() }.into(),
             HideMessage { message: self.message(self.ann, self.bob).await, hidden: true }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,

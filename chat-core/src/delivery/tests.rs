@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::aspects::edits::EditMessage;
 use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::PinMessage;
 use crate::change::ChangeKind;
 use crate::chat::Registration;
 use crate::clock::{ManualClock, Timestamp};
@@ -89,6 +90,7 @@ impl Scene {
             SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
             EditMessage { message, text: "hello again".into() }.into(),
             HideMessage { message: hidden, hidden: true }.into(),
+            PinMessage { message, pinned: true }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),

@@ -88,6 +88,8 @@ tables! {
     Hidden = 8, "hidden", [Message, User];
     /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
     HiddenBy = 9, "hidden_by", [User, Conversation, Text];
+    /// The same as [`Self::Pins`] by the message alone; see [`pins`](crate::aspects::pins).
+    Pinned = 10, "pinned", [Message];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];

@@ -14,6 +14,7 @@ use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessag
 use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
 use crate::aspects::hiding::Hide;
+use crate::aspects::pins::{Pin, PinDone};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -182,6 +183,8 @@ writes! {
     Edit -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Hides a message from a person, or shows it again.
     Hide -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Pins a message, or unpins it.
+    Pin -> Result<PinDone, Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
     /// Has a message whose text has changed found by its terms; whether it was done.

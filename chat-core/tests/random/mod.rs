@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chat_core::aspects::context::AppendWith;
 use chat_core::aspects::edits::Edit;
 use chat_core::aspects::hiding::Hide;
+use chat_core::aspects::pins::{Pin, PinDone};
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
@@ -63,6 +64,7 @@ pub(crate) enum Request {
     React(React),
     Edit(Edit),
     Hide(Hide),
+    Pin(Pin),
     /// If the message is in the index and its text has changed since.
     Reindex(MessageId, ConversationId, Vec<String>),
     History(ConversationId, Window, bool),
@@ -112,6 +114,7 @@ pub(crate) enum Answer {
     Message(Option<StoredMessage>),
     Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
     Reacted(Option<Result<Reacted, Refusal>>),
+    Pinned(Option<Result<PinDone, Refusal>>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -211,6 +214,7 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             let edited = Edit::done(store.write(edit.into()).await?);
             Answer::Deleted(edited.expect("the answer of an edit"))
         }
+        Request::Pin(pin) => Answer::Pinned(Pin::done(store.write(pin.into()).await?)),
         Request::Hide(hide) => {
             let seq = store.message(hide.message).await?.map_or(hide.seq, |message| message.seq);
             let hidden = Hide::done(store.write(Hide { seq, ..hide }.into()).await?);

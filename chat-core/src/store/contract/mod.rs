@@ -25,6 +25,7 @@ mod moderation;
 mod nodes;
 mod parallel;
 mod people;
+mod pins;
 mod reactions;
 mod read_marks;
 mod reindexing;
@@ -40,8 +41,8 @@ use std::sync::Arc;
 
 pub use self::{
     context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*, members::*,
-    messages::*, moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, reindexing::*,
-    relations::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
+    messages::*, moderation::*, nodes::*, parallel::*, people::*, pins::*, reactions::*, read_marks::*,
+    reindexing::*, relations::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -251,6 +252,8 @@ macro_rules! __store_clauses {
             only_senders_edit_what_is_there
             an_edited_message_is_indexed_again
             a_message_knows_whether_it_is_hidden
+            a_message_is_pinned_once
+            only_those_pin_who_may
             terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
@@ -370,6 +373,7 @@ mod tests {
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
+            include_str!("pins.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
             include_str!("reindexing.rs"),

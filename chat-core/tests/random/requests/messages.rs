@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chat_core::aspects::edits::Edit;
 use chat_core::aspects::hiding::Hide;
+use chat_core::aspects::pins::Pin;
 use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::Seq;
@@ -33,7 +34,7 @@ impl Requests {
         Request::AppendWith(new, vec![(Table::Reactions, Row { key, value: Vec::new() })])
     }
 
-    /// Gives a message another text, hides it, or has it found by some terms since.
+    /// Gives a message another text, hides it, pins it, or has it found by some terms since.
     fn edit(&mut self) -> Request {
         let message = self.message();
         let place = self.said.get(&message).copied().filter(|_| !self.chance(20));
@@ -46,6 +47,10 @@ impl Requests {
             let (by, hidden, at) = (self.person(), !self.chance(3), self.moment());
             let by = if self.chance(3) { by } else { place.1 };
             return Request::Hide(Hide { message, seq: Seq(1), conversation: place.0, by, hidden, at });
+        }
+        if self.chance(3) {
+            let (pinned, at) = (!self.chance(3), self.moment());
+            return Request::Pin(Pin { message, conversation: place.0, by: place.1, pinned, at });
         }
         let bytes = vec![self.below(3) as u8; self.below(3) as usize];
         let name = self.below(20) as u8;

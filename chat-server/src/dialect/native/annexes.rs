@@ -3,6 +3,7 @@
 
 use chat_core::aspects::Annexes;
 use chat_core::aspects::edits::Edited;
+use chat_core::aspects::pins::Pinned;
 use chat_core::aspects::replies::Quote;
 use chat_core::reactions::Reaction;
 use schemars::JsonSchema;
@@ -20,6 +21,8 @@ pub(super) struct AnnexesObject<'a> {
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<QuoteObject<'a>>,
+    #[serde(flatten)]
+    pinned: Option<PinnedObject>,
 }
 
 pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
@@ -27,6 +30,7 @@ pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
         reactions: reactions(&annexes.reactions),
         edited: annexes.edited.map(edited),
         reply_to: annexes.reply_to.as_ref().map(quote),
+        pinned: annexes.pinned.map(pinned),
     }
 }
 
@@ -97,4 +101,18 @@ fn quote(quote: &Quote) -> QuoteObject<'_> {
         file_name: quote.file_name.as_deref(),
         deleted: quote.deleted,
     }
+}
+
+/// Who has pinned a message.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Pinned")]
+pub(super) struct PinnedObject {
+    /// When, in milliseconds since 1970.
+    pinned_at: i64,
+    pinned_by: String,
+}
+
+fn pinned(pinned: Pinned) -> PinnedObject {
+    PinnedObject { pinned_at: pinned.at.as_millis(), pinned_by: pinned.by.to_string() }
 }

@@ -3,9 +3,11 @@
 
 mod edits;
 mod hiding;
+mod pins;
 mod reactions;
 
 pub(super) use self::hiding::Hidden;
+pub(super) use self::pins::PinChanged;
 pub(super) use self::reactions::Reacted;
 
 use chat_core::aspects::MessageChange;
@@ -17,13 +19,14 @@ use super::row::Row;
 use super::shapes::OfMessage;
 
 /// The commands.
-pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS, hiding::ROWS];
+pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
     match &changed.what {
         MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed))),
         MessageChange::Hidden(change) => (hiding::name(change), Changed::Hidden(hiding::told(changed))),
+        MessageChange::Pinned(change) => (pins::name(change), Changed::Pinned(pins::told(changed))),
         MessageChange::Reacted(change) => {
             (reactions::name(change), Changed::Reacted(reactions::told(changed, change)))
         }
@@ -37,5 +40,6 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 pub(super) enum Changed<'a> {
     Edited(Option<OfMessage<'a>>),
     Hidden(hiding::Hidden),
+    Pinned(pins::PinChanged),
     Reacted(reactions::Reacted<'a>),
 }

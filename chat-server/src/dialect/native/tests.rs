@@ -26,6 +26,8 @@ fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
         CommandRef::RestoreMessage(_) => &["message.restore"],
         CommandRef::EditMessage(_) => &["message.edit"],
         CommandRef::ReadEdits(_) => &["message.edits"],
+        CommandRef::PinMessage(_) => &["message.pin", "message.unpin"],
+        CommandRef::ListPins(_) => &["message.pins"],
         CommandRef::HideMessage(_) => &["message.hide", "message.unhide"],
         CommandRef::SetReaction(_) => &["reaction.add", "reaction.remove"],
         CommandRef::ReadHistory(_) => &["message.list"],

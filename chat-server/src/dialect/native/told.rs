@@ -91,6 +91,8 @@ pub(crate) static LOGGED: &[described::Told] = &[
     described::told("messageEdited", "A message has another text.", shown::<OfMessage<'_>>),
     described::told("messageHidden", "One has hidden a message from oneself.", shown::<changed::Hidden>),
     described::told("messageUnhidden", "One sees a hidden message again.", shown::<changed::Hidden>),
+    described::told("messagePinned", "Somebody has pinned a message.", shown::<changed::PinChanged>),
+    described::told("messageUnpinned", "Somebody has unpinned a message.", shown::<changed::PinChanged>),
     described::told("reactionAdded", "Somebody has reacted to a message.", shown::<changed::Reacted<'_>>),
     described::told("reactionRemoved", "Somebody has taken a reaction back.", shown::<changed::Reacted<'_>>),
     described::told("roomCreated", "A room was made, with oneself in it.", shown::<OfMember<'_>>),

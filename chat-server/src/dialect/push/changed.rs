@@ -33,9 +33,10 @@ pub(super) fn told(changed: &MessageChanged, mark: EventPosition) -> Option<Fram
             Some(reactions::told(changed, change, mark))
         }
         // Its pages see the difference when they load the history again.
-        (ConversationKind::Direct { .. }, MessageChange::Edited(_) | MessageChange::Hidden(_)) => {
-            Some(Frames::new())
-        }
+        (
+            ConversationKind::Direct { .. },
+            MessageChange::Edited(_) | MessageChange::Hidden(_) | MessageChange::Pinned(_),
+        ) => Some(Frames::new()),
         // The family has no rooms.
         (ConversationKind::Room(_), _) => None,
     }

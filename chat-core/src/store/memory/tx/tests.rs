@@ -426,6 +426,7 @@ fn is_refusal(written: &Written) -> bool {
         Written::SetDeleted(changed) | Written::Edit(changed) | Written::Hide(changed) => {
             changed.as_ref().map_or(true, |(position, _)| position.is_none())
         }
+        Written::Pin(pinned) => pinned.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
@@ -469,7 +470,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 22, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 23, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -482,6 +483,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "React",
         "Edit",
         "Hide",
+        "Pin",
         "Reindex",
         "MarkRead",
         "ChangeRoom",

@@ -4,6 +4,7 @@ use super::*;
 use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
 use crate::aspects::hiding::Hide;
+use crate::aspects::pins::Pin;
 use crate::store::reindexing::Reindex;
 
 impl Random {
@@ -13,7 +14,7 @@ impl Random {
         at: Timestamp,
     ) -> Write {
         let message = MessageId::from_bytes(self.id(20));
-        match self.below(4) {
+        match self.below(5) {
             0 => {
                 let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
                 let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
@@ -29,6 +30,7 @@ impl Random {
                 let (seq, hidden) = (Seq(1 + self.below(3) as u32), self.below(2) == 0);
                 Hide { message, seq, conversation: room, by, hidden, at }.into()
             }
+            3 => Pin { message, conversation: room, by, pinned: self.below(2) == 0, at }.into(),
             _ => {
                 let new = self.new_message(at);
                 let key = [new.id.as_bytes(), &user.as_bytes()[..], b"x"].concat();
