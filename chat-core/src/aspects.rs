@@ -12,6 +12,7 @@
 pub mod context;
 pub mod edits;
 pub mod hiding;
+pub mod mentions;
 pub mod pins;
 pub mod replies;
 
@@ -22,7 +23,7 @@ use self::replies::Quote;
 use crate::change::Detail;
 use crate::chat::Chat;
 use crate::error::Error;
-use crate::id::MessageId;
+use crate::id::{MessageId, UserId};
 use crate::reactions::{self, Reaction, ReactionChange};
 use crate::store::{Facets, StoredMessage, Table};
 
@@ -169,6 +170,8 @@ annexes! {
     edited: Option<Edited> = Edits, edits::of_all;
     /// The message that it answers.
     reply_to: Option<Quote> = Replies, replies::of_all;
+    /// The people whom its text mentions, at most [`mentions::MAX_MENTIONED`].
+    mentions: Vec<UserId> = Mentioned, mentions::of_all;
     /// Who has pinned it, and when.
     pinned: Option<Pinned> = Pinned, pins::of_all;
 }

@@ -5,8 +5,8 @@
 use super::Annexes;
 use crate::chat::Chat;
 use crate::error::Error;
-use crate::id::MessageId;
-use crate::model::Conversation;
+use crate::id::{MessageId, UserId};
+use crate::model::{Content, Conversation};
 use crate::store::keyed::KeyPart;
 use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::{Append, Effect};
@@ -33,13 +33,17 @@ impl Chat {
     pub(crate) async fn notes(
         &self,
         id: MessageId,
-        conversation: &Conversation,
+        (sender, conversation): (UserId, &Conversation),
+        content: &Content,
         context: Context,
     ) -> Result<Notes, Error> {
         let Context { reply_to } = context;
         let mut notes = Notes::default();
         if let Some(to) = reply_to {
             self.note_reply(id, conversation.id, to, &mut notes).await?;
+        }
+        if content.file_name.is_none() && content.text.contains('@') {
+            self.note_mentions(id, (sender, conversation), &content.text, &mut notes).await?;
         }
         Ok(notes)
     }

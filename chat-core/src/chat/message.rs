@@ -37,7 +37,7 @@ impl Chat {
         let body = self.encode_body(kind, &content.text).await;
         let now = self.clock.now();
         let id = MessageId::from_bytes(self.ids.next(now));
-        let Notes { rows, annexes } = self.notes(id, &conversation, context).await?;
+        let Notes { rows, annexes } = self.notes(id, (actor, &conversation), &content, context).await?;
         // Submitted before the message, so that no message is stored without it.
         let noting = self.last_seen.note(&self.store, actor, now).await;
         let new = NewMessage {

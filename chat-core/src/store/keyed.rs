@@ -90,6 +90,10 @@ tables! {
     HiddenBy = 9, "hidden_by", [User, Conversation, Text];
     /// The same as [`Self::Pins`] by the message alone; see [`pins`](crate::aspects::pins).
     Pinned = 10, "pinned", [Message];
+    /// Messages that mention people. The value is their ids; see [`mentions`](crate::aspects::mentions).
+    Mentioned = 11, "mentioned", [Message];
+    /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
+    Mentions = 12, "mentions", [User, Conversation, Text];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];

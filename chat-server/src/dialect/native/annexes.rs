@@ -21,6 +21,9 @@ pub(super) struct AnnexesObject<'a> {
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<QuoteObject<'a>>,
+    /// The ids of the people whom it mentions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
     #[serde(flatten)]
     pinned: Option<PinnedObject>,
 }
@@ -30,6 +33,7 @@ pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
         reactions: reactions(&annexes.reactions),
         edited: annexes.edited.map(edited),
         reply_to: annexes.reply_to.as_ref().map(quote),
+        mentions: annexes.mentions.iter().map(ToString::to_string).collect(),
         pinned: annexes.pinned.map(pinned),
     }
 }
