@@ -11,6 +11,7 @@
 
 pub mod context;
 pub mod edits;
+pub mod forwarding;
 pub mod hiding;
 pub mod mentions;
 pub mod pins;
@@ -170,6 +171,8 @@ annexes! {
     edited: Option<Edited> = Edits, edits::of_all;
     /// The message that it answers.
     reply_to: Option<Quote> = Replies, replies::of_all;
+    /// Whether it is a copy of another message.
+    forwarded: bool = Forwarded, forwarding::of_all;
     /// The people whom its text mentions, at most [`mentions::MAX_MENTIONED`].
     mentions: Vec<UserId> = Mentioned, mentions::of_all;
     /// Who has pinned it, and when.

@@ -2,7 +2,7 @@
 //! table, which is stored together with the message, and an annex that shows it. A message that is sent with none of them
 //! reads and writes nothing more than its content.
 
-use super::Annexes;
+use super::{Annexes, forwarding};
 use crate::chat::Chat;
 use crate::error::Error;
 use crate::id::{MessageId, UserId};
@@ -17,6 +17,8 @@ use crate::store::{Appended, Row, Table};
 pub struct Context {
     /// The message that it answers, of the same conversation.
     pub reply_to: Option<MessageId>,
+    /// The message that it is a copy of. Its content takes the place of the content that is sent, which is empty.
+    pub forward: Option<MessageId>,
 }
 
 /// What is stored with a new message, and how the message shows it.
@@ -37,12 +39,15 @@ impl Chat {
         content: &Content,
         context: Context,
     ) -> Result<Notes, Error> {
-        let Context { reply_to } = context;
+        let Context { reply_to, forward } = context;
         let mut notes = Notes::default();
         if let Some(to) = reply_to {
             self.note_reply(id, conversation.id, to, &mut notes).await?;
         }
-        if content.file_name.is_none() && content.text.contains('@') {
+        if forward.is_some() {
+            // A copy calls nobody again.
+            forwarding::note(id, &mut notes);
+        } else if content.file_name.is_none() && content.text.contains('@') {
             self.note_mentions(id, (sender, conversation), &content.text, &mut notes).await?;
         }
         Ok(notes)

@@ -27,6 +27,12 @@ impl Chat {
         command: SendMessage,
     ) -> Result<Started<'_, MessageView>, Error> {
         let SendMessage { to, content, client_id, fingerprint, context } = command;
+        let (content, copied) = match context.forward {
+            Some(message) => {
+                self.forwarded(actor, message).await.map(|(content, body)| (content, Some(body)))?
+            }
+            None => (content, None),
+        };
         policy::check_content(&content, &self.limits)?;
         let conversation = self.open(actor, &to).await?;
         policy::must_be_member(actor, &conversation)?;
@@ -34,7 +40,10 @@ impl Chat {
         let recipient = self.directory.recipient(&conversation, actor).await?;
 
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
-        let body = self.encode_body(kind, &content.text).await;
+        let body = match copied {
+            Some(body) => body,
+            None => self.encode_body(kind, &content.text).await,
+        };
         let now = self.clock.now();
         let id = MessageId::from_bytes(self.ids.next(now));
         let Notes { rows, annexes } = self.notes(id, (actor, &conversation), &content, context).await?;

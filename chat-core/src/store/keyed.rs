@@ -94,6 +94,8 @@ tables! {
     Mentioned = 11, "mentioned", [Message];
     /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
     Mentions = 12, "mentions", [User, Conversation, Text];
+    /// Messages that are copies of others. The value is empty; see [`forwarding`](crate::aspects::forwarding).
+    Forwarded = 13, "forwarded", [Message];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];

@@ -21,6 +21,9 @@ pub(super) struct AnnexesObject<'a> {
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<QuoteObject<'a>>,
+    /// Whether it is a copy of another message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forwarded: bool,
     /// The ids of the people whom it mentions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mentions: Vec<String>,
@@ -33,6 +36,7 @@ pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
         reactions: reactions(&annexes.reactions),
         edited: annexes.edited.map(edited),
         reply_to: annexes.reply_to.as_ref().map(quote),
+        forwarded: annexes.forwarded,
         mentions: annexes.mentions.iter().map(ToString::to_string).collect(),
         pinned: annexes.pinned.map(pinned),
     }
