@@ -34,6 +34,8 @@ export type Change = {
   type: "messageDeleted";
 }) | (OfMessage & {
   type: "messageRestored";
+}) | (OfMessage & {
+  type: "messageEdited";
 }) | (Reacted & {
   type: "reactionAdded";
 }) | (Reacted & {
@@ -131,6 +133,9 @@ export type Message = {
   /** Empty when it is deleted. */
   content: string;
   deleted: boolean;
+  /** When last, in milliseconds since 1970. */
+  editedAt?: number;
+  edits?: number;
   fileName?: string;
   image?: string;
   messageId: string;
@@ -335,6 +340,8 @@ export interface ServerToClientEvents {
   messageDeleted: (told: OfMessage) => void;
   /** A deletion was taken back. */
   messageRestored: (told: OfMessage) => void;
+  /** A message has another text. */
+  messageEdited: (told: OfMessage) => void;
   /** Somebody has reacted to a message. */
   reactionAdded: (told: Reacted) => void;
   /** Somebody has taken a reaction back. */
@@ -868,6 +875,24 @@ export interface ClientToServerEvents {
     messageId: string;
   },
     answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Gives one of one's own messages another text. */
+  'message.edit': (
+    fields: {
+    /** The new text. */
+    content: string;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Reads what a message said before, the first text first, where that was kept; for those who may delete it. */
+  'message.edits': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<MessageList>) => void,
   ) => void;
   /** Carries several commands out, one after the other. */
   batch: (
