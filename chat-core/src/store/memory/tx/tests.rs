@@ -103,7 +103,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(20) {
+        match self.below(24) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -146,7 +146,7 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17 | 18 => self.write_about_message((room, by, user), at),
+            17..=22 => self.write_about_message((room, by, user), at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -189,7 +189,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
     // How often each was made, and how often it was refused.
     let mut seen: BTreeMap<&'static str, (u32, u32)> = BTreeMap::new();
     let mut successions = 0;
-    for millis in 0..20_000 {
+    for millis in 0..60_000 {
         let write = random.write(Timestamp::from_millis(millis));
         let mut reads = Reads::default();
         write.reads(&mut reads);
