@@ -1,5 +1,5 @@
-//! What the stores cost: appending messages, one at a time and many in flight, reading a page of 50, and changing who is in a
-//! room.
+//! What the stores cost: appending messages, one at a time and many in flight, reading a page of 50, a chat list, and changing who
+//! is in a room.
 //!
 //! ```text
 //! cargo bench --bench store             # TMPDIR says which disk is measured
@@ -10,6 +10,8 @@
 //! *thrpt* is messages a second. `sqlite_full` waits for the disk at every commit, so one at a time is the disk's own
 //! latency, and many in flight show what group commit makes of it.
 
+#[path = "store/chats.rs"]
+mod chats;
 #[path = "store/members.rs"]
 mod members;
 
@@ -93,8 +95,12 @@ impl Bed {
         });
         let opened = join_all(opened).await.into_iter().map(|opened| opened.expect("a new conversation").id);
         let conversations = opened.zip(people.iter().copied().step_by(2)).collect();
-        let body = HuffmanCodec::new().encode(Kind::Message, TEXT.as_bytes());
-        Self { store, conversations, ids, body, _folder: folder }
+        Self { store, conversations, ids, body: Self::body(), _folder: folder }
+    }
+
+    /// The body of each message.
+    fn body() -> Blob {
+        HuffmanCodec::new().encode(Kind::Message, TEXT.as_bytes())
     }
 
     async fn append(&self, n: usize) {
@@ -207,5 +213,5 @@ fn page(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, page, members::members);
+criterion_group!(benches, append, page, chats::chats, members::members);
 criterion_main!(benches);

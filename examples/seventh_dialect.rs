@@ -143,6 +143,7 @@ impl Dialect for Corner {
             | Event::RoomChanged { .. }
             | Event::RelationChanged { .. }
             | Event::ChatSettingsChanged { .. }
+            | Event::SessionEnded { .. }
             | Event::UserRegistered(_) => Frames::new(),
         }
     }

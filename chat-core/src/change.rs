@@ -6,7 +6,8 @@
 //! is there is another list, that of [`aspects`](crate::aspects), of which each has a kind of its own.
 
 use crate::aspects::{Aspect, MessageChange};
-use crate::id::{ConversationId, UserId};
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, LoginSessionId, UserId};
 use crate::model::{Relation, Role, RoomAspect, Seq};
 use crate::store::StoredMessage;
 
@@ -59,6 +60,7 @@ kinds! {
     RoomChanged = 32, "room_changed";
     RelationChanged = 64, "relation_changed";
     ChatSettingsChanged = 65, "chat_settings_changed";
+    SessionEnded = 91, "session_ended";
 }
 
 impl ChangeKind {
@@ -178,6 +180,15 @@ pub enum Change<M = StoredMessage> {
         /// The conversation.
         conversation: ConversationId,
     },
+    /// A login session has ended before its time.
+    SessionEnded {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        session: LoginSessionId,
+        /// Until when access tokens of it would otherwise be valid.
+        until: Timestamp,
+    },
 }
 
 /// What an entry of the log holds besides its position, its moment and its kind; which of it, depends on the kind.
@@ -276,6 +287,7 @@ impl<M> Change<M> {
             Self::ProfileUpdated { .. } => ChangeKind::ProfileUpdated,
             Self::RelationChanged { .. } => ChangeKind::RelationChanged,
             Self::ChatSettingsChanged { .. } => ChangeKind::ChatSettingsChanged,
+            Self::SessionEnded { .. } => ChangeKind::SessionEnded,
         }
     }
 
@@ -313,6 +325,11 @@ impl<M> Change<M> {
             // Not in the field `room`: then the other members would receive the event.
             Self::ChatSettingsChanged { user, conversation } => {
                 Fields { user: Some(*user), detail: Detail::new(conversation.as_bytes()), ..none }
+            }
+            Self::SessionEnded { user, session, until } => {
+                let mut detail = session.as_bytes().to_vec();
+                detail.extend(until.as_millis().to_be_bytes());
+                Fields { user: Some(*user), detail: Detail::new(&detail), ..none }
             }
         }
     }
@@ -357,6 +374,10 @@ impl<M> Change<M> {
                 let conversation = ConversationId::from_bytes(id.ok_or("detail")?);
                 Self::ChatSettingsChanged { user: user?, conversation }
             }
+            ChangeKind::SessionEnded => {
+                let (session, until) = detail.as_ref().and_then(session_in).ok_or("detail")?;
+                Self::SessionEnded { user: user?, session, until }
+            }
         })
     }
 
@@ -382,9 +403,9 @@ impl<M> Change<M> {
                 Subject::ReadMark { conversation: *conversation, user: *user }
             }
             Self::ProfileUpdated { user } => Subject::Profile(*user),
-            Self::RelationChanged { user, .. } | Self::ChatSettingsChanged { user, .. } => {
-                Subject::Own(*user)
-            }
+            Self::RelationChanged { user, .. }
+            | Self::ChatSettingsChanged { user, .. }
+            | Self::SessionEnded { user, .. } => Subject::Own(*user),
         }
     }
 
@@ -413,6 +434,7 @@ impl<M> Change<M> {
             Self::ChatSettingsChanged { user, conversation } => {
                 Change::ChatSettingsChanged { user, conversation }
             }
+            Self::SessionEnded { user, session, until } => Change::SessionEnded { user, session, until },
         })
     }
 }
@@ -422,6 +444,13 @@ fn relation_in(detail: &Detail) -> Option<(UserId, Relation)> {
     let (with, code) = detail.as_bytes().split_first_chunk::<12>()?;
     let [code] = code else { return None };
     Some((UserId::from_bytes(*with), Relation::from_code(*code)?))
+}
+
+/// The session that a detail names, and the moment.
+fn session_in(detail: &Detail) -> Option<(LoginSessionId, Timestamp)> {
+    let (session, until) = detail.as_bytes().split_first_chunk::<12>()?;
+    let until = i64::from_be_bytes(until.try_into().ok()?);
+    Some((LoginSessionId::from_bytes(*session), Timestamp::from_millis(until)))
 }
 
 #[cfg(test)]

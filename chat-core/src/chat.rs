@@ -1,6 +1,7 @@
 //! Executes commands. Each command is validated, looked up, authorised, encoded and stored; its result says what to
 //! deliver to other users. The delivery itself happens elsewhere.
 
+mod chats;
 mod decoding;
 mod ephemeral;
 pub(crate) mod hidden;
@@ -9,13 +10,16 @@ mod message;
 mod newest;
 mod people;
 mod reading;
+mod receipts;
 mod relations;
 mod room;
 mod search;
+mod sessions;
 mod settings;
 mod sync;
 mod unreadable;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ pub use self::decoding::Work;
 use self::last_seen::LastSeen;
 use self::newest::Newest;
 pub use self::people::{Registered, Registration};
+pub use self::sessions::{FirstToken, SessionLives, TokenUse};
 use self::unreadable::Unreadable;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Codec, HuffmanCodec};
@@ -77,6 +82,8 @@ pub struct Chat {
     last_seen: LastSeen,
     pub(crate) newest: Newest,
     unreadable: Unreadable,
+    delivered: receipts::Delivered,
+    operators: HashSet<String>,
     epoch: parking_lot::Mutex<Option<Epoch>>,
 }
 
@@ -124,8 +131,31 @@ impl Chat {
             last_seen: LastSeen::default(),
             newest: Newest::default(),
             unreadable: Unreadable::default(),
+            delivered: receipts::Delivered::default(),
+            operators: HashSet::new(),
             epoch: parking_lot::Mutex::default(),
         }
+    }
+
+    /// Names the operators, by user name or e-mail address: the users who see the [reports](crate::reports) that are not
+    /// for the moderators of a room.
+    pub fn with_operators(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { operators: names.into_iter().map(|name| name.to_lowercase()).collect(), ..self }
+    }
+
+    /// Whether a user is an operator.
+    pub(crate) async fn is_operator(&self, user: UserId) -> Result<bool, Error> {
+        if self.operators.is_empty() {
+            return Ok(false);
+        }
+        let user = self.directory.user(user).await?;
+        let names = [&user.username, &user.email].into_iter().flatten();
+        Ok(names.into_iter().any(|name| self.operators.contains(&name.to_lowercase())))
+    }
+
+    /// A new id.
+    pub(crate) fn next_id(&self, at: Timestamp) -> [u8; 12] {
+        self.ids.next(at)
     }
 
     /// Creates a chat that keeps its data in memory only.

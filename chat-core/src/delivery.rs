@@ -192,6 +192,9 @@ impl Chat {
                 let settings = self.chat_settings(user, conversation).await?;
                 Some(Event::ChatSettingsChanged { user, conversation, settings })
             }
+            Change::SessionEnded { user, session, until } => {
+                Some(Event::SessionEnded { user, session, until })
+            }
             Change::ProfileUpdated { user } => {
                 let user = self.or_user(at_hand.user, user).await?;
                 Some(Event::ProfileUpdated(self.shown(user)))

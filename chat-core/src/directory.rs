@@ -7,7 +7,7 @@
 
 mod known;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -77,6 +77,27 @@ impl Directory {
 
     pub(crate) async fn user(&self, id: UserId) -> Result<Arc<User>, Error> {
         self.find_user_by_id(id).await?.ok_or(Error::UserNotFound)
+    }
+
+    /// Users by id; those who do not exist are missing. Users who are not cached are read from the store in one query.
+    /// They are not put into the cache: a change that is committed during the read could be overwritten there.
+    pub(crate) async fn users(
+        &self,
+        ids: impl IntoIterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, Arc<User>>, StoreError> {
+        let (mut found, mut missing) = (HashMap::new(), HashSet::new());
+        for id in ids {
+            match self.users.get(&id) {
+                Some(user) => drop(found.insert(id, user)),
+                None => drop(missing.insert(id)),
+            }
+        }
+        if !missing.is_empty() {
+            let missing: Vec<_> = missing.into_iter().collect();
+            let users = self.store.users_by_id(&missing).await?;
+            found.extend(users.into_iter().map(|user| (user.id, user)));
+        }
+        Ok(found)
     }
 
     async fn find_user_by_id(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {

@@ -40,6 +40,12 @@ pub enum Error {
     /// There is no friend request that the caller could answer or withdraw.
     #[error("request not found")]
     RequestNotFound,
+    /// There is no such report in this queue.
+    #[error("report not found")]
+    ReportNotFound,
+    /// The caller has no such login session, or it has ended.
+    #[error("session not found")]
+    SessionNotFound,
     /// The caller may know of the object, but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -80,7 +86,9 @@ impl Error {
             Self::UserNotFound
             | Self::ConversationNotFound
             | Self::MessageNotFound
-            | Self::RequestNotFound => ErrorKind::NotFound,
+            | Self::RequestNotFound
+            | Self::ReportNotFound
+            | Self::SessionNotFound => ErrorKind::NotFound,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RateLimited | Self::OverBudget { .. } => ErrorKind::RateLimited,
             Self::UsernameTaken | Self::EmailTaken => ErrorKind::Conflict,

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::aspects::{Annexes, MessageChange};
-use crate::id::{ConversationId, MessageId, UserId};
+use crate::clock::Timestamp;
+use crate::id::{ConversationId, LoginSessionId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{
     ChatSettings, Conversation, MessageView, Position, Relation, Role, RoomAspect, Seq, User,
@@ -180,6 +181,15 @@ pub enum Event {
         /// The settings now.
         settings: ChatSettings,
     },
+    /// A login session of somebody has ended. Only they are told, on all their devices.
+    SessionEnded {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        session: LoginSessionId,
+        /// Until when access tokens of it would otherwise be valid. They are invalid now.
+        until: Timestamp,
+    },
     /// Somebody made an account.
     UserRegistered(Arc<User>),
     /// Somebody types, or has stopped. The typist is not told.
@@ -225,6 +235,7 @@ macro_rules! message_of {
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }
             | Self::ChatSettingsChanged { .. }
+            | Self::SessionEnded { .. }
             | Self::UserRegistered(_)
             | Self::TypingChanged { .. } => None,
         }
@@ -249,7 +260,8 @@ macro_rules! user_of {
             | Self::MemberRemoved { .. }
             | Self::RoleChanged { .. }
             | Self::RoomChanged { .. }
-            | Self::ChatSettingsChanged { .. } => None,
+            | Self::ChatSettingsChanged { .. }
+            | Self::SessionEnded { .. } => None,
         }
     };
 }
@@ -270,9 +282,9 @@ impl Event {
             Self::MessageChanged(MessageChanged { conversation, .. })
             | Self::MessagesRead { conversation, .. } => Audience::Members(conversation.clone()),
             Self::ProfileUpdated(_) | Self::UserRegistered(_) => Audience::Everyone,
-            Self::RelationChanged { user, .. } | Self::ChatSettingsChanged { user, .. } => {
-                Audience::Users(vec![*user])
-            }
+            Self::RelationChanged { user, .. }
+            | Self::ChatSettingsChanged { user, .. }
+            | Self::SessionEnded { user, .. } => Audience::Users(vec![*user]),
             Self::TypingChanged { conversation, user, .. } => {
                 Audience::MembersBut(conversation.clone(), vec![user.id])
             }
@@ -323,7 +335,8 @@ impl Event {
             | Self::MessagesRead { .. }
             | Self::ProfileUpdated(_)
             | Self::RelationChanged { .. }
-            | Self::ChatSettingsChanged { .. } => None,
+            | Self::ChatSettingsChanged { .. }
+            | Self::SessionEnded { .. } => None,
         }
     }
 }

@@ -69,6 +69,14 @@ id_type!(
     /// Names a message.
     MessageId
 );
+id_type!(
+    /// Names a report.
+    ReportId
+);
+id_type!(
+    /// Names a login session, together with the person whose it is.
+    LoginSessionId
+);
 
 /// The 24 hexadecimal digits of an id, on the stack.
 #[derive(Clone, Copy, PartialEq, Eq)]

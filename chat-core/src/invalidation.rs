@@ -109,7 +109,7 @@ where
             // change, too, which comes later and says all that is shown there.
             Self::MessageChanged { .. } | Self::ReadMarked { .. } | Self::RoomChanged { .. } => nothing,
             // No cache holds it.
-            Self::ChatSettingsChanged { .. } => nothing,
+            Self::ChatSettingsChanged { .. } | Self::SessionEnded { .. } => nothing,
         }
     }
 }

@@ -80,6 +80,7 @@ mod names;
 pub mod policy;
 pub mod presence;
 pub mod reactions;
+pub mod reports;
 pub mod rooms;
 pub mod search;
 pub mod store;

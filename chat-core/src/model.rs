@@ -4,6 +4,7 @@ mod conversation;
 mod message;
 mod relation;
 mod room;
+mod session;
 mod settings;
 mod user;
 
@@ -13,6 +14,8 @@ pub use self::conversation::{Conversation, ConversationKind, Member, Pair, Role,
 pub use self::message::{ClientId, Content, Fingerprint, Message, MessageView, Tombstone};
 pub use self::relation::{Friendship, Relation, RelationAct};
 pub use self::room::{RoomAspect, RoomDetails};
+pub use self::session::{LoginSession, TokenHash, TokenNonce};
+pub(crate) use self::session::{Replaced, SessionRecord};
 pub use self::settings::{ChatSettings, ChatSettingsPatch};
 pub use self::user::{NewUser, PasswordHash, ProfilePatch, User, UserKey};
 

@@ -3,12 +3,15 @@
 //! ([`store`](crate::store)).
 
 mod relations;
+mod sessions;
 
 use std::time::Duration;
 
 use unicode_normalization::UnicodeNormalization;
 
 pub use self::relations::{may_be_heard, may_reach, relate};
+pub use self::sessions::{MAX_SESSIONS, REFRESH_GRACE, device_name};
+pub(crate) use self::sessions::{Presented, presented, superseded};
 use crate::error::Error;
 use crate::id::UserId;
 use crate::model::{Content, Conversation, Role, Tombstone};
@@ -34,6 +37,10 @@ pub enum Refusal {
     UserNotFound,
     /// There is no request for friendship that could be answered or taken back.
     RequestNotFound,
+    /// There is no such report in this queue.
+    ReportNotFound,
+    /// There is no such login session of this person, or it has ended.
+    SessionNotFound,
     /// The person may know of it, but not do this to it.
     Forbidden(&'static str),
     /// The person has done it a moment ago.
@@ -55,6 +62,8 @@ impl From<Refusal> for Error {
             Refusal::MessageNotFound => Self::MessageNotFound,
             Refusal::UserNotFound => Self::UserNotFound,
             Refusal::RequestNotFound => Self::RequestNotFound,
+            Refusal::ReportNotFound => Self::ReportNotFound,
+            Refusal::SessionNotFound => Self::SessionNotFound,
             Refusal::Forbidden(why) => Self::Forbidden(why),
             Refusal::TooSoon { wait } => Self::OverBudget { retry_after: wait },
             Refusal::TooManyMembers { limit } => Self::TooLarge { field: "members", limit, unit: "members" },

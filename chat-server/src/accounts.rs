@@ -1,5 +1,7 @@
 //! Sign-up, login and logout, with their rate limits.
 
+mod sessions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::limits::RateLimit;
 use crate::limits::shared::SharedAttempt;
 use crate::mail;
 use crate::security_log::SecurityEvent;
+
+pub(crate) use self::sessions::{MAX_REFRESHES, SessionTokens};
 
 /// The time window of the limits for logins and sign-ups.
 pub(crate) const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -185,14 +189,20 @@ impl App {
         HttpError::too_many(wait)
     }
 
-    /// Revokes a token and closes the connections that were opened with it.
+    /// Revokes a token, and its login session if it has one, and closes the connections that were opened with it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
         let (app, token) = (self.clone(), token.to_owned());
         let revoking = run_to_completion(async move {
-            let who = app.auth.authenticate(&token).await.ok().map(|caller| caller.user.id);
+            let caller = app.auth.authenticate(&token).await.ok();
+            let who = caller.as_ref().map(|caller| caller.user.id);
+            if let (Some(user), Some(session)) = (who, caller.and_then(|caller| caller.identity.session)) {
+                app.end_session(user, session).await.map_err(AuthError::Internal)?;
+                app.note(SecurityEvent::LogOut, who);
+                return Ok(());
+            }
             if let Some((fingerprint, until)) = app.auth.revoke(&token).await? {
                 app.note(SecurityEvent::LogOut, who);
                 app.sessions.close_opened_with(&fingerprint);

@@ -431,5 +431,9 @@ impl Shared {
             }
             Audience::Everyone => self.sessions.for_all(&mut send_to),
         }
+        if let Event::SessionEnded { user, session, .. } = delivery.event {
+            // On every node, and after its clients were told.
+            self.sessions.end_login(user, session);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_core::codec::{Codec, Metered};
 use chat_core::epoch::Epoch;
 use chat_core::event::Delivery;
-use chat_core::id::UserId;
+use chat_core::id::{LoginSessionId, UserId};
 use chat_core::model::{Position, User, UserKey};
 use chat_core::prelude::Chat;
 use chat_core::store::{NodeNote, Opened, StoreError};
@@ -32,7 +32,7 @@ use crate::memory::Memory;
 use crate::outages::{Outages, Part};
 use crate::presence::{self, Presence};
 use crate::readiness::Readiness;
-use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache};
+use crate::recovery::{EndedSessions, Pids, Receipts, ReplayCache, delivered};
 use crate::refused_pages::RefusedPages;
 use crate::security_log::{SecurityEvent, SecurityLog};
 use crate::sessions::Sessions;
@@ -88,6 +88,8 @@ pub struct App {
     pub(crate) log_ins: Arc<Limiter<(Address, UserKey)>>,
     pub(crate) log_ins_of_address: Arc<Limiter<Address>>,
     pub(crate) sign_ups: Arc<Limiter<Address>>,
+    /// The refreshes of each login session.
+    pub(crate) refreshes: Limiter<(UserId, LoginSessionId)>,
     /// Recent welcome mails.
     pub(crate) welcomes: Recipients,
     /// The security log.
@@ -131,7 +133,12 @@ impl App {
         if let Some(cluster) = &self.cluster {
             cluster.announced(&deliveries);
         }
+        let ended = self.revoke_ended(&deliveries);
         self.announcer.announce(deliveries);
+        for (user, session) in ended {
+            // Usually the announcer has done so, but it may wait for other changes.
+            self.sessions.end_login(user, session);
+        }
     }
 
     /// Checks whether the store works, and records an outage if it does not.
@@ -232,6 +239,7 @@ impl App {
             tracing::warn!(unsent, "mails were not sent");
         }
         presence::settle_at_end(&self.chat, &self.presence, within).await;
+        delivered::store_at_end(&self.chat, within).await;
         if let Err(error) = self.chat.store().close().await {
             tracing::error!(%error, "the store could not be closed");
         }

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::cluster;
 use crate::expiry::Expiries;
 use crate::outages::Part;
+use crate::recovery::delivered;
 use crate::typing::Typists;
 
 /// How often the log is truncated.
@@ -31,6 +32,8 @@ const SWEEP_FILES_EVERY: Duration = Duration::from_mins(30);
 const FLUSH_SECURITY_LOG_EVERY: Duration = Duration::from_secs(15);
 /// How often inactive accounts are looked for.
 const SETTLE_LAST_SEEN_EVERY: Duration = Duration::from_secs(30);
+/// How often it is stored what has arrived at the clients.
+const STORE_DELIVERED_EVERY: Duration = Duration::from_secs(10);
 /// How often a single node checks whether the log was replaced.
 const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,7 @@ pub(crate) fn start(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     tasks.spawn(sweep_files(weak()));
     tasks.spawn(flush_security_log(weak()));
     tasks.spawn(settle_last_seen(weak()));
+    tasks.spawn(store_delivered(weak()));
     tasks.spawn(tell_of_typing_that_ends(weak(), app.typists.clone()));
     tasks.spawn(end_expired(weak(), app.expiries.clone()));
     match app.cluster() {
@@ -123,6 +127,17 @@ async fn settle_last_seen(app: Weak<App>) {
             chat_core::log_throttled!(
                 warn, %error, "the times at which people were last seen could not be stored"
             );
+        }
+    }
+}
+
+/// Stores what has arrived at the clients.
+async fn store_delivered(app: Weak<App>) {
+    loop {
+        tokio::time::sleep(STORE_DELIVERED_EVERY).await;
+        let Some(app) = app.upgrade() else { return };
+        if let Err(error) = delivered::store(&app.chat, &app.sessions).await {
+            chat_core::log_throttled!(warn, %error, "what has arrived at the clients could not be stored");
         }
     }
 }

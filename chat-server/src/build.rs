@@ -12,7 +12,7 @@ use chat_core::store::Opened;
 use parking_lot::Mutex;
 
 use self::parts::{files, mailer, media};
-use crate::accounts::WINDOW;
+use crate::accounts::{MAX_REFRESHES, WINDOW};
 use crate::announce::{Announcer, MISSING_TIMEOUT, MISSING_TIMEOUT_WITH_NODES};
 use crate::app::App;
 use crate::auth::Authenticator;
@@ -88,6 +88,11 @@ impl App {
         }
         let codec = Arc::new(Metered::new(config.codec.build(config.codec_tables.clone())));
         let chat = chat.with_codec(codec.clone());
+        let chat = match config.operators.is_empty() {
+            // Those of the caller's own chat.
+            true => chat,
+            false => chat.with_operators(config.operators.iter().cloned()),
+        };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let long_work = LongWork::new(cores);
         let chat = Arc::new(chat.with_background({
@@ -102,6 +107,7 @@ impl App {
         let sessions = Arc::new(Sessions::default());
         let tokens = Tokens::new(&config.auth.secret, config.auth.token_life)
             .with_old(&config.auth.old_secrets)
+            .with_access_life(config.auth.access_life)
             .with_dialects(&config.dialects);
         let memory = Memory::new(config.memory_limit);
         let (images, disk) = media(&config, &chat)?;
@@ -144,6 +150,7 @@ impl App {
             log_ins: Arc::new(Limiter::new(config.auth.login_limit, WINDOW)),
             log_ins_of_address: Arc::new(Limiter::new(config.auth.login_address_limit, WINDOW)),
             sign_ups: Arc::new(Limiter::new(config.auth.signup_limit, WINDOW)),
+            refreshes: Limiter::new(MAX_REFRESHES, WINDOW),
             welcomes: Recipients::default(),
             security: SecurityLog::default(),
             cluster,

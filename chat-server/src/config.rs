@@ -98,6 +98,8 @@ pub struct Config {
     pub codec_tables: Arc<OwnTables>,
     /// See [`Options::data_dir`].
     pub data_dir: PathBuf,
+    /// See [`Options::operators`].
+    pub operators: Vec<String>,
     /// See [`Options::recovery_limit`].
     pub recovery_limit: u64,
     /// See [`Options::position`].
@@ -135,6 +137,10 @@ pub struct AuthConfig {
     pub old_secrets: Vec<Secret>,
     /// How long an issued token is valid.
     pub token_life: Duration,
+    /// How long an access token of a login session is valid.
+    pub access_life: Duration,
+    /// How long a refresh token is valid.
+    pub refresh_life: Duration,
     /// See [`Options::bcrypt_cost`].
     pub bcrypt_cost: u32,
     /// See [`Options::login_limit`].

@@ -30,7 +30,7 @@ pub(crate) struct Expiries {
 impl Expiries {
     /// Has a connection ended when its token expires. Take it back with [`Self::remove`].
     pub(crate) fn add(&self, session: &Arc<Session>) {
-        let Some(at) = session.expires_at else { return };
+        let Some(at) = session.expires_at() else { return };
         let is_first = {
             let mut due = self.due.lock();
             due.insert((at, session.id), Arc::downgrade(session));
@@ -43,9 +43,22 @@ impl Expiries {
 
     /// A connection has ended.
     pub(crate) fn remove(&self, session: &Session) {
-        if let Some(at) = session.expires_at {
-            self.due.lock().remove(&(at, session.id));
+        let mut due = self.due.lock();
+        if let Some(at) = session.expires_at() {
+            due.remove(&(at, session.id));
         }
+    }
+
+    /// Has a connection go on until a later token of its login session expires. Answers when that is, or none when the
+    /// connection has expired or ended already.
+    pub(crate) fn renew(&self, session: &Session, until: Timestamp) -> Option<Timestamp> {
+        let mut due = self.due.lock();
+        let at = session.expires_at()?;
+        let waiting = due.remove(&(at, session.id))?;
+        let until = until.max(at);
+        session.set_expires_at(until);
+        due.insert((until, session.id), waiting);
+        Some(until)
     }
 
     /// How many are waited for.

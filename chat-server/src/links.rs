@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderValue};
-use chat_core::command::{Changes, History, Reply, Unread};
+use chat_core::command::{Changes, ChatPage, History, Reply, Unread};
 use chat_core::event::Event;
-use chat_core::model::{MessageView, User};
+use chat_core::model::{Content, MessageView, User};
 use chat_core::search::Found;
 
 use crate::config::Config;
@@ -75,10 +75,14 @@ impl Base {
         }
     }
 
-    fn set_view(&self, view: &mut MessageView) {
-        if let Some(image) = view.message.content.image.as_deref().and_then(|image| self.link(image)) {
-            view.message.content.image = Some(image);
+    fn set_content(&self, content: &mut Content) {
+        if let Some(image) = content.image.as_deref().and_then(|image| self.link(image)) {
+            content.image = Some(image);
         }
+    }
+
+    fn set_view(&self, view: &mut MessageView) {
+        self.set_content(&mut view.message.content);
         self.set_user(&mut view.sender);
         if let Some(recipient) = &mut view.recipient {
             self.set_user(recipient);
@@ -177,6 +181,18 @@ impl HoldsLinks for Unread {
     }
 }
 
+impl HoldsLinks for ChatPage {
+    fn set_links(&mut self, base: &Base) {
+        for chat in &mut self.chats {
+            if let Some(last) = &mut chat.last {
+                base.set_content(&mut last.content);
+            }
+            let members = chat.first_members.iter_mut().map(|(user, _)| user);
+            chat.other.iter_mut().chain(members).for_each(|user| base.set_user(user));
+        }
+    }
+}
+
 impl HoldsLinks for Changes {
     fn set_links(&mut self, base: &Base) {
         self.deliveries.iter_mut().for_each(|delivery| base.set_event(&mut delivery.event));
@@ -196,6 +212,7 @@ impl HoldsLinks for Reply {
             Self::Messages(history) => history.set_links(base),
             Self::Found(found) => found.set_links(base),
             Self::Users(users) => users.set_links(base),
+            Self::UserPage(page) => page.users.set_links(base),
             Self::User(user) => user.set_links(base),
             Self::Unread(unread) => unread.set_links(base),
             Self::Changes(changes) => changes.set_links(base),
@@ -203,8 +220,16 @@ impl HoldsLinks for Reply {
             Self::RelatedPage(page) => {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
-            Self::ChatSet(_) | Self::ChatSetPage(_) => {}
-            Self::Done | Self::Conversation(_) | Self::Members(_) | Self::Bans(_) | Self::Read(_) => {}
+            Self::Chats(page) => page.set_links(base),
+            Self::Done
+            | Self::Receipts(_)
+            | Self::Report(_)
+            | Self::ReportPage(_)
+            | Self::Conversation(_)
+            | Self::Members(_)
+            | Self::Bans(_)
+            | Self::Read(_) => {}
+            Self::ChatSet(_) | Self::ChatSetPage(_) | Self::Sessions(_) | Self::EndedSessions(_) => {}
         }
     }
 }

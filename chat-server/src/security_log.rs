@@ -47,6 +47,10 @@ pub enum SecurityEvent {
     LimitMet(&'static str),
     /// A changed password.
     PasswordChanged,
+    /// A login session has ended before its time.
+    SessionEnded,
+    /// A refresh token was used again, so somebody else may have it. Its session has ended.
+    TokenReused,
 }
 
 impl SecurityEvent {
@@ -60,6 +64,8 @@ impl SecurityEvent {
             Self::SignUp => "sign_up",
             Self::LimitMet(_) => "limit_met",
             Self::PasswordChanged => "password_changed",
+            Self::SessionEnded => "session_ended",
+            Self::TokenReused => "token_reused",
         }
     }
 
@@ -71,7 +77,9 @@ impl SecurityEvent {
             | Self::LockedOut
             | Self::LogOut
             | Self::SignUp
-            | Self::PasswordChanged => None,
+            | Self::PasswordChanged
+            | Self::SessionEnded
+            | Self::TokenReused => None,
         }
     }
 }

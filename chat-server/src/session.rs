@@ -20,20 +20,22 @@ mod answering;
 mod batch;
 pub(crate) mod inbox;
 pub(crate) mod large_events;
+mod renewing;
 mod searches;
 mod sending;
 mod waiting;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use chat_core::clock::Timestamp;
-use chat_core::id::UserId;
+use chat_core::id::{LoginSessionId, UserId};
 use chat_core::model::User;
 use chat_core::presence::SessionId;
 use chat_core::search::Search;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
 
@@ -101,8 +103,10 @@ pub struct Session {
     pub(crate) receipt: Arc<Receipt>,
     /// The address and request from which it was opened.
     source: Source,
-    /// When the token expires, if ever; see [`crate::expiry`].
-    pub(crate) expires_at: Option<Timestamp>,
+    /// The login session of its token, if any.
+    pub(crate) login: Option<LoginSessionId>,
+    /// When its token expires; see [`crate::expiry`].
+    expires_at: AtomicI64,
     /// The users of whom its user receives nothing; see [`Chat::cut_off`](chat_core::chat::Chat::cut_off).
     cut_off: Mutex<Arc<HashSet<UserId>>>,
     /// The base of links for this client.
@@ -143,6 +147,9 @@ struct Outgoing {
     cursor: Cursor,
 }
 
+/// The expiry of a token that does not expire.
+const NEVER: i64 = i64::MAX;
+
 impl Session {
     pub(crate) fn new(
         id: SessionId,
@@ -168,7 +175,8 @@ impl Session {
             log_number: start.log_number,
             receipt,
             source: Source::current(),
-            expires_at: caller.identity.expires_at,
+            login: caller.identity.session,
+            expires_at: AtomicI64::new(caller.identity.expires_at.map_or(NEVER, Timestamp::as_millis)),
             cut_off: Mutex::new(given.cut_off),
             base,
             recovers: socket.protocol() == ProtocolVersion::V5,
@@ -192,6 +200,23 @@ impl Session {
             cut: AtomicBool::new(false),
             activity: Activity::new(given.now),
         }
+    }
+
+    /// What may be listed among the revoked tokens to end it: its token, and the login session of that.
+    pub(crate) fn revocations(&self) -> SmallVec<[Fingerprint; 2]> {
+        let login = self.login.map(|login| login.revocation(self.user));
+        [Some(self.token), login].into_iter().flatten().collect()
+    }
+
+    /// When its token expires, if ever.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        let at = self.expires_at.load(Ordering::Relaxed);
+        (at != NEVER).then(|| Timestamp::from_millis(at))
+    }
+
+    /// Sets when its token expires. Only [`crate::expiry`] calls this, which waits for it.
+    pub(crate) fn set_expires_at(&self, at: Timestamp) {
+        self.expires_at.store(at.as_millis(), Ordering::Relaxed);
     }
 
     /// The users of whom its user receives nothing.

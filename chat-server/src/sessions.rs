@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use chat_core::clock::Timestamp;
-use chat_core::id::UserId;
+use chat_core::id::{LoginSessionId, UserId};
 use chat_core::model::Members;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
@@ -122,14 +122,27 @@ impl Sessions {
         self.close_opened_with_any(&HashSet::from([*token]));
     }
 
-    /// Closes the connections that were opened with one of these tokens.
+    /// Closes the connections of a login session.
+    pub(crate) fn end_login(&self, user: UserId, login: LoginSessionId) {
+        let mut of_login = Vec::new();
+        self.for_user(user, &mut |session| {
+            if session.login == Some(login) && session.is_connected() {
+                of_login.push(session.clone());
+            }
+        });
+        for session in of_login {
+            session.disconnect();
+        }
+    }
+
+    /// Closes the connections that were opened with one of these tokens, or with a token of one of these login sessions.
     pub(crate) fn close_opened_with_any(&self, tokens: &HashSet<Fingerprint>) {
         if tokens.is_empty() {
             return;
         }
         let mut opened_with = Vec::new();
         self.for_all(&mut |session| {
-            if tokens.contains(&session.token) {
+            if session.revocations().iter().any(|token| tokens.contains(token)) {
                 opened_with.push(session.clone());
             }
         });

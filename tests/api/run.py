@@ -43,6 +43,8 @@ class Server:
             # Every request is to be answered by the route and not by a limit.
             **dict.fromkeys((f"CHAT_{word}_LIMIT" for word in ("LOGIN", "LOGIN_ADDRESS", "SIGNUP", "MESSAGE", "SEARCH")), "0"),
             "CHAT_FILES_RATE": "0",
+            # It takes longer than a token is good for otherwise.
+            "CHAT_ACCESS_TOKEN_MINUTES": "1440",
         }
         self.log = open(os.path.join(folder, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen([binary], env=env, stdout=self.log, stderr=self.log)

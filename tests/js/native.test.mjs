@@ -8,7 +8,7 @@ import { io } from 'socket.io-client';
 import { request } from './support/http.mjs';
 import { password, text, unique } from './support/names.mjs';
 import { secret, startServer } from './support/server.mjs';
-import { ask, assertAccepted, closeSockets, connect, once } from './support/wait.mjs';
+import { ask, assertAccepted, closeSockets, connect, once, until } from './support/wait.mjs';
 
 let server;
 beforeEach(async () => {
@@ -150,4 +150,23 @@ test('a log-out ends what was opened with its token', async () => {
   const refused = await rest(anna, 'GET', '/chats');
   assert.deepEqual([refused.status, refused.json.error.code, refused.json.message], [401, 'unauthenticated', 'Unauthorized']);
   await assert.rejects(enter(anna, ['websocket']), /Authentication error/);
+});
+
+// What has arrived is known when the client polls again, and stored at the latest when its connection ends.
+test('a message is delivered once the client has polled again', async () => {
+  const [anna, bert] = [await register('anna'), await register('bert')];
+  const annas = await enter(anna, ['websocket']);
+  const berts = await enter(bert, ['polling']);
+  const arrived = [once(berts, 'messageSent'), once(berts, 'messageSent', ({ message }) => message.seq === 2)];
+  const { message } = await over(annas, 'message.send', { userId: bert.id, content: text() });
+  const receipts = async () => (await over(annas, 'message.receipts', { messageId: message.messageId })).receipts;
+  await arrived[0];
+  // The second one comes with a later poll, which says that the first one was received.
+  await over(annas, 'message.send', { userId: bert.id, content: text() });
+  await arrived[1];
+  berts.disconnect();
+  await until(async () => (await receipts())[0].state === 'delivered', 'the message is delivered');
+  assert.deepEqual(await receipts(), [{ userId: bert.id, state: 'delivered' }]);
+  assert.equal((await rest(bert, 'POST', '/read', { userId: anna.id })).status, 200);
+  assert.deepEqual(await receipts(), [{ userId: bert.id, state: 'read' }]);
 });

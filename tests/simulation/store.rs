@@ -25,8 +25,9 @@ use chat_core::model::{
 };
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Appended, ChangeLog, KeyedStore, LoggedChange, MemoryStore, MessageStore, PersonalChanges, ReadMarkStore,
-    RoomStore, Row, StoreError, StoredMessage, Table, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, Appended, ChangeLog, ChatListStore, ChatSummary, KeyedStore, LoggedChange, MemoryStore,
+    MessageStore, PersonalChanges, ReadMarkStore, RoomStore, Row, StoreError, StoredMessage, Table,
+    UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -258,12 +259,18 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::ChangeRoom(_)
         | Write::Relate(_)
         | Write::SetChatSettings(_)
+        | Write::NoteDelivered(_)
+        | Write::FileReport(_)
+        | Write::CloseReport(_)
         | Write::React(_)
         | Write::AppendWith(_)
         | Write::Edit(_)
         | Write::Hide(_)
         | Write::Pin(_)
         | Write::Reindex(_)
+        | Write::StartSession(_)
+        | Write::RefreshSession(_)
+        | Write::EndSessions(_)
         | Write::EditRows(_) => 0,
     };
     (write.name(), of)
@@ -306,6 +313,19 @@ impl UserStore for Driver {
 
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
         self.read("users", 0, self.disk.store.users(limit)).await
+    }
+
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        self.read("users_by_id", 0, self.disk.store.users_by_id(ids)).await
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        self.read("users_named", 0, self.disk.store.users_named(prefix, after, limit)).await
     }
 
     async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
@@ -368,8 +388,38 @@ impl MessageStore for Driver {
 
 #[async_trait]
 impl ReadMarkStore for Driver {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        let read = self.disk.store.marks(conversation, after, limit);
+        self.read("marks", number(conversation.as_bytes()), read).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read("sent_at", number(message.as_bytes()), self.disk.store.sent_at(message)).await
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
+    }
+}
+
+#[async_trait]
+impl ChatListStore for Driver {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        self.read("activity", number(user.as_bytes()), self.disk.store.activity(user)).await
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        let read = self.disk.store.summaries(user, conversations);
+        self.read("summaries", number(user.as_bytes()), read).await
     }
 }
 
@@ -392,6 +442,10 @@ impl KeyedStore for Driver {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read("rows_of", 0, self.disk.store.rows_of(table, prefixes, limit)).await
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.read("values", 0, self.disk.store.values(table, keys)).await
     }
 }
 

@@ -8,6 +8,7 @@ fn one_of_each() -> Vec<Change<u8>> {
         ChangeKind::RoomChanged => RoomAspect::Banned(UserId::from_bytes([4; 12])).to_detail(),
         ChangeKind::RelationChanged => Detail::new(&[4; 13]),
         ChangeKind::ChatSettingsChanged => Detail::new(&[4; 12]),
+        ChangeKind::SessionEnded => Detail::new(&[4; 20]),
         _ => Detail::new(&[7]),
     };
     let all = |kind| Fields {
@@ -40,6 +41,7 @@ fn numbers_and_words_are_those_of_old_databases() {
         (32, "room_changed"),
         (64, "relation_changed"),
         (65, "chat_settings_changed"),
+        (91, "session_ended"),
     ];
     let now: Vec<_> = ChangeKind::all().map(|kind| (kind.code(), kind.name())).collect();
     assert!(known.iter().all(|kind| now.contains(kind)), "{now:?}");

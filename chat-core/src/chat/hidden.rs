@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Chat;
+use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::Seq;
 use crate::store::read_marks::counted_after;
@@ -13,6 +14,9 @@ use crate::store::{Row, StoreError, StoredMessage, Table, UNREAD_LOOKED_AT, UNRE
 
 /// The number of rows that are read at once.
 const AT_ONCE: usize = 256;
+/// The number of messages before a hidden one that are read at once, and how often.
+const NEAREST: usize = 20;
+const PAGES: usize = 5;
 
 /// The key of the row that says that a person has hidden a message.
 pub(crate) fn key(message: MessageId, user: UserId) -> Vec<u8> {
@@ -67,6 +71,25 @@ impl Chat {
                 return Ok(hiders);
             }
         }
+    }
+
+    /// The last message before a place that a person is shown; none when the nearest ones are all hidden.
+    pub(super) async fn last_shown(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        before: Seq,
+    ) -> Result<Option<StoredMessage>, StoreError> {
+        let mut window = Window::Before { seq: before, limit: NEAREST };
+        for _ in 0..PAGES {
+            let (messages, has_more) = self.store.history(conversation, window, false).await?;
+            let hidden = self.hidden_from(user, &messages).await?;
+            let first = messages.first().map(|message| message.seq);
+            let shown = messages.into_iter().rev().find(|message| !hidden.contains(&message.id));
+            let Some(first) = first.filter(|_| has_more && shown.is_none()) else { return Ok(shown) };
+            window = Window::Before { seq: first, limit: NEAREST };
+        }
+        Ok(None)
     }
 
     /// How many of the messages that the store counts as unread a person has hidden, for each of these conversations with any.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::Chat;
-use crate::command::{ListChatPartners, ListUsers, Outcome, UpdateProfile};
+use crate::command::{ListChatPartners, ListUsers, Outcome, SearchUsers, UpdateProfile, UserPage};
 use crate::damage;
 use crate::delivery::AtHand;
 use crate::error::Error;
@@ -138,6 +140,39 @@ impl Chat {
         Ok(Outcome::reply_only(users.into_iter().map(|user| self.shown(user)).collect()))
     }
 
+    pub(crate) async fn search_users(
+        &self,
+        actor: UserId,
+        command: SearchUsers,
+    ) -> Result<Outcome<UserPage>, Error> {
+        let SearchUsers { prefix, after, limit } = command;
+        let prefix = UserKey::Username(prefix.trim().nfc().collect()).folded();
+        let UserKey::Username(prefix) = prefix else { return Ok(Outcome::reply_only(UserPage::default())) };
+        match prefix.chars().count() {
+            0..SearchUsers::MIN_CHARS => {
+                return Err(Error::Invalid { field: "q", problem: "must have at least 2 characters" });
+            }
+            SearchUsers::MIN_CHARS..=SearchUsers::MAX_CHARS => {}
+            _ => {
+                return Err(Error::TooLarge {
+                    field: "q",
+                    limit: SearchUsers::MAX_CHARS,
+                    unit: "characters",
+                });
+            }
+        }
+        let limit = limit.clamp(1, SearchUsers::MAX);
+        // One for the actor, who is left out, and one to see whether more follow.
+        let mut users = self.store.users_named(&prefix, after.as_deref(), limit + 2).await?;
+        users.retain(|user| user.id != actor);
+        let has_more = users.len() > limit;
+        users.truncate(limit);
+        let last = users.last().and_then(|user| user.username.as_deref());
+        let next = last.map(str::to_lowercase).filter(|_| has_more);
+        let users = users.into_iter().map(|user| self.shown(user)).collect();
+        Ok(Outcome::reply_only(UserPage { users, next }))
+    }
+
     pub(crate) async fn chat_partners(
         &self,
         actor: UserId,
@@ -169,3 +204,6 @@ impl Chat {
         Ok(Outcome { reply: user, deliveries })
     }
 }
+
+#[cfg(test)]
+mod tests;

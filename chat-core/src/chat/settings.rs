@@ -52,10 +52,7 @@ impl Chat {
             let prefix = actor.as_bytes();
             let rows = self.store.rows(Table::ChatSettings, prefix, after.as_deref(), AT_ONCE).await?;
             for row in &rows {
-                let id = row.key.get(12..).and_then(|id| id.try_into().ok()).map(ConversationId::from_bytes);
-                let Some((conversation, settings)) = id.zip(ChatSettings::from_value(&row.value)) else {
-                    continue;
-                };
+                let Some((conversation, settings)) = ChatSettings::of_row(row) else { continue };
                 bytes += settings.draft.len();
                 // Drafts are long, so the bytes are limited too; one conversation always has room.
                 let is_full = bytes > self.limits.answer_bytes && !page.chats.is_empty();

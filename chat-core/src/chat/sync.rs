@@ -132,6 +132,7 @@ impl Chat {
         self.directory.forget_all();
         self.newest.forget_all();
         self.unreadable.forget_all();
+        self.delivered.forget_all();
     }
 
     pub(crate) async fn read_changes(

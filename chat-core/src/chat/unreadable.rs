@@ -54,6 +54,11 @@ impl Unreadable {
         self.count.store(0, Ordering::Relaxed);
     }
 
+    /// Whether messages of a conversation are remembered.
+    pub(super) fn knows(&self, conversation: ConversationId) -> bool {
+        self.count.load(Ordering::Relaxed) > 0 && self.known.lock().contains_key(&conversation)
+    }
+
     /// The remembered messages that are part of a count.
     fn among(&self, count: &UnreadCount, limit: usize) -> Vec<(Seq, MessageId)> {
         if self.count.load(Ordering::Relaxed) == 0 {

@@ -10,27 +10,33 @@
 //! 2. One line in the list below, and a method of [`Chat`] in the folder `chat`.
 //! 3. If its reply is of a new type, one line in the list of replies. The compiler then names every `match` that has to know it.
 
+mod chats;
 mod log;
 mod message;
 mod people;
 mod reading;
+mod receipts;
 mod relation;
 mod reply;
 mod room;
+mod session;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::chats::{ChatCursor, ChatPage, InvalidChatCursor, ListChats, ListedChat};
 pub use self::log::{Changes, ReadChanges};
 pub use self::message::{DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping};
-pub use self::people::{ListChatPartners, ListUsers, UpdateProfile};
+pub use self::people::{ListChatPartners, ListUsers, SearchUsers, UpdateProfile, UserPage};
 pub use self::reading::{ListUnread, MarkRead, ReadMark, ReadUpTo, Unread};
+pub use self::receipts::{Arrival, ReadReceipts, ReceiptPage};
 pub use self::relation::{ChangeRelation, ListRelations, Related, RelatedPage, RelationKind};
 pub use self::reply::{Answer, Reply, ReplyRef};
 pub use self::room::{
     AddMember, CreateRoom, MAX_MEMBERS_AT_ONCE, MemberPage, ReadMembers, RemoveMember, SetRole,
 };
+pub use self::session::{EndOtherSessions, EndSession, EndedSessions, ListSessions, SessionList};
 pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings};
 
 use std::sync::Arc;
@@ -44,6 +50,7 @@ use crate::event::Delivery;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, MessageView, User, UserKey};
 use crate::reactions::SetReaction;
+use crate::reports::{CreateReport, ListReports, Report, ReportPage, ResolveReport};
 use crate::rooms::{BanPage, ListBans, SetBan, SetMute, UpdateRoom};
 use crate::search::{Found, Search};
 
@@ -246,6 +253,8 @@ commands! {
     ListUnread: Reads -> Vec<Unread> = unread;
     /// Everybody but oneself.
     ListUsers: Reads -> Vec<Arc<User>> = users;
+    /// People by the beginning of their user names.
+    SearchUsers: Reads -> UserPage = search_users;
     /// The people one has talked with directly.
     ListChatPartners: Reads -> Vec<Arc<User>> = chat_partners;
     /// Read on in the log.
@@ -258,6 +267,16 @@ commands! {
     ChangeRelation: Writes -> Related = change_relation;
     /// The people one blocks, friends, and requests for friendship.
     ListRelations: Reads -> RelatedPage = list_relations;
+    /// Report a message or a person.
+    CreateReport: Writes -> Report = create_report;
+    /// The reports in a queue.
+    ListReports: Reads -> ReportPage = list_reports;
+    /// Note what was done about a report.
+    ResolveReport: Writes -> Report = resolve_report;
+    /// Who has received and who has read a message.
+    ReadReceipts: Reads -> ReceiptPage = read_receipts;
+    /// The conversations of the actor, the latest first.
+    ListChats: Reads -> ChatPage = list_chats;
     /// Change one's settings for a conversation: muted, archived, pinned, draft.
     SetChatSettings: Writes -> ChatSet = set_chat_settings;
     /// The conversations for which one has settings.
@@ -282,6 +301,12 @@ commands! {
     SetMute: Writes -> Arc<Conversation> = set_mute;
     /// Read who is in a conversation.
     ReadMembers: Reads -> MemberPage = read_members;
+    /// The own login sessions.
+    ListSessions: Reads -> SessionList = list_sessions;
+    /// End one of them.
+    EndSession: Writes -> EndedSessions = end_session;
+    /// End all but one.
+    EndOtherSessions: Writes -> EndedSessions = end_other_sessions;
 }
 
 /// What came of a command that was carried out.

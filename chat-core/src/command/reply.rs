@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Changes, ChatSet, ChatSetPage, History, MemberPage, ReadMark, Related, RelatedPage, Unread};
+use super::{
+    Changes, ChatPage, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, ReceiptPage,
+    Related, RelatedPage, SessionList, Unread, UserPage,
+};
 use crate::model::{Conversation, MessageView, User};
+use crate::reports::{Report, ReportPage};
 use crate::rooms::BanPage;
 use crate::search::Found;
 
@@ -76,12 +80,16 @@ replies! {
     Messages(History);
     /// People.
     Users(Vec<Arc<User>>);
+    /// A page of people.
+    UserPage(UserPage);
     /// One person.
     User(Arc<User>);
     /// What one has with somebody.
     Related(Related);
     /// People one has something with.
     RelatedPage(RelatedPage);
+    /// A page of the chat list.
+    Chats(ChatPage);
     /// The actor's settings for a conversation.
     ChatSet(ChatSet);
     /// Conversations with settings.
@@ -94,10 +102,20 @@ replies! {
     Bans(BanPage);
     /// How far the conversation is read; none when nobody has talked there yet.
     Read(Option<ReadMark>);
+    /// A report.
+    Report(Report);
+    /// Reports in a queue.
+    ReportPage(ReportPage);
+    /// Who has received and who has read a message.
+    Receipts(ReceiptPage);
     /// What is unread.
     Unread(Vec<Unread>);
     /// What happened.
     Changes(Changes);
     /// What was found.
     Found(Found);
+    /// The own login sessions.
+    Sessions(SessionList);
+    /// How many login sessions have ended.
+    EndedSessions(EndedSessions);
 }

@@ -6,13 +6,15 @@ use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::aspects::hiding::HideMessage;
 use crate::aspects::pins::{ListPins, PinMessage};
-use crate::chat::Registration;
+use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
+use crate::id::LoginSessionId;
 use crate::model::{
     ChatSettingsPatch, Content, JoinOrder, PasswordHash, Position, ProfilePatch, RelationAct, Role,
-    Visibility,
+    TokenHash, Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
+use crate::reports::{CreateReport, ListReports, Queue, Reported, ReportedAs, Resolution, ResolveReport};
 use crate::rooms::{ListBans, Muting, SetBan, SetMute, UpdateRoom};
 
 struct Scene {
@@ -54,6 +56,13 @@ impl Scene {
         self.chat.execute(&self.ann, create).await.unwrap().reply.id
     }
 
+    async fn session(&self, n: u8) -> LoginSessionId {
+        let first = FirstToken { family: TokenHash([n; 32]), token: TokenHash([n; 32]) };
+        let hour = std::time::Duration::from_secs(3600);
+        let lives = SessionLives { access: hour, refresh: hour };
+        self.chat.start_session(self.ann.user, "laptop", first, lives).await.unwrap().reply.id
+    }
+
     /// Every command, so that it has something to read, change or tell.
     async fn commands(&self) -> Vec<Command> {
         let deleted = self.message(self.ann, self.bob).await;
@@ -65,6 +74,19 @@ impl Scene {
             self.chat.find_user(&key).await.unwrap().unwrap().id
         };
         let (cid, dan) = (named("cid").await, named("dan").await);
+        let to = Destination::Conversation(third);
+        let send = SendMessage {
+            to,
+            content: Content::text("x"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
+        let said = self.chat.execute(&Actor { user: self.bob }, send).await.unwrap().reply.message.id;
+        let (about, text) = (Reported::Message(said), String::new());
+        let create = CreateReport { about, reason: ReportedAs::Abuse, text };
+        let report = self.chat.execute(&self.ann, create).await.unwrap().reply.id;
+        self.session(3).await;
         vec![
             SendMessage {
                 to: self.with_bob(),
@@ -76,6 +98,12 @@ impl Scene {
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
             RestoreMessage { message: deleted }.into(),
+            ReadReceipts { message: self.message(self.ann, self.bob).await, after: JoinOrder(0), limit: 9 }
+                .into(),
+            CreateReport { about: Reported::User(self.bob), reason: ReportedAs::Spam, text: String::new() }
+                .into(),
+            ListReports { of: Queue::Room(one), resolved: false, after: None, limit: 9 }.into(),
+            ResolveReport { of: Queue::Room(third), report, action: Resolution::Acted }.into(),
             EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
                 .into(),
             ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
@@ -93,6 +121,7 @@ impl Scene {
             MarkRead { of: self.with_bob(), up_to: ReadUpTo::TheLast }.into(),
             ListUnread { limit: 9 }.into(),
             ListUsers { limit: 9 }.into(),
+            SearchUsers { prefix: "an".into(), after: None, limit: 9 }.into(),
             ListChatPartners { limit: 9 }.into(),
             ReadChanges { since: Some(Position(0).into()), limit: 9 }.into(),
             Search { text: "hello".into(), limit: 9, ..Search::default() }.into(),
@@ -107,6 +136,7 @@ impl Scene {
                 patch: ChatSettingsPatch { archived: Some(true), ..ChatSettingsPatch::default() },
             }
             .into(),
+            ListChats { archived: None, after: None, limit: 9 }.into(),
             ListChatSettings { after: None, limit: 9 }.into(),
             SetTyping { to: self.with_bob(), typing: true }.into(),
             CreateRoom { name: "r".into(), visibility: Visibility::Public, members: vec![] }.into(),
@@ -118,6 +148,9 @@ impl Scene {
             ListBans { room: another, after: None, limit: 9 }.into(),
             SetMute { room: third, user: self.bob, muting: Muting::ForEver }.into(),
             ReadMembers { of: third, after: JoinOrder(0), limit: 9 }.into(),
+            ListSessions { current: None }.into(),
+            EndSession { session: self.session(1).await }.into(),
+            EndOtherSessions { current: Some(self.session(2).await) }.into(),
         ]
     }
 }
@@ -136,6 +169,10 @@ async fn every_command_does_what_its_class_says() {
         match class {
             Class::Reads => {
                 assert_eq!((told, after), (vec![], before), "{name} changes nothing, and tells nobody");
+            }
+            // Nobody is notified of reports.
+            Class::Writes if ["CreateReport", "ResolveReport"].contains(&name) => {
+                assert_eq!((told, after), (vec![], before), "{name} is in no log");
             }
             Class::Writes => {
                 assert_eq!(after, Position(before.0 + 1), "{name} is in the log");

@@ -7,18 +7,18 @@ use crate::aspects::edits::EditMessage;
 use crate::aspects::hiding::HideMessage;
 use crate::aspects::pins::PinMessage;
 use crate::change::ChangeKind;
-use crate::chat::Registration;
+use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::clock::{ManualClock, Timestamp};
 use crate::command::{
-    Actor, AddMember, ChangeRelation, Command, CreateRoom, DeleteMessage, Destination, ListChatPartners,
-    MarkRead, ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage, SetChatSettings,
-    SetRole, UpdateProfile,
+    Actor, AddMember, ChangeRelation, Command, CreateRoom, DeleteMessage, Destination, EndSession,
+    ListChatPartners, MarkRead, ReadHistory, ReadUpTo, RemoveMember, Request, RestoreMessage, SendMessage,
+    SetChatSettings, SetRole, UpdateProfile,
 };
 use crate::event::Audience;
 use crate::history::Window;
-use crate::id::MessageId;
+use crate::id::{LoginSessionId, MessageId};
 use crate::model::{
-    ChatSettingsPatch, Content, PasswordHash, ProfilePatch, RelationAct, Role, UserKey, Visibility,
+    ChatSettingsPatch, Content, PasswordHash, ProfilePatch, RelationAct, Role, TokenHash, UserKey, Visibility,
 };
 use crate::reactions::{Reacting, SetReaction};
 use crate::rooms::{Muting, SetBan, SetMute, UpdateRoom};
@@ -68,6 +68,13 @@ impl Scene {
         self.here.execute(&Actor { user: self.ann }, send).await.unwrap().reply.message.id
     }
 
+    async fn session(&self) -> LoginSessionId {
+        let hour = std::time::Duration::from_secs(3_600);
+        let (first, lives) = (TokenHash([1; 32]), SessionLives { access: hour, refresh: hour });
+        let first = FirstToken { family: first, token: first };
+        self.here.start_session(self.ann, "phone", first, lives).await.unwrap().reply.id
+    }
+
     /// A command of Ann for every kind of change, and the room that most of them are about.
     async fn commands(&self) -> (ConversationId, Vec<Command>) {
         let room = self.room().await;
@@ -105,6 +112,7 @@ impl Scene {
             ChangeRelation { with: self.cid, act: RelationAct::Unblock }.into(),
             SetChatSettings { of: in_room(), patch: pin }.into(),
             send(in_room()).into(),
+            EndSession { session: self.session().await }.into(),
             RemoveMember { room, user: self.cid }.into(),
             SetBan { room, user: self.cid, is_banned: true }.into(),
             send(in_room()).into(),
@@ -152,7 +160,8 @@ fn plain(mut delivery: Delivery) -> String {
         | Event::MemberAdded { .. }
         | Event::MemberRemoved { .. }
         | Event::RoleChanged { .. }
-        | Event::RoomChanged { .. } => {}
+        | Event::RoomChanged { .. }
+        | Event::SessionEnded { .. } => {}
     }
     format!("{delivery:#?}")
 }
@@ -173,6 +182,7 @@ fn kind(event: &Event) -> Option<ChangeKind> {
         Event::ProfileUpdated(_) => ChangeKind::ProfileUpdated,
         Event::RelationChanged { .. } => ChangeKind::RelationChanged,
         Event::ChatSettingsChanged { .. } => ChangeKind::ChatSettingsChanged,
+        Event::SessionEnded { .. } => ChangeKind::SessionEnded,
         Event::UserRegistered(_) | Event::TypingChanged { .. } => return None,
     })
 }

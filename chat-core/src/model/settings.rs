@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, UserId};
+use crate::store::Row;
 
 /// The settings of a member for a conversation. Only the member receives them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -68,6 +69,12 @@ impl ChatSettings {
             pinned: patch.pinned.unwrap_or(self.pinned),
             draft: patch.draft.clone().unwrap_or_else(|| self.draft.clone()),
         }
+    }
+
+    /// The conversation and the settings in a row; `None` when the row is damaged.
+    pub(crate) fn of_row(row: &Row) -> Option<(ConversationId, Self)> {
+        let id = row.key.get(12..)?.try_into().ok()?;
+        Some((ConversationId::from_bytes(id), Self::from_value(&row.value)?))
     }
 
     /// The key of the row that holds the settings.

@@ -2,8 +2,10 @@
 //!
 //! A write first looks, then decides, then writes: what is refused has written nothing.
 
+mod delivered;
 mod relations;
 mod rows;
+mod sessions;
 mod settings;
 
 use std::sync::Arc;

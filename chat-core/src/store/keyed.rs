@@ -13,7 +13,7 @@ use super::StoreError;
 use super::write::{EditRows, EditedRows, WriteStore, make};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::Relation;
+use crate::model::{Position, Relation};
 
 /// Most bytes of the key of a row.
 pub const MAX_KEY_BYTES: usize = 256;
@@ -108,6 +108,19 @@ tables! {
     /// The settings of members for conversations: the member, then the conversation. The value is
     /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
     ChatSettings = 64, "chat_settings", [User, Conversation];
+    /// Delivered positions ([`ReadMarkStore::note_delivered`](super::ReadMarkStore::note_delivered)): the user. The value
+    /// is the position, 8 bytes, the most significant one first.
+    Delivered = 65, "delivered", [User];
+    /// Reports of messages in rooms: the room, then the report's id in hexadecimal digits. The value is the report; see
+    /// [`reports`](crate::reports).
+    RoomReports = 66, "room_reports", [Conversation, Text];
+    /// All other reports: the report's id in hexadecimal digits.
+    Reports = 67, "reports", [Text];
+    /// Open reports: who has made it, then what it is about as a text. The value is the report's id.
+    OpenReports = 68, "open_reports", [User, Text];
+    /// Login sessions: whose it is, and its id in digits. The value holds what is shown of it and the hashes of its refresh tokens
+    /// ([`LoginSession`](crate::model::LoginSession)).
+    Sessions = 91, "sessions", [User, Text];
 }
 
 impl Table {
@@ -226,6 +239,11 @@ pub(crate) fn relation_in(value: &[u8]) -> Option<Relation> {
     Relation::from_code(*value.first()?)
 }
 
+/// The position in the value of a row of [`Table::Delivered`]; `None` when the value is damaged.
+pub(crate) fn delivered_in(value: &[u8]) -> Option<Position> {
+    value.try_into().ok().map(u64::from_be_bytes).map(Position)
+}
+
 /// Rows of keyed tables.
 ///
 /// # Guarantees
@@ -250,6 +268,9 @@ pub trait KeyedStore: WriteStore {
         prefixes: &[Vec<u8>],
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError>;
+
+    /// The values of rows by their keys, in the same order; `None` where there is no row.
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Puts and deletes rows as they are given, all or none, and logs nothing. Messages to which rows of the table belong know
     /// since whether there are some ([`StoredMessage::facets`](super::StoredMessage::facets)). No rule about what is in them stands behind it: it

@@ -33,6 +33,7 @@
 //! A driver that cannot run in a test environment must be reported as ignored with the reason, never as passed.
 
 mod apply;
+mod chats;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
@@ -56,7 +57,9 @@ pub mod write;
 
 #[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub(crate) use apply::{delete_member, settings_key};
+pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
 pub use copy::{Copied, copy_to_mongodb};
+pub(crate) use keyed::delivered_in;
 pub use keyed::{Facets, KeyedStore, Row, Table};
 pub use log::{ChangeLog, LoggedChange, NODE_LEASE, NodeNote, PersonalChanges};
 pub use memory::MemoryStore;
@@ -71,8 +74,9 @@ pub use search::{CHANGED, Lookup, Match, Matches, SearchIndex, SearchProgress};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use write::{
-    AddMember, EditRows, EditedRows, Relate, Related, RemoveMember, RoomChange, SetChatSettings, SetDeleted,
-    SetRole, Write, WriteStore, Written,
+    AddMember, EditRows, EditedRows, EndSessions, EndedSession, RefreshSession, Refreshed, Relate, Related,
+    RemoveMember, RoomChange, SetChatSettings, SetDeleted, SetRole, StartSession, WhichSessions, Write,
+    WriteStore, Written,
 };
 
 pub use crate::change::Change;
@@ -106,12 +110,19 @@ pub use crate::change::Change;
 /// # }
 /// ```
 pub trait Store:
-    UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+    UserStore + RoomStore + MessageStore + ReadMarkStore + ChatListStore + KeyedStore + SearchIndex + ChangeLog
 {
 }
 
 impl<T> Store for T where
-    T: UserStore + RoomStore + MessageStore + ReadMarkStore + KeyedStore + SearchIndex + ChangeLog
+    T: UserStore
+        + RoomStore
+        + MessageStore
+        + ReadMarkStore
+        + ChatListStore
+        + KeyedStore
+        + SearchIndex
+        + ChangeLog
 {
 }
 

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::keyed::Facets;
 use super::write::{
-    AddMember, Append, CreateRoom, CreateUser, OpenDirect, RecordLastSeen, Relate, Related, RemoveMember,
-    RevokeToken, RoomChange, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
-    WriteStore, make,
+    AddMember, Append, CreateRoom, CreateUser, EndSessions, EndedSession, OpenDirect, RecordLastSeen,
+    RefreshSession, Refreshed, Relate, Related, RemoveMember, RevokeToken, RoomChange, SetChatSettings,
+    SetDeleted, SetPasswordHash, SetRole, StartSession, UpdateProfile, WriteStore, make,
 };
 use crate::clock::Timestamp;
 use crate::codec::Blob;
@@ -45,6 +45,18 @@ pub trait UserStore: WriteStore {
 
     /// Lists all accounts in the order of their creation, at most `limit`.
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError>;
+
+    /// Finds accounts by their ids, in no particular order. Unknown ids and damaged accounts are left out.
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError>;
+
+    /// Accounts whose user name in lower case begins with `prefix` and comes after `after`, compared byte by byte, sorted
+    /// by that name; at most `limit`. Accounts without a user name are left out. A driver must not scan other accounts.
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError>;
 
     /// Changes a profile and logs [`Change::ProfileUpdated`](super::Change::ProfileUpdated). Returns `None` when the
     /// account does not exist.
@@ -80,6 +92,34 @@ pub trait UserStore: WriteStore {
         make(self, relate).await
     }
 
+    /// Starts a login session, which is stored in [`Table::Sessions`](super::Table::Sessions). Ends sessions of the same person that
+    /// make room for it ([`MAX_SESSIONS`](crate::policy::MAX_SESSIONS)), as [`Self::end_sessions`] does, and returns them.
+    async fn start_session(
+        &self,
+        start: StartSession,
+    ) -> Result<Result<Vec<EndedSession>, Refusal>, StoreError> {
+        make(self, start).await
+    }
+
+    /// Replaces the present refresh token of a login session with the next one. Of several calls with the same token at once
+    /// one replaces it; the others get the same successor. A token that was used before, but for
+    /// [`REFRESH_GRACE`](crate::policy::REFRESH_GRACE), ends the session, as [`Self::end_sessions`] does. Refused when the token does
+    /// not belong to the session, or the session has ended or expired.
+    async fn refresh_session(
+        &self,
+        refresh: RefreshSession,
+    ) -> Result<Result<Refreshed, Refusal>, StoreError> {
+        make(self, refresh).await
+    }
+
+    /// Ends login sessions of a person, and returns those that have ended. In the same step each of them is
+    /// [revoked](crate::id::LoginSessionId::revocation) until its last access token expires, and
+    /// [`Change::SessionEnded`](super::Change::SessionEnded) is logged for its owner. One session that does not exist or has expired is
+    /// refused.
+    async fn end_sessions(&self, end: EndSessions) -> Result<Result<Vec<EndedSession>, Refusal>, StoreError> {
+        make(self, end).await
+    }
+
     /// Records that the token with this fingerprint is revoked. The store may drop the record once `until` has passed.
     async fn revoke_token(&self, fingerprint: [u8; 32], until: Timestamp) -> Result<(), StoreError> {
         make(self, RevokeToken { fingerprint, until }).await
@@ -87,6 +127,13 @@ pub trait UserStore: WriteStore {
 
     /// The fingerprints of all revoked tokens that would otherwise still be valid after `now`.
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError>;
+}
+
+/// The least name that begins with `prefix` and comes after `after`.
+pub(super) fn first_name(prefix: &str, after: Option<&str>) -> String {
+    // The least text behind another one is that text and a NUL.
+    let behind = after.map(|after| format!("{after}\0")).unwrap_or_default();
+    behind.max(prefix.to_owned())
 }
 
 /// The result of [`UserStore::create_user`].

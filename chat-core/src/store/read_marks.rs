@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::write::{MarkRead, WriteStore, make};
+use super::write::{MarkRead, NoteDelivered, WriteStore, make};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, UserId};
-use crate::model::{Position, Seq};
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{JoinOrder, Member, Position, Seq};
 
 /// The maximum that is counted as unread in a conversation; a client shows "1,000 or more".
 pub const UNREAD_MOST: u32 = 1_000;
@@ -47,6 +47,25 @@ pub trait ReadMarkStore: WriteStore {
         make(self, MarkRead { conversation, user, up_to, at }).await
     }
 
+    /// A page of a conversation's members with their read marks, in the order of joining: the members after the place
+    /// `after`, at most `limit`. Empty when the conversation does not exist. A driver must not scan the other members.
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError>;
+
+    /// The position of the change that appended a message.
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError>;
+
+    /// Moves the delivered positions of users forward: everything in the log up to there that concerns the user has
+    /// arrived on one of the user's devices. A position that is stored already or farther stays. Not logged. The
+    /// positions are rows of [`Table::Delivered`](super::Table::Delivered).
+    async fn note_delivered(&self, positions: Vec<(UserId, Position)>) -> Result<(), StoreError> {
+        make(self, NoteDelivered(positions)).await
+    }
+
     /// The conversations of a user with unread messages, at most `limit`. The conversation with the latest message
     /// that is not deleted comes first.
     ///
@@ -74,6 +93,12 @@ pub struct UnreadCount {
 /// The seq after which messages are counted, given the mark and the last message.
 pub(crate) fn counted_after(read: Seq, last: Seq) -> Seq {
     read.max(Seq(last.0.saturating_sub(UNREAD_LOOKED_AT)))
+}
+
+/// The number of unread messages of a conversation that may not be examined: all messages after the mark.
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
+pub(super) fn not_examined(read: Seq, last: Seq) -> u32 {
+    last.0.saturating_sub(read.0).min(UNREAD_MOST)
 }
 
 /// The number of messages that may still be examined for one list.

@@ -16,13 +16,14 @@ use crate::aspects::edits::Edit;
 use crate::aspects::hiding::Hide;
 use crate::aspects::pins::{Pin, PinDone};
 use crate::clock::Timestamp;
-use crate::id::{ConversationId, MessageId, UserId};
+use crate::id::{ConversationId, LoginSessionId, MessageId, UserId};
 use crate::model::{
-    ChatSettings, ChatSettingsPatch, Conversation, Member, NewUser, Pair, PasswordHash, Position,
-    ProfilePatch, Relation, RelationAct, Role, Seq, User,
+    ChatSettings, ChatSettingsPatch, Conversation, LoginSession, Member, NewUser, Pair, PasswordHash,
+    Position, ProfilePatch, Relation, RelationAct, Role, Seq, TokenHash, TokenNonce, User,
 };
 use crate::policy::Refusal;
 use crate::reactions::{React, Reacted};
+use crate::reports::{CloseReport, Closed, FileReport, Filed};
 use crate::rooms::{ChangeRoom, RoomLog};
 
 /// A store that can be changed.
@@ -191,10 +192,22 @@ writes! {
     Reindex -> bool;
     /// Moves a read mark. None when there is no such member.
     MarkRead -> Option<(Option<Position>, Seq)>;
+    /// Files a report.
+    FileReport -> Result<Filed, Refusal>;
+    /// Resolves a report.
+    CloseReport -> Result<Closed, Refusal>;
+    /// Moves delivered positions.
+    NoteDelivered -> ();
     /// Changes what two people have with each other.
     Relate -> Result<Related, Refusal>;
     /// Changes the settings of a member for a conversation. Without a position when nothing changes.
     SetChatSettings -> Result<(Option<Position>, ChatSettings), Refusal>;
+    /// Starts a login session; the sessions that it has ended.
+    StartSession -> Result<Vec<EndedSession>, Refusal>;
+    /// Replaces the refresh token of a login session.
+    RefreshSession -> Result<Refreshed, Refusal>;
+    /// Ends login sessions of a person.
+    EndSessions -> Result<Vec<EndedSession>, Refusal>;
     /// Puts and deletes rows of a keyed table.
     EditRows -> EditedRows;
 }
@@ -342,6 +355,10 @@ pub struct MarkRead {
     pub at: Timestamp,
 }
 
+/// See [`ReadMarkStore::note_delivered`](super::ReadMarkStore::note_delivered). Each user is listed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteDelivered(pub Vec<(UserId, Position)>);
+
 /// See [`UserStore::relate`](super::UserStore::relate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Relate {
@@ -377,6 +394,87 @@ pub struct SetChatSettings {
     pub patch: ChatSettingsPatch,
     /// When.
     pub at: Timestamp,
+}
+
+/// See [`UserStore::start_session`](super::UserStore::start_session).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartSession {
+    /// Whose.
+    pub user: UserId,
+    /// The session as it is shown.
+    pub session: LoginSession,
+    /// The hash of the secret that all its refresh tokens share.
+    pub family: TokenHash,
+    /// The hash of the secret of the first one.
+    pub token: TokenHash,
+    /// When the first access token expires.
+    pub access_until: Timestamp,
+}
+
+/// See [`UserStore::refresh_session`](super::UserStore::refresh_session).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshSession {
+    /// Whose, as the token says.
+    pub user: UserId,
+    /// The session that the token names.
+    pub session: LoginSessionId,
+    /// The hash of the secret that all refresh tokens of the session share.
+    pub family: TokenHash,
+    /// The hash of the secret of the token that is used.
+    pub token: TokenHash,
+    /// The hash of the secret of the token that is to replace it.
+    pub next: TokenHash,
+    /// From which the holder of the used token computes the next one.
+    pub nonce: TokenNonce,
+    /// When the next refresh token expires.
+    pub expires_at: Timestamp,
+    /// When the access token that is issued with it expires.
+    pub access_until: Timestamp,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of [`RefreshSession`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// The next token has replaced the used one.
+    Replaced,
+    /// The token had been used a moment ago, and its successor is unused: it is the one that this nonce gives, and `next` is
+    /// not stored.
+    Repeated(TokenNonce),
+    /// The token had been used before. Its session has ended.
+    Reused(EndedSession),
+}
+
+/// See [`UserStore::end_sessions`](super::UserStore::end_sessions).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndSessions {
+    /// Whose.
+    pub user: UserId,
+    /// Which of them.
+    pub which: WhichSessions,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which login sessions of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichSessions {
+    /// This one.
+    One(LoginSessionId),
+    /// All but this one, or all.
+    AllBut(Option<LoginSessionId>),
+}
+
+/// A login session that has ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Which.
+    pub id: LoginSessionId,
+    /// Until when access tokens of it would otherwise be valid.
+    pub until: Timestamp,
+    /// Where the log says so.
+    pub position: Position,
 }
 
 /// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).

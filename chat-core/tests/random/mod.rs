@@ -18,14 +18,16 @@ use chat_core::model::{
 };
 use chat_core::policy::Refusal;
 use chat_core::reactions::{React, Reacted};
+use chat_core::reports::{CloseReport, Closed, FileReport, Filed};
 use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::reindexing::Reindex;
 use chat_core::store::write::{Append, WriteOf as _};
 use chat_core::store::{
-    AddMember, Appended, CreatedUser, EditRows, EditedRows, LoggedChange, Lookup, Match, NewMessage, NewRoom,
-    PersonalChanges, Relate, Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings,
-    SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
+    Activity, AddMember, Appended, ChatSummary, CreatedUser, EditRows, EditedRows, EndSessions, EndedSession,
+    LoggedChange, Lookup, Match, NewMessage, NewRoom, PersonalChanges, RefreshSession, Refreshed, Relate,
+    Related, RemoveMember, RoomChange, Row, SearchProgress, SetChatSettings, SetDeleted, SetRole,
+    StartSession, Store, StoreError, StoredMessage, Table, UnreadCount,
 };
 
 pub(crate) use self::requests::{CONVERSATIONS, Requests, conversation_id};
@@ -38,6 +40,7 @@ pub(crate) enum Request {
     User(UserKey),
     Credentials(UserKey),
     Users(usize),
+    UsersNamed(String, Option<String>, usize),
     UpdateProfile(UserId, ProfilePatch, Timestamp),
     /// The hash that somebody has, if the first is true.
     SetPasswordHash(UserId, bool, PasswordHash),
@@ -70,6 +73,8 @@ pub(crate) enum Request {
     History(ConversationId, Window, bool),
     MarkRead(ConversationId, UserId, Option<Seq>, Timestamp),
     Unread(UserId, usize),
+    /// The chat list of a user, from this place of it.
+    Chats(UserId, usize),
     LastPosition,
     ChangesAfter(Position, usize),
     ChangesFor(UserId, Position, usize),
@@ -83,6 +88,14 @@ pub(crate) enum Request {
     Search(Vec<ConversationId>, [Vec<(String, bool)>; 2], Filter, Option<Position>, usize),
     Relate(Relate),
     SetChatSettings(SetChatSettings),
+    NoteDelivered(Vec<(UserId, Position)>),
+    FileReport(FileReport),
+    CloseReport(CloseReport),
+    /// The marks of a conversation's members, and where a message is in the log.
+    Marks(ConversationId, usize, MessageId),
+    StartSession(StartSession),
+    RefreshSession(RefreshSession),
+    EndSessions(EndSessions),
     EditRows(EditRows),
     /// The rows with a prefix, behind a key.
     Rows(Table, Vec<u8>, Option<Vec<u8>>, usize),
@@ -118,6 +131,7 @@ pub(crate) enum Answer {
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
+    Chats(Vec<Activity>, Vec<ChatSummary>),
     Position(Position),
     Changes(Option<Vec<LoggedChange>>),
     Mine(Option<PersonalChanges>, Option<u64>),
@@ -126,7 +140,12 @@ pub(crate) enum Answer {
     Found(Vec<Match>, bool),
     Edited(EditedRows),
     Related(Result<Related, Refusal>),
+    Filed(Option<Result<Filed, Refusal>>),
+    Closed(Option<Result<Closed, Refusal>>),
+    Marks(Vec<(Member, Seq)>, Option<Position>),
     ChatSet(Result<(Option<Position>, ChatSettings), Refusal>),
+    Sessions(Result<Vec<EndedSession>, Refusal>),
+    Refreshed(Result<Refreshed, Refusal>),
     Rows(Vec<Vec<Row>>),
     Counts(Vec<u64>),
     /// Why is each driver's own affair, but not whether.
@@ -151,6 +170,9 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         Request::Credentials(key) => {
             let known = store.credentials(&key).await?;
             Answer::Credentials(known.map(|(user, hash)| (user, hash.expose().to_owned())))
+        }
+        Request::UsersNamed(prefix, after, limit) => {
+            Answer::Users(store.users_named(&prefix, after.as_deref(), limit).await?)
         }
         Request::Users(limit) => Answer::Users(store.users(limit).await?),
         Request::UpdateProfile(user, patch, at) => {
@@ -239,6 +261,13 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::MarkRead(id, user, up_to, at) => Answer::Marked(store.mark_read(id, user, up_to, at).await?),
         Request::Unread(user, limit) => Answer::Unread(store.unread(user, limit).await?),
+        Request::Chats(user, skipped) => {
+            let mut order = store.activity(user).await?;
+            order.sort_unstable();
+            let ids: Vec<_> = order.iter().skip(skipped).map(|activity| activity.conversation).collect();
+            let summaries = store.summaries(user, &ids).await?;
+            Answer::Chats(order, summaries)
+        }
         Request::LastPosition => Answer::Position(store.last_position().await?),
         Request::ChangesAfter(position, limit) => {
             Answer::Changes(store.changes_after(position, limit).await?)
@@ -278,12 +307,32 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::Relate(relate) => Answer::Related(store.relate(relate).await?),
         Request::SetChatSettings(set) => Answer::ChatSet(store.set_chat_settings(set).await?),
+        Request::FileReport(file) => Answer::Filed(FileReport::done(store.write(file.into()).await?)),
+        Request::CloseReport(close) => Answer::Closed(CloseReport::done(store.write(close.into()).await?)),
+        Request::NoteDelivered(positions) => {
+            store.note_delivered(positions).await?;
+            Answer::Done
+        }
+        Request::Marks(id, limit, message) => {
+            let marks = store.marks(id, JoinOrder(0), limit).await?.into_iter();
+            let sent = store.sent_at(message).await?;
+            Answer::Marks(marks.map(|(_, member, read)| (member, read)).collect(), sent)
+        }
+        Request::StartSession(start) => Answer::Sessions(store.start_session(start).await?),
+        Request::RefreshSession(refresh) => Answer::Refreshed(store.refresh_session(refresh).await?),
+        Request::EndSessions(end) => Answer::Sessions(store.end_sessions(end).await?),
         Request::EditRows(edit) => Answer::Edited(store.edit_rows(edit).await?),
         Request::Rows(table, prefix, after, limit) => {
             Answer::Rows(vec![store.rows(table, &prefix, after.as_deref(), limit).await?])
         }
         Request::RowsOf(table, prefixes, limit) => {
-            Answer::Rows(store.rows_of(table, &prefixes, limit).await?)
+            let keys: Vec<_> =
+                prefixes.iter().filter(|prefix| table.parts(prefix).is_some()).cloned().collect();
+            let values = store.values(table, &keys).await?;
+            let mut rows = store.rows_of(table, &prefixes, limit).await?;
+            let row = |(key, value): (_, Option<Vec<u8>>)| Some(Row { key, value: value? });
+            rows.push(keys.into_iter().zip(values).filter_map(row).collect());
+            Answer::Rows(rows)
         }
         Request::CountTerms(conversations, terms, at_most) => {
             let terms = terms.into_iter().map(|(term, is_prefix)| Wanted { term, is_prefix });

@@ -5,6 +5,7 @@ mod relations;
 mod rooms;
 mod rows;
 mod search;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -405,7 +406,12 @@ impl Requests {
             0..4 => self.create_user(),
             4..7 => Request::User(self.key()),
             7..9 => Request::Credentials(self.key()),
-            9..11 => Request::Users(self.limit()),
+            9 => Request::Users(self.limit()),
+            10 => {
+                let first = self.text().to_lowercase().chars().take(1).collect();
+                let after = self.maybe(|it| it.text().to_lowercase());
+                Request::UsersNamed(first, after, self.limit())
+            }
             11..15 => {
                 let patch =
                     ProfilePatch { full_name: self.maybe(Self::text), picture: self.maybe(Self::text) };
@@ -450,7 +456,11 @@ impl Requests {
                 });
                 Request::MarkRead(self.conversation(), self.any_user(), up_to, self.moment())
             }
-            84..87 => Request::Unread(self.any_user(), self.limit()),
+            84 if self.chance(4) => self.report(),
+            84 if self.chance(3) => self.note_delivered(),
+            84 if self.chance(2) => Request::Marks(self.conversation(), self.limit(), self.message()),
+            84..86 => Request::Unread(self.any_user(), self.limit()),
+            86 => Request::Chats(self.any_user(), self.below(4) as usize),
             87..92 => Request::History(self.conversation(), self.window(), self.chance(2)),
             92..94 => Request::LastPosition,
             94 => Request::LogBegin,
@@ -458,9 +468,11 @@ impl Requests {
                 Request::ForgetBefore(Timestamp::from_millis(self.now - self.below(300) as i64))
             }
             95 if self.chance(3) => self.relate(),
+            95 if self.chance(2) => self.of_session(),
             95..97 => Request::ChangesAfter(self.position(), self.limit()),
             97..99 => Request::ChangesFor(self.any_user(), self.position(), self.limit()),
-            99 if self.chance(2) => self.set_chat_settings(),
+            99 if self.chance(3) => self.set_chat_settings(),
+            99 if self.chance(2) => self.of_session(),
             99 => self.relate(),
             100..105 => self.edit_rows(),
             105..108 => self.rows(),

@@ -315,3 +315,39 @@ impl SharedCounters for CountingBus {
         Ok(())
     }
 }
+
+#[tokio::test]
+async fn what_happens_to_sessions_is_in_the_security_log() {
+    let (lines, _guard) = capture();
+    let (app, _folder) = app(|_| {}, None).await;
+    let ann = sign_up(&app, "ann").await.unwrap();
+    let native = app.config.dialects.find("native").unwrap().clone();
+    let open = async || app.open_session(&ann, &native, "phone".into()).await.unwrap();
+    let refresh = async |token: &str| app.refresh(HERE, &native, token).await;
+    let events = || {
+        let lines = lines.take();
+        let of_ann = |line: &serde_json::Value| line["user.id"] == ann.id.to_string();
+        lines.iter().filter(|line| of_ann(line)).map(|line| line["event"].clone()).collect::<Vec<_>>()
+    };
+    lines.take();
+    let first = open().await;
+    let second = refresh(&first.refresh).await.unwrap();
+    refresh(&second.refresh).await.unwrap();
+    assert_eq!(events(), [""; 0], "nothing of it matters");
+    let Err(refused) = refresh(&first.refresh).await else { panic!("it was used") };
+    assert_eq!(refused.into_response().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(events(), ["session_ended", "token_reused"]);
+    assert!(app.auth.authenticate(&second.access).await.is_err(), "at once");
+    // The other ways in which a session ends. The same again within a minute is only counted.
+    let third = open().await;
+    app.log_out(&third.access).await.unwrap();
+    assert_eq!(events(), ["log_out"]);
+    let fourth = open().await;
+    app.log_out_refresh(&fourth.refresh).await.unwrap();
+    app.log_out_refresh(&fourth.refresh).await.unwrap();
+    app.log_out_refresh("nonsense").await.unwrap();
+    for token in [third, fourth] {
+        assert!(app.auth.authenticate(&token.access).await.is_err());
+        assert!(refresh(&token.refresh).await.is_err());
+    }
+}

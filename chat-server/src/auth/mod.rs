@@ -7,6 +7,7 @@ mod hmac_sha256;
 pub mod limit;
 pub mod password;
 pub mod password_rules;
+pub(crate) mod refresh;
 pub mod token;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::clock::Timestamp;
+use chat_core::id::LoginSessionId;
 use chat_core::model::{User, UserKey};
 use chat_core::prelude::{Chat, Error};
 use chat_core::store::StoreError;
@@ -66,6 +68,16 @@ impl Authenticator {
         self.tokens.issue(user, dialect, self.chat.now())
     }
 
+    /// Issues an access token of a login session.
+    pub(crate) fn issue_in_session(
+        &self,
+        user: &User,
+        dialect: &Registered,
+        session: LoginSessionId,
+    ) -> String {
+        self.tokens.issue_in_session(user, dialect, session, self.chat.now())
+    }
+
     /// How long an issued token is valid.
     pub fn token_life(&self) -> Duration {
         self.tokens.life()
@@ -77,7 +89,7 @@ impl Authenticator {
     /// When the token is invalid, its account does not exist, or the store fails.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthError> {
         let identity = self.tokens.verify(token, self.chat.now()).ok_or(AuthError::Invalid)?;
-        if self.is_revoked(&identity.fingerprint) {
+        if self.is_void(&identity) {
             return Err(AuthError::Invalid);
         }
         let user = self.chat.find_user(&identity.user).await?.ok_or(AuthError::UserNotFound)?;
@@ -97,7 +109,13 @@ impl Authenticator {
     /// The content of a token, if it is valid. Does not check that the account exists.
     pub(crate) fn read(&self, token: &str) -> Option<Identity> {
         let identity = self.tokens.verify(token, self.chat.now())?;
-        (!self.is_revoked(&identity.fingerprint)).then_some(identity)
+        (!self.is_void(&identity)).then_some(identity)
+    }
+
+    /// Whether a token was revoked, or its login session has ended.
+    fn is_void(&self, identity: &Identity) -> bool {
+        let session = identity.session_revocation();
+        self.is_revoked(&identity.fingerprint) || session.is_some_and(|session| self.is_revoked(&session))
     }
 
     /// Whether a token was revoked.
@@ -115,6 +133,16 @@ impl Authenticator {
     /// Marks a session as revoked because this node has ended it for good, and stores that; see [`crate::recovery`].
     pub(crate) fn note_ended(&self, session: Fingerprint, until: Timestamp) {
         self.revoked.write().stored.insert(session, until);
+    }
+
+    /// Marks the tokens of a login session as revoked. The session has ended, and the store has it already.
+    pub(crate) fn note_session_ended(&self, revocation: Fingerprint, until: Timestamp) {
+        let now = self.chat.now();
+        let mut revoked = self.revoked.write();
+        revoked.stored.retain(|_, until| *until > now);
+        if until > now {
+            revoked.stored.insert(revocation, until);
+        }
     }
 
     /// Notes that another node has revoked a token. Returns false when there is no room to remember it; the caller must

@@ -14,6 +14,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chat_core::clock::Timestamp;
+use chat_core::id::LoginSessionId;
 use chat_core::model::{User, UserKey};
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -43,6 +44,8 @@ pub struct Identity {
     pub dialect: Option<String>,
     /// The token names the account only by its username.
     pub is_named_alone: bool,
+    /// The login session that the token belongs to, if any.
+    pub session: Option<LoginSessionId>,
     /// When the token was issued, if it says so.
     pub issued_at: Option<Timestamp>,
     /// When the token expires, if ever.
@@ -51,6 +54,19 @@ pub struct Identity {
     pub fingerprint: Fingerprint,
 }
 
+impl Identity {
+    /// What is listed among the revoked tokens once the token's login session has ended; none without a session.
+    pub(crate) fn session_revocation(&self) -> Option<Fingerprint> {
+        match (&self.user, self.session) {
+            (UserKey::Id(user), Some(session)) => Some(session.revocation(*user)),
+            _ => None,
+        }
+    }
+}
+
+/// How long an access token of a login session is valid by default.
+const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
+
 /// Signs and verifies tokens. The keys are prepared only once.
 pub struct Tokens {
     signing: EncodingKey,
@@ -58,6 +74,8 @@ pub struct Tokens {
     keys: Vec<Key>,
     validation: Validation,
     life: Duration,
+    /// See [`Self::with_access_life`].
+    access_life: Duration,
     /// The names of the dialects that a token may name.
     dialects: Vec<String>,
 }
@@ -89,6 +107,8 @@ struct Issued<'a> {
     sub: &'a str,
     username: &'a str,
     dialect: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     jti: String,
     iat: i64,
     exp: i64,
@@ -106,7 +126,9 @@ impl Tokens {
         validation.validate_aud = false;
         let signing = EncodingKey::from_secret(secret.expose().as_bytes());
         let keys = vec![Key::new(secret)];
-        Self { signing, keys, validation, life, dialects: Vec::new() }.with_dialects(&Dialects::built_in())
+        let access_life = ACCESS_LIFE;
+        let tokens = Self { signing, keys, validation, life, access_life, dialects: Vec::new() };
+        tokens.with_dialects(&Dialects::built_in())
     }
 
     /// Accepts tokens that name one of these dialects. The default is the built-in dialects.
@@ -114,6 +136,12 @@ impl Tokens {
     pub fn with_dialects(self, dialects: &Dialects) -> Self {
         let dialects = dialects.known().iter().map(|dialect| dialect.name().to_owned()).collect();
         Self { dialects, ..self }
+    }
+
+    /// Sets how long an access token of a login session is valid. The default is 15 minutes.
+    #[must_use]
+    pub fn with_access_life(self, access_life: Duration) -> Self {
+        Self { access_life, ..self }
     }
 
     /// Also accepts tokens that were signed with these secrets.
@@ -130,6 +158,27 @@ impl Tokens {
 
     /// Issues a new token.
     pub fn issue(&self, user: &User, dialect: &Registered, now: Timestamp) -> String {
+        self.sign(user, dialect, None, (now, self.life))
+    }
+
+    /// Issues a new access token of a login session. It is valid for a short time, and ends with its session.
+    pub fn issue_in_session(
+        &self,
+        user: &User,
+        dialect: &Registered,
+        session: LoginSessionId,
+        now: Timestamp,
+    ) -> String {
+        self.sign(user, dialect, Some(session), (now, self.access_life))
+    }
+
+    fn sign(
+        &self,
+        user: &User,
+        dialect: &Registered,
+        session: Option<LoginSessionId>,
+        (now, life): (Timestamp, Duration),
+    ) -> String {
         let id = user.id.to_string();
         let claims = Issued {
             id: &id,
@@ -138,9 +187,10 @@ impl Tokens {
             sub: &id,
             username: &user.handle(),
             dialect: dialect.name(),
+            sid: session.map(|session| session.to_string()),
             jti: hex::encode(rand::random::<[u8; 12]>()),
             iat: now.as_millis().div_euclid(1000),
-            exp: now.after(self.life).as_millis().div_euclid(1000),
+            exp: now.after(life).as_millis().div_euclid(1000),
         };
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
@@ -170,7 +220,12 @@ impl Tokens {
         }
         let signature = token.rsplit('.').next()?;
         let fingerprint = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?.try_into().ok()?;
-        identity(&claims, fingerprint, now)
+        let mut identity = identity(&claims, fingerprint, now)?;
+        if is_ours && let Some(session) = text(&claims, "sid")? {
+            // The sessions of other backends are unknown here.
+            identity.session = Some(session.parse().ok()?);
+        }
+        Some(identity)
     }
 
     fn claims(&self, token: &str, key: &Key) -> Option<Claims> {
@@ -204,7 +259,7 @@ fn identity(claims: &Claims, fingerprint: Fingerprint, now: Timestamp) -> Option
     };
     let moment = |seconds: f64| Timestamp::from_millis((seconds * 1000.0) as i64);
     let (issued_at, expires_at) = (iat.map(moment), exp.map(moment));
-    Some(Identity { user, dialect, is_named_alone, issued_at, expires_at, fingerprint })
+    Some(Identity { user, dialect, is_named_alone, session: None, issued_at, expires_at, fingerprint })
 }
 
 /// A text claim: `Some(None)` if it is absent, `None` if it has another type.

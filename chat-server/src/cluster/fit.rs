@@ -95,6 +95,8 @@ fn facts(config: &Config) -> Facts {
         ("CHAT_DIALECTS", names.join(",")),
         ("CHAT_DEFAULT_DIALECT", config.dialects.default().name().to_owned()),
         ("CHAT_TOKEN_DAYS", days(auth.token_life)),
+        ("CHAT_ACCESS_TOKEN_MINUTES", (auth.access_life.as_secs() / 60).to_string()),
+        ("CHAT_REFRESH_TOKEN_DAYS", days(auth.refresh_life)),
         ("CHAT_LOGIN_LIMIT", auth.login_limit.to_string()),
         ("CHAT_LOGIN_ADDRESS_LIMIT", auth.login_address_limit.to_string()),
         ("CHAT_SIGNUP_LIMIT", auth.signup_limit.to_string()),

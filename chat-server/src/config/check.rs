@@ -70,6 +70,8 @@ impl Config {
                 old_secrets: secrets::old(options, &secret)?,
                 secret,
                 token_life: Duration::from_secs(u64::from(options.token_days) * 86_400),
+                access_life: Duration::from_secs(u64::from(options.access_token_minutes) * 60),
+                refresh_life: Duration::from_secs(u64::from(options.refresh_token_days) * 86_400),
                 bcrypt_cost: options.bcrypt_cost,
                 login_limit: options.login_limit,
                 login_address_limit: options.login_address_limit,
@@ -87,6 +89,7 @@ impl Config {
             send_budget: options.send_budget,
             files: FilesConfig::check(&options.files)?,
             media_limits: MediaLimits { quota: options.media_quota, rate: options.media_rate },
+            operators: operators(&options.operators)?,
             recovery_limit: options.recovery_limit,
             positions: match options.position.as_str() {
                 "event" => PositionStyle::Event,
@@ -197,6 +200,23 @@ fn same_site(options: &Options) -> Result<Option<SameSite>, ConfigError> {
             .map_err(|_| wrong("CHAT_COOKIE_SAMESITE", "must be strict, lax or none"))
     };
     given.map(read).transpose()
+}
+
+/// The names of the operators.
+fn operators(given: &[String]) -> Result<Vec<String>, ConfigError> {
+    let names: Vec<_> = given.iter().map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(String::is_empty) && names.len() <= 1 {
+        return Ok(Vec::new());
+    }
+    let is_name =
+        |name: &String| !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+    if !names.iter().all(is_name) {
+        return Err(wrong(
+            "CHAT_OPERATORS",
+            "must be user names or e-mail addresses with commas between them",
+        ));
+    }
+    Ok(names)
 }
 
 fn node(options: &Options) -> Result<Option<String>, ConfigError> {

@@ -52,6 +52,12 @@ pub struct Options {
     /// Days until an issued token expires
     #[arg(long, env = "CHAT_TOKEN_DAYS", default_value_t = 7)]
     pub token_days: u32,
+    /// Minutes until an access token of `native` expires, whose clients refresh it
+    #[arg(long, env = "CHAT_ACCESS_TOKEN_MINUTES", default_value_t = 15)]
+    pub access_token_minutes: u32,
+    /// Days until a refresh token of `native` expires, and the session with it if it is not used
+    #[arg(long, env = "CHAT_REFRESH_TOKEN_DAYS", default_value_t = 30)]
+    pub refresh_token_days: u32,
     /// Cost of new password hashes, 4 to 16; each step doubles the time
     #[arg(long, env = "CHAT_BCRYPT_COST", default_value_t = 12)]
     pub bcrypt_cost: u32,
@@ -177,6 +183,11 @@ pub struct Options {
     #[arg(long, env = "CHAT_TOKEN_IN_QUERY", default_value = "false", value_name = "true|false",
         value_parser = switch, action = clap::ArgAction::Set)]
     pub token_in_query: bool,
+
+    /// The operators, with commas between them: user names or e-mail addresses of those who see the reports that are not for
+    /// the moderators of a room
+    #[arg(long, env = "CHAT_OPERATORS", value_delimiter = ',', default_value = "")]
+    pub operators: Vec<String>,
 
     /// Changes that a client may miss while it is away for it to go on where it was; after more it loads afresh. Only what
     /// its own user is told counts, and of everybody's changes of their profile the last. 0: every client that has missed

@@ -102,6 +102,8 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_TOKEN_IN_BODY", Kind::Switch, "", |o| one(&o.token_in_body);
     "CHAT_COOKIE_SAMESITE", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_TOKEN_DAYS", Kind::Number(1..=3_650), "with 0 a token would have ended before it is used, and nobody could log in", |o| one(&o.token_days);
+    "CHAT_ACCESS_TOKEN_MINUTES", Kind::Number(1..=1_440), "with 0 a token would have ended before it is used; one that is good for long needs no refresh token", |o| one(&o.access_token_minutes);
+    "CHAT_REFRESH_TOKEN_DAYS", Kind::Number(1..=3_650), "with 0 a session would end with its first access token", |o| one(&o.refresh_token_days);
     "CHAT_BCRYPT_COST", Kind::Number(4..=16), "bcrypt begins at 4, and each step doubles the time: 16 takes seconds for a log-in, 31 days", |o| one(&o.bcrypt_cost);
     "CHAT_LOGIN_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.login_limit);
     "CHAT_LOGIN_ADDRESS_LIMIT", Kind::Limit(1_000_000), COUNTED, |o| one(&o.login_address_limit);
@@ -152,6 +154,8 @@ pub(super) const SETTINGS: &[Setting] = table! {
     "CHAT_DOCS", Kind::Switch, "", |o| perhaps(&o.docs);
     "CHAT_SOCKET_PATH", Kind::CheckedElsewhere, "", |_| Vec::new();
     "CHAT_TOKEN_IN_QUERY", Kind::Switch, "", |o| one(&o.token_in_query);
+
+    "CHAT_OPERATORS", Kind::CheckedElsewhere, "", |_| Vec::new();
 
     "CHAT_RECOVERY_LIMIT", Kind::Number(0..=10_000_000), "all of it is read when a client comes back; 0 lets everybody load afresh", |o| one(&o.recovery_limit);
     "CHAT_POSITION", Kind::Choice(&["event", "argument"]), "", |o| one(&o.position);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields;
 use crate::dialect::described::Events;
 use crate::dialect::field::{Field, Rule, Shown};
-use crate::dialect::native::described::{BATCH, FAILURE, TOLD, commands};
+use crate::dialect::native::described::{BATCH, FAILURE, RENEW, TOLD, commands};
 use crate::dialect::native::told::LOGGED;
 use crate::dialect::{camel, push};
 
@@ -69,8 +69,9 @@ fn of_native(generator: &mut SchemaGenerator) -> Vec<Event> {
             all.push(to_server(name, row.about, of, row.is_optional(), generator));
         }
     }
-    let (name, about, fields, answer) = BATCH;
-    all.push(to_server(name, about, (fields, &[], answer), false, generator));
+    for (name, about, fields, answer) in [BATCH, RENEW] {
+        all.push(to_server(name, about, (fields, &[], answer), false, generator));
+    }
     let told = LOGGED.iter().chain(TOLD);
     all.extend(told.map(|told| to_client(told.name, told.about, told.argument, generator)));
     all

@@ -179,11 +179,13 @@ fn join(one: &mut Value, other: &Value) {
     if let (Some(tags), Some(more)) = (one["tags"].as_array_mut(), other["tags"].as_array()) {
         tags.extend(more.iter().cloned());
     }
-    if let Some(body) = other.get("requestBody") {
-        join_schema(
-            &mut one["requestBody"]["content"]["application/json"]["schema"],
+    match (one.get_mut("requestBody"), other.get("requestBody")) {
+        (Some(known), Some(body)) => join_schema(
+            &mut known["content"]["application/json"]["schema"],
             &body["content"]["application/json"]["schema"],
-        );
+        ),
+        (None, Some(body)) => one["requestBody"] = body.clone(),
+        (_, None) => {}
     }
     let answers = other["responses"].as_object().cloned().unwrap_or_default();
     for (status, answer) in answers {

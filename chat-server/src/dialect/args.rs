@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chat_core::id::UserId;
+use chat_core::id::{LoginSessionId, UserId};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -27,6 +27,7 @@ pub struct Call<'a> {
     /// The event's name.
     pub event: Cow<'a, str>,
     asker: Option<UserId>,
+    session: Option<LoginSessionId>,
     arguments: SmallVec<[&'a RawValue; 2]>,
 }
 
@@ -50,14 +51,25 @@ impl<'a> Call<'a> {
         self.asker
     }
 
+    /// Sets the login session of the connection.
+    pub(crate) fn in_session(self, session: Option<LoginSessionId>) -> Self {
+        Self { session, ..self }
+    }
+
+    /// The login session of the connection, if it has one.
+    pub(crate) fn session(&self) -> Option<LoginSessionId> {
+        self.session
+    }
+
     /// Another event of the same user, with this argument.
     pub(super) fn instead<'b>(&self, event: Cow<'b, str>, argument: Option<&'b RawValue>) -> Call<'b> {
-        Call { event, asker: self.asker, arguments: argument.into_iter().collect() }
+        let (asker, session) = (self.asker, self.session);
+        Call { event, asker, session, arguments: argument.into_iter().collect() }
     }
 
     /// An event of this user without a name and arguments.
     pub(super) fn of(asker: UserId) -> Call<'static> {
-        Call { event: Cow::Borrowed(""), asker: Some(asker), arguments: SmallVec::new() }
+        Call { event: Cow::Borrowed(""), asker: Some(asker), session: None, arguments: SmallVec::new() }
     }
 
     /// The arguments as they were sent.
@@ -140,7 +152,7 @@ impl<'de> Deserialize<'de> for Call<'de> {
                     arguments.push(argument);
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Call { event, asker: None, arguments })
+                Ok(Call { event, asker: None, session: None, arguments })
             }
         }
         deserializer.deserialize_seq(Packet)

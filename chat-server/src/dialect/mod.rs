@@ -169,6 +169,8 @@ pub enum Inbound {
     /// Several commands of [`native`], executed one after the other, even if an earlier one fails. All of them get
     /// one answer.
     Batch(Vec<Result<(Command, Request), DecodeError>>),
+    /// A later token of the connection's login session, with which the connection goes on after its own has expired.
+    Renew(String),
     /// An event that is relayed to other clients unchanged and not stored.
     Relay(Relay),
     /// An event that pages send and for which there is nothing to do.

@@ -377,6 +377,7 @@ mod tests {
                 user: chat_core::model::UserKey::Username("ann".into()),
                 dialect: dialect.map(str::to_owned),
                 is_named_alone,
+                session: None,
                 issued_at: None,
                 expires_at: None,
                 fingerprint: [0; 32],

@@ -1,6 +1,7 @@
 //! What holds for every dialect.
 
 use chat_core::command::{Actor, Destination, SendMessage, SetTyping};
+use chat_core::id::LoginSessionId;
 use chat_core::model::{Content, Position, UserKey};
 use chat_core::prelude::Chat;
 use serde_json::Value as Json;
@@ -52,6 +53,11 @@ async fn events() -> Vec<Event> {
         Event::RoomChanged { room: room.clone(), by: bob.id, aspect: RoomAspect::Banned(bob.id) },
         Event::RelationChanged { user: ann.id, with: bob.clone(), relation },
         Event::ChatSettingsChanged { user: ann.id, conversation: room.id, settings: ChatSettings::default() },
+        Event::SessionEnded {
+            user: ann.id,
+            session: LoginSessionId::from_bytes([1; 12]),
+            until: Timestamp::from_millis(1),
+        },
         Event::MessagesRead { conversation: room, user: bob, seq: Seq(1), messages: vec![message] },
         Event::ProfileUpdated(ann.clone()),
         Event::UserRegistered(ann),

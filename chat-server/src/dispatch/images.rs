@@ -188,10 +188,17 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::Unread(_)
         | ReplyRef::Related(_)
         | ReplyRef::RelatedPage(_)
+        | ReplyRef::UserPage(_)
+        | ReplyRef::Report(_)
+        | ReplyRef::ReportPage(_)
+        | ReplyRef::Receipts(_)
+        | ReplyRef::Chats(_)
         | ReplyRef::ChatSet(_)
         | ReplyRef::ChatSetPage(_)
         | ReplyRef::Changes(_)
-        | ReplyRef::Found(_) => false,
+        | ReplyRef::Found(_)
+        | ReplyRef::Sessions(_)
+        | ReplyRef::EndedSessions(_) => false,
     }
 }
 

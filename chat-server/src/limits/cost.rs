@@ -1,9 +1,10 @@
 //! The cost of commands and of the data that they read. It depends on the class of a command, so every new command has
 //! a cost.
 
-use chat_core::command::{Class, CommandRef, MarkRead, ReadUpTo, ReplyRef};
+use chat_core::command::{Class, CommandRef, ListedChat, MarkRead, ReadUpTo, ReplyRef};
 use chat_core::event::{Audience, Delivery};
 use chat_core::model::MessageView;
+use chat_core::reports::Report;
 
 /// The cost of a command that is known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ impl Cost {
         match command {
             CommandRef::SendMessage(send) => Self::Send(send.content.text.len() as u64),
             CommandRef::UpdateProfile(_) => Self::Profile,
+            // All of them are read.
+            CommandRef::EndOtherSessions(_) => Self::Change(10),
             CommandRef::CreateRoom(room) => Self::Change(1 + room.members.len() as u64),
             // Each message in the list is looked up.
             CommandRef::MarkRead(MarkRead { up_to: ReadUpTo::Messages(ids), .. }) => {
@@ -61,22 +64,41 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
         ReplyRef::Messages(history) => history.messages.iter().map(message).sum(),
         ReplyRef::Found(found) => found.messages.iter().map(message).sum(),
         ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
+        ReplyRef::UserPage(page) => ROW * page.users.len() as u64,
         ReplyRef::Users(users) => ROW * users.len() as u64,
         ReplyRef::Unread(unread) => ROW * unread.len() as u64,
         ReplyRef::RelatedPage(page) => ROW * page.people.len() as u64,
+        ReplyRef::Chats(page) => page.chats.iter().map(listed).sum(),
         ReplyRef::ChatSetPage(page) => {
             page.chats.iter().map(|chat| ROW + chat.settings.draft.len() as u64).sum()
         }
+        ReplyRef::ReportPage(page) => page.reports.iter().map(reported).sum(),
+        ReplyRef::Receipts(page) => ROW * page.receipts.len() as u64,
         ReplyRef::Members(page) => ROW * page.members.len() as u64,
         ReplyRef::Bans(page) => ROW * page.bans.len() as u64,
+        ReplyRef::Sessions(list) => ROW * list.sessions.len() as u64,
         ReplyRef::Message(_)
         | ReplyRef::Done
         | ReplyRef::User(_)
         | ReplyRef::Related(_)
+        | ReplyRef::Report(_)
         | ReplyRef::ChatSet(_)
+        | ReplyRef::EndedSessions(_)
         | ReplyRef::Conversation(_)
         | ReplyRef::Read(_) => 0,
     }
+}
+
+/// A conversation of the chat list, with its members and its last message.
+fn listed(chat: &ListedChat) -> u64 {
+    let text = chat.last.as_ref().map_or(0, |message| message.content.text.len());
+    let rows = 1 + chat.first_members.len() as u64;
+    ROW * rows + MESSAGE + (text + chat.settings.draft.len()) as u64
+}
+
+/// A report with its texts.
+fn reported(report: &Report) -> u64 {
+    ROW + (report.text.len() + report.quote.len()) as u64
 }
 
 fn delivered(delivery: &Delivery) -> u64 {

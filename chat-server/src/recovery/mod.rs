@@ -45,6 +45,7 @@
 
 pub(crate) mod catch_up;
 mod cursor;
+pub(crate) mod delivered;
 mod ended;
 mod pid;
 pub(crate) mod receipts;

@@ -27,13 +27,15 @@ pub(crate) struct Receipt {
     left: AtomicU64,
     asked: AtomicU64,
     confirmed: AtomicU64,
+    /// What [`Receipt::news`] has returned.
+    noted: AtomicU64,
 }
 
 impl Receipt {
     /// A receipt for a client that has certainly received everything up to `position`, or nothing.
     pub(crate) fn of(position: Option<Position>) -> Self {
         let at = || AtomicU64::new(position.map_or(0, |position| position.0));
-        Self { told: at(), left: at(), asked: at(), confirmed: at() }
+        Self { told: at(), left: at(), asked: at(), confirmed: at(), noted: AtomicU64::default() }
     }
 
     /// A position was queued after everything before it. It is sent at once if `leaves`, or else waits for a poll.
@@ -62,6 +64,13 @@ impl Receipt {
     /// The client has answered it.
     pub(crate) fn answer(&self) {
         self.confirmed.fetch_max(self.asked.load(Ordering::Acquire), Ordering::AcqRel);
+    }
+
+    /// The position up to which everything has certainly arrived, if it is farther than at the last call.
+    pub(crate) fn news(&self) -> Option<Position> {
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        let noted = self.noted.fetch_max(confirmed, Ordering::AcqRel);
+        (confirmed > noted).then_some(Position(confirmed))
     }
 
     /// How much has certainly arrived.
@@ -143,6 +152,10 @@ mod tests {
         receipt.leave();
         assert_eq!(receipt.reached(), Reached::Between);
         assert_eq!(Receipt::of(Some(Position(7))).reached(), Reached::Exactly(Position(7)));
+        assert_eq!((receipt.news(), receipt.news()), (Some(Position(5)), None), "it is news once");
+        receipt.ask(receipt.told());
+        receipt.answer();
+        assert_eq!((receipt.news(), receipt.news()), (Some(Position(6)), None));
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Session {
                 }
                 Next::Nothing => return,
             };
-            if self.expires_at.is_some_and(|expires_at| expires_at <= app.chat.now()) {
+            if self.expires_at().is_some_and(|expires_at| expires_at <= app.chat.now()) {
                 self.refuse_as_expired(item.ack);
                 continue;
             }
@@ -187,6 +187,11 @@ impl Session {
                 Ok(Decoded { inbound: dialect::Inbound::Batch(commands), .. }) => {
                     self.finish_all(app, &mut under_way).await;
                     self.answer_batch(app, commands, ack).await;
+                    continue;
+                }
+                Ok(Decoded { inbound: dialect::Inbound::Renew(token), .. }) => {
+                    self.finish_all(app, &mut under_way).await;
+                    self.renew(app, &token, ack).await;
                     continue;
                 }
                 Ok(Decoded { inbound: dialect::Inbound::Relay(relay), .. }) => {
@@ -240,7 +245,7 @@ impl Session {
                     continue;
                 }
                 Dispatched::CarriedOut(outcome)
-                    if self.dialect.answers_first() && !outcome.deliveries.is_empty() =>
+                    if self.answers_first(&outcome.reply) && !outcome.deliveries.is_empty() =>
                 {
                     self.finish_all(app, &mut under_way).await;
                     self.conclude(app, Ok(outcome), asker);
@@ -261,14 +266,14 @@ impl Session {
     /// Decodes a packet. Returns its length as well. A long packet is parsed on another thread. The packet is dropped
     /// here, so that the text of a large file is not in memory twice while it is stored.
     async fn decode(&self, app: &App, packet: Value) -> (Result<Decoded, DecodeError>, usize) {
-        let (dialect, asker) = (self.dialect.clone(), self.user);
+        let (dialect, asker, login) = (self.dialect.clone(), self.user, self.login);
         let is_long = text_of(&packet).len() > LONG_PACKET;
         let unknown = app.unknown.clone();
         let decode = move || {
             let packet = mended(packet);
             let text = text_of(&packet);
             let decoded = Call::parse(text).and_then(|call| {
-                let call = call.by(asker);
+                let call = call.by(asker).in_session(login);
                 let decoded = dialect.decode(&call);
                 if matches!(decoded, Err(DecodeError::UnknownEvent)) {
                     unknown.event(&dialect, &call.event);
@@ -353,9 +358,15 @@ impl Session {
         }
     }
 
+    /// Whether this answer is queued before what it tells of is announced: if the dialect says so, or if the connection may
+    /// end by that.
+    fn answers_first(&self, reply: &Reply) -> bool {
+        self.dialect.answers_first() || matches!(reply, Reply::EndedSessions(_))
+    }
+
     /// Announces the result of a command and answers it, in the order that the dialect requires.
     fn conclude(self: &Arc<Self>, app: &App, outcome: Result<Outcome, Error>, asker: Asker) {
-        if !self.dialect.answers_first() {
+        if !outcome.as_ref().is_ok_and(|outcome| self.answers_first(&outcome.reply)) {
             return self.answer(app.finish(self.user, outcome, |_| ()), asker);
         }
         let mut asker = Some(asker);

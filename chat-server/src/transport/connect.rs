@@ -30,7 +30,7 @@ use crate::app::App;
 use crate::auth::Authenticated;
 use crate::dialect::{Registered, Seen};
 use crate::presence::leaving::store_last_seen;
-use crate::recovery::Start;
+use crate::recovery::{Start, delivered};
 use crate::security_log::SecurityEvent;
 use crate::session::inbox::Inlet;
 use crate::session::{PollUnderWay, Server, Session, Surroundings};
@@ -376,7 +376,7 @@ pub(super) fn begin(app: &Arc<App>, socket: &SocketRef, session: &Arc<Session>, 
     app.expiries.add(session);
     recovery::catch_up::begin(app, session);
     app.presence.connect(session);
-    if app.auth.is_revoked(&session.token) {
+    if session.revocations().iter().any(|token| app.auth.is_revoked(token)) {
         // The token was revoked after it was checked, perhaps before the session could be found in `app.sessions`.
         session.disconnect();
     }
@@ -443,6 +443,7 @@ pub(super) fn leave(admissions: &Admissions, socket: &SocketRef) {
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
     app.receipts.remember(session.key, &session.receipt);
+    delivered::note(&app.chat, session);
     app.sessions.remove(session);
     app.expiries.remove(session);
     app.typists.left(session.user, session.id);

@@ -197,7 +197,11 @@ impl Guest {
         let text = surrogates::mended(text);
         match self.dialect.decode(&Call::parse(&text).ok()?).ok()?.inbound {
             Inbound::Hello(hello) => Some(hello),
-            Inbound::Command(..) | Inbound::Batch(_) | Inbound::Relay(_) | Inbound::Ignored => None,
+            Inbound::Command(..)
+            | Inbound::Batch(_)
+            | Inbound::Renew(_)
+            | Inbound::Relay(_)
+            | Inbound::Ignored => None,
         }
     }
 

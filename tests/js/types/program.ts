@@ -78,6 +78,7 @@ export async function run(url: string, ann: Person, bob: Person): Promise<{ reco
   answered('unread.list', await bobs.emitWithAck('unread.list', null));
   answered('user.list', await bobs.emitWithAck('user.list', { limit: 10 }));
   answered('chat.list', await bobs.emitWithAck('chat.list', {}));
+  answered('chat.partners', await bobs.emitWithAck('chat.partners', {}));
   answered('message.search', await bobs.emitWithAck('message.search', { q: 'hello', snippets: true, order: 'best' }));
   answered('profile.update', await bobs.emitWithAck('profile.update', { fullName: 'Bob Two' }));
   const { changes } = answered('log.sync', await bobs.emitWithAck('log.sync', { since: '0' }));

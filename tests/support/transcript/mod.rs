@@ -11,7 +11,7 @@
 //! ann = register secret1                     a camel account of this name: `account camel secret1`
 //! bob = signup "Bob" bob@example.com secret1 a push account; its id is $id:bob from now on
 //! ann@tablet = login secret1                 another log-in of camel (push: login ann@example.com secret1)
-//! eve = stranger                             nobody; `eve = token x.y.z` has a token that we did not issue
+//! eve = stranger                             nobody; `eve = token x.y.z` has a token that we did not issue, or a `$text:name`
 //! ann connects                               a socket; `eve is refused "Authentication error"`
 //! ann > privateMessage {"text":"hello"}      an event; >? asks for an answer
 //! ann < privateMessage {"text":"hello", …}   the next event of this socket

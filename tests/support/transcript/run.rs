@@ -133,7 +133,8 @@ impl Stage {
                 (fixture.log_in)(self.http(who), name(who), words).await
             }
             Deed::HoldsToken(token) => {
-                self.http(who).token = token.clone();
+                let token = token.as_ref().map(|token| self.values.fill_path(token)).transpose()?;
+                self.http(who).token = token;
                 Ok(())
             }
             Deed::Connects => {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::chat::Registration;
 use crate::command::{
-    Actor, DeleteMessage, Destination, ListUnread, MarkRead, ReadChanges, ReadHistory, ReadUpTo, Request,
-    RestoreMessage, SendMessage,
+    Actor, DeleteMessage, Destination, ListChats, ListUnread, MarkRead, ReadChanges, ReadHistory, ReadUpTo,
+    Request, RestoreMessage, SendMessage,
 };
 use crate::history::Window;
 use crate::model::{Content, MessageView, PasswordHash, Position, UserKey};
@@ -76,6 +76,13 @@ impl World {
         changes.iter().filter_map(|told| Some(told.event.message()?.message.seq.0)).collect()
     }
 
+    /// The last message that the chat list shows, and how many are unread there.
+    async fn listed(&self, user: UserId) -> (Option<u32>, u32) {
+        let list = ListChats { archived: None, after: None, limit: 9 };
+        let chats = self.run(user, list).await.chats;
+        (chats[0].last.as_ref().map(|last| last.seq.0), chats[0].unread)
+    }
+
     async fn unread(&self, user: UserId) -> Vec<u32> {
         self.run(user, ListUnread { limit: 9 }).await.iter().map(|unread| unread.unread).collect()
     }
@@ -141,4 +148,18 @@ async fn unread_counts_leave_it_out_once() {
     assert_eq!(world.unread(world.bob).await, [1], "number 3");
     world.run(world.bob, mark(3)).await;
     assert_eq!(world.unread(world.bob).await, [0; 0]);
+}
+
+/// The chat list shows the last message that its reader has not hidden.
+#[tokio::test]
+async fn the_chat_list_shows_another_message() {
+    let world = World::new(3).await;
+    assert_eq!(world.listed(world.bob).await, (Some(3), 3));
+    world.hide(world.bob, 3).await;
+    assert_eq!(world.listed(world.bob).await, (Some(2), 2));
+    assert_eq!(world.listed(world.ann).await, (Some(3), 0));
+    for n in [1, 2] {
+        world.hide(world.bob, n).await;
+    }
+    assert_eq!(world.listed(world.bob).await, (None, 0));
 }

@@ -156,7 +156,9 @@ async fn told(store: &dyn Store, user: UserId) -> Vec<LoggedChange> {
             | Change::RoleChanged { room, .. }
             | Change::RoomChanged { room, .. } => (*room, false),
             Change::MemberRemoved { room, user: who } => (*room, *who == user),
-            Change::RelationChanged { user: who, .. } | Change::ChatSettingsChanged { user: who, .. } => {
+            Change::RelationChanged { user: who, .. }
+            | Change::ChatSettingsChanged { user: who, .. }
+            | Change::SessionEnded { user: who, .. } => {
                 told.extend((*who == user).then(|| entry.clone()));
                 continue;
             }

@@ -11,6 +11,7 @@
 //!
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
+mod chats;
 mod context;
 mod durability;
 mod edits;
@@ -28,11 +29,14 @@ mod people;
 mod pins;
 mod reactions;
 mod read_marks;
+mod receipts;
 mod reindexing;
 mod relations;
+mod reports;
 mod rooms;
 mod rules;
 mod search;
+mod sessions;
 mod settings;
 mod support;
 mod tokens;
@@ -40,9 +44,10 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*, members::*,
-    messages::*, moderation::*, nodes::*, parallel::*, people::*, pins::*, reactions::*, read_marks::*,
-    reindexing::*, relations::*, rooms::*, rules::*, search::*, settings::*, tokens::*,
+    chats::*, context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*,
+    members::*, messages::*, moderation::*, nodes::*, parallel::*, people::*, pins::*, reactions::*,
+    read_marks::*, receipts::*, reindexing::*, relations::*, reports::*, rooms::*, rules::*, search::*,
+    sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -207,6 +212,17 @@ macro_rules! __store_clauses {
             blocked_people_do_not_reach_each_other
             a_block_holds_in_a_conversation_that_is_opened_later
             blocked_people_do_not_react_to_each_other
+            a_chat_list_shows_what_was_said_last_and_what_is_unread
+            a_chat_list_shows_only_ones_own_conversations
+            accounts_are_found_by_their_ids
+            people_are_found_by_the_beginning_of_their_names
+            a_delivered_position_only_moves_forward
+            marks_are_read_in_the_order_of_joining
+            a_report_is_filed_once_and_resolved_once
+            reports_in_a_room_are_for_its_moderators
+            a_refresh_token_is_replaced_once
+            a_session_that_ends_is_revoked
+            only_so_many_sessions_last
             settings_of_a_chat_are_kept_and_told_to_nobody_else
             who_leaves_keeps_no_settings
             rows_are_put_replaced_and_deleted
@@ -271,6 +287,7 @@ macro_rules! __store_clauses {
             an_index_is_extended_once_by_many
             rules_hold_while_everything_changes
             a_block_holds_while_everything_is_said
+            a_refresh_token_used_at_once_has_one_successor
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
@@ -359,6 +376,7 @@ mod tests {
     #[test]
     fn every_clause_is_in_a_list() {
         let sources = [
+            include_str!("chats.rs"),
             include_str!("context.rs"),
             include_str!("durability.rs"),
             include_str!("edits.rs"),
@@ -376,12 +394,15 @@ mod tests {
             include_str!("pins.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
+            include_str!("receipts.rs"),
             include_str!("reindexing.rs"),
             include_str!("relations.rs"),
+            include_str!("reports.rs"),
             include_str!("rooms.rs"),
             include_str!("rules.rs"),
             include_str!("search.rs"),
             include_str!("settings.rs"),
+            include_str!("sessions.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

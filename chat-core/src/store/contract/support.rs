@@ -13,8 +13,9 @@ use crate::model::{
     UserKey, Visibility,
 };
 use crate::store::{
-    AddMember, Appended, CreatedUser, Facets, LoggedChange, NewMessage, NewRoom, PersonalChanges,
-    RemoveMember, RoomChange, Row, SetDeleted, SetRole, Store, StoreError, StoredMessage, Table, UnreadCount,
+    Activity, AddMember, Appended, ChatSummary, CreatedUser, Facets, LoggedChange, NewMessage, NewRoom,
+    PersonalChanges, RemoveMember, RoomChange, Row, SetDeleted, SetRole, Store, StoreError, StoredMessage,
+    Table, UnreadCount,
 };
 
 /// Strings that some driver might take for something else than data.
@@ -325,6 +326,7 @@ pub struct Everything {
     conversations: Vec<(Option<Arc<Conversation>>, Vec<StoredMessage>)>,
     chat_partners: Vec<Vec<UserId>>,
     unread: Vec<Vec<UnreadCount>>,
+    chats: Vec<Vec<(Activity, ChatSummary)>>,
     told: Vec<Option<PersonalChanges>>,
     rows: Vec<Vec<Row>>,
     last_position: Position,
@@ -348,6 +350,7 @@ impl Everything {
             conversations: Vec::new(),
             chat_partners: Vec::new(),
             unread: Vec::new(),
+            chats: Vec::new(),
             told: Vec::new(),
             rows: Vec::new(),
             last_position: store.last_position().await?,
@@ -360,6 +363,7 @@ impl Everything {
             let known = store.credentials(&UserKey::Id(user.id)).await?;
             seen.chat_partners.push(store.chat_partners(user.id, usize::MAX).await?);
             seen.unread.push(store.unread(user.id, usize::MAX).await?);
+            seen.chats.push(chats(store, user.id).await?);
             seen.told.push(store.changes_for(user.id, seen.log_begin, usize::MAX).await?);
             seen.users.push((user, known.map(|(_, hash)| hash)));
         }
@@ -372,6 +376,27 @@ impl Everything {
         }
         Ok(seen)
     }
+}
+
+/// The chat list of a user, the latest conversation first.
+pub(super) async fn chats(
+    store: &dyn Store,
+    user: UserId,
+) -> Result<Vec<(Activity, ChatSummary)>, StoreError> {
+    let mut order = store.activity(user).await?;
+    order.sort_unstable_by_key(|activity| std::cmp::Reverse(*activity));
+    let mut chats = Vec::new();
+    while chats.len() < order.len() {
+        let rest = &order[chats.len()..];
+        let ids: Vec<_> = rest.iter().map(|activity| activity.conversation).collect();
+        let summaries = store.summaries(user, &ids).await?;
+        assert!(!summaries.is_empty(), "there is at least one summary");
+        chats.extend(rest.iter().copied().zip(summaries));
+    }
+    for (activity, summary) in &chats {
+        assert_eq!(activity.conversation, summary.conversation, "the order is kept, and nothing is left out");
+    }
+    Ok(chats)
 }
 
 /// All there is when only the first few ids of every kind are used.

@@ -4,8 +4,17 @@ use super::*;
 
 #[test]
 fn numbers_and_words_are_those_of_old_databases() {
-    let known =
-        [(1, "reactions"), (2, "pins"), (3, "relations"), (4, "reaction_tallies"), (64, "chat_settings")];
+    let known = [
+        (1, "reactions"),
+        (2, "pins"),
+        (3, "relations"),
+        (4, "reaction_tallies"),
+        (64, "chat_settings"),
+        (65, "delivered"),
+        (66, "room_reports"),
+        (67, "reports"),
+        (68, "open_reports"),
+    ];
     let now: Vec<_> = Table::ALL.iter().map(|table| (table.code(), table.name())).collect();
     assert!(known.iter().all(|table| now.contains(table)), "{now:?}");
     for table in Table::ALL {

@@ -18,14 +18,14 @@ use self::state::{Account, Room, State};
 use super::keyed::{self, KeyedStore, Row, Table};
 use super::tx::Abort;
 use super::{
-    Change, ChangeLog, LoggedChange, MessageStore, PersonalChanges, ReadMarkStore, RoomStore, StoreError,
-    StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, Change, ChangeLog, ChatListStore, ChatSummary, LoggedChange, MessageStore, PersonalChanges,
+    ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 
 /// A store in memory, for tests, for experiments, and for chats that need not outlive the process.
 ///
@@ -35,6 +35,9 @@ use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position
 pub struct MemoryStore {
     // One lock around everything makes every method atomic and makes positions visible in order.
     state: Mutex<State>,
+    /// The number of calls.
+    #[cfg(test)]
+    pub(crate) calls: std::sync::atomic::AtomicUsize,
     /// The number of history reads.
     #[cfg(test)]
     pub(crate) histories: std::sync::atomic::AtomicUsize,
@@ -47,6 +50,8 @@ impl MemoryStore {
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        #[cfg(test)]
+        self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state = self.state.lock();
         if state.closed {
             return Err(StoreError::Unavailable("the store is closed".into()));
@@ -94,6 +99,29 @@ impl UserStore for MemoryStore {
 
     async fn users(&self, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
         Ok(self.open()?.accounts.iter().take(limit).map(|account| account.user.clone()).collect())
+    }
+
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let mut state = self.open()?;
+        let mut user = |id: &UserId| Some(state.account_mut(&UserKey::Id(*id))?.user.clone());
+        Ok(ids.iter().filter_map(&mut user).collect())
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let state = self.open()?;
+        let named = |account: &Account| {
+            let name = account.user.username.as_ref()?.to_lowercase();
+            let is_wanted = name.starts_with(prefix) && after.is_none_or(|after| *name > *after);
+            is_wanted.then(|| (name, account.user.clone()))
+        };
+        let mut found: Vec<_> = state.accounts.iter().filter_map(named).collect();
+        found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(found.into_iter().map(|(_, user)| user).take(limit).collect())
     }
 
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
@@ -170,12 +198,46 @@ impl MessageStore for MemoryStore {
 
 #[async_trait]
 impl ReadMarkStore for MemoryStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        let state = self.open()?;
+        let Some(room) = state.rooms.get(&conversation) else { return Ok(Vec::new()) };
+        let members = room.conversation.members.page(after, limit).into_iter();
+        let read = |user| room.read.get(&user).copied().unwrap_or_default();
+        Ok(members.map(|(order, member)| (order, member, read(member.user))).collect())
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        Ok(self.open()?.said_mut(message).map(|said| said.sent))
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         let state = self.open()?;
         let unread = |room: &Room| Some((room.latest()?, room.unread(user)?));
         let mut found: Vec<(Position, UnreadCount)> = state.rooms_of(user).filter_map(unread).collect();
         found.sort_unstable_by_key(|(latest, _)| Reverse(*latest));
         Ok(found.into_iter().map(|(_, count)| count).take(limit).collect())
+    }
+}
+
+#[async_trait]
+impl ChatListStore for MemoryStore {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        Ok(self.open()?.rooms_of(user).map(Room::activity).collect())
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        let state = self.open()?;
+        let rooms = conversations.iter().filter_map(|id| state.rooms.get(id));
+        Ok(rooms.filter_map(|room| room.summary(user)).collect())
     }
 }
 
@@ -200,6 +262,11 @@ impl KeyedStore for MemoryStore {
         let state = self.open()?;
         let rows = |prefix: &Vec<u8>| keyed::range(&state.rows, table, prefix, None).take(limit).collect();
         Ok(prefixes.iter().map(rows).collect())
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let state = self.open()?;
+        Ok(keys.iter().map(|key| state.rows.get(&(table, key.clone())).cloned()).collect())
     }
 }
 

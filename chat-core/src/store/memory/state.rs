@@ -9,10 +9,14 @@ use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{ClientId, Conversation, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey};
+use crate::model::{
+    ClientId, Conversation, ConversationKind, Fingerprint, Pair, PasswordHash, Position, Seq, User, UserKey,
+};
 use crate::store::keyed::Rows;
 use crate::store::read_marks::counted_after;
-use crate::store::{Change, StoreError, StoredMessage, UNREAD_MOST, UnreadCount};
+use crate::store::{
+    Activity, Change, ChatSummary, MEMBERS_SHOWN, StoreError, StoredMessage, UNREAD_MOST, UnreadCount,
+};
 
 /// All data. A call only iterates over the conversations, the users, or the part of the log that it concerns.
 #[derive(Clone, Default)]
@@ -142,7 +146,34 @@ impl Room {
 
     /// The log position of the last message that is not deleted.
     pub(super) fn latest(&self) -> Option<Position> {
-        self.messages.iter().rev().find(|said| said.message.deleted.is_none()).map(|said| said.sent)
+        self.last().map(|said| said.sent)
+    }
+
+    /// The last message that is not deleted.
+    fn last(&self) -> Option<&Said> {
+        self.messages.iter().rev().find(|said| said.message.deleted.is_none())
+    }
+
+    pub(super) fn activity(&self) -> Activity {
+        let Conversation { id, kind, .. } = &*self.conversation;
+        let is_direct = matches!(kind, ConversationKind::Direct { .. });
+        Activity { latest: self.latest().unwrap_or_default(), conversation: *id, is_direct }
+    }
+
+    /// What the chat list of a member shows; none for other users.
+    pub(super) fn summary(&self, user: UserId) -> Option<ChatSummary> {
+        let read_seq = *self.read.get(&user)?;
+        let Conversation { id, kind, members, .. } = &*self.conversation;
+        Some(ChatSummary {
+            conversation: *id,
+            kind: kind.clone(),
+            member_count: members.len(),
+            first_members: members.iter().take(MEMBERS_SHOWN).copied().collect(),
+            last: self.last().map(|said| said.message.clone()),
+            last_seq: self.end(),
+            read_seq,
+            unread: self.unread(user).map_or(0, |count| count.unread),
+        })
     }
 
     /// The unread messages of a member, if there are any.

@@ -3,6 +3,8 @@
 //! The `_id` of a row is the name of its table, a slash, and the key in hexadecimal digits. As a text it is ordered by its bytes,
 //! so a range of keys is a range of the index on `_id`. (MongoDB orders binary values by their length first.)
 
+use std::collections::HashMap;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::Database;
 use mongodb::bson::{RawArrayBuf, RawDocument, cstr, doc, rawdoc};
@@ -110,6 +112,28 @@ pub(super) async fn rows_of(
         ranges.push(rows(db, table, prefix, None, most));
     }
     stream::iter(ranges).buffered(AT_ONCE).try_collect().await
+}
+
+pub(super) async fn values(
+    db: &Database,
+    table: Table,
+    keys: &[Vec<u8>],
+) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = keys.iter().map(|key| id_of(table, key)).collect();
+    let all = raw(db, ROWS);
+    let find = all.find(doc! { "_id": { "$in": ids } });
+    let mut cursor = find.batch_size(batch_size(keys.len())).await?;
+    let mut found = HashMap::new();
+    while cursor.advance().await? {
+        match read_row(cursor.current()) {
+            Ok((_, row)) => drop(found.insert(row.key, row.value)),
+            Err(error) => damage::report(db.name(), ROWS, &name_of(cursor.current()), &error),
+        }
+    }
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
 }
 
 // ---- Transactions ----

@@ -91,6 +91,7 @@
 //! Stop older nodes first: they do not update the count when members join or leave.
 
 mod changes;
+mod chats;
 mod collections;
 mod commit;
 mod connect;
@@ -131,14 +132,15 @@ pub use self::inspect::MongoInspector;
 use self::writer::Writer;
 use super::keyed::{KeyedStore, Row, Table};
 use super::{
-    ChangeLog, LoggedChange, MessageStore, NodeNote, Opened, PersonalChanges, ReadMarkStore, RoomStore,
-    StoreError, StoredMessage, UnreadCount, UserStore, Write, WriteStore, Written,
+    Activity, ChangeLog, ChatListStore, ChatSummary, LoggedChange, MessageStore, NodeNote, Opened,
+    PersonalChanges, ReadMarkStore, RoomStore, StoreError, StoredMessage, UnreadCount, UserStore, Write,
+    WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, User, UserKey};
+use crate::model::{Conversation, JoinOrder, Member, Pair, PasswordHash, Position, Seq, User, UserKey};
 
 /// How long a call waits for the database before it fails.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
@@ -225,6 +227,21 @@ impl UserStore for MongoStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(reads::users_by_id(&self.db, ids)).await?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(reads::users_named(&self.db, prefix, after, limit)).await?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(reads::revoked_tokens(&self.db, now)).await
     }
@@ -284,8 +301,36 @@ impl MessageStore for MongoStore {
 
 #[async_trait]
 impl ReadMarkStore for MongoStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        self.read(unread::marks(&self.db, conversation, after, limit)).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read(reads::sent_at(&self.db, message)).await
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read(unread::unread(&self.db, user, limit)).await
+    }
+}
+
+#[async_trait]
+impl ChatListStore for MongoStore {
+    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
+        self.read(chats::activity(&self.db, user)).await
+    }
+
+    async fn summaries(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        self.read(chats::summaries(&self.db, user, conversations)).await
     }
 }
 
@@ -308,6 +353,10 @@ impl KeyedStore for MongoStore {
         limit: usize,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.read(keyed::rows_of(&self.db, table, prefixes, limit)).await
+    }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.read(keyed::values(&self.db, table, keys)).await
     }
 }
 

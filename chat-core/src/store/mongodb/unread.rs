@@ -16,13 +16,13 @@ use mongodb::bson::{RawDocumentBuf, doc};
 use super::OPERATION_TIMEOUT;
 use super::collections::{CONVERSATIONS, MEMBERS, MESSAGES};
 use super::damage::skip;
-use super::documents::{self, object_id};
+use super::documents::{self, number, object_id};
 use super::faults::Fault;
 use super::fields::Reading;
-use super::reads::{counter_field, raw};
+use super::reads::{batch_size, counter_field, raw};
 use super::transaction::pair_of;
 use crate::id::{ConversationId, UserId};
-use crate::model::{Position, Seq};
+use crate::model::{JoinOrder, Member, Position, Seq};
 use crate::store::read_marks::{LookingAt, counted_after};
 use crate::store::{UNREAD_MOST, UnreadCount};
 
@@ -31,25 +31,25 @@ const COUNTED_AT_ONCE: usize = 20;
 
 /// A conversation that may have unread messages.
 #[derive(Clone, Copy)]
-struct Candidate {
-    id: ConversationId,
-    mark: Mark,
-    last: Seq,
+pub(super) struct Candidate {
+    pub(super) id: ConversationId,
+    pub(super) mark: Mark,
+    pub(super) last: Seq,
 }
 
 /// How far a user has read.
 #[derive(Clone, Copy)]
-enum Mark {
+pub(super) enum Mark {
     At(Seq),
     /// The user has no mark yet: all messages up to this log position count as read.
     UpTo(Position),
 }
 
 /// The messages of a conversation to count.
-struct Looked {
-    id: ConversationId,
-    read: Seq,
-    last: Seq,
+pub(super) struct Looked {
+    pub(super) id: ConversationId,
+    pub(super) read: Seq,
+    pub(super) last: Seq,
 }
 
 pub(super) async fn unread(db: &Database, user: UserId, most: usize) -> Result<Vec<UnreadCount>, Fault> {
@@ -127,7 +127,49 @@ async fn candidates(db: &Database, user: UserId) -> Result<Vec<Candidate>, Fault
     Ok(candidates)
 }
 
-async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Result<Looked, Fault> {
+/// The members after a place with their read marks, at most `most`.
+pub(super) async fn marks(
+    db: &Database,
+    id: ConversationId,
+    after: JoinOrder,
+    most: usize,
+) -> Result<Vec<(JoinOrder, Member, Seq)>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let mut of = doc! { "_id.conversation": object_id(id.as_bytes()) };
+    if after.0 > 0 {
+        // Places in the database begin at 0.
+        of.insert("place", doc! { "$gte": number(after.0) });
+    }
+    // The query has no limit, because damaged members do not count.
+    let members = raw(db, MEMBERS);
+    let find = members.find(of).sort(doc! { "_id.conversation": 1, "place": 1 });
+    let mut cursor = find.batch_size(batch_size(most)).await?;
+    let mut found = Vec::new();
+    while found.len() < most && cursor.advance().await? {
+        let doc = cursor.current();
+        let read = || Ok((documents::read_member(doc)?, documents::read_mark(doc)?));
+        let Some(((_, member, place), (.., mark))) = skip(db, MEMBERS, doc, read())? else { continue };
+        found.push((documents::join_order(place), member, mark));
+    }
+    // Members without a mark of their own have all read the same messages.
+    let mut read_before = Seq(0);
+    if found.iter().any(|(.., mark)| mark.is_none()) {
+        let filter = doc! { "_id": object_id(id.as_bytes()) };
+        let conversation = raw(db, CONVERSATIONS).find_one(filter).await?;
+        if let Some(doc) = conversation {
+            let (_, last) = documents::read_end(&doc)?;
+            let mark = Mark::UpTo(counter_field(db, "read_up_to").await?);
+            read_before = look_at(db, Candidate { id, mark, last }).await?.read;
+        }
+    }
+    let read = |mark: Option<Seq>| mark.unwrap_or(read_before);
+    Ok(found.into_iter().map(|(order, member, mark)| (order, member, read(mark))).collect())
+}
+
+/// How far a conversation is read; asks the database only where the user has no mark yet.
+pub(super) async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Result<Looked, Fault> {
     let read = match mark {
         Mark::At(read) => read,
         Mark::UpTo(position) => {
@@ -144,7 +186,7 @@ async fn look_at(db: &Database, Candidate { id, mark, last }: Candidate) -> Resu
 }
 
 /// The number of unread messages in each of these conversations; conversations without any are left out.
-async fn count(
+pub(super) async fn count(
     db: &Database,
     user: UserId,
     looked: &[Looked],

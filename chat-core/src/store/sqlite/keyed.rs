@@ -46,6 +46,14 @@ impl KeyedStore for SqliteStore {
         let prefixes = prefixes.to_vec();
         self.read_long(move |db| rows_of(db, table, &prefixes, limit)).await
     }
+
+    async fn values(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if keys.len() <= LongReads::FROM {
+            return self.read(|db| values(db, table, keys));
+        }
+        let keys = keys.to_vec();
+        self.read_long(move |db| values(db, table, &keys)).await
+    }
 }
 
 pub(super) fn rows(
@@ -80,6 +88,11 @@ pub(super) fn rows_of(
     // All in one view.
     let db = &*db.unchecked_transaction()?;
     prefixes.iter().map(|prefix| rows(db, table, prefix, None, limit)).collect()
+}
+
+fn values(db: &Connection, table: Table, keys: &[Vec<u8>]) -> rusqlite::Result<Vec<Option<Vec<u8>>>> {
+    let one = |key: &Vec<u8>| Ok(sound(db, "keyed", &name_of(table, key), value(db, table, key))?.flatten());
+    keys.iter().map(one).collect()
 }
 
 pub(super) fn value(db: &Connection, table: Table, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {

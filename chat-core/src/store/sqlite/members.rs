@@ -4,10 +4,10 @@
 use rusqlite::{Connection, Row, params};
 
 use super::damage::skip;
-use super::rows::{read_role, role_code, unreadable};
+use super::rows::{conversation_key, read_role, role_code, unreadable};
 use crate::clock::Timestamp;
-use crate::id::UserId;
-use crate::model::{JoinOrder, Member, Role};
+use crate::id::{ConversationId, UserId};
+use crate::model::{JoinOrder, Member, Role, Seq};
 
 /// A member with the place in the order of joining.
 type Placed = (JoinOrder, Member);
@@ -16,6 +16,8 @@ const ONE: &str = "SELECT user, role, joined_at, key FROM members WHERE conversa
 
 const AFTER: &str =
     "SELECT user, role, joined_at, key FROM members WHERE conversation = ? AND key > ? ORDER BY key";
+
+const MARKS: &str = "SELECT user, role, joined_at, key, read_seq FROM members WHERE conversation = ? AND key > ? ORDER BY key";
 
 /// SQLite uses the partial index only if the query repeats its condition, and searches it by role only if that
 /// condition is not a range.
@@ -28,7 +30,7 @@ const FIRST_PLAIN: &str =
 
 /// All of the above, for a test of their query plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [ONE, AFTER, FIRST_LEADING, FIRST_PLAIN];
+pub(super) const STATEMENTS: [&str; 5] = [ONE, AFTER, FIRST_LEADING, FIRST_PLAIN, MARKS];
 
 /// Reads user, role and the time of joining.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Member> {
@@ -70,6 +72,27 @@ pub(super) fn after(
         members.extend(placed(db, row)?);
     }
     Ok(members)
+}
+
+/// The members after a place with their read marks, at most `limit`.
+pub(super) fn marks(
+    db: &Connection,
+    id: ConversationId,
+    after: JoinOrder,
+    limit: usize,
+) -> rusqlite::Result<Vec<(JoinOrder, Member, Seq)>> {
+    let Some(key) = conversation_key(db, id)? else { return Ok(Vec::new()) };
+    let mut select = db.prepare_cached(MARKS)?;
+    let mut rows = select.query(params![key, i64::try_from(after.0).unwrap_or(i64::MAX)])?;
+    let mut marks = Vec::new();
+    while marks.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let Some((order, member)) = placed(db, row)? else { continue };
+        let read = skip(db, "members", row, 3, row.get(4))?;
+        marks.extend(read.map(|read| (order, member, Seq(read))));
+    }
+    Ok(marks)
 }
 
 /// The first two members with a role.

@@ -19,6 +19,7 @@
 //! writer.
 
 mod backup;
+mod chats;
 mod damage;
 mod epoch;
 #[cfg(feature = "mongodb")]
@@ -70,7 +71,7 @@ use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{PasswordHash, Position, User, UserKey};
+use crate::model::{JoinOrder, Member, PasswordHash, Position, Seq, User, UserKey};
 
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]
@@ -307,6 +308,23 @@ impl UserStore for SqliteStore {
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
+    async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let (ids, count) = (ids.to_vec(), ids.len());
+        let read = move |db: &Connection| rows::users_by_id(db, &ids);
+        let users = if count > LongReads::FROM { self.read_long(read).await? } else { self.read(read)? };
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let users = self.read(|db| rows::users_named(db, prefix, after, limit))?;
+        Ok(users.into_iter().map(Arc::new).collect())
+    }
+
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<([u8; 32], Timestamp)>, StoreError> {
         self.read(|db| rows::revoked_tokens(db, now))
     }
@@ -319,11 +337,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
-        if ids.len() <= LongReads::FROM {
-            return self.read(|db| rows::messages(db, ids));
-        }
-        let ids = ids.to_vec();
-        self.read_long(move |db| rows::messages(db, &ids)).await
+        self.read(|db| rows::messages(db, ids))
     }
 
     async fn history(
@@ -343,6 +357,19 @@ impl MessageStore for SqliteStore {
 
 #[async_trait]
 impl ReadMarkStore for SqliteStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        self.read_long(move |db| members::marks(db, conversation, after, limit)).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read(|db| rows::sent_at(db, message))
+    }
+
     async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
         self.read_long(move |db| unread::unread(db, user, limit)).await
     }

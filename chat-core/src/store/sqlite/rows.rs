@@ -14,6 +14,7 @@ use crate::model::{
     Conversation, ConversationKind, JoinOrder, Members, Pair, PasswordHash, Position, Role, RoomInfo, Seq,
     Tombstone, User, UserKey, Visibility,
 };
+use crate::store::query::first_name;
 use crate::store::{Change, Facets, LoggedChange, StoreError, StoredMessage};
 
 /// A window, or a part of the log, that holds more bytes of bodies than this ends early.
@@ -94,6 +95,43 @@ pub(super) fn users(db: &Connection, limit: usize) -> rusqlite::Result<Vec<User>
         && let Some(row) = rows.next()?
     {
         users.extend(skip(db, "users", row, 9, read_user(row))?.map(|(user, _)| user));
+    }
+    Ok(users)
+}
+
+/// The accounts with these ids, without damaged ones.
+pub(super) fn users_by_id(db: &Connection, ids: &[UserId]) -> rusqlite::Result<Vec<User>> {
+    let mut select = db.prepare_cached(&format!("SELECT {USER} FROM users WHERE id = ?"))?;
+    let mut users = Vec::with_capacity(ids.len());
+    for id in ids {
+        let found =
+            sound(db, "users", id, select.query_row([id.as_bytes()], read_user).optional())?.flatten();
+        users.extend(found.map(|(user, _)| user));
+    }
+    Ok(users)
+}
+
+/// The accounts whose names begin with `prefix` and come after `after`. SQLite compares texts byte by byte.
+pub(super) fn users_named(
+    db: &Connection,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<User>> {
+    let sql = format!(
+        "SELECT {USER}, username_folded FROM users WHERE username_folded >= ?
+         ORDER BY username_folded"
+    );
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query([first_name(prefix, after)])?;
+    let mut users = Vec::new();
+    while users.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        if row.get_ref(9)?.as_str().is_ok_and(|name| !name.starts_with(prefix)) {
+            break;
+        }
+        users.extend(skip(db, "users", row, 0, read_user(row))?.map(|(user, _)| user));
     }
     Ok(users)
 }
@@ -280,6 +318,12 @@ pub(super) fn messages(db: &Connection, ids: &[MessageId]) -> rusqlite::Result<V
         found.extend(read.flatten().map(|(_, message)| message));
     }
     Ok(found)
+}
+
+/// The position of the change that appended a message.
+pub(super) fn sent_at(db: &Connection, id: MessageId) -> rusqlite::Result<Option<Position>> {
+    let mut select = db.prepare_cached("SELECT position FROM messages WHERE id = ?")?;
+    select.query_row([id.as_bytes()], |row| row.get(0).map(read_position)).optional()
 }
 
 pub(super) fn history(

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Statement, params};
 
 use super::damage::skip;
 use super::rows::place;
@@ -83,25 +83,42 @@ pub(super) fn unread(db: &Connection, user: UserId, limit: usize) -> rusqlite::R
     let reading = db.unchecked_transaction()?;
     let mut candidates = candidates(&reading, user)?;
     candidates.sort_unstable_by_key(|candidate| Reverse(candidate.latest));
-    let (mut count, mut names) = (reading.prepare_cached(COUNT)?, reading.prepare_cached(NAMES)?);
+    let mut count = Counting::new(&reading)?;
     let (mut found, mut looking_at) = (Vec::new(), LookingAt::new());
     for Candidate { id, read, last, from, to, .. } in candidates {
         // There is one thread for long reads, for everybody.
         if found.len() == limit || !looking_at.may(read, last) {
             break;
         }
-        let messages = params![from, to, user.as_bytes()];
-        let (mut unread, named): (u32, u32) =
-            count.query_row(messages, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if unread > 0 && named > 0 {
-            unread = unread.saturating_sub(count_unreadable_names(&mut names, messages)?);
-        }
-        let unread = unread.min(UNREAD_MOST);
+        let unread = count.unread(user, from, to)?;
         if unread > 0 {
             found.push(UnreadCount { conversation: id, last_seq: last, read_seq: read, unread });
         }
     }
     Ok(found)
+}
+
+/// The statements that count the unread messages of a conversation.
+pub(super) struct Counting<'a> {
+    count: CachedStatement<'a>,
+    names: CachedStatement<'a>,
+}
+
+impl<'a> Counting<'a> {
+    pub(super) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self { count: db.prepare_cached(COUNT)?, names: db.prepare_cached(NAMES)? })
+    }
+
+    /// The number of unread messages between two places, at most [`UNREAD_MOST`].
+    pub(super) fn unread(&mut self, user: UserId, from: i64, to: i64) -> rusqlite::Result<u32> {
+        let messages = params![from, to, user.as_bytes()];
+        let (mut unread, named): (u32, u32) =
+            self.count.query_row(messages, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if unread > 0 && named > 0 {
+            unread = unread.saturating_sub(count_unreadable_names(&mut self.names, messages)?);
+        }
+        Ok(unread.min(UNREAD_MOST))
+    }
 }
 
 /// How many messages have a name that is no text.

@@ -51,6 +51,27 @@ fn what_is_issued_is_good_until_it_expires() {
 }
 
 #[test]
+fn a_token_of_a_session_is_short_lived_and_names_it() {
+    let tokens = tokens("s").with_access_life(Duration::from_secs(20));
+    let session = LoginSessionId::from_bytes([3; 12]);
+    let token = tokens.issue_in_session(&ann(), &dialect("native"), session, NOW);
+    let identity = tokens.verify(&token, NOW).unwrap();
+    assert_eq!(
+        (identity.session, identity.expires_at),
+        (Some(session), Some(NOW.after(Duration::from_secs(20))))
+    );
+    assert_eq!(identity.session_revocation(), Some(session.revocation(ann().id)));
+    assert!(tokens.verify(&token, NOW.after(Duration::from_secs(20))).is_none());
+    let without = tokens.verify(&tokens.issue(&ann(), &dialect("native"), NOW), NOW).unwrap();
+    assert_eq!((without.session, without.session_revocation()), (None, None));
+    // The session of another backend is not one of ours.
+    let id = ann().id.to_string();
+    let foreign = serde_json::json!({ "userId": id, "type": "access", "sid": session.to_string() });
+    let foreign = signed(&foreign, &Header::default(), "s");
+    assert_eq!(tokens.verify(&foreign, NOW).unwrap().session, None);
+}
+
+#[test]
 fn tokens_of_the_old_backends_are_good() {
     let tokens = tokens("s");
     let id = ann().id.to_string();

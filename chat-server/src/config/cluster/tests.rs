@@ -15,6 +15,8 @@ fn auth() -> AuthConfig {
         secret: Secret::new("s".into()),
         old_secrets: Vec::new(),
         token_life: std::time::Duration::from_secs(60),
+        access_life: std::time::Duration::from_secs(60),
+        refresh_life: std::time::Duration::from_secs(60),
         bcrypt_cost: 4,
         login_limit: 0,
         login_address_limit: 0,

@@ -78,6 +78,7 @@ impl Dialect for Camel {
             | Event::ProfileUpdated(_)
             | Event::RelationChanged { .. }
             | Event::ChatSettingsChanged { .. }
+            | Event::SessionEnded { .. }
             | Event::UserRegistered(_)
             | Event::TypingChanged { .. } => Frames::new(),
         }
@@ -97,9 +98,16 @@ impl Dialect for Camel {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::UserPage(_)
+            | Reply::Receipts(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
+            | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
-            | Reply::Found(_) => Native.reply(asked, reply),
+            | Reply::Found(_)
+            | Reply::Sessions(_)
+            | Reply::EndedSessions(_) => Native.reply(asked, reply),
             Reply::Done
             | Reply::Users(_)
             | Reply::User(_)

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use chat_core::command::Destination;
 use chat_core::epoch::LogPosition;
-use chat_core::id::{MessageId, UserId};
+use chat_core::id::{LoginSessionId, MessageId, UserId};
 use chat_core::model::{Position, UserKey};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -25,6 +25,8 @@ pub(super) struct Arguments<'a> {
     fields: &'static [Field],
     /// The user who sends the command, if known.
     asker: Option<UserId>,
+    /// The login session of the caller, if it has one.
+    pub(super) session: Option<LoginSessionId>,
     /// Whether the command may contain images. Images are stored before the command runs, which only HTTP does.
     pub(super) may_hold_images: bool,
     given: Vec<(&'static str, Value<'a>)>,

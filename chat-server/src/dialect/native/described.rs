@@ -1,11 +1,11 @@
 //! What the dialect's events are, for the descriptions of the API.
 
-use super::batch;
 use super::events::Presence;
 use super::row::Row;
 use super::shapes::OfUser;
 use super::table::rows;
 use super::told::Typing;
+use super::{batch, renew};
 use crate::dialect::Failure;
 use crate::dialect::described::{Told, told};
 use crate::dialect::field::{Field, Shown, shown};
@@ -18,6 +18,10 @@ pub(crate) fn commands() -> impl Iterator<Item = &'static Row> {
 /// The event of several commands, what it does, its fields and its answer.
 pub(crate) const BATCH: (&str, &str, &[Field], Shown) =
     (batch::EVENT, batch::ABOUT, batch::FIELDS, shown::<batch::Results>);
+
+/// The event that renews a connection, in the same form.
+pub(crate) const RENEW: (&str, &str, &[Field], Shown) =
+    (renew::EVENT, renew::ABOUT, renew::FIELDS, shown::<renew::Renewed>);
 
 /// Why something was refused.
 pub(crate) const FAILURE: Shown = shown::<Failure>;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
-    Native, arguments, batch, messages, moderation, people, read, relations, rooms, routes, search, settings,
-    sync, table, told,
+    Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, renew, reports,
+    rooms, routes, search, sessions, settings, sync, table, told,
 };
 use crate::dialect::{
     Answer, Asked, Call, DecodeError, Dialect, EventPosition, Failure, Frame, Frames, Inbound,
@@ -32,6 +32,9 @@ impl Dialect for Native {
     fn decode(&self, call: &Call<'_>) -> Result<Inbound, DecodeError> {
         if call.event == batch::EVENT {
             return batch::decode(call).map(Inbound::Batch);
+        }
+        if call.event == renew::EVENT {
+            return renew::decode(call).map(Inbound::Renew);
         }
         let (command, request) = table::decode(call)?;
         Ok(Inbound::Command(command, request))
@@ -74,6 +77,7 @@ pub(super) enum Fields<'a> {
     Message(OfMessage<'a>),
     Messages(messages::Listed<'a>),
     Users(people::Listed<'a>),
+    UserPage(people::Page<'a>),
     User(OfUser<'a>),
     Room(OfRoom<'a>),
     Members(rooms::Listed),
@@ -82,10 +86,16 @@ pub(super) enum Fields<'a> {
     Unread(read::UnreadList<'a>),
     Related(relations::RelatedObject<'a>),
     RelatedPage(relations::PageObject<'a>),
+    Report(reports::ReportObject<'a>),
+    ReportPage(reports::PageObject<'a>),
+    Receipts(receipts::PageObject),
+    Chats(chats::PageObject<'a>),
     ChatSet(settings::SettingsObject<'a>),
     ChatSetPage(settings::PageObject<'a>),
     Changes(sync::SyncObject<'a>),
     Found(search::FoundObject<'a>),
+    Sessions(sessions::Listed<'a>),
+    EndedSessions(sessions::EndedObject),
 }
 
 impl<'a> Fields<'a> {
@@ -96,6 +106,7 @@ impl<'a> Fields<'a> {
             Reply::Message(view) => Self::Message(OfMessage { message: message(&view.message) }),
             Reply::Messages(history) => Self::Messages(messages::listed(history)),
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
+            Reply::UserPage(page) => Self::UserPage(people::page(page, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),
             Reply::Conversation(of) => Self::Room(OfRoom { room: room(of, of.member(asker).is_some()) }),
             Reply::Members(page) => Self::Members(rooms::listed(page)),
@@ -104,10 +115,16 @@ impl<'a> Fields<'a> {
             Reply::Unread(unread) => Self::Unread(read::listed(unread)),
             Reply::Related(related) => Self::Related(relations::related(&related.user, related.relation)),
             Reply::RelatedPage(page) => Self::RelatedPage(relations::page(page)),
+            Reply::Report(of) => Self::Report(reports::report(of)),
+            Reply::ReportPage(page) => Self::ReportPage(reports::page(page)),
+            Reply::Receipts(page) => Self::Receipts(receipts::page(page)),
+            Reply::Chats(page) => Self::Chats(chats::page(page, whereabouts)),
             Reply::ChatSet(set) => Self::ChatSet(settings::set_to(set)),
             Reply::ChatSetPage(page) => Self::ChatSetPage(settings::page(page)),
             Reply::Changes(changes) => Self::Changes(sync::answer(changes, asker)),
             Reply::Found(found) => Self::Found(search::answer(found)),
+            Reply::Sessions(list) => Self::Sessions(sessions::listed(list)),
+            Reply::EndedSessions(ended) => Self::EndedSessions(sessions::ended(*ended)),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! The fields of the commands. A name means the same in every command that has it; where a command has more to say of it, its row
 //! does ([`Field::about`]).
 
+use chat_core::command::SearchUsers;
 use chat_core::model::{ChatSettings, ClientId};
+use chat_core::reports::Report;
 
 use crate::dialect::field::{Field, Kind};
 
@@ -37,6 +39,8 @@ pub(super) const BEFORE: Field =
     field("before", Kind::Count, "Only what comes before this `seq`.").optional();
 pub(super) const BEFORE_FOUND: Field =
     field("before", Kind::Told("what was told as next"), "The `next` of the page before.").optional();
+pub(super) const CHAT_CURSOR: Field =
+    field("cursor", Kind::Told("what was told as next"), "The `next` of the page before.").optional();
 pub(super) const CLIENT_ID: Field = text(
     "clientId",
     1,
@@ -75,12 +79,34 @@ pub(super) const MESSAGE_ID: Field = field("messageId", Kind::Id("a message's id
 pub(super) const MUTED_UNTIL: Field =
     field("mutedUntil", Kind::Moment, "Until when one is not to be disturbed; 0 ends that.").optional();
 pub(super) const NAME: Field = text("name", 1, 100, "The name of the room.");
+pub(super) const NAME_BEGINS: Field = text(
+    "q",
+    SearchUsers::MIN_CHARS,
+    SearchUsers::MAX_CHARS,
+    "The beginning of the user name, in capitals or not.",
+);
+pub(super) const NAME_CURSOR: Field = text("cursor", 0, 0, "The `next` of the page before.").optional();
 pub(super) const ORDER: Field =
     field("order", Kind::Choice(&["newest", "best"], "newest or best"), "What comes first.").optional();
 pub(super) const PINNED: Field =
     field("pinned", Kind::Flag, "Whether it stands before those that are not pinned.").optional();
 pub(super) const Q: Field =
     text("q", 0, 0, "The words, as docs/protocol.md says under Searching.").optional();
+pub(super) const REASON: Field = field(
+    "reason",
+    Kind::Choice(&["spam", "abuse", "sexual", "violence", "other"], "spam, abuse, sexual, violence or other"),
+    "What is wrong with it.",
+);
+pub(super) const REPORT_ID: Field = field("reportId", Kind::Id("a report's id"), "The report.");
+pub(super) const REPORT_TEXT: Field =
+    text("note", 0, Report::MAX_TEXT_BYTES, "What one has to say about it.").optional();
+pub(super) const RESOLUTION: Field = field(
+    "action",
+    Kind::Choice(&["acted", "dismissed"], "acted or dismissed"),
+    "Whether something was done, or nothing had to be done.",
+);
+pub(super) const RESOLVED: Field =
+    field("resolved", Kind::Flag, "Whether resolved reports are wanted; else open ones.").optional();
 pub(super) const REPLY_TO: Field = field(
     "replyTo",
     Kind::Id("a message's id"),
@@ -99,6 +125,7 @@ pub(super) const SENDER_USERNAME: Field =
     text("senderUsername", 0, 0, "Only what the person of this name wrote.").optional();
 pub(super) const SEQ: Field =
     field("seq", Kind::Count, "Up to which message it is read, by its place.").optional();
+pub(super) const SESSION_ID: Field = field("sessionId", Kind::Id("a session's id"), "The session.");
 pub(super) const SINCE: Field =
     field("since", Kind::Told("a position as it was told"), "The `next` of the answer before.").optional();
 pub(super) const SLOW_MODE: Field = field(
@@ -109,6 +136,7 @@ pub(super) const SLOW_MODE: Field = field(
 .optional();
 pub(super) const SNIPPETS: Field =
     field("snippets", Kind::Flag, "Whether the places of what was found are wanted.").optional();
+pub(super) const TOKEN: Field = text("token", 0, 0, "An access token of the same session.");
 pub(super) const TYPES: Field = field(
     "types",
     Kind::Choices(&["text", "image", "file"], "a list of text, image and file"),

@@ -25,6 +25,7 @@
 //! ann < profileUpdated, userRegistered {"user":{"userId":"…","username":"…","fullName":"…","avatar":"…"}}
 //! ann < relationChanged {"user":{…},"blocked":false,"friendship":"received"}
 //! ann < chatSettingsChanged {"roomId":"…","mutedUntil":null,"archived":false,"pinned":true,"draft":"dear bob"}
+//! ann < sessionEnded {"sessionId":"…"}
 //! ann < typingChanged {"roomId":"…","userId":"…","typing":true}
 //! ann < presence {"userId":"…","status":"online","lastSeen":1700000000000}
 //! ```
@@ -36,6 +37,7 @@ mod annexes;
 mod arguments;
 pub(crate) mod batch;
 mod changed;
+mod chats;
 pub(crate) mod described;
 mod events;
 mod fields;
@@ -43,12 +45,16 @@ mod messages;
 mod moderation;
 mod people;
 pub(crate) mod read;
+mod receipts;
 mod relations;
+pub(crate) mod renew;
+mod reports;
 mod rooms;
 mod routes;
 mod row;
 mod search;
 mod search_options;
+mod sessions;
 mod settings;
 mod shapes;
 mod sync;
@@ -65,7 +71,8 @@ pub struct Native;
 
 /// The events that clients may send, in every dialect.
 pub(crate) fn events() -> &'static [&'static str] {
-    static EVENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| table::rows().flat_map(row::Row::events).chain([batch::EVENT]).collect());
+    static EVENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        table::rows().flat_map(row::Row::events).chain([batch::EVENT, renew::EVENT]).collect()
+    });
     &EVENTS
 }

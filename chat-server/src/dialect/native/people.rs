@@ -3,13 +3,14 @@
 //! ```text
 //! ann > user.list {"limit":100} (ack)
 //!     {"ok":true,"success":true,"users":[{"userId":"…","username":"bob","fullName":"Bob","avatar":"","status":"online","lastSeen":null}]}
-//! ann > chat.list (ack)      the same, of those one has talked with, the latest first
+//! ann > user.search {"q":"bo","limit":20} (ack)      {…,"users":[the same],"next":null}
+//! ann > chat.partners (ack)      the same, of those one has talked with, the latest first
 //! ann > profile.update {"fullName":"Ann Two"} (ack)      {"ok":true,"success":true,"user":{…}}
 //! ```
 
 use std::sync::Arc;
 
-use chat_core::command::{Command, ListChatPartners, ListUsers, UpdateProfile};
+use chat_core::command::{Command, ListChatPartners, ListUsers, SearchUsers, UpdateProfile, UserPage};
 use chat_core::model::{ProfilePatch, User};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,7 +23,13 @@ pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(ListUsers { limit: arguments.limit()? }.into())
 }
 
-pub(super) fn chats(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+pub(super) fn search(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
+    let prefix = arguments.required("q")?.into_owned();
+    let after = arguments.text("cursor")?.map(Into::into);
+    Ok(SearchUsers { prefix, after, limit: arguments.limit()? }.into())
+}
+
+pub(super) fn partners(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     Ok(ListChatPartners { limit: arguments.limit()? }.into())
 }
 
@@ -38,6 +45,20 @@ pub(super) fn update_profile(arguments: &Arguments<'_>) -> Result<Command, Decod
 /// People, and whether they are there.
 pub(super) fn listed<'a>(users: &'a [Arc<User>], whereabouts: Whereabouts<'_>) -> Listed<'a> {
     Listed { users: users.iter().map(|user| person(user, whereabouts.of(user))).collect() }
+}
+
+/// People whom a search has found. `next` is the `cursor` of the next page.
+pub(super) fn page<'a>(page: &'a UserPage, whereabouts: Whereabouts<'_>) -> Page<'a> {
+    Page { users: listed(&page.users, whereabouts).users, next: page.next.as_deref() }
+}
+
+/// A page of people, and whether they are there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PersonPage")]
+pub(super) struct Page<'a> {
+    users: Vec<PersonObject<'a>>,
+    /// The `cursor` of the next page; null on the last page.
+    next: Option<&'a str>,
 }
 
 /// People, and whether they are there.

@@ -78,6 +78,7 @@ async fn answer(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let mut arguments = Arguments::of(row.fields, Some(caller.user.id));
+    arguments.session = caller.identity.session;
     arguments.may_hold_images = true;
     for (name, (_, value)) in row.in_path().zip(&in_path) {
         arguments = arguments.with_plain(name, Cow::Borrowed(value));
@@ -193,7 +194,8 @@ async fn answer_batch(
 ) -> Result<Response, HttpError> {
     let caller = caller(&app, &headers).await?;
     let body = Body::read(request).await?;
-    let commands = batch::commands(&body.object()?, &Call::of(caller.user.id))?;
+    let commands =
+        batch::commands(&body.object()?, &Call::of(caller.user.id).in_session(caller.identity.session))?;
     let base = Base::of(&headers, &app.config);
     // Errors on this route name their fields, whatever the client's dialect does.
     let limits = spoken(&app, &caller, &dialect);

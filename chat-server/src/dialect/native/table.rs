@@ -2,7 +2,8 @@
 //! under `/api/v1` are made from this table.
 
 use axum::http::Method;
-use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE};
+use chat_core::command::{Command, MAX_MEMBERS_AT_ONCE, SearchUsers};
+use chat_core::reports::MAX_REPORTS_AT_ONCE;
 use chat_core::rooms::MAX_BANS_AT_ONCE;
 use chat_core::search::Search;
 
@@ -10,7 +11,10 @@ use super::arguments::Arguments;
 use super::fields::*;
 use super::row::{Row, row};
 use super::shapes::{OfMessage, OfRoom, OfUser};
-use super::{changed, messages, moderation, people, read, relations, rooms, search, settings, sync};
+use super::{
+    changed, chats, messages, moderation, people, read, receipts, relations, reports, rooms, search,
+    sessions, settings, sync,
+};
 use crate::app::App;
 use crate::dialect::field::{Nothing, Rule, shown};
 use crate::dialect::{Call, DecodeError, Request};
@@ -70,6 +74,15 @@ static TABLE: &[Row] = &[
         &[MESSAGE_ID],
         shown::<OfMessage<'_>>,
         messages::restore,
+    ),
+    row(
+        "message.receipts",
+        Method::GET,
+        "/api/v1/messages/:messageId/receipts",
+        "Tells who has received a message and who has read it, in the order of joining.",
+        &[MESSAGE_ID, AFTER.about("Only who comes behind this `next`."), limit(100, MAX_MEMBERS_AT_ONCE)],
+        shown::<receipts::PageObject>,
+        receipts::list,
     ),
     row(
         "message.search",
@@ -272,13 +285,66 @@ static TABLE: &[Row] = &[
     )
     .optional(),
     row(
+        "report.create",
+        Method::POST,
+        "/api/v1/reports",
+        "Reports a message to the moderators of its room, or a person or a direct message to the operators.",
+        &[MESSAGE_ID.optional(), USER_ID.optional(), REASON, REPORT_TEXT],
+        shown::<reports::ReportObject<'_>>,
+        reports::create,
+    )
+    .with(&[Rule::One(&["messageId", "userId"])])
+    .creating(),
+    row(
+        "report.list",
+        Method::GET,
+        "/api/v1/reports",
+        "Lists the reports in a room, for its moderators, or else those for the operators, the oldest first.",
+        &[ROOM_ID.optional(), RESOLVED, CURSOR, limit(50, MAX_REPORTS_AT_ONCE)],
+        shown::<reports::PageObject<'_>>,
+        reports::list,
+    )
+    .optional(),
+    row(
+        "report.resolve",
+        Method::POST,
+        "/api/v1/reports/:reportId/resolve",
+        "Notes what was done about a report.",
+        &[REPORT_ID, ROOM_ID.optional(), RESOLUTION],
+        shown::<reports::ReportObject<'_>>,
+        reports::resolve,
+    ),
+    row(
+        "user.search",
+        Method::GET,
+        "/api/v1/users/search",
+        "Finds people by the beginning of their user names.",
+        &[NAME_BEGINS, NAME_CURSOR, limit(20, SearchUsers::MAX)],
+        shown::<people::Page<'_>>,
+        people::search,
+    ),
+    row(
         "chat.list",
         Method::GET,
         "/api/v1/chats",
+        "Lists one's conversations, pinned ones first, then the latest, with what is shown of each.",
+        &[
+            ARCHIVED.about("Only what is archived, or only what is not; all when nothing is said."),
+            CHAT_CURSOR,
+            limit(100, chats::MAX),
+        ],
+        shown::<chats::PageObject<'_>>,
+        chats::list,
+    )
+    .optional(),
+    row(
+        "chat.partners",
+        Method::GET,
+        "/api/v1/chats/partners",
         "Lists the people whom one has talked with, the latest first.",
         &[limit(1_000, App::MAX_USERS)],
         shown::<people::Listed<'_>>,
-        people::chats,
+        people::partners,
     )
     .optional(),
     row(
@@ -394,6 +460,35 @@ static TABLE: &[Row] = &[
         relations::list_friends,
     )
     .optional(),
+    row(
+        "session.list",
+        Method::GET,
+        "/api/v1/sessions",
+        "Lists the devices on which one is logged in, the one that was used last first.",
+        &[],
+        shown::<sessions::Listed<'_>>,
+        sessions::list,
+    )
+    .optional(),
+    row(
+        "session.end",
+        Method::DELETE,
+        "/api/v1/sessions/:sessionId",
+        "Logs out on a device: its connections close, and its tokens are void at once.",
+        &[SESSION_ID],
+        shown::<sessions::EndedObject>,
+        sessions::end,
+    ),
+    row(
+        "session.endOthers",
+        Method::DELETE,
+        "/api/v1/sessions",
+        "Logs out on all other devices.",
+        &[],
+        shown::<sessions::EndedObject>,
+        sessions::end_others,
+    )
+    .optional(),
 ];
 
 /// The row of an event, and the name of it that was used.
@@ -405,6 +500,7 @@ pub(super) fn find(event: &str) -> Option<(&'static Row, &'static str)> {
 pub(super) fn decode(call: &Call<'_>) -> Result<(Command, Request), DecodeError> {
     let (row, name) = find(&call.event).ok_or(DecodeError::UnknownEvent)?;
     let mut arguments = Arguments::of(row.fields, call.asker());
+    arguments.session = call.session();
     if !(row.is_optional() && call.is_empty()) {
         let object = call.arguments().first().ok_or(DecodeError::NoObject)?;
         arguments = arguments.with_object(object.get())?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::shapes::{OfMessage, OfUser, RoomObject, UserId24, message, role, room, user};
-use super::{changed, moderation, read, relations, settings};
+use super::{changed, moderation, read, relations, sessions, settings};
 use crate::dialect::field::shown;
 use crate::dialect::{EventPosition, Frames, To, described};
 
@@ -55,6 +55,7 @@ pub(super) fn told<'a>(
         Event::ChatSettingsChanged { conversation, settings: now, .. } => {
             ("chatSettingsChanged", Told::ChatSettings(settings::settings(*conversation, now)))
         }
+        Event::SessionEnded { session, .. } => ("sessionEnded", Told::Session(sessions::of(*session))),
         Event::UserRegistered(new) => ("userRegistered", Told::User(OfUser { user: user(new) })),
         Event::TypingChanged { conversation, user, typing } => {
             let (room_id, user_id) = (conversation.id.to_string(), user.id.to_string());
@@ -139,6 +140,11 @@ pub(crate) static LOGGED: &[described::Told] = &[
         "One's own settings for a conversation have changed.",
         shown::<settings::SettingsObject<'_>>,
     ),
+    described::told(
+        "sessionEnded",
+        "One is logged out on a device, because its session was ended.",
+        shown::<sessions::OfSession>,
+    ),
     described::told("profileUpdated", "Somebody has changed their name or picture.", shown::<OfUser<'_>>),
 ];
 
@@ -154,6 +160,7 @@ pub(super) enum Told<'a> {
     Read(read::Moved),
     Relation(relations::RelatedObject<'a>),
     ChatSettings(settings::SettingsObject<'a>),
+    Session(sessions::OfSession),
     User(OfUser<'a>),
     Typing(Typing),
 }

@@ -116,7 +116,9 @@ impl Dialect for Push {
                 reading::told(conversation, user, *seq, messages, mark)
             }
             // The family has no words for it.
-            Event::RelationChanged { .. } | Event::ChatSettingsChanged { .. } => Frames::new(),
+            Event::RelationChanged { .. }
+            | Event::ChatSettingsChanged { .. }
+            | Event::SessionEnded { .. } => Frames::new(),
             // The family has no rooms: whoever is in one has a client that knows native's words.
             Event::RoomCreated { .. }
             | Event::MemberAdded { .. }
@@ -134,9 +136,16 @@ impl Dialect for Push {
             | Reply::Changes(_)
             | Reply::Related(_)
             | Reply::RelatedPage(_)
+            | Reply::UserPage(_)
+            | Reply::Report(_)
+            | Reply::ReportPage(_)
+            | Reply::Receipts(_)
+            | Reply::Chats(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
-            | Reply::Found(_) => Native.reply(asked, reply),
+            | Reply::Found(_)
+            | Reply::Sessions(_)
+            | Reply::EndedSessions(_) => Native.reply(asked, reply),
             // Everything else that has an answer is asked for over HTTP.
             Reply::Done
             | Reply::Message(_)

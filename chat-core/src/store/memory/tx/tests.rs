@@ -2,6 +2,7 @@
 //! is refused.
 
 mod about_messages;
+mod sessions;
 mod watched;
 
 use std::collections::{BTreeMap, HashSet};
@@ -9,13 +10,15 @@ use std::collections::{BTreeMap, HashSet};
 use self::watched::Watched;
 use super::*;
 use crate::codec::{Blob, Encoding};
+use crate::id::ReportId;
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
+use crate::reports::{CloseReport, FileReport, Queue, Report, Reported, ReportedAs, Resolution};
 use crate::rooms::{ChangeRoom, RoomAct};
 use crate::store::tx::Reads;
 use crate::store::write::{
-    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, OpenDirect, RecordLastSeen, Relate,
-    RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
+    AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, NoteDelivered, OpenDirect, RecordLastSeen,
+    Relate, RemoveMember, RevokeToken, SetChatSettings, SetDeleted, SetPasswordHash, SetRole, UpdateProfile,
 };
 use crate::store::{NewRoom, Write, Written};
 
@@ -100,10 +103,30 @@ impl Random {
         EditRows { table, edits: edits.collect(), then: Some((vec![self.below(5) as u8], 3)) }
     }
 
+    /// A report of a person, or of a message in a room. Its id is made of the two people, so that it is found again.
+    fn report(&mut self, at: Timestamp, by: UserId, user: UserId, room: ConversationId) -> FileReport {
+        let mut id = *by.as_bytes();
+        id[0] = user.as_bytes()[11];
+        let message = (self.below(2) == 0).then(|| (room, MessageId::from_bytes(self.id(20))));
+        let queue = if message.is_some() { Queue::Room(room) } else { Queue::Operators };
+        let report = Report {
+            id: ReportId::from_bytes(id),
+            by,
+            user,
+            message,
+            reason: ReportedAs::Spam,
+            text: String::new(),
+            quote: String::new(),
+            at,
+            resolved: None,
+        };
+        FileReport { report, queue }
+    }
+
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(24) {
+        match self.below(32) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -131,6 +154,14 @@ impl Random {
                 let message = MessageId::from_bytes(self.id(20));
                 React { message, conversation: room, by, emoji, reacting, at }.into()
             }
+            19 | 20 => self.report(at, by, user, room).into(),
+            21 => {
+                let (report, queue) = (self.report(at, by, user, room).report, Queue::Operators);
+                let about = Reported::User(user);
+                let action = Resolution::Acted;
+                CloseReport { queue, id: report.id, reporter: by, about, by: user, action, at }.into()
+            }
+            22 => NoteDelivered(vec![(user, Position(self.below(9)))]).into(),
             14 | 15 => {
                 let act = match self.below(6) {
                     0 => RoomAct::Ban(user),
@@ -146,7 +177,8 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17..=22 => self.write_about_message((room, by, user), at),
+            17 | 18 | 25..=30 => self.write_about_message((room, by, user), at),
+            23 | 24 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
     }
@@ -162,6 +194,8 @@ fn is_refusal(written: &Written) -> bool {
         Written::Append(appended) | Written::AppendWith(appended) => {
             !matches!(appended, crate::store::Appended::New { .. })
         }
+        Written::FileReport(filed) => filed.map_or(true, |filed| !filed.is_new),
+        Written::CloseReport(closed) => closed.as_ref().map_or(true, |closed| !closed.is_new),
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
         Written::SetDeleted(changed) | Written::Edit(changed) | Written::Hide(changed) => {
             changed.as_ref().map_or(true, |(position, _)| position.is_none())
@@ -174,8 +208,12 @@ fn is_refusal(written: &Written) -> bool {
         Written::Relate(related) => related.map_or(true, |related| related.position.is_none()),
         Written::SetChatSettings(set) => set.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::CreateRoom(made) => made.is_err(),
+        Written::StartSession(started) => started.is_err(),
+        Written::RefreshSession(refreshed) => refreshed.is_err(),
+        Written::EndSessions(ended) => ended.is_err(),
         Written::SetPasswordHash(_)
         | Written::RecordLastSeen(())
+        | Written::NoteDelivered(())
         | Written::RevokeToken(())
         | Written::OpenDirect(_)
         | Written::EditRows(_) => false,
@@ -189,7 +227,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
     // How often each was made, and how often it was refused.
     let mut seen: BTreeMap<&'static str, (u32, u32)> = BTreeMap::new();
     let mut successions = 0;
-    for millis in 0..60_000 {
+    for millis in 0..80_000 {
         let write = random.write(Timestamp::from_millis(millis));
         let mut reads = Reads::default();
         write.reads(&mut reads);
@@ -210,7 +248,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 23, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 29, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -230,7 +268,12 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "EditRows",
         "CreateRoom",
         "Relate",
+        "EndSessions",
+        "RefreshSession",
         "SetChatSettings",
+        "FileReport",
+        "CloseReport",
+        "StartSession",
     ];
     for name in refusable {
         assert!(seen[name].1 > 0, "{name} was refused: {seen:?}");

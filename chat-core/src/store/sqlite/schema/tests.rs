@@ -175,6 +175,7 @@ fn members_are_found_without_looking_at_others() {
         "members_by_place (conversation=? AND rowid>?)",
         "members_leading (conversation=? AND role=?)",
         "members_by_place (conversation=?)",
+        "members_by_place (conversation=? AND rowid>?)",
     ];
     for (sql, index) in crate::store::sqlite::members::STATEMENTS.into_iter().zip(indexes) {
         let plan = plan(&db, sql);
@@ -193,7 +194,8 @@ fn counting_and_searching_read_no_bodies_and_no_history() {
         (crate::store::sqlite::unread::STATEMENTS, crate::store::sqlite::search::STATEMENTS);
     let personal = crate::store::sqlite::personal::STATEMENTS;
     let keyed = crate::store::sqlite::keyed::STATEMENTS;
-    for sql in counting.into_iter().chain(searching).chain(personal).chain(keyed) {
+    let chats = crate::store::sqlite::chats::STATEMENTS;
+    for sql in counting.into_iter().chain(searching).chain(personal).chain(keyed).chain(chats) {
         // The column is stored after the body.
         assert_eq!(
             sql.matches("deleted_at").count(),
