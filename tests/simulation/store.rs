@@ -5,6 +5,7 @@
 //! over (a guarantee of stores), and the disk carries them out by itself: whoever asked may have stopped waiting.
 
 mod disk;
+mod lists;
 mod search;
 
 use std::collections::HashMap;
@@ -25,9 +26,8 @@ use chat_core::model::{
 };
 use chat_core::store::write::{Append, CreateUser, MarkRead};
 use chat_core::store::{
-    Activity, Appended, ChangeLog, ChatListStore, ChatSummary, KeyedStore, LoggedChange, MemoryStore,
-    MessageStore, PersonalChanges, ReadMarkStore, RoomStore, Row, StoreError, StoredMessage, Table,
-    UnreadCount, UserStore, Write, WriteStore, Written,
+    Appended, ChangeLog, KeyedStore, LoggedChange, MemoryStore, MessageStore, PersonalChanges, RoomStore,
+    Row, StoreError, StoredMessage, Table, UserStore, Write, WriteStore, Written,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
@@ -383,43 +383,6 @@ impl MessageStore for Driver {
     ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         let of = number(conversation.as_bytes());
         self.read("history", of, self.disk.store.history(conversation, window, include_deleted)).await
-    }
-}
-
-#[async_trait]
-impl ReadMarkStore for Driver {
-    async fn marks(
-        &self,
-        conversation: ConversationId,
-        after: JoinOrder,
-        limit: usize,
-    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
-        let read = self.disk.store.marks(conversation, after, limit);
-        self.read("marks", number(conversation.as_bytes()), read).await
-    }
-
-    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
-        self.read("sent_at", number(message.as_bytes()), self.disk.store.sent_at(message)).await
-    }
-
-    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
-        self.read("unread", number(user.as_bytes()), self.disk.store.unread(user, limit)).await
-    }
-}
-
-#[async_trait]
-impl ChatListStore for Driver {
-    async fn activity(&self, user: UserId) -> Result<Vec<Activity>, StoreError> {
-        self.read("activity", number(user.as_bytes()), self.disk.store.activity(user)).await
-    }
-
-    async fn summaries(
-        &self,
-        user: UserId,
-        conversations: &[ConversationId],
-    ) -> Result<Vec<ChatSummary>, StoreError> {
-        let read = self.disk.store.summaries(user, conversations);
-        self.read("summaries", number(user.as_bytes()), read).await
     }
 }
 

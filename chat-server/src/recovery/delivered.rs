@@ -10,11 +10,18 @@ use std::time::Duration;
 use chat_core::prelude::Chat;
 use chat_core::store::StoreError;
 
+use crate::app::App;
 use crate::session::Session;
 use crate::sessions::Sessions;
 
-/// Records what has arrived on this connection.
-pub(crate) fn note(chat: &Chat, session: &Session) {
+/// Records what has arrived on a connection that has ended.
+pub(crate) fn remember(app: &App, session: &Session) {
+    app.receipts.remember(session.key, &session.receipt);
+    note(&app.chat, session);
+}
+
+/// Records what has arrived on a connection.
+fn note(chat: &Chat, session: &Session) {
     if let Some(position) = session.receipt.news() {
         chat.note_delivered(session.user, position);
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chat_core::clock::Timestamp;
-use chat_core::error::Error;
 
 use super::Session;
 use super::answering::Ack;

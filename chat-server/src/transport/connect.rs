@@ -442,8 +442,7 @@ pub(super) fn leave(admissions: &Admissions, socket: &SocketRef) {
 /// Ends a session. Calling it twice has no effect.
 pub(crate) fn end(app: &Arc<App>, session: &Arc<Session>) {
     session.close_inbox();
-    app.receipts.remember(session.key, &session.receipt);
-    delivered::note(&app.chat, session);
+    delivered::remember(app, session);
     app.sessions.remove(session);
     app.expiries.remove(session);
     app.typists.left(session.user, session.id);

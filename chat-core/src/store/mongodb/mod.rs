@@ -106,6 +106,7 @@ mod inspect;
 mod keyed;
 mod name_keys;
 mod nodes;
+mod people;
 mod personal;
 mod reads;
 mod rooms;
@@ -228,7 +229,7 @@ impl UserStore for MongoStore {
     }
 
     async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
-        let users = self.read(reads::users_by_id(&self.db, ids)).await?;
+        let users = self.read(people::users_by_id(&self.db, ids)).await?;
         Ok(users.into_iter().map(Arc::new).collect())
     }
 
@@ -238,7 +239,7 @@ impl UserStore for MongoStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Arc<User>>, StoreError> {
-        let users = self.read(reads::users_named(&self.db, prefix, after, limit)).await?;
+        let users = self.read(people::users_named(&self.db, prefix, after, limit)).await?;
         Ok(users.into_iter().map(Arc::new).collect())
     }
 

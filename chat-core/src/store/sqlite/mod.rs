@@ -63,15 +63,15 @@ use self::space::Reserve;
 use self::worker::Writer;
 use super::tx::Abort;
 use super::{
-    ChangeLog, LoggedChange, MessageStore, Opened, PersonalChanges, ReadMarkStore, StoreError, StoredMessage,
-    UnreadCount, UserStore, Write, WriteStore, Written,
+    ChangeLog, LoggedChange, MessageStore, Opened, PersonalChanges, StoreError, StoredMessage, UserStore,
+    Write, WriteStore, Written,
 };
 use crate::clock::Timestamp;
 use crate::damage::REMEDY;
 use crate::epoch::Epoch;
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
-use crate::model::{JoinOrder, Member, PasswordHash, Position, Seq, User, UserKey};
+use crate::model::{PasswordHash, Position, User, UserKey};
 
 /// How a [`SqliteStore`] is opened.
 #[derive(Debug, Clone)]
@@ -352,26 +352,6 @@ impl MessageStore for SqliteStore {
             return self.read_long(read).await;
         }
         self.read(read)
-    }
-}
-
-#[async_trait]
-impl ReadMarkStore for SqliteStore {
-    async fn marks(
-        &self,
-        conversation: ConversationId,
-        after: JoinOrder,
-        limit: usize,
-    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
-        self.read_long(move |db| members::marks(db, conversation, after, limit)).await
-    }
-
-    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
-        self.read(|db| rows::sent_at(db, message))
-    }
-
-    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
-        self.read_long(move |db| unread::unread(db, user, limit)).await
     }
 }
 

@@ -5,14 +5,16 @@
 
 use std::cmp::Reverse;
 
+use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Statement, params};
 
 use super::damage::skip;
-use super::rows::place;
-use crate::id::{ConversationId, UserId};
-use crate::model::Seq;
+use super::rows::{self, place};
+use super::{SqliteStore, members};
+use crate::id::{ConversationId, MessageId, UserId};
+use crate::model::{JoinOrder, Member, Position, Seq};
 use crate::store::read_marks::{LookingAt, counted_after};
-use crate::store::{UNREAD_MOST, UnreadCount};
+use crate::store::{ReadMarkStore, StoreError, UNREAD_MOST, UnreadCount};
 
 /// Notes to oneself are the pair of equal halves.
 const CANDIDATES: &str = "SELECT key, id, read_seq, last FROM (
@@ -65,6 +67,26 @@ const NAMES: &str = concat!(
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 4] = [CANDIDATES, LATEST, COUNT, NAMES];
+
+#[async_trait]
+impl ReadMarkStore for SqliteStore {
+    async fn marks(
+        &self,
+        conversation: ConversationId,
+        after: JoinOrder,
+        limit: usize,
+    ) -> Result<Vec<(JoinOrder, Member, Seq)>, StoreError> {
+        self.read_long(move |db| members::marks(db, conversation, after, limit)).await
+    }
+
+    async fn sent_at(&self, message: MessageId) -> Result<Option<Position>, StoreError> {
+        self.read(|db| rows::sent_at(db, message))
+    }
+
+    async fn unread(&self, user: UserId, limit: usize) -> Result<Vec<UnreadCount>, StoreError> {
+        self.read_long(move |db| unread(db, user, limit)).await
+    }
+}
 
 /// A conversation in which something may be unread.
 struct Candidate {
