@@ -2,6 +2,7 @@
 //! here and a file with its types. The parts of messages that show these aspects are in `annexes.rs`.
 
 mod edits;
+mod forwarding;
 mod hiding;
 mod pins;
 mod reactions;
@@ -19,7 +20,8 @@ use super::row::Row;
 use super::shapes::OfMessage;
 
 /// The commands.
-pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS];
+pub(super) static ROWS: &[&[Row]] =
+    &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS, forwarding::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! ann > message.send {"userId":"BOB","content":"hello","clientId":"ann-42"} (ack)      {"ok":true,"success":true,"message":{…}}
-//! ann > message.forward {"messageId":"…","userId":"EVE"} (ack)      {…,"message":{…,"forwarded":true}}
 //! ann > message.list {"roomId":"…","before":41,"limit":50} (ack)      {"ok":true,"success":true,"messages":[…],"hasMore":true}
 //! ann > message.delete {"messageId":"…"}, message.restore {"messageId":"…"} (ack)      {…,"message":{…}}
 //! ann > typing.set {"roomId":"…","typing":true} (ack)      {"ok":true,"success":true}
@@ -37,14 +36,6 @@ pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let content = Content { text: text.into(), file_name, image };
     let context = Context { reply_to: arguments.id("replyTo")?, ..Context::default() };
     Ok(SendMessage { to, content, client_id, fingerprint: None, context }.into())
-}
-
-pub(super) fn forward(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
-    let to = arguments.required_place()?;
-    let id = arguments.text("clientId")?;
-    let client_id = client_id(id.map_or(Text::Absent, Text::Text))?;
-    let context = Context { forward: Some(arguments.message()?), ..Context::default() };
-    Ok(SendMessage { to, content: Content::text(""), client_id, fingerprint: None, context }.into())
 }
 
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

@@ -37,17 +37,6 @@ static TABLE: &[Row] = &[
     .with(&[Rule::One(PLACE), Rule::Some(&["content", "image"])])
     .creating(),
     row(
-        "message.forward",
-        Method::POST,
-        "/api/v1/messages/:messageId/forward",
-        "Sends a copy of a message to another conversation, or to the same one.",
-        &[MESSAGE_ID, IN_ROOM, WITH_USER, WITH_NAMED, CLIENT_ID],
-        shown::<OfMessage<'_>>,
-        messages::forward,
-    )
-    .with(&[Rule::One(PLACE)])
-    .creating(),
-    row(
         "message.list",
         Method::GET,
         "/api/v1/messages",
