@@ -46,6 +46,7 @@ fn send(to: &UserKey) -> SendMessage {
         content: Content::text(TEXT),
         client_id: None,
         fingerprint: None,
+        context: Default::default(),
     }
 }
 

@@ -86,7 +86,8 @@ async fn measure(name: &str, store: Arc<dyn Store>, rooms_count: usize, messages
         }
         let to = Destination::Conversation(rooms[n % rooms.len()]);
         let content = Content::text(random.message());
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         under_way.push(execute(&chat, ann, send));
     }
     while under_way.next().await.is_some() {}

@@ -45,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         content: Content::text("Did you get this?"),
         client_id: ClientId::new("ann-42"),
         fingerprint: None,
+        context: Default::default(),
     };
     let first = ask(&chat, &ann, send.clone()).await?;
     let again = ask(&chat, &ann, send).await?;
@@ -99,6 +100,7 @@ async fn say(
         content: Content::text(text),
         client_id: None,
         fingerprint: None,
+        context: Default::default(),
     };
     let outcome = ask(chat, who, command).await?;
     let view = outcome.reply.clone();

@@ -187,7 +187,14 @@ fn person(id: &str) -> Result<Destination, DecodeError> {
 
 fn send(to: &str, text: &str) -> Result<Command, DecodeError> {
     let to = person(to)?;
-    Ok(SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None }.into())
+    Ok(SendMessage {
+        to,
+        content: Content::text(text),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    }
+    .into())
 }
 
 fn heard(view: &MessageView) -> Value {

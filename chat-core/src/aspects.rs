@@ -9,13 +9,22 @@
 //! 3. If clients see it in messages, add a line to `annexes!`: the keyed table that holds it, and the function that
 //!    reads it.
 
+pub mod context;
 pub mod edits;
+pub mod forwarding;
+pub mod hiding;
+pub mod mentions;
+pub mod pins;
+pub mod replies;
 
 use self::edits::{EditChange, Edited};
+use self::hiding::HidingChange;
+use self::pins::{PinChange, Pinned};
+use self::replies::Quote;
 use crate::change::Detail;
 use crate::chat::Chat;
 use crate::error::Error;
-use crate::id::MessageId;
+use crate::id::{MessageId, UserId};
 use crate::reactions::{self, Reaction, ReactionChange};
 use crate::store::{Facets, StoredMessage, Table};
 
@@ -113,6 +122,10 @@ changes! {
     Reacted(ReactionChange) = 10, "message_reacted";
     /// It has another text.
     Edited(EditChange) = 11, "message_edited";
+    /// A person has hidden it for themselves, or sees it again.
+    Hidden(HidingChange) = 12, "message_hidden";
+    /// It was pinned or unpinned.
+    Pinned(PinChange) = 13, "message_pinned";
 }
 
 impl Aspect {
@@ -156,6 +169,14 @@ annexes! {
     reactions: Vec<Reaction> = ReactionTallies, reactions::of_all;
     /// How often it was edited.
     edited: Option<Edited> = Edits, edits::of_all;
+    /// The message that it answers.
+    reply_to: Option<Quote> = Replies, replies::of_all;
+    /// Whether it is a copy of another message.
+    forwarded: bool = Forwarded, forwarding::of_all;
+    /// The people whom its text mentions, at most [`mentions::MAX_MENTIONED`].
+    mentions: Vec<UserId> = Mentioned, mentions::of_all;
+    /// Who has pinned it, and when.
+    pinned: Option<Pinned> = Pinned, pins::of_all;
 }
 
 /// A message with annexes to load.
@@ -192,6 +213,7 @@ pub(crate) mod tests {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),
             Aspect::Edited => None,
+            Aspect::Hidden | Aspect::Pinned => Detail::new(&[1]),
         }
     }
 

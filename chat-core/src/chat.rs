@@ -4,6 +4,7 @@
 mod chats;
 mod decoding;
 mod ephemeral;
+pub(crate) mod hidden;
 mod last_seen;
 mod message;
 mod newest;
@@ -57,6 +58,7 @@ use crate::store::{MemoryStore, Store};
 ///     content: Content::text("hello"),
 ///     client_id: None,
 ///     fingerprint: None,
+///     context: Default::default(),
 /// };
 /// // When this returns, the message is stored and may be delivered.
 /// let outcome = chat.execute(&Actor { user: ann.id }, command).await?;
@@ -234,7 +236,11 @@ impl Chat {
     }
 
     /// The conversation in its current state; none when it has not been opened yet.
-    async fn find(&self, actor: UserId, of: &Destination) -> Result<Option<Arc<Conversation>>, Error> {
+    pub(crate) async fn find(
+        &self,
+        actor: UserId,
+        of: &Destination,
+    ) -> Result<Option<Arc<Conversation>>, Error> {
         match self.place(actor, of).await? {
             Place::Direct(pair) => Ok(self.directory.find_direct(pair).await?),
             Place::There(conversation) => Ok(Some(conversation)),

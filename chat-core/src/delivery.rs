@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::aspects::Annexes;
+use crate::chat::hidden::may_be_hidden;
 use crate::chat::{Budget, Chat};
 use crate::error::Error;
-use crate::event::{Delivery, Event, MessageChanged};
-use crate::id::{ConversationId, UserId};
+use crate::event::{Audience, Delivery, Event, MessageChanged};
+use crate::id::{ConversationId, MessageId, UserId};
 use crate::invalidation::{Invalidation, MessageHead};
 use crate::model::{Conversation, MessageView, Position, User};
 use crate::store::{Change, LoggedChange, StoredMessage};
@@ -34,6 +35,9 @@ pub(crate) trait ToView: Send {
 
     /// What is shown of it beside its content.
     fn annexes(self, chat: &Chat) -> impl Future<Output = Result<Annexes, Error>> + Send;
+
+    /// Its id, if some person has hidden it for themselves.
+    fn if_hidden(&self) -> Option<MessageId>;
 }
 
 impl ToView for StoredMessage {
@@ -45,6 +49,10 @@ impl ToView for StoredMessage {
     async fn annexes(self, chat: &Chat) -> Result<Annexes, Error> {
         chat.annexes_of(&self).await
     }
+
+    fn if_hidden(&self) -> Option<MessageId> {
+        may_be_hidden(self).then_some(self.id)
+    }
 }
 
 impl ToView for MessageView {
@@ -54,6 +62,10 @@ impl ToView for MessageView {
 
     async fn annexes(self, _: &Chat) -> Result<Annexes, Error> {
         Ok(self.message.annexes)
+    }
+
+    fn if_hidden(&self) -> Option<MessageId> {
+        self.message.is_hidden.then_some(self.message.id)
     }
 }
 
@@ -121,6 +133,7 @@ impl Chat {
         for<'a> MessageHead: From<&'a M>,
     {
         let invalidates = change.invalidates();
+        let hidden = change.message().and_then(M::if_hidden);
         let event = match change {
             Change::MessageSent(message) => message.to_view(self, budget).await?.map(Event::MessageSent),
             Change::MessageDeleted(message) => {
@@ -191,6 +204,12 @@ impl Chat {
         let mut audience = event.audience();
         if let Event::MessagesRead { user, .. } = &event {
             audience = audience.without(&*self.cut_off(user.id).await?);
+        }
+        // A change that only one person is told of is that person's own.
+        if let Some(message) = hidden
+            && !matches!(audience, Audience::Users(_))
+        {
+            audience = audience.without(&self.hiders(message).await?);
         }
         Ok(Some(Delivery { position: Some(position), audience, invalidates, event }))
     }

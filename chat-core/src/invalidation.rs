@@ -22,7 +22,7 @@ pub struct Invalidation {
     pub conversation: Option<ConversationId>,
     /// Whether this person is a member of this conversation, and their role there.
     pub member: Option<(ConversationId, UserId)>,
-    /// Who may be told what happened in this conversation before: somebody is no longer a member.
+    /// Who may be told what happened in this conversation before: somebody is no longer a member, or sees other messages of it.
     pub audience: Option<ConversationId>,
     /// What is shown of this message: its content, and whether it is deleted.
     pub message: Option<MessageId>,
@@ -100,6 +100,10 @@ where
             }
             Self::MessageChanged { message, what, .. } if what.is_of_content() => {
                 Invalidation { message: Some(MessageHead::from(message).id), ..nothing }
+            }
+            // Somebody has hidden it, or sees it again.
+            Self::MessageChanged { message, what, .. } if what.is_personal() => {
+                Invalidation { audience: Some(MessageHead::from(message).conversation), ..nothing }
             }
             // What was remembered of a message may show something else beside its content. Those who are told of it are told of this
             // change, too, which comes later and says all that is shown there.

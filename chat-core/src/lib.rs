@@ -46,6 +46,7 @@
 //!             content: Content::text("hello"),
 //!             client_id: None,
 //!             fingerprint: None,
+//!             context: Default::default(),
 //!         },
 //!     )
 //!     .await?;

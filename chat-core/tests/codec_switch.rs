@@ -50,7 +50,13 @@ async fn send(chat: &Chat, ann: &Actor) {
         Content::text(LONG),
         Content { file_name: Some("notes.txt".into()), ..Content::text(&*LONG.repeat(50)) },
     ] {
-        let command = SendMessage { to: bob(), content, client_id: None, fingerprint: None };
+        let command = SendMessage {
+            to: bob(),
+            content,
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         chat.execute(ann, command).await.expect("it must be stored");
     }
 }

@@ -39,7 +39,13 @@ async fn run<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<R::Rep
 }
 
 async fn say(chat: &Chat, from: UserId, to: Destination, text: &str) -> Result<(), Error> {
-    let send = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
+    let send = SendMessage {
+        to,
+        content: Content::text(text),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    };
     run(chat, from, send).await.map(drop)
 }
 

@@ -21,7 +21,13 @@ async fn conversation(
 }
 
 fn say(to: Destination, text: &str) -> SendMessage {
-    SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None }
+    SendMessage {
+        to,
+        content: Content::text(text),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ async fn a_process_that_remembers_old_roles_goes_by_the_new_ones() {
         content: Content::text("hello"),
         client_id: None,
         fingerprint: None,
+        context: Default::default(),
     };
     run(&there, bob, say).await.unwrap();
     run(&here, ann, role(bob, Role::Member)).await.unwrap();

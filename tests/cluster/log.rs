@@ -68,7 +68,13 @@ async fn a_log_that_goes_back_under_running_nodes_is_noticed() {
         b.app.chat.find_user(&key).await.expect("it can be read").expect("they have an account").id
     };
     let to = Destination::Person(UserKey::Id(user("bob").await));
-    let between = SendMessage { to, content: Content::text("between"), client_id: None, fingerprint: None };
+    let between = SendMessage {
+        to,
+        content: Content::text("between"),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    };
     b.app.dispatch(user("ann").await, between).await.expect("it is sent");
     bobs.rest().await;
     anns.rest().await;

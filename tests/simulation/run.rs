@@ -384,6 +384,7 @@ async fn use_rooms(world: &Arc<World>) {
                 content: Content::text(format!("room {}", "x".repeat(dice.number(0, 40) as usize))),
                 client_id: None,
                 fingerprint: None,
+                context: Default::default(),
             }),
             (Some(room), 3) => Command::AddMember(AddMember { room, user: other }),
             (Some(room), 4) => Command::RemoveMember(RemoveMember { room, user: other }),

@@ -1,9 +1,9 @@
 //! Edits: what editing is, who may edit, and what it changes.
 //!
-//! A person edits the texts of their own messages. The message keeps its id and its place, and has its new text wherever it is read
-//! from then on: in histories, replays and searches. What it said before is kept for those who may delete it, if that is wanted
-//! ([`Limits::keeps_edits`](crate::policy::Limits::keeps_edits)): rows of [`Table::Edits`], behind one that says how often it was
-//! edited and when last.
+//! A person edits the texts of their own messages. The message keeps its id and its place, and histories, replays and searches show
+//! its new text from then on. If the policy says so ([`Limits::keeps_edits`](crate::policy::Limits::keeps_edits)), the earlier
+//! texts are kept for those who may delete the message. They are rows of [`Table::Edits`], after a row with the number of edits
+//! and the time of the last one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,11 +20,12 @@ use crate::error::Error;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Content, MessageView, Role};
 use crate::policy::{self, Refusal};
+use crate::rooms::{Rules, name_reads_of_speaker};
 use crate::store::tx::{Abort, Reads, Tx};
 use crate::store::write::Effect;
 use crate::store::{Facets, Row, StoreError, StoredMessage, Table, reindexing};
 
-/// Most edits of one message.
+/// The maximum number of edits of one message.
 pub const MAX_EDITS: u32 = 100;
 
 /// An earlier text is kept in pieces of so many bytes.
@@ -84,8 +85,9 @@ impl OfMessage for EditChange {
     }
 }
 
-/// Who may edit a message: who has sent it, while a member, as long as it is not deleted, and within a time if there is one. Text
-/// files cannot be edited. The role is that at the moment of editing, none outside.
+/// Checks whether a person may edit a message: only its sender, while a member, while it is not deleted, and within `window` of
+/// sending if there is one. Text files cannot be edited. `role` is the person's role at that moment; none if the person is not a
+/// member.
 ///
 /// # Errors
 /// [`Refusal::MessageNotFound`] for those outside the conversation, else [`Refusal::Forbidden`].
@@ -114,8 +116,8 @@ pub fn may_edit(
     Ok(())
 }
 
-/// Gives a message another text and logs [`EditChange`]; without a position when it has this body already. [`may_edit`] decides
-/// whether it may be done, by what the message is and by the role at that moment.
+/// Replaces the text of a message and logs [`EditChange`]. The result has no position if the message already has this body.
+/// [`may_edit`] decides whether it is allowed, from the message and the role at that moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// Which message.
@@ -141,6 +143,7 @@ impl Effect for Edit {
         reads.messages.insert(self.message);
         reads.ends.insert(self.conversation);
         reads.roles.insert((self.conversation, self.by));
+        name_reads_of_speaker(reads, self.conversation, self.by);
         reads.rows.insert((Table::Edits, self.count_key()));
         reads.rows.extend(self.kept_keys().map(|key| (Table::Edits, key)));
         reads.rows.insert((Table::Unindexed, reindexing::key(self.conversation, self.message)));
@@ -163,6 +166,11 @@ impl Effect for Edit {
         }
         if before.body == self.body {
             return Ok(Ok((None, before)));
+        }
+        if let Some(rules) = Rules::of(tx, self.conversation)?
+            && let Err(refusal) = rules.may_speak(tx, (self.conversation, self.by), self.at)?
+        {
+            return Ok(Err(refusal));
         }
         if let Err(refusal) = policy::may_be_heard(self.by, &tx.blockers(self.conversation)?) {
             return Ok(Err(refusal));

@@ -67,16 +67,28 @@ impl Chat {
     async fn chats(
         &self,
         actor: UserId,
-        summaries: Vec<ChatSummary>,
+        mut summaries: Vec<ChatSummary>,
         settings: &mut Settings,
         budget: &mut Budget,
     ) -> Result<Vec<ListedChat>, Error> {
+        for summary in &mut summaries {
+            let Some(last) = &summary.last else { continue };
+            if !self.hidden_from(actor, std::slice::from_ref(last)).await?.is_empty() {
+                summary.last = self.last_shown(actor, summary.conversation, last.seq).await?;
+            }
+        }
+        let counts: Vec<_> = summaries.iter().map(count_of).filter(|count| count.unread > 0).collect();
+        let hidden = self.hidden_unread(actor, &counts).await?;
+        let mentions = self.unread_mentions(actor, &counts).await?;
         let people = summaries.iter().flat_map(|summary| people_of(summary, actor));
         let people = self.directory.users(people).await?;
         let person = |id: &UserId| people.get(id).map(|user| self.shown(user.clone()));
         let (mut chats, mut places, mut annexed, mut looked_at) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for summary in summaries {
             let unread = self.unread_of(actor, &summary, &mut looked_at).await?;
+            let unread =
+                unread.saturating_sub(hidden.get(&summary.conversation).copied().unwrap_or_default());
+            let mentions = mentions.get(&summary.conversation).copied().unwrap_or_default();
             let ChatSummary {
                 conversation, kind, member_count, first_members, last, last_seq, read_seq, ..
             } = summary;
@@ -118,6 +130,7 @@ impl Chat {
                 last_seq,
                 read_seq,
                 unread,
+                mentions,
                 settings: settings.take(self, actor, conversation).await?,
             });
         }
@@ -136,14 +149,20 @@ impl Chat {
         summary: &ChatSummary,
         looked_at: &mut usize,
     ) -> Result<u32, Error> {
-        let ChatSummary { conversation, last_seq, read_seq, unread, .. } = *summary;
+        let ChatSummary { conversation, unread, .. } = *summary;
         if unread == 0 || !self.unreadable.knows(conversation) {
             return Ok(unread);
         }
-        let count = UnreadCount { conversation, last_seq, read_seq, unread };
+        let count = count_of(summary);
         let conversation = self.directory.conversation(conversation).await?;
         self.shown_of(&count, actor, &conversation, looked_at).await
     }
+}
+
+/// The unread messages of a conversation as the store counts them.
+fn count_of(summary: &ChatSummary) -> UnreadCount {
+    let ChatSummary { conversation, last_seq, read_seq, unread, .. } = *summary;
+    UnreadCount { conversation, last_seq, read_seq, unread }
 }
 
 /// The users whom the list shows with a conversation.

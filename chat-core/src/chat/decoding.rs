@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::Chat;
+use super::hidden::may_be_hidden;
 use crate::aspects::Annexes;
 use crate::codec::{Blob, DecodeError, Encoding, Kind};
 use crate::damage::WITHOUT_TABLES;
@@ -72,7 +73,7 @@ impl Budget {
 impl Chat {
     /// Decodes a message, without its annexes. Returns `None` when the budget has no room for it; then no more than the
     /// rest of the budget was decoded.
-    pub(super) async fn decode_within(
+    pub(crate) async fn decode_within(
         &self,
         stored: StoredMessage,
         budget: &mut Budget,
@@ -98,6 +99,7 @@ impl Chat {
             take_turns().await;
         }
         let text = String::from_utf8(text).map_err(|_| corrupt(&"it is not UTF-8"))?;
+        let is_hidden = may_be_hidden(&stored);
         Ok(Some(Message {
             id: stored.id,
             conversation: stored.conversation,
@@ -108,6 +110,7 @@ impl Chat {
             updated_at: stored.updated_at,
             deleted: stored.deleted,
             annexes: Annexes::default(),
+            is_hidden,
         }))
     }
 

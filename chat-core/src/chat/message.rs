@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use super::decoding::{Budget, take_turns};
 use super::{Chat, Started};
+use crate::aspects::context::{AppendWith, Notes};
 use crate::aspects::{Annexed, Annexes};
 use crate::codec::Kind;
 use crate::command::{DeleteMessage, History, Outcome, ReadHistory, RestoreMessage, SendMessage};
@@ -16,7 +17,7 @@ use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Conversation, Message, MessageView, User};
 use crate::policy::{self, Refusal};
-use crate::store::write::{WriteOf, make};
+use crate::store::write::{Append, WriteOf, make};
 use crate::store::{Appended, Change, NewMessage, SetDeleted, StoredMessage};
 
 impl Chat {
@@ -25,7 +26,13 @@ impl Chat {
         actor: UserId,
         command: SendMessage,
     ) -> Result<Started<'_, MessageView>, Error> {
-        let SendMessage { to, content, client_id, fingerprint } = command;
+        let SendMessage { to, content, client_id, fingerprint, context } = command;
+        let (content, copied) = match context.forward {
+            Some(message) => {
+                self.forwarded(actor, message).await.map(|(content, body)| (content, Some(body)))?
+            }
+            None => (content, None),
+        };
         policy::check_content(&content, &self.limits)?;
         let conversation = self.open(actor, &to).await?;
         policy::must_be_member(actor, &conversation)?;
@@ -33,11 +40,15 @@ impl Chat {
         let recipient = self.directory.recipient(&conversation, actor).await?;
 
         let kind = if content.file_name.is_some() { Kind::File } else { Kind::Message };
-        let body = self.encode_body(kind, &content.text).await;
+        let body = match copied {
+            Some(body) => body,
+            None => self.encode_body(kind, &content.text).await,
+        };
         let now = self.clock.now();
+        let id = MessageId::from_bytes(self.ids.next(now));
+        let Notes { rows, annexes } = self.notes(id, (actor, &conversation), &content, context).await?;
         // Submitted before the message, so that no message is stored without it.
         let noting = self.last_seen.note(&self.store, actor, now).await;
-        let id = MessageId::from_bytes(self.ids.next(now));
         let new = NewMessage {
             id,
             conversation: conversation.id,
@@ -50,7 +61,10 @@ impl Chat {
             at: now,
         };
         let mut storing = Box::pin(async move {
-            let appended = self.store.append(new).await;
+            let appended = match rows.is_empty() {
+                true => self.store.append(new).await,
+                false => make(&*self.store, AppendWith { append: Append(new), rows }).await,
+            };
             if let Some(noting) = noting
                 && let Err(error) = noting.await
             {
@@ -80,7 +94,8 @@ impl Chat {
                 created_at: now,
                 updated_at: now,
                 deleted: None,
-                annexes: Annexes::default(),
+                annexes,
+                is_hidden: false,
             };
             let view = MessageView { message, conversation, sender, recipient };
             let change = Change::MessageSent(view.clone());
@@ -190,10 +205,14 @@ impl Chat {
                 stored.reverse();
             }
             let (count, mut last) = (stored.len(), None);
+            let hidden = self.hidden_from(actor, &stored).await?;
             let before = messages.len();
             for stored in stored {
                 let (id, seq, sender) = (stored.id, stored.seq, stored.sender);
                 last = Some(seq);
+                if hidden.contains(&id) {
+                    continue;
+                }
                 let known =
                     people.iter().find(|(person, _)| *person == sender).map(|(_, known)| known.clone());
                 let speaker = match known {

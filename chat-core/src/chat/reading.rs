@@ -81,6 +81,8 @@ impl Chat {
 
     /// Those of these conversations that the actor can read, each with its number of unread messages.
     async fn readable(&self, actor: UserId, counts: &[UnreadCount]) -> Result<Vec<Unread>, Error> {
+        let hidden = self.hidden_unread(actor, counts).await?;
+        let mentions = self.unread_mentions(actor, counts).await?;
         let (mut unread, mut looked_at) = (Vec::new(), 0);
         for count in counts {
             let id = count.conversation;
@@ -92,6 +94,7 @@ impl Chat {
             let found = damage::sound(&*self.store, found.await, "conversations", &id)?;
             let Some((conversation, other)) = found else { continue };
             let shown = self.shown_of(count, actor, &conversation, &mut looked_at).await?;
+            let shown = shown.saturating_sub(hidden.get(&id).copied().unwrap_or_default());
             if shown == 0 {
                 continue;
             }
@@ -101,6 +104,7 @@ impl Chat {
                 last_seq: count.last_seq,
                 read_seq: count.read_seq,
                 unread: shown,
+                mentions: mentions.get(&id).copied().unwrap_or_default(),
             });
         }
         Ok(unread)

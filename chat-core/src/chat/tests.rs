@@ -143,6 +143,7 @@ async fn a_strangers_request_looks_at_no_text() {
                 content: Content::text("x"),
                 client_id: None,
                 fingerprint: None,
+                context: Default::default(),
             }),
         ];
         for command in commands {

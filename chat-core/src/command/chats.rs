@@ -86,6 +86,8 @@ pub struct ListedChat {
     pub read_seq: Seq,
     /// The number of unread messages, see [`ChatSummary::unread`](crate::store::ChatSummary::unread).
     pub unread: u32,
+    /// How many of them mention the actor, counted up to [`MAX_COUNTED`](crate::aspects::mentions::MAX_COUNTED).
+    pub mentions: u32,
     /// The actor's settings.
     pub settings: ChatSettings,
 }

@@ -1,6 +1,7 @@
 //! Commands about messages.
 
 use super::Destination;
+use crate::aspects::context::Context;
 use crate::history::Window;
 use crate::id::MessageId;
 use crate::model::{ClientId, Content, Fingerprint, MessageView, Seq};
@@ -17,6 +18,8 @@ pub struct SendMessage {
     /// Identifies a repeated send that has no client id. It returns the first message for as long as the store
     /// remembers the fingerprint ([`NewMessage::fingerprint`](crate::store::NewMessage::fingerprint)).
     pub fingerprint: Option<Fingerprint>,
+    /// What it is sent with beside its content.
+    pub context: Context,
 }
 
 /// Deletes a message so that it can be restored. Deleting a deleted message succeeds and changes nothing.

@@ -42,6 +42,8 @@ pub use self::settings::{ChatSet, ChatSetPage, ListChatSettings, SetChatSettings
 use std::sync::Arc;
 
 use crate::aspects::edits::{EditMessage, ReadEdits};
+use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::{ListPins, PinMessage};
 use crate::chat::{Chat, Started};
 use crate::error::Error;
 use crate::event::Delivery;
@@ -134,6 +136,7 @@ macro_rules! commands {
         ///     content: Content::text("Did you get this?"),
         ///     client_id: ClientId::new("ann-42"),
         ///     fingerprint: None,
+        ///     context: Default::default(),
         /// };
         /// for _ in 0..2 {
         ///     chat.execute(&Actor { user: ann.id }, send.clone()).await?;
@@ -234,6 +237,12 @@ commands! {
     EditMessage: Writes -> MessageView = edit_message;
     /// Read what a message said before it was edited.
     ReadEdits: Reads -> History = read_edits;
+    /// Hide a message from oneself, or show it again.
+    HideMessage: Writes -> MessageView = hide_message;
+    /// Pin a message, or unpin it.
+    PinMessage: Writes -> MessageView = pin_message;
+    /// Read the pinned messages of a conversation.
+    ListPins: Reads -> History = list_pins;
     /// React to a message, or take a reaction back.
     SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.

@@ -60,4 +60,6 @@ pub struct Unread {
     /// [`UNREAD_MOST`](crate::store::UNREAD_MOST). This is not the difference of the two numbers above: that would
     /// count the user's own messages and deleted ones.
     pub unread: u32,
+    /// How many of them mention the user, counted up to [`MAX_COUNTED`](crate::aspects::mentions::MAX_COUNTED).
+    pub mentions: u32,
 }

@@ -22,6 +22,7 @@ macro_rules! replies {
     ($($(#[$doc:meta])* $name:ident($type:ty);)*) => {
         /// The answer to a command: any of the replies.
         #[derive(Debug, Clone)]
+        #[expect(clippy::large_enum_variant, reason = "most replies are messages, and a box would be an allocation for each")]
         pub enum Reply {
             /// Carried out; there is nothing more to say.
             Done,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
+use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::{ListPins, PinMessage};
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
 use crate::id::LoginSessionId;
@@ -38,7 +40,13 @@ impl Scene {
 
     async fn message(&self, from: Actor, to: UserId) -> MessageId {
         let to = Destination::Person(UserKey::Id(to));
-        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.chat.execute(&from, send).await.unwrap().reply.message.id
     }
 
@@ -67,7 +75,13 @@ impl Scene {
         };
         let (cid, dan) = (named("cid").await, named("dan").await);
         let to = Destination::Conversation(third);
-        let send = SendMessage { to, content: Content::text("x"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("x"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         let said = self.chat.execute(&Actor { user: self.bob }, send).await.unwrap().reply.message.id;
         let (about, text) = (Reported::Message(said), String::new());
         let create = CreateReport { about, reason: ReportedAs::Abuse, text };
@@ -79,6 +93,7 @@ impl Scene {
                 content: Content::text("hello"),
                 client_id: None,
                 fingerprint: None,
+                context: Default::default(),
             }
             .into(),
             DeleteMessage { message: self.message(self.ann, self.bob).await }.into(),
@@ -92,6 +107,9 @@ impl Scene {
             EditMessage { message: self.message(self.ann, self.bob).await, text: "hello again".into() }
                 .into(),
             ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
+            PinMessage { message: self.message(self.ann, self.bob).await, pinned: true }.into(),
+            ListPins { of: self.with_bob() }.into(),
+            HideMessage { message: self.message(self.ann, self.bob).await, hidden: true }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,
                 emoji: "👍".into(),

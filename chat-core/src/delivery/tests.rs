@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::aspects::edits::EditMessage;
+use crate::aspects::hiding::HideMessage;
+use crate::aspects::pins::PinMessage;
 use crate::change::ChangeKind;
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::clock::{ManualClock, Timestamp};
@@ -56,7 +58,13 @@ impl Scene {
     }
 
     async fn message(&self, to: Destination) -> MessageId {
-        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.here.execute(&Actor { user: self.ann }, send).await.unwrap().reply.message.id
     }
 
@@ -72,9 +80,15 @@ impl Scene {
         let room = self.room().await;
         let in_room = || Destination::Conversation(room);
         let (message, deleted) = (self.message(in_room()).await, self.message(self.with_bob()).await);
+        let hidden = self.message(in_room()).await;
         self.here.execute(&Actor { user: self.ann }, DeleteMessage { message: deleted }).await.unwrap();
-        let send =
-            |to| SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = |to| SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         let patch = ProfilePatch { full_name: Some("Anna".into()), picture: None };
         let pin = ChatSettingsPatch { pinned: Some(true), ..ChatSettingsPatch::default() };
         let commands = vec![
@@ -82,6 +96,8 @@ impl Scene {
             send(in_room()).into(),
             SetReaction { message, emoji: "👍".into(), reacting: Reacting::Toggle }.into(),
             EditMessage { message, text: "hello again".into() }.into(),
+            HideMessage { message: hidden, hidden: true }.into(),
+            PinMessage { message, pinned: true }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),

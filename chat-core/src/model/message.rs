@@ -30,6 +30,8 @@ pub struct Message {
     pub deleted: Option<Tombstone>,
     /// What is shown of it beside its content. Nothing while it is deleted.
     pub annexes: Annexes,
+    /// Whether some person has hidden it for themselves, who is then told nothing of it.
+    pub is_hidden: bool,
 }
 
 /// What a message consists of.

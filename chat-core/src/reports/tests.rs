@@ -39,7 +39,13 @@ impl Scene {
     }
 
     async fn say(&self, by: usize, to: Destination, text: &str) -> MessageId {
-        let send = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text(text),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.by(by, send).await.unwrap().message.id
     }
 

@@ -57,14 +57,15 @@ impl Rules {
     pub(crate) fn may_speak<T: Tx>(
         self,
         tx: &mut T,
-        new: &NewMessage,
+        (room, user): (ConversationId, UserId),
+        at: Timestamp,
     ) -> Result<Result<(), Refusal>, T::Error> {
         if !self.has_mutes {
             return Ok(Ok(()));
         }
-        let until = tx.row(Table::Mutes, &of_member(new.conversation, new.sender))?;
+        let until = tx.row(Table::Mutes, &of_member(room, user))?;
         match until.as_deref().and_then(moment) {
-            Some(until) if until > new.at => Ok(Err(Refusal::Forbidden("You are muted in this room"))),
+            Some(until) if until > at => Ok(Err(Refusal::Forbidden("You are muted in this room"))),
             _ => Ok(Ok(())),
         }
     }

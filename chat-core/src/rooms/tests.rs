@@ -50,7 +50,13 @@ impl World {
 
     fn say(&self) -> SendMessage {
         let to = Destination::Conversation(self.club);
-        SendMessage { to, content: Content::text("x"), client_id: None, fingerprint: None }
+        SendMessage {
+            to,
+            content: Content::text("x"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        }
     }
 
     fn ban(&self, user: UserId, is_banned: bool) -> SetBan {

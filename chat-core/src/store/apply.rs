@@ -385,7 +385,7 @@ impl Effect for Append {
         }
         let rules = Rules::of(tx, new.conversation)?;
         if let Some(rules) = rules
-            && let Err(refusal) = rules.may_speak(tx, new)?
+            && let Err(refusal) = rules.may_speak(tx, (new.conversation, new.sender), new.at)?
         {
             return Ok(Appended::Refused(refusal));
         }

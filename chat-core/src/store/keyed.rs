@@ -76,6 +76,26 @@ tables! {
     /// What stands on messages: the message and the emoji. The value says how many have reacted with it and who was first; see
     /// [`reactions`](crate::reactions).
     ReactionTallies = 4, "reaction_tallies", [Message, Text];
+    /// Edits of messages: one row that says how often and when last, and behind it what was said before; see
+    /// [`edits`](crate::aspects::edits). A message of which there are some is not as it was sent.
+    Edits = 5, "edits", [Message, Text];
+    /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
+    /// change it was.
+    Unindexed = 6, "unindexed", [Conversation, Message];
+    /// Messages that answer others. The value says which one; see [`replies`](crate::aspects::replies).
+    Replies = 7, "replies", [Message];
+    /// Messages that people have hidden for themselves: the message and the person. The value is empty.
+    Hidden = 8, "hidden", [Message, User];
+    /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
+    HiddenBy = 9, "hidden_by", [User, Conversation, Text];
+    /// The same as [`Self::Pins`] by the message alone; see [`pins`](crate::aspects::pins).
+    Pinned = 10, "pinned", [Message];
+    /// Messages that mention people. The value is their ids; see [`mentions`](crate::aspects::mentions).
+    Mentioned = 11, "mentioned", [Message];
+    /// The same messages by the person and the conversation. A text behind them puts the last one first; the value is the message.
+    Mentions = 12, "mentions", [User, Conversation, Text];
+    /// Messages that are copies of others. The value is empty; see [`forwarding`](crate::aspects::forwarding).
+    Forwarded = 13, "forwarded", [Message];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];
@@ -85,12 +105,6 @@ tables! {
     Mutes = 34, "mutes", [Conversation, User];
     /// When plain members have spoken last in rooms where they wait between two messages: the room and the person.
     LastSpoken = 35, "last_spoken", [Conversation, User];
-    /// Edits of messages: one row that says how often and when last, and behind it what was said before; see
-    /// [`edits`](crate::aspects::edits). A message of which there are some is not as it was sent.
-    Edits = 5, "edits", [Message, Text];
-    /// Messages whose texts have changed and whose terms have not; see [`reindexing`](super::reindexing). The value says which
-    /// change it was.
-    Unindexed = 6, "unindexed", [Conversation, Message];
     /// The settings of members for conversations: the member, then the conversation. The value is
     /// [`ChatSettings`](crate::model::ChatSettings). There is a row as long as a setting differs from the default.
     ChatSettings = 64, "chat_settings", [User, Conversation];

@@ -289,6 +289,19 @@ pub trait MessageStore: WriteStore {
     /// Finds a message, whether it is deleted or not.
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
 
+    /// Those of these messages that exist, in no particular order. Damaged ones are left out.
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.message(*id).await {
+                Ok(message) => found.extend(message),
+                Err(StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
     /// Soft-deletes or restores a message and logs [`Change::MessageDeleted`](super::Change::MessageDeleted) or
     /// [`Change::MessageRestored`](super::Change::MessageRestored). The position is `None` when the message already is
     /// in the wanted state. The time of the change becomes `updated_at`.

@@ -1,8 +1,8 @@
 //! The index, and messages whose texts change.
 //!
-//! Whoever changes a text notes in the same transaction that its terms are not in the index ([`note`]), and the next search adds
-//! them ([`Reindex`]). The terms of the text before stay, since not every database can take them away: so a message that has
-//! ever been changed is looked at before it counts as found.
+//! A write that changes a text notes in its transaction that the terms of the new text are not in the index ([`note`]), and
+//! the next search adds them ([`Reindex`]). The terms of earlier texts stay, because not every database can remove them. So a
+//! search reads a message whose text has ever changed before the message counts as found.
 
 use super::CHANGED;
 use super::keyed::Table;
@@ -11,7 +11,8 @@ use super::write::Effect;
 use crate::id::{ConversationId, MessageId};
 use crate::search::Terms;
 
-/// Has a message found by the terms of its text, unless that has changed again since it was read. It must be in the index.
+/// Adds the terms of a message's text to the index, unless the text has changed again since it was read. The message must be
+/// in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reindex {
     /// Which.
@@ -24,13 +25,13 @@ pub struct Reindex {
     pub terms: Terms,
 }
 
-/// The row that says that a message is not found by its text.
+/// The key of the row that says that a message is not found by its current text.
 pub(crate) fn key(conversation: ConversationId, message: MessageId) -> Vec<u8> {
     [*conversation.as_bytes(), *message.as_bytes()].concat()
 }
 
-/// Notes that the text of a message has changed; `change` must be another value for each of its changes. The row must be named
-/// in what is read.
+/// Notes that the text of a message has changed. `change` must differ for each of its changes. The write must name the row in
+/// what it reads.
 pub fn note<T: Tx>(
     tx: &mut T,
     (conversation, message): (ConversationId, MessageId),

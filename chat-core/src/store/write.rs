@@ -11,7 +11,10 @@ use super::keyed::{Row, Table};
 use super::reindexing::Reindex;
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
+use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
+use crate::aspects::hiding::Hide;
+use crate::aspects::pins::{Pin, PinDone};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, LoginSessionId, MessageId, UserId};
 use crate::model::{
@@ -173,10 +176,16 @@ writes! {
     ChangeRoom -> Result<RoomLog, Refusal>;
     /// Appends a message.
     Append -> Appended;
+    /// Appends a message together with rows of keyed tables.
+    AppendWith -> Appended;
     /// Deletes or restores a message.
     SetDeleted -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Gives a message another text.
     Edit -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Hides a message from a person, or shows it again.
+    Hide -> Result<(Option<Position>, StoredMessage), Refusal>;
+    /// Pins a message, or unpins it.
+    Pin -> Result<PinDone, Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
     /// Has a message whose text has changed found by its terms; whether it was done.

@@ -5,7 +5,10 @@ mod run;
 
 use std::sync::Arc;
 
+use chat_core::aspects::context::AppendWith;
 use chat_core::aspects::edits::Edit;
+use chat_core::aspects::hiding::Hide;
+use chat_core::aspects::pins::{Pin, PinDone};
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
@@ -19,7 +22,7 @@ use chat_core::reports::{CloseReport, Closed, FileReport, Filed};
 use chat_core::rooms::{ChangeRoom, RoomLog};
 use chat_core::search::{Filter, Query, Terms, Wanted};
 use chat_core::store::reindexing::Reindex;
-use chat_core::store::write::WriteOf as _;
+use chat_core::store::write::{Append, WriteOf as _};
 use chat_core::store::{
     Activity, AddMember, Appended, ChatSummary, CreatedUser, EditRows, EditedRows, EndSessions, EndedSession,
     LoggedChange, Lookup, Match, NewMessage, NewRoom, PersonalChanges, RefreshSession, Refreshed, Relate,
@@ -57,10 +60,14 @@ pub(crate) enum Request {
     ChangeRoom(ChangeRoom),
     ChatPartners(UserId, usize),
     Append(Box<NewMessage>),
+    AppendWith(Box<NewMessage>, Vec<(Table, Row)>),
     Message(MessageId),
+    Messages(Vec<MessageId>),
     SetDeleted(SetDeleted),
     React(React),
     Edit(Edit),
+    Hide(Hide),
+    Pin(Pin),
     /// If the message is in the index and its text has changed since.
     Reindex(MessageId, ConversationId, Vec<String>),
     History(ConversationId, Window, bool),
@@ -120,6 +127,7 @@ pub(crate) enum Answer {
     Message(Option<StoredMessage>),
     Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
     Reacted(Option<Result<Reacted, Refusal>>),
+    Pinned(Option<Result<PinDone, Refusal>>),
     History(Vec<StoredMessage>, bool),
     Marked(Option<(Option<Position>, Seq)>),
     Unread(Vec<UnreadCount>),
@@ -212,11 +220,27 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
         }
         Request::ChatPartners(user, limit) => Answer::People(store.chat_partners(user, limit).await?),
         Request::Append(new) => Answer::Appended(store.append(*new).await?),
+        Request::AppendWith(new, rows) => {
+            let append = AppendWith { append: Append(*new), rows };
+            let appended = AppendWith::done(store.write(append.into()).await?);
+            Answer::Appended(appended.expect("the answer of an append"))
+        }
+        Request::Messages(ids) => {
+            let mut messages = store.messages(&ids).await?;
+            messages.sort_by_key(|message| message.id);
+            Answer::History(messages, false)
+        }
         Request::Message(id) => Answer::Message(store.message(id).await?),
         Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
         Request::Edit(edit) => {
             let edited = Edit::done(store.write(edit.into()).await?);
             Answer::Deleted(edited.expect("the answer of an edit"))
+        }
+        Request::Pin(pin) => Answer::Pinned(Pin::done(store.write(pin.into()).await?)),
+        Request::Hide(hide) => {
+            let seq = store.message(hide.message).await?.map_or(hide.seq, |message| message.seq);
+            let hidden = Hide::done(store.write(Hide { seq, ..hide }.into()).await?);
+            Answer::Deleted(hidden.expect("the answer of hiding"))
         }
         Request::Reindex(message, conversation, terms) => {
             let key = [*conversation.as_bytes(), *message.as_bytes()].concat();

@@ -131,7 +131,10 @@ impl Requests {
                 self.learn_cast(*room, *user, change);
             }
             (_, Answer::RoomChanged(Some(Ok(log)))) => self.learn_log(log),
-            (Request::Append(new), Answer::Appended(Appended::New { position, .. })) => {
+            (
+                Request::Append(new) | Request::AppendWith(new, _),
+                Answer::Appended(Appended::New { position, .. }),
+            ) => {
                 self.messages.push(new.id);
                 self.said.insert(new.id, (new.conversation, new.sender));
                 self.positions = position.0;
@@ -441,9 +444,10 @@ impl Requests {
             38..42 => Request::ChatPartners(self.person(), self.limit()),
             42..67 => {
                 let conversation = self.pick(|all| &all.conversations);
-                conversation.map_or(Request::Check, |id| Request::Append(Box::new(self.new_message(id))))
+                conversation.map_or(Request::Check, |id| self.append(id))
             }
-            67..70 => Request::Message(self.message()),
+            67..69 => Request::Message(self.message()),
+            69 => Request::Messages((0..self.below(5)).map(|_| self.message()).collect()),
             70..79 => self.set_deleted(),
             79..84 => {
                 let up_to = self.maybe(|it| match it.below(8) {

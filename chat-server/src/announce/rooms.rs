@@ -105,6 +105,7 @@ mod tests {
             content: Content::text("x"),
             client_id: None,
             fingerprint: None,
+            context: Default::default(),
         };
         // Both messages were accepted before the member changes and are announced after them.
         let mut without_bob = execute(&chat, ann, say()).await.deliveries.remove(0);
@@ -163,6 +164,7 @@ mod tests {
             content: Content::text("x"),
             client_id: None,
             fingerprint: None,
+            context: Default::default(),
         };
         let mut said = execute(&chat, ann, say).await.deliveries.remove(0);
         rooms.pass(&mut said);

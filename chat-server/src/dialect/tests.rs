@@ -23,7 +23,8 @@ async fn events() -> Vec<Event> {
     let actor = Actor { user: ann.id };
     let to = || Destination::Person(UserKey::Id(bob.id));
     let content = Content { text: "hello".into(), file_name: None, image: None };
-    let send = SendMessage { to: to(), content, client_id: None, fingerprint: None };
+    let send =
+        SendMessage { to: to(), content, client_id: None, fingerprint: None, context: Default::default() };
     let mut events: Vec<Event> = chat
         .execute(&actor, send)
         .await

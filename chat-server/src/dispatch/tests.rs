@@ -40,7 +40,13 @@ pub(crate) fn search() -> Search {
 
 fn note(user: UserId) -> SendMessage {
     let to = Destination::Person(UserKey::Id(user));
-    SendMessage { to, content: Content::text("word"), client_id: None, fingerprint: None }
+    SendMessage {
+        to,
+        content: Content::text("word"),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    }
 }
 
 #[tokio::test]
@@ -179,7 +185,8 @@ async fn who_reads_without_end_is_slowed_and_refused_and_nobody_else_is() {
     for _ in 0..4 {
         let content = Content { file_name: Some("a.txt".into()), ..Content::text("a".repeat(1 << 20)) };
         let to = Destination::Person(UserKey::Id(bob));
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         app.dispatch(ann, send).await.unwrap();
     }
     let (mut read, mut refused) = (0, None);

@@ -113,6 +113,7 @@ fn every_event_with_a_person_or_image_is_rewritten() {
         updated_at: now,
         deleted: None,
         annexes: Annexes::default(),
+        is_hidden: false,
     };
     let conversation = Arc::new(Conversation {
         id: message.conversation,

@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use chat_core::aspects::replies::Quote;
 use chat_core::error::Error;
 use chat_core::event::{Delivery, Event};
 use chat_core::id::{MessageId, UserId};
@@ -341,7 +342,7 @@ impl Read {
             let frames = match self.changed.of(&change.delivery.event) {
                 None => change.frames(dialect, &base),
                 Some(Now::Deleted) => return None,
-                Some(Now::Shown(view)) => Cow::Owned(change.frames_showing(view, dialect, &base)),
+                Some(Now::Shown(view)) => Cow::Owned(change.frames_showing(&view, dialect, &base)),
             };
             Some((change.position, frames))
         })
@@ -407,9 +408,27 @@ impl Changed {
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
-    /// The current state of the message that an event shows. `None` if it has not changed since it was read.
-    fn of(&self, event: &Event) -> Option<&Now> {
-        event.message().filter(|_| event.shows_message()).and_then(|view| self.messages.get(&view.message.id))
+    /// The current state of the message that an event shows. `None` if neither it nor the message that it quotes has
+    /// changed since it was read.
+    fn of(&self, event: &Event) -> Option<Now> {
+        let read = event.message().filter(|_| event.shows_message())?;
+        let now = self.messages.get(&read.message.id);
+        let shown = match now {
+            Some(Now::Deleted) => return Some(Now::Deleted),
+            Some(Now::Shown(now)) => now,
+            None => read,
+        };
+        let quote = shown.message.annexes.reply_to.as_ref();
+        let Some(quoted) = quote.and_then(|quote| self.messages.get(&quote.message)) else {
+            return now.cloned();
+        };
+        let mut shown = shown.clone();
+        let quote = shown.message.annexes.reply_to.take();
+        shown.message.annexes.reply_to = match quoted {
+            Now::Deleted => quote.map(Quote::into_deleted),
+            Now::Shown(quoted) => Some(Quote::of(&quoted.message)),
+        };
+        Some(Now::Shown(Arc::new(shown)))
     }
 }
 

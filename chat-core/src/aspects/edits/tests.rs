@@ -29,8 +29,13 @@ impl World {
         }
         let [ann, bob, _] = people[..] else { unreachable!() };
         let to = Destination::Person(UserKey::Id(bob));
-        let send =
-            SendMessage { to, content: Content::text("old words"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("old words"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         let message = chat.execute(&Actor { user: ann }, send).await.unwrap().reply.message.id;
         Self { chat, clock, ann, bob, message }
     }

@@ -39,7 +39,12 @@ impl Scene {
 
     async fn say(&self, by: UserId, to: Destination, text: &str) -> Message {
         let content = Content::text(text);
-        self.by(by, SendMessage { to, content, client_id: None, fingerprint: None }).await.message
+        self.by(
+            by,
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() },
+        )
+        .await
+        .message
     }
 
     async fn set(&self, of: ConversationId, patch: ChatSettingsPatch) {

@@ -54,7 +54,8 @@ impl World {
             let text = format!("found {}", "a".repeat(size));
             let content = Content { file_name: Some("a.txt".into()), ..Content::text(text) };
             let to = Destination::Person(UserKey::Id(bob));
-            let send = SendMessage { to, content, client_id: None, fingerprint: None };
+            let send =
+                SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
             chat.execute(&Actor { user: ann }, send).await.unwrap();
         }
         Self { chat, codec, ann, bob }
@@ -204,6 +205,7 @@ async fn long_texts_are_encoded_in_the_background() {
             content,
             client_id: None,
             fingerprint: None,
+            context: Default::default(),
         };
         let sent = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
         assert_eq!(*sent.message.content.text, *text);

@@ -39,7 +39,8 @@ impl Scene {
     async fn say(&self) {
         let content = Content { text: "hello".into(), file_name: None, image: None };
         let to = Destination::Person(UserKey::Id(self.bob));
-        let command = SendMessage { to, content, client_id: None, fingerprint: None };
+        let command =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         self.chat.execute(&Actor { user: self.ann }, command).await.unwrap();
     }
 

@@ -21,7 +21,7 @@ async fn run<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<Outcom
 
 async fn say(chat: &Chat, from: UserId, to: Destination) -> MessageId {
     let content = Content::text("hello");
-    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    let send = SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
     run(chat, from, send).await.unwrap().reply.message.id
 }
 

@@ -43,7 +43,8 @@ impl Scene {
 
     async fn say(&self, by: usize) -> MessageId {
         let (to, content) = (Destination::Conversation(self.room), Content::text("x"));
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         self.by(by, send).await.unwrap().message.id
     }
 

@@ -43,7 +43,13 @@ impl Scene {
     }
 
     async fn say(&self, from: UserId, to: Destination) -> Result<(), ErrorKind> {
-        let send = SendMessage { to, content: Content::text("hello"), client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to,
+            content: Content::text("hello"),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         self.run(from, send).await.map(drop).map_err(|error| error.kind())
     }
 

@@ -127,6 +127,9 @@ impl Chat {
         if !may_find(sought.actor, &message, &conversation) {
             return Ok(Seen::Hidden);
         }
+        if !self.hidden_from(sought.actor, std::slice::from_ref(&message)).await?.is_empty() {
+            return Ok(Seen::Hidden);
+        }
         let has_changed = has_changed(&message);
         let Some(view) = self.view_within(message, &conversation, room).await? else { return Ok(Seen::Full) };
         if has_changed && !says(&view.message.content, &sought.lookup.query) {

@@ -11,12 +11,12 @@ use crate::store::reindexing::Reindex;
 use crate::store::write::make;
 use crate::store::{Row, SearchProgress, StoreError, StoredMessage, Table};
 
-/// Most messages of one conversation that one search indexes again.
+/// The maximum number of messages of one conversation that one search indexes again.
 const AT_ONCE: usize = 256;
 
 impl Chat {
-    /// Has messages whose texts have changed found by what they say now. The index of these conversations must be up to date: what
-    /// is not in it yet may be indexed with either text. Answers whether that was all.
+    /// Adds the terms of texts that have changed to the index. The index of these conversations must be up to date, because a
+    /// message that is not in it yet may be indexed with either text. Returns whether the index is complete.
     pub(super) async fn index_changed(&self, progress: &[SearchProgress]) -> Result<bool, Error> {
         let prefixes: Vec<_> = progress.iter().map(|of| of.conversation.as_bytes().to_vec()).collect();
         let changed = self.store.rows_of(Table::Unindexed, &prefixes, AT_ONCE).await?;
@@ -36,7 +36,7 @@ impl Chat {
                 let reindex = Reindex { message, conversation: progress.conversation, change, terms };
                 match make(&*self.store, reindex).await {
                     Ok(is_done) => complete &= is_done,
-                    // Something is in the way of storing, which need not be in the way of finding what is there.
+                    // The index cannot be written at the moment, but the search may still find what is already in it.
                     Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_))) => {
                         crate::log_throttled!(
                             warn, %error, "the index for searches could not be brought up to date"
@@ -51,12 +51,12 @@ impl Chat {
     }
 }
 
-/// Whether the index may name a message for what it does not say any more.
+/// Whether the index may return a message for an earlier text.
 pub(super) fn has_changed(message: &StoredMessage) -> bool {
     message.facets.contains(Table::Edits)
 }
 
-/// Whether a text is what is looked for, as far as its terms tell.
+/// Whether the terms of a text match the query.
 pub(super) fn says(content: &Content, query: &Query) -> bool {
     query.is_everything() || query.finds(&Terms::of(&content.text, content.file_name.as_deref()))
 }

@@ -40,7 +40,7 @@ async fn execute<R: Request>(chat: &Chat, user: UserId, request: R) -> Result<R:
 }
 
 async fn say(chat: &Chat, from: UserId, to: Destination, content: Content) -> MessageId {
-    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    let send = SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
     execute(chat, from, send).await.expect("it must be sent").message.id
 }
 

@@ -16,7 +16,7 @@ async fn person(chat: &Chat, name: &str) -> UserId {
 async fn say(chat: &Chat, from: UserId, to: UserId, text: &str) {
     let to = Destination::Person(UserKey::Id(to));
     let content = Content::text(text);
-    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    let send = SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
     chat.execute(&Actor { user: from }, send).await.unwrap();
 }
 

@@ -57,7 +57,8 @@ impl World {
         let (ann, bob) = (people[0], people[1]);
         let to = Destination::Person(UserKey::Id(bob));
         let content = Content::text("hello");
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         let view = chat.execute(&Actor { user: ann }, send).await.unwrap().reply;
         Self { chat, store, ann, bob, conversation: view.message.conversation }
     }
@@ -142,6 +143,7 @@ async fn a_conversation_of_which_nothing_can_be_shown_takes_nobodys_place() {
         content: Content::text(text),
         client_id: None,
         fingerprint: None,
+        context: Default::default(),
     };
     world.chat.execute(&Actor { user: cid }, send("hello")).await.unwrap();
     world.store.mark_read(world.conversation, world.bob, Some(Seq(1)), world.chat.now()).await.unwrap();

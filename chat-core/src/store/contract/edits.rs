@@ -13,6 +13,7 @@ use crate::codec::{Blob, Encoding};
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Seq};
 use crate::policy::Refusal;
+use crate::rooms::{ChangeRoom, RoomAct};
 use crate::search::Terms;
 use crate::store::reindexing::Reindex;
 use crate::store::write::make;
@@ -119,6 +120,10 @@ pub async fn only_senders_edit_what_is_there(store: Arc<dyn Store>) {
     let shorter = Edit { body: body("y"), ..too_long };
     assert!(matches!(refused(shorter).await, Refusal::Forbidden(_)), "it cannot be kept");
     edit(&*store, within(40)).await.unwrap();
+    let act = |act| ChangeRoom { room: club, by: ann, act, at: at(55) };
+    make(&*store, act(RoomAct::Mute(bob, at(1_000)))).await.unwrap().unwrap();
+    assert!(matches!(refused(editing(club, bob, "quiet")).await, Refusal::Forbidden(_)), "he is muted");
+    make(&*store, act(RoomAct::LiftMute(bob))).await.unwrap().unwrap();
     delete(&*store, message_id(1)).await;
     assert!(matches!(refused(editing(club, bob, "z")).await, Refusal::Forbidden(_)));
     restore(&*store, message_id(1), 60).await;

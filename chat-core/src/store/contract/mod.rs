@@ -12,8 +12,10 @@
 //! [`store_durability_contract!`]: crate::store_durability_contract
 
 mod chats;
+mod context;
 mod durability;
 mod edits;
+mod hiding;
 mod history;
 mod keyed;
 mod log;
@@ -24,6 +26,7 @@ mod moderation;
 mod nodes;
 mod parallel;
 mod people;
+mod pins;
 mod reactions;
 mod read_marks;
 mod receipts;
@@ -41,9 +44,10 @@ mod tokens;
 use std::sync::Arc;
 
 pub use self::{
-    chats::*, durability::*, edits::*, history::*, keyed::*, log::*, lookup::*, members::*, messages::*,
-    moderation::*, nodes::*, parallel::*, people::*, reactions::*, read_marks::*, receipts::*, reindexing::*,
-    relations::*, reports::*, rooms::*, rules::*, search::*, sessions::*, settings::*, tokens::*,
+    chats::*, context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*,
+    members::*, messages::*, moderation::*, nodes::*, parallel::*, people::*, pins::*, reactions::*,
+    read_marks::*, receipts::*, reindexing::*, relations::*, reports::*, rooms::*, rules::*, search::*,
+    sessions::*, settings::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -258,9 +262,14 @@ macro_rules! __store_clauses {
             everything_needs_no_index
             a_search_is_bounded
             messages_with_a_term_are_counted
+            rows_are_stored_with_a_message
+            messages_are_found_together
             an_edit_replaces_the_text
             only_senders_edit_what_is_there
             an_edited_message_is_indexed_again
+            a_message_knows_whether_it_is_hidden
+            a_message_is_pinned_once
+            only_those_pin_who_may
             terms_are_added_to_a_message_whose_text_has_changed
             a_change_that_is_not_polled_again_holds_nobody_up
             a_closed_store_is_unavailable
@@ -368,8 +377,10 @@ mod tests {
     fn every_clause_is_in_a_list() {
         let sources = [
             include_str!("chats.rs"),
+            include_str!("context.rs"),
             include_str!("durability.rs"),
             include_str!("edits.rs"),
+            include_str!("hiding.rs"),
             include_str!("history.rs"),
             include_str!("keyed.rs"),
             include_str!("log.rs"),
@@ -380,6 +391,7 @@ mod tests {
             include_str!("nodes.rs"),
             include_str!("parallel.rs"),
             include_str!("people.rs"),
+            include_str!("pins.rs"),
             include_str!("reactions.rs"),
             include_str!("read_marks.rs"),
             include_str!("receipts.rs"),

@@ -286,6 +286,10 @@ impl MessageStore for MongoStore {
         self.read(reads::message(&self.db, id)).await
     }
 
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+        self.read(reads::messages(&self.db, ids)).await
+    }
+
     async fn history(
         &self,
         conversation: ConversationId,

@@ -183,6 +183,18 @@ pub(super) async fn message(db: &Database, id: MessageId) -> Result<Option<Store
     Ok(found.map(|doc| documents::read_message(&doc)).transpose()?.map(|found| found.message))
 }
 
+pub(super) async fn messages(db: &Database, ids: &[MessageId]) -> Result<Vec<StoredMessage>, Fault> {
+    let ids: Vec<_> = ids.iter().map(|id| object_id(id.as_bytes())).collect();
+    let mut cursor = raw(db, MESSAGES).find(doc! { "_id": { "$in": ids } }).await?;
+    let mut messages = Vec::new();
+    while cursor.advance().await? {
+        let doc = cursor.current();
+        let found = skip(db, MESSAGES, doc, documents::read_message(doc))?;
+        messages.extend(found.map(|found| found.message));
+    }
+    Ok(messages)
+}
+
 pub(super) async fn sent_at(db: &Database, id: MessageId) -> Result<Option<Position>, Fault> {
     let messages = raw(db, MESSAGES);
     let find = messages.find_one(doc! { "_id": object_id(id.as_bytes()) });

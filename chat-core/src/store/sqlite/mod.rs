@@ -336,6 +336,10 @@ impl MessageStore for SqliteStore {
         self.read(|db| rows::message(db, id)).map(|found| found.map(|(_, message)| message))
     }
 
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+        self.read(|db| rows::messages(db, ids))
+    }
+
     async fn history(
         &self,
         conversation: ConversationId,

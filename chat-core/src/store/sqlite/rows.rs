@@ -310,6 +310,16 @@ pub(super) fn message(db: &Connection, id: MessageId) -> rusqlite::Result<Option
     Ok(message_at(db, place)?.map(|message| (place, message)))
 }
 
+/// Those of these messages that exist. Damaged ones are left out.
+pub(super) fn messages(db: &Connection, ids: &[MessageId]) -> rusqlite::Result<Vec<StoredMessage>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let read = sound(db, "messages", id, message(db, *id))?;
+        found.extend(read.flatten().map(|(_, message)| message));
+    }
+    Ok(found)
+}
+
 /// The position of the change that appended a message.
 pub(super) fn sent_at(db: &Connection, id: MessageId) -> rusqlite::Result<Option<Position>> {
     let mut select = db.prepare_cached("SELECT position FROM messages WHERE id = ?")?;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use chat_core::aspects::edits::Edit;
+use chat_core::aspects::hiding::Hide;
+use chat_core::aspects::pins::Pin;
 use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
+use chat_core::model::Seq;
 use chat_core::reactions::{Emoji, React, Reacting};
-use chat_core::store::SetDeleted;
+use chat_core::store::{Row, SetDeleted, Table};
 
 use super::Requests;
 use crate::random::Request;
@@ -21,7 +24,17 @@ impl Requests {
         }
     }
 
-    /// Gives a message another text, or has it found by some terms since.
+    /// Appends a message, sometimes with a row of its own.
+    pub(super) fn append(&mut self, conversation: ConversationId) -> Request {
+        let new = Box::new(self.new_message(conversation));
+        if !self.chance(6) {
+            return Request::Append(new);
+        }
+        let key = [new.id.as_bytes(), &self.person().as_bytes()[..], b"x"].concat();
+        Request::AppendWith(new, vec![(Table::Reactions, Row { key, value: Vec::new() })])
+    }
+
+    /// Gives a message another text, hides it, pins it, or has it found by some terms since.
     fn edit(&mut self) -> Request {
         let message = self.message();
         let place = self.said.get(&message).copied().filter(|_| !self.chance(20));
@@ -29,6 +42,15 @@ impl Requests {
         if self.chance(3) {
             let terms = (0..self.below(4)).map(|_| self.term()).collect();
             return Request::Reindex(message, place.0, terms);
+        }
+        if self.chance(3) {
+            let (by, hidden, at) = (self.person(), !self.chance(3), self.moment());
+            let by = if self.chance(3) { by } else { place.1 };
+            return Request::Hide(Hide { message, seq: Seq(1), conversation: place.0, by, hidden, at });
+        }
+        if self.chance(3) {
+            let (pinned, at) = (!self.chance(3), self.moment());
+            return Request::Pin(Pin { message, conversation: place.0, by: place.1, pinned, at });
         }
         let bytes = vec![self.below(3) as u8; self.below(3) as usize];
         let name = self.below(20) as u8;

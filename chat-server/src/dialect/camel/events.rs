@@ -242,6 +242,7 @@ fn private_message(call: &Call<'_>) -> Result<Command, DecodeError> {
         content: Content { text: text.into(), file_name, image: None },
         client_id,
         fingerprint,
+        context: Default::default(),
     }))
 }
 

@@ -3,6 +3,8 @@
 
 use chat_core::aspects::Annexes;
 use chat_core::aspects::edits::Edited;
+use chat_core::aspects::pins::Pinned;
+use chat_core::aspects::replies::Quote;
 use chat_core::reactions::Reaction;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,10 +18,28 @@ pub(super) struct AnnexesObject<'a> {
     reactions: Vec<ReactionObject<'a>>,
     #[serde(flatten)]
     edited: Option<EditedObject>,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<QuoteObject<'a>>,
+    /// Whether it is a copy of another message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forwarded: bool,
+    /// The ids of the people whom it mentions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
+    #[serde(flatten)]
+    pinned: Option<PinnedObject>,
 }
 
 pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
-    AnnexesObject { reactions: reactions(&annexes.reactions), edited: annexes.edited.map(edited) }
+    AnnexesObject {
+        reactions: reactions(&annexes.reactions),
+        edited: annexes.edited.map(edited),
+        reply_to: annexes.reply_to.as_ref().map(quote),
+        forwarded: annexes.forwarded,
+        mentions: annexes.mentions.iter().map(ToString::to_string).collect(),
+        pinned: annexes.pinned.map(pinned),
+    }
 }
 
 /// How many have reacted to a message with one emoji, and who was first.
@@ -54,4 +74,53 @@ pub(super) struct EditedObject {
 
 fn edited(edited: Edited) -> EditedObject {
     EditedObject { edited_at: edited.at.as_millis(), edits: edited.count }
+}
+
+/// The message that another one answers, as it is now.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Quote")]
+pub(super) struct QuoteObject<'a> {
+    message_id: String,
+    sender_id: String,
+    /// Its place in the conversation.
+    seq: u32,
+    /// The beginning of its text, at most 200 characters. It is missing when the message is deleted or is a text file, and
+    /// where too much is quoted on one page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    /// A message with a file or an image is `media`.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["text", "media"]))]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<&'a str>,
+    deleted: bool,
+}
+
+fn quote(quote: &Quote) -> QuoteObject<'_> {
+    let is_media = quote.file_name.is_some() || quote.has_image;
+    QuoteObject {
+        message_id: quote.message.to_string(),
+        sender_id: quote.sender.to_string(),
+        seq: quote.seq.0,
+        content: quote.text.as_deref(),
+        kind: if is_media { "media" } else { "text" },
+        file_name: quote.file_name.as_deref(),
+        deleted: quote.deleted,
+    }
+}
+
+/// Who has pinned a message.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Pinned")]
+pub(super) struct PinnedObject {
+    /// When, in milliseconds since 1970.
+    pinned_at: i64,
+    pinned_by: String,
+}
+
+fn pinned(pinned: Pinned) -> PinnedObject {
+    PinnedObject { pinned_at: pinned.at.as_millis(), pinned_by: pinned.by.to_string() }
 }

@@ -254,6 +254,7 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
         Some("text") => ("text", "content"),
         Some("query") => ("query", "q"),
         Some("picture") => ("picture", "avatar"),
+        Some("reply_to") => ("reply_to", "replyTo"),
         _ => return failure,
     };
     let message = match failure.message.strip_prefix(theirs) {

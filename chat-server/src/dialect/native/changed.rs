@@ -2,8 +2,13 @@
 //! here and a file with its types. The parts of messages that show these aspects are in `annexes.rs`.
 
 mod edits;
+mod forwarding;
+mod hiding;
+mod pins;
 mod reactions;
 
+pub(super) use self::hiding::Hidden;
+pub(super) use self::pins::PinChanged;
 pub(super) use self::reactions::Reacted;
 
 use chat_core::aspects::MessageChange;
@@ -15,12 +20,15 @@ use super::row::Row;
 use super::shapes::OfMessage;
 
 /// The commands.
-pub(super) static ROWS: &[&[Row]] = &[reactions::ROWS, edits::ROWS];
+pub(super) static ROWS: &[&[Row]] =
+    &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS, forwarding::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
     match &changed.what {
-        MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed))),
+        MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed).map(Box::new))),
+        MessageChange::Hidden(change) => (hiding::name(change), Changed::Hidden(hiding::told(changed))),
+        MessageChange::Pinned(change) => (pins::name(change), Changed::Pinned(pins::told(changed))),
         MessageChange::Reacted(change) => {
             (reactions::name(change), Changed::Reacted(reactions::told(changed, change)))
         }
@@ -32,6 +40,8 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
 #[serde(untagged)]
 #[schemars(rename = "MessageChange")]
 pub(super) enum Changed<'a> {
-    Edited(Option<OfMessage<'a>>),
+    Edited(Option<Box<OfMessage<'a>>>),
+    Hidden(hiding::Hidden),
+    Pinned(pins::PinChanged),
     Reacted(reactions::Reacted<'a>),
 }

@@ -62,6 +62,9 @@ struct ChatObject<'a> {
     read_seq: u32,
     /// At most 1,000, which means "or more".
     unread: u32,
+    /// How many of them mention the user, at most 100. It is missing when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mentions: Option<u32>,
 }
 
 /// A member of a room in the chat list.
@@ -101,5 +104,6 @@ fn object<'a>(chat: &'a ListedChat, whereabouts: Whereabouts<'_>) -> ChatObject<
         last_seq: chat.last_seq.0,
         read_seq: chat.read_seq.0,
         unread: chat.unread,
+        mentions: Some(chat.mentions).filter(|count| *count > 0),
     }
 }

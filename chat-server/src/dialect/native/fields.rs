@@ -107,6 +107,12 @@ pub(super) const RESOLUTION: Field = field(
 );
 pub(super) const RESOLVED: Field =
     field("resolved", Kind::Flag, "Whether resolved reports are wanted; else open ones.").optional();
+pub(super) const REPLY_TO: Field = field(
+    "replyTo",
+    Kind::Id("a message's id"),
+    "The message of the same conversation that this one answers.",
+)
+.optional();
 pub(super) const ROLE: Field = field(
     "role",
     Kind::Choice(&["member", "moderator", "admin"], "member, moderator or admin"),

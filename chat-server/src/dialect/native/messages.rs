@@ -9,6 +9,7 @@
 //! Messages come the oldest first. The page before them is what comes `before` the `seq` of the first one, the page after
 //! them what comes `after` that of the last one.
 
+use chat_core::aspects::context::Context;
 use chat_core::command::{
     Command, DeleteMessage, History, ReadHistory, RestoreMessage, SendMessage, SetTyping,
 };
@@ -33,7 +34,8 @@ pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let id = arguments.text("clientId")?;
     let client_id = client_id(id.map_or(Text::Absent, Text::Text))?;
     let content = Content { text: text.into(), file_name, image };
-    Ok(SendMessage { to, content, client_id, fingerprint: None }.into())
+    let context = Context { reply_to: arguments.id("replyTo")?, ..Context::default() };
+    Ok(SendMessage { to, content, client_id, fingerprint: None, context }.into())
 }
 
 pub(super) fn list(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {

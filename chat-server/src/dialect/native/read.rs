@@ -105,6 +105,9 @@ struct UnreadObject<'a> {
     last_seq: u32,
     read_seq: u32,
     unread: u32,
+    /// How many of them mention the user, at most 100. It is missing when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mentions: Option<u32>,
 }
 
 fn object(unread: &Unread) -> UnreadObject<'_> {
@@ -120,6 +123,7 @@ fn object(unread: &Unread) -> UnreadObject<'_> {
         last_seq: unread.last_seq.0,
         read_seq: unread.read_seq.0,
         unread: unread.unread,
+        mentions: Some(unread.mentions).filter(|count| *count > 0),
     }
 }
 

@@ -21,11 +21,14 @@ const ID: &str = "65a1b2c3d4e5f60718293a4b";
 /// The row of each command of the core. A command that is new there is missed here by the compiler.
 fn event_of(command: CommandRef<'_>) -> &'static [&'static str] {
     match command {
-        CommandRef::SendMessage(_) => &["message.send"],
+        CommandRef::SendMessage(_) => &["message.send", "message.forward"],
         CommandRef::DeleteMessage(_) => &["message.delete"],
         CommandRef::RestoreMessage(_) => &["message.restore"],
         CommandRef::EditMessage(_) => &["message.edit"],
         CommandRef::ReadEdits(_) => &["message.edits"],
+        CommandRef::PinMessage(_) => &["message.pin", "message.unpin"],
+        CommandRef::ListPins(_) => &["message.pins"],
+        CommandRef::HideMessage(_) => &["message.hide", "message.unhide"],
         CommandRef::SetReaction(_) => &["reaction.add", "reaction.remove"],
         CommandRef::ReadHistory(_) => &["message.list"],
         CommandRef::MarkRead(_) => &["read.mark"],

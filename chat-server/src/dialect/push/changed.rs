@@ -32,8 +32,11 @@ pub(super) fn told(changed: &MessageChanged, mark: EventPosition) -> Option<Fram
         (ConversationKind::Direct { .. }, MessageChange::Reacted(change)) => {
             Some(reactions::told(changed, change, mark))
         }
-        // Its pages see the new text when they load the history again.
-        (ConversationKind::Direct { .. }, MessageChange::Edited(_)) => Some(Frames::new()),
+        // Its pages see the difference when they load the history again.
+        (
+            ConversationKind::Direct { .. },
+            MessageChange::Edited(_) | MessageChange::Hidden(_) | MessageChange::Pinned(_),
+        ) => Some(Frames::new()),
         // The family has no rooms.
         (ConversationKind::Room(_), _) => None,
     }

@@ -394,6 +394,7 @@ async fn send(
         content,
         client_id,
         fingerprint: None,
+        context: Default::default(),
     };
     let sent = match image {
         // Check the receiver before the image is stored, so that a refused message stores no image.

@@ -126,7 +126,13 @@ impl Site {
 
     pub(in crate::files) async fn say(&self, from: &Person, to: &Person, text: String) -> MessageView {
         let to = Destination::Person(UserKey::Id(to.user.id));
-        let message = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
+        let message = SendMessage {
+            to,
+            content: Content::text(text),
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         let reply: Reply =
             self.app.dispatch(from.user.id, chat_core::command::Command::from(message)).await.unwrap();
         let Reply::Message(view) = reply else { panic!("{reply:?}") };

@@ -20,7 +20,7 @@ fn limits() -> Limits {
 fn message(bytes: usize) -> Command {
     let to = Destination::Person(UserKey::Id(ANN));
     let content = Content { file_name: Some("a.txt".into()), ..Content::text("a".repeat(bytes)) };
-    SendMessage { to, content, client_id: None, fingerprint: None }.into()
+    SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() }.into()
 }
 
 fn search() -> Command {

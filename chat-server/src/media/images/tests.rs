@@ -59,6 +59,7 @@ impl World {
             content: Content { image: Some(image), ..Content::text(text) },
             client_id,
             fingerprint: None,
+            context: Default::default(),
         };
         match self.app.dispatch_with_image(self.ann, media, command).await {
             Ok(view) => Ok(view.message.content.image.unwrap()),
@@ -191,7 +192,7 @@ async fn what_was_left_undecided_is_decided_by_what_names_it() {
     let named = app.images.put(new(Purpose::MessageImage)).await.unwrap().url().to_owned();
     let to = Destination::Person(UserKey::Id(world.bob));
     let content = Content { image: Some(named.clone()), ..Content::text("") };
-    let send = SendMessage { to, content, client_id: None, fingerprint: None };
+    let send = SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
     let view = app.dispatch(world.ann, send).await.unwrap();
     let picture = app.images.put(new(Purpose::ProfilePicture)).await.unwrap().url().to_owned();
     let patch = ProfilePatch { full_name: None, picture: Some(picture.clone()) };

@@ -1,5 +1,7 @@
 //! Tests of what reconnecting clients receive, and of what they must not receive any more.
 
+use chat_core::aspects::context::Context;
+use chat_core::aspects::edits::EditMessage;
 use chat_core::chat::Registration;
 use chat_core::command::{
     Actor, CreateRoom, DeleteMessage, Destination, RemoveMember, Request, RestoreMessage, SendMessage,
@@ -45,7 +47,8 @@ impl World {
 
     async fn say(&self, to: Destination, text: &str) -> MessageId {
         let content = Content::text(text);
-        let send = SendMessage { to, content, client_id: None, fingerprint: None };
+        let send =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         self.execute(self.ann, send).await.message.id
     }
 
@@ -223,7 +226,13 @@ async fn what_is_large_when_it_is_decoded_is_read_in_small_parts() {
         let file_name = (n % 2 == 0).then(|| "x.txt".to_owned());
         let text = if file_name.is_some() { large.clone() } else { "small".into() };
         let content = Content { text, file_name, image: None };
-        let send = SendMessage { to: world.bob(), content, client_id: None, fingerprint: None };
+        let send = SendMessage {
+            to: world.bob(),
+            content,
+            client_id: None,
+            fingerprint: None,
+            context: Default::default(),
+        };
         world.execute(world.ann, send).await;
     }
     let most = world.chat.limits().answer_bytes;
@@ -321,4 +330,38 @@ async fn when_too_much_has_changed_everything_is_read_again() {
     assert!(world.cache.memory.lock().epoch > 0, "it was forgotten");
     let told = world.told(world.bob, 0).await;
     assert!(expected.iter().all(|position| told.contains(position)), "and is read again");
+}
+
+/// A message that quotes another one is shown with what that says now, or with nothing when it is deleted.
+#[tokio::test]
+async fn a_quote_follows_its_message() {
+    let world = World::new().await;
+    let quoted = world.say(world.bob(), "first words").await;
+    let context = Context { reply_to: Some(quoted), ..Context::default() };
+    let answer = SendMessage {
+        to: world.bob(),
+        content: Content::text("an answer"),
+        client_id: None,
+        fingerprint: None,
+        context,
+    };
+    world.execute(world.ann, answer).await;
+    // What Bob is told at the position of the answer.
+    let told = async || {
+        let native = &Dialects::built_in().find("native").unwrap().clone();
+        let read = world.cache.after(everything_after(Position(1))).await.unwrap().unwrap();
+        let mut told = read.of_user(world.bob, native, Base::default());
+        let (position, frames) = told.next().expect("the answer");
+        assert_eq!(position, Position(2));
+        String::from_utf8_lossy(frames[0].1.packet()).into_owned()
+    };
+    assert!(told().await.contains("first words"));
+    world.execute(world.ann, EditMessage { message: quoted, text: "other words".into() }).await;
+    let edited = told().await;
+    assert!(edited.contains("other words") && !edited.contains("first words"), "{edited}");
+    world.execute(world.ann, DeleteMessage { message: quoted }).await;
+    let deleted = told().await;
+    assert!(deleted.contains("an answer") && !deleted.contains("words"), "{deleted}");
+    world.execute(world.ann, RestoreMessage { message: quoted }).await;
+    assert!(told().await.contains("other words"));
 }

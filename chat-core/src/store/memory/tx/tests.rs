@@ -1,6 +1,7 @@
 //! Every write, watched: that it looks only at what it has named, logs no more than it has said, and has written nothing when it
 //! is refused.
 
+mod about_messages;
 mod sessions;
 mod watched;
 
@@ -8,14 +9,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use self::watched::Watched;
 use super::*;
-use crate::aspects::edits::Edit;
 use crate::codec::{Blob, Encoding};
 use crate::id::ReportId;
 use crate::model::{ChatSettingsPatch, ProfilePatch, RelationAct, RoomInfo, Visibility};
 use crate::reactions::{Emoji, React, Reacting};
 use crate::reports::{CloseReport, FileReport, Queue, Report, Reported, ReportedAs, Resolution};
 use crate::rooms::{ChangeRoom, RoomAct};
-use crate::store::reindexing::Reindex;
 use crate::store::tx::Reads;
 use crate::store::write::{
     AddMember, Append, CreateRoom, CreateUser, EditRows, MarkRead, NoteDelivered, OpenDirect, RecordLastSeen,
@@ -127,7 +126,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(26) {
+        match self.below(32) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -178,19 +177,7 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17 => {
-                let message = MessageId::from_bytes(self.id(20));
-                let kept_as = if self.below(2) == 0 { Some([1; 12]) } else { None };
-                let body = Blob { encoding: Encoding::Stored, bytes: vec![self.below(3) as u8] };
-                let (window, most_kept) = (None, 1_000);
-                Edit { message, conversation: room, by, body, window, kept_as, most_kept, at }.into()
-            }
-            18 => {
-                let change = (self.below(4) as u32).to_be_bytes().to_vec();
-                let terms = Terms::of("some words", None);
-                let message = MessageId::from_bytes(self.id(20));
-                Reindex { message, conversation: room, change, terms }.into()
-            }
+            17 | 18 | 25..=30 => self.write_about_message((room, by, user), at),
             23 | 24 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
@@ -204,13 +191,16 @@ fn is_refusal(written: &Written) -> bool {
         Written::AddMember(change) | Written::SetRole(change) | Written::RemoveMember(change) => {
             change.as_ref().map_or(true, |change| change.position.is_none())
         }
-        Written::Append(appended) => !matches!(appended, crate::store::Appended::New { .. }),
+        Written::Append(appended) | Written::AppendWith(appended) => {
+            !matches!(appended, crate::store::Appended::New { .. })
+        }
         Written::FileReport(filed) => filed.map_or(true, |filed| !filed.is_new),
         Written::CloseReport(closed) => closed.as_ref().map_or(true, |closed| !closed.is_new),
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
-        Written::SetDeleted(changed) | Written::Edit(changed) => {
+        Written::SetDeleted(changed) | Written::Edit(changed) | Written::Hide(changed) => {
             changed.as_ref().map_or(true, |(position, _)| position.is_none())
         }
+        Written::Pin(pinned) => pinned.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
         Written::MarkRead(moved) => moved.as_ref().is_none_or(|(position, _)| position.is_none()),
@@ -258,7 +248,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 26, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 29, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -266,9 +256,12 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "SetRole",
         "RemoveMember",
         "Append",
+        "AppendWith",
         "SetDeleted",
         "React",
         "Edit",
+        "Hide",
+        "Pin",
         "Reindex",
         "MarkRead",
         "ChangeRoom",

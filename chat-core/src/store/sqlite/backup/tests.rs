@@ -14,7 +14,13 @@ fn store(path: &Path) -> Arc<SqliteStore> {
 
 async fn say(chat: &Chat, from: &Actor, text: &str) {
     let to = Destination::Person(UserKey::Id(from.user));
-    let send = SendMessage { to, content: Content::text(text), client_id: None, fingerprint: None };
+    let send = SendMessage {
+        to,
+        content: Content::text(text),
+        client_id: None,
+        fingerprint: None,
+        context: Default::default(),
+    };
     chat.execute(from, send).await.unwrap();
 }
 

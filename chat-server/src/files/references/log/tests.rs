@@ -43,7 +43,8 @@ impl Site {
     async fn say(&self, from: UserId, to: UserId, text: &str) {
         let to = Destination::Person(UserKey::Id(to));
         let content = Content::text(text);
-        let message = SendMessage { to, content, client_id: None, fingerprint: None };
+        let message =
+            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() };
         self.chat.execute(&Actor { user: from }, message).await.unwrap();
     }
 }
