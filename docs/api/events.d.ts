@@ -64,6 +64,8 @@ export type Change = {
   type: "relationChanged";
 }) | (ChatSettings & {
   type: "chatSettingsChanged";
+}) | (OfSession & {
+  type: "sessionEnded";
 }) | (OfUser & {
   type: "profileUpdated";
 }));
@@ -74,6 +76,38 @@ export type Changes = {
   more: boolean;
   next: string;
   reset: boolean;
+};
+
+/** A conversation, with one's settings for it. */
+export type Chat = {
+  archived: boolean;
+  draft: string;
+  kind: "direct" | "room";
+  /** The last message that is not deleted; null when there is none. */
+  lastMessage: Message | null;
+  /** The place of the last message; 0 when there is none. */
+  lastSeq: number;
+  memberCount: number;
+  /** The first members of a room in the order of joining, at most five. */
+  members?: Array<MemberHead>;
+  /** Milliseconds since 1970; null when the conversation is not muted. The time may have passed. */
+  mutedUntil: number | null;
+  /** The name of the room, or of the other person. */
+  name: string;
+  pinned: boolean;
+  readSeq: number;
+  roomId: string;
+  /** At most 1,000, which means "or more". */
+  unread: number;
+  /** The other person of a direct conversation. */
+  user?: Person | null;
+};
+
+/** A page of the chat list. */
+export type ChatPage = {
+  chats: Array<Chat>;
+  /** The `cursor` of the next page; null on the last page. */
+  next: string | null;
 };
 
 /** A conversation, and one's settings for it. */
@@ -91,6 +125,11 @@ export type ChatSettingsPage = {
   chats: Array<ChatSettings>;
   /** The `cursor` of the next page; null when this is the last. */
   next: string | null;
+};
+
+/** How many sessions have ended. */
+export type EndedSessions = {
+  ended: number;
 };
 
 export type Failure = {
@@ -120,6 +159,15 @@ export type Member = {
   joinedAt: number;
   role: "member" | "moderator" | "admin";
   userId: string;
+};
+
+/** A member of a room in the chat list. */
+export type MemberHead = {
+  avatar: string;
+  fullName: string;
+  role: "member" | "moderator" | "admin";
+  userId: string;
+  username: string;
 };
 
 export type MemberList = {
@@ -183,6 +231,11 @@ export type OfRoom = {
   room: Room;
 };
 
+/** A session that has ended. */
+export type OfSession = {
+  sessionId: string;
+};
+
 /** The same of a person. */
 export type OfUser = {
   user: User;
@@ -201,6 +254,13 @@ export type Person = {
 
 /** People, and whether they are there. */
 export type PersonList = {
+  users: Array<Person>;
+};
+
+/** A page of people, and whether they are there. */
+export type PersonPage = {
+  /** The `cursor` of the next page; null on the last page. */
+  next: string | null;
   users: Array<Person>;
 };
 
@@ -235,6 +295,20 @@ export type ReadMark = {
   seq: number;
 };
 
+/** How far a message has come on its way to a member. */
+export type Receipt = {
+  state: "sent" | "delivered" | "read";
+  userId: string;
+};
+
+/** Who has received and who has read a message. */
+export type Receipts = {
+  messageId: string;
+  /** The `after` of the next page; null on the last page. */
+  next: number | null;
+  receipts: Array<Receipt>;
+};
+
 /** The acknowledgement of a command that was refused. */
 export type Refused = {
   error: Failure;
@@ -253,6 +327,43 @@ export type Related = {
 export type RelatedPage = {
   next: string | null;
   people: Array<Related>;
+};
+
+/** Until when a connection lasts. */
+export type Renewed = {
+  /** Milliseconds since 1970. */
+  expiresAt: number;
+};
+
+/** A report. Times are milliseconds since 1970. */
+export type Report = {
+  /** The beginning of the message's text when it was reported. */
+  content: string;
+  messageId: string | null;
+  note: string;
+  reason: "spam" | "abuse" | "sexual" | "violence" | "other";
+  reportId: string;
+  reporterId: string;
+  resolved: Resolved | null;
+  /** The conversation of the message; null when a person is reported. */
+  roomId: string | null;
+  timestamp: number;
+  /** The reported person, or the sender of the message. */
+  userId: string;
+};
+
+/** A page of reports. */
+export type ReportPage = {
+  /** The `cursor` of the next page; null on the last page. */
+  next: string | null;
+  reports: Array<Report>;
+};
+
+/** What was done about a report. */
+export type Resolved = {
+  action: "acted" | "dismissed";
+  timestamp: number;
+  userId: string;
 };
 
 /** That somebody may not come in or speak any more, or may again. */
@@ -290,6 +401,25 @@ export type RoomUpdate = {
   /** Who has changed it. */
   by: string;
   room: Room;
+};
+
+/** A device on which one is logged in. Times are milliseconds since 1970. */
+export type Session = {
+  createdAt: number;
+  /** Whether it is the one that asks. */
+  current: boolean;
+  /** Its name: what its log-in has said, or else what its program calls itself. */
+  device: string;
+  /** When it ends if its tokens are not refreshed. */
+  expiresAt: number;
+  /** When its tokens were refreshed last. */
+  lastUsedAt: number;
+  sessionId: string;
+};
+
+/** The devices on which one is logged in. */
+export type SessionList = {
+  sessions: Array<Session>;
 };
 
 /** Where in a text is what was found; marks are pairs of places in UTF-16 code units. */
@@ -370,6 +500,8 @@ export interface ServerToClientEvents {
   relationChanged: (told: Related) => void;
   /** One's own settings for a conversation have changed. */
   chatSettingsChanged: (told: ChatSettings) => void;
+  /** One is logged out on a device, because its session was ended. */
+  sessionEnded: (told: OfSession) => void;
   /** Somebody has changed their name or picture. */
   profileUpdated: (told: OfUser) => void;
   /** Somebody has registered. */
@@ -439,6 +571,18 @@ export interface ClientToServerEvents {
     messageId: string;
   },
     answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Tells who has received a message and who has read it, in the order of joining. */
+  'message.receipts': (
+    fields: {
+    /** Only who comes behind this `next`. */
+    after?: number | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<Receipts>) => void,
   ) => void;
   /** Finds messages by their words, by who wrote them, by their kind and by when they were sent. */
   'message.search': (
@@ -730,8 +874,72 @@ export interface ClientToServerEvents {
   } | null,
     answer: (answer: Answer<PersonList>) => void,
   ) => void;
-  /** Lists the people whom one has talked with, the latest first. */
+  /** Reports a message to the moderators of its room, or a person or a direct message to the operators. */
+  'report.create': (
+    fields: {
+    /** The message. */
+    messageId?: string | null;
+    /** What one has to say about it. */
+    note?: string | null;
+    /** What is wrong with it. */
+    reason: "spam" | "abuse" | "sexual" | "violence" | "other";
+    /** The person. */
+    userId?: string | null;
+  },
+    answer: (answer: Answer<Report>) => void,
+  ) => void;
+  /** Lists the reports in a room, for its moderators, or else those for the operators, the oldest first. */
+  'report.list': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** Whether resolved reports are wanted; else open ones. */
+    resolved?: boolean | null;
+    /** The room. */
+    roomId?: string | null;
+  } | null,
+    answer: (answer: Answer<ReportPage>) => void,
+  ) => void;
+  /** Notes what was done about a report. */
+  'report.resolve': (
+    fields: {
+    /** Whether something was done, or nothing had to be done. */
+    action: "acted" | "dismissed";
+    /** The report. */
+    reportId: string;
+    /** The room. */
+    roomId?: string | null;
+  },
+    answer: (answer: Answer<Report>) => void,
+  ) => void;
+  /** Finds people by the beginning of their user names. */
+  'user.search': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The beginning of the user name, in capitals or not. */
+    q: string;
+  },
+    answer: (answer: Answer<PersonPage>) => void,
+  ) => void;
+  /** Lists one's conversations, pinned ones first, then the latest, with what is shown of each. */
   'chat.list': (
+    fields: {
+    /** Only what is archived, or only what is not; all when nothing is said. */
+    archived?: boolean | null;
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<ChatPage>) => void,
+  ) => void;
+  /** Lists the people whom one has talked with, the latest first. */
+  'chat.partners': (
     fields: {
     /** How many are wanted at most. */
     limit?: number | null;
@@ -856,6 +1064,24 @@ export interface ClientToServerEvents {
   } | null,
     answer: (answer: Answer<RelatedPage>) => void,
   ) => void;
+  /** Lists the devices on which one is logged in, the one that was used last first. */
+  'session.list': (
+    fields: Record<string, unknown> | null,
+    answer: (answer: Answer<SessionList>) => void,
+  ) => void;
+  /** Logs out on a device: its connections close, and its tokens are void at once. */
+  'session.end': (
+    fields: {
+    /** The session. */
+    sessionId: string;
+  },
+    answer: (answer: Answer<EndedSessions>) => void,
+  ) => void;
+  /** Logs out on all other devices. */
+  'session.endOthers': (
+    fields: Record<string, unknown> | null,
+    answer: (answer: Answer<EndedSessions>) => void,
+  ) => void;
   /** Reacts to a message with an emoji. */
   'reaction.add': (
     fields: {
@@ -904,5 +1130,13 @@ export interface ClientToServerEvents {
     }>;
   },
     answer: (answer: Answer<Results>) => void,
+  ) => void;
+  /** Has the connection go on until a later access token of its session expires. */
+  'session.renew': (
+    fields: {
+    /** An access token of the same session. */
+    token: string;
+  },
+    answer: (answer: Answer<Renewed>) => void,
   ) => void;
 }

@@ -62,6 +62,12 @@ impl Http {
         }
     }
 
+    /// A client of somebody else, at this address. It is cheaper than a new one.
+    pub fn another(&self, address: SocketAddr) -> Self {
+        let client = self.client.clone();
+        Self { client, address, token: None, cookie: None, seen: Mutex::default() }
+    }
+
     /// Makes a `camel` account.
     ///
     /// # Panics

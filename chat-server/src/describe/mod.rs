@@ -5,6 +5,8 @@
 //! shows them, under `/docs` ([`crate::http`]).
 
 mod asyncapi;
+#[doc(hidden)]
+pub mod commands;
 mod events;
 mod fields;
 mod openapi;

@@ -252,6 +252,7 @@ pub(super) fn wrong(field: &'static str, expected: &'static str) -> DecodeError 
 pub(super) fn in_own_words(failure: Failure) -> Failure {
     let (theirs, ours) = match failure.field {
         Some("text") => ("text", "content"),
+        Some("query") => ("query", "q"),
         Some("picture") => ("picture", "avatar"),
         Some("reply_to") => ("reply_to", "replyTo"),
         _ => return failure,
