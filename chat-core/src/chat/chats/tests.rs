@@ -189,5 +189,6 @@ async fn a_list_of_200_costs_as_many_calls_as_a_list_of_2() {
     };
     let (few, many) = (calls(2).await, calls(200).await);
     assert_eq!(few, many);
-    assert!(few <= 5, "{few}");
+    // Two of them find out whether the person has hidden anything, and is mentioned anywhere.
+    assert!(few <= 6, "{few}");
 }
