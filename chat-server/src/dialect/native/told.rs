@@ -152,6 +152,7 @@ pub(crate) static LOGGED: &[described::Told] = &[
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "What")]
+#[expect(clippy::large_enum_variant, reason = "it is on the stack while one event is written")]
 pub(super) enum Told<'a> {
     Message(OfMessage<'a>),
     Changed(changed::Changed<'a>),
