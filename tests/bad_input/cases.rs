@@ -104,8 +104,8 @@ fn of_field(command: &Command, field: &CommandField, good: &Arguments, cases: &m
             add("huge", Some(json!(vec!["7"; 20_000])), true, true, true);
             add("does not exist", Some(json!([NOBODY])), true, false, true);
         }
-        FieldKind::Choice(_) => add("no choice", Some(json!("other")), true, true, true),
-        FieldKind::Choices(_) => add("no choice", Some(json!(["other"])), true, true, true),
+        FieldKind::Choice(_) => add("no choice", Some(json!("no such choice")), true, true, true),
+        FieldKind::Choices(_) => add("no choice", Some(json!(["no such choice"])), true, true, true),
         FieldKind::Number => add("too large", Some(json!(1e30)), true, true, true),
         FieldKind::Told => {
             add("empty", Some(json!("")), true, true, true);
