@@ -6,11 +6,12 @@
 //! byte; values are opaque to stores.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::write::{EditRows, EditedRows, WriteStore, make};
+use super::write::{WriteStore, make};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{Position, Relation};
@@ -279,6 +280,33 @@ pub trait KeyedStore: WriteStore {
     async fn edit_rows(&self, edit: EditRows) -> Result<EditedRows, StoreError> {
         make(self, edit).await
     }
+}
+
+/// See [`KeyedStore::edit_rows`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct EditRows {
+    /// The table.
+    pub table: Table,
+    /// Keys and their new values, none to delete a row. They are done in order.
+    pub edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The beginning of the keys of the rows that are answered, and how many at most.
+    pub then: Option<(Vec<u8>, usize)>,
+}
+
+// What is in rows has no place in a log.
+impl fmt::Debug for EditRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EditRows").field("table", &self.table).field("edits", &self.edits.len()).finish()
+    }
+}
+
+/// What came of [`EditRows`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedRows {
+    /// The value that each key had before, in the order of the edits.
+    pub before: Vec<Option<Vec<u8>>>,
+    /// The rows that were asked for, as they are since.
+    pub then: Vec<Row>,
 }
 
 /// Rows in memory, by table and key.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::keyed::{Row, Table};
+pub use super::keyed::{EditRows, EditedRows};
 use super::reindexing::Reindex;
 use super::tx::{Abort, Reads, Tx};
 use super::{Appended, CreatedUser, NewMessage, NewRoom, StoreError, StoredMessage};
@@ -475,31 +475,4 @@ pub struct EndedSession {
     pub until: Timestamp,
     /// Where the log says so.
     pub position: Position,
-}
-
-/// See [`KeyedStore::edit_rows`](super::KeyedStore::edit_rows).
-#[derive(Clone, PartialEq, Eq)]
-pub struct EditRows {
-    /// The table.
-    pub table: Table,
-    /// Keys and their new values, none to delete a row. They are done in order.
-    pub edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// The beginning of the keys of the rows that are answered, and how many at most.
-    pub then: Option<(Vec<u8>, usize)>,
-}
-
-// What is in rows has no place in a log.
-impl fmt::Debug for EditRows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EditRows").field("table", &self.table).field("edits", &self.edits.len()).finish()
-    }
-}
-
-/// What came of [`EditRows`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EditedRows {
-    /// The value that each key had before, in the order of the edits.
-    pub before: Vec<Option<Vec<u8>>>,
-    /// The rows that were asked for, as they are since.
-    pub then: Vec<Row>,
 }
