@@ -36,6 +36,14 @@ export type Change = {
   type: "messageRestored";
 }) | (OfMessage & {
   type: "messageEdited";
+}) | (Hidden & {
+  type: "messageHidden";
+}) | (Hidden & {
+  type: "messageUnhidden";
+}) | (PinChange & {
+  type: "messagePinned";
+}) | (PinChange & {
+  type: "messageUnpinned";
 }) | (Reacted & {
   type: "reactionAdded";
 }) | (Reacted & {
@@ -90,6 +98,8 @@ export type Chat = {
   memberCount: number;
   /** The first members of a room in the order of joining, at most five. */
   members?: Array<MemberHead>;
+  /** How many of them mention the user, at most 100. It is missing when there are none. */
+  mentions?: number;
   /** Milliseconds since 1970; null when the conversation is not muted. The time may have passed. */
   mutedUntil: number | null;
   /** The name of the room, or of the other person. */
@@ -153,6 +163,13 @@ export type Found = {
   snippets?: Array<Snippet>;
 };
 
+/** Which message is hidden, or shown again. */
+export type Hidden = {
+  messageId: string;
+  roomId: string;
+  seq: number;
+};
+
 /** Somebody in a room. */
 export type Member = {
   /** Milliseconds since 1970. */
@@ -185,9 +202,18 @@ export type Message = {
   editedAt?: number;
   edits?: number;
   fileName?: string;
+  /** Whether it is a copy of another message. */
+  forwarded?: boolean;
   image?: string;
+  /** The ids of the people whom it mentions. */
+  mentions?: Array<string>;
   messageId: string;
+  /** When, in milliseconds since 1970. */
+  pinnedAt?: number;
+  pinnedBy?: string;
   reactions?: Array<Reaction>;
+  /** The message that it answers. */
+  replyTo?: Quote | null;
   roomId: string;
   senderId: string;
   /** Its place in the conversation, without gaps from 1 on. */
@@ -264,12 +290,34 @@ export type PersonPage = {
   users: Array<Person>;
 };
 
+/** Which message was pinned or unpinned, and by whom. */
+export type PinChange = {
+  messageId: string;
+  roomId: string;
+  seq: number;
+  userId: string;
+};
+
 /** Whether somebody is there. */
 export type Presence = {
   /** Milliseconds since 1970. */
   lastSeen: number;
   status: "online" | "offline";
   userId: string;
+};
+
+/** The message that another one answers, as it is now. */
+export type Quote = {
+  /** The beginning of its text, at most 200 characters. It is missing when the message is deleted or is a text file, and where too much is quoted on one page. */
+  content?: string;
+  deleted: boolean;
+  fileName?: string;
+  messageId: string;
+  senderId: string;
+  /** Its place in the conversation. */
+  seq: number;
+  /** A message with a file or an image is `media`. */
+  type: "text" | "media";
 };
 
 /** That somebody has reacted to a message, or has taken it back, and all that stands on the message since. */
@@ -441,6 +489,8 @@ export type Typing = {
 /** A conversation in which something is unread. */
 export type Unread = {
   lastSeq: number;
+  /** How many of them mention the user, at most 100. It is missing when there are none. */
+  mentions?: number;
   name: string;
   readSeq: number;
   roomId: string;
@@ -472,6 +522,14 @@ export interface ServerToClientEvents {
   messageRestored: (told: OfMessage) => void;
   /** A message has another text. */
   messageEdited: (told: OfMessage) => void;
+  /** One has hidden a message from oneself. */
+  messageHidden: (told: Hidden) => void;
+  /** One sees a hidden message again. */
+  messageUnhidden: (told: Hidden) => void;
+  /** Somebody has pinned a message. */
+  messagePinned: (told: PinChange) => void;
+  /** Somebody has unpinned a message. */
+  messageUnpinned: (told: PinChange) => void;
   /** Somebody has reacted to a message. */
   reactionAdded: (told: Reacted) => void;
   /** Somebody has taken a reaction back. */
@@ -527,6 +585,8 @@ export interface ClientToServerEvents {
     fileName?: string | null;
     /** An image, as a data URL. */
     image?: string | null;
+    /** The message of the same conversation that this one answers. */
+    replyTo?: string | null;
     /** The conversation, by its id. */
     roomId?: string | null;
     /** The conversation, by the person one talks with. */
@@ -1119,6 +1179,66 @@ export interface ClientToServerEvents {
     messageId: string;
   },
     answer: (answer: Answer<MessageList>) => void,
+  ) => void;
+  /** Deletes a message for oneself only, on all one's devices. */
+  'message.hide': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Shows oneself a hidden message again. */
+  'message.unhide': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Pins a message for all members of its conversation. */
+  'message.pin': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Unpins a message. */
+  'message.unpin': (
+    fields: {
+    /** The message. */
+    messageId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Lists the pinned messages of a conversation, the one that was pinned last first. */
+  'message.pins': (
+    fields: {
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<MessageList>) => void,
+  ) => void;
+  /** Sends a copy of a message to another conversation, or to the same one. */
+  'message.forward': (
+    fields: {
+    /** The client's own name for this message: sent again, it is the same message. */
+    clientId?: string | null;
+    /** The message. */
+    messageId: string;
+    /** The conversation, by its id. */
+    roomId?: string | null;
+    /** The conversation, by the person one talks with. */
+    userId?: string | null;
+    /** The conversation, by the name of the person one talks with. */
+    username?: string | null;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
   ) => void;
   /** Carries several commands out, one after the other. */
   batch: (
