@@ -46,6 +46,8 @@ async fn events_have_several_arguments_and_the_answer_comes_first() {
     let (bob, bob_id) = entered(server.address, "bob").await;
     let mut to_ann = connected(server.address, &ann).await;
     let mut to_bob = connected(server.address, &bob).await;
+    // So that nothing else is on its way to her.
+    while to_ann.event("came").await != json!({ "who": bob_id }) {}
 
     to_ann.emit_all("say", &[json!(bob_id), json!("hello"), json!({ "tempId": 7 })]);
     let said = to_ann.next().await;

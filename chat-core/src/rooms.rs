@@ -1,7 +1,7 @@
 //! What can be done in a room besides changing who is in it and with what role: keeping people out, keeping members from
 //! speaking, and changing what is said of the room and its settings. It is kept in keyed tables of its own.
 //!
-//! What holds for those who speak ([`Table::RoomRules`]) is looked at for each message, so drivers know it by heart; of a room
+//! What holds for those who speak ([`Table::RoomRules`](crate::store::Table::RoomRules)) is looked at for each message, so drivers know it by heart; of a room
 //! where nothing special holds there is nothing else to look at.
 
 mod change;

@@ -44,7 +44,8 @@ impl Case {
         let is_absent = !self.arguments.contains_key(self.field);
         // A path without one of its parts is another one, and a long one is refused before it is looked at.
         let is_too_long = self.what == "huge" || (is_text && self.what == "too long");
-        !is_too_long && !(in_path && is_absent) && (!is_text || is_absent || self.is_wrong_as_text)
+        let is_another_path = in_path && is_absent;
+        !is_too_long && !is_another_path && (!is_text || is_absent || self.is_wrong_as_text)
     }
 }
 

@@ -20,11 +20,14 @@ const WRONGS: [&str; 10] = [
     "does not exist",
 ];
 
+/// What came of a field, by what was wrong with it.
+type Outcomes = BTreeMap<&'static str, Vec<String>>;
+
 /// What came of all commands.
 #[derive(Default)]
 pub(crate) struct Page {
     who: Vec<(&'static str, Vec<String>)>,
-    what: Vec<(&'static str, &'static str, BTreeMap<&'static str, Vec<String>>)>,
+    what: Vec<(&'static str, &'static str, Outcomes)>,
 }
 
 impl Page {

@@ -55,9 +55,9 @@ pub mod sqlite;
 pub mod tx;
 pub mod write;
 
-#[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub(crate) use apply::{delete_member, settings_key};
 pub use chats::{Activity, ChatListStore, ChatSummary, MEMBERS_SHOWN};
+#[cfg(all(feature = "sqlite", feature = "mongodb"))]
 pub use copy::{Copied, copy_to_mongodb};
 pub(crate) use keyed::delivered_in;
 pub use keyed::{Facets, KeyedStore, Row, Table};

@@ -130,6 +130,7 @@ pub trait UserStore: WriteStore {
 }
 
 /// The least name that begins with `prefix` and comes after `after`.
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
 pub(super) fn first_name(prefix: &str, after: Option<&str>) -> String {
     // The least text behind another one is that text and a NUL.
     let behind = after.map(|after| format!("{after}\0")).unwrap_or_default();
@@ -289,7 +290,8 @@ pub trait MessageStore: WriteStore {
     /// Finds a message, whether it is deleted or not.
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
 
-    /// Those of these messages that exist, in no particular order. Damaged ones are left out.
+    /// Those of these messages that exist, in no particular order. Damaged ones are left out. Each id must be given once: some
+    /// stores return a message for each time, others return it once.
     async fn messages(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {

@@ -447,7 +447,12 @@ impl Requests {
                 conversation.map_or(Request::Check, |id| self.append(id))
             }
             67..69 => Request::Message(self.message()),
-            69 => Request::Messages((0..self.below(5)).map(|_| self.message()).collect()),
+            69 => {
+                let mut ids: Vec<_> = (0..self.below(5)).map(|_| self.message()).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                Request::Messages(ids)
+            }
             70..79 => self.set_deleted(),
             79..84 => {
                 let up_to = self.maybe(|it| match it.below(8) {

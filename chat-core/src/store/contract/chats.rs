@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::read_marks::say_many;
 use super::support::{
-    add, append, at, chats, create, delete, direct, new_message, new_room, new_user, people, restore,
+    add, at, chats, create, delete, direct, member, new_room, new_user, people, remove, restore, room, say,
+    user_id,
 };
-use super::support::{member, remove, room, say, user_id};
 use crate::id::{ConversationId, UserId};
 use crate::model::{ConversationKind, Pair, Role, Seq};
 use crate::store::{Activity, ChatSummary, MEMBERS_SHOWN, Store, UNREAD_MOST};
@@ -24,8 +25,8 @@ async fn brief(store: &dyn Store, user: UserId) -> Vec<(ConversationId, Option<u
 }
 
 /// A chat list shows the last message that is not deleted and counts what is unread, in direct conversations and rooms.
-pub async fn a_chat_list_shows_what_was_said_last_and_what_is_unread(store: Arc<dyn Store>) {
-    let store = &*store;
+pub async fn a_chat_list_shows_what_was_said_last_and_what_is_unread(shared: Arc<dyn Store>) {
+    let store = &*shared;
     let [ann, bob, cid] = people(store, [1, 2, 3]).await;
     let (club, empty) = (room(store, 1, ann).await, room(store, 2, ann).await);
     add(store, club, ann, bob, 9).await;
@@ -64,8 +65,7 @@ pub async fn a_chat_list_shows_what_was_said_last_and_what_is_unread(store: Arc<
 
     // The count has an upper limit.
     let most = u16::try_from(UNREAD_MOST).unwrap();
-    let sends: Vec<_> = (0..=most).map(|n| append(store, new_message(100 + n, with_bob, bob))).collect();
-    futures_util::future::join_all(sends).await;
+    say_many(&shared, with_bob, bob, 100..101 + most).await;
     assert_eq!(brief(store, ann).await[0].4, UNREAD_MOST);
 }
 

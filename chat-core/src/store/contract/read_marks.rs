@@ -225,7 +225,13 @@ pub async fn unread_conversations_come_latest_first(store: Arc<dyn Store>) {
 }
 
 /// Appends many messages, concurrently where the store supports it.
-async fn say_many(store: &Arc<dyn Store>, id: ConversationId, sender: UserId, numbers: std::ops::Range<u16>) {
+/// Appends the messages with these numbers, all at once.
+pub(super) async fn say_many(
+    store: &Arc<dyn Store>,
+    id: ConversationId,
+    sender: UserId,
+    numbers: std::ops::Range<u16>,
+) {
     let mut sending: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
     for n in numbers {
         let store = store.clone();
