@@ -433,7 +433,9 @@ impl Requests {
             29 => Request::Conversation(self.conversation()),
             30 if self.chance(2) => {
                 let users = (0..self.below(4)).map(|_| self.person()).collect();
-                Request::MembersOf(self.conversation(), users)
+                // Each once: some stores answer as often as they are asked.
+                let users: std::collections::BTreeSet<_> = users.into_iter().collect();
+                Request::MembersOf(self.conversation(), users.into_iter().collect())
             }
             30 => Request::Members(self.conversation(), self.below(4) as usize, self.limit()),
             31..33 => self.add_member(),
