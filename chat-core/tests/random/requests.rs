@@ -7,7 +7,7 @@ mod rows;
 mod search;
 mod sessions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chat_core::clock::Timestamp;
@@ -432,9 +432,8 @@ impl Requests {
             27..29 => Request::CreateRoom(self.new_room()),
             29 => Request::Conversation(self.conversation()),
             30 if self.chance(2) => {
-                let users = (0..self.below(4)).map(|_| self.person()).collect();
                 // Each once: some stores answer as often as they are asked.
-                let users: std::collections::BTreeSet<_> = users.into_iter().collect();
+                let users: BTreeSet<_> = (0..self.below(4)).map(|_| self.person()).collect();
                 Request::MembersOf(self.conversation(), users.into_iter().collect())
             }
             30 => Request::Members(self.conversation(), self.below(4) as usize, self.limit()),
