@@ -196,7 +196,12 @@ impl App {
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), HttpError> {
         let (app, token) = (self.clone(), token.to_owned());
         let revoking = run_to_completion(async move {
-            let caller = app.auth.authenticate(&token).await.ok();
+            let caller = match app.auth.authenticate(&token).await {
+                Ok(caller) => Some(caller),
+                // A session that could not be looked up must not live on behind an answer that says otherwise.
+                Err(error @ AuthError::Internal(_)) => return Err(error),
+                Err(_) => None,
+            };
             let who = caller.as_ref().map(|caller| caller.user.id);
             if let (Some(user), Some(session)) = (who, caller.and_then(|caller| caller.identity.session)) {
                 app.end_session(user, session).await.map_err(AuthError::Internal)?;
