@@ -61,10 +61,13 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
         Self { stream, early, wire, patience, stalled, replayed, takeover, admission, scanner, large, frame }
     }
 
-    /// Makes the websocket take over from long polling. `replayed` is read next; everything read before is discarded.
-    pub(super) fn take_over(&mut self, takeover: Takeover, replayed: bytes::Bytes) {
+    /// Makes the websocket take over from long polling. `first` is read next, before the bytes that have not been read
+    /// yet; everything read before is discarded.
+    pub(super) fn take_over(&mut self, takeover: Takeover, first: bytes::Bytes) {
         self.takeover = Some(takeover);
-        self.replayed = replayed;
+        // There is a rest if the last read had less room than what it should have returned.
+        self.replayed =
+            if self.replayed.is_empty() { first } else { [first, self.replayed.clone()].concat().into() };
     }
 
     /// Sends as many waiting bytes as the peer accepts. Returns true when none are left.

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use super::super::admission::Admissions;
+use super::super::guard::{OnFailed, OnUpgraded, Takeover, Wires};
 use super::super::unauthenticated::{Unauthenticated, UnauthenticatedLimits};
 use super::*;
 
@@ -68,6 +69,33 @@ async fn a_client_that_says_both_is_handed_over_with_what_followed() {
     let mut told = Vec::new();
     theirs.read_to_end(&mut told).await.unwrap();
     assert_eq!(told, b"\x81\x063probe\x8a\x02hi");
+}
+
+/// The stream withholds the head of a frame until it is complete, so one read may return more than was sent last.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_in_the_handover_however_it_is_cut() {
+    let (probe, events) =
+        (text("2probe"), ["42[\"one\"]", "42[\"two\",2]", "42[\"three\"]"].map(text).concat());
+    let said = [probe.clone(), text("5"), events.repeat(3)].concat();
+    for cut in probe.len()..probe.len() + text("5").len() {
+        let admission = admission();
+        let (attempt, mut theirs, mut stream, wire) = begin(&admission);
+        let (first, second) = said.split_at(cut);
+        theirs.write_all(first).await.unwrap();
+        let talk = async {
+            // Once this comes, everything that was written has been read.
+            theirs.read_exact(&mut [0; 8]).await.unwrap();
+            theirs.write_all(second).await.unwrap();
+            theirs.shutdown().await.unwrap();
+        };
+        let (replayed, ()) = tokio::join!(attempt.probe(&mut stream, &wire), talk);
+        let then: (OnUpgraded, OnFailed) = (Box::new(|_| ()), Box::new(|| ()));
+        let takeover = Takeover::new(&Wires::default(), "a session".to_owned(), &wire, attempt, then);
+        stream.take_over(takeover.unwrap(), replayed.unwrap());
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, [SAID, &events.repeat(3)].concat(), "cut at {cut}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
