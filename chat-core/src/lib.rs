@@ -84,6 +84,8 @@ pub mod reports;
 pub mod rooms;
 pub mod search;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod throttle;
 
 /// What most users of the library need.

@@ -1,11 +1,7 @@
 use super::*;
-use crate::chat::Registration;
-use crate::command::{
-    Actor, DeleteMessage, Destination, ReadChanges, ReadHistory, Request, RestoreMessage, SendMessage,
-};
+use crate::command::{DeleteMessage, RestoreMessage};
 use crate::event::Event;
-use crate::history::Window;
-use crate::model::{Content, PasswordHash, UserKey};
+use crate::testing::{Scene, with};
 
 #[test]
 fn any_emoji_of_unicode_is_one() {
@@ -85,75 +81,46 @@ fn an_emoji_stays_out_of_logs() {
     assert_eq!(format!("{:?}", Emoji::parse("👍").unwrap()), "Emoji(4 bytes)");
 }
 
-struct World {
-    chat: Chat,
-    ann: UserId,
-    bob: UserId,
-    message: MessageId,
+/// A message of Ann to Bob.
+async fn scene_with_message() -> (Scene, MessageId) {
+    let scene = Scene::new().await;
+    let message = scene.say(scene.ann, with(scene.bob), "hello").await.message.id;
+    (scene, message)
 }
 
-impl World {
-    async fn new() -> Self {
-        let chat = Chat::in_memory();
-        let mut people = Vec::new();
-        for name in ["ann", "bob", "eve"] {
-            let registration = Registration::named(name, PasswordHash::new("x"));
-            people.push(chat.register(registration).await.unwrap().user.id);
-        }
-        let [ann, bob, _] = people[..] else { unreachable!() };
-        let to = Destination::Person(UserKey::Id(bob));
-        let send = SendMessage {
-            to,
-            content: Content::text("hello"),
-            client_id: None,
-            fingerprint: None,
-            context: Default::default(),
-        };
-        let message = chat.execute(&Actor { user: ann }, send).await.unwrap().reply.message.id;
-        Self { chat, ann, bob, message }
-    }
+fn set(message: MessageId, emoji: &str, reacting: Reacting) -> SetReaction {
+    SetReaction { message, emoji: emoji.into(), reacting }
+}
 
-    async fn run<R: Request>(&self, user: UserId, request: R) -> Outcome<R::Reply> {
-        self.chat.execute(&Actor { user }, request).await.unwrap()
-    }
-
-    fn reacting(&self, emoji: &str, reacting: Reacting) -> SetReaction {
-        SetReaction { message: self.message, emoji: emoji.into(), reacting }
-    }
-
-    /// The reactions of the message, in the history of a user.
-    async fn shown(&self, user: UserId, other: UserId) -> Vec<Reaction> {
-        let of = Destination::Person(UserKey::Id(other));
-        let read = ReadHistory { of, window: Window::Latest { limit: 9 }, include_deleted: true };
-        self.run(user, read).await.reply.messages.remove(0).message.annexes.reactions
-    }
+/// The reactions of the message, in the history of a user.
+async fn shown(scene: &Scene, user: UserId, other: UserId) -> Vec<Reaction> {
+    scene.history(user, with(other)).await.remove(0).message.annexes.reactions
 }
 
 /// Live deliveries, deliveries from the log and views all show the same reactions.
 #[tokio::test]
 async fn everybody_is_told_what_stands_on_a_message() {
-    let world = World::new().await;
+    let (scene, message) = scene_with_message().await;
     let mut told = Vec::new();
-    for (user, emoji) in [(world.bob, "👍"), (world.ann, "👍"), (world.bob, "❤")] {
-        let outcome = world.run(user, world.reacting(emoji, Reacting::Toggle)).await;
-        assert_eq!(outcome.reply.message.annexes.reactions, world.shown(world.ann, world.bob).await);
+    for (user, emoji) in [(scene.bob, "👍"), (scene.ann, "👍"), (scene.bob, "❤")] {
+        let outcome = scene.run(user, set(message, emoji, Reacting::Toggle)).await;
+        assert_eq!(outcome.reply.message.annexes.reactions, shown(&scene, scene.ann, scene.bob).await);
         told.extend(outcome.deliveries);
     }
-    let again = world.run(world.bob, world.reacting("❤️", Reacting::Add)).await;
+    let again = scene.run(scene.bob, set(message, "❤️", Reacting::Add)).await;
     assert!(again.deliveries.is_empty(), "nobody is told of what was so before");
     let Event::MessageChanged(changed) = &told[2].event else { panic!("{:?}", told[2].event) };
     let heart = Emoji::parse("❤").unwrap();
-    assert_eq!((changed.by, changed.message.id), (world.bob, world.message));
+    assert_eq!((changed.by, changed.message.id), (scene.bob, message));
     assert_eq!(changed.what, ReactionChange { emoji: heart, is_there: true }.into());
     let reactions = &changed.annexes.reactions;
-    assert_eq!(*reactions, world.shown(world.bob, world.ann).await);
-    let heart = Reaction { emoji: heart, count: 1, users: vec![world.bob] };
+    assert_eq!(*reactions, shown(&scene, scene.bob, scene.ann).await);
+    let heart = Reaction { emoji: heart, count: 1, users: vec![scene.bob] };
     let thumbs =
-        Reaction { emoji: Emoji::parse("👍").unwrap(), count: 2, users: vec![world.bob, world.ann] };
+        Reaction { emoji: Emoji::parse("👍").unwrap(), count: 2, users: vec![scene.bob, scene.ann] };
     assert_eq!(*reactions, [heart, thumbs]);
 
-    let since = Some(Position(1).into());
-    let log = world.run(world.ann, ReadChanges { since, limit: 9 }).await.reply.deliveries;
+    let log = scene.log(scene.ann, 1).await;
     assert_eq!(log.len(), 3);
     for (later, live) in log.iter().zip(&told) {
         assert_eq!(later.position, live.position);
@@ -164,29 +131,27 @@ async fn everybody_is_told_what_stands_on_a_message() {
 
 #[tokio::test]
 async fn a_deleted_message_shows_none_until_it_is_restored() {
-    let world = World::new().await;
-    world.run(world.bob, world.reacting("👍", Reacting::Add)).await;
-    let deleted = world.run(world.ann, DeleteMessage { message: world.message }).await;
+    let (scene, message) = scene_with_message().await;
+    scene.run(scene.bob, set(message, "👍", Reacting::Add)).await;
+    let deleted = scene.run(scene.ann, DeleteMessage { message }).await;
     assert_eq!(deleted.reply.message.annexes.reactions, []);
-    assert_eq!(world.shown(world.bob, world.ann).await, []);
-    let react = world.reacting("👍", Reacting::Toggle);
-    let refused = world.chat.execute(&Actor { user: world.bob }, react).await.unwrap_err();
+    assert_eq!(shown(&scene, scene.bob, scene.ann).await, []);
+    let react = set(message, "👍", Reacting::Toggle);
+    let refused = scene.refused(scene.bob, react).await;
     assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
-    let restored = world.run(world.ann, RestoreMessage { message: world.message }).await;
+    let restored = scene.run(scene.ann, RestoreMessage { message }).await;
     assert_eq!(restored.reply.message.annexes.reactions.len(), 1);
-    assert_eq!(world.shown(world.bob, world.ann).await, restored.reply.message.annexes.reactions);
+    assert_eq!(shown(&scene, scene.bob, scene.ann).await, restored.reply.message.annexes.reactions);
 }
 
 #[tokio::test]
 async fn strangers_and_others_than_emojis_are_refused() {
-    let world = World::new().await;
-    let eve = world.chat.find_user(&UserKey::Username("eve".into())).await.unwrap().unwrap().id;
-    for message in [world.message, MessageId::from_bytes([9; 12])] {
-        let react = SetReaction { message, ..world.reacting("👍", Reacting::Add) };
-        let refused = world.chat.execute(&Actor { user: eve }, react).await.unwrap_err();
+    let (scene, message) = scene_with_message().await;
+    for message in [message, MessageId::from_bytes([9; 12])] {
+        let refused = scene.refused(scene.eve, set(message, "👍", Reacting::Add)).await;
         assert!(matches!(refused, Error::MessageNotFound), "{refused}");
     }
-    let refused = world.chat.execute(&Actor { user: world.bob }, world.reacting("lol", Reacting::Add)).await;
-    assert_eq!(refused.unwrap_err().to_string(), "emoji is not one emoji");
-    assert_eq!(world.shown(world.bob, world.ann).await, []);
+    let refused = scene.refused(scene.bob, set(message, "lol", Reacting::Add)).await;
+    assert_eq!(refused.to_string(), "emoji is not one emoji");
+    assert_eq!(shown(&scene, scene.bob, scene.ann).await, []);
 }

@@ -4,72 +4,38 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::chat::Registration;
-use crate::command::{Actor, CreateRoom, Destination, Request, SendMessage, SetChatSettings};
-use crate::model::{ChatSettingsPatch, Content, PasswordHash, Role, UserKey, Visibility};
+use crate::command::{Destination, SetChatSettings};
+use crate::model::{ChatSettingsPatch, Role};
 use crate::reactions::{Reacting, SetReaction};
 use crate::store::MemoryStore;
+use crate::testing::{Scene, with};
 
-struct Scene {
-    chat: Chat,
-    ann: UserId,
-    bob: UserId,
+async fn room(scene: &Scene) -> ConversationId {
+    scene.room(scene.ann, &[scene.bob]).await
 }
 
-impl Scene {
-    async fn new() -> Self {
-        let chat = Chat::in_memory();
-        let mut people = Vec::new();
-        for name in ["ann", "bob"] {
-            let registration = Registration::named(name, PasswordHash::new("x"));
-            people.push(chat.register(registration).await.unwrap().user.id);
-        }
-        Self { chat, ann: people[0], bob: people[1] }
-    }
+async fn set(scene: &Scene, of: ConversationId, patch: ChatSettingsPatch) {
+    scene.run(scene.ann, SetChatSettings { of: Destination::Conversation(of), patch }).await;
+}
 
-    async fn by<R: Request>(&self, actor: UserId, request: R) -> R::Reply {
-        self.chat.execute(&Actor { user: actor }, request).await.unwrap().reply
-    }
-
-    async fn room(&self, name: &str) -> ConversationId {
-        let members = vec![self.bob];
-        let create = CreateRoom { name: name.into(), visibility: Visibility::Private, members };
-        self.by(self.ann, create).await.id
-    }
-
-    async fn say(&self, by: UserId, to: Destination, text: &str) -> Message {
-        let content = Content::text(text);
-        self.by(
-            by,
-            SendMessage { to, content, client_id: None, fingerprint: None, context: Default::default() },
-        )
-        .await
-        .message
-    }
-
-    async fn set(&self, of: ConversationId, patch: ChatSettingsPatch) {
-        self.by(self.ann, SetChatSettings { of: Destination::Conversation(of), patch }).await;
-    }
-
-    async fn list(&self, archived: Option<bool>) -> Vec<ConversationId> {
-        let mut all = Vec::new();
-        // Pages of every size show the same.
-        for limit in [100, 1, 2, 3] {
-            let (mut seen, mut after) = (Vec::new(), None);
-            loop {
-                let page = self.by(self.ann, ListChats { archived, after, limit }).await;
-                assert!(page.chats.len() <= limit);
-                seen.extend(page.chats.into_iter().map(|chat| chat.conversation));
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+async fn list(scene: &Scene, archived: Option<bool>) -> Vec<ConversationId> {
+    let mut all = Vec::new();
+    // Pages of every size show the same.
+    for limit in [100, 1, 2, 3] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = scene.reply(scene.ann, ListChats { archived, after, limit }).await;
+            assert!(page.chats.len() <= limit);
+            seen.extend(page.chats.into_iter().map(|chat| chat.conversation));
+            after = page.next;
+            if after.is_none() {
+                break;
             }
-            assert!(all.is_empty() || all == seen, "{limit}");
-            all = seen;
         }
-        all
+        assert!(all.is_empty() || all == seen, "{limit}");
+        all = seen;
     }
+    all
 }
 
 fn to(conversation: ConversationId) -> Destination {
@@ -80,37 +46,38 @@ fn to(conversation: ConversationId) -> Destination {
 async fn pinned_comes_first_and_then_what_was_said_last() {
     let scene = Scene::new().await;
     let mut rooms = Vec::new();
-    for name in ["a", "b", "c", "d"] {
-        rooms.push(scene.room(name).await);
+    for _ in 0..4 {
+        rooms.push(room(&scene).await);
     }
     let [a, b, c, d] = rooms[..] else { panic!("four") };
     for room in [c, a, b] {
         scene.say(scene.ann, to(room), "x").await;
     }
-    assert_eq!(scene.list(None).await, [b, a, c, d], "the empty one comes last");
+    assert_eq!(list(&scene, None).await, [b, a, c, d], "the empty one comes last");
     let pinned = ChatSettingsPatch { pinned: Some(true), ..ChatSettingsPatch::default() };
     let archived = ChatSettingsPatch { archived: Some(true), ..ChatSettingsPatch::default() };
     for room in [c, d] {
-        scene.set(room, pinned.clone()).await;
+        set(&scene, room, pinned.clone()).await;
     }
-    scene.set(a, archived).await;
-    assert_eq!(scene.list(None).await, [c, d, b, a]);
-    assert_eq!(scene.list(Some(false)).await, [c, d, b]);
-    assert_eq!(scene.list(Some(true)).await, [a]);
+    set(&scene, a, archived).await;
+    assert_eq!(list(&scene, None).await, [c, d, b, a]);
+    assert_eq!(list(&scene, Some(false)).await, [c, d, b]);
+    assert_eq!(list(&scene, Some(true)).await, [a]);
 }
 
 #[tokio::test]
 async fn a_conversation_is_shown_with_all_that_a_list_needs() {
     let scene = Scene::new().await;
-    let with_ann = || Destination::Person(UserKey::Id(scene.ann));
-    let first = scene.say(scene.bob, with_ann(), "hello").await;
-    let room = scene.room("club").await;
-    let said = scene.say(scene.bob, to(room), "x").await;
-    scene.by(scene.ann, SetReaction { message: said.id, emoji: "👍".into(), reacting: Reacting::Add }).await;
+    let first = scene.say(scene.bob, with(scene.ann), "hello").await.message;
+    let room = room(&scene).await;
+    let said = scene.say(scene.bob, to(room), "x").await.message;
+    scene
+        .reply(scene.ann, SetReaction { message: said.id, emoji: "👍".into(), reacting: Reacting::Add })
+        .await;
     let draft = ChatSettingsPatch { draft: Some("dear bob".into()), ..ChatSettingsPatch::default() };
-    scene.set(first.conversation, draft).await;
+    set(&scene, first.conversation, draft).await;
     let list = ListChats { archived: None, after: None, limit: 9 };
-    let page = scene.by(scene.ann, list).await;
+    let page = scene.reply(scene.ann, list).await;
     let [club, direct] = &page.chats[..] else { panic!("{page:?}") };
     assert_eq!((page.next, club.conversation, direct.conversation), (None, room, first.conversation));
     let members: Vec<_> = club.first_members.iter().map(|(user, role)| (user.id, *role)).collect();
@@ -123,29 +90,28 @@ async fn a_conversation_is_shown_with_all_that_a_list_needs() {
     assert_eq!((direct.settings.draft.as_str(), direct.unread), ("dear bob", 1));
     assert_eq!(direct.last.as_ref().unwrap().content.text.as_ref(), "hello");
     // An empty direct conversation is nobody's business until there are settings.
-    scene.chat.register(Registration::named("cid", PasswordHash::new("x"))).await.unwrap();
-    let cid = || Destination::Person(UserKey::Username("cid".into()));
+    let eve = || with(scene.eve);
     let pin = ChatSettingsPatch { pinned: Some(true), ..ChatSettingsPatch::default() };
-    let set = scene.by(scene.ann, SetChatSettings { of: cid(), patch: pin }).await;
-    assert_eq!(scene.by(scene.ann, list).await.chats[0].conversation, set.conversation);
+    let set = scene.reply(scene.ann, SetChatSettings { of: eve(), patch: pin }).await;
+    assert_eq!(scene.reply(scene.ann, list).await.chats[0].conversation, set.conversation);
     let unpin = ChatSettingsPatch { pinned: Some(false), ..ChatSettingsPatch::default() };
-    scene.by(scene.ann, SetChatSettings { of: cid(), patch: unpin }).await;
-    assert_eq!(scene.by(scene.ann, list).await.chats.len(), 2);
+    scene.reply(scene.ann, SetChatSettings { of: eve(), patch: unpin }).await;
+    assert_eq!(scene.reply(scene.ann, list).await.chats.len(), 2);
 }
 
 #[tokio::test]
 async fn long_messages_end_a_page() {
     let scene = Scene::new().await;
     let limits = crate::policy::Limits { answer_bytes: 100, ..crate::policy::Limits::default() };
-    let scene = Scene { chat: scene.chat.with_limits(limits), ..scene };
+    let scene = scene.with_limits(limits);
     let long = "x".repeat(80);
-    for name in ["a", "b", "c"] {
-        let room = scene.room(name).await;
+    for _ in 0..3 {
+        let room = room(&scene).await;
         scene.say(scene.ann, to(room), &long).await;
     }
-    let all = scene.list(None).await;
+    let all = list(&scene, None).await;
     assert_eq!(all.len(), 3);
-    let page = scene.by(scene.ann, ListChats { archived: None, after: None, limit: 9 }).await;
+    let page = scene.reply(scene.ann, ListChats { archived: None, after: None, limit: 9 }).await;
     assert!(page.chats.len() < 3 && page.next.is_some());
 }
 
@@ -154,12 +120,11 @@ async fn drafts_are_whole_however_many_there_are() {
     let scene = Scene::new().await;
     let draft = "y".repeat(ChatSettings::MAX_DRAFT_BYTES);
     for _ in 0..=MAX_DRAFTS / ChatSettings::MAX_DRAFT_BYTES {
-        let room = scene.room("many").await;
-        scene
-            .set(room, ChatSettingsPatch { draft: Some(draft.clone()), ..ChatSettingsPatch::default() })
+        let room = room(&scene).await;
+        set(&scene, room, ChatSettingsPatch { draft: Some(draft.clone()), ..ChatSettingsPatch::default() })
             .await;
     }
-    let page = scene.by(scene.ann, ListChats { archived: None, after: None, limit: 200 }).await;
+    let page = scene.reply(scene.ann, ListChats { archived: None, after: None, limit: 200 }).await;
     assert!(page.chats.len() > MAX_DRAFTS / draft.len() && page.next.is_none());
     assert!(page.chats.iter().all(|chat| chat.settings.draft == draft));
 }
@@ -167,24 +132,18 @@ async fn drafts_are_whole_however_many_there_are() {
 /// The list costs the same few calls of the store, however many conversations it shows.
 #[tokio::test]
 async fn a_list_of_200_costs_as_many_calls_as_a_list_of_2() {
-    let store = Arc::new(MemoryStore::new());
     let calls = async |count: usize| {
-        let chat = Chat::new(store.clone());
-        let mut people = Vec::new();
-        for name in ["ann", "bob"] {
-            let registration = Registration::named(format!("{name}-{count}"), PasswordHash::new("x"));
-            people.push(chat.register(registration).await.unwrap().user.id);
-        }
-        let scene = Scene { chat, ann: people[0], bob: people[1] };
+        let store = Arc::new(MemoryStore::new());
+        let scene = Scene::of(Chat::new(store.clone())).await;
         for _ in 0..count {
-            let room = scene.room("r").await;
+            let room = room(&scene).await;
             scene.say(scene.bob, to(room), "x").await;
         }
         // Another process, which has nothing in memory.
         let scene = Scene { chat: Chat::new(store.clone()), ..scene };
         let before = store.calls.load(Ordering::Relaxed);
         let list = ListChats { archived: None, after: None, limit: 200 };
-        assert_eq!(scene.by(scene.ann, list).await.chats.len(), count);
+        assert_eq!(scene.reply(scene.ann, list).await.chats.len(), count);
         store.calls.load(Ordering::Relaxed) - before
     };
     let (few, many) = (calls(2).await, calls(200).await);
