@@ -1,9 +1,10 @@
-//! What the stores cost: appending messages, one at a time and many in flight, reading a page of 50, a chat list, and changing who
-//! is in a room.
+//! What the stores cost: appending messages, one at a time and many in flight, reading a page of 50, a chat list, what is unread,
+//! changing who is in a room, and what the members of a large room do.
 //!
 //! ```text
 //! cargo bench --bench store             # TMPDIR says which disk is measured
 //! cargo bench --bench store -- --quick
+//! MONGO_TEST_URI=mongodb://127.0.0.1:27017 cargo bench --bench store -- 'mongodb'
 //! ```
 //!
 //! `append/DRIVER/N` is N messages of 100 bytes over 100 conversations with always N in flight: *time* is that of all N,
@@ -12,6 +13,8 @@
 
 #[path = "store/chats.rs"]
 mod chats;
+#[path = "store/large_room.rs"]
+mod large_room;
 #[path = "store/members.rs"]
 mod members;
 
@@ -25,7 +28,7 @@ use chat_core::history::Window;
 use chat_core::id::{ConversationId, CountingIds, IdSource, MessageId, UserId};
 use chat_core::model::{NewUser, Pair, PasswordHash, User};
 use chat_core::store::sqlite::{SqliteOptions, Synchronous};
-use chat_core::store::{Appended, MemoryStore, NewMessage, SqliteStore, Store};
+use chat_core::store::{Appended, MemoryStore, MongoStore, NewMessage, SqliteStore, Store};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -43,21 +46,30 @@ enum Driver {
     Memory,
     SqliteNormal,
     SqliteFull,
+    /// In a database of its own on the server of `MONGO_TEST_URI`, which stays there.
+    MongoDb,
 }
 
 impl Driver {
     const ALL: [Self; 3] = [Self::Memory, Self::SqliteNormal, Self::SqliteFull];
+
+    /// Those that there are on this machine.
+    fn all() -> impl Iterator<Item = Self> {
+        let mongodb = std::env::var_os("MONGO_TEST_URI").map(|_| Self::MongoDb);
+        Self::ALL.into_iter().chain(mongodb)
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::SqliteNormal => "sqlite_normal",
             Self::SqliteFull => "sqlite_full",
+            Self::MongoDb => "mongodb",
         }
     }
 
     /// An empty store, and the folder that it is in.
-    fn open(self) -> (Arc<dyn Store>, TempDir) {
+    async fn open(self) -> (Arc<dyn Store>, TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let sqlite = |synchronous| {
             let options = SqliteOptions { synchronous, ..SqliteOptions::default() };
@@ -67,6 +79,12 @@ impl Driver {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::SqliteNormal => Arc::new(sqlite(Synchronous::Normal)),
             Self::SqliteFull => Arc::new(sqlite(Synchronous::Full)),
+            Self::MongoDb => {
+                let server = std::env::var("MONGO_TEST_URI").expect("the URI of a server");
+                let name = format!("chat_bench_{:x}", rand::random::<u64>());
+                let uri = format!("{}/{name}", server.trim_end_matches('/'));
+                Arc::new(MongoStore::open(&uri).await.expect("a new database"))
+            }
         };
         (store, folder)
     }
@@ -83,7 +101,7 @@ struct Bed {
 
 impl Bed {
     async fn open(driver: Driver) -> Self {
-        let (store, folder) = driver.open();
+        let (store, folder) = driver.open().await;
         let ids = CountingIds::default();
         let people: Vec<_> = (0..2 * CONVERSATIONS).map(|_| UserId::from_bytes(ids.next(NOW))).collect();
         for created in join_all(people.iter().map(|id| store.create_user(person(*id)))).await {
@@ -148,7 +166,7 @@ fn person(id: UserId) -> NewUser {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn append(c: &mut Criterion) {
@@ -213,5 +231,5 @@ fn page(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, page, chats::chats, members::members);
+criterion_group!(benches, append, page, chats::chats, members::members, large_room::large_room);
 criterion_main!(benches);

@@ -1,14 +1,15 @@
 //! What a chat list of 200 costs: direct conversations and rooms in equal parts, each with some unread messages. It must be
 //! a few times what a list of 20 costs, and not more than ten times.
 //!
-//! `chats/DRIVER/N` is one page of N conversations, as `chat.list` reads it.
+//! - `chats/DRIVER/N` is one page of N conversations, as `chat.list` reads it.
+//! - `unread/DRIVER/N` is what is unread in the latest N of 200, as `unread.list` reads it.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::chat::Chat;
-use chat_core::command::{Actor, ListChats};
+use chat_core::command::{Actor, ListChats, ListUnread};
 use chat_core::id::{ConversationId, CountingIds, IdSource, MessageId, UserId};
 use chat_core::model::{Member, Pair, Role, RoomInfo, Visibility};
 use chat_core::store::{NewMessage, NewRoom};
@@ -30,7 +31,7 @@ struct Scene {
 
 impl Scene {
     async fn new(driver: Driver) -> Self {
-        let (store, folder) = driver.open();
+        let (store, folder) = driver.open().await;
         let (ids, body) = (CountingIds::default(), Bed::body());
         let new_person = async || {
             let id = UserId::from_bytes(ids.next(NOW));
@@ -73,6 +74,13 @@ impl Scene {
         let chats = black_box(listed.reply.chats);
         assert!(chats.len() == limit && chats.iter().all(|chat| chat.unread as usize == UNREAD));
     }
+
+    async fn unread(&self, limit: usize) {
+        let list = ListUnread { limit };
+        let listed = self.chat.execute(&Actor { user: self.reader }, list).await.expect("a list");
+        let unread = black_box(listed.reply);
+        assert!(unread.len() == limit && unread.iter().all(|chat| chat.unread as usize == UNREAD));
+    }
 }
 
 pub(crate) fn chats(c: &mut Criterion) {
@@ -80,12 +88,19 @@ pub(crate) fn chats(c: &mut Criterion) {
     let mut group = c.benchmark_group("chats");
     group.sample_size(20);
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    for driver in Driver::ALL {
+    for driver in Driver::all() {
         let scene = runtime.block_on(Scene::new(driver));
         for size in SIZES {
             group.bench_with_input(BenchmarkId::new(driver.name(), size), &size, |b, size| {
                 b.iter(|| runtime.block_on(scene.list(*size)));
             });
+            group.bench_with_input(
+                BenchmarkId::new(format!("unread/{}", driver.name()), size),
+                &size,
+                |b, size| {
+                    b.iter(|| runtime.block_on(scene.unread(*size)));
+                },
+            );
         }
     }
     group.finish();

@@ -25,17 +25,19 @@ use super::{Driver, NOW, person, runtime};
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
 
-struct Scene {
-    chat: Chat,
-    room: ConversationId,
-    admin: UserId,
+/// A room with so many members, of whom the first one is its admin, and somebody who is not in it.
+pub(crate) struct Scene {
+    pub(crate) chat: Chat,
+    pub(crate) room: ConversationId,
+    pub(crate) admin: UserId,
+    pub(crate) members: Vec<UserId>,
     guest: UserId,
     _folder: TempDir,
 }
 
 impl Scene {
-    async fn new(driver: Driver, size: usize) -> Self {
-        let (store, folder) = driver.open();
+    pub(crate) async fn new(driver: Driver, size: usize) -> Self {
+        let (store, folder) = driver.open().await;
         let ids = CountingIds::default();
         let people: Vec<_> = (0..=size).map(|_| UserId::from_bytes(ids.next(NOW))).collect();
         for created in join_all(people.iter().map(|id| store.create_user(person(*id)))).await {
@@ -55,7 +57,8 @@ impl Scene {
         store.create_room(room).await.expect("a new room").expect("nobody is blocked");
         let limits = Limits { room_members: 2 * size, ..Limits::default() };
         let chat = Chat::new(Arc::clone(&store)).with_limits(limits);
-        Self { chat, room: id, admin: members[0], guest: *guest, _folder: folder }
+        let (admin, members) = (members[0], members.to_vec());
+        Self { chat, room: id, admin, members, guest: *guest, _folder: folder }
     }
 
     async fn change<R: Request>(&self, by: UserId, request: R) {

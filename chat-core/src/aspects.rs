@@ -16,11 +16,13 @@ pub mod hiding;
 pub mod mentions;
 pub mod pins;
 pub mod replies;
+pub mod threads;
 
 use self::edits::{EditChange, Edited};
 use self::hiding::HidingChange;
 use self::pins::{PinChange, Pinned};
 use self::replies::Quote;
+use self::threads::{FollowChange, InThread, Thread, ThreadChange};
 use crate::change::Detail;
 use crate::chat::Chat;
 use crate::error::Error;
@@ -126,6 +128,10 @@ changes! {
     Hidden(HidingChange) = 12, "message_hidden";
     /// It was pinned or unpinned.
     Pinned(PinChange) = 13, "message_pinned";
+    /// A message in its thread was deleted or restored.
+    Threaded(ThreadChange) = 14, "thread_changed";
+    /// A person follows its thread, or has stopped.
+    Followed(FollowChange) = 15, "thread_followed";
 }
 
 impl Aspect {
@@ -177,6 +183,10 @@ annexes! {
     mentions: Vec<UserId> = Mentioned, mentions::of_all;
     /// Who has pinned it, and when.
     pinned: Option<Pinned> = Pinned, pins::of_all;
+    /// The thread that it is in.
+    in_thread: Option<InThread> = InThread, threads::in_threads;
+    /// The thread of which it is the root.
+    thread: Option<Thread> = Threads, threads::threads_of;
 }
 
 /// A message with annexes to load.
@@ -212,8 +222,8 @@ pub(crate) mod tests {
     pub(crate) fn detail(aspect: Aspect) -> Option<Detail> {
         match aspect {
             Aspect::Reacted => Detail::new("\u{1}👍".as_bytes()),
-            Aspect::Edited => None,
-            Aspect::Hidden | Aspect::Pinned => Detail::new(&[1]),
+            Aspect::Edited | Aspect::Threaded => None,
+            Aspect::Hidden | Aspect::Pinned | Aspect::Followed => Detail::new(&[1]),
         }
     }
 

@@ -221,6 +221,11 @@ impl HoldsLinks for Reply {
                 page.people.iter_mut().for_each(|related| base.set_user(&mut related.user));
             }
             Self::Chats(page) => page.set_links(base),
+            Self::Thread(thread) => {
+                thread.root.as_deref_mut().into_iter().for_each(|root| root.set_links(base));
+                thread.messages.set_links(base);
+            }
+            Self::Threads(page) => page.threads.iter_mut().for_each(|thread| thread.root.set_links(base)),
             Self::Done
             | Self::Receipts(_)
             | Self::Report(_)

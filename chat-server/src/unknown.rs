@@ -148,6 +148,7 @@ const WORDS: &[&str] = &[
     "subscribe",
     "theme",
     "thread",
+    "threads",
     "token",
     "two",
     "typing",

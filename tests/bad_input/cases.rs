@@ -96,7 +96,7 @@ fn of_field(command: &Command, field: &CommandField, good: &Arguments, cases: &m
                 let what = if wrong.len() > 24 { "huge" } else { "no id" };
                 add(what, Some(json!(wrong)), true, true, true);
             }
-            if ["roomId", "userId", "messageId", "sessionId"].contains(&field.name) {
+            if ["roomId", "userId", "messageId", "threadId", "sessionId"].contains(&field.name) {
                 add("does not exist", Some(json!(NOBODY)), false, false, true);
             }
         }

@@ -181,7 +181,9 @@ impl<'a> World<'a> {
         of_required(command, |field| {
             Some(match field.name {
                 "roomId" => json!(if is_blocked { &self.direct } else { &self.room }),
-                "messageId" => json!(if is_blocked { &self.said_directly } else { &self.message }),
+                "messageId" | "threadId" => {
+                    json!(if is_blocked { &self.said_directly } else { &self.message })
+                }
                 "userId" => json!(target.to_string()),
                 "sessionId" => json!(self.session),
                 "members" => json!([target.to_string()]),
@@ -192,7 +194,12 @@ impl<'a> World<'a> {
 
     /// The fields of a command that name something that only some may know of, each with the command that has it.
     pub(crate) fn hidden_fields(&self, command: &Command) -> Vec<(&'static str, Arguments)> {
-        let known = [("roomId", &self.room), ("messageId", &self.message), ("sessionId", &self.session)];
+        let known = [
+            ("roomId", &self.room),
+            ("messageId", &self.message),
+            ("threadId", &self.message),
+            ("sessionId", &self.session),
+        ];
         let mut hidden = Vec::new();
         for (field, id) in known {
             if command.fields.iter().all(|other| other.name != field) {

@@ -267,6 +267,8 @@ fn subject(write: &Write) -> (&'static str, u64) {
         | Write::Edit(_)
         | Write::Hide(_)
         | Write::Pin(_)
+        | Write::SetDeletedInThread(_)
+        | Write::Follow(_)
         | Write::Reindex(_)
         | Write::StartSession(_)
         | Write::RefreshSession(_)

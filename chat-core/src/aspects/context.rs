@@ -2,7 +2,7 @@
 //! table, which is stored together with the message, and an annex that shows it. A message that is sent with none of them
 //! reads and writes nothing more than its content.
 
-use super::{Annexes, forwarding};
+use super::{Annexes, forwarding, threads};
 use crate::chat::Chat;
 use crate::error::Error;
 use crate::id::{MessageId, UserId};
@@ -19,6 +19,8 @@ pub struct Context {
     pub reply_to: Option<MessageId>,
     /// The message that it is a copy of. Its content takes the place of the content that is sent, which is empty.
     pub forward: Option<MessageId>,
+    /// The root of the thread that it is in, of the same conversation.
+    pub thread: Option<MessageId>,
 }
 
 /// What is stored with a new message, and how the message shows it.
@@ -39,10 +41,13 @@ impl Chat {
         content: &Content,
         context: Context,
     ) -> Result<Notes, Error> {
-        let Context { reply_to, forward } = context;
+        let Context { reply_to, forward, thread } = context;
         let mut notes = Notes::default();
         if let Some(to) = reply_to {
             self.note_reply(id, conversation.id, to, &mut notes).await?;
+        }
+        if let Some(root) = thread {
+            self.note_thread(id, conversation.id, root, &mut notes).await?;
         }
         if forward.is_some() {
             // A copy calls nobody again.
@@ -65,9 +70,13 @@ pub struct AppendWith {
 
 impl Effect for AppendWith {
     fn reads(&self, reads: &mut Reads) {
+        let new = &self.append.0;
         self.append.reads(reads);
-        reads.messages.insert(self.append.0.id);
+        reads.messages.insert(new.id);
         reads.rows.extend(self.rows.iter().map(|(table, row)| (*table, row.key.clone())));
+        for value in self.threads() {
+            threads::name_reads_of_join(reads, (new.sender, new.conversation), value);
+        }
     }
 
     fn most_logged(&self) -> u64 {
@@ -94,6 +103,17 @@ impl Effect for AppendWith {
             }
         }
         tx.set_facets(&message)?;
+        for value in self.threads() {
+            threads::join(tx, &message, value)?;
+        }
         Ok(appended)
+    }
+}
+
+impl AppendWith {
+    /// The rows that put the message into a thread: one or none.
+    fn threads(&self) -> impl Iterator<Item = &[u8]> {
+        let rows = self.rows.iter().filter(|(table, _)| *table == Table::InThread);
+        rows.map(|(_, row)| &*row.value)
     }
 }

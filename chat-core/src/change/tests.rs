@@ -38,6 +38,8 @@ fn numbers_and_words_are_those_of_old_databases() {
         (11, "message_edited"),
         (12, "message_hidden"),
         (13, "message_pinned"),
+        (14, "thread_changed"),
+        (15, "thread_followed"),
         (32, "room_changed"),
         (64, "relation_changed"),
         (65, "chat_settings_changed"),

@@ -85,6 +85,8 @@ impl Chat {
                     return Err(refusal.into());
                 }
             };
+            let in_thread = self.joined_thread(annexes.in_thread).await?;
+            let annexes = Annexes { in_thread, ..annexes };
             let message = Message {
                 id,
                 conversation: conversation.id,
@@ -133,17 +135,22 @@ impl Chat {
     ) -> Result<Outcome<MessageView>, Error> {
         let (stored, conversation) = self.message_for(actor, id).await?;
         // The view includes the annexes that the message has when it is not deleted.
-        let view = self.view(StoredMessage { deleted: None, ..stored }, &conversation).await?;
+        let view = self.view(StoredMessage { deleted: None, ..stored.clone() }, &conversation).await?;
         let at = self.clock.now();
         let set = SetDeleted { message: id, conversation: conversation.id, by: actor, delete, at };
-        let (position, stored) = self.change_message(actor, conversation.id, set).await?;
+        let (position, stored, of_root) = self.set_deleted_anywhere(&stored, set).await?;
         let mut message = Message { updated_at: stored.updated_at, deleted: stored.deleted, ..view.message };
         if message.deleted.is_some() {
             message.annexes = Annexes::default();
+        } else if of_root.is_some() {
+            message.annexes.in_thread = self.joined_thread(message.annexes.in_thread).await?;
         }
         let view = MessageView { message, ..view };
         let change = if delete { Change::MessageDeleted } else { Change::MessageRestored };
-        let deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
+        let mut deliveries = self.committed(position, change(view.clone()), AtHand::default()).await?;
+        if let Some(of_root) = of_root {
+            deliveries.extend(self.root_changed(of_root).await?);
+        }
         Ok(Outcome { reply: view, deliveries })
     }
 

@@ -44,6 +44,7 @@ use std::sync::Arc;
 use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::aspects::hiding::HideMessage;
 use crate::aspects::pins::{ListPins, PinMessage};
+use crate::aspects::threads::{FollowThread, ListThreads, ReadThread, ThreadHistory, ThreadPage};
 use crate::chat::{Chat, Started};
 use crate::error::Error;
 use crate::event::Delivery;
@@ -243,6 +244,12 @@ commands! {
     PinMessage: Writes -> MessageView = pin_message;
     /// Read the pinned messages of a conversation.
     ListPins: Reads -> History = list_pins;
+    /// Read what is in a thread.
+    ReadThread: Reads -> ThreadHistory = read_thread;
+    /// The threads that one follows.
+    ListThreads: Reads -> ThreadPage = list_threads;
+    /// Follow a thread, or stop.
+    FollowThread: Writes -> MessageView = follow_thread;
     /// React to a message, or take a reaction back.
     SetReaction: Writes -> MessageView = set_reaction;
     /// Read what was said.

@@ -6,6 +6,7 @@ use super::{
     Changes, ChatPage, ChatSet, ChatSetPage, EndedSessions, History, MemberPage, ReadMark, ReceiptPage,
     Related, RelatedPage, SessionList, Unread, UserPage,
 };
+use crate::aspects::threads::{ThreadHistory, ThreadPage};
 use crate::model::{Conversation, MessageView, User};
 use crate::reports::{Report, ReportPage};
 use crate::rooms::BanPage;
@@ -79,6 +80,10 @@ replies! {
     Message(MessageView);
     /// A part of a history.
     Messages(History);
+    /// A part of a thread.
+    Thread(ThreadHistory);
+    /// Threads that one follows.
+    Threads(ThreadPage);
     /// People.
     Users(Vec<Arc<User>>);
     /// A page of people.

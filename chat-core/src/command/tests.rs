@@ -6,6 +6,7 @@ use super::*;
 use crate::aspects::edits::{EditMessage, ReadEdits};
 use crate::aspects::hiding::HideMessage;
 use crate::aspects::pins::{ListPins, PinMessage};
+use crate::aspects::threads::{FollowThread, ListThreads, ReadThread};
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::history::Window;
 use crate::id::LoginSessionId;
@@ -109,6 +110,9 @@ impl Scene {
             ReadEdits { message: self.message(self.ann, self.bob).await }.into(),
             PinMessage { message: self.message(self.ann, self.bob).await, pinned: true }.into(),
             ListPins { of: self.with_bob() }.into(),
+            ReadThread { root: self.message(self.ann, self.bob).await, before: None, limit: 9 }.into(),
+            ListThreads { after: None, limit: 9 }.into(),
+            FollowThread { root: self.message(self.ann, self.bob).await, following: true }.into(),
             HideMessage { message: self.message(self.ann, self.bob).await, hidden: true }.into(),
             SetReaction {
                 message: self.message(self.ann, self.bob).await,

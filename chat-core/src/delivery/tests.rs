@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::aspects::context::Context;
 use crate::aspects::edits::EditMessage;
 use crate::aspects::hiding::HideMessage;
 use crate::aspects::pins::PinMessage;
+use crate::aspects::threads::FollowThread;
 use crate::change::ChangeKind;
 use crate::chat::{FirstToken, Registration, SessionLives};
 use crate::clock::{ManualClock, Timestamp};
@@ -58,13 +60,13 @@ impl Scene {
     }
 
     async fn message(&self, to: Destination) -> MessageId {
-        let send = SendMessage {
-            to,
-            content: Content::text("hello"),
-            client_id: None,
-            fingerprint: None,
-            context: Default::default(),
-        };
+        self.send(to, None).await
+    }
+
+    async fn send(&self, to: Destination, thread: Option<MessageId>) -> MessageId {
+        let context = Context { thread, ..Context::default() };
+        let content = Content::text("hello");
+        let send = SendMessage { to, content, client_id: None, fingerprint: None, context };
         self.here.execute(&Actor { user: self.ann }, send).await.unwrap().reply.message.id
     }
 
@@ -81,6 +83,7 @@ impl Scene {
         let in_room = || Destination::Conversation(room);
         let (message, deleted) = (self.message(in_room()).await, self.message(self.with_bob()).await);
         let hidden = self.message(in_room()).await;
+        let reply = self.send(in_room(), Some(message)).await;
         self.here.execute(&Actor { user: self.ann }, DeleteMessage { message: deleted }).await.unwrap();
         let send = |to| SendMessage {
             to,
@@ -98,6 +101,9 @@ impl Scene {
             EditMessage { message, text: "hello again".into() }.into(),
             HideMessage { message: hidden, hidden: true }.into(),
             PinMessage { message, pinned: true }.into(),
+            DeleteMessage { message: reply }.into(),
+            RestoreMessage { message: reply }.into(),
+            FollowThread { root: message, following: false }.into(),
             DeleteMessage { message }.into(),
             RestoreMessage { message: deleted }.into(),
             CreateRoom { name: "new".into(), visibility: Visibility::Public, members: vec![self.bob] }.into(),
@@ -197,20 +203,22 @@ async fn what_is_told_live_is_told_later_and_elsewhere() {
         scene.remember(&scene.there, &rooms).await;
         let name = command.as_command().name();
         let outcome = scene.here.execute(&Actor { user: scene.ann }, command).await.unwrap();
-        let [live] = &outcome.deliveries[..] else { panic!("{name} is told of once") };
-        let Position(position) = live.position.expect("it is in the log");
-        tried.extend(kind(&live.event));
-        let before = Position(position - 1);
-        let read = scene.here.changes_after(before, 1).await.unwrap().unwrap().remove(0);
-        assert_eq!(plain(read), plain(live.clone()), "{name}, read from the log");
-        let reader = if live.audience.includes(scene.bob) { scene.bob } else { scene.ann };
-        let (mut mine, _) = scene.here.changes_for(reader, before, 1).await.unwrap().unwrap();
-        assert_eq!(plain(mine.remove(0)), plain(live.clone()), "{name}, read for one who is told");
-        // This one remembers what was so before the change.
-        let heard = scene.there.changes_after(before, 1).await.unwrap().unwrap().remove(0);
-        assert_eq!(plain(heard), plain(live.clone()), "{name}, read by another process");
-        if let Event::RoomCreated { room, .. } = &live.event {
-            rooms.push(room.id);
+        assert!(!outcome.deliveries.is_empty(), "{name} is told of");
+        for live in &outcome.deliveries {
+            let Position(position) = live.position.expect("it is in the log");
+            tried.extend(kind(&live.event));
+            let before = Position(position - 1);
+            let read = scene.here.changes_after(before, 1).await.unwrap().unwrap().remove(0);
+            assert_eq!(plain(read), plain(live.clone()), "{name}, read from the log");
+            let reader = if live.audience.includes(scene.bob) { scene.bob } else { scene.ann };
+            let (mut mine, _) = scene.here.changes_for(reader, before, 1).await.unwrap().unwrap();
+            assert_eq!(plain(mine.remove(0)), plain(live.clone()), "{name}, read for one who is told");
+            // This one remembers what was so before the change.
+            let heard = scene.there.changes_after(before, 1).await.unwrap().unwrap().remove(0);
+            assert_eq!(plain(heard), plain(live.clone()), "{name}, read by another process");
+            if let Event::RoomCreated { room, .. } = &live.event {
+                rooms.push(room.id);
+            }
         }
     }
     assert_eq!(tried, ChangeKind::all().collect(), "every kind of change was made");

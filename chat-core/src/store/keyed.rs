@@ -97,6 +97,13 @@ tables! {
     Mentions = 12, "mentions", [User, Conversation, Text];
     /// Messages that are copies of others. The value is empty; see [`forwarding`](crate::aspects::forwarding).
     Forwarded = 13, "forwarded", [Message];
+    /// Messages that are in threads. The value is the root and its sender; see [`threads`](crate::aspects::threads).
+    InThread = 14, "in_thread", [Message];
+    /// Roots of threads. The value is what they show: the number of messages, the time of the last one, and who has written last.
+    Threads = 15, "threads", [Message];
+    /// What is in threads: the root, and a text that puts the last message first. The value is the message, its sender and its time.
+    /// Deleted messages have no rows.
+    ThreadMessages = 16, "thread_messages", [Message, Text];
     /// What holds for those who speak in a room: the room. Only of rooms where something does; see
     /// [`rooms`](crate::rooms).
     RoomRules = 32, "room_rules", [Conversation];
@@ -122,6 +129,9 @@ tables! {
     /// Login sessions: whose it is, and its id in digits. The value holds what is shown of it and the hashes of its refresh tokens
     /// ([`LoginSession`](crate::model::LoginSession)).
     Sessions = 91, "sessions", [User, Text];
+    /// Threads that people follow, or have stopped to follow: the person, the conversation, and the root in digits. The value is a
+    /// byte, 1 or 0.
+    FollowedThreads = 116, "followed_threads", [User, Conversation, Text];
 }
 
 impl Table {

@@ -15,6 +15,7 @@ use crate::aspects::context::AppendWith;
 use crate::aspects::edits::Edit;
 use crate::aspects::hiding::Hide;
 use crate::aspects::pins::{Pin, PinDone};
+use crate::aspects::threads::{DeletedInThread, Follow, SetDeletedInThread};
 use crate::clock::Timestamp;
 use crate::id::{ConversationId, LoginSessionId, MessageId, UserId};
 use crate::model::{
@@ -186,6 +187,10 @@ writes! {
     Hide -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Pins a message, or unpins it.
     Pin -> Result<PinDone, Refusal>;
+    /// Deletes or restores a message in a thread.
+    SetDeletedInThread -> Result<DeletedInThread, Refusal>;
+    /// Has a person follow a thread or stop.
+    Follow -> Result<(Option<Position>, StoredMessage), Refusal>;
     /// Adds a reaction or takes it away.
     React -> Result<Reacted, Refusal>;
     /// Has a message whose text has changed found by its terms; whether it was done.
@@ -327,7 +332,8 @@ pub struct RoomChange {
 /// See [`MessageStore::append`](super::MessageStore::append).
 pub struct Append(pub NewMessage);
 
-/// See [`MessageStore::set_deleted`](super::MessageStore::set_deleted).
+/// See [`MessageStore::set_deleted`](super::MessageStore::set_deleted). For a message in a thread it is a part of
+/// [`SetDeletedInThread`]; alone it would leave the number of replies as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetDeleted {
     /// Which message.

@@ -9,6 +9,7 @@ use chat_core::aspects::context::AppendWith;
 use chat_core::aspects::edits::Edit;
 use chat_core::aspects::hiding::Hide;
 use chat_core::aspects::pins::{Pin, PinDone};
+use chat_core::aspects::threads::{DeletedInThread, Follow, SetDeletedInThread, root_in};
 use chat_core::clock::Timestamp;
 use chat_core::history::Window;
 use chat_core::id::{ConversationId, MessageId, UserId};
@@ -68,6 +69,7 @@ pub(crate) enum Request {
     Edit(Edit),
     Hide(Hide),
     Pin(Pin),
+    Follow(Follow),
     /// If the message is in the index and its text has changed since.
     Reindex(MessageId, ConversationId, Vec<String>),
     History(ConversationId, Window, bool),
@@ -125,6 +127,7 @@ pub(crate) enum Answer {
     People(Vec<UserId>),
     Appended(Appended),
     Message(Option<StoredMessage>),
+    DeletedInThread(Option<Result<DeletedInThread, Refusal>>),
     Deleted(Result<(Option<Position>, StoredMessage), Refusal>),
     Reacted(Option<Result<Reacted, Refusal>>),
     Pinned(Option<Result<PinDone, Refusal>>),
@@ -231,7 +234,19 @@ async fn answer(store: &dyn Store, request: Request) -> Result<Answer, StoreErro
             Answer::History(messages, false)
         }
         Request::Message(id) => Answer::Message(store.message(id).await?),
-        Request::SetDeleted(set) => Answer::Deleted(store.set_deleted(set).await?),
+        Request::SetDeleted(set) => {
+            let rows = store.rows(Table::InThread, set.message.as_bytes(), None, 1).await?;
+            let Some(root) = rows.first().and_then(|row| root_in(&row.value)) else {
+                return Ok(Answer::Deleted(store.set_deleted(set).await?));
+            };
+            let seq = store.message(set.message).await?.map_or(Seq(1), |message| message.seq);
+            let set = SetDeletedInThread { set, seq, root };
+            Answer::DeletedInThread(SetDeletedInThread::done(store.write(set.into()).await?))
+        }
+        Request::Follow(follow) => {
+            let followed = Follow::done(store.write(follow.into()).await?);
+            Answer::Deleted(followed.expect("the answer of following"))
+        }
         Request::Edit(edit) => {
             let edited = Edit::done(store.write(edit.into()).await?);
             Answer::Deleted(edited.expect("the answer of an edit"))

@@ -193,6 +193,8 @@ fn names(reply: ReplyRef<'_>, url: &str) -> bool {
         | ReplyRef::ReportPage(_)
         | ReplyRef::Receipts(_)
         | ReplyRef::Chats(_)
+        | ReplyRef::Thread(_)
+        | ReplyRef::Threads(_)
         | ReplyRef::ChatSet(_)
         | ReplyRef::ChatSetPage(_)
         | ReplyRef::Changes(_)

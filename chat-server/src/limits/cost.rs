@@ -62,6 +62,10 @@ pub(crate) fn bytes_read(reply: ReplyRef<'_>) -> u64 {
     let message = |view: &MessageView| MESSAGE + view.message.content.text.len() as u64;
     match reply {
         ReplyRef::Messages(history) => history.messages.iter().map(message).sum(),
+        ReplyRef::Thread(thread) => {
+            thread.root.as_deref().into_iter().chain(&thread.messages).map(message).sum()
+        }
+        ReplyRef::Threads(page) => page.threads.iter().map(|followed| ROW + message(&followed.root)).sum(),
         ReplyRef::Found(found) => found.messages.iter().map(message).sum(),
         ReplyRef::Changes(changes) => changes.deliveries.iter().map(delivered).sum(),
         ReplyRef::UserPage(page) => ROW * page.users.len() as u64,

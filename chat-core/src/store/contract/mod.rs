@@ -39,6 +39,7 @@ mod search;
 mod sessions;
 mod settings;
 mod support;
+mod threads;
 mod tokens;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub use self::{
     chats::*, context::*, durability::*, edits::*, hiding::*, history::*, keyed::*, log::*, lookup::*,
     members::*, messages::*, moderation::*, nodes::*, parallel::*, people::*, pins::*, reactions::*,
     read_marks::*, receipts::*, reindexing::*, relations::*, reports::*, rooms::*, rules::*, search::*,
-    sessions::*, settings::*, tokens::*,
+    sessions::*, settings::*, threads::*, tokens::*,
 };
 pub use self::{
     parallel::Task,
@@ -268,6 +269,8 @@ macro_rules! __store_clauses {
             only_senders_edit_what_is_there
             an_edited_message_is_indexed_again
             a_message_knows_whether_it_is_hidden
+            a_root_shows_what_is_in_its_thread
+            those_who_reply_follow_and_can_stop
             a_message_is_pinned_once
             only_those_pin_who_may
             terms_are_added_to_a_message_whose_text_has_changed
@@ -291,6 +294,7 @@ macro_rules! __store_clauses {
             rows_edited_at_once_replace_each_other
             ranges_are_right_while_others_change_them
             reactions_at_once_are_all_counted
+            replies_at_once_are_all_counted
             a_ban_holds_while_everybody_brings_them_in
         }
     };
@@ -403,6 +407,7 @@ mod tests {
             include_str!("search.rs"),
             include_str!("settings.rs"),
             include_str!("sessions.rs"),
+            include_str!("threads.rs"),
             include_str!("tokens.rs"),
         ];
         let listed = [

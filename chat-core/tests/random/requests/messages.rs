@@ -5,11 +5,12 @@ use std::time::Duration;
 use chat_core::aspects::edits::Edit;
 use chat_core::aspects::hiding::Hide;
 use chat_core::aspects::pins::Pin;
+use chat_core::aspects::threads::{Follow, row_of};
 use chat_core::codec::{Blob, Encoding};
 use chat_core::id::{ConversationId, UserId};
 use chat_core::model::Seq;
 use chat_core::reactions::{Emoji, React, Reacting};
-use chat_core::store::{Row, SetDeleted, Table};
+use chat_core::store::{NewMessage, Row, SetDeleted, Table};
 
 use super::Requests;
 use crate::random::Request;
@@ -24,11 +25,21 @@ impl Requests {
         }
     }
 
-    /// Appends a message, sometimes with a row of its own.
+    /// Appends a message, sometimes in a thread or with a row of its own.
     pub(super) fn append(&mut self, conversation: ConversationId) -> Request {
         let new = Box::new(self.new_message(conversation));
-        if !self.chance(6) {
+        if !self.chance(4) {
             return Request::Append(new);
+        }
+        if self.chance(2) {
+            // Mostly one of a few, so that their threads have several messages.
+            let first = self.below(3) as usize;
+            let root = self.messages.get(first).copied().filter(|_| !self.chance(4));
+            let root = root.unwrap_or_else(|| self.message());
+            let place = self.said.get(&root).copied().unwrap_or_else(|| (conversation, self.person()));
+            let (new, sender) = (NewMessage { conversation: place.0, ..*new }, place.1);
+            let row = row_of(new.id, root, sender);
+            return Request::AppendWith(Box::new(new), vec![row]);
         }
         let key = [new.id.as_bytes(), &self.person().as_bytes()[..], b"x"].concat();
         Request::AppendWith(new, vec![(Table::Reactions, Row { key, value: Vec::new() })])
@@ -51,6 +62,11 @@ impl Requests {
         if self.chance(3) {
             let (pinned, at) = (!self.chance(3), self.moment());
             return Request::Pin(Pin { message, conversation: place.0, by: place.1, pinned, at });
+        }
+        if self.chance(3) {
+            let (by, following, at) = (self.person(), !self.chance(3), self.moment());
+            let by = if self.chance(3) { by } else { place.1 };
+            return Request::Follow(Follow { root: message, conversation: place.0, by, following, at });
         }
         let bytes = vec![self.below(3) as u8; self.below(3) as usize];
         let name = self.below(20) as u8;

@@ -103,6 +103,8 @@ impl Dialect for Camel {
             | Reply::Report(_)
             | Reply::ReportPage(_)
             | Reply::Chats(_)
+            | Reply::Thread(_)
+            | Reply::Threads(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_)

@@ -5,6 +5,7 @@ use chat_core::aspects::Annexes;
 use chat_core::aspects::edits::Edited;
 use chat_core::aspects::pins::Pinned;
 use chat_core::aspects::replies::Quote;
+use chat_core::aspects::threads::Thread;
 use chat_core::reactions::Reaction;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,9 +30,17 @@ pub(super) struct AnnexesObject<'a> {
     mentions: Vec<String>,
     #[serde(flatten)]
     pinned: Option<PinnedObject>,
+    /// The message whose thread it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<String>,
+    /// What there is in its own thread, or else in the one that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread: Option<ThreadObject>,
 }
 
 pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
+    let within = annexes.in_thread.as_ref();
+    let of_thread = annexes.thread.as_ref().or(within.and_then(|within| within.thread.as_ref()));
     AnnexesObject {
         reactions: reactions(&annexes.reactions),
         edited: annexes.edited.map(edited),
@@ -39,6 +48,8 @@ pub(super) fn annexes(annexes: &Annexes) -> AnnexesObject<'_> {
         forwarded: annexes.forwarded,
         mentions: annexes.mentions.iter().map(ToString::to_string).collect(),
         pinned: annexes.pinned.map(pinned),
+        thread_id: within.map(|within| within.root.to_string()),
+        thread: of_thread.map(thread),
     }
 }
 
@@ -123,4 +134,25 @@ pub(super) struct PinnedObject {
 
 fn pinned(pinned: Pinned) -> PinnedObject {
     PinnedObject { pinned_at: pinned.at.as_millis(), pinned_by: pinned.by.to_string() }
+}
+
+/// What there is in a thread. Deleted messages do not count.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Thread")]
+pub(super) struct ThreadObject {
+    /// The number of messages.
+    replies: u32,
+    /// When the last one was sent, in milliseconds since 1970.
+    last_reply_at: i64,
+    /// Those who have written last, the latest first, at most five.
+    user_ids: Vec<String>,
+}
+
+pub(super) fn thread(thread: &Thread) -> ThreadObject {
+    ThreadObject {
+        replies: thread.replies,
+        last_reply_at: thread.last_at.as_millis(),
+        user_ids: thread.users.iter().map(ToString::to_string).collect(),
+    }
 }

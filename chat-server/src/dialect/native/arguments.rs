@@ -255,6 +255,7 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
         Some("query") => ("query", "q"),
         Some("picture") => ("picture", "avatar"),
         Some("reply_to") => ("reply_to", "replyTo"),
+        Some("thread") => ("thread", "threadId"),
         _ => return failure,
     };
     let message = match failure.message.strip_prefix(theirs) {

@@ -6,6 +6,7 @@ mod forwarding;
 mod hiding;
 mod pins;
 mod reactions;
+pub(super) mod threads;
 
 pub(super) use self::hiding::Hidden;
 pub(super) use self::pins::PinChanged;
@@ -21,7 +22,7 @@ use super::shapes::OfMessage;
 
 /// The commands.
 pub(super) static ROWS: &[&[Row]] =
-    &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS, forwarding::ROWS];
+    &[reactions::ROWS, edits::ROWS, hiding::ROWS, pins::ROWS, forwarding::ROWS, threads::ROWS];
 
 /// The event name and the content for a change.
 pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
@@ -29,6 +30,10 @@ pub(super) fn told(changed: &MessageChanged) -> (&'static str, Changed<'_>) {
         MessageChange::Edited(_) => ("messageEdited", Changed::Edited(edits::told(changed).map(Box::new))),
         MessageChange::Hidden(change) => (hiding::name(change), Changed::Hidden(hiding::told(changed))),
         MessageChange::Pinned(change) => (pins::name(change), Changed::Pinned(pins::told(changed))),
+        MessageChange::Threaded(_) => ("threadUpdated", Changed::Threaded(threads::updated(changed))),
+        MessageChange::Followed(change) => {
+            (threads::name(change), Changed::Followed(threads::followed(changed)))
+        }
         MessageChange::Reacted(change) => {
             (reactions::name(change), Changed::Reacted(reactions::told(changed, change)))
         }
@@ -43,5 +48,7 @@ pub(super) enum Changed<'a> {
     Edited(Option<Box<OfMessage<'a>>>),
     Hidden(hiding::Hidden),
     Pinned(pins::PinChanged),
+    Threaded(threads::Updated),
+    Followed(threads::Followed),
     Reacted(reactions::Reacted<'a>),
 }

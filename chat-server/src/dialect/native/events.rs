@@ -6,6 +6,7 @@ use chat_core::id::UserId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::changed::threads;
 use super::shapes::{OfMessage, OfRoom, OfUser, UserId24, message, room, status, user};
 use super::{
     Native, arguments, batch, chats, messages, moderation, people, read, receipts, relations, renew, reports,
@@ -76,6 +77,8 @@ impl Dialect for Native {
 pub(super) enum Fields<'a> {
     Message(OfMessage<'a>),
     Messages(messages::Listed<'a>),
+    Thread(threads::HistoryObject<'a>),
+    Threads(threads::PageObject<'a>),
     Users(people::Listed<'a>),
     UserPage(people::Page<'a>),
     User(OfUser<'a>),
@@ -105,6 +108,8 @@ impl<'a> Fields<'a> {
             Reply::Done => return None,
             Reply::Message(view) => Self::Message(OfMessage { message: message(&view.message) }),
             Reply::Messages(history) => Self::Messages(messages::listed(history)),
+            Reply::Thread(page) => Self::Thread(threads::history(page)),
+            Reply::Threads(page) => Self::Threads(threads::page(page)),
             Reply::Users(users) => Self::Users(people::listed(users, whereabouts)),
             Reply::UserPage(page) => Self::UserPage(people::page(page, whereabouts)),
             Reply::User(of) => Self::User(OfUser { user: user(of) }),

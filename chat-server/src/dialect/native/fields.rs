@@ -73,6 +73,8 @@ pub(super) const FULL_NAME: Field = text("fullName", 1, 100, "The name that is s
 pub(super) const IMAGE: Field =
     field("image", Kind::Image("sent over HTTP, by POST /api/v1/messages"), "An image, as a data URL.")
         .optional();
+pub(super) const IN_THREAD: Field =
+    THREAD_ID.optional().about("The message of the same conversation whose thread this one is in.");
 pub(super) const MEMBERS: Field =
     field("members", Kind::Ids("a list of users' ids"), "Who else is in it from the beginning.").optional();
 pub(super) const MESSAGE_ID: Field = field("messageId", Kind::Id("a message's id"), "The message.");
@@ -136,6 +138,8 @@ pub(super) const SLOW_MODE: Field = field(
 .optional();
 pub(super) const SNIPPETS: Field =
     field("snippets", Kind::Flag, "Whether the places of what was found are wanted.").optional();
+pub(super) const THREAD_ID: Field =
+    field("threadId", Kind::Id("a message's id"), "The message that the thread is about.");
 pub(super) const TOKEN: Field = text("token", 0, 0, "An access token of the same session.");
 pub(super) const TYPES: Field = field(
     "types",

@@ -19,9 +19,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::{Arguments, wrong};
+use super::fields::{
+    CLIENT_ID, CONTENT, FILE_NAME, IMAGE, IN_ROOM, IN_THREAD, REPLY_TO, WITH_NAMED, WITH_USER,
+};
 use super::shapes::{MessageObject, message};
 use crate::dialect::DecodeError;
+use crate::dialect::field::Field;
 use crate::dialect::payload::{Text, client_id};
+
+/// The fields of a message that is sent.
+pub(super) const SENT: &[Field] =
+    &[IN_ROOM, WITH_USER, WITH_NAMED, CONTENT.optional(), FILE_NAME, IMAGE, CLIENT_ID, REPLY_TO, IN_THREAD];
 
 pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let to = arguments.required_place()?;
@@ -34,7 +42,8 @@ pub(super) fn send(arguments: &Arguments<'_>) -> Result<Command, DecodeError> {
     let id = arguments.text("clientId")?;
     let client_id = client_id(id.map_or(Text::Absent, Text::Text))?;
     let content = Content { text: text.into(), file_name, image };
-    let context = Context { reply_to: arguments.id("replyTo")?, ..Context::default() };
+    let (reply_to, thread) = (arguments.id("replyTo")?, arguments.id("threadId")?);
+    let context = Context { reply_to, thread, ..Context::default() };
     Ok(SendMessage { to, content, client_id, fingerprint: None, context }.into())
 }
 

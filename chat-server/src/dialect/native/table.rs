@@ -30,7 +30,7 @@ static TABLE: &[Row] = &[
         Method::POST,
         "/api/v1/messages",
         "Says something in a conversation, which is begun if there is none with that person yet.",
-        &[IN_ROOM, WITH_USER, WITH_NAMED, CONTENT.optional(), FILE_NAME, IMAGE, CLIENT_ID, REPLY_TO],
+        messages::SENT,
         shown::<OfMessage<'_>>,
         messages::send,
     )

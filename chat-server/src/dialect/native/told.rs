@@ -94,6 +94,17 @@ pub(crate) static LOGGED: &[described::Told] = &[
     described::told("messageUnhidden", "One sees a hidden message again.", shown::<changed::Hidden>),
     described::told("messagePinned", "Somebody has pinned a message.", shown::<changed::PinChanged>),
     described::told("messageUnpinned", "Somebody has unpinned a message.", shown::<changed::PinChanged>),
+    described::told(
+        "threadUpdated",
+        "A message in a thread was deleted or restored.",
+        shown::<changed::threads::Updated>,
+    ),
+    described::told("threadFollowed", "One follows a thread.", shown::<changed::threads::Followed>),
+    described::told(
+        "threadUnfollowed",
+        "One has stopped to follow a thread.",
+        shown::<changed::threads::Followed>,
+    ),
     described::told("reactionAdded", "Somebody has reacted to a message.", shown::<changed::Reacted<'_>>),
     described::told("reactionRemoved", "Somebody has taken a reaction back.", shown::<changed::Reacted<'_>>),
     described::told("roomCreated", "A room was made, with oneself in it.", shown::<OfMember<'_>>),

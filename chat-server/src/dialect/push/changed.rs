@@ -35,7 +35,11 @@ pub(super) fn told(changed: &MessageChanged, mark: EventPosition) -> Option<Fram
         // Its pages see the difference when they load the history again.
         (
             ConversationKind::Direct { .. },
-            MessageChange::Edited(_) | MessageChange::Hidden(_) | MessageChange::Pinned(_),
+            MessageChange::Edited(_)
+            | MessageChange::Hidden(_)
+            | MessageChange::Pinned(_)
+            | MessageChange::Threaded(_)
+            | MessageChange::Followed(_),
         ) => Some(Frames::new()),
         // The family has no rooms.
         (ConversationKind::Room(_), _) => None,

@@ -141,6 +141,8 @@ impl Dialect for Push {
             | Reply::ReportPage(_)
             | Reply::Receipts(_)
             | Reply::Chats(_)
+            | Reply::Thread(_)
+            | Reply::Threads(_)
             | Reply::ChatSet(_)
             | Reply::ChatSetPage(_)
             | Reply::Found(_)

@@ -126,7 +126,7 @@ impl Random {
     fn write(&mut self, at: Timestamp) -> Write {
         let (room, by, user) = (self.room(), self.user(), self.user());
         let hash = |n: u64| PasswordHash::new(if n == 0 { "x" } else { "y" });
-        match self.below(32) {
+        match self.below(36) {
             0 => CreateUser(self.new_user(at)).into(),
             1 => UpdateProfile { user, patch: ProfilePatch::default(), at }.into(),
             2 => SetPasswordHash { user, old: hash(self.below(2)), new: hash(self.below(2)) }.into(),
@@ -177,7 +177,7 @@ impl Random {
                 let patch = ChatSettingsPatch { draft: Some(draft), ..ChatSettingsPatch::default() };
                 SetChatSettings { user, conversation: room, patch, at }.into()
             }
-            17 | 18 | 25..=30 => self.write_about_message((room, by, user), at),
+            17 | 18 | 25..=34 => self.write_about_message((room, by, user), at),
             23 | 24 => self.of_session(user, at),
             _ => MarkRead { conversation: room, user, up_to: None, at }.into(),
         }
@@ -197,9 +197,11 @@ fn is_refusal(written: &Written) -> bool {
         Written::FileReport(filed) => filed.map_or(true, |filed| !filed.is_new),
         Written::CloseReport(closed) => closed.as_ref().map_or(true, |closed| !closed.is_new),
         Written::ChangeRoom(log) => log.as_ref().map_or(true, Vec::is_empty),
-        Written::SetDeleted(changed) | Written::Edit(changed) | Written::Hide(changed) => {
-            changed.as_ref().map_or(true, |(position, _)| position.is_none())
-        }
+        Written::SetDeleted(changed)
+        | Written::Edit(changed)
+        | Written::Hide(changed)
+        | Written::Follow(changed) => changed.as_ref().map_or(true, |(position, _)| position.is_none()),
+        Written::SetDeletedInThread(done) => done.as_ref().map_or(true, |done| done.position.is_none()),
         Written::Pin(pinned) => pinned.as_ref().map_or(true, |(position, _)| position.is_none()),
         Written::Reindex(is_done) => !is_done,
         Written::React(reacted) => reacted.as_ref().map_or(true, |reacted| reacted.position.is_none()),
@@ -227,7 +229,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
     // How often each was made, and how often it was refused.
     let mut seen: BTreeMap<&'static str, (u32, u32)> = BTreeMap::new();
     let mut successions = 0;
-    for millis in 0..80_000 {
+    for millis in 0..120_000 {
         let write = random.write(Timestamp::from_millis(millis));
         let mut reads = Reads::default();
         write.reads(&mut reads);
@@ -248,7 +250,7 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
             successions += u32::from(change.successor.is_some());
         }
     }
-    assert_eq!(seen.len(), 29, "all writes were tried: {seen:?}");
+    assert_eq!(seen.len(), 31, "all writes were tried: {seen:?}");
     assert!(seen.values().all(|(made, _)| *made > 0), "each was made: {seen:?}");
     let refusable = [
         "CreateUser",
@@ -262,6 +264,8 @@ fn a_write_looks_only_at_what_it_names_and_is_refused_before_it_writes() {
         "Edit",
         "Hide",
         "Pin",
+        "Follow",
+        "SetDeletedInThread",
         "Reindex",
         "MarkRead",
         "ChangeRoom",
