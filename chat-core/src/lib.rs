@@ -71,6 +71,7 @@ mod email;
 pub mod epoch;
 pub mod error;
 pub mod event;
+mod hashing;
 pub mod history;
 pub mod id;
 pub mod invalidation;

@@ -351,3 +351,15 @@ async fn what_happens_to_sessions_is_in_the_security_log() {
         assert!(refresh(&token.refresh).await.is_err());
     }
 }
+
+/// Its refresh token would be good again as soon as the store is back.
+#[tokio::test]
+async fn a_session_that_cannot_be_ended_is_not_said_to_be() {
+    let (app, _folder) = app(|_| {}, None).await;
+    let ann = sign_up(&app, "ann").await.unwrap();
+    let native = app.config.dialects.find("native").unwrap().clone();
+    let opened = app.open_session(&ann, &native, "phone".into()).await.unwrap();
+    app.chat.store().close().await.unwrap();
+    let Err(refused) = app.log_out(&opened.access).await else { panic!("it has not ended") };
+    assert_eq!(refused.into_response().status(), AWAY);
+}

@@ -12,15 +12,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 /// How long unauthenticated connections are accepted and served in one turn.
 const TURN: Duration = Duration::from_micros(500);
 
-/// The current turn.
+/// The current turn. It is measured with the runtime's clock, so that a test on virtual time runs in the same way each
+/// time.
 #[derive(Debug)]
 pub(super) struct Turn {
     created: Instant,

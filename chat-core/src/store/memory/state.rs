@@ -7,6 +7,7 @@ use super::search::Index;
 use crate::change::Subject;
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
+use crate::hashing::{IdMap, IdSet};
 use crate::history::Window;
 use crate::id::{ConversationId, MessageId, UserId};
 use crate::model::{
@@ -30,12 +31,12 @@ pub(super) struct State {
     pub(super) account_index: HashMap<UserKey, usize>,
     pub(super) name_keys: HashSet<String>,
     pub(super) revoked: HashMap<[u8; 32], Timestamp>,
-    pub(super) rooms: HashMap<ConversationId, Room>,
-    pub(super) directs: HashMap<Pair, ConversationId>,
-    pub(super) conversations_of: HashMap<UserId, HashSet<ConversationId>>,
-    pub(super) message_index: HashMap<MessageId, (ConversationId, Seq)>,
-    pub(super) client_ids: HashMap<UserId, HashMap<ClientId, MessageId>>,
-    pub(super) fingerprints: HashMap<(UserId, ConversationId, Fingerprint), MessageId>,
+    pub(super) rooms: IdMap<ConversationId, Room>,
+    pub(super) directs: IdMap<Pair, ConversationId>,
+    pub(super) conversations_of: IdMap<UserId, IdSet<ConversationId>>,
+    pub(super) message_index: IdMap<MessageId, (ConversationId, Seq)>,
+    pub(super) client_ids: IdMap<UserId, HashMap<ClientId, MessageId>>,
+    pub(super) fingerprints: IdMap<(UserId, ConversationId, Fingerprint), MessageId>,
     pub(super) rows: Rows,
     /// The number of changes that were removed from the log.
     pub(super) forgotten: u64,
@@ -59,7 +60,7 @@ pub(super) struct Room {
     /// The message with seq n is at index n - 1.
     pub(super) messages: Vec<Said>,
     /// The read mark of each member.
-    pub(super) read: HashMap<UserId, Seq>,
+    pub(super) read: IdMap<UserId, Seq>,
     pub(super) index: Index,
     /// The users in a direct conversation who block the other one.
     pub(super) blockers: Vec<UserId>,

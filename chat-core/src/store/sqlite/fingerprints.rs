@@ -4,7 +4,7 @@
 //! a B-tree, and only recent messages are ever looked up. At the start the fingerprints of the newest changes are
 //! loaded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use rusqlite::{Connection, params};
 
@@ -12,6 +12,7 @@ use super::damage::skip;
 use super::rows;
 use crate::change::ChangeKind;
 use crate::clock::Timestamp;
+use crate::hashing::IdMap;
 use crate::id::UserId;
 use crate::model::Fingerprint;
 use crate::store::{FINGERPRINTS_KEPT, StoredMessage};
@@ -19,7 +20,7 @@ use crate::store::{FINGERPRINTS_KEPT, StoredMessage};
 #[derive(Default)]
 pub(super) struct Fingerprints {
     /// The place of the newest message with each key.
-    places: HashMap<u64, i64>,
+    places: IdMap<u64, i64>,
     /// The keys, oldest first, with their places.
     order: VecDeque<(u64, i64)>,
     /// The number of entries at the end of `order` that are not committed yet.

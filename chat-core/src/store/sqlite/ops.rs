@@ -1,7 +1,5 @@
 //! An open transaction: what the writer knows by heart, and what it does besides writes.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fingerprints::Fingerprints;
@@ -9,6 +7,7 @@ use super::rows;
 use crate::change::{ChangeKind, Detail};
 use crate::clock::Timestamp;
 use crate::epoch::Epoch;
+use crate::hashing::IdMap;
 use crate::id::{ConversationId, UserId};
 use crate::model::{Position, Role};
 use crate::store::keyed::Table;
@@ -21,14 +20,14 @@ const REMEMBERED: usize = 100_000;
 #[derive(Default)]
 pub(super) struct State {
     position: Option<i64>,
-    pub(super) ends: HashMap<ConversationId, End>,
+    pub(super) ends: IdMap<ConversationId, End>,
     /// Of conversations in `ends`: who of the two blocks the other one, where one does.
-    pub(super) blockers: HashMap<ConversationId, Vec<UserId>>,
+    pub(super) blockers: IdMap<ConversationId, Vec<UserId>>,
     /// What members may do, by the key of the conversation. Nobody is here who is no member.
-    pub(super) roles: HashMap<(i64, UserId), Role>,
+    pub(super) roles: IdMap<(i64, UserId), Role>,
     pub(super) fingerprints: Fingerprints,
     /// Rows of tables that are known by heart, and which are not there.
-    pub(super) rows: HashMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    pub(super) rows: IdMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
 impl State {
