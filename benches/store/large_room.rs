@@ -28,7 +28,7 @@ use super::{Driver, runtime};
 
 const SIZES: [usize; 2] = [100, 10_000];
 /// Members who do something while the room is prepared, at once.
-const AT_ONCE: usize = 200;
+const AT_ONCE: usize = 50;
 const EMOJI: &str = "👍";
 /// Members on a page of receipts.
 const PAGE: usize = 100;

@@ -18,12 +18,14 @@ use chat_core::store::NewRoom;
 use chat_server::dialect::native::Native;
 use chat_server::dialect::{Dialect, EventPosition};
 use criterion::{BenchmarkId, Criterion};
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use tempfile::TempDir;
 
 use super::{Driver, NOW, person, runtime};
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
+/// People who are made at once.
+const AT_ONCE: usize = 50;
 
 /// A room with so many members, of whom the first one is its admin, and somebody who is not in it.
 pub(crate) struct Scene {
@@ -40,9 +42,13 @@ impl Scene {
         let (store, folder) = driver.open().await;
         let ids = CountingIds::default();
         let people: Vec<_> = (0..=size).map(|_| UserId::from_bytes(ids.next(NOW))).collect();
-        for created in join_all(people.iter().map(|id| store.create_user(person(*id)))).await {
+        // Not all at once, because those who wait too long for a database are refused.
+        let created = stream::iter(people.iter().map(|id| store.create_user(person(*id))));
+        let mut created = created.buffer_unordered(AT_ONCE);
+        while let Some(created) = created.next().await {
             created.expect("a new person");
         }
+        drop(created);
         let (guest, members) = people.split_last().expect("there are some");
         let role = |n| if n == 0 { Role::Admin } else { Role::Member };
         let member = |(n, user): (usize, &UserId)| Member { user: *user, role: role(n), joined_at: NOW };
