@@ -44,6 +44,12 @@ export type Change = {
   type: "messagePinned";
 }) | (PinChange & {
   type: "messageUnpinned";
+}) | (ThreadUpdated & {
+  type: "threadUpdated";
+}) | (ThreadFollowed & {
+  type: "threadFollowed";
+}) | (ThreadFollowed & {
+  type: "threadUnfollowed";
 }) | (Reacted & {
   type: "reactionAdded";
 }) | (Reacted & {
@@ -153,6 +159,15 @@ export type Failure = {
   retryAfter?: number;
 };
 
+/** A thread that one follows. */
+export type FollowedThread = {
+  /** The message that the thread is about. */
+  message: Message;
+  thread: Thread;
+  /** How many messages of others in it are unread, at most 100. */
+  unread: number;
+};
+
 /** What was found. */
 export type Found = {
   /** There, and true, when the search ended before it had looked at everything. */
@@ -218,6 +233,10 @@ export type Message = {
   senderId: string;
   /** Its place in the conversation, without gaps from 1 on. */
   seq: number;
+  /** What there is in its own thread, or else in the one that it is in. */
+  thread?: Thread | null;
+  /** The message whose thread it is in. */
+  threadId?: string;
   timestamp: number;
   /** A message with a file or an image is `media`. */
   type: "text" | "media";
@@ -479,6 +498,52 @@ export type Snippet = {
   text: string;
 };
 
+/** What there is in a thread. Deleted messages do not count. */
+export type Thread = {
+  /** When the last one was sent, in milliseconds since 1970. */
+  lastReplyAt: number;
+  /** The number of messages. */
+  replies: number;
+  /** Those who have written last, the latest first, at most five. */
+  userIds: Array<string>;
+};
+
+/** Which thread one follows since, or does not. */
+export type ThreadFollowed = {
+  roomId: string;
+  /** The place of the message that the thread is about. */
+  seq: number;
+  threadId: string;
+};
+
+/** A part of a thread. */
+export type ThreadHistory = {
+  /** Whether one follows the thread. */
+  following: boolean;
+  /** The message that the thread is about; null if one has hidden it. */
+  message: Message | null;
+  messages: Array<Message>;
+  /** The `before` of the page before this one; null when there is none. */
+  next: number | null;
+};
+
+/** A page of the threads that one follows. */
+export type ThreadPage = {
+  /** The `cursor` of the next page; null when this is the last. */
+  next: string | null;
+  threads: Array<FollowedThread>;
+};
+
+/** What there is in a thread since a message in it was deleted or restored. */
+export type ThreadUpdated = {
+  roomId: string;
+  /** The place of the message that the thread is about. */
+  seq: number;
+  /** Null when nothing is left in it, or when the message that it is about is deleted. */
+  thread: Thread | null;
+  threadId: string;
+};
+
 /** Whether somebody types. */
 export type Typing = {
   roomId: string;
@@ -530,6 +595,12 @@ export interface ServerToClientEvents {
   messagePinned: (told: PinChange) => void;
   /** Somebody has unpinned a message. */
   messageUnpinned: (told: PinChange) => void;
+  /** A message in a thread was deleted or restored. */
+  threadUpdated: (told: ThreadUpdated) => void;
+  /** One follows a thread. */
+  threadFollowed: (told: ThreadFollowed) => void;
+  /** One has stopped to follow a thread. */
+  threadUnfollowed: (told: ThreadFollowed) => void;
   /** Somebody has reacted to a message. */
   reactionAdded: (told: Reacted) => void;
   /** Somebody has taken a reaction back. */
@@ -589,6 +660,8 @@ export interface ClientToServerEvents {
     replyTo?: string | null;
     /** The conversation, by its id. */
     roomId?: string | null;
+    /** The message of the same conversation whose thread this one is in. */
+    threadId?: string | null;
     /** The conversation, by the person one talks with. */
     userId?: string | null;
     /** The conversation, by the name of the person one talks with. */
@@ -1237,6 +1310,44 @@ export interface ClientToServerEvents {
     userId?: string | null;
     /** The conversation, by the name of the person one talks with. */
     username?: string | null;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Reads the messages in a thread, the oldest first; the latest of them when nothing is said. */
+  'thread.history': (
+    fields: {
+    /** Only what comes before this `seq`. */
+    before?: number | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+    /** The message that the thread is about. */
+    threadId: string;
+  },
+    answer: (answer: Answer<ThreadHistory>) => void,
+  ) => void;
+  /** Lists the threads that one follows, the one with the last reply first. */
+  'thread.list': (
+    fields: {
+    /** The `next` of the page before. */
+    cursor?: string | null;
+    /** How many are wanted at most. */
+    limit?: number | null;
+  } | null,
+    answer: (answer: Answer<ThreadPage>) => void,
+  ) => void;
+  /** Follows a thread, as those do who write in it. */
+  'thread.follow': (
+    fields: {
+    /** The message that the thread is about. */
+    threadId: string;
+  },
+    answer: (answer: Answer<OfMessage>) => void,
+  ) => void;
+  /** Stops following a thread. */
+  'thread.unfollow': (
+    fields: {
+    /** The message that the thread is about. */
+    threadId: string;
   },
     answer: (answer: Answer<OfMessage>) => void,
   ) => void;
